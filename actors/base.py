@@ -1,0 +1,225 @@
+"""The base of every actor, on pykka's ThreadingActor, and what it asks of the engine that runs it.
+
+An actor receives an envelope, changes its own state and sends envelopes; threads, clocks, files and randomness are the
+engine's. A handler is a method marked with :func:`handles`. A plain handler returns its reply. A handler that needs
+answers from others is a generator, a *conversation* (:mod:`longpin.actors.conversation`), and the actor goes on
+receiving while it is suspended. Three of pykka's seams are used: ``_create_actor_inbox`` and ``_start_actor_loop`` are
+passed on to the engine, and pykka's loop hands every message to ``on_receive``.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from types import GeneratorType
+from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+
+import pykka
+
+from longpin.actors.conversation import Conversation, Effect, KernelError, Sleeping, Task
+from longpin.messages.envelope import DONE, Address, Awake, Envelope, Failed, Interrupt, Message
+
+
+class Engine(Protocol):
+    """Who delivers: threads, or one arrival at a time."""
+
+    def create_inbox(self, actor: "Actor") -> Any:
+        """Return what pykka shall use as the actor's inbox."""
+
+    def start_loop(self, actor: "Actor", loop: Callable[[], None]) -> None:
+        """Begin to deliver to ``actor``; ``loop`` is pykka's own way, a thread."""
+
+    def started(self, actor: "Actor") -> None:
+        """Take note that ``actor`` is about to receive, in the thread in which it will."""
+
+    def post(self, actor: "Actor", envelope: Envelope) -> None:
+        """Take a message that ``actor`` sends; it will arrive after every earlier one of this actor."""
+
+    def spawn(self, kind: "type[Actor]", address: Address, *args: Any) -> None:
+        """Create and start ``kind(engine, address, *args)``."""
+
+    def set_alarm(self, actor: "Actor", deadline: float | None) -> None:
+        """Have a ``Tick`` arrive at ``actor`` when virtual time reaches ``deadline``, in seconds; None: not any more."""
+
+    def random(self, actor: "Actor", bound: int) -> int:
+        """Return a number in ``range(bound)``, the same one when the run is replayed."""
+
+    def failed(self, actor: "Actor", error: Exception) -> None:
+        """Take note of an exception that no handler expected: a bug, which ends the run."""
+
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+def handles(kind: type[Message]) -> Callable[[H], H]:
+    """Mark a method ``(self, body, src)`` as the handler of messages of class ``kind``."""
+
+    def mark(method: H) -> H:
+        method._handles = kind  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Actor(pykka.ThreadingActor):
+    """One actor: an address, an outbox, handlers, and conversations under way."""
+
+    handlers: ClassVar[dict[type[Message], Callable[..., Any]]] = {}
+    """The handler of each message class, collected from the class and its bases."""
+
+    def __init_subclass__(cls) -> None:
+        cls.handlers = dict(cls.handlers)
+        for method in vars(cls).values():
+            if kind := getattr(method, "_handles", None):
+                cls.handlers[kind] = method
+
+    def __init__(self, engine: Engine, address: Address) -> None:
+        self.engine = engine
+        self.address = address
+        self.outbox: deque[Envelope] = deque()
+        """Sent and not yet arrived, oldest first; used by the stepped engine."""
+        self.tasks: dict[tuple[Address, int], Task] = {}
+        """The conversations that some caller waits for, by caller and its number for the call."""
+        self._suspended: dict[int, Task] = {}
+        self._numbers = 0
+        self._ready: deque[tuple[Task, Any, KernelError | None]] = deque()
+        super().__init__()
+
+    def _create_actor_inbox(self) -> Any:  # type: ignore[override]
+        return self.engine.create_inbox(self)
+
+    def _start_actor_loop(self) -> None:
+        self.engine.start_loop(self, super()._start_actor_loop)
+
+    def on_start(self) -> None:
+        """Tell the engine; pykka calls this."""
+        self.engine.started(self)
+
+    # Sending.
+
+    def send(self, dst: Address, body: Message) -> None:
+        """Send a one-way message."""
+        self.engine.post(self, Envelope(self.address, dst, body))
+
+    def spawn(self, kind: "type[Actor]", address: Address, *args: Any) -> None:
+        """Create another actor."""
+        self.engine.spawn(kind, address, *args)
+
+    def random(self, bound: int) -> int:
+        """Return a number in ``range(bound)`` that the schedule's oracle chose."""
+        return self.engine.random(self, bound)
+
+    # Receiving.
+
+    def on_receive(self, message: Envelope) -> None:
+        """Handle one arrival. An exception here is a bug and is reported to the engine, never to a caller."""
+        try:
+            if message.call < 0:
+                self._resume(message)
+            elif isinstance(message.body, Interrupt):
+                self.interrupt(self.tasks.get((message.src, message.body.number)), fatal=message.body.fatal)
+            else:
+                self._begin(message)
+            while self._ready:
+                self._advance(*self._ready.popleft())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run must end with it
+            self.engine.failed(self, error)
+
+    def _begin(self, message: Envelope) -> None:
+        handler = self.handlers.get(type(message.body))
+        if handler is None:
+            self._unexpected(message)
+        try:
+            result = handler(self, message.body, message.src)
+        except KernelError as error:
+            result = Failed(error.errno)
+        if type(result) is GeneratorType:
+            task = Task(result, message.src, message.call)
+            if message.call:
+                self.tasks[message.src, message.call] = task
+            self._advance(task, None, None)
+        elif message.call:
+            self.engine.post(self, Envelope(self.address, message.src, result or DONE, -message.call))
+
+    def _resume(self, message: Envelope) -> None:
+        number, body = -message.call, message.body
+        task = self._suspended.pop(number, None)
+        if task is None:
+            # A wake-up whose sleeper an interrupt has already taken away.
+            if type(body) is not Awake:
+                self._unexpected(message)
+            return
+        if message.slept:
+            task.slept = message.slept
+        if type(body) is Failed:
+            self._advance(task, None, KernelError(body.errno))
+        else:
+            self._advance(task, body, None)
+
+    def _unexpected(self, message: Envelope) -> NoReturn:
+        raise TypeError(f"{self.address} got a message it has no use for: {message}")
+
+    # Conversations.
+
+    def start_task(self, conversation: Conversation[Any]) -> Task:
+        """Run a conversation that nobody outside waits for, and return its task."""
+        task = Task(conversation, self.address, 0)
+        self._ready.append((task, None, None))
+        return task
+
+    def _advance(self, task: Task, value: Any, error: KernelError | None) -> None:
+        """Run a conversation to its next suspension or its end."""
+        task.waits_for = None
+        try:
+            while True:
+                effect = task.generator.send(value) if error is None else task.generator.throw(error)
+                error = None
+                if (value := effect.begin(self, task)) is Effect.SUSPENDED:
+                    return
+                if isinstance(value, KernelError):
+                    value, error = None, value
+        except StopIteration as stop:
+            reply = DONE if stop.value is None else stop.value
+        except KernelError as failure:
+            reply = Failed(failure.errno)
+        task.finished = True
+        if task.call:
+            del self.tasks[task.src, task.call]
+            self.engine.post(self, Envelope(self.address, task.src, reply, -task.call, task.slept))
+
+    def suspend(self, task: Task, effect: Effect) -> int:
+        """Suspend ``task`` until a reply with the returned number arrives."""
+        self._numbers = number = self._numbers + 1
+        self._suspended[number] = task
+        task.waits_for = effect
+        task.number = number
+        return number
+
+    def post_call(self, task: Task, dst: Address, body: Message, number: int) -> None:
+        """Send request ``number`` for ``task``, and the news of its pending signal if it has one."""
+        self.engine.post(self, Envelope(self.address, dst, body, number))
+        if task.signal:
+            self.send(dst, Interrupt(number, task.fatal))
+
+    def make_ready(self, task: Task, value: Any) -> None:
+        """Go on with a suspended ``task`` in this activation, after the conversation that is running now."""
+        del self._suspended[task.number]
+        self._ready.append((task, value, None))
+
+    def wake(self, number: int) -> None:
+        """Go on with the conversation suspended under ``number`` when a message to ourselves has arrived."""
+        self.engine.post(self, Envelope(self.address, self.address, Awake(), -number))
+
+    def interrupt(self, task: Task | None, *, fatal: bool) -> None:
+        """Tell a conversation that its caller has a signal pending; one that has ended is left alone [2.3.3 step 5]."""
+        if task is None or task.finished:
+            return
+        task.signal = True
+        task.fatal = task.fatal or fatal
+        effect = task.waits_for
+        if isinstance(effect, Sleeping):
+            if effect.interrupted_by(task):
+                del self._suspended[task.number]
+                effect.queue.forget(task)
+                self._ready.append((task, None, KernelError.interrupted()))
+        elif effect is not None:
+            for dst, number in effect.pending_calls():
+                self.send(dst, Interrupt(number, fatal))

@@ -1,0 +1,114 @@
+"""The calls a program may make: their parameters, and every errno they may return.
+
+One table serves the loader (arity and literal types), the process actor (dispatch) and oracle O7 (allowed errnos). The
+errnos are those of the man pages and of ``docs/semantics.md``; a policy adds its own
+(:attr:`longpin.actors.policies.base.Policy.errnos`).
+"""
+
+from dataclasses import dataclass
+
+from longpin.messages.labels import VerbsObject
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a call."""
+
+    name: str
+    types: tuple[type, ...] = (int,)
+    """What an argument in this place may be. There are no literals of VerbsObject: it must come from a variable."""
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """How a call is written and what it may return."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    errnos: frozenset[str]
+    source: str
+    """The man page, or the section of ``docs/semantics.md``."""
+
+    @property
+    def least(self) -> int:
+        """The number of arguments that must be given."""
+        return sum(not parameter.optional for parameter in self.parameters)
+
+    def __str__(self) -> str:
+        shown = ", ".join(p.name for p in self.parameters if not p.optional)
+        for p in self.parameters:
+            if p.optional:
+                shown += f"[, {p.name}]" if shown else f"[{p.name}]"
+        return f"{self.name}({shown})"
+
+
+def _signature(text: str, errnos: str, source: str) -> Signature:
+    """Read ``name(parameter: type|type, [parameter])``; the default type is int, a handle is what a verb returned."""
+    types: dict[str, type] = {"int": int, "str": str, "bytes": bytes, "handle": VerbsObject}
+    name, _, inside = text.removesuffix(")").partition("(")
+    parameters = []
+    for part in filter(None, (piece.strip() for piece in inside.split(","))):
+        word, _, kinds = part.strip("[]").partition(":")
+        allowed = tuple(types[kind.strip()] for kind in (kinds or "int").split("|"))
+        parameters.append(Parameter(word, allowed, part.startswith("[")))
+    return Signature(name, tuple(parameters), frozenset(errnos.split()), source)
+
+
+SIGNATURES: dict[str, Signature] = {
+    signature.name: signature
+    for signature in (
+        # Files and descriptors.
+        _signature("open(path: str, flags, [mode])", "EACCES EAGAIN EEXIST EINTR EINVAL EISDIR ENOENT ETXTBSY", "open(2)"),
+        _signature("close(fd)", "EBADF EINTR", "close(2)"),
+        _signature("dup(fd)", "EBADF", "dup(2)"),
+        _signature("dup2(oldfd, newfd)", "EBADF", "dup(2)"),
+        _signature("read(fd, count)", "EBADF EINTR EINVAL", "read(2)"),
+        _signature("write(fd, data: bytes|str)", "EBADF EINTR EINVAL ENOSPC", "write(2)"),
+        _signature("lseek(fd, offset)", "EBADF EINVAL ESPIPE", "lseek(2), from the start of the file"),
+        _signature("ftruncate(fd, length)", "EBADF EINTR EINVAL", "truncate(2)"),
+        _signature("truncate(path: str, length)", "EACCES EINTR EINVAL EISDIR ENOENT ETXTBSY", "truncate(2)"),
+        _signature("unlink(path: str)", "EACCES ENOENT EISDIR", "unlink(2)"),
+        _signature("fcntl(fd, cmd, [arg])", "EACCES EAGAIN EBADF EINVAL ESRCH", "fcntl(2), semantics 2.1-2.3"),
+        _signature("send_fd(process: str, fd)", "EBADF ECONNREFUSED EPIPE", "unix(7) SCM_RIGHTS, semantics 2.4"),
+        _signature("recv_fd()", "EINTR", "unix(7) SCM_RIGHTS, semantics 2.4"),
+        # Processes, signals, time.
+        _signature("fork(program: str)", "EAGAIN", "fork(2); the child runs the named process"),
+        _signature("exit([status])", "", "_exit(2), semantics 1.1"),
+        _signature("kill(process: str|int, signal)", "EINVAL EPERM ESRCH", "kill(2)"),
+        _signature("sigaction(signal, disposition, [flags])", "EINVAL", "sigaction(2)"),
+        _signature("pause()", "EINTR", "pause(2)"),
+        _signature("sleep(seconds)", "EINTR", "nanosleep(2)"),
+        _signature("getpid()", "", "getpid(2)"),
+        # Memory.
+        _signature("mmap(length, prot, flags, fd, offset)", "EACCES EBADF EINVAL EOPNOTSUPP ENODEV", "mmap(2), semantics 1.8"),
+        _signature("munmap(addr, length)", "EINVAL", "munmap(2)"),
+        _signature("load(addr, length)", "EFAULT", "a CPU load; SIGSEGV or SIGBUS where it faults, semantics 1.8"),
+        _signature("store(addr, data: bytes|str)", "EFAULT", "a CPU store; SIGSEGV or SIGBUS where it faults, semantics 1.8"),
+        # Verbs.
+        _signature("ibv_open_device(name: str)", "ENODEV", "ibv_open_device(3), semantics 1.10"),
+        _signature("ibv_alloc_pd(context)", "EBADF EINVAL", "ibv_alloc_pd(3)"),
+        _signature("ibv_dealloc_pd(pd: handle)", "EBADF EBUSY EINVAL", "ibv_alloc_pd(3)"),
+        _signature(
+            "ibv_reg_mr(pd: handle, addr, length, access)",
+            "EBADF EFAULT EINTR EINVAL ENOMEM ENOSPC EOPNOTSUPP EPERM",
+            "ibv_reg_mr(3), semantics 2.6",
+        ),
+        _signature("ibv_dereg_mr(mr: handle)", "EBADF EBUSY EINVAL", "ibv_reg_mr(3), semantics 2.6"),
+        _signature("ibv_create_cq(context)", "EBADF EINVAL", "ibv_create_cq(3)"),
+        _signature("ibv_create_qp(pd: handle, cq: handle)", "EBADF EINVAL", "ibv_create_qp(3)"),
+        _signature("ibv_modify_qp(qp: handle, state, [peer: handle])", "EBADF EINVAL", "ibv_modify_qp(3), semantics 1.10"),
+        _signature(
+            "ibv_post_send(qp: handle, opcode, local: bytes|str|handle, remote: handle, offset, [length])",
+            "EBADF EINVAL",
+            "ibv_post_send(3): bytes are sent inline, a region from its beginning",
+        ),
+        _signature("ibv_poll_cq(cq: handle)", "EBADF EINVAL", "ibv_poll_cq(3): takes one completion, returns how many"),
+        _signature("ibv_wc_status()", "", "ibv_poll_cq(3): the status field of the completion polled last"),
+        _signature("ibv_get_cq_event(cq: handle)", "EBADF EINTR EINVAL", "ibv_get_cq_event(3): waits for a completion"),
+        # Order between processes; not system calls.
+        _signature("label(name: str, [value: int|str|bytes|handle])", "", "docs/scenario.md"),
+        _signature("wait_for(name: str)", "EINTR", "docs/scenario.md"),
+    )
+}
+"""Every call by its name."""

@@ -1,0 +1,62 @@
+"""The constants a program may name: Linux numbers (x86-64), as in the man pages and ``<infiniband/verbs.h>``.
+
+F_LAYOUT is not in any released kernel; its value is the one of the RFC [S4].
+"""
+
+import errno as _errno
+
+O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE = 0, 1, 2, 3
+O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NONBLOCK = 0o100, 0o200, 0o1000, 0o2000, 0o4000
+O_DIRECT, O_CLOEXEC = 0o40000, 0o2000000
+
+F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 11, 1024, 1025
+F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
+F_LAYOUT = 16
+
+PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
+MAP_SHARED, MAP_PRIVATE = 1, 2
+
+SIGINT, SIGKILL, SIGBUS, SIGUSR1, SIGSEGV, SIGUSR2, SIGTERM, SIGCHLD, SIGIO, SIGRTMIN = 2, 9, 7, 10, 11, 12, 15, 17, 29, 34
+SIG_DFL, SIG_IGN, SIG_HANDLER = 0, 1, 2
+SA_RESTART = 0x10000000
+
+IBV_ACCESS_LOCAL_WRITE, IBV_ACCESS_REMOTE_WRITE, IBV_ACCESS_REMOTE_READ = 1, 2, 4
+IBV_QPS_RESET, IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_RTS, IBV_QPS_ERR = 0, 1, 2, 3, 6
+IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ = 0, 4
+IBV_WC_SUCCESS, IBV_WC_WR_FLUSH_ERR, IBV_WC_REM_ACCESS_ERR, IBV_WC_LOC_PROT_ERR = 0, 5, 10, 4
+
+PROGRAM_CONSTANTS: dict[str, int] = {
+    name: value
+    for name, value in globals().items()
+    if isinstance(value, int) and name.startswith(("O_", "F_", "PROT_", "MAP_", "SIG", "SA_", "IBV_"))
+}
+"""Every name above that a program may use, with its value. PAGE is added by the scenario's machine."""
+
+SIGNALS: dict[str, int] = {name: value for name, value in PROGRAM_CONSTANTS.items() if name.startswith("SIG") and "_" not in name}
+"""Signal numbers by name."""
+
+SIGNAL_NAMES: dict[int, str] = {value: name for name, value in SIGNALS.items()}
+
+ERRNO_ALIASES: dict[str, str] = {"EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK", "ENOTSUP": "EOPNOTSUPP"}
+"""Second names of one number on Linux, and the name used here."""
+
+ERRNO_NAMES: dict[int, str] = {
+    number: ERRNO_ALIASES.get(name, name) for number, name in _errno.errorcode.items()
+}
+"""errno names by number."""
+
+ERRNOS: dict[str, int] = {name: number for number, name in ERRNO_NAMES.items()}
+"""errno numbers by name."""
+ERRNOS |= {alias: ERRNOS[name] for alias, name in ERRNO_ALIASES.items()}
+
+
+def errno_name(number: int) -> str:
+    """Return the name of an errno, or the number as text where it has none."""
+    return ERRNO_NAMES.get(number, str(number))
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal; real-time signals count from SIGRTMIN."""
+    if number in SIGNAL_NAMES:
+        return SIGNAL_NAMES[number]
+    return f"SIGRTMIN+{number - SIGRTMIN}" if number > SIGRTMIN else str(number)

@@ -1,0 +1,175 @@
+"""Conversations: handlers written as generators that suspend on calls, sleeps and locks.
+
+A generator yields an :class:`Effect`; the actor begins it and, if it suspends, resumes the generator when the effect is
+done. A system call is a chain of these: the process waits for a reply from the inode, whose conversation sleeps on a
+lease, and so on. A signal for the caller travels down that chain (:meth:`longpin.actors.base.Actor.interrupt`).
+"""
+
+import errno
+from collections import deque
+from collections.abc import Generator, Iterable
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+
+from longpin.messages.envelope import Address, Message
+
+if TYPE_CHECKING:
+    from longpin.actors.base import Actor
+
+R = TypeVar("R")
+
+
+class KernelError(Exception):
+    """A call ends with an errno. Raised in a handler it becomes the reply; raised at a ``yield`` it is a callee's."""
+
+    def __init__(self, errno: int) -> None:
+        super().__init__(errno)
+        self.errno = errno
+
+    @classmethod
+    def interrupted(cls) -> "KernelError":
+        """Return the error of a sleep that a signal ended."""
+        return cls(errno.EINTR)
+
+
+class Task:
+    """One running conversation."""
+
+    __slots__ = ("call", "fatal", "finished", "generator", "number", "signal", "slept", "src", "waits_for")
+
+    def __init__(self, generator: "Conversation[Any]", src: Address, call: int) -> None:
+        self.generator = generator
+        self.src = src
+        self.call = call
+        """The number under which ``src`` waits for the reply; 0: nobody waits."""
+        self.number = 0
+        """The number under which it is suspended."""
+        self.waits_for: Effect | None = None
+        """What it is suspended on; None while it runs."""
+        self.slept = ""
+        """What the conversation, or a call it made, last slept on."""
+        self.signal = False
+        """The caller has a signal pending: the next interruptible sleep ends at once."""
+        self.fatal = False
+        self.finished = False
+
+
+class Effect:
+    """What a conversation yields."""
+
+    __slots__ = ()
+    SUSPENDED: ClassVar[object] = object()
+    """What :meth:`begin` returns when the conversation is suspended."""
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Do it; return its result, a :class:`KernelError` to raise at the yield, or SUSPENDED."""
+        raise NotImplementedError
+
+    def pending_calls(self) -> Iterable[tuple[Address, int]]:
+        """Yield the receivers and numbers of requests not yet answered, to which an interrupt is passed on."""
+        return ()
+
+
+Conversation = Generator[Effect, Any, R]
+
+
+class Call(Effect):
+    """Send a request and wait for its reply, which is the value of the ``yield``."""
+
+    __slots__ = ("body", "dst", "number")
+
+    def __init__(self, dst: Address, body: Message) -> None:
+        self.dst = dst
+        self.body = body
+        self.number = 0
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Send it."""
+        self.number = actor.suspend(task, self)
+        actor.post_call(task, self.dst, self.body, self.number)
+        return self.SUSPENDED
+
+    def pending_calls(self) -> Iterable[tuple[Address, int]]:
+        """Yield the one request."""
+        return ((self.dst, self.number),)
+
+
+class Step(Effect):
+    """A schedule point: go on when a message to oneself has arrived, so that others may come in between [2.7]."""
+
+    __slots__ = ()
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Send the message."""
+        actor.wake(actor.suspend(task, self))
+        return self.SUSPENDED
+
+
+class Wait(IntEnum):
+    """Which signals end a sleep."""
+
+    INTERRUPTIBLE = 0
+    KILLABLE = 1
+    UNINTERRUPTIBLE = 2
+
+
+class WaitsFor(NamedTuple):
+    """What a sleeper waits for, in a form the hang oracle can follow."""
+
+    kind: str
+    """``lease``, ``pin``, ``lock``, ``signal``, ``label``, ``descriptor``, ``timer`` or ``completion``."""
+    target: Address
+    """The lease, the pmem set, the holder of the lock, ... ; may be empty."""
+    detail: str
+    """A clause that completes "waits for"."""
+    number: int = 0
+    """The block, for a pin; the call number of the holder, for a lock."""
+
+
+class WaitQueue:
+    """Conversations of one actor that sleep until they are woken, oldest first."""
+
+    __slots__ = ("sleepers",)
+
+    def __init__(self) -> None:
+        self.sleepers: deque[Task] = deque()
+
+    def sleep(self, reason: WaitsFor, wait: Wait = Wait.INTERRUPTIBLE) -> "Sleeping":
+        """Return the effect of going to sleep here."""
+        return Sleeping(self, reason, wait)
+
+    def wake_all(self, actor: "Actor") -> None:
+        """Wake every sleeper; each goes on when its wake-up arrives, so others may get in before it."""
+        while self.sleepers:
+            actor.wake(self.sleepers.popleft().number)
+
+    def forget(self, task: Task) -> None:
+        """Take a sleeper out that was interrupted; it may have been woken already."""
+        if task in self.sleepers:
+            self.sleepers.remove(task)
+
+
+class Sleeping(Effect):
+    """A sleep on a :class:`WaitQueue`; ends with EINTR if a signal that counts is or becomes pending."""
+
+    __slots__ = ("queue", "reason", "wait")
+
+    def __init__(self, queue: WaitQueue, reason: WaitsFor, wait: Wait) -> None:
+        self.queue = queue
+        self.reason = reason
+        self.wait = wait
+
+    def interrupted_by(self, task: Task) -> bool:
+        """Return whether the signal pending for ``task`` ends this sleep."""
+        if self.wait is Wait.INTERRUPTIBLE:
+            return task.signal
+        return self.wait is Wait.KILLABLE and task.fatal
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Go to sleep, unless a signal is pending."""
+        task.slept = self.reason.detail
+        if self.interrupted_by(task):
+            return KernelError.interrupted()
+        actor.suspend(task, self)
+        self.queue.sleepers.append(task)
+        return self.SUSPENDED

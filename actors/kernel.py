@@ -1,0 +1,24 @@
+"""What every actor of one emulated kernel knows: sizes, times, and the policy."""
+
+from dataclasses import dataclass
+
+from longpin.actors.policies.base import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The settings of one machine; immutable, shared by its actors."""
+
+    policy: Policy
+    page_size: int = 4096
+    """Bytes of a page, which is a block too."""
+    lease_break_time: float = 45.0
+    """Seconds a holder has to answer a break; 0: for ever [2.3.3]."""
+    devices: tuple[str, ...] = ("rxe0",)
+    """Names of RDMA devices."""
+    uverbs_async_delay: bool = False
+    """The release of a uverbs file returns before its pins are gone [1.10]."""
+
+    def pages(self, length: int) -> int:
+        """Return how many pages ``length`` bytes take."""
+        return -(-length // self.page_size)

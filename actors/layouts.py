@@ -1,0 +1,122 @@
+"""Layout changes of an inode: asking leases and pages first. What ``xfs_break_layouts`` does [2.5].
+
+A policy decides (:meth:`longpin.actors.policies.base.Policy.change_gate`); here its decisions are carried out, each
+followed by the question again, because everything may have changed while the locks were dropped.
+"""
+
+import errno
+from collections.abc import Callable
+
+from longpin.actors.base import Engine
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.kernel import Kernel
+from longpin.actors.leases import LeaseHost
+from longpin.actors.locks import Hold, Lock
+from longpin.actors.policies.base import (
+    BreakLeases,
+    Change,
+    Decision,
+    Fail,
+    Layout,
+    LeaseView,
+    Proceed,
+    ScanPages,
+    WaitForPages,
+)
+from longpin.messages.envelope import Address
+from longpin.messages.pmem import AwaitIdle, Busy, Pin, ScanBusy
+from longpin.messages.process import Zap
+
+
+class LayoutHost(LeaseHost):
+    """An inode as far as its layout goes: locks, block map, and who maps it."""
+
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, uid: int, pmem: Address) -> None:
+        super().__init__(engine, address, kernel, uid)
+        self.pmem = pmem
+        self.iolock = Lock(self, f"the iolock of {address}")
+        self.mmaplock = Lock(self, f"the mmap lock of {address}")
+        self.pages: dict[int, int] = {}
+        """The block of each page; a page without one is a hole."""
+        self.mappings: dict[tuple[Address, int], int] = {}
+        """Flags of each mapping, by process and its number for the mapping."""
+
+    def break_layouts(self, change: Change, io: Hold, mm: Hold | None) -> Conversation[None]:
+        """Get the policy's leave for a layout change, with ``io`` and perhaps ``mm`` held before and after.
+
+        Raises:
+            KernelError: the policy's errno, or EINTR if a signal ends a wait; nothing is changed then.
+
+        """
+        yield from self._consult(lambda layout: self.kernel.policy.change_gate(change, layout), change, io, mm)
+
+    def consult_unlock(self, lease: LeaseView) -> Conversation[None]:
+        """Ask the policy about F_UNLCK."""
+        yield from self._consult(lambda layout: self.kernel.policy.unlck_gate(lease, layout), None, None, None)
+
+    def consult_last_close(self, *, exiting: bool) -> Conversation[None]:
+        """Ask the policy about the release of an open file description."""
+        policy = self.kernel.policy
+        yield from self._consult(lambda layout: policy.last_close_gate(layout, exiting=exiting), None, None, None)
+
+    def _consult(
+        self, decide: Callable[[Layout], Decision], change: Change | None, io: Hold | None, mm: Hold | None
+    ) -> Conversation[None]:
+        pins: tuple[Pin, ...] | None = None
+        while True:
+            decision = decide(Layout(self.lease_views(), bool(self.mappings), pins))
+            pins = None
+            match decision:
+                case Proceed():
+                    return
+                case Fail(errno=number):
+                    raise KernelError(number)
+                case BreakLeases():
+                    yield from self._break_layout_leases([hold for hold in (io, mm) if hold])
+                case ScanPages(whole_file=whole):
+                    pins = yield from self._find_busy(None if whole else change, zap=mm is not None)
+                case WaitForPages(pins=busy):
+                    yield from self._wait_for_page(busy[0], mm)
+
+    def _break_layout_leases(self, held: list[Hold]) -> Conversation[None]:
+        """Try under the locks; if that would block, wait without them, so that others get in [2.5]."""
+        try:
+            yield from self.break_lease(write=True, layout=True, nonblock=True)
+        except KernelError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+        else:
+            return
+        for hold in reversed(held):
+            hold.drop()
+        try:
+            yield from self.break_lease(write=True, layout=True, nonblock=False)
+        finally:
+            for hold in held:
+                yield hold.retake()
+
+    def _find_busy(self, change: Change | None, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
+        """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
+        if self.kernel.policy.busy_scan_skips_unmapped and not self.mappings:
+            return ()
+        if zap:
+            yield from self.zap(0)
+        pages = sorted(page for page in self.pages if change is None or change.first <= page <= change.last)
+        busy: Busy = yield Call(self.pmem, ScanBusy(tuple(self.pages[page] for page in pages)))
+        return busy.pins
+
+    def zap(self, first: int, last: int | None = None) -> Conversation[None]:
+        """Remove page table entries in every process that maps the file: pages ``first`` to ``last`` or to the end."""
+        end = max(self.pages, default=first) if last is None else last
+        for process in dict.fromkeys(process for process, _ in self.mappings):
+            yield Call(process, Zap(self.address, first, end))
+
+    def _wait_for_page(self, pin: Pin, mm: Hold | None) -> Conversation[None]:
+        """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""
+        if mm is not None:
+            mm.drop()
+        try:
+            yield Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=True))
+        finally:
+            if mm is not None:
+                yield mm.retake()

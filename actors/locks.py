@@ -1,0 +1,88 @@
+"""Sleeping locks: what the kernel serialises with a lock is serialised here with one too [1.6].
+
+A lock belongs to one actor and is taken by that actor's conversations::
+
+    with (yield self.iolock.exclusive()) as io:
+        ...
+        io.drop()               # others may get in
+        yield io.retake()
+
+Waiters queue in order, are not interruptible (they would be in state D), and are handed the lock when it is released.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Self
+
+from longpin.actors.conversation import Effect, Task
+
+if TYPE_CHECKING:
+    from longpin.actors.base import Actor
+
+
+class Lock:
+    """A read-write semaphore: many shared holds or one exclusive hold, first come, first served."""
+
+    __slots__ = ("actor", "holds", "name", "waiters")
+
+    def __init__(self, actor: "Actor", name: str) -> None:
+        self.actor = actor
+        self.name = name
+        self.holds: list[Hold] = []
+        self.waiters: deque[Hold] = deque()
+        # Invariant: waiters implies holds; all holds are shared or there is at most one.
+
+    def exclusive(self) -> "Hold":
+        """Return the effect of taking it exclusively."""
+        return Hold(self, shared=False)
+
+    def shared(self) -> "Hold":
+        """Return the effect of taking it shared."""
+        return Hold(self, shared=True)
+
+    def admits(self, hold: "Hold") -> bool:
+        """Return whether those who hold it leave room for ``hold``."""
+        return not self.holds or (hold.shared and self.holds[0].shared)
+
+
+class Hold(Effect):
+    """One hold on a :class:`Lock`: the effect of taking it, its value, and the context in which it is held."""
+
+    __slots__ = ("lock", "shared", "task")
+
+    def __init__(self, lock: Lock, *, shared: bool) -> None:
+        self.lock = lock
+        self.shared = shared
+        self.task: Task | None = None
+        """The conversation that holds it or waits for it."""
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Take the lock if nobody is in the way or ahead; else queue."""
+        self.task = task
+        if not self.lock.waiters and self.lock.admits(self):
+            self.lock.holds.append(self)
+            return self
+        task.slept = self.lock.name
+        actor.suspend(task, self)
+        self.lock.waiters.append(self)
+        return self.SUSPENDED
+
+    def drop(self) -> None:
+        """Release the lock and hand it to the waiters whose turn it is."""
+        lock = self.lock
+        lock.holds.remove(self)
+        while lock.waiters and lock.admits(lock.waiters[0]):
+            hold = lock.waiters.popleft()
+            assert hold.task is not None
+            lock.holds.append(hold)
+            lock.actor.make_ready(hold.task, hold)
+
+    def retake(self) -> Self:
+        """Return the effect of taking the lock again after :meth:`drop`."""
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self in self.lock.holds:
+            self.drop()

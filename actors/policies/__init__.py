@@ -1,0 +1,51 @@
+"""The proposals, one file each, and how a run names one."""
+
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
+from longpin.actors.policies.reject import Reject
+from longpin.actors.policies.wait import WaitForIdle
+
+POLICIES: dict[str, type[Policy]] = {policy.name: policy for policy in (Reject, WaitForIdle, LayoutLeaseV1)}
+"""Every policy by its name in the specification."""
+
+DEFAULT_PRESET = "intended"
+
+
+def find_policy(text: str) -> tuple[type[Policy], str]:
+    """Read ``NAME[:preset]``, where NAME is a policy's name or alias in any case.
+
+    Raises:
+        ValueError: one sentence that says what was expected.
+
+    """
+    word, colon, preset = text.partition(":")
+    for policy in POLICIES.values():
+        if word.casefold() in (policy.name.casefold(), policy.alias.casefold()):
+            chosen = preset.casefold() if colon else DEFAULT_PRESET
+            if chosen not in policy.presets:
+                raise ValueError(f"expected a preset of {policy.name} ({', '.join(policy.presets)}), found {preset!r}")
+            return policy, chosen
+    known = ", ".join(f"{policy.name} ({policy.alias})" for policy in POLICIES.values())
+    raise ValueError(f"expected a policy, one of {known}, found {word!r}")
+
+
+def make_policy(name: str, preset: str, parameters: dict[str, Any]) -> Policy:
+    """Return the policy with its preset's parameters, and ``parameters`` in place of those they name.
+
+    Enum parameters may be given as their values.
+
+    Raises:
+        ValueError: no such policy or preset, or a value an enum does not have.
+        TypeError: no such parameter.
+
+    """
+    policy, preset = find_policy(f"{name}:{preset}")
+    chosen = policy.presets[preset] | parameters
+    types = {field.name: field.type for field in fields(policy)}
+    enums = {name: kind for name, kind in types.items() if isinstance(kind, type) and issubclass(kind, Enum)}
+    values: dict[str, Any] = {key: enums[key](value) if key in enums else value for key, value in chosen.items()}
+    return policy(**values)

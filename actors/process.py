@@ -1,0 +1,333 @@
+"""A process: descriptors, memory, signals, and a program it runs one call after the other [1.1].
+
+A call is a conversation of this actor with the others (:mod:`longpin.actors.syscalls`). While it waits, the process
+still answers what the kernel does to it from outside: page table entries installed and zapped, signals generated.
+"""
+
+import errno
+from collections.abc import Iterator
+from types import GeneratorType
+
+from longpin.actors.address_space import AddressSpace, Mapping, Pte
+from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.calls import SIGNATURES
+from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGBUS, SIGCHLD, SIGKILL, SIGRTMIN
+from longpin.actors.conversation import Call, Conversation, KernelError, Task, WaitQueue
+from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Ended, Fact, SignalTaken
+from longpin.actors.kernel import Kernel
+from longpin.actors.locks import Lock
+from longpin.actors.process_state import Disposition, Exit, Inherited, Value
+from longpin.actors.program import Const, Expression, Image, Name, Op, Program, Statement
+from longpin.actors.syscalls import CALLS
+from longpin.messages.clock import TimerExpired
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.file import Put, Release
+from longpin.messages.inode import RemoveMapping
+from longpin.messages.process import (
+    PROCESS_TABLE,
+    File,
+    InstallPte,
+    PassFile,
+    Retire,
+    Signal,
+    Start,
+    Uncharge,
+    Zap,
+)
+
+FIRST_FD = 3
+"""Standard input, output and error are taken."""
+
+NEVER_RESTARTED = {"pause", "sleep"}
+"""Calls that end with EINTR whatever SA_RESTART says [signal(7)]."""
+
+
+class Process(Actor):
+    """One process with one thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        address: Address,
+        kernel: Kernel,
+        images: dict[str, Image],
+        image: Image,
+        pid: int,
+        name: str,
+        inherited: Inherited,
+    ) -> None:
+        super().__init__(engine, address)
+        self.kernel = kernel
+        self.images = images
+        """What fork can start, by name."""
+        self.image = image
+        self.pid = pid
+        self.name = name
+        self.fds = dict(inherited.fds)
+        self.mm = AddressSpace(kernel.page_size)
+        for mapping in inherited.mappings:
+            self.mm.copy_mapping(mapping)
+        self.page_table_lock = Lock(self, f"the page table lock of {address}")
+        self.variables = dict(inherited.variables)
+        self.handler_programs = inherited.handler_programs | dict(image.handlers)
+        self.dispositions = inherited.dispositions | self._initial_dispositions()
+        self.pending: list[tuple[int, int]] = []
+        """Signals generated and not yet acted on, as (number, si_fd)."""
+        self.blocked: set[int] = set()
+        """Signals whose handler is running."""
+        self.received: list[File] = []
+        """Descriptors in flight to this process."""
+        self.sleepers = WaitQueue()
+        """Where pause, sleep and recv_fd wait."""
+        self.timer_expired = False
+        self.wc_status = 0
+        self.counters: dict[str, int] = {}
+        self.main: Task | None = None
+        self.exiting = False
+        self.dead = False
+        # Invariant: dead implies exiting, and no descriptors or mappings.
+        self.calls: list[CallRecord] = []
+        self.facts: list[Fact] = []
+
+    def _initial_dispositions(self) -> dict[int, Disposition]:
+        """Handlers are in force from the start, except those the program installs itself."""
+        installed = {
+            op.args[0].value
+            for op in self.image.program.operations()
+            if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
+        }
+        return {signo: Disposition(SIG_HANDLER) for signo, _ in self.image.handlers if signo not in installed}
+
+    def count(self, what: str) -> int:
+        """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
+        self.counters[what] = number = self.counters.get(what, 0) + 1
+        return number
+
+    # The program.
+
+    @handles(Start)
+    def start_program(self, _request: Start, _src: Address) -> None:
+        """Begin."""
+        self.main = self.start_task(self._run())
+
+    def _run(self) -> Conversation[None]:
+        try:
+            yield from self._execute(self.image.program)
+            end = Exit(0)
+        except Exit as exit_:
+            end = exit_
+        self.exiting = True
+        self.facts.append(Ended(end.status, end.signo))
+        yield from self._exit()
+        self.dead = True
+
+    def _execute(self, program: Program) -> Conversation[None]:
+        for op in self._unroll(program.statements):
+            yield from self._take_signals()
+            yield from self._call(op)
+        yield from self._take_signals()
+
+    def _unroll(self, statements: tuple[Statement, ...]) -> Iterator[Op]:
+        for statement in statements:
+            if isinstance(statement, Op):
+                yield statement
+            else:
+                for index in range(statement.count):
+                    self.variables[statement.variable] = index
+                    yield from self._unroll(statement.body)
+
+    def _call(self, op: Op) -> Conversation[None]:
+        """Make one call, again if a signal interrupted it and its handler has SA_RESTART."""
+        record = CallRecord(op)
+        self.calls.append(record)
+        self.facts.append(CallBegun(record))
+        assert self.main is not None
+        restart = True
+        while restart:
+            self.main.slept = ""
+            value: Value = -1
+            record.errno = 0
+            try:
+                value = CALLS[op.call](self, *self._arguments(op))
+                if type(value) is GeneratorType:
+                    value = yield from value
+            except KernelError as error:
+                record.errno = error.errno
+            record.slept = self.main.slept or record.slept
+            restart = record.errno == errno.EINTR and self._restarts(op.call)
+            if restart:
+                yield from self._take_signals()
+        record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
+        record.returned = True
+        self.facts.append(CallEnded(record))
+        if op.target is not None:
+            self.variables[op.target] = value
+
+    def _arguments(self, op: Op) -> list[Value]:
+        """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, such as a failed handle."""
+        values = [self._evaluate(argument) for argument in op.args]
+        for parameter, value in zip(SIGNATURES[op.call].parameters, values, strict=False):
+            if not isinstance(value, parameter.types):
+                raise KernelError(errno.EINVAL)
+        return values
+
+    def _evaluate(self, expression: Expression) -> Value:
+        if isinstance(expression, Const):
+            return expression.value
+        if isinstance(expression, Name):
+            return self.variables.get(expression.name, -1)
+        left, right = self._evaluate(expression.left), self._evaluate(expression.right)
+        if not isinstance(left, int) or not isinstance(right, int):
+            raise KernelError(errno.EINVAL)
+        match expression.op:
+            case "|":
+                return left | right
+            case "*":
+                return left * right
+            case "+":
+                return left + right
+            case _:
+                return left - right
+
+    # Descriptors.
+
+    def file(self, fd: int) -> File:
+        """Return what a descriptor refers to, or fail with EBADF."""
+        if fd not in self.fds:
+            raise KernelError(errno.EBADF)
+        return self.fds[fd]
+
+    def install(self, file: File) -> int:
+        """Enter a reference under the lowest free number."""
+        fd = FIRST_FD
+        while fd in self.fds:
+            fd += 1
+        self.fds[fd] = file
+        return fd
+
+    def put(self, file: File, *, exiting: bool = False) -> Conversation[None]:
+        """Drop a reference and, if it was the last, run the release before the call returns [1.3]."""
+        if (yield Call(file.ofd, Put())).last:
+            yield Call(file.ofd, Release(exiting))
+
+    # Memory.
+
+    @handles(InstallPte)
+    def install_pte(self, request: InstallPte, _src: Address) -> Conversation[Done]:
+        """The fault handler maps a block."""
+        with (yield self.page_table_lock.exclusive()):
+            self.mm.page_table[request.vma, request.page] = Pte(request.pmem, request.block, request.writable)
+        return DONE
+
+    @handles(Zap)
+    def zap(self, request: Zap, _src: Address) -> Conversation[Done]:
+        """The file system unmaps a range everywhere."""
+        with (yield self.page_table_lock.exclusive()):
+            self.mm.zap(request.inode, request.first, request.last)
+        return DONE
+
+    @handles(Uncharge)
+    def uncharge(self, request: Uncharge, _src: Address) -> Done:
+        """Give pinned pages back to RLIMIT_MEMLOCK."""
+        self.mm.pinned_vm -= request.pages
+        return DONE
+
+    def unmap(self, mapping: Mapping) -> Conversation[bool]:
+        """Remove a mapping; True if its reference was the file's last, which then has to be released."""
+        self.mm.remove(mapping)
+        yield Call(mapping.inode, RemoveMapping(self.address, mapping.number))
+        last: bool = (yield Call(mapping.file.ofd, Put())).last
+        return last
+
+    # Signals.
+
+    @handles(Signal)
+    def signal(self, request: Signal, _src: Address) -> Done:
+        """Generate a signal; it is acted on when the program is about to go on [2.3.5]."""
+        permitted = request.capable or request.uid in (-1, 0, self.image.uid)
+        if not permitted and not request.quiet:
+            raise KernelError(errno.EPERM)
+        if permitted and not self.exiting and request.signo:
+            self._generate(request.signo, request.si_fd)
+        return DONE
+
+    def _generate(self, signo: int, si_fd: int) -> None:
+        action = self.dispositions.get(signo, Disposition(SIG_DFL)).action
+        if action == SIG_IGN or (action == SIG_DFL and signo == SIGCHLD):
+            self.facts.append(SignalTaken(signo, si_fd, "ignored"))
+            return
+        if signo < SIGRTMIN and any(pending == signo for pending, _ in self.pending):
+            return
+        self.pending.append((signo, si_fd))
+        if signo not in self.blocked:
+            self.interrupt(self.main, fatal=action == SIG_DFL)
+
+    def fault_signal(self, signo: int) -> KernelError:
+        """Generate SIGSEGV or SIGBUS for the access that faulted, and return the error that ends it."""
+        self._generate(signo, -1)
+        if signo == SIGBUS and self.dispositions.get(signo, Disposition(SIG_DFL)).action == SIG_IGN:
+            self.pending.append((SIGKILL, -1))
+        return KernelError(errno.EFAULT)
+
+    def _deliverable(self) -> list[tuple[int, int]]:
+        return [signal for signal in self.pending if signal[0] not in self.blocked]
+
+    def _restarts(self, call: str) -> bool:
+        """Return whether an interrupted call is made again [signal(7)]."""
+        taken = [self.dispositions.get(signo, Disposition(SIG_DFL)) for signo, _ in self._deliverable()]
+        return call not in NEVER_RESTARTED and all(disposition.restart for disposition in taken)
+
+    def _take_signals(self) -> Conversation[None]:
+        """Act on pending signals: run handlers, or die."""
+        while signals := self._deliverable():
+            signo, si_fd = signals[0]
+            self.pending.remove((signo, si_fd))
+            disposition = self.dispositions.get(signo, Disposition(SIG_DFL))
+            if disposition.action == SIG_DFL:
+                self.facts.append(SignalTaken(signo, si_fd, "terminated"))
+                raise Exit(128 + signo, signo)
+            self._clear_interrupt()
+            self.facts.append(SignalTaken(signo, si_fd, "handler"))
+            self.variables |= {"si_signo": signo, "si_fd": si_fd}
+            self.blocked.add(signo)
+            yield from self._execute(self.handler_programs[signo])
+            self.blocked.remove(signo)
+        self._clear_interrupt()
+
+    def _clear_interrupt(self) -> None:
+        assert self.main is not None
+        self.main.signal = self.main.fatal = False
+
+    # What others send.
+
+    @handles(PassFile)
+    def receive_file(self, request: PassFile, _src: Address) -> Done:
+        """A descriptor arrives in the socket; it stays in flight until recv_fd takes it."""
+        if self.exiting:
+            raise KernelError(errno.EPIPE)
+        self.received.append(request.file)
+        self.sleepers.wake_all(self)
+        return DONE
+
+    @handles(TimerExpired)
+    def timer(self, _timer: TimerExpired, _src: Address) -> None:
+        """sleep is over."""
+        self.timer_expired = True
+        self.sleepers.wake_all(self)
+
+    # The end.
+
+    def _exit(self) -> Conversation[None]:
+        """exit: memory, then descriptors, and only then what the last references left to release [1.1]."""
+        releases: list[File] = []
+        for mapping in list(self.mm.mappings):
+            if (yield from self.unmap(mapping)):
+                releases.append(mapping.file)
+        files = [self.fds.pop(fd) for fd in self.kernel.policy.on_exit(tuple(sorted(self.fds)))]
+        for file in files + self.received:
+            if (yield Call(file.ofd, Put())).last:
+                releases.append(file)
+        self.received.clear()
+        for file in releases:
+            yield Call(file.ofd, Release(exiting=True))
+        yield Call(PROCESS_TABLE, Retire(self.pid))

@@ -1,0 +1,117 @@
+"""A program as a process runs it: system calls with argument expressions, and bounded loops.
+
+``longpin.config.notation`` parses the text of a scenario into these; the process actor interprets them. Nothing here
+can do more than evaluate integers, strings, bytes, names, ``|``, ``*``, ``+`` and ``-``.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A literal: an integer, a string, bytes, or None."""
+
+    value: int | str | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A variable of the process, or a constant such as O_RDWR (resolved when the program is parsed)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """``left op right``."""
+
+    op: str
+    """One of ``|``, ``*``, ``+``, ``-``."""
+    left: "Expression"
+    right: "Expression"
+
+
+Expression = Const | Name | Operation
+
+
+class Outcome(StrEnum):
+    """What an expectation can say beside a value or an errno."""
+
+    BLOCKS = "blocks"
+    """The call sleeps before it returns."""
+    HANGS = "hangs"
+    """The call never returns."""
+    OK = "ok"
+    """The call succeeds, whatever it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a line says its call must do: ``# -> blocks, ETXTBSY`` or ``# P1 -> hangs``."""
+
+    policy: str | None
+    """A policy's name, perhaps with ``:preset``, for which this holds; None: for every policy no other part names."""
+    outcomes: tuple[str | int, ...]
+    """All must hold: an :class:`Outcome`, an errno's name such as ``EAGAIN``, or the value the call must return."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One call: ``target = call(args)``."""
+
+    line: int
+    """The line in the scenario file, from 1."""
+    text: str
+    """The line as written, without its comment."""
+    call: str
+    """The call's name, a key of the signature table."""
+    args: tuple[Expression, ...]
+    target: str | None
+    """The variable that takes the result."""
+    expectations: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """``for variable in range(count): body``."""
+
+    line: int
+    variable: str
+    count: int
+    body: "tuple[Statement, ...]"
+
+
+Statement = Op | Loop
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a process does, or what a signal handler does."""
+
+    statements: tuple[Statement, ...] = ()
+
+    def operations(self) -> "list[Op]":
+        """Return every call in the text, loops not unrolled."""
+
+        def inside(statements: tuple[Statement, ...]) -> list[Op]:
+            found: list[Op] = []
+            for statement in statements:
+                found.extend([statement] if isinstance(statement, Op) else inside(statement.body))
+            return found
+
+        return inside(self.statements)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a process is made of."""
+
+    name: str
+    program: Program
+    handlers: tuple[tuple[int, Program], ...] = ()
+    """The program of each signal's handler."""
+    uid: int = 0
+    capabilities: frozenset[str] = frozenset()
+    memlock: int = 65536
+    """RLIMIT_MEMLOCK in bytes."""

@@ -1,0 +1,96 @@
+"""Calls on memory: mappings, loads and stores, and get_user_pages."""
+
+import errno
+from typing import TYPE_CHECKING
+
+from longpin.actors.address_space import Mapping, Pte
+from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.inode import ZERO_PAGE
+from longpin.actors.locks import Hold
+from longpin.actors.syscalls.files import as_bytes
+from longpin.messages.file import MapFile, Release
+from longpin.messages.inode import Fault
+from longpin.messages.pmem import Load, Store
+
+if TYPE_CHECKING:
+    from longpin.actors.process import Process
+
+
+def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset: int) -> Conversation[int]:
+    """mmap(2) of a file, shared [1.8]."""
+    page = process.kernel.page_size
+    if length <= 0 or offset < 0 or offset % page or not flags & MAP_SHARED:
+        raise KernelError(errno.EINVAL)
+    file = process.file(fd)
+    number = process.mm.next_number()
+    yield Call(file.ofd, MapFile(number, prot, flags, process.address))
+    return process.mm.add(process.kernel.pages(length) * page, prot, flags, file, offset // page, number).start
+
+
+def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
+    """munmap(2) of whole mappings; a part of one is EINVAL here. What is pinned stays pinned [1.9]."""
+    page = process.kernel.page_size
+    end = addr + process.kernel.pages(length) * page
+    if length <= 0 or addr % page:
+        raise KernelError(errno.EINVAL)
+    touched = [m for m in process.mm.mappings if m.start < end and addr < m.start + m.length]
+    if any(m.start < addr or end < m.start + m.length for m in touched):
+        raise KernelError(errno.EINVAL)
+    for mapping in touched:
+        if (yield from process.unmap(mapping)):
+            yield Call(mapping.file.ofd, Release(exiting=False))
+    return 0
+
+
+def load(process: "Process", addr: int, length: int) -> Conversation[bytes]:
+    """Read memory, page by page; SIGSEGV outside mappings, SIGBUS beyond the end of the file."""
+    data = b""
+    while length > 0:
+        hold, pte, part = yield from _touch(process, addr, length, write=False)
+        with hold:
+            if pte.block == ZERO_PAGE:
+                data += bytes(part)
+            else:
+                inside = addr % process.kernel.page_size
+                data += (yield Call(pte.pmem, Load(pte.block, inside, part))).data
+        addr, length = addr + part, length - part
+    return data
+
+
+def store(process: "Process", addr: int, data: bytes | str) -> Conversation[int]:
+    """Write memory, page by page."""
+    left = as_bytes(data)
+    while left:
+        hold, pte, part = yield from _touch(process, addr, len(left), write=True)
+        with hold:
+            inside = addr % process.kernel.page_size
+            yield Call(pte.pmem, Store(pte.block, inside, left[:part]))
+        addr, left = addr + part, left[part:]
+    return 0
+
+
+def _touch(
+    process: "Process", addr: int, length: int, *, write: bool
+) -> Conversation[tuple[Hold, Pte, int]]:
+    """Make a page accessible to the CPU; the page table lock is held on return, so it stays so."""
+    mapping = process.mm.find(addr)
+    if mapping is None or not mapping.prot & (PROT_WRITE if write else PROT_READ | PROT_WRITE):
+        raise process.fault_signal(SIGSEGV)
+    try:
+        hold, pte = yield from resolve(process, mapping, process.mm.page_of(mapping, addr), write=write)
+    except KernelError as error:
+        raise (process.fault_signal(SIGBUS) if error.errno in (errno.EFAULT, errno.ENOSPC) else error) from None
+    inside = addr % process.kernel.page_size
+    return hold, pte, min(length, process.kernel.page_size - inside)
+
+
+def resolve(process: "Process", mapping: Mapping, page: int, *, write: bool) -> Conversation[tuple[Hold, Pte]]:
+    """Find a page table entry, faulting until there is one; returns with the page table lock held [1.9]."""
+    while True:
+        hold: Hold = yield process.page_table_lock.exclusive()
+        pte = process.mm.page_table.get((mapping.number, page))
+        if pte is not None and (pte.writable or not write):
+            return hold, pte
+        hold.drop()
+        yield Call(mapping.inode, Fault(mapping.number, page, write))

@@ -1,0 +1,135 @@
+"""Calls on processes and signals, and the order a scenario states between processes."""
+
+import errno
+from typing import TYPE_CHECKING
+
+from longpin.actors.constants import SA_RESTART, SIG_DFL, SIG_HANDLER, SIG_IGN, SIGKILL
+from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
+from longpin.actors.process_state import Disposition, Exit, Inherited
+from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer
+from longpin.messages.file import Ref
+from longpin.messages.inode import AddMapping
+from longpin.messages.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
+from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Signal, Start
+
+if TYPE_CHECKING:
+    from longpin.actors.process import Process
+
+
+def fork(process: "Process", program: str) -> Conversation[int]:
+    """fork(2): the child shares every open file description and runs the named process's program [2.4]."""
+    image = process.images[program]
+    number = process.count("child")
+    pid = process.pid * 100 + number
+    address = f"process:{pid}"
+    for file in process.fds.values():
+        yield Call(file.ofd, Ref())
+    for mapping in process.mm.mappings:
+        yield Call(mapping.file.ofd, Ref())
+        yield Call(mapping.inode, AddMapping(address, mapping.number, mapping.flags))
+    name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
+    inherited = Inherited(
+        dict(process.fds),
+        tuple(process.mm.mappings),
+        dict(process.variables),
+        dict(process.dispositions),
+        dict(process.handler_programs),
+    )
+    process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
+    yield Call(PROCESS_TABLE, Enroll(pid, name, address))
+    process.send(address, Start())
+    return pid
+
+
+def exit_(process: "Process", status: int = 0) -> int:
+    """_exit(2)."""
+    raise Exit(status)
+
+
+def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]:
+    """kill(2), by number or by a scenario's name for the process."""
+    if not 0 <= signo <= 64:
+        raise KernelError(errno.EINVAL)
+    found = yield Call(PROCESS_TABLE, _find(target))
+    capable = "CAP_KILL" in process.image.capabilities
+    yield Call(found.address, Signal(signo, uid=process.image.uid, capable=capable))
+    return 0
+
+
+def _find(target: str | int) -> FindProcess:
+    return FindProcess(0, target) if isinstance(target, str) else FindProcess(target, "")
+
+
+def sigaction(process: "Process", signo: int, action: int, flags: int = 0) -> int:
+    """sigaction(2): SIG_DFL, SIG_IGN, or SIG_HANDLER for the scenario's ``on_signal`` program."""
+    known = action in (SIG_DFL, SIG_IGN) or (action == SIG_HANDLER and signo in process.handler_programs)
+    if not known or not 1 <= signo <= 64 or signo == SIGKILL:
+        raise KernelError(errno.EINVAL)
+    process.dispositions[signo] = Disposition(action, bool(flags & SA_RESTART))
+    return 0
+
+
+def pause(process: "Process") -> Conversation[int]:
+    """pause(2): returns only by a signal, with EINTR."""
+    while True:
+        yield process.sleepers.sleep(WaitsFor("signal", process.address, "a signal"))
+
+
+def sleep(process: "Process", seconds: int) -> Conversation[int]:
+    """nanosleep(2), in virtual seconds."""
+    if seconds <= 0:
+        return 0
+    process.timer_expired = False
+    process.send(CLOCK, ArmTimer("sleep", float(seconds)))
+    try:
+        while not process.timer_expired:
+            yield process.sleepers.sleep(WaitsFor("timer", CLOCK, f"{seconds} s to pass"))
+    except KernelError:
+        process.send(CLOCK, CancelTimer("sleep"))
+        raise
+    return 0
+
+
+def getpid(process: "Process") -> int:
+    """getpid(2)."""
+    return process.pid
+
+
+def send_fd(process: "Process", target: str, fd: int) -> Conversation[int]:
+    """Send a descriptor over a socket (SCM_RIGHTS); in flight it holds a reference [1.2]."""
+    file: File = process.file(fd)
+    yield Call(file.ofd, Ref())
+    try:
+        found = yield Call(PROCESS_TABLE, _find(target))
+        yield Call(found.address, PassFile(file))
+    except KernelError as error:
+        yield from process.put(file)
+        raise KernelError(errno.ECONNREFUSED if error.errno == errno.ESRCH else error.errno) from None
+    return 0
+
+
+def recv_fd(process: "Process") -> Conversation[int]:
+    """Receive the oldest descriptor in flight to this process, waiting for one."""
+    while not process.received:
+        yield process.sleepers.sleep(WaitsFor("descriptor", process.address, "a descriptor to be sent"))
+    return process.install(process.received.pop(0))
+
+
+def label(process: "Process", name: str, value: "int | str | bytes | VerbsObject" = 0) -> Conversation[int]:
+    """Set a label with a value, for those who wait for it."""
+    if isinstance(value, VerbsObject):
+        packed = Value(verbs=value)
+    elif isinstance(value, bytes):
+        packed = Value(data=value)
+    elif isinstance(value, str):
+        packed = Value(text=value)
+    else:
+        packed = Value(number=value)
+    yield Call(LABELS, PostLabel(name, packed))
+    return 0
+
+
+def wait_for(process: "Process", name: str) -> "Conversation[int | str | bytes | VerbsObject | None]":
+    """Wait until a label is set; returns its value."""
+    value: Value = (yield Call(LABELS, AwaitLabel(name))).value
+    return next((part for part in value if part is not None), None)

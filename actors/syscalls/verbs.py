@@ -1,0 +1,229 @@
+"""Verbs: calls on an RDMA device [1.10, 2.6]."""
+
+import errno
+from typing import TYPE_CHECKING
+
+from longpin.actors.constants import (
+    IBV_ACCESS_LOCAL_WRITE,
+    IBV_ACCESS_REMOTE_WRITE,
+    IBV_WR_RDMA_READ,
+    IBV_WR_RDMA_WRITE,
+    O_RDWR,
+    PROT_WRITE,
+)
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.file import OpenFileDescription
+from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.memory import resolve
+from longpin.actors.uverbs import UverbsContext
+from longpin.messages.envelope import Address
+from longpin.messages.file import Ref
+from longpin.messages.inode import AskPin
+from longpin.messages.labels import VerbsObject
+from longpin.messages.pmem import PinBlock, Unpin
+from longpin.messages.process import File
+from longpin.messages.verbs import (
+    AllocPd,
+    CreateCq,
+    CreateQp,
+    DestroyObject,
+    FindObject,
+    Kind,
+    ModifyQp,
+    PinnedPage,
+    Poll,
+    PostSend,
+    Register,
+)
+
+if TYPE_CHECKING:
+    from longpin.actors.process import Process
+
+
+def _context(process: "Process", fd: int) -> Address:
+    """Return the uverbs context behind a descriptor."""
+    file = process.file(fd)
+    if file.kind != "uverbs":
+        raise KernelError(errno.EINVAL)
+    return file.backing
+
+
+def _use(process: "Process", thing: VerbsObject, kind: Kind) -> VerbsObject:
+    """Check that a handle is of a kind and that its descriptor is still that of its context."""
+    if thing.kind != kind or _context(process, thing.fd) != thing.context:
+        raise KernelError(errno.EINVAL)
+    return thing
+
+
+def ibv_open_device(process: "Process", name: str) -> int:
+    """Open the device; returns the descriptor of its uverbs file, which owns all that is made through it."""
+    if name not in process.kernel.devices:
+        raise KernelError(errno.ENODEV)
+    context = f"uverbs:{process.pid}.{process.count('uverbs')}"
+    ofd = f"file:{process.pid}.{process.count('file')}"
+    process.spawn(UverbsContext, context, process.kernel)
+    process.spawn(OpenFileDescription, ofd, context, "uverbs", O_RDWR)
+    return process.install(File(ofd, context, "uverbs"))
+
+
+def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
+    """ibv_alloc_pd(3)."""
+    context = _context(process, fd)
+    handle = (yield Call(context, AllocPd())).handle
+    return VerbsObject(Kind.PD, fd, handle, context)
+
+
+def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
+    """ibv_dealloc_pd(3): EBUSY while something is in it."""
+    yield Call(_use(process, pd, Kind.PD).context, DestroyObject(Kind.PD, pd.handle))
+    return 0
+
+
+def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, access: int) -> Conversation[VerbsObject]:
+    """ibv_reg_mr(3): charge, pin page by page, publish [2.6]; all or nothing."""
+    context = _use(process, pd, Kind.PD).context
+    yield Call(context, FindObject(Kind.PD, pd.handle))
+    if length <= 0 or addr < 0 or (access & IBV_ACCESS_REMOTE_WRITE and not access & IBV_ACCESS_LOCAL_WRITE):
+        raise KernelError(errno.EINVAL)
+    page_size = process.kernel.page_size
+    first = addr - addr % page_size
+    pages = process.kernel.pages(addr + length - first)
+    _charge(process, pages)
+    region = f"mr:{process.pid}.{process.count('mr')}"
+    pinned: list[PinnedPage] = []
+    holds: list[Address] = []
+    try:
+        for index in range(pages):
+            yield from _pin(process, first + index * page_size, region, context, pinned, holds)
+        if number := process.kernel.policy.pinned_gate(longterm=True):
+            raise KernelError(number)
+        request = Register(
+            pd.handle, region, tuple(pinned), addr - first, length, access, process.address, tuple(holds)
+        )
+        handle = (yield Call(context, request)).handle
+    except KernelError:
+        for pmem in dict.fromkeys(page.pmem for page in pinned):
+            yield Call(pmem, Unpin(region))
+        for ofd in holds:
+            yield from process.put(File(ofd, "", "file"))
+        process.mm.pinned_vm -= pages
+        raise
+    return VerbsObject(Kind.MR, pd.fd, handle, context)
+
+
+def _charge(process: "Process", pages: int) -> None:
+    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 1, 2]."""
+    mm, image = process.mm, process.image
+    if "CAP_IPC_LOCK" not in image.capabilities:
+        if image.memlock == 0:
+            raise KernelError(errno.EPERM)
+        if (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
+            raise KernelError(errno.ENOMEM)
+    mm.pinned_vm += pages
+
+
+def _pin(
+    process: "Process", addr: int, region: Address, context: Address, pinned: list[PinnedPage], holds: list[Address]
+) -> Conversation[None]:
+    """get_user_pages(FOLL_LONGTERM | FOLL_WRITE) of one page: entry, lease check, reference, under the page table lock.
+
+    Asking for the lease and taking the reference are two steps: the lease may go in between [2.7].
+    """
+    mapping = process.mm.find(addr)
+    if mapping is None or not mapping.prot & PROT_WRITE:
+        raise KernelError(errno.EFAULT)
+    page = process.mm.page_of(mapping, addr)
+    hold, pte = yield from resolve(process, mapping, page, write=True)
+    with hold:
+        allowed = yield Call(mapping.inode, AskPin(process.pid, longterm=True))
+        if allowed.hold and allowed.hold not in holds:
+            yield Call(allowed.hold, Ref())
+            holds.append(allowed.hold)
+        request = PinBlock(pte.block, mapping.inode, page, longterm=True, owner=region, context=context)
+        generation = (yield Call(pte.pmem, request)).generation
+        pinned.append(PinnedPage(pte.pmem, pte.block, generation, mapping.inode, page))
+
+
+def ibv_dereg_mr(process: "Process", mr: VerbsObject) -> Conversation[int]:
+    """ibv_dereg_mr(3), by any process that holds the uverbs file [1.10]."""
+    yield Call(_use(process, mr, Kind.MR).context, DestroyObject(Kind.MR, mr.handle))
+    return 0
+
+
+def ibv_create_cq(process: "Process", fd: int) -> Conversation[VerbsObject]:
+    """ibv_create_cq(3)."""
+    context = _context(process, fd)
+    handle = (yield Call(context, CreateCq())).handle
+    return VerbsObject(Kind.CQ, fd, handle, context)
+
+
+def ibv_create_qp(process: "Process", pd: VerbsObject, cq: VerbsObject) -> Conversation[VerbsObject]:
+    """ibv_create_qp(3)."""
+    context = _use(process, pd, Kind.PD).context
+    if _use(process, cq, Kind.CQ).context != context:
+        raise KernelError(errno.EINVAL)
+    made = yield Call(context, CreateQp(pd.handle, cq.handle))
+    return VerbsObject(Kind.QP, pd.fd, made.handle, context, made.address)
+
+
+def _find_qp(process: "Process", qp: VerbsObject) -> Conversation[Address]:
+    """Return the queue pair's address, if it is alive."""
+    yield Call(_use(process, qp, Kind.QP).context, FindObject(Kind.QP, qp.handle))
+    return qp.address
+
+
+def ibv_modify_qp(process: "Process", qp: VerbsObject, state: int, peer: VerbsObject | None = None) -> Conversation[int]:
+    """ibv_modify_qp(3); the step to RTR names the peer."""
+    address = yield from _find_qp(process, qp)
+    if peer is not None and peer.kind != Kind.QP:
+        raise KernelError(errno.EINVAL)
+    yield Call(address, ModifyQp(state, peer.address if peer else ""))
+    return 0
+
+
+def ibv_post_send(
+    process: "Process",
+    qp: VerbsObject,
+    opcode: int,
+    local: bytes | str | VerbsObject,
+    remote: VerbsObject,
+    offset: int,
+    length: int = 0,
+) -> Conversation[int]:
+    """ibv_post_send(3): RDMA write of inline bytes or from a region, RDMA read into a region; done later."""
+    address = yield from _find_qp(process, qp)
+    if opcode not in (IBV_WR_RDMA_READ, IBV_WR_RDMA_WRITE) or remote.kind != Kind.MR:
+        raise KernelError(errno.EINVAL)
+    key = f"{remote.context}/{remote.handle}"
+    if isinstance(local, VerbsObject):
+        _use(process, local, Kind.MR)
+        request = PostSend(opcode, None, local.handle, key, offset, length)
+    elif opcode == IBV_WR_RDMA_WRITE:
+        data = as_bytes(local)
+        request = PostSend(opcode, data, 0, key, offset, len(data))
+    else:
+        raise KernelError(errno.EINVAL)
+    if request.length <= 0:
+        raise KernelError(errno.EINVAL)
+    yield Call(address, request)
+    return 0
+
+
+def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
+    """ibv_poll_cq(3) of one entry: returns how many there were; ibv_wc_status tells its status."""
+    polled = yield Call(_use(process, cq, Kind.CQ).context, Poll(cq.handle, wait=False))
+    if polled.count:
+        process.wc_status = polled.status
+    count: int = polled.count
+    return count
+
+
+def ibv_wc_status(process: "Process") -> int:
+    """Return the status of the completion polled last."""
+    return process.wc_status
+
+
+def ibv_get_cq_event(process: "Process", cq: VerbsObject) -> Conversation[int]:
+    """ibv_get_cq_event(3): wait until there is something to poll."""
+    yield Call(_use(process, cq, Kind.CQ).context, Poll(cq.handle, wait=True))
+    return 0

@@ -1,0 +1,177 @@
+"""Machine, storage and policy of a scenario: from the tables of the file to the schema, every value checked."""
+
+import re
+from dataclasses import fields
+from enum import Enum
+from typing import Any, get_type_hints
+
+from longpin.actors.policies import find_policy
+from longpin.config.expressions import MOST, read_size
+from longpin.config.positions import Path
+from longpin.config.problems import listed, shown
+from longpin.config.report import Report
+from longpin.config.schema import RULES, Device, File, Machine, ParameterValue, Pmem, PolicyChoice
+from longpin.config.structure import PolicyText, ScenarioTable, Size
+
+MOST_BLOCKS = 1_000_000
+MOST_SECONDS = 1_000_000_000
+_MOST_UID = (1 << 32) - 2
+_LONGEST_PATH = 4095
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+
+
+def size(report: Report, path: Path, value: Size | None, default: int, page_size: int, least: int, most: int) -> int:
+    """Return a size-like number within bounds; report it and return ``default`` where it is not."""
+    if value is None:
+        return default
+    try:
+        number = read_size(value, page_size) if isinstance(value, str) else value
+    except ValueError as error:
+        report.add(path, str(error).removeprefix("expected "), shown(value))
+        return default
+    if least <= number <= most:
+        return number
+    report.add(path, f"a number from {least} to {most}", shown(number))
+    return default
+
+
+def uid(report: Report, path: Path, value: int | None) -> int:
+    """Return a user id; 0 where none is given or it is out of range."""
+    return size(report, path, value, 0, 0, 0, _MOST_UID)
+
+
+def name(report: Report, path: Path, value: str | None, taken: set[str]) -> str:
+    """Return the name of a process, block set or device, entered in ``taken``; an unfit one is reported."""
+    if value is None:
+        report.add((*path, "name"), "a name", "none")
+    elif not _NAME.fullmatch(value):
+        report.add((*path, "name"), "a name of 1 to 64 letters, digits, '_', '.' and '-'", shown(value))
+    elif value in taken:
+        report.add((*path, "name"), "a name no other table of this kind has", shown(value))
+    else:
+        taken.add(value)
+    return value or ""
+
+
+def build_machine(report: Report, table: ScenarioTable) -> Machine:
+    """Return the machine."""
+    default, given = Machine(), table.machine
+    page_size = size(
+        report, ("machine", "page_size"), given.page_size, default.page_size, default.page_size, 512, 65536
+    )
+    if page_size & (page_size - 1):
+        report.add(("machine", "page_size"), "a power of two from 512 to 65536", shown(page_size))
+        page_size = default.page_size
+    seconds = default.lease_break_time if given.lease_break_time is None else given.lease_break_time
+    # Compared before it is made a float, which a huge integer would not fit; not-a-number fails it too.
+    if not 0 <= seconds <= MOST_SECONDS:
+        report.add(("machine", "lease_break_time"), f"seconds from 0 to {MOST_SECONDS}", shown(seconds))
+        seconds = default.lease_break_time
+    return Machine(page_size, float(seconds), bool(given.uverbs_async_delay))
+
+
+def build_pmem(report: Report, table: ScenarioTable, page_size: int) -> tuple[Pmem, ...]:
+    """Return the block sets; one named pmem0 if the file has none."""
+    taken: set[str] = set()
+    made = []
+    for index, given in enumerate(table.pmem):
+        path = ("pmem", index)
+        blocks = size(report, (*path, "blocks"), given.blocks, Pmem("").blocks, page_size, 1, MOST_BLOCKS)
+        made.append(Pmem(name(report, path, given.name, taken), blocks))
+    return tuple(made) or (Pmem("pmem0"),)
+
+
+def build_devices(report: Report, table: ScenarioTable) -> tuple[Device, ...]:
+    """Return the RDMA devices; one named rxe0 if the file has none."""
+    taken: set[str] = set()
+    made = [Device(name(report, ("device", index), given.name, taken)) for index, given in enumerate(table.device)]
+    return tuple(made) or (Device("rxe0"),)
+
+
+def build_files(report: Report, table: ScenarioTable, pmem: tuple[Pmem, ...], page_size: int) -> tuple[File, ...]:
+    """Return the files, after a check that their pages fit the block sets."""
+    left = {entry.name: entry.blocks for entry in pmem}
+    paths: set[str] = set()
+    made = []
+    for index, given in enumerate(table.file):
+        path: Path = ("file", index)
+        pmem_name = pmem[0].name if given.pmem is None else given.pmem
+        length = size(report, (*path, "size"), given.size, 0, page_size, 0, MOST)
+        if given.path is None or not _is_path(given.path):
+            found = "none" if given.path is None else shown(given.path)
+            report.add((*path, "path"), "an absolute path of at most 4095 bytes", found)
+        elif given.path in paths:
+            report.add((*path, "path"), "a path no other file has", shown(given.path))
+        paths.add(given.path or "")
+        if pmem_name in left:
+            pages = -(-length // page_size)
+            if pages > left[pmem_name]:
+                found = f"{pages} pages where {left[pmem_name]} blocks of {pmem_name} are left"
+                report.add((*path, "size"), "a file that fits its pmem set", found)
+            left[pmem_name] -= min(pages, left[pmem_name])
+        else:
+            found = shown(pmem_name) + report.suggest(pmem_name, left)
+            report.add((*path, "pmem"), f"one of the pmem sets {listed(left)}", found)
+        owner = uid(report, (*path, "uid"), given.uid)
+        mode = File("", "").mode if given.mode is None else given.mode
+        if not 0 <= mode <= 0o7777:
+            report.add((*path, "mode"), "permission bits from 0 to 0o7777", shown(mode))
+        made.append(File(given.path or "", pmem_name, length, owner, mode))
+    return tuple(made)
+
+
+def _is_path(path: str) -> bool:
+    return path.startswith("/") and path.isprintable() and len(path.encode()) <= _LONGEST_PATH
+
+
+def build_holds(report: Report, table: ScenarioTable) -> tuple[str, ...]:
+    """Return the rules that must hold, each once, in the order of the specification."""
+    for index, rule in enumerate(table.holds or ()):
+        if rule not in RULES:
+            report.add(("holds", index), f"one of the rules {', '.join(RULES)}", shown(rule))
+    return RULES if table.holds is None else tuple(rule for rule in RULES if rule in table.holds)
+
+
+def build_policy(report: Report, given: PolicyText | None) -> PolicyChoice:
+    """Return the policy, its preset, and the parameters the scenario sets."""
+    default = PolicyChoice()
+    if given is None:
+        return default
+    table: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
+    path: Path = ("policy",) if isinstance(given, str) else ("policy", "name")
+    for key in ("name", "preset"):
+        if not isinstance(table.get(key, ""), str):
+            report.add(("policy", key), "a string", shown(table[key]))
+            return default
+    text: str = table.pop("name", default.name)
+    preset: str | None = table.pop("preset", None)
+    try:
+        policy, named_preset = find_policy(text)
+    except ValueError as error:
+        expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
+        report.add(path, expected, shown(text))
+        return default
+    if preset is not None and preset.casefold() not in policy.presets:
+        report.add(("policy", "preset"), f"one of the presets {', '.join(policy.presets)}", shown(preset))
+    elif preset is not None and ":" in text and preset.casefold() != named_preset:
+        report.add(("policy", "preset"), f"the preset once, {named_preset}, or no preset in the name", shown(preset))
+    types = get_type_hints(policy)
+    known = {entry.name: types[entry.name] for entry in fields(policy)}
+    for key, value in table.items():
+        if key not in known:
+            expected = f"one of the parameters of {policy.name}: {', '.join(known)}"
+            report.add(("policy", key), expected, shown(key) + report.suggest(key, known))
+        elif (wanted := _misfit(value, known[key])) is not None:
+            report.add(("policy", key), wanted, shown(value))
+    parameters: list[tuple[str, ParameterValue]] = sorted(table.items())
+    return PolicyChoice(policy.name, named_preset if preset is None else preset.casefold(), tuple(parameters))
+
+
+def _misfit(value: object, kind: Any) -> str | None:
+    """Return what was expected instead of a parameter's value; None if it will do."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        values = [str(member.value) for member in kind]
+        return None if isinstance(value, str) and value in values else f"one of {', '.join(values)}"
+    names = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    return None if fits else names.get(kind, "nothing: a scenario cannot set this")

@@ -1,0 +1,165 @@
+"""Expectations: what a comment says the call before it must do.
+
+A comment with ``->`` in it is an expectation: ``# P5 -> blocks, 0; P1 -> hangs (the pin never goes)``. Parts are
+separated by ``;``. A part may begin with a policy, and lists outcomes after the arrow; text in parentheses is ignored.
+"""
+
+import ast
+import re
+import warnings
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from longpin.actors.constants import ERRNO_NAMES, ERRNOS
+from longpin.actors.policies import find_policy
+from longpin.actors.program import Expectation, Outcome
+from longpin.config.expressions import LEAST, MOST
+from longpin.config.problems import closest, shown
+
+ARROW = "->"
+_TOKEN = re.compile(
+    r"""\s*+(?:(?P<arrow>->)|(?P<mark>[;,])|(?P<remark>\([^()]*+\))|(?P<bytes>b"(?:[^"\\]|\\.)*+"|b'(?:[^'\\]|\\.)*+')
+    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
+    re.VERBOSE,
+)
+_MOST_DIGITS = 25
+_AN_OUTCOME = "blocks, hangs, ok, an errno, a number, a constant or bytes"
+
+
+class UnreadableError(Exception):
+    """An expectation that says nothing clear, and the offset in the comment where that shows."""
+
+    def __init__(self, offset: int, expected: str, found: str) -> None:
+        super().__init__(f"expected {expected}, found {found}")
+        self.offset, self.expected, self.found = offset, expected, found
+
+
+class _Token(NamedTuple):
+    kind: str
+    text: str
+    offset: int
+
+
+def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expectation, ...]:
+    """Read the comment of a call, with or without its ``#``; one without ``->`` says nothing.
+
+    Raises:
+        UnreadableError: a word that is no outcome, an unknown policy, or outcomes that exclude each other.
+
+    """
+    if ARROW not in comment:
+        return ()
+    expectations: list[Expectation] = []
+    parts: list[list[_Token]] = [[]]
+    for token in _tokens(comment):
+        if token.text == ";":
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    for tokens in filter(None, parts):
+        expectation = _part(tokens, constants)
+        if any(other.policy == expectation.policy for other in expectations):
+            raise UnreadableError(
+                tokens[0].offset, "one part for each policy", f"a second one for {_named(expectation)}"
+            )
+        expectations.append(expectation)
+    return tuple(expectations)
+
+
+def _named(expectation: Expectation) -> str:
+    return expectation.policy or "every policy"
+
+
+def _tokens(comment: str) -> list[_Token]:
+    at = len(comment) - len(comment.lstrip("# \t"))
+    end = len(comment.rstrip())
+    tokens = []
+    while at < end:
+        match = _TOKEN.match(comment, at)
+        if match is None:
+            at += len(comment[at:]) - len(comment[at:].lstrip())
+            raise UnreadableError(at, _AN_OUTCOME, shown(comment[at:end]))
+        kind = str(match.lastgroup)
+        if kind != "remark":
+            tokens.append(_Token(kind, match[kind], match.start(kind)))
+        at = match.end()
+    return tokens
+
+
+def _part(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
+    policy = None
+    first, *rest = tokens
+    if first.kind == "word":
+        policy = _policy(first)
+        if not rest:
+            raise UnreadableError(first.offset + len(first.text), ARROW, "the end")
+        first, *rest = rest
+    if first.kind != "arrow":
+        raise UnreadableError(first.offset, f"{ARROW}, after a policy or alone", shown(first.text))
+    if not rest:
+        raise UnreadableError(first.offset + len(ARROW), _AN_OUTCOME, "the end")
+    outcomes = []
+    for position, token in enumerate(rest):
+        if position % 2 == 0:
+            outcomes.append(_outcome(token, constants))
+        elif token.text != ",":
+            raise UnreadableError(token.offset, "a comma or a semicolon", shown(token.text))
+    if len(rest) % 2 == 0:
+        raise UnreadableError(rest[-1].offset, _AN_OUTCOME, "nothing after the comma")
+    _check_agreement(first, outcomes)
+    return Expectation(policy, tuple(dict.fromkeys(outcomes)))
+
+
+def _policy(token: _Token) -> str:
+    try:
+        kind, preset = find_policy(token.text)
+    except ValueError as error:
+        expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
+        raise UnreadableError(token.offset, expected, shown(token.text)) from error
+    return f"{kind.name}:{preset}" if ":" in token.text else kind.name
+
+
+def _outcome(token: _Token, constants: Mapping[str, int]) -> str | int:
+    match token.kind:
+        case "number":
+            return _number(token)
+        case "bytes":
+            return _bytes(token)
+        case "word" if token.text in ERRNOS:
+            return ERRNO_NAMES[ERRNOS[token.text]]
+        case "word" if token.text in constants:
+            return constants[token.text]
+        case "word" if token.text in set(Outcome):
+            return Outcome(token.text)
+    known = (*Outcome, *ERRNOS, *constants)
+    raise UnreadableError(token.offset, _AN_OUTCOME, shown(token.text) + closest(token.text, known))
+
+
+def _number(token: _Token) -> int:
+    base = 0 if re.search("[xXoO]", token.text) else 10
+    if len(token.text) > _MOST_DIGITS or not LEAST <= int(token.text, base) <= MOST:
+        raise UnreadableError(token.offset, "a number of at most 64 bits with its sign", "a larger one")
+    return int(token.text, base)
+
+
+def _bytes(token: _Token) -> str:
+    try:
+        with warnings.catch_warnings(action="error"):
+            return repr(ast.literal_eval(token.text))
+    except (SyntaxError, ValueError) as error:
+        raise UnreadableError(token.offset, "bytes as Python writes them", shown(token.text)) from error
+
+
+def _check_agreement(arrow: _Token, outcomes: list[str | int]) -> None:
+    """Refuse outcomes of which no call can show all."""
+    errnos = {outcome for outcome in outcomes if outcome in ERRNOS}
+    values = {outcome for outcome in outcomes if isinstance(outcome, int) or outcome.startswith("b")} - set(Outcome)
+    # A call that fails yields -1, so the two may stand together.
+    results = len(errnos) + len(values - {-1} if errnos else values)
+    if (
+        results > 1
+        or (Outcome.OK in outcomes and errnos)
+        or (Outcome.HANGS in outcomes and (results or Outcome.OK in outcomes))
+    ):
+        listed = ", ".join(str(outcome) for outcome in outcomes)
+        raise UnreadableError(arrow.offset + len(ARROW), "outcomes that one call can have together", listed)

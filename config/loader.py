@@ -1,0 +1,134 @@
+"""Reads scenario files: TOML in, a checked :class:`~longpin.config.schema.Scenario` out, or every mistake at once."""
+
+import re
+import tomllib
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from longpin.config.build import build_devices, build_files, build_holds, build_machine, build_pmem, build_policy
+from longpin.config.problems import Problem, ScenarioError, closest, reason, shown
+from longpin.config.processes import build_processes
+from longpin.config.report import Report
+from longpin.config.schema import Scenario
+from longpin.config.structure import structure
+
+__all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
+
+MOST_BYTES = 1 << 20
+"""The largest scenario file."""
+
+_SUFFIX = ".toml"
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\\\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
+"""A key of so many parts that tomllib's work, which grows with their square, would not end."""
+
+
+def load_scenario(name_or_path: str) -> Scenario:
+    """Return the scenario in a file, or the shipped one of that name.
+
+    An argument with a slash, one that ends in ``.toml`` and one that names an existing file are paths.
+
+    Raises:
+        ScenarioError: the file cannot be read, there is no such shipped scenario, or the scenario has mistakes.
+
+    """
+    try:
+        is_path = "/" in name_or_path or name_or_path.endswith(_SUFFIX) or Path(name_or_path).is_file()
+        if is_path:
+            with Path(name_or_path).open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+        else:
+            names = shipped_scenarios()
+            if name_or_path not in names:
+                found = shown(name_or_path) + closest(name_or_path, names)
+                raise _error(name_or_path, f"a file or one of the scenarios {', '.join(names)}", found)
+            data = (_folder() / f"{name_or_path}{_SUFFIX}").read_bytes()
+    except OSError as error:
+        raise _error(name_or_path, "a readable file", f"an error ({error.strerror})") from error
+    except ValueError as error:
+        raise _error(ascii(name_or_path), "the name of a file", f"an error ({error})") from error
+    filename = name_or_path if is_path else f"{name_or_path}{_SUFFIX}"
+    if len(data) > MOST_BYTES:
+        raise _error(filename, f"at most {MOST_BYTES} bytes", "more")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _error(filename, "text in UTF-8", f"the byte {data[error.start]:#04x}", line) from error
+    return parse_scenario(text, filename)
+
+
+def shipped_scenarios() -> list[str]:
+    """Return the names of the scenarios that come with the package, sorted."""
+    return sorted(entry.name.removesuffix(_SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(_SUFFIX))
+
+
+def parse_scenario(text: str, filename: str) -> Scenario:
+    """Read the text of a scenario file; ``filename`` is for messages.
+
+    Raises:
+        ScenarioError: with every mistake in the text; of mistakes in the TOML itself, the first.
+
+    """
+    document = _parse_toml(text, filename)
+    report = Report(filename, text, document)
+    table, misfits = structure(document)
+    for misfit in misfits:
+        report.add(misfit.path, misfit.expected, misfit.found)
+    if table.name is None or not table.name.strip() or not table.name.isprintable():
+        found = "none" if table.name is None else shown(table.name)
+        report.add(("name",), "a name for the scenario, on one line", found)
+    policy = build_policy(report, table.policy)
+    machine = build_machine(report, table)
+    pmem = build_pmem(report, table, machine.page_size)
+    scenario = Scenario(
+        name=table.name or "",
+        source=table.source or "",
+        summary=table.summary or "",
+        policy=policy,
+        machine=machine,
+        pmem=pmem,
+        devices=build_devices(report, table),
+        files=build_files(report, table, pmem, machine.page_size),
+        processes=build_processes(report, table, machine.page_size),
+        holds=build_holds(report, table),
+        text=text,
+    )
+    report.raise_if_any()
+    return scenario
+
+
+def _parse_toml(text: str, filename: str) -> dict[str, Any]:
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError as error:
+        line = text.count("\n", 0, error.start) + 1
+        raise _error(filename, "text that UTF-8 can hold", "half of a surrogate pair", line) from error
+    if length > MOST_BYTES:
+        raise _error(filename, f"at most {MOST_BYTES} bytes", "more")
+    if long_key := _LONG_KEY.search(text):
+        line = text.count("\n", 0, long_key.start()) + 1
+        raise _error(filename, "keys of at most 32 parts", "a longer one", line)
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise _error(filename, "TOML", "an error (nested too deeply)") from error
+    except ValueError as error:
+        message = str(error)
+        place = _TOML_PLACE.search(message)
+        line, column = 1, None
+        if place and place[1]:
+            line, column = int(place[1]), int(place[2])
+        elif place:
+            line = text.count("\n") + 1
+        raise _error(filename, "TOML", f"an error ({reason(_TOML_PLACE.sub('', message))})", line, column) from error
+
+
+def _error(filename: str, expected: str, found: str, line: int = 1, column: int | None = None) -> ScenarioError:
+    return ScenarioError([Problem(filename, line, column, "scenario", expected, found)])
+
+
+def _folder() -> Traversable:
+    return resources.files("longpin.config") / "scenarios"

@@ -1,0 +1,266 @@
+"""The notation of programs: system calls as C writes them, one to a line.
+
+::
+
+    fd = open("/pmem/data", O_RDWR)             # -> ok
+    for i in range(3):
+        fcntl(fd, F_SETLEASE, F_RDLCK)
+
+Python's own parser reads the text; this module walks the tree and knows four things: a call, a call whose result goes
+to a variable, a loop with a constant count, and a comment that states what the call must do. All else is refused by its
+name, and nothing is ever executed. The text may be hostile, so it is measured (:mod:`longpin.config.program_text`)
+before the parser, whose depth grows with it, sees it.
+"""
+
+import ast
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from longpin.actors.constants import PROGRAM_CONSTANTS
+from longpin.actors.program import Const, Expectation, Expression, Loop, Op, Program, Statement
+from longpin.config.call_rules import check_call
+from longpin.config.expectations import ARROW, UnreadableError, read_expectations
+from longpin.config.expressions import RefusedError, phrase, read_expression
+from longpin.config.problems import MOST_SHOWN, Problem, reason, shown
+from longpin.config.program_text import ProgramText
+
+MOST_OPS = 10_000
+"""Calls in a program, loops written out."""
+MOST_TURNS = 10_000
+"""Turns of one loop."""
+SIGNAL_VARIABLES = ("si_fd", "si_signo")
+"""What a signal handler finds set [semantics 2.3]."""
+
+_A_CALL = "a call such as close(fd)"
+
+
+@dataclass(slots=True)
+class Mention:
+    """A name or string in a program that means something outside of it, and where it stands."""
+
+    text: str
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """What a program names, for the checks across the programs of a scenario."""
+
+    assigned: set[str] = field(default_factory=set)
+    """Variables it assigns."""
+    foreign: list[Mention] = field(default_factory=list)
+    """Variables it uses that no line before assigns; each once."""
+    forks: list[Mention] = field(default_factory=list)
+    labels: set[str] = field(default_factory=set)
+    waits: list[Mention] = field(default_factory=list)
+    peers: list[Mention] = field(default_factory=list)
+    """Processes named as receivers by send_fd and kill."""
+    handled: list[tuple[int, Mention]] = field(default_factory=list)
+    """Signals for which it installs a handler with sigaction."""
+
+
+def parse_program(
+    source: str,
+    *,
+    filename: str,
+    where: str,
+    starts: Sequence[tuple[int, int]] = ((1, 1),),
+    page_size: int = 4096,
+    facts: Facts | None = None,
+) -> tuple[Program, list[Problem]]:
+    """Read one program.
+
+    Args:
+        source: its text.
+        filename: for messages.
+        where: the place in the scenario, for messages: ``process.app.program``.
+        starts: line and column in the file, from 1, where each line of ``source`` begins; lines after the last of
+            these count on from it.
+        page_size: the value of PAGE in bytes.
+        facts: filled with what the program names; names it does not assign itself are judged by the caller.
+
+    Returns:
+        The program without the lines that could not be read, and what is wrong with those, at most 100 problems.
+
+    """
+    text = ProgramText(source, starts)
+    reader = _Reader(text, filename, where, page_size, facts or Facts())
+    return reader.read(), reader.problems
+
+
+class _TooManyProblemsError(Exception):
+    pass
+
+
+class _Reader:
+    """Walks the tree of one program and notes what is wrong with it."""
+
+    def __init__(self, text: ProgramText, filename: str, where: str, page_size: int, facts: Facts) -> None:
+        self.problems: list[Problem] = []
+        self._text = text
+        self._filename, self._where = filename, where
+        self._constants = PROGRAM_CONSTANTS | {"PAGE": page_size}
+        self._facts = facts
+        self._asked: set[str] = set()
+        self._last_end = 0
+
+    def read(self) -> Program:
+        try:
+            return self._program()
+        except _TooManyProblemsError:
+            return Program()
+
+    def _program(self) -> Program:
+        tree = self._tree()
+        if tree is None:
+            return Program()
+        statements, cost = self._body(tree.body)
+        for row, (column, comment) in sorted(self._text.comments.items()):
+            if ARROW in comment:
+                self._problem(row, column, f"{_A_CALL} that ends on the line of its expectation", "no such call")
+        if cost > MOST_OPS:
+            self._problem(1, 0, f"at most {MOST_OPS} calls with all loops written out", str(cost))
+        return Program(statements)
+
+    def _tree(self) -> ast.Module | None:
+        if self._text.obstacle:
+            self._problem(*self._text.obstacle)
+            return None
+        try:
+            # An escape Python would only warn about is a mistake in a program of system calls too.
+            with warnings.catch_warnings(action="error"):
+                return ast.parse(self._text.source)
+        except SyntaxError as error:
+            # Python counts this column from 1, in characters.
+            self._problem(error.lineno or 1, (error.offset or 1) - 1, "a program", f"an error ({reason(error.msg)})")
+        except (ValueError, MemoryError, RecursionError) as error:
+            self._problem(1, 0, "a program", f"an error ({reason(str(error)) or 'nested too deeply'})")
+        return None
+
+    def _problem(self, row: int, column: int, expected: str, found: str) -> None:
+        line, column = self._text.place(row, column)
+        self.problems.append(Problem(self._filename, line, column, self._where, expected, found))
+        if len(self.problems) >= MOST_SHOWN:
+            raise _TooManyProblemsError
+
+    def _mention(self, text: str, node: ast.expr) -> Mention:
+        return Mention(text, *self._text.place(node.lineno, self._text.characters(node.lineno, node.col_offset)))
+
+    def _body(self, nodes: list[ast.stmt]) -> tuple[tuple[Statement, ...], int]:
+        """Read the statements of a program or loop; return them with the number of calls they make."""
+        statements: list[Statement] = []
+        total = 0
+        for node in nodes:
+            try:
+                if node.lineno == self._last_end:
+                    raise RefusedError(node, "one call on a line", "a second one")
+                statement, cost = self._loop(node) if isinstance(node, ast.For) else (self._op(node), 1)
+                statements.append(statement)
+                total += cost
+            except RefusedError as refused:
+                column = self._text.characters(refused.line, refused.offset)
+                self._problem(refused.line, column, refused.expected, refused.found)
+                self._forgive(node)
+            self._last_end = node.end_lineno or 0
+        return tuple(statements), total
+
+    def _forgive(self, node: ast.stmt) -> None:
+        """Let a statement that could not be read cause no second problem: by its expectation, or by its variable."""
+        self._text.comments.pop(node.end_lineno or 0, None)
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.For(target=ast.Name(id=name)):
+                self._facts.assigned.add(name)
+
+    def _loop(self, node: ast.For) -> tuple[Loop, int]:
+        match node:
+            case ast.For(
+                target=ast.Name() as target,
+                iter=ast.Call(func=ast.Name(id="range"), args=[turns], keywords=[]),
+                orelse=[],
+            ):
+                pass
+            case _:
+                raise RefusedError(node, "a loop such as for i in range(3):", "another kind of for loop")
+        count = self._expression(turns)
+        match count:
+            case Const(value=int() as number) if 0 <= number <= MOST_TURNS:
+                variable = self._assign(target)
+                body, cost = self._body(node.body)
+                return Loop(self._text.place(node.lineno, 0)[0], variable, number, body), number * max(1, cost)
+            case _:
+                found = shown(count.value) if isinstance(count, Const) else "an expression with variables"
+                raise RefusedError(turns, f"a constant from 0 to {MOST_TURNS}", found)
+
+    def _op(self, node: ast.stmt) -> Op:
+        target: ast.Name | None = None
+        match node:
+            case ast.Expr(value=value):
+                pass
+            case ast.Assign(targets=[ast.Name() as target], value=value):
+                pass
+            case ast.Assign():
+                raise RefusedError(node, "one variable on the left of =", "something else")
+            case _:
+                raise RefusedError(node, _A_CALL, phrase(node))
+        match value:
+            case ast.Call(func=ast.Name(id=name), keywords=[]):
+                pass
+            case ast.Call(func=ast.Name(), keywords=[keyword, *_]):
+                raise RefusedError(keyword, "arguments by position", "a keyword argument")
+            case ast.Call(func=function):
+                raise RefusedError(function, "the name of a call", phrase(function))
+            case _:
+                raise RefusedError(value, _A_CALL + (" on the right of =" if target else ""), phrase(value))
+        args = check_call(value, name, tuple(self._expression(argument) for argument in value.args))
+        self._note(name, args, value)
+        return Op(
+            line=self._text.place(node.lineno, 0)[0],
+            text=self._text.statement(node),
+            call=name,
+            args=args,
+            target=self._assign(target) if target else None,
+            expectations=self._expectations(node.end_lineno or node.lineno),
+        )
+
+    def _expression(self, node: ast.expr) -> Expression:
+        expression = read_expression(node, self._constants)
+        settled = (self._constants, self._facts.assigned, self._asked)
+        for name in ast.walk(node):
+            if isinstance(name, ast.Name) and not any(name.id in known for known in settled):
+                self._asked.add(name.id)
+                self._facts.foreign.append(self._mention(name.id, name))
+        return expression
+
+    def _assign(self, target: ast.Name) -> str:
+        if target.id in self._constants:
+            raise RefusedError(target, "a variable to assign to", f"the constant {target.id}")
+        if target.id in SIGNAL_VARIABLES:
+            raise RefusedError(target, "a variable to assign to", f"{target.id}, which only a signal sets")
+        self._facts.assigned.add(target.id)
+        return target.id
+
+    def _note(self, name: str, args: tuple[Expression, ...], node: ast.Call) -> None:
+        """Remember what a call refers to outside of its program."""
+        match name, args:
+            case "fork", (Const(value=str() as text), *_):
+                self._facts.forks.append(self._mention(text, node.args[0]))
+            case "label", (Const(value=str() as text), *_):
+                self._facts.labels.add(text)
+            case "wait_for", (Const(value=str() as text), *_):
+                self._facts.waits.append(self._mention(text, node.args[0]))
+            case (("send_fd" | "kill"), (Const(value=str() as text), *_)):
+                self._facts.peers.append(self._mention(text, node.args[0]))
+            case "sigaction", (Const(value=int() as signal), Const(value=disposition), *_) if (
+                disposition == PROGRAM_CONSTANTS["SIG_HANDLER"]
+            ):
+                self._facts.handled.append((signal, self._mention("SIG_HANDLER", node.args[1])))
+
+    def _expectations(self, row: int) -> tuple[Expectation, ...]:
+        column, comment = self._text.comments.pop(row, (0, ""))
+        try:
+            return read_expectations(comment, self._constants)
+        except UnreadableError as unreadable:
+            self._problem(row, column + unreadable.offset, unreadable.expected, unreadable.found)
+            return ()

@@ -1,0 +1,178 @@
+"""The processes of a scenario: their programs, and what one program may refer to in another."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Literal
+
+from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNAL_NAMES, SIGNALS
+from longpin.actors.program import Program
+from longpin.config.build import name, size, uid
+from longpin.config.expressions import MOST
+from longpin.config.notation import SIGNAL_VARIABLES, Facts, Mention, parse_program
+from longpin.config.positions import Path
+from longpin.config.problems import Problem, shown
+from longpin.config.report import Report
+from longpin.config.schema import CAPABILITIES, ProcessSpec
+from longpin.config.structure import ProcessTable, ScenarioTable
+
+MOST_PROCESSES = 1000
+_DEFAULT = ProcessSpec("", Program())
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A process as far as it has been read."""
+
+    path: Path
+    name: str
+    start: Literal["now", "fork"]
+    main: Facts = field(default_factory=Facts)
+    handlers: dict[str, Facts] = field(default_factory=dict)
+    """By signal name."""
+
+    def programs(self) -> list[tuple[Path, Facts]]:
+        """Return every program of the process with its place."""
+        handlers = [((*self.path, "on_signal", signal), facts) for signal, facts in self.handlers.items()]
+        return [((*self.path, "program"), self.main), *handlers]
+
+
+def build_processes(report: Report, table: ScenarioTable, page_size: int) -> tuple[ProcessSpec, ...]:
+    """Return the processes, every program read and every name in it accounted for."""
+    taken: set[str] = set()
+    drafts: list[_Draft] = []
+    specs: list[ProcessSpec] = []
+    for index, given in enumerate(table.process):
+        path = ("process", index)
+        draft = _Draft(path, name(report, path, given.name, taken), _start(report, path, given))
+        drafts.append(draft)
+        specs.append(_spec(report, draft, given, page_size))
+    if len(drafts) > MOST_PROCESSES:
+        report.add((), f"at most {MOST_PROCESSES} processes", shown(len(drafts)))
+        return tuple(specs)
+    if all(draft.start != "now" for draft in drafts):
+        report.add((), 'at least one [[process]] with start = "now"', "none")
+    _check_references(report, drafts)
+    return tuple(specs)
+
+
+def _spec(report: Report, draft: _Draft, given: ProcessTable, page_size: int) -> ProcessSpec:
+    path = draft.path
+    if given.program is None:
+        report.add((*path, "program"), "a program", "none")
+    program = _program(report, (*path, "program"), given.program or "", page_size, draft.main)
+    handlers = []
+    for signal, source in given.on_signal.items():
+        place = (*path, "on_signal", signal)
+        facts = draft.handlers[signal] = Facts()
+        handler = _program(report, place, source, page_size, facts)
+        if signal not in SIGNALS:
+            found = shown(signal) + report.suggest(signal, SIGNALS)
+            report.add(place, f"one of the signals {', '.join(SIGNALS)}", found)
+        elif signal == "SIGKILL":
+            report.add(place, "a signal that can be handled", signal)
+        else:
+            handlers.append((SIGNALS[signal], handler))
+    return ProcessSpec(
+        name=draft.name,
+        program=program,
+        on_signal=tuple(sorted(handlers, key=lambda pair: pair[0])),
+        uid=uid(report, (*path, "uid"), given.uid),
+        capabilities=_capabilities(report, path, given),
+        memlock=size(report, (*path, "memlock"), given.memlock, _DEFAULT.memlock, page_size, 0, MOST),
+        start=draft.start,
+    )
+
+
+def _start(report: Report, path: Path, given: ProcessTable) -> Literal["now", "fork"]:
+    if given.start not in (None, "now", "fork"):
+        report.add((*path, "start"), '"now" or "fork"', shown(given.start))
+    return "fork" if given.start == "fork" else "now"
+
+
+def _capabilities(report: Report, path: Path, given: ProcessTable) -> tuple[str, ...] | None:
+    for index, capability in enumerate(given.capabilities or ()):
+        if capability not in CAPABILITIES:
+            found = shown(capability) + report.suggest(capability, CAPABILITIES)
+            report.add((*path, "capabilities", index), f"one of {', '.join(CAPABILITIES)}", found)
+    return None if given.capabilities is None else tuple(sorted(set(given.capabilities)))
+
+
+def _program(report: Report, path: Path, source: str, page_size: int, facts: Facts) -> Program:
+    program, problems = parse_program(
+        source,
+        filename=report.filename,
+        where=report.where(path),
+        starts=report.positions.line_starts(path),
+        page_size=page_size,
+        facts=facts,
+    )
+    report.add_all(problems)
+    return program
+
+
+def _check_references(report: Report, drafts: list[_Draft]) -> None:
+    """Check what programs name outside of themselves: processes, labels, variables and handlers."""
+    names = {draft.name: draft for draft in drafts}
+    labels = set[str]().union(*(facts.labels for draft in drafts for _, facts in draft.programs()))
+    forkers: defaultdict[str, list[_Draft]] = defaultdict(list)
+    for draft in drafts:
+        for child in {mention.text: None for _, facts in draft.programs() for mention in facts.forks}:
+            forkers[child].append(draft)
+    for draft in drafts:
+        inherited = _ancestors(draft, forkers)
+        variables = set[str]().union(*(facts.assigned for parent in inherited for _, facts in parent.programs()))
+        signals = {SIGNALS.get(signal) for parent in (draft, *inherited) for signal in parent.handlers}
+        for path, facts in draft.programs():
+            check = _Check(report, path)
+            usable = variables if facts is draft.main else {*variables, *draft.main.assigned, *SIGNAL_VARIABLES}
+            for mention in facts.foreign:
+                if mention.text not in usable:
+                    known = chain(usable, facts.assigned, PROGRAM_CONSTANTS, ["PAGE"])
+                    check.unknown(mention, "a variable assigned before, or a constant", known)
+            for mention in facts.forks:
+                if mention.text not in names or names[mention.text].start != "fork":
+                    children = [name for name, other in names.items() if other.start == "fork"]
+                    check.unknown(mention, 'a process with start = "fork"', children)
+                elif mention.text in {draft.name, *(parent.name for parent in inherited)}:
+                    check.wrong(mention, "a process that does not fork this one", f"{shown(mention.text)}, without end")
+            for mention in facts.peers:
+                if mention.text not in names:
+                    check.unknown(mention, "the name of a process", names)
+            for mention in facts.waits:
+                if mention.text not in labels:
+                    check.unknown(mention, "a label that some program sets", labels)
+            for signal, mention in facts.handled:
+                if signal not in signals:
+                    check.wrong(mention, f"a handler, on_signal.{SIGNAL_NAMES[signal]}", "none")
+    for draft in drafts:
+        if draft.start == "fork" and draft.name not in forkers:
+            found = f"no fork({shown(draft.name)})"
+            report.add((*draft.path, "start"), "a process that some program forks", found)
+
+
+def _ancestors(child: _Draft, forkers: Mapping[str, Sequence[_Draft]]) -> list[_Draft]:
+    """Return the processes that fork a process, and those that fork them: it starts with a copy of what they have."""
+    found: dict[str, _Draft] = {}
+    todo = [child]
+    while todo:
+        for parent in forkers.get(todo.pop().name, ()):
+            if parent is not child and parent.name not in found:
+                found[parent.name] = parent
+                todo.append(parent)
+    return list(found.values())
+
+
+class _Check:
+    """Reports what is wrong with one program."""
+
+    def __init__(self, report: Report, path: Path) -> None:
+        self._report, self._where = report, report.where(path)
+
+    def wrong(self, mention: Mention, expected: str, found: str) -> None:
+        problem = Problem(self._report.filename, mention.line, mention.column, self._where, expected, found)
+        self._report.add_all([problem])
+
+    def unknown(self, mention: Mention, expected: str, known: Iterable[str]) -> None:
+        self.wrong(mention, expected, shown(mention.text) + self._report.suggest(mention.text, known))

@@ -1,0 +1,113 @@
+"""What a scenario file says, checked and ready to run: plain frozen records.
+
+:mod:`longpin.config.loader` makes them from TOML; ``docs/scenario.md`` describes the file.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from longpin.actors.program import Program
+
+RULES: tuple[str, ...] = ("O1", "O3", "O6", "O7")
+"""The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
+
+CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE")
+"""The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
+
+ParameterValue = bool | int | float | str
+"""What a policy's parameter may be in a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine all processes share."""
+
+    page_size: int = 4096
+    """Bytes, a power of two from 512 to 65536. Default: x86-64."""
+    lease_break_time: float = 45.0
+    """Seconds of virtual time a lease holder has to answer a break; 0: for ever [2.3.3]. Default: Linux's."""
+    uverbs_async_delay: bool = False
+    """The last close of a device may return before its pins are gone [1.10]. Default: most releases do not race."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pmem:
+    """A set of persistent memory blocks, on which a DAX file system lives. One block holds one page."""
+
+    name: str
+    blocks: int = 64
+    """Blocks, 1 to 1,000,000. Default: enough for small files, few enough to run out of on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An RDMA device, as ibv_open_device names it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that exists before the first process runs; all of its pages are allocated and written."""
+
+    path: str
+    pmem: str
+    """The block set its pages come from. Default in a scenario file: the first set."""
+    size: int = 0
+    """Bytes."""
+    uid: int = 0
+    """The owner, who may take leases without CAP_LEASE [2.1]."""
+    mode: int = 0o666
+    """Permission bits. Default: everybody may read and write, so that a scenario need not think of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A process and what it does."""
+
+    name: str
+    program: Program
+    on_signal: tuple[tuple[int, Program], ...] = ()
+    """Signal number and handler, sorted; installed from the start."""
+    uid: int = 0
+    capabilities: tuple[str, ...] | None = None
+    """Names from :data:`CAPABILITIES`, sorted. None: all of them for uid 0, none for others, as after a login."""
+    memlock: int = 65536
+    """RLIMIT_MEMLOCK in bytes; binds a process without CAP_IPC_LOCK [2.6]. Default: Linux's before 5.16."""
+    start: Literal["now", "fork"] = "now"
+    """``now``: it exists from the beginning; ``fork``: another process forks it by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChoice:
+    """The proposal the kernel follows, for ``longpin.actors.policies.make_policy``."""
+
+    name: str = "P5"
+    """The canonical name. Default: the proposal this project began with."""
+    preset: str = "intended"
+    """``as_posted`` (the code) or ``intended`` (the prose)."""
+    parameters: tuple[tuple[str, ParameterValue], ...] = ()
+    """What the scenario sets differently from the preset, sorted by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A whole scenario file."""
+
+    name: str
+    source: str
+    """Where the story comes from: a mail, a section, a bug."""
+    summary: str
+    """One sentence for ``longpin list scenarios``."""
+    policy: PolicyChoice
+    machine: Machine
+    pmem: tuple[Pmem, ...]
+    """At least one."""
+    devices: tuple[Device, ...]
+    files: tuple[File, ...]
+    processes: tuple[ProcessSpec, ...]
+    """In the order of the file; at least one starts ``now``."""
+    holds: tuple[str, ...]
+    """The rules that must hold, names from :data:`RULES`."""
+    text: str
+    """The file, exactly as read."""

@@ -1,0 +1,31 @@
+"""What the directory is asked: names."""
+
+from longpin.messages.envelope import Address, Message, message
+
+DIRECTORY = "directory"
+"""The address of the one directory, which knows every path."""
+
+
+@message
+class Lookup(Message):
+    """Find a path; with O_CREAT in ``flags`` make the file if it is not there."""
+
+    path: str
+    flags: int
+    mode: int
+    uid: int
+
+
+@message
+class Found(Message):
+    """The inode of a path."""
+
+    inode: Address
+
+
+@message
+class Unlink(Message):
+    """unlink(2)."""
+
+    path: str
+    uid: int

@@ -1,0 +1,90 @@
+"""The envelope every message travels in, and the decorator that makes a class a message."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar, dataclass_transform
+
+Address = str
+"""Who an actor is: ``kind:name``, for example ``process:100`` or ``file:100.3`` (third open by process 100).
+
+Made from the creator's own counter, so an address does not depend on the schedule.
+"""
+
+WORLD: Address = "world"
+"""The sender of the messages that start a world; no actor has this address."""
+
+
+class Message:
+    """Base of every message body: a frozen, slotted dataclass, made by the :func:`message` decorator."""
+
+    __slots__ = ()
+
+
+KINDS: dict[str, type[Message]] = {}
+"""Every message class by its name, which is the name a trace uses."""
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass_transform(frozen_default=True)
+def message(cls: type[M]) -> type[M]:
+    """Make ``cls`` a frozen, slotted dataclass and enter it in :data:`KINDS`.
+
+    Raises:
+        TypeError: two message classes share a name; a trace could not tell them apart.
+
+    """
+    made = dataclass(frozen=True, slots=True)(cls)
+    other = KINDS.setdefault(made.__name__, made)
+    if other is not made and (other.__module__, other.__qualname__) != (made.__module__, made.__qualname__):
+        raise TypeError(f"two messages are named {made.__name__}: in {other.__module__} and in {made.__module__}")
+    KINDS[made.__name__] = made
+    return made
+
+
+class Envelope(NamedTuple):
+    """One message on its way from one actor to another."""
+
+    src: Address
+    """Who sent it."""
+    dst: Address
+    """Whose inbox it reaches."""
+    body: Any
+    """The message, an instance of a class in :data:`KINDS`."""
+    call: int = 0
+    """0: one-way. n > 0: a request, numbered by the sender. -n: the reply to request n of the receiver."""
+    slept: str = ""
+    """In a reply: what the call had to wait for, empty if it never slept."""
+
+
+@message
+class Failed(Message):
+    """The reply of a call that failed."""
+
+    errno: int
+    """The error number, as in errno(3)."""
+
+
+@message
+class Done(Message):
+    """The reply of a call that succeeded and has at most a number to say."""
+
+    value: int = 0
+
+
+@message
+class Awake(Message):
+    """An actor to itself: the conversation suspended under this number goes on (a wake-up, or a schedule point)."""
+
+
+@message
+class Interrupt(Message):
+    """A signal is pending for the caller of a running call: an interruptible sleep in it ends with EINTR."""
+
+    number: int
+    """The number of the request, as the sender of this message numbered it."""
+    fatal: bool
+    """The signal kills the caller, so killable sleeps end too."""
+
+
+DONE = Done()
+"""The plain reply."""

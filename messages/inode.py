@@ -1,0 +1,126 @@
+"""What an inode is asked: by processes, by open file descriptions, and by leases."""
+
+from longpin.messages.envelope import Address, Message, message
+from longpin.messages.lease import Level
+
+
+@message
+class Open(Message):
+    """open(2) has found the inode: check, count the access, break leases, truncate if O_TRUNC [2.3.2]."""
+
+    ofd: Address
+    """The description that will be created if this succeeds."""
+    flags: int
+    uid: int
+    tgid: int
+
+
+@message
+class CloseFile(Message):
+    """An open file description is released: its leases go, then its count [1.3]."""
+
+    ofd: Address
+    exiting: bool
+
+
+@message
+class ChangeLease(Message):
+    """F_SETLEASE through ``ofd`` [2.1, 2.2]."""
+
+    ofd: Address
+    writable: bool
+    arg: int
+    fd: int
+    tgid: int
+    uid: int
+    capable: bool
+    process: Address
+
+
+@message
+class QueryLease(Message):
+    """F_GETLEASE through ``ofd`` [2.3.6]."""
+
+    ofd: Address
+
+
+@message
+class LeaseOverdue(Message):
+    """From a lease: its break time has passed. It stays on the list until somebody looks [2.3.4]."""
+
+    lease: Address
+    level: Level
+
+
+@message
+class Truncate(Message):
+    """Set the size: truncate(2) breaks ordinary leases first, ftruncate(2) does not [2.3.2]."""
+
+    length: int
+    by_path: bool
+    uid: int
+    tgid: int
+
+
+@message
+class ReadAt(Message):
+    """Read ``count`` bytes at ``offset``."""
+
+    offset: int
+    count: int
+
+
+@message
+class WriteAt(Message):
+    """Write ``data`` at ``offset``, -1 meaning the end of the file; the reply carries the offset after it."""
+
+    offset: int
+    data: bytes
+    tgid: int
+
+
+@message
+class AddMapping(Message):
+    """A process maps the file."""
+
+    process: Address
+    vma: int
+    flags: int
+
+
+@message
+class RemoveMapping(Message):
+    """A process does not map the file any more."""
+
+    process: Address
+    vma: int
+
+
+@message
+class Fault(Message):
+    """A page fault; the reply comes when the page table entry is installed [1.8]. EFAULT beyond the end of the file."""
+
+    vma: int
+    page: int
+    write: bool
+
+
+@message
+class AskPin(Message):
+    """May this process pin a page? [2.6, 4.12 pin_gate]."""
+
+    tgid: int
+    longterm: bool
+
+
+@message
+class PinAllowed(Message):
+    """It may."""
+
+    hold: Address
+    """An open file description the pin must hold a reference on; empty: none."""
+
+
+@message
+class DropLink(Message):
+    """A name of the inode is removed."""

@@ -1,0 +1,37 @@
+"""What a lease is told by its inode."""
+
+from enum import StrEnum
+
+from longpin.messages.envelope import Message, message
+
+
+class Level(StrEnum):
+    """How far a break wants the lease to go, and the name of the timer that enforces it [2.3.3]."""
+
+    DOWNGRADE = "downgrade"
+    """To a read lease: somebody opens the file for reading."""
+    UNLOCK = "unlock"
+    """Away."""
+
+
+@message
+class Break(Message):
+    """Tell the holder and start the break time; the reply says both are done."""
+
+    level: Level
+    seconds: float
+    """lease_break_time; 0: never expires."""
+    signal: bool
+    """The holder is told."""
+
+
+@message
+class RecordFd(Message):
+    """A later F_SETLEASE overwrites the recorded descriptor number [2.1 step 10]."""
+
+    fd: int
+
+
+@message
+class Drop(Message):
+    """The inode has taken the lease off its list."""

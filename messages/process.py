@@ -1,0 +1,108 @@
+"""What a process is told by others: by the kernel's other parts, by its world, and by other processes."""
+
+from typing import NamedTuple
+
+from longpin.messages.envelope import Address, Message, message
+
+
+class File(NamedTuple):
+    """A reference to an open file description, as a descriptor table holds it."""
+
+    ofd: Address
+    """The open file description."""
+    backing: Address
+    """The inode, or the uverbs context, behind it."""
+    kind: str
+    """``file`` or ``uverbs``."""
+
+
+@message
+class Start(Message):
+    """Begin to run the program."""
+
+
+@message
+class Signal(Message):
+    """A signal is generated for the process; the reply says it is pending."""
+
+    signo: int
+    si_fd: int = -1
+    """The descriptor number in siginfo, -1 where there is none [2.3.5]."""
+    uid: int = -1
+    """Credentials the permission check is made with; -1: the kernel's own, not checked."""
+    capable: bool = False
+    """The sender has CAP_KILL."""
+    quiet: bool = False
+    """A failed permission check is not reported: a SIGIO is dropped silently [2.3.5]."""
+
+
+@message
+class PassFile(Message):
+    """A descriptor in flight in a socket (SCM_RIGHTS); it holds a reference [1.2]."""
+
+    file: File
+
+
+@message
+class InstallPte(Message):
+    """The fault handler maps a block at a page of a mapping, holding the inode's mmap lock [1.8]."""
+
+    vma: int
+    page: int
+    """The page of the file."""
+    pmem: Address
+    block: int
+    """The block in that pmem set; -1: the zero page."""
+    writable: bool
+
+
+@message
+class Zap(Message):
+    """Remove the page table entries of a file's pages; new accesses must fault [2.5]."""
+
+    inode: Address
+    first: int
+    last: int
+    """Last page, inclusive."""
+
+
+@message
+class Uncharge(Message):
+    """Take pages off ``mm.pinned_vm``, also of a process that is dead [2.6]."""
+
+    pages: int
+
+
+@message
+class Enroll(Message):
+    """A process comes into being: to the process table."""
+
+    pid: int
+    name: str
+    address: Address
+
+
+@message
+class Retire(Message):
+    """A process is gone: to the process table."""
+
+    pid: int
+
+
+@message
+class FindProcess(Message):
+    """Ask the process table for a live process, by number or, if that is 0, by name; ESRCH if there is none."""
+
+    pid: int
+    name: str
+
+
+@message
+class FoundProcess(Message):
+    """The process that was asked for."""
+
+    address: Address
+
+
+PROCESS_TABLE = "process_table"
+"""The address of the process table."""

@@ -1,0 +1,195 @@
+"""Verbs: what a uverbs context is asked by processes, and what it and queue pairs say to each other [1.10]."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from longpin.messages.envelope import Address, Message, message
+
+
+class PinnedPage(NamedTuple):
+    """One page of a memory region, as the device sees it."""
+
+    pmem: Address
+    block: int
+    generation: int
+    inode: Address
+    page: int
+
+
+class Kind(StrEnum):
+    """The kinds of object in a context."""
+
+    PD = "pd"
+    MR = "mr"
+    CQ = "cq"
+    QP = "qp"
+
+
+@message
+class AllocPd(Message):
+    """ibv_alloc_pd(3)."""
+
+
+@message
+class CreateCq(Message):
+    """ibv_create_cq(3)."""
+
+
+@message
+class FindObject(Message):
+    """Check that a handle is alive; EINVAL if not."""
+
+    kind: Kind
+    handle: int
+
+
+@message
+class DestroyObject(Message):
+    """Destroy an object: ibv_dealloc_pd(3), ibv_dereg_mr(3); EBUSY while others use it."""
+
+    kind: Kind
+    handle: int
+
+
+@message
+class Register(Message):
+    """Publish a memory region whose pages are pinned and charged [2.6 step 6]."""
+
+    pd: int
+    region: Address
+    pages: tuple[PinnedPage, ...]
+    offset: int
+    """Where the region begins in its first page, in bytes."""
+    length: int
+    access: int
+    process: Address
+    """The owning mm, for accounting."""
+    holds: tuple[Address, ...]
+    """Open file descriptions on which a policy made the pins hold a reference."""
+
+
+@message
+class Handle(Message):
+    """The handle of a new object."""
+
+    handle: int
+    address: Address = ""
+
+
+@message
+class CreateQp(Message):
+    """ibv_create_qp(3)."""
+
+    pd: int
+    cq: int
+
+
+@message
+class ModifyQp(Message):
+    """ibv_modify_qp(3): to a queue pair."""
+
+    state: int
+    peer: Address
+    """The queue pair to connect to, on the way to RTR; else empty."""
+
+
+@message
+class PostSend(Message):
+    """ibv_post_send(3): to a queue pair; the work is done later."""
+
+    opcode: int
+    inline: bytes | None
+    """The bytes to send; None: they are in the local region."""
+    local: int
+    """Handle of the local region; 0 with inline data."""
+    remote: str
+    """The remote key."""
+    offset: int
+    length: int
+
+
+@message
+class DoWork(Message):
+    """A queue pair to itself: execute the oldest request of the send queue."""
+
+
+@message
+class RemoteAccess(Message):
+    """A request on the wire, from one queue pair to its peer."""
+
+    key: str
+    offset: int
+    length: int
+    data: bytes | None
+    """What is written; None: a read."""
+
+
+@message
+class RemoteDone(Message):
+    """The answer on the wire."""
+
+    status: int
+    """An ``IBV_WC_`` status."""
+    data: bytes
+
+
+@message
+class MapDma(Message):
+    """The device looks a key up in its translation table; the region stays until ``UnmapDma`` [1.10]."""
+
+    key: str
+    pd: int
+    access: int
+    """Access flags the region must have."""
+    offset: int
+    length: int
+
+
+@message
+class Segments(Message):
+    """Where the bytes are, as (page, offset in it, length); empty if the key does not allow the access."""
+
+    segments: tuple[tuple[PinnedPage, int, int], ...]
+    region: Address
+    handle: int
+
+
+@message
+class UnmapDma(Message):
+    """The device has finished with the region."""
+
+    handle: int
+
+
+@message
+class Complete(Message):
+    """A work completion for a completion queue."""
+
+    cq: int
+    status: int
+
+
+@message
+class Poll(Message):
+    """ibv_poll_cq(3) of one entry, or ibv_get_cq_event(3), which waits for one."""
+
+    cq: int
+    wait: bool
+
+
+@message
+class Polled(Message):
+    """What was in the queue."""
+
+    count: int
+    status: int
+
+
+@message
+class Destroy(Message):
+    """The context takes a queue pair down."""
+
+
+@message
+class TearDown(Message):
+    """A context to itself: destroy every object, when its release did not wait for that [1.10]."""

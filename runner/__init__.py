@@ -1,0 +1,1 @@
+"""Running worlds: engines, scheduling oracles, invariants, verbs, reports and the command line."""

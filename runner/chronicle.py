@@ -1,0 +1,107 @@
+"""The chronicle of a run: what happened to whom, read off the arrivals and off what processes note down."""
+
+from collections.abc import Callable
+from typing import Any
+
+from longpin.actors.constants import ERRNO_NAMES, signal_name
+from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Fact, SignalTaken
+from longpin.actors.process import Process
+from longpin.messages.clock import Tick
+from longpin.messages.envelope import Address, Envelope
+from longpin.messages.inode import LeaseOverdue
+from longpin.messages.lease import Break, Drop
+from longpin.messages.pmem import Dma, FreeBlocks, PinBlock, Unpin
+from longpin.runner.result import CallResult, Kind, Moment
+from longpin.runner.stepped import SteppedEngine
+
+
+def _dma(body: Dma, dst: Address) -> str:
+    verb = "reads" if body.data is None else f"writes {body.data!r} to"
+    return f"device {verb} block {body.block} of {dst}, pinned by {body.region} as page {body.page} of {body.inode}"
+
+
+KERNEL_MOMENTS: dict[type, tuple[Kind, Callable[[Any, Address], str]]] = {
+    Break: (Kind.KERNEL, lambda body, dst: f"{dst} is broken ({body.level}), {body.seconds:g} s to answer"),
+    LeaseOverdue: (Kind.KERNEL, lambda body, _: f"{body.lease} is overdue ({body.level})"),
+    Drop: (Kind.KERNEL, lambda _, dst: f"{dst} is gone"),
+    PinBlock: (Kind.DEVICE, lambda body, dst: f"{body.owner} pins block {body.block} of {dst}, page {body.page}"),
+    Unpin: (Kind.DEVICE, lambda body, _: f"{body.owner} unpins"),
+    FreeBlocks: (Kind.KERNEL, lambda body, dst: f"{dst} frees {_blocks(body.blocks)}"),
+    Dma: (Kind.DEVICE, _dma),
+    Tick: (Kind.TIME, lambda body, _: f"{body.now:g} s have passed"),
+}
+"""Which messages are worth a row, and what it says."""
+
+
+def _blocks(blocks: tuple[int, ...]) -> str:
+    return f"block{'s' if len(blocks) > 1 else ''} {', '.join(map(str, blocks))}"
+
+
+class Chronicle:
+    """An observer that collects moments and calls."""
+
+    def __init__(self, engine: SteppedEngine) -> None:
+        self.engine = engine
+        self.now = 0.0
+        self.moments: list[Moment] = []
+        self.calls: list[tuple[Process, CallRecord]] = []
+        self.ended_at: list[tuple[Process, CallRecord, int]] = []
+        """Calls that have returned, with the arrival at which they did."""
+        self.seen: dict[Process, int] = {}
+        """How many facts of each process were read."""
+
+    def arrived(self, number: int, envelope: Envelope) -> None:
+        """Add what an arrival brought about."""
+        if (row := KERNEL_MOMENTS.get(type(envelope.body))) is not None:
+            kind, text = row
+            if kind is Kind.TIME:
+                self.now = envelope.body.now
+            self.moments.append(Moment(number, self.now, "", kind, text(envelope.body, envelope.dst)))
+        actor = self.engine.actors[envelope.dst]
+        if isinstance(actor, Process):
+            seen = self.seen.setdefault(actor, 0)
+            if len(actor.facts) > seen:
+                for fact in actor.facts[seen:]:
+                    self._add(number, actor, fact)
+                self.seen[actor] = len(actor.facts)
+
+    def _add(self, number: int, process: Process, fact: Fact) -> None:
+        record = None
+        if isinstance(fact, CallBegun):
+            kind, text, record = Kind.CALL, fact.record.op.text, fact.record
+            self.calls.append((process, record))
+        elif isinstance(fact, CallEnded):
+            kind, text, record = Kind.RETURN, outcome(fact.record), fact.record
+            self.ended_at.append((process, record, number))
+        elif isinstance(fact, SignalTaken):
+            descriptor = f", si_fd {fact.si_fd}" if fact.si_fd >= 0 else ""
+            kind, text = Kind.SIGNAL, f"{signal_name(fact.signo)}{descriptor}: {fact.action}"
+        else:
+            ending = f"killed by {signal_name(fact.signo)}" if fact.signo else f"exits with {fact.status}"
+            kind, text = Kind.END, ending
+        self.moments.append(Moment(number, self.now, process.name, kind, text, record))
+
+    def lanes(self) -> list[str]:
+        """Return the names of the processes, in the order in which they came into being."""
+        return [actor.name for actor in self.engine.actors.values() if isinstance(actor, Process)]
+
+    def results(self) -> list[CallResult]:
+        """Return every call in the order in which they were made."""
+        return [
+            CallResult(
+                process.name,
+                record.op.line,
+                record.op.call,
+                record.ret,
+                ERRNO_NAMES.get(record.errno) if record.returned and record.errno else None,
+                bool(record.slept) or not record.returned,
+            )
+            for process, record in self.calls
+        ]
+
+
+def outcome(record: CallRecord) -> str:
+    """Return how a call ended, for people."""
+    if not record.returned:
+        return "never returned"
+    return ERRNO_NAMES.get(record.errno, str(record.errno)) if record.errno else str(record.ret)

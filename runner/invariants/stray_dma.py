@@ -1,0 +1,35 @@
+"""O1: no device access to memory that was given away [semantics 3]."""
+
+from typing import ClassVar
+
+from longpin.actors.pmem import Pmem
+from longpin.messages.envelope import Envelope
+from longpin.messages.pmem import Dma
+from longpin.runner.invariants.base import Invariant
+
+
+class NoStrayDma(Invariant):
+    """At every device access the block has the generation it was pinned with, and is still that page of that file."""
+
+    rule: ClassVar[str] = "O1"
+    summary: ClassVar[str] = "no stray DMA: a device accesses a block only while it is the page of the file it was pinned as"
+    source: ClassVar[str] = "semantics 3; Williams 2017-11-29 [S2], Weiny 2019-06-05 [V1-0]"
+
+    def arrived(self, number: int, envelope: Envelope) -> None:
+        """Compare the access with who owns the block now."""
+        access = envelope.body
+        if not isinstance(access, Dma):
+            return
+        pmem = self.engine.actors[envelope.dst]
+        assert isinstance(pmem, Pmem)
+        owner = pmem.owners.get(access.block)
+        if pmem.generation(access.block) == access.generation and owner == (access.inode, access.page):
+            return
+        now = "free" if owner is None else f"page {owner[1]} of {owner[0]}"
+        verb = "reads" if access.data is None else "writes"
+        self.violate(
+            number,
+            f"the device {verb} block {access.block} of {pmem.address} through {access.region}, which pinned it as "
+            f"page {access.page} of {access.inode}; it is {now} now "
+            f"(generation {pmem.generation(access.block)}, pinned at {access.generation})",
+        )

@@ -1,0 +1,97 @@
+"""What a run found, in a form every report is made from."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from longpin.actors.facts import CallRecord
+
+
+class Verdict(StrEnum):
+    """How a run ended."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    UNDETERMINED = "undetermined"
+    DIVERGED = "diverged"
+
+    @property
+    def exit_code(self) -> int:
+        """The exit status of the command: 0 holds, 1 violated, 2 tool failure, 3 undetermined."""
+        return {Verdict.HOLDS: 0, Verdict.VIOLATED: 1, Verdict.DIVERGED: 2, Verdict.UNDETERMINED: 3}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that does not hold."""
+
+    rule: str
+    arrival: int
+    """The number of the first arrival after which it held no more."""
+    detail: str
+
+
+class Kind(StrEnum):
+    """What a moment is about."""
+
+    CALL = "call"
+    RETURN = "return"
+    SIGNAL = "signal"
+    END = "end"
+    KERNEL = "kernel"
+    DEVICE = "device"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One row of a time line."""
+
+    arrival: int
+    now: float
+    """Virtual time in seconds."""
+    lane: str
+    """The process it happens to; empty: the kernel, the device, or time."""
+    kind: Kind
+    text: str
+    record: CallRecord | None = None
+    """The call it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """One call of a run."""
+
+    process: str
+    line: int
+    call: str
+    ret: int | str | None
+    """None: it never returned."""
+    errno: str | None
+    blocked: bool
+    """It slept before it returned, or never returned."""
+
+
+@dataclass(slots=True)
+class Result:
+    """A whole run."""
+
+    verdict: Verdict
+    reason: str
+    """One sentence on why the verdict is what it is."""
+    scenario: str
+    policy: str
+    """Name and preset, ``P5:intended``."""
+    engine: str
+    oracle: str
+    timers: str
+    seed: int
+    arrivals: int = 0
+    hash: str = ""
+    """sha256 over the recorded arrivals."""
+    violations: list[Violation] = field(default_factory=list)
+    calls: list[CallResult] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    lanes: list[str] = field(default_factory=list)
+    """The processes, in the order in which they came into being."""
+    waiting: list[str] = field(default_factory=list)
+    """Processes that wait at the end without that being a violation, and what for."""

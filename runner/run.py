@@ -1,0 +1,274 @@
+"""The verbs ``run`` and ``replay``: from a scenario or a trace to a result."""
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+import longpin
+from longpin.actors.policies import make_policy
+from longpin.actors.policies.base import Policy
+from longpin.config.loader import parse_scenario
+from longpin.config.problems import ScenarioError
+from longpin.config.schema import Scenario
+from longpin.messages.codec import ArrivalHash, Encoder
+from longpin.messages.envelope import Envelope
+from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter, text_sha256
+from longpin.runner.chronicle import Chronicle
+from longpin.runner.invariants import INVARIANTS
+from longpin.runner.oracles import ORACLES
+from longpin.runner.oracles.base import Oracle
+from longpin.runner.oracles.replay import Divergence, Replay
+from longpin.runner.result import Result, Verdict
+from longpin.runner.stepped import SteppedEngine
+from longpin.runner.threads import ThreadsEngine
+from longpin.runner.world import Blueprint
+
+log = structlog.get_logger()
+
+GIVE_UP_AFTER = 60.0
+"""Real seconds after which a run on threads that is still not quiet is undetermined."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """How to run a scenario."""
+
+    policy: str
+    """The policy's name in the specification."""
+    preset: str
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    engine: Literal["stepped", "threads"] = "stepped"
+    oracle: str = "fifo"
+    """Who chooses the order on the stepped engine."""
+    seed: int = 0
+    timers: Literal["lazy", "racy"] = "lazy"
+    time_scale: float = 0.001
+    """On threads, the real seconds a virtual second takes."""
+
+    @classmethod
+    def of(cls, scenario: Scenario, **changes: Any) -> "Settings":
+        """Return the scenario's own policy, with ``changes``."""
+        choice = scenario.policy
+        own = {"policy": choice.name, "preset": choice.preset, "parameters": dict(choice.parameters)}
+        return cls(**(own | changes))
+
+    def make_policy(self) -> Policy:
+        """Return the policy."""
+        return make_policy(self.policy, self.preset, self.parameters)
+
+
+class Judge:
+    """Watches a stepped world and says what it was worth."""
+
+    def __init__(self, scenario: Scenario, settings: Settings, engine: SteppedEngine, policy: Policy) -> None:
+        self.scenario = scenario
+        self.settings = settings
+        self.engine = engine
+        self.chronicle = Chronicle(engine)
+        self.invariants = [
+            INVARIANTS[rule](engine, self.chronicle, policy, settings.preset) for rule in scenario.holds
+        ]
+        engine.observers.extend((self.chronicle, *self.invariants))
+
+    def result(self, verdict: Verdict | None, reason: str) -> Result:
+        """Return the result; without a verdict the world is quiet, and the rules decide."""
+        if verdict is None:
+            for invariant in self.invariants:
+                invariant.quiet()
+        violations = sorted(
+            (violation for invariant in self.invariants for violation in invariant.violations),
+            key=lambda violation: (violation.arrival, violation.rule),
+        )
+        if violations and verdict is not Verdict.DIVERGED:
+            rules = ", ".join(dict.fromkeys(violation.rule for violation in violations))
+            verdict, reason = Verdict.VIOLATED, f"{rules} violated"
+        settings = self.settings
+        return Result(
+            verdict or Verdict.HOLDS,
+            reason,
+            self.scenario.name,
+            f"{settings.policy}:{settings.preset}",
+            settings.engine,
+            settings.oracle if settings.engine == "stepped" else "",
+            settings.timers,
+            settings.seed,
+            self.engine.arrivals,
+            violations=violations,
+            calls=self.chronicle.results(),
+            moments=self.chronicle.moments,
+            lanes=self.chronicle.lanes(),
+        )
+
+
+def run(scenario: Scenario, settings: Settings, trace: str | os.PathLike[str] | None = None) -> Result:
+    """Run a scenario, writing its trace as it goes.
+
+    Raises:
+        TraceError: the trace cannot be written.
+        InternalError: a bug in longpin.
+
+    """
+    policy = settings.make_policy()
+    header = header_of(scenario, settings, policy)
+    blueprint = Blueprint(scenario, policy)
+    if settings.engine == "threads":
+        return _run_threads(scenario, settings, blueprint, header, trace)
+    oracle = ORACLES[settings.oracle](settings.seed)
+    engine = SteppedEngine(oracle, racy=settings.timers == "racy", seed=settings.seed)
+    judge = Judge(scenario, settings, engine, policy)
+    encoder, hashed = Encoder(), ArrivalHash()
+    writer = TraceWriter(trace, header) if trace is not None else None
+
+    def record(number: int, envelope: Envelope) -> None:
+        payload = encoder.encode(number, envelope)
+        hashed.update(payload)
+        if writer is not None:
+            writer.append(payload)
+            writer.flush()
+
+    engine.record = record
+    blueprint.build(engine)
+    try:
+        engine.run()
+        result = judge.result(None, "nothing can happen any more, and every rule holds")
+    except KeyboardInterrupt:
+        result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
+    if writer is not None:
+        writer.close(complete=result.verdict is not Verdict.UNDETERMINED)
+    result.hash = hashed.hexdigest()
+    return result
+
+
+def _run_threads(
+    scenario: Scenario,
+    settings: Settings,
+    blueprint: Blueprint,
+    header: Header,
+    trace: str | os.PathLike[str] | None,
+) -> Result:
+    """Run on threads into a trace, and judge the trace by replaying it."""
+    with tempfile.TemporaryDirectory(prefix="longpin-") as folder:
+        path = Path(trace) if trace is not None else Path(folder) / "run.trace"
+        with TraceWriter(path, header) as writer:
+            encoder = Encoder()
+
+            def record(number: int, envelope: Envelope) -> None:
+                writer.append(encoder.encode(number, envelope))
+
+            engine = ThreadsEngine(record, writer.flush, time_scale=settings.time_scale, seed=settings.seed)
+            with closing(engine):
+                blueprint.build(engine)
+                try:
+                    quiet = engine.run(time.monotonic() + GIVE_UP_AFTER)
+                    stopped = f"not quiet after {GIVE_UP_AFTER:g} s"
+                except KeyboardInterrupt:
+                    quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
+            writer.close(complete=quiet)
+        result = replay(path)
+    if not quiet and result.verdict is Verdict.UNDETERMINED:
+        result.reason = stopped
+    return result
+
+
+def header_of(scenario: Scenario, settings: Settings, policy: Policy) -> Header:
+    """Return what a trace of this run begins with."""
+    return Header(
+        longpin=longpin.__version__,
+        scenario_name=scenario.name,
+        scenario=scenario.text,
+        scenario_sha256=text_sha256(scenario.text),
+        policy=settings.policy,
+        preset=settings.preset,
+        parameters=dataclasses.asdict(policy),
+        engine=settings.engine,
+        oracle=settings.oracle if settings.engine == "stepped" else "",
+        seed=settings.seed,
+        timers=settings.timers,
+    )
+
+
+def replay(trace: str | os.PathLike[str], until: int | None = None) -> Result:
+    """Follow a trace on the stepped engine, comparing every arrival, and judge it.
+
+    Args:
+        trace: the file.
+        until: stop after this many arrivals; the verdict is then undetermined, unless a rule is violated by then.
+
+    Raises:
+        TraceError: the file cannot be read, is damaged, or its header does not make sense.
+        InternalError: a bug in longpin.
+
+    """
+    reader = TraceReader(trace)
+    scenario, settings, policy = _read_header(reader)
+    hashed = ArrivalHash()
+
+    def payloads() -> Iterator[bytes]:
+        for _, payload in reader:
+            yield payload
+            hashed.update(payload)
+
+    oracle = Replay(payloads(), settings.seed, until)
+    engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
+    judge = Judge(scenario, settings, engine, policy)
+    Blueprint(scenario, policy).build(engine)
+    try:
+        quiet = engine.run()
+        if quiet:
+            oracle.expect_end()
+    except Divergence as divergence:
+        result = judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
+    else:
+        if oracle.count == until:
+            result = judge.result(Verdict.UNDETERMINED, f"stopped after arrival {until}, as asked")
+        elif not reader.complete:
+            result = judge.result(Verdict.UNDETERMINED, reader.end)
+        elif not quiet:
+            sender = engine.ready[0]
+            reason = f"the trace is complete, but {sender.address} has sent more: {sender.outbox[0].body}"
+            result = judge.result(Verdict.DIVERGED, f"{reason}. {_likely_causes(reader)}")
+        else:
+            result = judge.result(None, "nothing can happen any more, and every rule holds")
+    result.hash = hashed.hexdigest()
+    return result
+
+
+def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Policy]:
+    """Return what the trace ran; a header that no longpin would have written is an error."""
+    header = reader.header
+    try:
+        scenario = parse_scenario(header.scenario, header.scenario_name)
+        settings = Settings(
+            header.policy,
+            header.preset,
+            header.parameters,
+            header.engine,
+            header.oracle,
+            header.seed,
+            header.timers,
+        )
+        return scenario, settings, settings.make_policy()
+    except ScenarioError as error:
+        raise reader.error(0, f"the scenario in the header: {error.problems[0]}") from None
+    except (ValueError, TypeError) as error:
+        raise reader.error(0, f"the policy in the header: {error}") from None
+
+
+def _likely_causes(reader: TraceReader) -> str:
+    version = reader.header.longpin
+    if version != longpin.__version__:
+        return f"The trace was written by longpin {version}, this is {longpin.__version__}: the actors behave differently."
+    return (
+        "Likely causes: the actors or the policy were changed since; the trace was edited; "
+        "or an actor uses something that is not in its messages: a clock, a set's order, an object's identity."
+    )
+
+
+__all__ = ["Settings", "TraceError", "replay", "run"]

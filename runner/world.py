@@ -1,0 +1,86 @@
+"""From a scenario to a world: which actors there are at the start, and the messages that start them."""
+
+from typing import Protocol
+
+from longpin.actors.base import Engine
+from longpin.actors.clock import Clock
+from longpin.actors.directory import Directory
+from longpin.actors.inode import Inode
+from longpin.actors.kernel import Kernel
+from longpin.actors.labels import Labels
+from longpin.actors.pmem import Pmem
+from longpin.actors.policies.base import Policy
+from longpin.actors.process import Process
+from longpin.actors.process_state import NOTHING_INHERITED
+from longpin.actors.process_table import ProcessTable
+from longpin.actors.program import Image
+from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
+from longpin.messages.clock import CLOCK
+from longpin.messages.directory import DIRECTORY
+from longpin.messages.envelope import Address, Message
+from longpin.messages.labels import LABELS
+from longpin.messages.process import PROCESS_TABLE, Start
+
+FIRST_PID = 100
+
+
+class WorldEngine(Engine, Protocol):
+    """An engine, seen by who builds its world."""
+
+    def tell(self, dst: Address, body: Message) -> None:
+        """Send a message from outside."""
+
+
+class Blueprint:
+    """A scenario under a policy, worked out once, from which worlds are built."""
+
+    def __init__(self, scenario: Scenario, policy: Policy) -> None:
+        machine = scenario.machine
+        self.kernel = Kernel(
+            policy,
+            page_size=machine.page_size,
+            lease_break_time=machine.lease_break_time,
+            uverbs_async_delay=machine.uverbs_async_delay,
+            devices=tuple(device.name for device in scenario.devices),
+        )
+        self.scenario = scenario
+        self.images = {spec.name: image(spec) for spec in scenario.processes}
+        self.started = [
+            (FIRST_PID + index, self.images[spec.name])
+            for index, spec in enumerate(spec for spec in scenario.processes if spec.start == "now")
+        ]
+        self.owners: dict[str, dict[int, tuple[Address, int]]] = {pmem.name: {} for pmem in scenario.pmem}
+        self.pages: dict[str, dict[int, int]] = {}
+        for file in scenario.files:
+            owners = self.owners[file.pmem]
+            pages = {page: len(owners) + page for page in range(self.kernel.pages(file.size))}
+            owners.update({block: (f"inode:{file.path}", page) for page, block in pages.items()})
+            self.pages[file.path] = pages
+
+    def build(self, engine: WorldEngine) -> None:
+        """Create the actors of a world and send the messages that start its processes."""
+        scenario, kernel = self.scenario, self.kernel
+        engine.spawn(Clock, CLOCK)
+        engine.spawn(Labels, LABELS)
+        for pmem in scenario.pmem:
+            engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owners[pmem.name])
+        for file in scenario.files:
+            arguments = (kernel, f"pmem:{file.pmem}", file.uid, file.mode, file.size, self.pages[file.path])
+            engine.spawn(Inode, f"inode:{file.path}", *arguments)
+        names = {file.path: f"inode:{file.path}" for file in scenario.files}
+        engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names)
+        table = {pid: (image.name, f"process:{pid}") for pid, image in self.started}
+        engine.spawn(ProcessTable, PROCESS_TABLE, table)
+        for pid, image_ in self.started:
+            state = (kernel, self.images, image_, pid, image_.name, NOTHING_INHERITED)
+            engine.spawn(Process, f"process:{pid}", *state)
+        for pid, _ in self.started:
+            engine.tell(f"process:{pid}", Start())
+
+
+def image(spec: ProcessSpec) -> Image:
+    """Return what a process is made of; uid 0 has every capability unless the scenario says otherwise."""
+    capabilities = spec.capabilities
+    if capabilities is None:
+        capabilities = CAPABILITIES if spec.uid == 0 else ()
+    return Image(spec.name, spec.program, spec.on_signal, spec.uid, frozenset(capabilities), spec.memlock)

@@ -1,0 +1,484 @@
+"""Scenario files: what they mean, and that every mistake in one is told at once, with its place."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from longpin.actors.calls import SIGNATURES
+from longpin.actors.constants import SIGIO
+from longpin.actors.program import Op
+from longpin.config import loader
+from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
+from longpin.config.positions import Positions
+from longpin.config.schema import RULES, Device, File, Machine, Pmem, PolicyChoice, Scenario
+from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessTable, ScenarioTable
+
+MINIMAL = """\
+name = "small"
+[[process]]
+name = "app"
+program = "close(3)"
+"""
+
+FULL = """\
+name = "all-keys"
+source = "a mail"
+summary = "Every key there is."
+holds = ["O7", "O1"]
+
+[policy]
+name = "flv1"
+preset = "as_posted"
+evict_waits = true
+lease_check = "own_tgid"
+
+[machine]
+page_size = 512
+lease_break_time = 5
+uverbs_async_delay = true
+
+[[pmem]]
+name = "fast"
+blocks = 8
+
+[[pmem]]
+name = "slow"
+
+[[device]]
+name = "mlx5_0"
+
+[[file]]
+path = "/pmem/data"
+size = "2 * PAGE + 1"
+mode = 0o600
+uid = 1000
+
+[[file]]
+path = "/pmem/log"
+pmem = "slow"
+
+[[process]]
+name = "app"
+uid = 1000
+capabilities = ["CAP_LEASE", "CAP_IPC_LOCK"]
+memlock = "4 * PAGE"
+program = '''
+    fd = open("/pmem/data", O_RDWR)
+    fork("kid")  # -> ok
+    wait_for("up")
+'''
+on_signal.SIGIO = \"\"\"
+    close(si_fd)
+    close(fd)
+\"\"\"
+
+[[process]]
+name = "kid"
+start = "fork"
+program = '''
+    close(fd)
+    label("up", fd)'''
+"""
+
+
+def errors(text: str) -> list[str]:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(text, "f.toml")
+    return str(caught.value).splitlines()
+
+
+def ops(scenario: Scenario, process: int) -> list[Op]:
+    return [statement for statement in scenario.processes[process].program.statements if isinstance(statement, Op)]
+
+
+def test_a_minimal_scenario_gets_the_defaults() -> None:
+    scenario = parse_scenario(MINIMAL, "f.toml")
+    assert scenario.policy == PolicyChoice("P5", "intended", ())
+    assert scenario.machine == Machine(4096, 45.0, uverbs_async_delay=False)
+    assert scenario.pmem == (Pmem("pmem0", 64),)
+    assert scenario.devices == (Device("rxe0"),)
+    assert scenario.files == ()
+    assert scenario.holds == RULES
+    (process,) = scenario.processes
+    assert (process.uid, process.capabilities, process.memlock, process.start) == (0, None, 65536, "now")
+    assert scenario.text == MINIMAL
+
+
+def test_every_key_arrives() -> None:
+    scenario = parse_scenario(FULL, "f.toml")
+    assert (scenario.name, scenario.source, scenario.summary) == ("all-keys", "a mail", "Every key there is.")
+    assert scenario.policy == PolicyChoice("P5", "as_posted", (("evict_waits", True), ("lease_check", "own_tgid")))
+    assert scenario.machine == Machine(512, 5.0, uverbs_async_delay=True)
+    assert scenario.pmem == (Pmem("fast", 8), Pmem("slow", 64))
+    assert scenario.devices == (Device("mlx5_0"),)
+    assert scenario.files == (File("/pmem/data", "fast", 1025, 1000, 0o600), File("/pmem/log", "slow", 0, 0, 0o666))
+    assert scenario.holds == ("O1", "O7")
+    app, kid = scenario.processes
+    assert (app.uid, app.capabilities, app.memlock) == (1000, ("CAP_IPC_LOCK", "CAP_LEASE"), 2048)
+    ((signal, handler),) = app.on_signal
+    assert (signal, len(handler.statements)) == (SIGIO, 2)
+    assert (kid.name, kid.start) == ("kid", "fork")
+
+
+def test_operations_carry_the_lines_of_the_file() -> None:
+    scenario = parse_scenario(FULL, "f.toml")
+    lines = FULL.splitlines()
+    for process in (0, 1):
+        for op in ops(scenario, process):
+            assert lines[op.line - 1].strip().startswith(op.text)
+
+
+@pytest.mark.parametrize(
+    ("program", "lines"),
+    [
+        ("'close(1)'", [4]),
+        ('"close(1)\\nclose(2)"', [4, 4]),
+        ("'''close(1)\nclose(2)'''", [4, 5]),
+        ("'''\nclose(1)\n\nclose(2)\n'''", [5, 7]),
+        ('"""\nclose(1)\nclose(2)"""', [5, 6]),
+        ('"""\nclose(\\\n  1)\nclose(2)"""', [5, 7]),
+        ('"""\\\n\n close(1)\nclose(2)"""', [6, 7]),
+        ("'''\r\nclose(1)\r\nclose(2)'''", [5, 6]),
+        ("'''\nopen(\"\\\\\", 0)\nclose(2)'''", [5, 6]),
+        ('"""\nwrite(1, \\"\\"\\"a\\"\\"\\")\nclose(2)"""', [5, 6]),
+    ],
+)
+def test_lines_through_every_kind_of_string(program: str, lines: list[int]) -> None:
+    scenario = parse_scenario(f'name = "x"\n[[process]]\nname = "app"\nprogram = {program}', "f.toml")
+    assert [op.line for op in ops(scenario, 0)] == lines
+
+
+def test_positions_of_keys() -> None:
+    text = """\
+a.b = 1 # x = 2
+"c d" = { e = [1, {f = '#'}], g.h = "\\"" }
+
+[t]
+k = [
+  1, # ]
+  [2],
+]
+[[p]]
+[[p]]
+n = 1979-05-27 07:32:00
+s.'t' = '''
+]'''
+[[p.q]]
+z = 1
+"""
+    positions = Positions(text)
+    places = {
+        ("a", "b"): 1,
+        ("c d", "e", 1, "f"): 2,
+        ("c d", "g", "h"): 2,
+        ("t",): 4,
+        ("t", "k"): 5,
+        ("t", "k", 0): 6,
+        ("t", "k", 1, 0): 7,
+        ("p", 0): 9,
+        ("p", 1): 10,
+        ("p", 1, "n"): 11,
+        ("p", 1, "s", "t"): 12,
+        ("p", 1, "q", 0, "z"): 15,
+        ("p", 1, "nothing"): 10,
+        ("nothing", 3): 1,
+    }
+    assert {path: positions.line(path) for path in places} == places
+    assert positions.line_starts(("p", 1, "s", "t")) == ((13, 1),)
+    assert positions.line_starts(("c d", "e", 1, "f")) == ((2, 25),)
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = """\
+name = "bad"
+colour = 3
+policy = "P5:odd"
+holds = ["O1", "O9"]
+[machine]
+page_size = 1000
+lease_break_time = "4"
+uverbs_async_delay = 1
+[[file]]
+path = "/pmem/data"
+size = "65 * PAGE"
+[[process]]
+name = "app"
+uid = "7"
+memlock = true
+program = '''
+  fd = opn("/pmem/data", O_RDWR)
+  close(fdd)  # -> EAGIAN
+'''
+[[process]]
+name = "app"
+programm = "close(1)"
+"""
+    assert errors(text) == [
+        (
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, device, "
+            "file, process, found the key 'colour'"
+        ),
+        "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
+        "f.toml:4: holds[1]: expected one of the rules O1, O3, O6, O7, found 'O9'",
+        "f.toml:6: machine.page_size: expected a power of two from 512 to 65536, found 1000",
+        "f.toml:7: machine.lease_break_time: expected a number, found '4'",
+        "f.toml:8: machine.uverbs_async_delay: expected true or false, found 1",
+        (
+            "f.toml:11: file./pmem/data.size: expected a file that fits its pmem set, "
+            "found 65 pages where 64 blocks of pmem0 are left"
+        ),
+        "f.toml:14: process.app.uid: expected an integer, found '7'",
+        'f.toml:15: process.app.memlock: expected an integer or an expression such as "4 * PAGE", found true',
+        "f.toml:17:8: process.app.program: expected a supported call, found 'opn' (did you mean open?)",
+        (
+            "f.toml:18:9: process.app.program: expected a variable assigned before, or a constant, "
+            "found 'fdd' (did you mean fd?)"
+        ),
+        (
+            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, an errno, a number, a constant or bytes, "
+            "found 'EAGIAN' (did you mean EAGAIN?)"
+        ),
+        "f.toml:20: process.app.program: expected a program, found none",
+        "f.toml:21: process.app.name: expected a name no other table of this kind has, found 'app'",
+        (
+            "f.toml:22: process.app.programm: expected one of the keys name, program, on_signal, uid, capabilities, "
+            "memlock, start, found the key 'programm' (did you mean program?)"
+        ),
+    ]
+
+
+PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "name: expected a name for the scenario, on one line, found none"),
+        ("name = ''", "name: expected a name for the scenario, on one line, found ''"),
+        ("name = 7", "name: expected a string, found 7"),
+        ("name = 'x'", 'scenario: expected at least one [[process]] with start = "now", found none'),
+        ("name = x", "f.toml:1:8: scenario: expected TOML, found an error (Invalid value)"),
+        ("name = 'x", "scenario: expected TOML, found an error ("),
+        ("a = " + "[" * 5000, "scenario: expected TOML, found an error (nested too deeply)"),
+        ("a = " + "9" * 5000, "scenario: expected TOML, found an error (Exceeds the limit"),
+        ("a." * 40 + "b = 1", "scenario: expected keys of at most 32 parts, found a longer one"),
+        ("a = 1\n\udc80", "f.toml:2: scenario: expected text that UTF-8 can hold, found half of a surrogate pair"),
+        ("#" * (1 << 20) + "#", "scenario: expected at most 1048576 bytes, found more"),
+        ("process = 3", "process: expected an array, found 3"),
+        ("process = [3]", "process[0]: expected a table, found 3"),
+        ("machine = []", "machine: expected a table, found an array"),
+        ("holds = [1]", "holds[0]: expected a string, found 1"),
+        ("policy = 5", 'policy: expected a policy such as "P5:intended", or a table, found 5'),
+        ("policy = 'P9'", "policy: expected a policy, one of P0 (reject), P1 (wait), P5 (flv1), found 'P9'"),
+        ("policy = {name = 'P5', preset = 'odd'}", "policy.preset: expected one of the presets as_posted, intended"),
+        ("policy = {name = 'P5', preset = 0}", "policy.preset: expected a string, found 0"),
+        ("policy = {name = 'P5:intended', preset = 'as_posted'}", "policy.preset: expected the preset once, intended"),
+        ("policy = {lease_chek = 'x'}", "policy.lease_chek: expected one of the parameters of P5: "),
+        (
+            "policy = {lease_check = 'x'}",
+            "policy.lease_check: expected one of any_lease, own_tgid, active_only, found 'x'",
+        ),
+        ("policy = {evict_waits = 1}", "policy.evict_waits: expected true or false, found 1"),
+        ("machine.page_size = 256", "machine.page_size: expected a number from 512 to 65536, found 256"),
+        ("machine.page_size = true", "machine.page_size: expected an integer or an expression such as"),
+        ("machine.lease_break_time = -1", "machine.lease_break_time: expected seconds from 0 to 1000000000, found -1"),
+        (
+            "machine.lease_break_time = inf",
+            "machine.lease_break_time: expected seconds from 0 to 1000000000, found inf",
+        ),
+        (
+            "machine.lease_break_time = nan",
+            "machine.lease_break_time: expected seconds from 0 to 1000000000, found nan",
+        ),
+        (f"machine.lease_break_time = 1{'0' * 400}", "machine.lease_break_time: expected seconds from 0 to"),
+        ("[[pmem]]\nblocks = 1", "pmem[0].name: expected a name, found none"),
+        ("[[pmem]]\nname = 'a b'", "pmem.a b.name: expected a name of 1 to 64 letters"),
+        ("[[pmem]]\nname = 'a'\n[[pmem]]\nname = 'a'", "f.toml:4: pmem.a.name: expected a name no other table"),
+        ("[[pmem]]\nname = 'a'\nblocks = 0", "pmem.a.blocks: expected a number from 1 to 1000000, found 0"),
+        ("[[pmem]]\nname = 'a'\nblocks = 1000001", "pmem.a.blocks: expected a number from 1 to 1000000"),
+        ("[[device]]\nname = ''", "device[0].name: expected a name of 1 to 64 letters"),
+        ("[[file]]\nsize = 1", "file[0].path: expected an absolute path of at most 4095 bytes, found none"),
+        ("[[file]]\npath = 'a'", "file.a.path: expected an absolute path of at most 4095 bytes, found 'a'"),
+        ("[[file]]\npath = '/a'\n[[file]]\npath = '/a'", "f.toml:4: file./a.path: expected a path no other file has"),
+        (
+            "[[file]]\npath = '/a'\npmem = 'pmem1'",
+            "pmem: expected one of the pmem sets pmem0, found 'pmem1' (did you mean",
+        ),
+        ("[[file]]\npath = '/a'\nsize = -1", "file./a.size: expected a number from 0 to 9223372036854775807, found -1"),
+        ("[[file]]\npath = '/a'\nsize = 'PAGE / 2'", "size: expected a number or an expression such as 4 * PAGE"),
+        ("[[file]]\npath = '/a'\nsize = '''b\"x\"'''", "size: expected a number or an expression such as 4 * PAGE"),
+        ("[[file]]\npath = '/a'\nsize = '" + "(" * 101 + "'", "size: expected at most 100 characters"),
+        (
+            "[[file]]\npath = '/a'\nmode = 0o10000",
+            "file./a.mode: expected permission bits from 0 to 0o7777, found 4096",
+        ),
+        ("[[file]]\npath = '/a'\nuid = -1", "file./a.uid: expected a number from 0 to 4294967294, found -1"),
+    ],
+)
+def test_one_mistake(text: str, message: str) -> None:
+    assert any(message in line for line in errors(text))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("start = 'fork'", "process.app.start: expected a process that some program forks, found no fork('app')"),
+        ("start = 'later'", 'process.app.start: expected "now" or "fork", found \'later\''),
+        ("capabilities = ['CAP_X']", "process.app.capabilities[0]: expected one of CAP_IPC_LOCK, CAP_KILL, CAP_LEASE"),
+        ("memlock = -1", "process.app.memlock: expected a number from 0 to 9223372036854775807, found -1"),
+        ("on_signal.SIGKILL = ''", "on_signal.SIGKILL: expected a signal that can be handled, found SIGKILL"),
+        ("on_signal.SIGOI = ''", "process.app.on_signal.SIGOI: expected one of the signals SIGINT, "),
+        ("on_signal.SIGIO = 3", "process.app.on_signal.SIGIO: expected a string, found 3"),
+        (
+            "on_signal.SIGIO = 'close(x)'",
+            "f.toml:5:26: process.app.on_signal.SIGIO: expected a variable assigned before",
+        ),
+        ("on_signal = 'close(1)'", "process.app.on_signal: expected a table, found 'close(1)'"),
+    ],
+)
+def test_one_mistake_in_a_process(lines: str, message: str) -> None:
+    assert any(message in line for line in errors(f'name = "x"\n{PROCESS}{lines}\n'))
+
+
+def two(first: str, second: str, *, start: str = "now") -> str:
+    return (
+        f"name = \"x\"\n[[process]]\nname = \"one\"\nprogram = '''{first}'''\n"
+        f"[[process]]\nname = \"two\"\nstart = \"{start}\"\nprogram = '''{second}'''\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (two('fork("two")', "close(1)"), "expected a process with start = \"fork\", found 'two'"),
+        (two('fork("tow")', "close(1)", start="fork"), "found 'tow' (did you mean two?)"),
+        (
+            two('fork("two")', 'fork("two")', start="fork"),
+            "a process that does not fork this one, found 'two', without end",
+        ),
+        (
+            two('kill("tow", 9)', "close(1)"),
+            "4:19: process.one.program: expected the name of a process, found 'tow' (did",
+        ),
+        (two('send_fd("tow", 9)', "close(1)"), "expected the name of a process, found 'tow' (did you mean two?)"),
+        (
+            two('wait_for("up")', 'label("upp")'),
+            "expected a label that some program sets, found 'up' (did you mean upp?)",
+        ),
+        (
+            two("a = dup(1)", "close(a)"),
+            "process.two.program: expected a variable assigned before, or a constant, found 'a'",
+        ),
+        (two("close(a)\na = dup(1)", "close(1)"), "expected a variable assigned before, or a constant, found 'a'"),
+        (two("a = dup(a)", "close(1)"), "expected a variable assigned before, or a constant, found 'a'"),
+        (two("close(si_fd)", "close(1)"), "expected a variable assigned before, or a constant, found 'si_fd'"),
+        (two("sigaction(SIGIO, SIG_HANDLER)", "close(1)"), "expected a handler, on_signal.SIGIO, found none"),
+    ],
+)
+def test_references_between_programs(text: str, message: str) -> None:
+    assert any(message in line for line in errors(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        two('a = dup(1)\nfork("two")', "close(a)", start="fork"),
+        two('fork("two")\na = dup(1)', 'label("x", a)', start="fork"),
+        two('x = wait_for("up")\nclose(x)', 'label("up", 3)\nkill("one", SIGIO)'),
+        f'name = "x"\n{PROCESS}on_signal.SIGIO = "close(si_fd)\\nclose(si_signo)"\n',
+        'name = "x"\n[[process]]\nname = "a"\nprogram = "sigaction(SIGIO, SIG_HANDLER)"\non_signal.SIGIO = ""\n',
+    ],
+)
+def test_references_that_have_a_meaning(text: str) -> None:
+    assert parse_scenario(text, "f.toml").name == "x"
+
+
+def test_a_wrong_element_moves_no_other() -> None:
+    text = 'name = "x"\n[[process]]\nname = 1\nprogram = "close(1)"\n' + PROCESS + 'uid = "1"\n'
+    assert errors(text) == [
+        "f.toml:3: process[0].name: expected a string, found 1",
+        "f.toml:8: process.app.uid: expected an integer, found '1'",
+    ]
+
+
+def test_a_long_list_of_mistakes_is_cut() -> None:
+    lines = errors("".join(f"key{index} = 1\n" for index in range(500)))
+    assert len(lines) == 101
+    assert lines[-1] == "f.toml: 402 more problems are not shown"
+
+
+def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(MINIMAL)
+    assert load_scenario(str(path)).name == "small"
+    monkeypatch.chdir(tmp_path)
+    assert load_scenario("scenario.toml").name == "small"
+    path.rename(tmp_path / "plain")
+    assert load_scenario("plain").name == "small"
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    def error(name: str) -> str:
+        with pytest.raises(ScenarioError) as caught:
+            load_scenario(name)
+        return str(caught.value)
+
+    missing, folder = tmp_path / "none.toml", tmp_path / "folder.toml"
+    folder.mkdir()
+    assert (
+        error(str(missing))
+        == f"{missing}:1: scenario: expected a readable file, found an error (No such file or directory)"
+    )
+    assert "expected a readable file, found an error (Is a directory)" in error(str(folder))
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"name = 'x'\n\xff\n")
+    assert error(str(binary)) == f"{binary}:2: scenario: expected text in UTF-8, found the byte 0xff"
+    large = tmp_path / "large.toml"
+    large.write_bytes(b"#" * ((1 << 20) + 1))
+    assert error(str(large)) == f"{large}:1: scenario: expected at most 1048576 bytes, found more"
+    assert "expected the name of a file" in error("a\0.toml")
+    assert "\n" not in error("x" * 5000)
+
+
+def test_shipped_scenarios_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("second", "first"):
+        (tmp_path / f"{name}.toml").write_text(
+            MINIMAL.replace("close(3)", "opn(3)" if name == "second" else "close(3)")
+        )
+    (tmp_path / "README.md").touch()
+    monkeypatch.setattr(loader, "_folder", lambda: tmp_path)
+    assert shipped_scenarios() == ["first", "second"]
+    assert load_scenario("first").name == "small"
+    with pytest.raises(ScenarioError, match=r"^second\.toml:4:12: process\.app\.program: "):
+        load_scenario("second")
+    with pytest.raises(
+        ScenarioError, match=r"a file or one of the scenarios first, second, found 'fist' \(did you mean first"
+    ):
+        load_scenario("fist")
+
+
+def test_every_shipped_scenario_loads_under_its_name() -> None:
+    for name in shipped_scenarios():
+        assert load_scenario(name).name == name
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "scenario.md"
+
+
+def test_the_document_s_example_is_a_scenario() -> None:
+    example = DOCUMENT.read_text().split("```toml\n")[1].split("```")[0]
+    assert parse_scenario(example, "f.toml").name == "truncate-under-a-pin"
+
+
+def test_the_document_names_every_call_as_its_signature_does() -> None:
+    text = DOCUMENT.read_text()
+    written = [str(signature).replace("([, ", "([") for signature in SIGNATURES.values()]
+    assert [call for call in written if f"`{call}`" not in text] == []
+
+
+@pytest.mark.parametrize("table", [ScenarioTable, MachineTable, PmemTable, DeviceTable, FileTable, ProcessTable])
+def test_the_document_names_every_key(table: type) -> None:
+    text = DOCUMENT.read_text()
+    keys = [entry.name for entry in fields(table)]
+    assert [key for key in keys if f"`{key}" not in text and f"[{key}]" not in text] == []
