@@ -37,7 +37,7 @@ class Engine(Protocol):
         """Create and start ``kind(engine, address, *args)``."""
 
     def set_alarm(self, actor: "Actor", deadline: float | None) -> None:
-        """Have a ``Tick`` arrive at ``actor`` when virtual time reaches ``deadline``, in seconds; None: not any more."""
+        """Have a ``Tick`` arrive at ``actor`` when virtual time reaches ``deadline`` in seconds; None: no more."""
 
     def random(self, actor: "Actor", bound: int) -> int:
         """Return a number in ``range(bound)``, the same one when the run is replayed."""
@@ -192,6 +192,17 @@ class Actor(pykka.ThreadingActor):
         task.waits_for = effect
         task.number = number
         return number
+
+    def suspended(self, number: int) -> Task | None:
+        """Return the conversation suspended under ``number``, for those who watch."""
+        return self._suspended.get(number)
+
+    def suspended_after(self, number: int) -> Iterator[Task]:
+        """Yield the conversations suspended under a greater number, newest first, for those who watch."""
+        for newest in reversed(self._suspended):
+            if newest <= number:
+                return
+            yield self._suspended[newest]
 
     def post_call(self, task: Task, dst: Address, body: Message, number: int) -> None:
         """Send request ``number`` for ``task``, and the news of its pending signal if it has one."""

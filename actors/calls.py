@@ -59,7 +59,9 @@ SIGNATURES: dict[str, Signature] = {
     signature.name: signature
     for signature in (
         # Files and descriptors.
-        _signature("open(path: str, flags, [mode])", "EACCES EAGAIN EEXIST EINTR EINVAL EISDIR ENOENT ETXTBSY", "open(2)"),
+        _signature(
+            "open(path: str, flags, [mode])", "EACCES EAGAIN EEXIST EINTR EINVAL EISDIR ENOENT ETXTBSY", "open(2)"
+        ),
         _signature("close(fd)", "EBADF EINTR", "close(2)"),
         _signature("dup(fd)", "EBADF", "dup(2)"),
         _signature("dup2(oldfd, newfd)", "EBADF", "dup(2)"),
@@ -81,10 +83,14 @@ SIGNATURES: dict[str, Signature] = {
         _signature("sleep(seconds)", "EINTR", "nanosleep(2)"),
         _signature("getpid()", "", "getpid(2)"),
         # Memory.
-        _signature("mmap(length, prot, flags, fd, offset)", "EACCES EBADF EINVAL EOPNOTSUPP ENODEV", "mmap(2), semantics 1.8"),
+        _signature(
+            "mmap(length, prot, flags, fd, offset)", "EACCES EBADF EINVAL EOPNOTSUPP ENODEV", "mmap(2), semantics 1.8"
+        ),
         _signature("munmap(addr, length)", "EINVAL", "munmap(2)"),
         _signature("load(addr, length)", "EFAULT", "a CPU load; SIGSEGV or SIGBUS where it faults, semantics 1.8"),
-        _signature("store(addr, data: bytes|str)", "EFAULT", "a CPU store; SIGSEGV or SIGBUS where it faults, semantics 1.8"),
+        _signature(
+            "store(addr, data: bytes|str)", "EFAULT", "a CPU store; SIGSEGV or SIGBUS where it faults, semantics 1.8"
+        ),
         # Verbs.
         _signature("ibv_open_device(name: str)", "ENODEV", "ibv_open_device(3), semantics 1.10"),
         _signature("ibv_alloc_pd(context)", "EBADF EINVAL", "ibv_alloc_pd(3)"),
@@ -97,7 +103,9 @@ SIGNATURES: dict[str, Signature] = {
         _signature("ibv_dereg_mr(mr: handle)", "EBADF EBUSY EINVAL", "ibv_reg_mr(3), semantics 2.6"),
         _signature("ibv_create_cq(context)", "EBADF EINVAL", "ibv_create_cq(3)"),
         _signature("ibv_create_qp(pd: handle, cq: handle)", "EBADF EINVAL", "ibv_create_qp(3)"),
-        _signature("ibv_modify_qp(qp: handle, state, [peer: handle])", "EBADF EINVAL", "ibv_modify_qp(3), semantics 1.10"),
+        _signature(
+            "ibv_modify_qp(qp: handle, state, [peer: handle])", "EBADF EINVAL", "ibv_modify_qp(3), semantics 1.10"
+        ),
         _signature(
             "ibv_post_send(qp: handle, opcode, local: bytes|str|handle, remote: handle, offset, [length])",
             "EBADF EINVAL",

@@ -16,7 +16,18 @@ F_LAYOUT = 16
 PROT_NONE, PROT_READ, PROT_WRITE = 0, 1, 2
 MAP_SHARED, MAP_PRIVATE = 1, 2
 
-SIGINT, SIGKILL, SIGBUS, SIGUSR1, SIGSEGV, SIGUSR2, SIGTERM, SIGCHLD, SIGIO, SIGRTMIN = 2, 9, 7, 10, 11, 12, 15, 17, 29, 34
+SIGINT, SIGKILL, SIGBUS, SIGUSR1, SIGSEGV, SIGUSR2, SIGTERM, SIGCHLD, SIGIO, SIGRTMIN = (
+    2,
+    9,
+    7,
+    10,
+    11,
+    12,
+    15,
+    17,
+    29,
+    34,
+)
 SIG_DFL, SIG_IGN, SIG_HANDLER = 0, 1, 2
 SA_RESTART = 0x10000000
 
@@ -32,7 +43,9 @@ PROGRAM_CONSTANTS: dict[str, int] = {
 }
 """Every name above that a program may use, with its value. PAGE is added by the scenario's machine."""
 
-SIGNALS: dict[str, int] = {name: value for name, value in PROGRAM_CONSTANTS.items() if name.startswith("SIG") and "_" not in name}
+SIGNALS: dict[str, int] = {
+    name: value for name, value in PROGRAM_CONSTANTS.items() if name.startswith("SIG") and "_" not in name
+}
 """Signal numbers by name."""
 
 SIGNAL_NAMES: dict[int, str] = {value: name for name, value in SIGNALS.items()}
@@ -40,9 +53,7 @@ SIGNAL_NAMES: dict[int, str] = {value: name for name, value in SIGNALS.items()}
 ERRNO_ALIASES: dict[str, str] = {"EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK", "ENOTSUP": "EOPNOTSUPP"}
 """Second names of one number on Linux, and the name used here."""
 
-ERRNO_NAMES: dict[int, str] = {
-    number: ERRNO_ALIASES.get(name, name) for number, name in _errno.errorcode.items()
-}
+ERRNO_NAMES: dict[int, str] = {number: ERRNO_ALIASES.get(name, name) for number, name in _errno.errorcode.items()}
 """errno names by number."""
 
 ERRNOS: dict[str, int] = {name: number for number, name in ERRNO_NAMES.items()}

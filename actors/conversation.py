@@ -73,6 +73,23 @@ class Effect:
 Conversation = Generator[Effect, Any, R]
 
 
+def outcome(conversation: Conversation[None]) -> Conversation[KernelError | None]:
+    """Run a conversation to its end and return its error, for callers that must do something before they raise it.
+
+    A ``finally`` that yields would not do: it would also run when a world is discarded with conversations suspended.
+    """
+    try:
+        yield from conversation
+    except KernelError as error:
+        return error
+    return None
+
+
+def single(effect: Effect) -> Conversation[None]:
+    """Return a conversation that yields one effect."""
+    yield effect
+
+
 class Call(Effect):
     """Send a request and wait for its reply, which is the value of the ``yield``."""
 

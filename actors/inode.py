@@ -185,7 +185,7 @@ class Inode(LayoutHost):
         return Done(end)
 
     def _split(self, offset: int, length: int) -> list[tuple[int, int, int]]:
-        """Return (page, offset in it, length) for each page of a byte range; nothing where ``length`` is not positive."""
+        """Return (page, offset in it, length) for each page of a byte range; none where ``length`` is not positive."""
         parts = []
         while length > 0:
             page, inside = divmod(offset, self.kernel.page_size)
@@ -221,7 +221,7 @@ class Inode(LayoutHost):
 
     @handles(Fault)
     def fault(self, request: Fault, src: Address) -> Conversation[Done]:
-        """A page fault: the entry is installed before the mmap lock is dropped, so a truncate sees and zaps it [1.8]."""
+        """A page fault: the entry is installed with the mmap lock held, so a truncate sees and zaps it [1.8]."""
         with (yield self.mmaplock.shared()):
             if request.page >= self.kernel.pages(self.size):
                 raise KernelError(errno.EFAULT)

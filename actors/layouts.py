@@ -4,11 +4,10 @@ A policy decides (:meth:`longpin.actors.policies.base.Policy.change_gate`); here
 followed by the question again, because everything may have changed while the locks were dropped.
 """
 
-import errno
 from collections.abc import Callable
 
 from longpin.actors.base import Engine
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import Call, Conversation, KernelError, outcome, single
 from longpin.actors.kernel import Kernel
 from longpin.actors.leases import LeaseHost
 from longpin.actors.locks import Hold, Lock
@@ -80,20 +79,16 @@ class LayoutHost(LeaseHost):
 
     def _break_layout_leases(self, held: list[Hold]) -> Conversation[None]:
         """Try under the locks; if that would block, wait without them, so that others get in [2.5]."""
-        try:
-            yield from self.break_lease(write=True, layout=True, nonblock=True)
-        except KernelError as error:
-            if error.errno != errno.EAGAIN:
-                raise
-        else:
+        error = yield from outcome(self.break_lease(write=True, layout=True, nonblock=True))
+        if error is None:
             return
         for hold in reversed(held):
             hold.drop()
-        try:
-            yield from self.break_lease(write=True, layout=True, nonblock=False)
-        finally:
-            for hold in held:
-                yield hold.retake()
+        error = yield from outcome(self.break_lease(write=True, layout=True, nonblock=False))
+        for hold in held:
+            yield hold.retake()
+        if error is not None:
+            raise error
 
     def _find_busy(self, change: Change | None, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
@@ -115,8 +110,9 @@ class LayoutHost(LeaseHost):
         """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""
         if mm is not None:
             mm.drop()
-        try:
-            yield Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=True))
-        finally:
-            if mm is not None:
-                yield mm.retake()
+        idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=True)))
+        error = yield from outcome(idle)
+        if mm is not None:
+            yield mm.retake()
+        if error is not None:
+            raise error

@@ -8,7 +8,7 @@ import errno
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
-from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
+from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor, outcome, single
 from longpin.actors.kernel import Kernel
 from longpin.actors.lease import Lease
 from longpin.actors.lease_list import LeaseRecord
@@ -172,10 +172,10 @@ class LeaseHost(Actor):
             while left := next((r for r in self.leases if r.conflicts(layout=layout, write=write)), None):
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
+                detail = f"{left.address} of process {left.tgid} to be given up"
                 flc.drop()
-                try:
-                    detail = f"{left.address} of process {left.tgid} to be given up"
-                    yield self.lease_waiters.sleep(WaitsFor("lease", left.address, detail))
-                finally:
-                    yield flc.retake()
+                error = yield from outcome(single(self.lease_waiters.sleep(WaitsFor("lease", left.address, detail))))
+                yield flc.retake()
+                if error is not None:
+                    raise error
                 yield from self._expire()

@@ -11,7 +11,7 @@ Value = int | str | bytes | VerbsObject | None
 """What a variable of a program can hold."""
 
 
-class Exit(Exception):  # noqa: N818 - it ends a program, it is not an error
+class Exit(Exception):
     """The program ends."""
 
     def __init__(self, status: int, signo: int = 0) -> None:

@@ -147,9 +147,7 @@ class QueuePair(Actor):
         result, done = b"", 0
         for page, inside, part in mapped.segments:
             piece = None if data is None else data[done : done + part]
-            access_page = Dma(
-                page.block, page.generation, page.inode, page.page, inside, part, piece, mapped.region
-            )
+            access_page = Dma(page.block, page.generation, page.inode, page.page, inside, part, piece, mapped.region)
             result += (yield Call(page.pmem, access_page)).data
             done += part
         self.send(self.context, UnmapDma(mapped.handle))

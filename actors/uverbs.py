@@ -200,7 +200,7 @@ class UverbsContext(Actor):
         return (
             registration.pd == request.pd
             and registration.access & request.access == request.access
-            and 0 <= request.offset
+            and request.offset >= 0
             and request.length > 0
             and request.offset + request.length <= registration.length
         )

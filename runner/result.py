@@ -94,4 +94,4 @@ class Result:
     lanes: list[str] = field(default_factory=list)
     """The processes, in the order in which they came into being."""
     waiting: list[str] = field(default_factory=list)
-    """Processes that wait at the end without that being a violation, and what for."""
+    """Every process that waits at the end, whether that is a violation or not, and what for."""

@@ -23,11 +23,11 @@ from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter,
 from longpin.runner.chronicle import Chronicle
 from longpin.runner.invariants import INVARIANTS
 from longpin.runner.oracles import ORACLES
-from longpin.runner.oracles.base import Oracle
 from longpin.runner.oracles.replay import Divergence, Replay
 from longpin.runner.result import Result, Verdict
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.threads import ThreadsEngine
+from longpin.runner.waiting import WaitForGraph
 from longpin.runner.world import Blueprint
 
 log = structlog.get_logger()
@@ -71,17 +71,23 @@ class Judge:
         self.scenario = scenario
         self.settings = settings
         self.engine = engine
+        self.policy = policy
         self.chronicle = Chronicle(engine)
-        self.invariants = [
-            INVARIANTS[rule](engine, self.chronicle, policy, settings.preset) for rule in scenario.holds
-        ]
+        self.invariants = [INVARIANTS[rule](engine, self.chronicle, policy, settings.preset) for rule in scenario.holds]
         engine.observers.extend((self.chronicle, *self.invariants))
 
     def result(self, verdict: Verdict | None, reason: str) -> Result:
-        """Return the result; without a verdict the world is quiet, and the rules decide."""
+        """Return the result; without a verdict the world is quiet, and the rules decide.
+
+        A scenario whose processes wait for a label that nobody sets any more was not played to its end: undetermined.
+        """
+        waiting = []
         if verdict is None:
             for invariant in self.invariants:
                 invariant.quiet()
+            waiting = WaitForGraph(self.engine, self.policy).waiting()
+            if unplayed := [wait for wait in waiting if wait.kind == "label"]:
+                verdict, reason = Verdict.UNDETERMINED, f"the scenario was not played to its end: {unplayed[0]}"
         violations = sorted(
             (violation for invariant in self.invariants for violation in invariant.violations),
             key=lambda violation: (violation.arrival, violation.rule),
@@ -104,6 +110,7 @@ class Judge:
             calls=self.chronicle.results(),
             moments=self.chronicle.moments,
             lanes=self.chronicle.lanes(),
+            waiting=[str(wait) for wait in waiting],
         )
 
 
@@ -136,12 +143,13 @@ def run(scenario: Scenario, settings: Settings, trace: str | os.PathLike[str] | 
     engine.record = record
     blueprint.build(engine)
     try:
-        engine.run()
+        quiet = engine.run()
         result = judge.result(None, "nothing can happen any more, and every rule holds")
     except KeyboardInterrupt:
+        quiet = False
         result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
     if writer is not None:
-        writer.close(complete=result.verdict is not Verdict.UNDETERMINED)
+        writer.close(complete=quiet)
     result.hash = hashed.hexdigest()
     return result
 
@@ -264,7 +272,9 @@ def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Policy]:
 def _likely_causes(reader: TraceReader) -> str:
     version = reader.header.longpin
     if version != longpin.__version__:
-        return f"The trace was written by longpin {version}, this is {longpin.__version__}: the actors behave differently."
+        return (
+            f"The trace was written by longpin {version}, this is {longpin.__version__}: the actors behave differently."
+        )
     return (
         "Likely causes: the actors or the policy were changed since; the trace was edited; "
         "or an actor uses something that is not in its messages: a clock, a set's order, an object's identity."

@@ -1,10 +1,10 @@
 """The stepped engine: one arrival at a time, chosen by an oracle.
 
-In pykka a handler puts messages into other actors' inboxes one after the other, while other handlers do the same, so all
-nondeterminism is the order in which puts reach inboxes. Here every actor has an *outbox*, a queue of what it has sent.
-One step lets the oldest message of one outbox arrive and runs the receiver's handler at once; what the handler sends
-goes to the end of the receiver's outbox. Every order that threads can produce is a sequence of such steps, and the
-reverse: causal order and the order between two actors hold by construction.
+In pykka a handler puts messages into other actors' inboxes one after the other, while other handlers do the same, so
+all nondeterminism is the order in which puts reach inboxes. Here every actor has an *outbox*, a queue of what it has
+sent. One step lets the oldest message of one outbox arrive and runs the receiver's handler at once; what the handler
+sends goes to the end of the receiver's outbox. Every order that threads can produce is a sequence of such steps, and
+the reverse: causal order and the order between two actors hold by construction.
 
 No thread is started and nothing is entered in pykka's registry, which is global to the process.
 """

@@ -13,11 +13,12 @@ from itertools import count
 from queue import SimpleQueue
 from typing import Any
 
+from pykka import ActorRef
+from pykka._envelope import Envelope as PykkaEnvelope
+
 from longpin.actors.base import Actor
 from longpin.messages.envelope import WORLD, Address, Envelope, Message
 from longpin.runner.engine import ALARM, EngineBase, InternalError
-from pykka import ActorRef
-from pykka._envelope import Envelope as PykkaEnvelope
 
 POLL = 0.0005
 """Seconds between looks at the log and at whether the world is quiet."""

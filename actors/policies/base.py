@@ -146,6 +146,10 @@ class Policy:
         """Read the argument of F_SETLEASE; None is EINVAL [2.1 step 2]."""
         return LeaseRequest(arg) if arg in (F_RDLCK, F_WRLCK, F_UNLCK) else None
 
+    def vma_gate(self, *, longterm: bool) -> int:
+        """Return 0, or the errno of a pin of a DAX mapping, before any page is looked at [4.0: check_vma_flags]."""
+        return 0
+
     def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
         """Decide whether process ``tgid`` may pin a page of the inode, and what the pin holds on to [2.6]."""
         return Allow()

@@ -47,10 +47,15 @@ class LayoutLeaseV1(Policy):
 
     name: ClassVar[str] = "P5"
     alias: ClassVar[str] = "flv1"
-    summary: ClassVar[str] = "a pin needs an F_LAYOUT lease; truncate breaks it, waits, and fails with ETXTBSY on a pin"
+    summary: ClassVar[str] = "a pin needs an F_LAYOUT lease; truncate breaks it, waits, and fails on pins left"
     source: ClassVar[str] = "Weiny, RFC v1 RDMA/FS DAX truncate proposal, 2019-06-05 [S4, V1-0 to V1-9]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "as_posted": {"busy_scan_skips_unmapped": True, "evict_waits": False, "lease_check": "any_lease", "pin_kind_known": False},
+        "as_posted": {
+            "busy_scan_skips_unmapped": True,
+            "evict_waits": False,
+            "lease_check": "any_lease",
+            "pin_kind_known": False,
+        },
         "intended": {"lease_check": "own_tgid"},
     }
     errnos: ClassVar[dict[str, frozenset[str]]] = {
@@ -62,7 +67,7 @@ class LayoutLeaseV1(Policy):
     lease_check: LeaseCheck = LeaseCheck.ANY_LEASE
     """Whose lease lets a caller pin."""
     pin_kind_known: bool = True
-    """Long-term pins can be told from short ones; False is the test by reference bias, which takes both for long [K1b]."""
+    """Long-term pins can be told from short ones; False is the test by reference bias, which cannot [K1b]."""
 
     def lease_gate(self, arg: int) -> LeaseRequest | None:
         """Read F_LAYOUT as a read lease that is a layout lease too, so the test for writers is skipped [V1-1]."""
@@ -79,7 +84,7 @@ class LayoutLeaseV1(Policy):
         return Fail(errno.EPERM)
 
     def change_gate(self, change: Change, layout: Layout) -> Decision:
-        """Leases first; then a long-term pin in the range fails the call, and short ones are waited for [V1-5, V1-7]."""
+        """Leases first; then a long-term pin in the range fails the call, short ones are waited for [V1-5, V1-7]."""
         if layout.layout_leases:
             return BreakLeases()
         if change.reason is Reason.WRITE:

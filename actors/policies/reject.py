@@ -4,7 +4,7 @@ import errno
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from longpin.actors.policies.base import Allow, Fail, LeaseView, Policy
+from longpin.actors.policies.base import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +16,22 @@ class Reject(Policy):
     summary: ClassVar[str] = "long-term pins of FS-DAX pages are refused: ibv_reg_mr fails with EOPNOTSUPP"
     source: ClassVar[str] = "Williams, get_user_pages_longterm v3 1/4, 2017-11-29 [S2]; Linux 5.4 mm/gup.c [k54]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "as_posted": {"busy_scan_skips_unmapped": True, "evict_waits": False, "whole_file_scan": True, "late_check": True},
+        "as_posted": {
+            "busy_scan_skips_unmapped": True,
+            "evict_waits": False,
+            "whole_file_scan": True,
+            "late_check": True,
+        },
         "intended": {},
     }
 
     late_check: bool = False
-    """The mapping is examined after its pages were pinned, so a transient pin exists: True is 5.4 [S2's loop over VMAs]."""
+    """The mapping is examined after its pages were pinned, so a transient pin exists: True is 5.4 [S2]."""
 
-    def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
-        """Refuse every long-term pin, before it is taken."""
-        return Fail(errno.EOPNOTSUPP) if longterm and not self.late_check else Allow()
+    def vma_gate(self, *, longterm: bool) -> int:
+        """Refuse every long-term pin before a page is touched, beyond the end of the file too."""
+        return errno.EOPNOTSUPP if longterm and not self.late_check else 0
 
     def pinned_gate(self, *, longterm: bool) -> int:
-        """Refuse every long-term pin, after it was taken."""
+        """Refuse every long-term pin after it was taken."""
         return errno.EOPNOTSUPP if longterm else 0

@@ -70,9 +70,7 @@ def store(process: "Process", addr: int, data: bytes | str) -> Conversation[int]
     return 0
 
 
-def _touch(
-    process: "Process", addr: int, length: int, *, write: bool
-) -> Conversation[tuple[Hold, Pte, int]]:
+def _touch(process: "Process", addr: int, length: int, *, write: bool) -> Conversation[tuple[Hold, Pte, int]]:
     """Make a page accessible to the CPU; the page table lock is held on return, so it stays so."""
     mapping = process.mm.find(addr)
     if mapping is None or not mapping.prot & (PROT_WRITE if write else PROT_READ | PROT_WRITE):

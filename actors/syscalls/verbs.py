@@ -132,6 +132,8 @@ def _pin(
     mapping = process.mm.find(addr)
     if mapping is None or not mapping.prot & PROT_WRITE:
         raise KernelError(errno.EFAULT)
+    if number := process.kernel.policy.vma_gate(longterm=True):
+        raise KernelError(number)
     page = process.mm.page_of(mapping, addr)
     hold, pte = yield from resolve(process, mapping, page, write=True)
     with hold:
@@ -172,7 +174,9 @@ def _find_qp(process: "Process", qp: VerbsObject) -> Conversation[Address]:
     return qp.address
 
 
-def ibv_modify_qp(process: "Process", qp: VerbsObject, state: int, peer: VerbsObject | None = None) -> Conversation[int]:
+def ibv_modify_qp(
+    process: "Process", qp: VerbsObject, state: int, peer: VerbsObject | None = None
+) -> Conversation[int]:
     """ibv_modify_qp(3); the step to RTR names the peer."""
     address = yield from _find_qp(process, qp)
     if peer is not None and peer.kind != Kind.QP:

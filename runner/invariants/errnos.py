@@ -41,7 +41,9 @@ class ExpectedOutcomes(Invariant):
         name = ERRNO_NAMES.get(record.errno, str(record.errno))
         call = record.op.call
         if record.errno and name not in SIGNATURES[call].errnos | self.policy.errnos.get(call, frozenset()):
-            self.violate(number, f"{_where(process, record)} failed with {name}, which {call} may not under {self.policy.name}")
+            self.violate(
+                number, f"{_where(process, record)} failed with {name}, which {call} may not under {self.policy.name}"
+            )
 
     def _check_expectation(self, number: int, process: Process, record: CallRecord) -> None:
         wanted = applicable(record.op.expectations, self.policy.name, self.preset)

@@ -12,7 +12,9 @@ class NoStrayDma(Invariant):
     """At every device access the block has the generation it was pinned with, and is still that page of that file."""
 
     rule: ClassVar[str] = "O1"
-    summary: ClassVar[str] = "no stray DMA: a device accesses a block only while it is the page of the file it was pinned as"
+    summary: ClassVar[str] = (
+        "no stray DMA: a device accesses a block only while it is the page of the file it was pinned as"
+    )
     source: ClassVar[str] = "semantics 3; Williams 2017-11-29 [S2], Weiny 2019-06-05 [V1-0]"
 
     def arrived(self, number: int, envelope: Envelope) -> None:

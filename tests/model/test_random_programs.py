@@ -1,0 +1,374 @@
+"""Random valid programs against the emulated kernel: whatever they do, it keeps its own books.
+
+A seed makes a scenario: two to four processes with calls of every kind, plausible arguments and implausible ones. It
+runs under every policy and preset, in several orders. No actor may fail, every run ends and replays to the byte, a call
+fails only with an errno of its table, nothing leaks, and at the end every reference is one that somebody holds.
+
+``pytest -m heavy tests/model`` tries 20,000 seeds (about 40 minutes); a failing seed is in the name of the test.
+"""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from longpin.actors.file import OpenFileDescription
+from longpin.actors.inode import Inode
+from longpin.actors.locks import Lock
+from longpin.actors.pmem import Pmem
+from longpin.actors.policies import POLICIES, make_policy
+from longpin.actors.process import Process
+from longpin.actors.uverbs import Region, UverbsContext
+from longpin.config.loader import parse_scenario
+from longpin.config.schema import Scenario
+from longpin.messages.envelope import Address
+from longpin.runner.oracles import ORACLES
+from longpin.runner.result import Result
+from longpin.runner.run import Settings, replay, run
+from longpin.runner.stepped import SteppedEngine
+from longpin.runner.world import Blueprint
+
+BLOCK = 20
+"""Seeds in one test."""
+
+SIGNALS = ("SIGIO", "SIGUSR1", "SIGTERM")
+
+CHOICES = [(name, preset) for name, policy in POLICIES.items() for preset in policy.presets]
+ORDERS = [("fifo", "lazy"), ("random", "lazy"), ("fifo", "racy"), ("random", "racy")]
+
+
+class Writer:
+    """Writes the program of one process; ``names`` are the variables it may use, by what they hold."""
+
+    def __init__(self, chance: random.Random, peers: list[str], names: dict[str, list[str]], prefix: str) -> None:
+        self.chance = chance
+        self.peers = peers
+        self.names = {kind: list(known) for kind, known in names.items()}
+        self.prefix = prefix
+        self.lines: list[str] = []
+        self.made = 0
+
+    def bind(self, kind: str, call: str) -> None:
+        """Add a line that keeps the call's result."""
+        self.made += 1
+        name = f"{self.prefix}{kind}{self.made}"
+        self.lines.append(f"{name} = {call}")
+        self.names.setdefault(kind, []).append(name)
+
+    def variable(self, kind: str) -> str:
+        """Return a variable of the kind, seldom one of another; ``missing`` if there is none at all."""
+        pool = self.names.get(kind, [])
+        if not pool or self.chance.random() < 0.06:
+            pool = [name for known in self.names.values() for name in known]
+        return self.chance.choice(pool[-3:] if self.chance.random() < 0.7 else pool) if pool else "missing"
+
+    def number(self, kind: str) -> str:
+        """Return an argument that is a number: a variable, seldom a strange constant."""
+        if self.chance.random() < 0.06 or not any(self.names.values()):
+            return self.chance.choice(["-1", "0", "3", "77", "PAGE", "9223372036854775807"])
+        return self.variable(kind)
+
+    def path(self) -> str:
+        return '"' + self.chance.choice(["/pmem/a"] * 6 + ["/pmem/b"] * 3 + ["/pmem/new", "/", "relative"]) + '"'
+
+    def length(self) -> str:
+        return self.chance.choice(["0", "1", "PAGE", "PAGE + 100", "2 * PAGE", "3 * PAGE", "-1"])
+
+    def buffer(self) -> str:
+        name = self.number("buf")
+        return self.chance.choice([name, name, f"{name} + PAGE", f"{name} + 10"])
+
+    def line(self) -> None:
+        """Add one call."""
+        pick = self.chance.choice
+        match self.chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]:
+            case "open":
+                access = pick(["O_RDONLY", "O_WRONLY", "O_RDWR", "O_RDWR"])
+                more = pick(
+                    [""] * 5 + [" | O_CREAT", " | O_CREAT | O_EXCL", " | O_TRUNC", " | O_NONBLOCK", " | O_APPEND"]
+                )
+                self.bind("fd", f"open({self.path()}, {access}{more})")
+            case "dup":
+                self.bind("fd", f"dup({self.number('fd')})")
+            case "dup2":
+                self.bind("fd", f"dup2({self.number('fd')}, {self.number('fd')})")
+            case "read":
+                self.lines.append(f"read({self.number('fd')}, {self.length()})")
+            case "write":
+                data = pick(['b"x"', 'b"data"', '"text"'])
+                self.lines.append(f"write({self.number('fd')}, {data})")
+            case "lseek":
+                self.lines.append(f"lseek({self.number('fd')}, {self.length()})")
+            case "ftruncate":
+                self.lines.append(f"ftruncate({self.number('fd')}, {self.length()})")
+            case "truncate":
+                self.lines.append(f"truncate({self.path()}, {self.length()})")
+            case "unlink":
+                self.lines.append(f"unlink({self.path()})")
+            case "lease":
+                kind = pick(["F_LAYOUT"] * 4 + ["F_RDLCK", "F_WRLCK", "F_UNLCK", "5"])
+                self.lines.append(f"fcntl({self.number('fd')}, F_SETLEASE, {kind})")
+            case "fcntl":
+                command = pick(
+                    ["F_GETLEASE", "F_GETSIG", "F_GETOWN", "F_SETSIG, SIGUSR1", "F_SETSIG, 0", "F_SETOWN, 101"]
+                )
+                self.lines.append(f"fcntl({self.number('fd')}, {command})")
+            case "send_fd":
+                self.lines.append(f'send_fd("{pick(self.peers)}", {self.number("fd")})')
+            case "recv_fd":
+                self.bind("fd", "recv_fd()")
+            case "kill":
+                self.lines.append(f'kill("{pick(self.peers)}", {pick([*SIGNALS, "SIGKILL", "0", "70"])})')
+            case "sigaction":
+                action = pick(["SIG_DFL", "SIG_IGN", "SIG_HANDLER", "SIG_HANDLER, SA_RESTART"])
+                self.lines.append(f"sigaction({pick(SIGNALS)}, {action})")
+            case "sleep":
+                self.lines.append(f"sleep({pick(['0', '1', '30', '60'])})")
+            case "mmap":
+                protection = pick(["PROT_READ | PROT_WRITE"] * 4 + ["PROT_READ", "PROT_NONE"])
+                offset = pick(["0"] * 4 + ["PAGE", "1"])
+                self.bind("buf", f"mmap({self.length()}, {protection}, MAP_SHARED, {self.number('fd')}, {offset})")
+            case "munmap":
+                self.lines.append(f"munmap({self.buffer()}, {self.length()})")
+            case "load":
+                self.lines.append(f"load({self.buffer()}, {pick(['1', '8', 'PAGE'])})")
+            case "store":
+                self.lines.append(f'store({self.buffer()}, b"stored")')
+            case "ibv_open_device":
+                self.bind("ctx", f'ibv_open_device("{pick(["rxe0"] * 9 + ["mlx5_0"])}")')
+            case "ibv_alloc_pd":
+                self.bind("pd", f"ibv_alloc_pd({self.number('ctx')})")
+            case "ibv_reg_mr":
+                access = pick(
+                    ["IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"] * 3 + ["0", "2"]
+                )
+                self.bind("mr", f"ibv_reg_mr({self.variable('pd')}, {self.buffer()}, {self.length()}, {access})")
+            case "ibv_create_cq":
+                self.bind("cq", f"ibv_create_cq({self.number('ctx')})")
+            case "ibv_create_qp":
+                self.bind("qp", f"ibv_create_qp({self.variable('pd')}, {self.variable('cq')})")
+            case "connect":
+                qp = self.variable("qp")
+                self.lines.append(f"ibv_modify_qp({qp}, IBV_QPS_INIT)")
+                self.lines.append(f"ibv_modify_qp({qp}, IBV_QPS_RTR, {self.variable('qp')})")
+                self.lines.append(f"ibv_modify_qp({qp}, IBV_QPS_RTS)")
+            case "ibv_modify_qp":
+                self.lines.append(
+                    f"ibv_modify_qp({self.variable('qp')}, {pick(['IBV_QPS_RESET', 'IBV_QPS_ERR', 'IBV_QPS_RTS'])})"
+                )
+            case "rdma_write":
+                local = pick(['b"remote"', self.variable("mr")])
+                self.lines.append(
+                    f"ibv_post_send({self.variable('qp')}, IBV_WR_RDMA_WRITE, {local}, {self.variable('mr')}, "
+                    f"{pick(['0', '10', 'PAGE', '-1'])}, 8)"
+                )
+            case "rdma_read":
+                mr = self.variable("mr")
+                self.lines.append(
+                    f"ibv_post_send({self.variable('qp')}, IBV_WR_RDMA_READ, {mr}, {self.variable('mr')}, 0, 8)"
+                )
+            case "label":
+                kind = pick(["mr", "qp", "fd", "buf"])
+                value = f", {self.variable(kind)}" if self.chance.random() < 0.6 else ""
+                self.lines.append(f'label("{kind}"{value})')
+            case "wait_for":
+                kind = pick(["mr", "qp", "fd", "buf"])
+                self.bind(kind, f'wait_for("{kind}")')
+            case "exit":
+                self.lines.append("exit(1)")
+            case simple:
+                argument = {"close": "fd", "ibv_dealloc_pd": "pd", "ibv_dereg_mr": "mr"}.get(simple)
+                argument = argument or ("cq" if "cq" in simple else "")
+                self.lines.append(f"{simple}({self.variable(argument) if argument else ''})")
+
+    def registration(self) -> None:
+        """Add what most stories begin with: a lease, a mapping, a registration."""
+        self.bind("fd", f'open("/pmem/a", {self.chance.choice(["O_RDWR", "O_RDWR | O_CREAT"])})')
+        fd = self.names["fd"][-1]
+        self.lines.append(f"fcntl({fd}, F_SETLEASE, F_LAYOUT)")
+        self.bind("buf", f"mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, {fd}, 0)")
+        self.bind("ctx", 'ibv_open_device("rxe0")')
+        self.bind("pd", f"ibv_alloc_pd({self.names['ctx'][-1]})")
+        access = "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"
+        self.bind("mr", f"ibv_reg_mr({self.names['pd'][-1]}, {self.names['buf'][-1]}, 2 * PAGE, {access})")
+
+    def text(self, calls: int) -> str:
+        """Return the whole program; a stretch of it may be a loop."""
+        if self.chance.random() < 0.5:
+            self.registration()
+            if self.chance.random() < 0.4:
+                self.bind("cq", f"ibv_create_cq({self.names['ctx'][-1]})")
+                self.bind("qp", f"ibv_create_qp({self.names['pd'][-1]}, {self.names['cq'][-1]})")
+        while len(self.lines) < calls:
+            self.line()
+        if self.chance.random() < 0.2 and len(self.lines) > 4:
+            first = self.chance.randrange(len(self.lines) - 2)
+            body = [f"    {line}" for line in self.lines[first : first + 3]]
+            self.lines[first : first + 3] = ["for i in range(3):", *body]
+        return "\n".join(line for line in self.lines if "missing" not in line)
+
+
+WEIGHTS = {
+    "open": 8, "close": 8, "dup": 3, "dup2": 2, "read": 3, "write": 5, "lseek": 2, "ftruncate": 4, "truncate": 6,
+    "unlink": 3, "lease": 9, "fcntl": 4, "send_fd": 3, "recv_fd": 2, "kill": 4, "sigaction": 2, "pause": 2, "sleep": 3,
+    "getpid": 1, "mmap": 6, "munmap": 4, "load": 3, "store": 4, "ibv_open_device": 3, "ibv_alloc_pd": 3,
+    "ibv_dealloc_pd": 2, "ibv_reg_mr": 7, "ibv_dereg_mr": 5, "ibv_create_cq": 2, "ibv_create_qp": 3, "connect": 4,
+    "ibv_modify_qp": 1, "rdma_write": 5, "rdma_read": 3, "ibv_poll_cq": 2, "ibv_wc_status": 1, "ibv_get_cq_event": 2,
+    "label": 4, "wait_for": 3, "exit": 1,
+}  # fmt: skip
+
+HANDLER_LINES = (
+    "ibv_dereg_mr({mr})", "fcntl(si_fd, F_SETLEASE, F_UNLCK)", "close({fd})", "close(si_fd)", "sleep(50)", "munmap({buf}, 2 * PAGE)",
+    "fcntl({fd}, F_GETLEASE)", "exit(3)",
+)  # fmt: skip
+"""A handler makes nothing that could bring its own signal about again: that would be a program without an end."""
+
+
+def make_scenario(seed: int) -> str:
+    """Return the text of a scenario."""
+    chance = random.Random(seed)
+    names = [f"p{number}" for number in range(chance.randint(2, 3))]
+    children = [name for name in names if chance.random() < 0.3]
+    peers = [*names, *(f"{name}child" for name in children)]
+    tables = []
+    for name in names:
+        writer = Writer(chance, peers, {}, "")
+        programs = {name: writer.text(chance.randint(4, 16))}
+        if name in children:
+            lines = programs[name].split("\n")
+            place = chance.randint(0, len(lines))
+            while place < len(lines) and lines[place].startswith(" "):
+                place += 1
+            programs[name] = "\n".join([*lines[:place], f'fork("{name}child")', *lines[place:]])
+            programs[f"{name}child"] = Writer(chance, peers, writer.names, "c").text(chance.randint(2, 10))
+        usable = {kind: known[-1] for kind, known in writer.names.items() if known}
+        for process, program in programs.items():
+            tables.append(process_table(chance, process, program, usable, forked=process != name))
+    labels = {kind for kind in ("mr", "qp", "fd", "buf") if any(f'label("{kind}"' in table for table in tables)}
+    posts = "".join(f'label("{kind}")\n' for kind in ("mr", "qp", "fd", "buf") if kind not in labels)
+    return "\n".join(
+        [
+            f'name = "random-{seed}"',
+            "[machine]",
+            f"lease_break_time = {chance.choice([45, 45, 1, 0])}",
+            f"uverbs_async_delay = {chance.choice(['false', 'false', 'true'])}",
+            "[[pmem]]",
+            'name = "pmem0"',
+            f"blocks = {chance.choice([4, 6, 16])}",
+            '[[file]]\npath = "/pmem/a"\nsize = "2 * PAGE"',
+            '[[file]]\npath = "/pmem/b"\nsize = "PAGE + 5"\nuid = 1000\nmode = 0o644',
+            *tables,
+            f"[[process]]\nname = 'poster'\nprogram = '''\n{posts}'''",
+        ]
+    )
+
+
+def process_table(chance: random.Random, name: str, program: str, usable: dict[str, str], *, forked: bool) -> str:
+    """Return the table of a process, with handlers for the signals that somebody may send it."""
+    rows = ["[[process]]", f'name = "{name}"', f"uid = {chance.choice([0, 0, 1000])}"]
+    rows.append(f"memlock = {chance.choice(['65536', '8192', '0'])}")
+    rows += ['start = "fork"'] if forked else []
+    rows.append(f"program = '''\n{program}\n'''")
+    for signal in SIGNALS:
+        lines = [line.format_map({"mr": "", "fd": "", "buf": ""} | usable) for line in chance.sample(HANDLER_LINES, 2)]
+        rows.append(
+            f"on_signal.{signal} = '''\n"
+            + "\n".join(line for line in lines if "()" not in line and "(, " not in line)
+            + "\n'''"
+        )
+    return "\n".join(rows)
+
+
+def facts(result: Result) -> tuple[object, ...]:
+    """Return what a replay must show again."""
+    return result.verdict, result.violations, result.calls, result.arrivals, result.hash
+
+
+def final_world(scenario: Scenario, settings: Settings) -> SteppedEngine:
+    """Run the same schedule again and return the quiet world itself."""
+    engine = SteppedEngine(ORACLES[settings.oracle](settings.seed), racy=settings.timers == "racy", seed=settings.seed)
+    Blueprint(scenario, settings.make_policy()).build(engine)
+    assert engine.run()
+    return engine
+
+
+def check_books(engine: SteppedEngine) -> None:
+    """Compare every count in a quiet world with who holds what, if no call is under way."""
+    actors = list(engine.actors.values())
+    processes = [actor for actor in actors if isinstance(actor, Process)]
+    for pmem in (actor for actor in actors if isinstance(actor, Pmem)):
+        assert sorted([*pmem.free, *pmem.owners]) == list(range(pmem.blocks))
+        owned = {
+            block: (inode.address, page)
+            for inode in actors
+            if isinstance(inode, Inode)
+            for page, block in inode.pages.items()
+        }
+        assert pmem.owners == owned
+    if any(process.main is not None and not process.main.finished for process in processes):
+        return
+    for process in processes:
+        assert process.dead
+        assert not process.fds
+        assert not process.mm.mappings
+    charged = Counter[Address]()
+    for actor in actors:
+        for lock in [value for value in vars(actor).values() if isinstance(value, Lock)]:
+            assert not lock.holds, lock.name
+            assert not lock.waiters, lock.name
+        match actor:
+            case OpenFileDescription():
+                assert actor.released
+                assert actor.references == 0
+            case Inode():
+                assert not actor.openers
+                assert not actor.leases
+                assert not actor.truncating
+            case UverbsContext():
+                assert actor.closed
+                assert not actor.objects
+                charged.update(r.registration.process for r in actor.objects.values() if isinstance(r, Region))
+    assert not charged
+
+
+def check(seed: int, folder: Path) -> Counter[str]:
+    """Run the scenario of a seed under every policy; return how the runs ended."""
+    scenario = parse_scenario(make_scenario(seed), f"{seed}.toml")
+    trace = folder / "random.trace"
+    verdicts = Counter[str]()
+    for number, (policy, preset) in enumerate(CHOICES):
+        oracle, timers = ORDERS[(seed + number) % len(ORDERS)]
+        settings = Settings.of(scenario, policy=policy, preset=preset, oracle=oracle, timers=timers, seed=seed)
+        where = f"seed {seed}, {settings}"
+        result = run(scenario, settings, trace)
+        assert facts(replay(trace)) == facts(result), where
+        broken = {violation.rule for violation in result.violations}
+        assert "O6" not in broken, (where, result.violations)
+        assert "O7" not in broken, (where, result.violations)
+        # What was posted may let a device write to blocks that were given away; what was meant may not.
+        assert "O1" not in broken or preset == "as_posted", (where, result.violations)
+        check_books(final_world(scenario, settings))
+        verdicts[result.verdict] += 1
+    return verdicts
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_random_programs(tmp_path: Path, block: int) -> None:
+    verdicts = Counter[str]()
+    for seed in range(block * BLOCK, (block + 1) * BLOCK):
+        verdicts += check(seed, tmp_path)
+    assert verdicts["holds"] > BLOCK
+    assert verdicts["violated"]  # some hang: what is run here is not all harmless
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("block", range(100))
+def test_many_random_programs(tmp_path: Path, block: int) -> None:
+    for seed in range(10_000 + block * 200, 10_000 + (block + 1) * 200):
+        check(seed, tmp_path)
+
+
+def test_every_policy_is_tried() -> None:
+    assert {make_policy(*choice, {}).name for choice in CHOICES} == {"P0", "P1", "P5"}
