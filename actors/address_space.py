@@ -9,6 +9,10 @@ MMAP_BASE = 0x7F00_0000_0000
 """Where the first mapping of a process lies."""
 
 
+TASK_SIZE = 0x7FFF_FFFF_F000
+"""Where the addresses a process can have end, on x86-64."""
+
+
 class Mapping(NamedTuple):
     """A VMA: a range of addresses that is a range of a file."""
 

@@ -8,7 +8,7 @@ passed on to the engine, and pykka's loop hands every message to ``on_receive``.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import GeneratorType
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
@@ -143,10 +143,7 @@ class Actor(pykka.ThreadingActor):
         number, body = -message.call, message.body
         task = self._suspended.pop(number, None)
         if task is None:
-            # A wake-up whose sleeper an interrupt has already taken away.
-            if type(body) is not Awake:
-                self._unexpected(message)
-            return
+            self._unexpected(message)
         if message.slept:
             task.slept = message.slept
         if type(body) is Failed:
@@ -227,9 +224,9 @@ class Actor(pykka.ThreadingActor):
         task.fatal = task.fatal or fatal
         effect = task.waits_for
         if isinstance(effect, Sleeping):
-            if effect.interrupted_by(task):
+            # Who has been woken looks at what it waited for first, as wait_event_interruptible does.
+            if effect.interrupted_by(task) and effect.queue.forget(task):
                 del self._suspended[task.number]
-                effect.queue.forget(task)
                 self._ready.append((task, None, KernelError.interrupted()))
         elif effect is not None:
             for dst, number in effect.pending_calls():

@@ -160,10 +160,12 @@ class WaitQueue:
         while self.sleepers:
             actor.wake(self.sleepers.popleft().number)
 
-    def forget(self, task: Task) -> None:
-        """Take a sleeper out that was interrupted; it may have been woken already."""
-        if task in self.sleepers:
-            self.sleepers.remove(task)
+    def forget(self, task: Task) -> bool:
+        """Take a sleeper out that is interrupted; False if it has been woken already."""
+        if task not in self.sleepers:
+            return False
+        self.sleepers.remove(task)
+        return True
 
 
 class Sleeping(Effect):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from longpin.actors.process_state import Value
 from longpin.actors.program import Op
 
 
@@ -12,6 +13,8 @@ class CallRecord:
     op: Op
     ret: int | str | None = None
     """What it returned, as the program sees it; -1 with ``errno``; None while it has not returned."""
+    value: Value = None
+    """What the program's variable got."""
     errno: int = 0
     slept: str = ""
     """What it waited for, last; empty if it never slept."""

@@ -8,6 +8,7 @@ import errno
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import (
+    F_UNLCK,
     MAP_SHARED,
     O_ACCMODE,
     O_APPEND,
@@ -17,9 +18,12 @@ from longpin.actors.constants import (
     SIGIO,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.locks import Lock
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import (
     Data,
+    FallocateFile,
+    FlockFile,
     Ftruncate,
     GetLease,
     GetOwner,
@@ -37,10 +41,22 @@ from longpin.messages.file import (
     SetLease,
     SetOwner,
     SetSignal,
+    Sync,
     Write,
 )
-from longpin.messages.inode import AddMapping, ChangeLease, CloseFile, QueryLease, ReadAt, Truncate, WriteAt
-from longpin.messages.process import Signal
+from longpin.messages.inode import (
+    AddMapping,
+    ChangeLease,
+    CloseFile,
+    Fallocate,
+    Flock,
+    QueryLease,
+    ReadAt,
+    Truncate,
+    WriteAt,
+)
+from longpin.messages.pipe import PipeRead, PipeWrite
+from longpin.messages.process import PROCESS_TABLE, FindGroup, Signal
 
 
 class OpenFileDescription(Actor):
@@ -49,16 +65,20 @@ class OpenFileDescription(Actor):
     def __init__(self, engine: Engine, address: Address, backing: Address, kind: str, flags: int) -> None:
         super().__init__(engine, address)
         self.backing = backing
-        """The inode, or the uverbs context."""
+        """The inode, the uverbs context, the pipe, or the directory."""
         self.kind = kind
-        """``file`` or ``uverbs``."""
+        """``file``, ``uverbs``, ``pipe``, ``directory``, or ``path`` after an open with O_PATH."""
         self.flags = flags
         self.references = 1
         self.released = False
         # Invariant: released implies references == 0.
         self.position = 0
+        self.position_lock = Lock(self, f"the position lock of {address}")
         self.owner: Address = ""
-        """The process that SIGIO goes to: the identity, not the number, and never updated by dup or fork [2.3.5]."""
+        """The process that SIGIO goes to: the identity, not the number, and never updated by dup or fork [2.3.5].
+
+        The process table stands for a process group, whose number is negative in ``owner_pid``.
+        """
         self.owner_pid = 0
         self.owner_uid = 0
         self.signo = 0
@@ -72,7 +92,9 @@ class OpenFileDescription(Actor):
 
     @handles(Ref)
     def ref(self, _request: Ref, _src: Address) -> Done:
-        """Count one more holder."""
+        """Count one more holder; EBADF once the last has gone, for those who have only heard of the description."""
+        if not self.references:
+            raise KernelError(errno.EBADF)
         self.references += 1
         return DONE
 
@@ -94,16 +116,18 @@ class OpenFileDescription(Actor):
     @handles(SetLease)
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: the inode decides."""
-        self._regular_file(errno.EINVAL)
         r = request
-        change = ChangeLease(self.address, self.writable, r.arg, r.fd, r.tgid, r.uid, r.capable, r.process)
+        # The device belongs to root, and who owns a file is asked before what it is [2.1 step 4].
+        self._regular_file(errno.EINVAL if r.capable or not r.fsuid else errno.EACCES)
+        change = ChangeLease(self.address, self.writable, r.arg, r.fd, r.tgid, r.fsuid, r.uid, r.capable, r.process)
         reply: Done = yield Call(self.backing, change)
         return reply
 
     @handles(GetLease)
     def get_lease(self, _request: GetLease, _src: Address) -> Conversation[Done]:
-        """F_GETLEASE."""
-        self._regular_file(errno.EINVAL)
+        """F_GETLEASE: what is no regular file has no lease."""
+        if self.kind != "file":
+            return Done(F_UNLCK)
         reply: Done = yield Call(self.backing, QueryLease(self.address))
         return reply
 
@@ -149,7 +173,14 @@ class OpenFileDescription(Actor):
         """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
         if self.owner:
             si_fd = request.fd if self.signo else -1
-            yield Call(self.owner, Signal(self.signo or SIGIO, si_fd, self.owner_uid, quiet=True))
+            members: tuple[Address, ...] = (self.owner,)
+            if self.owner == PROCESS_TABLE:
+                try:
+                    members = (yield Call(PROCESS_TABLE, FindGroup(-self.owner_pid))).members
+                except KernelError:
+                    members = ()
+            for process in members:
+                yield Call(process, Signal(self.signo or SIGIO, si_fd, self.owner_uid, quiet=True))
         return DONE
 
     # Data.
@@ -157,30 +188,41 @@ class OpenFileDescription(Actor):
     @handles(Read)
     def read(self, request: Read, _src: Address) -> Conversation[Data]:
         """read(2) at the position, which moves."""
-        self._regular_file(errno.EINVAL)
         if self.flags & O_ACCMODE == O_WRONLY:
             raise KernelError(errno.EBADF)
-        data: Data = yield Call(self.backing, ReadAt(self.position, request.count))
-        self.position += len(data.data)
+        if self.kind == "pipe":
+            piped: Data = yield Call(self.backing, PipeRead(request.count))
+            return piped
+        self._regular_file(errno.EISDIR if self.kind == "directory" else errno.EINVAL)
+        with (yield self.position_lock.exclusive()):
+            data: Data = yield Call(self.backing, ReadAt(self.position, request.count))
+            self.position += len(data.data)
         return data
 
     @handles(Write)
     def write(self, request: Write, _src: Address) -> Conversation[Done]:
-        """write(2) at the position, or at the end with O_APPEND; the position moves."""
-        self._regular_file(errno.EINVAL)
+        """write(2) at the position, or at the end with O_APPEND; the position moves. Nothing to write asks nobody."""
         if not self.writable:
             raise KernelError(errno.EBADF)
-        offset = -1 if self.flags & O_APPEND else self.position
-        self.position = (yield Call(self.backing, WriteAt(offset, request.data, request.tgid))).value
+        if self.kind == "pipe":
+            piped: Done = yield Call(self.backing, PipeWrite(request.data))
+            return piped
+        self._regular_file(errno.EINVAL)
+        if not request.data:
+            return DONE
+        with (yield self.position_lock.exclusive()):
+            offset = -1 if self.flags & O_APPEND else self.position
+            self.position = (yield Call(self.backing, WriteAt(offset, request.data, request.tgid))).value
         return Done(len(request.data))
 
     @handles(Seek)
-    def seek(self, request: Seek, _src: Address) -> Done:
+    def seek(self, request: Seek, _src: Address) -> Conversation[Done]:
         """lseek(2) from the start."""
         self._regular_file(errno.ESPIPE)
         if request.offset < 0:
             raise KernelError(errno.EINVAL)
-        self.position = request.offset
+        with (yield self.position_lock.exclusive()):
+            self.position = request.offset
         return Done(request.offset)
 
     @handles(Ftruncate)
@@ -190,6 +232,29 @@ class OpenFileDescription(Actor):
         if not self.writable:
             raise KernelError(errno.EINVAL)
         reply: Done = yield Call(self.backing, Truncate(request.length, by_path=False, uid=0, tgid=request.tgid))
+        return reply
+
+    @handles(FallocateFile)
+    def fallocate(self, request: FallocateFile, _src: Address) -> Conversation[Done]:
+        """fallocate(2): needs a writable description."""
+        if not self.writable:
+            raise KernelError(errno.EBADF)
+        self._regular_file(errno.ESPIPE if self.kind == "pipe" else errno.ENODEV)
+        r = request
+        reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.tgid))
+        return reply
+
+    @handles(Sync)
+    def sync(self, _request: Sync, _src: Address) -> Done:
+        """fsync(2): blocks are persistent already."""
+        self._regular_file(errno.EINVAL)
+        return DONE
+
+    @handles(FlockFile)
+    def flock(self, request: FlockFile, _src: Address) -> Conversation[Done]:
+        """flock(2): only files are worth locking here."""
+        self._regular_file(errno.EINVAL)
+        reply: Done = yield Call(self.backing, Flock(self.address, request.how))
         return reply
 
     @handles(MapFile)

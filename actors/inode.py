@@ -6,11 +6,11 @@ Locks are taken in the order iolock, mmap lock, ilock, and held exactly where se
 import errno
 
 from longpin.actors.base import Engine, handles
-from longpin.actors.constants import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_TRUNC, O_WRONLY
-from longpin.actors.conversation import Call, Conversation, KernelError, Step
+from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
+from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
+from longpin.actors.flocks import FlockHost
 from longpin.actors.kernel import Kernel
-from longpin.actors.layouts import LayoutHost
-from longpin.actors.locks import Lock
+from longpin.actors.leases import Access
 from longpin.actors.policies.base import Change, Fail, Reason
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
@@ -19,6 +19,7 @@ from longpin.messages.inode import (
     AskPin,
     CloseFile,
     DropLink,
+    Execute,
     Fault,
     Open,
     PinAllowed,
@@ -27,14 +28,14 @@ from longpin.messages.inode import (
     Truncate,
     WriteAt,
 )
-from longpin.messages.pmem import Allocate, AwaitIdle, FreeBlocks, Load, Store
+from longpin.messages.pmem import AwaitIdle, Load, Store
 from longpin.messages.process import InstallPte
 
 ZERO_PAGE = -1
 """The block of a page table entry that reads a hole."""
 
 
-class Inode(LayoutHost):
+class Inode(FlockHost):
     """One file."""
 
     def __init__(
@@ -48,21 +49,9 @@ class Inode(LayoutHost):
         size: int,
         pages: dict[int, int],
     ) -> None:
-        super().__init__(engine, address, kernel, uid, pmem)
-        self.mode = mode
-        self.size = size
-        """Bytes."""
-        self.pages = dict(pages)
-        self.nlink = 1
+        super().__init__(engine, address, kernel, pmem, uid, mode, size, pages)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
-        self.ilock = Lock(self, f"the ilock of {address}")
-
-    def _check_access(self, uid: int, *, read: bool, write: bool) -> None:
-        """Compare the file's mode with what a process with ``uid`` asks for; uid 0 may do anything."""
-        bits = self.mode >> (6 if uid == self.uid else 0)
-        if uid and ((read and not bits & 4) or (write and not bits & 2)):
-            raise KernelError(errno.EACCES)
 
     # Open and close.
 
@@ -73,26 +62,47 @@ class Inode(LayoutHost):
         write = access != O_RDONLY
         if self.evicted:
             raise KernelError(errno.ENOENT)
-        self._check_access(request.uid, read=access != O_WRONLY, write=write or bool(request.flags & O_TRUNC))
-        self.openers[request.ofd] = write
+        if request.flags & O_DIRECTORY and request.flags & O_TMPFILE != O_TMPFILE:
+            raise KernelError(errno.ENOTDIR)
+        if request.flags & O_PATH:
+            self.openers[request.ofd] = Access.PATH
+            return DONE
+        writes = write or bool(request.flags & O_TRUNC)
+        self.check_access(request.uid, 4 * (access != O_WRONLY) | 2 * writes)
+        self.openers[request.ofd] = Access.WRITE if write else Access.READ
         try:
             nonblock = bool(request.flags & O_NONBLOCK)
             yield from self.break_lease(write=write, layout=False, nonblock=nonblock)
             if request.flags & O_TRUNC:
-                yield from self._set_size(0, request.tgid)
+                yield from self._with_write_access(self._set_size(0, request.tgid))
         except KernelError:
             del self.openers[request.ofd]
             yield from self._evict_if_unused()
             raise
         return DONE
 
+    @handles(Execute)
+    def execute(self, request: Execute, src: Address) -> Conversation[Done]:
+        """execve(2) of a file that is no program: an open for reading, then ETXTBSY if somebody has it open to write."""
+        self.check_access(request.uid, 1)
+        yield from self.open(Open(request.ofd, O_RDONLY, 0, request.tgid), src)
+        number = errno.ETXTBSY if Access.WRITE in self.openers.values() or self.truncating else errno.ENOEXEC
+        yield from self.close(CloseFile(request.ofd, exiting=False), src)
+        raise KernelError(number)
+
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Conversation[Done]:
-        """Release an open file description: leases, then the count, then perhaps the inode itself [1.3]."""
-        yield from self.consult_last_close(exiting=request.exiting)
+        """Release an open file description: leases, then the count, then perhaps the inode itself [1.3].
+
+        The description is gone even if the policy has an error to report, or a fatal signal ended its wait.
+        """
+        error = yield from outcome(self.consult_last_close(exiting=request.exiting))
+        self.drop_flock(request.ofd)
         yield from self.remove_leases_of(request.ofd)
         del self.openers[request.ofd]
         yield from self._evict_if_unused()
+        if error is not None:
+            raise error
         return DONE
 
     @handles(DropLink)
@@ -104,13 +114,13 @@ class Inode(LayoutHost):
 
     def _evict_if_unused(self) -> Conversation[None]:
         """Free the blocks of a file without name and users; 5.4 does not look at pins here [2.5, H7]."""
-        if self.nlink or self.openers or self.evicted:
+        if self.nlink or self.openers or self.truncating or self.evicted:
             return
         self.evicted = True
         if self.kernel.policy.evict_waits:
-            for block in self.pages.values():
+            for block in list(self.pages.values()):
                 yield Call(self.pmem, AwaitIdle(block, killable=False, interruptible=False))
-        yield from self._free_from(0)
+        yield from self.free(0)
 
     # Size.
 
@@ -122,15 +132,23 @@ class Inode(LayoutHost):
         if not request.by_path:
             yield from self._set_size(request.length, request.tgid)
             return DONE
-        self._check_access(request.uid, read=False, write=True)
-        self.truncating += 1
-        try:
-            yield from self.break_lease(write=True, layout=False, nonblock=False)
-            yield Step()
-            yield from self._set_size(request.length, request.tgid)
-        finally:
-            self.truncating -= 1
+        self.check_access(request.uid, 2)
+        yield from self._with_write_access(self._break_and_set_size(request))
         return DONE
+
+    def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
+        yield from self.break_lease(write=True, layout=False, nonblock=False)
+        yield Step()
+        yield from self._set_size(request.length, request.tgid)
+
+    def _with_write_access(self, change: Conversation[None]) -> Conversation[None]:
+        """Count as a writer, and keep the inode, while a file is truncated by name [2.1 step 6]."""
+        self.truncating += 1
+        error = yield from outcome(change)
+        self.truncating -= 1
+        yield from self._evict_if_unused()
+        if error is not None:
+            raise error
 
     def _set_size(self, length: int, tgid: int) -> Conversation[None]:
         with (yield self.iolock.exclusive()) as io:
@@ -142,18 +160,8 @@ class Inode(LayoutHost):
                 shrinks, self.size = length < self.size, length
                 if shrinks:
                     yield from self.zap(self.kernel.pages(length))
-                    yield from self._zero_tail(length)
-                    yield from self._free_from(self.kernel.pages(length))
-
-    def _zero_tail(self, length: int) -> Conversation[None]:
-        page, inside = divmod(length, self.kernel.page_size)
-        if inside and page in self.pages:
-            yield Call(self.pmem, Store(self.pages[page], inside, bytes(self.kernel.page_size - inside)))
-
-    def _free_from(self, first: int) -> Conversation[None]:
-        freed = tuple(self.pages.pop(page) for page in sorted(self.pages) if page >= first)
-        if freed:
-            yield Call(self.pmem, FreeBlocks(freed))
+                    yield from self.zero(length, -length % self.kernel.page_size)
+                    yield from self.free(self.kernel.pages(length))
 
     # Data.
 
@@ -163,7 +171,7 @@ class Inode(LayoutHost):
         with (yield self.iolock.shared()):
             end = min(request.offset + request.count, self.size)
             data = b""
-            for page, inside, length in self._split(request.offset, end - request.offset):
+            for page, inside, length in self.split(request.offset, end - request.offset):
                 block = self.pages.get(page)
                 data += bytes(length) if block is None else (yield Call(self.pmem, Load(block, inside, length))).data
         return Data(data)
@@ -177,31 +185,12 @@ class Inode(LayoutHost):
             first, last = offset // self.kernel.page_size, self.kernel.pages(end) - 1
             yield from self.break_layouts(Change(Reason.WRITE, first, last, request.tgid), io, None)
             done = 0
-            for page, inside, length in self._split(offset, len(request.data)):
-                block = yield from self._allocated(page)
+            for page, inside, length in self.split(offset, len(request.data)):
+                block = yield from self.allocated(page)
                 yield Call(self.pmem, Store(block, inside, request.data[done : done + length]))
                 done += length
             self.size = max(self.size, end)
         return Done(end)
-
-    def _split(self, offset: int, length: int) -> list[tuple[int, int, int]]:
-        """Return (page, offset in it, length) for each page of a byte range; none where ``length`` is not positive."""
-        parts = []
-        while length > 0:
-            page, inside = divmod(offset, self.kernel.page_size)
-            part = min(length, self.kernel.page_size - inside)
-            parts.append((page, inside, part))
-            offset, length = offset + part, length - part
-        return parts
-
-    def _allocated(self, page: int) -> Conversation[int]:
-        """Return the block of a page, allocated if it is a hole; two who fill one hole meet at the ilock."""
-        with (yield self.ilock.exclusive()):
-            if page not in self.pages:
-                self.pages[page] = (yield Call(self.pmem, Allocate(self.address, page))).block
-                # Whoever mapped the zero page there must fault again.
-                yield from self.zap(page, page)
-        return self.pages[page]
 
     # Mappings and pins.
 
@@ -229,7 +218,10 @@ class Inode(LayoutHost):
             if block is None and request.write:
                 if number := self.kernel.policy.fault_gate(allocates=True):
                     raise KernelError(number)
-                block = yield from self._allocated(request.page)
+                try:
+                    block = yield from self.allocated(request.page)
+                except KernelError:
+                    raise KernelError(errno.EFAULT) from None
             block = ZERO_PAGE if block is None else block
             yield Call(src, InstallPte(request.vma, request.page, self.pmem, block, writable=request.write))
         return DONE

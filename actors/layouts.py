@@ -5,6 +5,7 @@ followed by the question again, because everything may have changed while the lo
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from longpin.actors.base import Engine
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome, single
@@ -25,6 +26,9 @@ from longpin.actors.policies.base import (
 from longpin.messages.envelope import Address
 from longpin.messages.pmem import AwaitIdle, Busy, Pin, ScanBusy
 from longpin.messages.process import Zap
+
+LAST_PAGE = (1 << 51) - 1
+"""The last page a file can have: holes are mapped too, with the zero page."""
 
 
 class LayoutHost(LeaseHost):
@@ -56,10 +60,17 @@ class LayoutHost(LeaseHost):
     def consult_last_close(self, *, exiting: bool) -> Conversation[None]:
         """Ask the policy about the release of an open file description."""
         policy = self.kernel.policy
-        yield from self._consult(lambda layout: policy.last_close_gate(layout, exiting=exiting), None, None, None)
+        gate = partial(policy.last_close_gate, exiting=exiting)
+        yield from self._consult(gate, None, None, None, interruptible=False)
 
     def _consult(
-        self, decide: Callable[[Layout], Decision], change: Change | None, io: Hold | None, mm: Hold | None
+        self,
+        decide: Callable[[Layout], Decision],
+        change: Change | None,
+        io: Hold | None,
+        mm: Hold | None,
+        *,
+        interruptible: bool = True,
     ) -> Conversation[None]:
         pins: tuple[Pin, ...] | None = None
         while True:
@@ -75,7 +86,7 @@ class LayoutHost(LeaseHost):
                 case ScanPages(whole_file=whole):
                     pins = yield from self._find_busy(None if whole else change, zap=mm is not None)
                 case WaitForPages(pins=busy):
-                    yield from self._wait_for_page(busy[0], mm)
+                    yield from self._wait_for_page(busy[0], mm, interruptible=interruptible)
 
     def _break_layout_leases(self, held: list[Hold]) -> Conversation[None]:
         """Try under the locks; if that would block, wait without them, so that others get in [2.5]."""
@@ -102,15 +113,15 @@ class LayoutHost(LeaseHost):
 
     def zap(self, first: int, last: int | None = None) -> Conversation[None]:
         """Remove page table entries in every process that maps the file: pages ``first`` to ``last`` or to the end."""
-        end = max(self.pages, default=first) if last is None else last
+        end = LAST_PAGE if last is None else last
         for process in dict.fromkeys(process for process, _ in self.mappings):
             yield Call(process, Zap(self.address, first, end))
 
-    def _wait_for_page(self, pin: Pin, mm: Hold | None) -> Conversation[None]:
+    def _wait_for_page(self, pin: Pin, mm: Hold | None, *, interruptible: bool) -> Conversation[None]:
         """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""
         if mm is not None:
             mm.drop()
-        idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=True)))
+        idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=interruptible)))
         error = yield from outcome(idle)
         if mm is not None:
             yield mm.retake()

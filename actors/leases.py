@@ -5,6 +5,7 @@ The list and its lock are the inode's; each lease is an actor that tells its hol
 """
 
 import errno
+from enum import StrEnum
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
@@ -20,6 +21,17 @@ from longpin.messages.inode import ChangeLease, LeaseOverdue, QueryLease
 from longpin.messages.lease import Break, Drop, Level, RecordFd
 
 
+class Access(StrEnum):
+    """How an open file description counts [2.1 step 6]."""
+
+    READ = "read"
+    """``i_readcount``: open for reading only."""
+    WRITE = "write"
+    """``i_writecount``."""
+    PATH = "path"
+    """O_PATH: in no count."""
+
+
 class LeaseHost(Actor):
     """An inode as far as leases see it: who has it open, and the list."""
 
@@ -27,10 +39,12 @@ class LeaseHost(Actor):
         super().__init__(engine, address)
         self.kernel = kernel
         self.uid = uid
-        self.openers: dict[Address, bool] = {}
-        """Open file descriptions of the inode; True where it is open for writing."""
+        self.lease_break_time = kernel.lease_break_time
+        """Seconds; 0: for ever."""
+        self.openers: dict[Address, Access] = {}
+        """Open file descriptions of the inode, and how it is open."""
         self.truncating = 0
-        """truncate(2) calls under way: they have write access without a description [2.1 step 6]."""
+        """truncate(2) and O_TRUNC under way: they have write access without a description [2.1 step 6]."""
         self.leases: list[LeaseRecord] = []
         self.flc_lock = Lock(self, f"flc_lock of {address}")
         self.lease_waiters = WaitQueue()
@@ -45,7 +59,7 @@ class LeaseHost(Actor):
         wanted = self.kernel.policy.lease_gate(request.arg)
         if wanted is None:
             raise KernelError(errno.EINVAL)
-        if request.uid != self.uid and not request.capable:
+        if request.fsuid != self.uid and not request.capable:
             raise KernelError(errno.EACCES)
         if wanted.type == F_UNLCK:
             return (yield from self._unlock(request))
@@ -71,8 +85,8 @@ class LeaseHost(Actor):
         """Compare the open counts with what the caller's own description explains [2.1 step 6]."""
         if wanted.layout:
             return
-        writers = sum(self.openers.values()) + self.truncating
-        readers = len(self.openers) - sum(self.openers.values())
+        accesses = list(self.openers.values())
+        writers, readers = accesses.count(Access.WRITE) + self.truncating, accesses.count(Access.READ)
         if wanted.type == F_RDLCK:
             refused = writers > 0
         else:
@@ -147,8 +161,9 @@ class LeaseHost(Actor):
                 continue
             if Level.UNLOCK in record.overdue:
                 yield from self._remove(record)
-            else:
+            elif record.type != F_RDLCK or record.downgrade_pending:
                 record.set_type(F_RDLCK)
+                self.lease_waiters.wake_all(self)
 
     # Breaking.
 
@@ -168,7 +183,7 @@ class LeaseHost(Actor):
             for record in conflicting:
                 if level := record.begin_break(write=write):
                     signal = self.kernel.policy.on_break(record.view())
-                    yield Call(record.address, Break(level, self.kernel.lease_break_time, signal))
+                    yield Call(record.address, Break(level, self.lease_break_time, signal))
             while left := next((r for r in self.leases if r.conflicts(layout=layout, write=write)), None):
                 if nonblock:
                     raise KernelError(errno.EAGAIN)

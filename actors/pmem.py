@@ -20,6 +20,7 @@ from longpin.messages.pmem import (
     Dma,
     FreeBlocks,
     Load,
+    Move,
     Pin,
     PinBlock,
     Pinned,
@@ -66,6 +67,14 @@ class Pmem(Actor):
             del self.owners[block]
             self.generations[block] = self.generation(block) + 1
             heapq.heappush(self.free, block)
+        return DONE
+
+    @handles(Move)
+    def move(self, request: Move, _src: Address) -> Done:
+        """Note that blocks are other pages now; who has them pinned still sees them as what they were."""
+        for block in request.blocks:
+            inode, page = self.owners[block]
+            self.owners[block] = (inode, page + request.distance)
         return DONE
 
     def generation(self, block: int) -> int:

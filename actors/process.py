@@ -11,12 +11,12 @@ from types import GeneratorType
 from longpin.actors.address_space import AddressSpace, Mapping, Pte
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGBUS, SIGCHLD, SIGKILL, SIGRTMIN
-from longpin.actors.conversation import Call, Conversation, KernelError, Task, WaitQueue
+from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGCHLD, SIGRTMIN
+from longpin.actors.conversation import Call, Conversation, KernelError, Task, WaitQueue, outcome, single
 from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Ended, Fact, SignalTaken
 from longpin.actors.kernel import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.process_state import Disposition, Exit, Inherited, Value
+from longpin.actors.process_state import Credentials, Disposition, Exec, Exit, Inherited, Value
 from longpin.actors.program import Const, Expression, Image, Name, Op, Program, Statement
 from longpin.actors.syscalls import CALLS
 from longpin.messages.clock import TimerExpired
@@ -63,8 +63,12 @@ class Process(Actor):
         self.image = image
         self.pid = pid
         self.name = name
+        self.group = inherited.group or pid
         self.fds = dict(inherited.fds)
-        self.mm = AddressSpace(kernel.page_size)
+        self.close_on_exec = set(inherited.close_on_exec)
+        """Descriptors opened with O_CLOEXEC. Invariant: keys of ``fds``."""
+        self.spaces = [AddressSpace(kernel.page_size)]
+        """Its memory, and before that what it left behind at each exec: a region is charged to the one it was made in."""
         for mapping in inherited.mappings:
             self.mm.copy_mapping(mapping)
         self.page_table_lock = Lock(self, f"the page table lock of {address}")
@@ -73,13 +77,15 @@ class Process(Actor):
         self.dispositions = inherited.dispositions | self._initial_dispositions()
         self.pending: list[tuple[int, int]] = []
         """Signals generated and not yet acted on, as (number, si_fd)."""
-        self.blocked: set[int] = set()
-        """Signals whose handler is running."""
+        self.blocked: set[int] = set(inherited.blocked)
+        """Signals that stay pending: their handler is running, or sigprocmask blocks them."""
+        self.credentials = inherited.credentials or Credentials(image.uid, image.uid, image.capabilities)
         self.received: list[File] = []
         """Descriptors in flight to this process."""
         self.sleepers = WaitQueue()
         """Where pause, sleep and recv_fd wait."""
-        self.timer_expired = False
+        self.timer = ""
+        """The timer of a sleep under way."""
         self.wc_status = 0
         self.counters: dict[str, int] = {}
         self.main: Task | None = None
@@ -103,6 +109,11 @@ class Process(Actor):
         self.counters[what] = number = self.counters.get(what, 0) + 1
         return number
 
+    @property
+    def mm(self) -> AddressSpace:
+        """The memory it has."""
+        return self.spaces[-1]
+
     # The program.
 
     @handles(Start)
@@ -111,11 +122,21 @@ class Process(Actor):
         self.main = self.start_task(self._run())
 
     def _run(self) -> Conversation[None]:
-        try:
-            yield from self._execute(self.image.program)
-            end = Exit(0)
-        except Exit as exit_:
-            end = exit_
+        end: Exit | None = None
+        while end is None:
+            try:
+                yield from self._execute(self.image.program)
+                end = Exit(0)
+            except Exec as replaced:
+                self.image = replaced.image
+                self.handler_programs = dict(self.image.handlers)
+                self.dispositions |= self._initial_dispositions()
+            except Exit as exit_:
+                end = exit_
+        yield from self.end(end)
+
+    def end(self, end: Exit) -> Conversation[None]:
+        """Die."""
         self.exiting = True
         self.facts.append(Ended(end.status, end.signo))
         yield from self._exit()
@@ -148,9 +169,8 @@ class Process(Actor):
             value: Value = -1
             record.errno = 0
             try:
-                value = CALLS[op.call](self, *self._arguments(op))
-                if type(value) is GeneratorType:
-                    value = yield from value
+                result = CALLS[op.call](self, *self._arguments(op))
+                value = (yield from result) if type(result) is GeneratorType else result
             except KernelError as error:
                 record.errno = error.errno
             record.slept = self.main.slept or record.slept
@@ -158,6 +178,7 @@ class Process(Actor):
             if restart:
                 yield from self._take_signals()
         record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
+        record.value = value
         record.returned = True
         self.facts.append(CallEnded(record))
         if op.target is not None:
@@ -181,29 +202,43 @@ class Process(Actor):
             raise KernelError(errno.EINVAL)
         match expression.op:
             case "|":
-                return left | right
+                result = left | right
             case "*":
-                return left * right
+                result = left * right
             case "+":
-                return left + right
+                result = left + right
             case _:
-                return left - right
+                result = left - right
+        # As a register has it: 64 bits with a sign, so that values stay what a message can carry.
+        return (result + (1 << 63)) % (1 << 64) - (1 << 63)
 
     # Descriptors.
 
-    def file(self, fd: int) -> File:
+    def descriptor(self, fd: int) -> File:
         """Return what a descriptor refers to, or fail with EBADF."""
         if fd not in self.fds:
             raise KernelError(errno.EBADF)
         return self.fds[fd]
 
+    def file(self, fd: int) -> File:
+        """Return what a descriptor refers to, or fail with EBADF, also if it was opened with O_PATH."""
+        file = self.descriptor(fd)
+        if file.kind == "path":
+            raise KernelError(errno.EBADF)
+        return file
+
     def install(self, file: File) -> int:
-        """Enter a reference under the lowest free number."""
+        """Enter a reference under the lowest free number; it survives exec."""
         fd = FIRST_FD
         while fd in self.fds:
             fd += 1
         self.fds[fd] = file
         return fd
+
+    def remove(self, fd: int) -> File:
+        """Take an entry out of the table."""
+        self.close_on_exec.discard(fd)
+        return self.fds.pop(fd)
 
     def put(self, file: File, *, exiting: bool = False) -> Conversation[None]:
         """Drop a reference and, if it was the last, run the release before the call returns [1.3]."""
@@ -229,7 +264,7 @@ class Process(Actor):
     @handles(Uncharge)
     def uncharge(self, request: Uncharge, _src: Address) -> Done:
         """Give pinned pages back to RLIMIT_MEMLOCK."""
-        self.mm.pinned_vm -= request.pages
+        self.spaces[request.space].pinned_vm -= request.pages
         return DONE
 
     def unmap(self, mapping: Mapping) -> Conversation[bool]:
@@ -244,7 +279,8 @@ class Process(Actor):
     @handles(Signal)
     def signal(self, request: Signal, _src: Address) -> Done:
         """Generate a signal; it is acted on when the program is about to go on [2.3.5]."""
-        permitted = request.capable or request.uid in (-1, 0, self.image.uid)
+        # send_sigio trusts root by its uid, kill(2) only by its capability.
+        permitted = request.capable or request.uid in (-1, self.credentials.uid) or (request.quiet and request.uid == 0)
         if not permitted and not request.quiet:
             raise KernelError(errno.EPERM)
         if permitted and not self.exiting and request.signo:
@@ -263,10 +299,14 @@ class Process(Actor):
             self.interrupt(self.main, fatal=action == SIG_DFL)
 
     def fault_signal(self, signo: int) -> KernelError:
-        """Generate SIGSEGV or SIGBUS for the access that faulted, and return the error that ends it."""
+        """Generate SIGSEGV or SIGBUS for the access that faulted, and return the error that ends it.
+
+        A fault cannot be ignored or put off: one whose signal is ignored, or comes while its handler runs, is fatal.
+        """
+        if signo in self.blocked or self.dispositions.get(signo, Disposition(SIG_DFL)).action == SIG_IGN:
+            self.dispositions[signo] = Disposition(SIG_DFL)
+            self.blocked.discard(signo)
         self._generate(signo, -1)
-        if signo == SIGBUS and self.dispositions.get(signo, Disposition(SIG_DFL)).action == SIG_IGN:
-            self.pending.append((SIGKILL, -1))
         return KernelError(errno.EFAULT)
 
     def _deliverable(self) -> list[tuple[int, int]]:
@@ -298,6 +338,18 @@ class Process(Actor):
         assert self.main is not None
         self.main.signal = self.main.fatal = False
 
+    def leave_image(self) -> Conversation[None]:
+        """Do what execve does before the new program runs: mappings, O_CLOEXEC descriptors and handlers go [2.4]."""
+        for mapping in list(self.mm.mappings):
+            if (yield from self.unmap(mapping)):
+                yield Call(mapping.file.ofd, Release(exiting=False))
+        for fd in sorted(self.close_on_exec):
+            yield from self.put(self.fds.pop(fd))
+        self.close_on_exec.clear()
+        self.handler_programs.clear()
+        self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
+        self.spaces.append(AddressSpace(self.kernel.page_size))
+
     # What others send.
 
     @handles(PassFile)
@@ -310,10 +362,11 @@ class Process(Actor):
         return DONE
 
     @handles(TimerExpired)
-    def timer(self, _timer: TimerExpired, _src: Address) -> None:
-        """sleep is over."""
-        self.timer_expired = True
-        self.sleepers.wake_all(self)
+    def timer_expired(self, timer: TimerExpired, _src: Address) -> None:
+        """sleep is over, if this is its timer and not that of an earlier one, which was interrupted."""
+        if timer.name == self.timer:
+            self.timer = ""
+            self.sleepers.wake_all(self)
 
     # The end.
 
@@ -329,5 +382,6 @@ class Process(Actor):
                 releases.append(file)
         self.received.clear()
         for file in releases:
-            yield Call(file.ofd, Release(exiting=True))
+            # Whatever a release has to say, nobody is left to hear it.
+            yield from outcome(single(Call(file.ofd, Release(exiting=True))))
         yield Call(PROCESS_TABLE, Retire(self.pid))

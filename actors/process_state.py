@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from longpin.actors.address_space import Mapping
-from longpin.actors.program import Program
+from longpin.actors.program import Image, Program
 from longpin.messages.labels import VerbsObject
 from longpin.messages.process import File
 
@@ -20,6 +20,14 @@ class Exit(Exception):
         self.signo = signo
 
 
+class Exec(Exception):  # noqa: N818 - it replaces a program, it is not an error
+    """The program is replaced."""
+
+    def __init__(self, image: Image) -> None:
+        super().__init__(image.name)
+        self.image = image
+
+
 class Disposition(NamedTuple):
     """What a signal does."""
 
@@ -27,6 +35,15 @@ class Disposition(NamedTuple):
     """SIG_DFL, SIG_IGN or SIG_HANDLER."""
     restart: bool = False
     """SA_RESTART."""
+
+
+class Credentials(NamedTuple):
+    """Whose rights a process has [credentials(7)]."""
+
+    uid: int
+    fsuid: int
+    """What file access and lease permission are checked with; follows ``uid`` except by setfsuid."""
+    capabilities: frozenset[str]
 
 
 class Inherited(NamedTuple):
@@ -37,6 +54,12 @@ class Inherited(NamedTuple):
     variables: dict[str, Value]
     dispositions: dict[int, Disposition]
     handler_programs: dict[int, Program]
+    close_on_exec: frozenset[int] = frozenset()
+    group: int = 0
+    """The process group; 0: its own."""
+    blocked: frozenset[int] = frozenset()
+    credentials: Credentials | None = None
+    """None: those of the image."""
 
 
 NOTHING_INHERITED = Inherited({}, (), {}, {}, {})

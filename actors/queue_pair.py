@@ -15,6 +15,7 @@ from longpin.actors.constants import (
     IBV_QPS_RTS,
     IBV_WC_LOC_PROT_ERR,
     IBV_WC_REM_ACCESS_ERR,
+    IBV_WC_RETRY_EXC_ERR,
     IBV_WC_SUCCESS,
     IBV_WC_WR_FLUSH_ERR,
     IBV_WR_RDMA_READ,
@@ -128,9 +129,9 @@ class QueuePair(Actor):
 
     @handles(RemoteAccess)
     def remote_access(self, request: RemoteAccess, _src: Address) -> Conversation[RemoteDone]:
-        """Serve the peer; an access the key does not allow is refused and ends the connection."""
+        """Serve the peer; one that is not ready is silent, an access the key does not allow ends the connection."""
         if self.state not in (IBV_QPS_RTR, IBV_QPS_RTS):
-            return RemoteDone(IBV_WC_REM_ACCESS_ERR, b"")
+            return RemoteDone(IBV_WC_RETRY_EXC_ERR, b"")
         access = IBV_ACCESS_REMOTE_READ if request.data is None else IBV_ACCESS_REMOTE_WRITE
         try:
             data = yield from self._dma(request.key, access, request.offset, request.length, request.data)

@@ -175,7 +175,7 @@ class UverbsContext(Actor):
         with (yield region.in_use.exclusive()):
             for pmem in dict.fromkeys(page.pmem for page in registration.pages):
                 yield Call(pmem, Unpin(registration.region))
-        yield Call(registration.process, Uncharge(len(registration.pages)))
+        yield Call(registration.process, Uncharge(registration.space, len(registration.pages)))
         self._leave_pd(registration.pd)
         for ofd in self.kernel.policy.on_unpin(registration.holds):
             if (yield Call(ofd, Put())).last:

@@ -14,14 +14,25 @@ from longpin.config.expressions import RefusedError
 from longpin.config.problems import closest, shown
 
 _FCNTL_COMMANDS = ("F_SETLEASE", "F_GETLEASE", "F_SETSIG", "F_GETSIG", "F_SETOWN", "F_GETOWN")
-_OPEN_FLAGS = ("O_WRONLY", "O_RDWR", "O_CREAT", "O_EXCL", "O_TRUNC", "O_APPEND", "O_NONBLOCK", "O_CLOEXEC")
+_OPEN_FLAGS = (
+    "O_WRONLY",
+    "O_RDWR",
+    "O_CREAT",
+    "O_EXCL",
+    "O_TRUNC",
+    "O_APPEND",
+    "O_NONBLOCK",
+    "O_CLOEXEC",
+    "O_DIRECTORY",
+    "O_PATH",
+)
 _MMAP_FLAGS = ("MAP_SHARED",)
 _PROTECTIONS = ("PROT_NONE", "PROT_READ", "PROT_WRITE")
 _DISPOSITIONS = ("SIG_DFL", "SIG_IGN", "SIG_HANDLER")
 _STATES = ("IBV_QPS_RESET", "IBV_QPS_INIT", "IBV_QPS_RTR", "IBV_QPS_RTS", "IBV_QPS_ERR")
 _OPCODES = ("IBV_WR_RDMA_WRITE", "IBV_WR_RDMA_READ")
 
-_LITERAL_ONLY = {("fork", 0), ("label", 0), ("wait_for", 0)}
+_LITERAL_ONLY = {("exec", 0), ("fork", 0), ("label", 0), ("wait_for", 0)}
 """Arguments that must be written out, because the loader checks what they name."""
 
 _KINDS: dict[type, str] = {int: "a number", str: "a string", bytes: "bytes"}

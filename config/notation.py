@@ -29,8 +29,8 @@ MOST_OPS = 10_000
 """Calls in a program, loops written out."""
 MOST_TURNS = 10_000
 """Turns of one loop."""
-SIGNAL_VARIABLES = ("si_fd", "si_signo")
-"""What a signal handler finds set [semantics 2.3]."""
+CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w")
+"""What calls set beside their result: a signal's siginfo [semantics 2.3.5], and the write end of a pipe."""
 
 _A_CALL = "a call such as close(fd)"
 
@@ -236,7 +236,7 @@ class _Reader:
     def _assign(self, target: ast.Name) -> str:
         if target.id in self._constants:
             raise RefusedError(target, "a variable to assign to", f"the constant {target.id}")
-        if target.id in SIGNAL_VARIABLES:
+        if target.id in CALL_VARIABLES:
             raise RefusedError(target, "a variable to assign to", f"{target.id}, which only a signal sets")
         self._facts.assigned.add(target.id)
         return target.id
@@ -244,7 +244,7 @@ class _Reader:
     def _note(self, name: str, args: tuple[Expression, ...], node: ast.Call) -> None:
         """Remember what a call refers to outside of its program."""
         match name, args:
-            case "fork", (Const(value=str() as text), *_):
+            case (("fork" | "exec"), (Const(value=str() as text), *_)):
                 self._facts.forks.append(self._mention(text, node.args[0]))
             case "label", (Const(value=str() as text), *_):
                 self._facts.labels.add(text)

@@ -10,7 +10,7 @@ from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNAL_NAMES, SIGNALS
 from longpin.actors.program import Program
 from longpin.config.build import name, size, uid
 from longpin.config.expressions import MOST
-from longpin.config.notation import SIGNAL_VARIABLES, Facts, Mention, parse_program
+from longpin.config.notation import CALL_VARIABLES, Facts, Mention, parse_program
 from longpin.config.positions import Path
 from longpin.config.problems import Problem, shown
 from longpin.config.report import Report
@@ -126,7 +126,7 @@ def _check_references(report: Report, drafts: list[_Draft]) -> None:
         signals = {SIGNALS.get(signal) for parent in (draft, *inherited) for signal in parent.handlers}
         for path, facts in draft.programs():
             check = _Check(report, path)
-            usable = variables if facts is draft.main else {*variables, *draft.main.assigned, *SIGNAL_VARIABLES}
+            usable = {*variables, *CALL_VARIABLES, *(() if facts is draft.main else draft.main.assigned)}
             for mention in facts.foreign:
                 if mention.text not in usable:
                     known = chain(usable, facts.assigned, PROGRAM_CONSTANTS, ["PAGE"])

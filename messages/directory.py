@@ -29,3 +29,28 @@ class Unlink(Message):
 
     path: str
     uid: int
+
+
+@message
+class Link(Message):
+    """link(2)."""
+
+    path: str
+    to: str
+    uid: int
+
+
+@message
+class Rename(Message):
+    """rename(2): what had the new name loses it."""
+
+    path: str
+    to: str
+    uid: int
+
+
+@message
+class MakeDirectory(Message):
+    """mkdir(2): a name that is no file; nothing can be put into it."""
+
+    path: str

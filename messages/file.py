@@ -37,7 +37,10 @@ class SetLease(Message):
     fd: int
     """The number used in the call, recorded for si_fd."""
     tgid: int
+    fsuid: int
+    """What the permission is checked with."""
     uid: int
+    """What the permission to signal the owner is checked with."""
     capable: bool
     """The caller has CAP_LEASE."""
     process: Address
@@ -141,3 +144,25 @@ class Data(Message):
     """Bytes that were read."""
 
     data: bytes
+
+
+@message
+class FallocateFile(Message):
+    """fallocate(2)."""
+
+    mode: int
+    offset: int
+    length: int
+    tgid: int
+
+
+@message
+class Sync(Message):
+    """fsync(2)."""
+
+
+@message
+class FlockFile(Message):
+    """flock(2)."""
+
+    how: int

@@ -32,6 +32,7 @@ class ChangeLease(Message):
     arg: int
     fd: int
     tgid: int
+    fsuid: int
     uid: int
     capable: bool
     process: Address
@@ -124,3 +125,73 @@ class PinAllowed(Message):
 @message
 class DropLink(Message):
     """A name of the inode is removed."""
+
+
+@message
+class AddLink(Message):
+    """A name of the inode is added."""
+
+
+@message
+class NoName(Message):
+    """O_TMPFILE: the inode was made without a name, for whoever is about to open it."""
+
+
+@message
+class SetAttributes(Message):
+    """chmod(2), chown(2): EPERM for who does not own the file. Neither asks leases."""
+
+    mode: int
+    """-1: unchanged."""
+    owner: int
+    """The new owner; -1: unchanged."""
+    uid: int
+
+
+@message
+class Touch(Message):
+    """utimes(2) to now, setxattr(2): need write access, change nothing that is modelled, ask no leases."""
+
+    uid: int
+
+
+@message
+class CheckAccess(Message):
+    """access(2), or stat(2) with mode 0; the reply is the size."""
+
+    mode: int
+    uid: int
+
+
+@message
+class Execute(Message):
+    """execve(2) opens the file for reading, and then denies writing [2.1 step 6]."""
+
+    ofd: Address
+    uid: int
+    tgid: int
+
+
+@message
+class Fallocate(Message):
+    """fallocate(2)."""
+
+    mode: int
+    offset: int
+    length: int
+    tgid: int
+
+
+@message
+class Flock(Message):
+    """flock(2) through ``ofd``."""
+
+    ofd: Address
+    how: int
+
+
+@message
+class SetBreakTime(Message):
+    """Write /proc/sys/fs/lease-break-time."""
+
+    seconds: float

@@ -28,6 +28,15 @@ class FreeBlocks(Message):
 
 
 @message
+class Move(Message):
+    """Blocks become other pages of the same file: collapse and insert range."""
+
+    blocks: tuple[int, ...]
+    distance: int
+    """Pages."""
+
+
+@message
 class PinBlock(Message):
     """get_user_pages takes a reference, under the page-table lock [1.9]."""
 

@@ -13,7 +13,7 @@ class File(NamedTuple):
     backing: Address
     """The inode, or the uverbs context, behind it."""
     kind: str
-    """``file`` or ``uverbs``."""
+    """``file``, ``uverbs``, ``pipe``, ``directory`` or ``path`` (O_PATH)."""
 
 
 @message
@@ -68,8 +68,10 @@ class Zap(Message):
 
 @message
 class Uncharge(Message):
-    """Take pages off ``mm.pinned_vm``, also of a process that is dead [2.6]."""
+    """Take pages off ``mm.pinned_vm``, also of a process that is dead, or of memory it left at an exec [2.6]."""
 
+    space: int
+    """Which of the process's address spaces, from 0: each exec begins another."""
     pages: int
 
 
@@ -80,6 +82,8 @@ class Enroll(Message):
     pid: int
     name: str
     address: Address
+    group: int
+    """The number of its process group."""
 
 
 @message
@@ -102,6 +106,20 @@ class FoundProcess(Message):
     """The process that was asked for."""
 
     address: Address
+
+
+@message
+class FindGroup(Message):
+    """Ask the process table for the live members of a process group; ESRCH if there are none."""
+
+    group: int
+
+
+@message
+class FoundGroup(Message):
+    """The members."""
+
+    members: tuple[Address, ...]
 
 
 PROCESS_TABLE = "process_table"

@@ -63,7 +63,8 @@ class Register(Message):
     length: int
     access: int
     process: Address
-    """The owning mm, for accounting."""
+    space: int
+    """Process and address space that are charged."""
     holds: tuple[Address, ...]
     """Open file descriptions on which a policy made the pins hold a reference."""
 

@@ -1,16 +1,21 @@
 """The chronicle of a run: what happened to whom, read off the arrivals and off what processes note down."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES, signal_name
+from longpin.actors.conversation import Sleeping, Task
 from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Fact, SignalTaken
+from longpin.actors.locks import Hold
 from longpin.actors.process import Process
 from longpin.messages.clock import Tick
-from longpin.messages.envelope import Address, Envelope
+from longpin.messages.envelope import Address, Envelope, Message
 from longpin.messages.inode import LeaseOverdue
 from longpin.messages.lease import Break, Drop
 from longpin.messages.pmem import Dma, FreeBlocks, PinBlock, Unpin
+from longpin.messages.process import Signal
 from longpin.runner.result import CallResult, Kind, Moment
 from longpin.runner.stepped import SteppedEngine
 
@@ -24,17 +29,32 @@ KERNEL_MOMENTS: dict[type, tuple[Kind, Callable[[Any, Address], str]]] = {
     Break: (Kind.KERNEL, lambda body, dst: f"{dst} is broken ({body.level}), {body.seconds:g} s to answer"),
     LeaseOverdue: (Kind.KERNEL, lambda body, _: f"{body.lease} is overdue ({body.level})"),
     Drop: (Kind.KERNEL, lambda _, dst: f"{dst} is gone"),
-    PinBlock: (Kind.DEVICE, lambda body, dst: f"{body.owner} pins block {body.block} of {dst}, page {body.page}"),
-    Unpin: (Kind.DEVICE, lambda body, _: f"{body.owner} unpins"),
-    FreeBlocks: (Kind.KERNEL, lambda body, dst: f"{dst} frees {_blocks(body.blocks)}"),
+    PinBlock: (Kind.DEVICE, lambda body, _: f"{body.owner} pins"),
+    Unpin: (Kind.DEVICE, lambda body, _: f"{body.owner} unpins its blocks"),
+    FreeBlocks: (Kind.KERNEL, lambda _body, _dst: "the file system frees"),
     Dma: (Kind.DEVICE, _dma),
-    Tick: (Kind.TIME, lambda body, _: f"{body.now:g} s have passed"),
+    Tick: (Kind.TIME, lambda body, _: f"it is {body.now:g} s now"),
 }
 """Which messages are worth a row, and what it says."""
 
 
-def _blocks(blocks: tuple[int, ...]) -> str:
-    return f"block{'s' if len(blocks) > 1 else ''} {', '.join(map(str, blocks))}"
+ACTIONS = {"handler": "its handler runs", "ignored": "it is ignored", "terminated": "it kills"}
+"""What becomes of a signal."""
+
+
+def _blocks(body: Message) -> tuple[int, ...]:
+    match body:
+        case PinBlock():
+            return (body.block,)
+        case FreeBlocks():
+            return body.blocks
+        case _:
+            return ()
+
+
+def lane(process: Process) -> str:
+    """Return how a process is told from others: two may have one name."""
+    return f"{process.name} ({process.pid})"
 
 
 class Chronicle:
@@ -49,6 +69,8 @@ class Chronicle:
         """Calls that have returned, with the arrival at which they did."""
         self.seen: dict[Process, int] = {}
         """How many facts of each process were read."""
+        self.suspended: dict[Actor, int] = {}
+        """The number of each actor's conversation that was suspended last."""
 
     def arrived(self, number: int, envelope: Envelope) -> None:
         """Add what an arrival brought about."""
@@ -56,14 +78,49 @@ class Chronicle:
             kind, text = row
             if kind is Kind.TIME:
                 self.now = envelope.body.now
-            self.moments.append(Moment(number, self.now, "", kind, text(envelope.body, envelope.dst)))
+            moment = Moment(number, self.now, "", kind, text(envelope.body, envelope.dst))
+            if blocks := _blocks(envelope.body):
+                moment = replace(moment, blocks=blocks, place=f"of {envelope.dst}")
+            self.moments.append(moment)
         actor = self.engine.actors[envelope.dst]
         if isinstance(actor, Process):
+            if isinstance(envelope.body, Signal) and envelope.body.signo:
+                told = f"{signal_name(envelope.body.signo)} from {envelope.src}"
+                self.moments.append(Moment(number, self.now, lane(actor), Kind.TOLD, told))
             seen = self.seen.setdefault(actor, 0)
             if len(actor.facts) > seen:
                 for fact in actor.facts[seen:]:
                     self._add(number, actor, fact)
                 self.seen[actor] = len(actor.facts)
+        self._add_sleeps(number, actor)
+
+    def _add_sleeps(self, number: int, actor: Actor) -> None:
+        """Add the calls of processes that went to sleep in ``actor`` just now."""
+        newest = before = self.suspended.get(actor, 0)
+        for task in actor.suspended_after(before):
+            newest = max(newest, task.number)
+            effect = task.waits_for
+            if isinstance(effect, Sleeping):
+                kind, text = Kind.SLEEP, effect.reason.detail
+            elif isinstance(effect, Hold):
+                kind, text = Kind.LOCK, effect.lock.name
+            else:
+                continue
+            if (process := self._caller(actor, task)) is not None:
+                record = None if process.exiting else process.calls[-1]
+                self.moments.append(Moment(number, self.now, lane(process), kind, text, record))
+        if newest != before:
+            self.suspended[actor] = newest
+
+    def _caller(self, actor: Actor, task: Task) -> Process | None:
+        """Return the process whose program waits for a conversation, by way of any number of others."""
+        while task.call:
+            actor = self.engine.actors[task.src]
+            caller = actor.suspended(task.call)
+            if caller is None:
+                return None
+            task = caller
+        return actor if isinstance(actor, Process) and task is actor.main else None
 
     def _add(self, number: int, process: Process, fact: Fact) -> None:
         record = None
@@ -74,16 +131,16 @@ class Chronicle:
             kind, text, record = Kind.RETURN, outcome(fact.record), fact.record
             self.ended_at.append((process, record, number))
         elif isinstance(fact, SignalTaken):
-            descriptor = f", si_fd {fact.si_fd}" if fact.si_fd >= 0 else ""
-            kind, text = Kind.SIGNAL, f"{signal_name(fact.signo)}{descriptor}: {fact.action}"
+            descriptor = f" (si_fd {fact.si_fd})" if fact.si_fd >= 0 else ""
+            kind, text = Kind.SIGNAL, f"{signal_name(fact.signo)}{descriptor}: {ACTIONS[fact.action]}"
         else:
             ending = f"killed by {signal_name(fact.signo)}" if fact.signo else f"exits with {fact.status}"
             kind, text = Kind.END, ending
-        self.moments.append(Moment(number, self.now, process.name, kind, text, record))
+        self.moments.append(Moment(number, self.now, lane(process), kind, text, record))
 
     def lanes(self) -> list[str]:
         """Return the names of the processes, in the order in which they came into being."""
-        return [actor.name for actor in self.engine.actors.values() if isinstance(actor, Process)]
+        return [lane(actor) for actor in self.engine.actors.values() if isinstance(actor, Process)]
 
     def results(self) -> list[CallResult]:
         """Return every call in the order in which they were made."""

@@ -16,8 +16,10 @@ class InternalError(Exception):
 class EngineBase:
     """One world: nothing in it is shared with another one."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, *, alarms: bool = True) -> None:
         self.seed = seed
+        self.alarms = alarms
+        """False: time moves only when the world's owner sends a tick."""
         self.failure: InternalError | None = None
         self.randoms: dict[Address, int] = {}
         """How many random numbers each actor has had."""

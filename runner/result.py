@@ -35,7 +35,14 @@ class Kind(StrEnum):
 
     CALL = "call"
     RETURN = "return"
+    SLEEP = "sleep"
+    """A call goes to sleep; the text says what it waits for."""
+    LOCK = "lock"
+    """The same, for a lock inside the kernel, which is mostly there in no time."""
+    TOLD = "told"
+    """A signal is generated for the process."""
     SIGNAL = "signal"
+    """The process acts on a signal."""
     END = "end"
     KERNEL = "kernel"
     DEVICE = "device"
@@ -50,11 +57,15 @@ class Moment:
     now: float
     """Virtual time in seconds."""
     lane: str
-    """The process it happens to; empty: the kernel, the device, or time."""
+    """The process it happens to, one of :attr:`Result.lanes`; empty: the kernel, the device, or time."""
     kind: Kind
     text: str
     record: CallRecord | None = None
     """The call it is about."""
+    blocks: tuple[int, ...] = ()
+    """What the text is said of, if it is said of blocks; the rest of the sentence is :attr:`place`."""
+    place: str = ""
+    """Where the blocks are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +103,10 @@ class Result:
     calls: list[CallResult] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     lanes: list[str] = field(default_factory=list)
-    """The processes, in the order in which they came into being."""
+    """The processes as ``name (pid)``, in the order in which they came into being."""
     waiting: list[str] = field(default_factory=list)
     """Every process that waits at the end, whether that is a violation or not, and what for."""
+    summary: str = ""
+    """The scenario in one sentence."""
+    source: str = ""
+    """Where the scenario's story comes from."""

@@ -5,7 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,6 +110,8 @@ class Judge:
             calls=self.chronicle.results(),
             moments=self.chronicle.moments,
             lanes=self.chronicle.lanes(),
+            summary=self.scenario.summary,
+            source=self.scenario.source,
             waiting=[str(wait) for wait in waiting],
         )
 
@@ -131,25 +133,25 @@ def run(scenario: Scenario, settings: Settings, trace: str | os.PathLike[str] | 
     engine = SteppedEngine(oracle, racy=settings.timers == "racy", seed=settings.seed)
     judge = Judge(scenario, settings, engine, policy)
     encoder, hashed = Encoder(), ArrivalHash()
-    writer = TraceWriter(trace, header) if trace is not None else None
+    with TraceWriter(trace, header) if trace is not None else nullcontext() as writer:
 
-    def record(number: int, envelope: Envelope) -> None:
-        payload = encoder.encode(number, envelope)
-        hashed.update(payload)
+        def record(number: int, envelope: Envelope) -> None:
+            payload = encoder.encode(number, envelope)
+            hashed.update(payload)
+            if writer is not None:
+                writer.append(payload)
+                writer.flush()
+
+        engine.record = record
+        blueprint.build(engine)
+        try:
+            quiet = engine.run()
+            result = judge.result(None, "nothing can happen any more, and every rule holds")
+        except KeyboardInterrupt:
+            quiet = False
+            result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
         if writer is not None:
-            writer.append(payload)
-            writer.flush()
-
-    engine.record = record
-    blueprint.build(engine)
-    try:
-        quiet = engine.run()
-        result = judge.result(None, "nothing can happen any more, and every rule holds")
-    except KeyboardInterrupt:
-        quiet = False
-        result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
-    if writer is not None:
-        writer.close(complete=quiet)
+            writer.close(complete=quiet)
     result.hash = hashed.hexdigest()
     return result
 

@@ -42,8 +42,8 @@ class Outlet:
 class SteppedEngine(EngineBase):
     """A world that advances when :meth:`run` is called."""
 
-    def __init__(self, oracle: Oracle, *, racy: bool = False, seed: int = 0) -> None:
-        super().__init__(seed)
+    def __init__(self, oracle: Oracle, *, racy: bool = False, alarms: bool = True, seed: int = 0) -> None:
+        super().__init__(seed, alarms=alarms)
         self.oracle = oracle
         self.actors: dict[Address, Actor] = {}
         """Every actor ever made, in that order; they stay, so that a late message is answered."""
@@ -86,6 +86,8 @@ class SteppedEngine(EngineBase):
 
     def set_alarm(self, actor: Actor, deadline: float | None) -> None:
         """Replace the one alarm."""
+        if not self.alarms:
+            return
         outbox = self.alarm.outbox
         if outbox and self.racy:
             self.ready.remove(self.alarm)

@@ -79,9 +79,10 @@ class ThreadsEngine(EngineBase):
         flush: Callable[[], None],
         *,
         time_scale: float = 0.001,
+        alarms: bool = True,
         seed: int = 0,
     ) -> None:
-        super().__init__(seed)
+        super().__init__(seed, alarms=alarms)
         self.record = record
         """Called in the order of the numbers, from the thread that calls :meth:`run`."""
         self.flush = flush
@@ -91,6 +92,8 @@ class ThreadsEngine(EngineBase):
         self.numbers = count(1)
         self.log: deque[tuple[int, Envelope]] = deque()
         self.inboxes: dict[Address, ArrivalInbox] = {}
+        self.actors: dict[Address, Actor] = {}
+        """Every actor; to look at only when the world is quiet."""
         self.refs: list[ActorRef[Any]] = []
         self.threads: list[threading.Thread] = []
         self.alarm_set: tuple[Actor, float, float] | None = None
@@ -113,6 +116,7 @@ class ThreadsEngine(EngineBase):
     def start_loop(self, actor: Actor, loop: Callable[[], None]) -> None:
         """Start pykka's thread."""
         self.inboxes[actor.address] = actor.actor_inbox  # type: ignore[assignment]
+        self.actors[actor.address] = actor
         loop()
 
     def started(self, actor: Actor) -> None:
@@ -131,7 +135,7 @@ class ThreadsEngine(EngineBase):
 
     def set_alarm(self, actor: Actor, deadline: float | None) -> None:
         """Replace the one alarm; set again for the same time, it goes on running."""
-        if deadline is None:
+        if deadline is None or not self.alarms:
             self.alarm_set = None
         elif self.alarm_set is None or self.alarm_set[1] != deadline:
             due = time.monotonic() + (deadline - self.now) * self.time_scale
@@ -220,3 +224,4 @@ class ThreadsEngine(EngineBase):
         self.refs.clear()
         self.threads.clear()
         self.inboxes.clear()
+        self.actors.clear()

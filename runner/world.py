@@ -12,7 +12,7 @@ from longpin.actors.pmem import Pmem
 from longpin.actors.policies.base import Policy
 from longpin.actors.process import Process
 from longpin.actors.process_state import NOTHING_INHERITED
-from longpin.actors.process_table import ProcessTable
+from longpin.actors.process_table import Entry, ProcessTable
 from longpin.actors.program import Image
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
@@ -69,7 +69,7 @@ class Blueprint:
             engine.spawn(Inode, f"inode:{file.path}", *arguments)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names)
-        table = {pid: (image.name, f"process:{pid}") for pid, image in self.started}
+        table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
         for pid, image_ in self.started:
             state = (kernel, self.images, image_, pid, image_.name, NOTHING_INHERITED)

@@ -29,7 +29,7 @@ class Reject(Policy):
     """The mapping is examined after its pages were pinned, so a transient pin exists: True is 5.4 [S2]."""
 
     def vma_gate(self, *, longterm: bool) -> int:
-        """Refuse every long-term pin before a page is touched, beyond the end of the file too."""
+        """Refuse every long-term pin before a page is touched: of a read-only mapping and beyond the end too."""
         return errno.EOPNOTSUPP if longterm and not self.late_check else 0
 
     def pinned_gate(self, *, longterm: bool) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from longpin.actors.syscalls import files, memory, processes, verbs
+from longpin.actors.syscalls import files, memory, names, processes, verbs
 
 CALLS: dict[str, Callable[..., Any]] = {
     "open": files.open_,
@@ -17,9 +17,29 @@ CALLS: dict[str, Callable[..., Any]] = {
     "truncate": files.truncate,
     "unlink": files.unlink,
     "fcntl": files.fcntl,
+    "fallocate": files.fallocate,
+    "fsync": files.fsync,
+    "flock": files.flock,
+    "pipe": files.pipe,
+    "link": names.link,
+    "rename": names.rename,
+    "mkdir": names.mkdir,
+    "chmod": names.chmod,
+    "chown": names.chown,
+    "utimes": names.utimes,
+    "setxattr": names.setxattr,
+    "stat": names.stat,
+    "access": names.access,
+    "execve": names.execve,
+    "set_lease_break_time": names.set_lease_break_time,
+    "setuid": processes.setuid,
+    "setfsuid": processes.setfsuid,
+    "sigprocmask": processes.sigprocmask,
+    "sigtimedwait": processes.sigtimedwait,
     "send_fd": processes.send_fd,
     "recv_fd": processes.recv_fd,
     "fork": processes.fork,
+    "exec": processes.exec_,
     "exit": processes.exit_,
     "kill": processes.kill,
     "sigaction": processes.sigaction,

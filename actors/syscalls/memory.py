@@ -3,7 +3,7 @@
 import errno
 from typing import TYPE_CHECKING
 
-from longpin.actors.address_space import Mapping, Pte
+from longpin.actors.address_space import TASK_SIZE, Mapping, Pte
 from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.inode import ZERO_PAGE
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset: int) -> Conversation[int]:
     """mmap(2) of a file, shared [1.8]."""
     page = process.kernel.page_size
-    if length <= 0 or offset < 0 or offset % page or not flags & MAP_SHARED:
+    if offset < 0 or offset % page:
         raise KernelError(errno.EINVAL)
     file = process.file(fd)
+    if length <= 0 or not flags & MAP_SHARED:
+        raise KernelError(errno.EINVAL)
+    if process.mm.top + length > TASK_SIZE:
+        raise KernelError(errno.ENOMEM)
     number = process.mm.next_number()
     yield Call(file.ofd, MapFile(number, prot, flags, process.address))
     return process.mm.add(process.kernel.pages(length) * page, prot, flags, file, offset // page, number).start
@@ -78,7 +82,7 @@ def _touch(process: "Process", addr: int, length: int, *, write: bool) -> Conver
     try:
         hold, pte = yield from resolve(process, mapping, process.mm.page_of(mapping, addr), write=write)
     except KernelError as error:
-        raise (process.fault_signal(SIGBUS) if error.errno in (errno.EFAULT, errno.ENOSPC) else error) from None
+        raise (process.fault_signal(SIGBUS) if error.errno == errno.EFAULT else error) from None
     inside = addr % process.kernel.page_size
     return hold, pte, min(length, process.kernel.page_size - inside)
 

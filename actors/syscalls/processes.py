@@ -3,9 +3,18 @@
 import errno
 from typing import TYPE_CHECKING
 
-from longpin.actors.constants import SA_RESTART, SIG_DFL, SIG_HANDLER, SIG_IGN, SIGKILL
+from longpin.actors.constants import (
+    MSG_DONTWAIT,
+    SA_RESTART,
+    SIG_BLOCK,
+    SIG_DFL,
+    SIG_HANDLER,
+    SIG_IGN,
+    SIG_UNBLOCK,
+    SIGKILL,
+)
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
-from longpin.actors.process_state import Disposition, Exit, Inherited
+from longpin.actors.process_state import Credentials, Disposition, Exec, Exit, Inherited
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer
 from longpin.messages.file import Ref
 from longpin.messages.inode import AddMapping
@@ -15,18 +24,18 @@ from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindProcess, P
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
+CHILDREN = 100
+"""One more than the children a process may have; their numbers come from its own, so that no two processes share one."""
+
 
 def fork(process: "Process", program: str) -> Conversation[int]:
     """fork(2): the child shares every open file description and runs the named process's program [2.4]."""
     image = process.images[program]
     number = process.count("child")
-    pid = process.pid * 100 + number
+    if number >= CHILDREN:
+        raise KernelError(errno.EAGAIN)
+    pid = process.pid * CHILDREN + number
     address = f"process:{pid}"
-    for file in process.fds.values():
-        yield Call(file.ofd, Ref())
-    for mapping in process.mm.mappings:
-        yield Call(mapping.file.ofd, Ref())
-        yield Call(mapping.inode, AddMapping(address, mapping.number, mapping.flags))
     name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
     inherited = Inherited(
         dict(process.fds),
@@ -34,11 +43,27 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         dict(process.variables),
         dict(process.dispositions),
         dict(process.handler_programs),
+        frozenset(process.close_on_exec),
+        process.group,
+        frozenset(process.blocked),
+        process.credentials,
     )
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
-    yield Call(PROCESS_TABLE, Enroll(pid, name, address))
+    # The child exists before a mapping of it is known, because the file system may zap it from then on.
+    for file in inherited.fds.values():
+        yield Call(file.ofd, Ref())
+    for mapping in inherited.mappings:
+        yield Call(mapping.file.ofd, Ref())
+        yield Call(mapping.inode, AddMapping(address, mapping.number, mapping.flags))
+    yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
     process.send(address, Start())
     return pid
+
+
+def exec_(process: "Process", program: str) -> Conversation[int]:
+    """execve(2) of another program of the scenario: what a process holds beside memory and handlers stays [2.4]."""
+    yield from process.leave_image()
+    raise Exec(process.images[program])
 
 
 def exit_(process: "Process", status: int = 0) -> int:
@@ -51,8 +76,8 @@ def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]
     if not 0 <= signo <= 64:
         raise KernelError(errno.EINVAL)
     found = yield Call(PROCESS_TABLE, _find(target))
-    capable = "CAP_KILL" in process.image.capabilities
-    yield Call(found.address, Signal(signo, uid=process.image.uid, capable=capable))
+    capable = "CAP_KILL" in process.credentials.capabilities
+    yield Call(found.address, Signal(signo, uid=process.credentials.uid, capable=capable))
     return 0
 
 
@@ -79,15 +104,55 @@ def sleep(process: "Process", seconds: int) -> Conversation[int]:
     """nanosleep(2), in virtual seconds."""
     if seconds <= 0:
         return 0
-    process.timer_expired = False
-    process.send(CLOCK, ArmTimer("sleep", float(seconds)))
+    # Each sleep has a timer of its own: the expiry of one that was interrupted may still be on the way.
+    process.timer = name = f"sleep {process.count('sleep')}"
+    process.send(CLOCK, ArmTimer(name, float(seconds)))
     try:
-        while not process.timer_expired:
+        while process.timer:
             yield process.sleepers.sleep(WaitsFor("timer", CLOCK, f"{seconds} s to pass"))
     except KernelError:
-        process.send(CLOCK, CancelTimer("sleep"))
+        process.send(CLOCK, CancelTimer(name))
         raise
     return 0
+
+
+def sigprocmask(process: "Process", how: int, signo: int) -> int:
+    """sigprocmask(2) of one signal: SIG_BLOCK or SIG_UNBLOCK."""
+    if how not in (SIG_BLOCK, SIG_UNBLOCK) or not 1 <= signo <= 64:
+        raise KernelError(errno.EINVAL)
+    if how == SIG_BLOCK and signo != SIGKILL:
+        process.blocked.add(signo)
+    elif how == SIG_UNBLOCK:
+        process.blocked.discard(signo)
+    return 0
+
+
+def sigtimedwait(process: "Process") -> int:
+    """sigtimedwait(2) for any blocked signal, without waiting: its number, and ``si_fd``; EAGAIN if none is pending."""
+    pending = [signal for signal in process.pending if signal[0] in process.blocked]
+    if not pending:
+        raise KernelError(errno.EAGAIN)
+    signal = min(pending, key=lambda pending: pending[0])
+    process.pending.remove(signal)
+    process.variables |= {"si_signo": signal[0], "si_fd": signal[1]}
+    return signal[0]
+
+
+def setuid(process: "Process", uid: int) -> int:
+    """setuid(2): whoever stops being root loses every capability."""
+    old = process.credentials
+    if old.uid not in (0, uid):
+        raise KernelError(errno.EPERM)
+    process.credentials = Credentials(uid, uid, old.capabilities if uid == 0 else frozenset())
+    return 0
+
+
+def setfsuid(process: "Process", uid: int) -> int:
+    """setfsuid(2): file access is checked with ``uid``; CAP_LEASE is kept. Returns the old one."""
+    old = process.credentials
+    if old.uid in (0, uid):
+        process.credentials = old._replace(fsuid=uid)
+    return old.fsuid
 
 
 def getpid(process: "Process") -> int:
@@ -95,9 +160,9 @@ def getpid(process: "Process") -> int:
     return process.pid
 
 
-def send_fd(process: "Process", target: str, fd: int) -> Conversation[int]:
+def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]:
     """Send a descriptor over a socket (SCM_RIGHTS); in flight it holds a reference [1.2]."""
-    file: File = process.file(fd)
+    file: File = process.descriptor(fd)
     yield Call(file.ofd, Ref())
     try:
         found = yield Call(PROCESS_TABLE, _find(target))
@@ -108,9 +173,11 @@ def send_fd(process: "Process", target: str, fd: int) -> Conversation[int]:
     return 0
 
 
-def recv_fd(process: "Process") -> Conversation[int]:
-    """Receive the oldest descriptor in flight to this process, waiting for one."""
+def recv_fd(process: "Process", flags: int = 0) -> Conversation[int]:
+    """Receive the oldest descriptor in flight to this process, waiting for one unless MSG_DONTWAIT is set."""
     while not process.received:
+        if flags & MSG_DONTWAIT:
+            raise KernelError(errno.EAGAIN)
         yield process.sleepers.sleep(WaitsFor("descriptor", process.address, "a descriptor to be sent"))
     return process.install(process.received.pop(0))
 

@@ -11,7 +11,7 @@ from longpin.actors.constants import (
     O_RDWR,
     PROT_WRITE,
 )
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.memory import resolve
@@ -49,9 +49,11 @@ def _context(process: "Process", fd: int) -> Address:
 
 
 def _use(process: "Process", thing: VerbsObject, kind: Kind) -> VerbsObject:
-    """Check that a handle is of a kind and that its descriptor is still that of its context."""
-    if thing.kind != kind or _context(process, thing.fd) != thing.context:
+    """Check that a handle is of a kind and that the process has its context open, under whatever number [1.10]."""
+    if thing.kind != kind:
         raise KernelError(errno.EINVAL)
+    if not any(file.backing == thing.context for file in process.fds.values()):
+        raise KernelError(errno.EBADF)
     return thing
 
 
@@ -93,12 +95,26 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     pinned: list[PinnedPage] = []
     holds: list[Address] = []
     try:
+        error = None
         for index in range(pages):
-            yield from _pin(process, first + index * page_size, region, context, pinned, holds)
-        if number := process.kernel.policy.pinned_gate(longterm=True):
+            pin = _pin(process, first + index * page_size, region, context, pinned, holds)
+            if (error := (yield from outcome(pin))) is not None:
+                break
+        # A late check is of the pages that were pinned, even if a later page failed.
+        if pinned and (number := process.kernel.policy.pinned_gate(longterm=True)):
             raise KernelError(number)
+        if error is not None:
+            raise error
         request = Register(
-            pd.handle, region, tuple(pinned), addr - first, length, access, process.address, tuple(holds)
+            pd.handle,
+            region,
+            tuple(pinned),
+            addr - first,
+            length,
+            access,
+            process.address,
+            len(process.spaces) - 1,
+            tuple(holds),
         )
         handle = (yield Call(context, request)).handle
     except KernelError:
@@ -114,7 +130,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
 def _charge(process: "Process", pages: int) -> None:
     """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 1, 2]."""
     mm, image = process.mm, process.image
-    if "CAP_IPC_LOCK" not in image.capabilities:
+    if "CAP_IPC_LOCK" not in process.credentials.capabilities:
         if image.memlock == 0:
             raise KernelError(errno.EPERM)
         if (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
@@ -130,10 +146,12 @@ def _pin(
     Asking for the lease and taking the reference are two steps: the lease may go in between [2.7].
     """
     mapping = process.mm.find(addr)
-    if mapping is None or not mapping.prot & PROT_WRITE:
+    if mapping is None:
         raise KernelError(errno.EFAULT)
     if number := process.kernel.policy.vma_gate(longterm=True):
         raise KernelError(number)
+    if not mapping.prot & PROT_WRITE:
+        raise KernelError(errno.EFAULT)
     page = process.mm.page_of(mapping, addr)
     hold, pte = yield from resolve(process, mapping, page, write=True)
     with hold:

@@ -31,8 +31,8 @@ class NoLeaks(Invariant):
                     for pins in actor.pins.values():
                         for pin in pins:
                             self._leak(f"{pin.owner} still pins block {pin.block} of {actor.address}")
-                case Process() if actor.mm.pinned_vm:
-                    self._leak(f"{actor.name} is charged with {actor.mm.pinned_vm} pinned pages")
+                case Process() if charged := sum(space.pinned_vm for space in actor.spaces):
+                    self._leak(f"{actor.name} is charged with {charged} pinned pages")
                 case _:
                     pass
 

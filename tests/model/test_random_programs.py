@@ -34,6 +34,9 @@ BLOCK = 20
 
 SIGNALS = ("SIGIO", "SIGUSR1", "SIGTERM")
 
+HANDLES = {"pd", "mr", "cq", "qp"}
+"""What variables hold that are no numbers."""
+
 CHOICES = [(name, preset) for name, policy in POLICIES.items() for preset in policy.presets]
 ORDERS = [("fifo", "lazy"), ("random", "lazy"), ("fifo", "racy"), ("random", "racy")]
 
@@ -51,6 +54,8 @@ class Writer:
 
     def bind(self, kind: str, call: str) -> None:
         """Add a line that keeps the call's result."""
+        if "missing" in call:
+            return
         self.made += 1
         name = f"{self.prefix}{kind}{self.made}"
         self.lines.append(f"{name} = {call}")
@@ -60,12 +65,14 @@ class Writer:
         """Return a variable of the kind, seldom one of another; ``missing`` if there is none at all."""
         pool = self.names.get(kind, [])
         if not pool or self.chance.random() < 0.06:
-            pool = [name for known in self.names.values() for name in known]
+            # A verb takes any variable and fails with EINVAL; in C a number can only be a number.
+            kinds = self.names if kind in HANDLES else self.names.keys() - HANDLES
+            pool = [name for other in sorted(kinds) for name in self.names[other]]
         return self.chance.choice(pool[-3:] if self.chance.random() < 0.7 else pool) if pool else "missing"
 
     def number(self, kind: str) -> str:
         """Return an argument that is a number: a variable, seldom a strange constant."""
-        if self.chance.random() < 0.06 or not any(self.names.values()):
+        if self.chance.random() < 0.06 or not self.names.keys() - HANDLES:
             return self.chance.choice(["-1", "0", "3", "77", "PAGE", "9223372036854775807"])
         return self.variable(kind)
 
@@ -77,7 +84,7 @@ class Writer:
 
     def buffer(self) -> str:
         name = self.number("buf")
-        return self.chance.choice([name, name, f"{name} + PAGE", f"{name} + 10"])
+        return self.chance.choice([name, name, f"{name} + PAGE", f"{name} + 10"] if name[0].isalpha() else [name])
 
     def line(self) -> None:
         """Add one call."""
@@ -170,7 +177,7 @@ class Writer:
                 )
             case "label":
                 kind = pick(["mr", "qp", "fd", "buf"])
-                value = f", {self.variable(kind)}" if self.chance.random() < 0.6 else ""
+                value = f", {pick(self.names[kind])}" if kind in self.names and self.chance.random() < 0.6 else ""
                 self.lines.append(f'label("{kind}"{value})')
             case "wait_for":
                 kind = pick(["mr", "qp", "fd", "buf"])
@@ -193,20 +200,31 @@ class Writer:
         access = "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"
         self.bind("mr", f"ibv_reg_mr({self.names['pd'][-1]}, {self.names['buf'][-1]}, 2 * PAGE, {access})")
 
+    def connection(self) -> None:
+        """Add a queue pair that is connected to itself and writes to the region."""
+        self.bind("cq", f"ibv_create_cq({self.names['ctx'][-1]})")
+        self.bind("qp", f"ibv_create_qp({self.names['pd'][-1]}, {self.names['cq'][-1]})")
+        qp, mr = self.names["qp"][-1], self.names["mr"][-1]
+        self.lines.append(f"ibv_modify_qp({qp}, IBV_QPS_INIT)")
+        self.lines.append(f"ibv_modify_qp({qp}, IBV_QPS_RTR, {qp})")
+        self.lines.append(f"ibv_modify_qp({qp}, IBV_QPS_RTS)")
+        self.lines.append(f'ibv_post_send({qp}, IBV_WR_RDMA_WRITE, b"remote", {mr}, PAGE, 6)')
+
     def text(self, calls: int) -> str:
         """Return the whole program; a stretch of it may be a loop."""
         if self.chance.random() < 0.5:
             self.registration()
-            if self.chance.random() < 0.4:
-                self.bind("cq", f"ibv_create_cq({self.names['ctx'][-1]})")
-                self.bind("qp", f"ibv_create_qp({self.names['pd'][-1]}, {self.names['cq'][-1]})")
+            if self.chance.random() < 0.5:
+                self.connection()
+        calls += len(self.lines)
         while len(self.lines) < calls:
             self.line()
+            self.lines = [line for line in self.lines if "missing" not in line]
         if self.chance.random() < 0.2 and len(self.lines) > 4:
             first = self.chance.randrange(len(self.lines) - 2)
             body = [f"    {line}" for line in self.lines[first : first + 3]]
             self.lines[first : first + 3] = ["for i in range(3):", *body]
-        return "\n".join(line for line in self.lines if "missing" not in line)
+        return "\n".join(self.lines)
 
 
 WEIGHTS = {
@@ -234,7 +252,7 @@ def make_scenario(seed: int) -> str:
     tables = []
     for name in names:
         writer = Writer(chance, peers, {}, "")
-        programs = {name: writer.text(chance.randint(4, 16))}
+        programs = {name: writer.text(chance.randint(3, 12))}
         if name in children:
             lines = programs[name].split("\n")
             place = chance.randint(0, len(lines))

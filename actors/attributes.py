@@ -1,0 +1,75 @@
+"""What an inode is beside its layout: size, mode, owner, names. None of these calls asks leases [2.3.2]."""
+
+import errno
+
+from longpin.actors.base import Engine, handles
+from longpin.actors.kernel import Kernel
+from longpin.actors.conversation import KernelError
+from longpin.actors.layouts import LayoutHost
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.inode import AddLink, CheckAccess, NoName, SetAttributes, SetBreakTime, Touch
+
+
+class AttributeHost(LayoutHost):
+    """An inode as far as its attributes go."""
+
+    def __init__(
+        self, engine: Engine, address: Address, kernel: Kernel, uid: int, pmem: Address, mode: int, size: int
+    ) -> None:
+        super().__init__(engine, address, kernel, uid, pmem)
+        self.mode = mode
+        self.size = size
+        """Bytes."""
+        self.nlink = 1
+
+    def check_access(self, uid: int, mode: int) -> None:
+        """Fail with EACCES if the file's mode does not allow ``mode`` (4 read, 2 write, 1 execute) to ``uid``.
+
+        uid 0 may read and write anything, and execute what anybody may execute.
+        """
+        bits = self.mode >> (6 if uid == self.uid else 0)
+        if uid == 0:
+            bits = 6 | bool(self.mode & 0o111)
+        if mode & ~bits:
+            raise KernelError(errno.EACCES)
+
+    @handles(AddLink)
+    def add_link(self, _request: AddLink, _src: Address) -> Done:
+        """link(2) added a name."""
+        self.nlink += 1
+        return DONE
+
+    @handles(NoName)
+    def no_name(self, _request: NoName, _src: Address) -> None:
+        """O_TMPFILE: the open that follows keeps it."""
+        self.nlink = 0
+
+    @handles(SetAttributes)
+    def set_attributes(self, request: SetAttributes, _src: Address) -> Done:
+        """chmod(2) by the owner; chown(2) by uid 0. Leases stay with who took them."""
+        if request.uid not in (0, self.uid) or (request.owner >= 0 and request.uid):
+            raise KernelError(errno.EPERM)
+        if request.mode >= 0:
+            self.mode = request.mode
+        if request.owner >= 0:
+            self.uid = request.owner
+        return DONE
+
+    @handles(Touch)
+    def touch(self, request: Touch, _src: Address) -> Done:
+        """utimes(2), setxattr(2)."""
+        if request.uid != self.uid:
+            self.check_access(request.uid, 2)
+        return DONE
+
+    @handles(CheckAccess)
+    def access(self, request: CheckAccess, _src: Address) -> Done:
+        """access(2), stat(2)."""
+        self.check_access(request.uid, request.mode)
+        return Done(self.size)
+
+    @handles(SetBreakTime)
+    def set_break_time(self, request: SetBreakTime, _src: Address) -> Done:
+        """Use another break time from the next break on."""
+        self.lease_break_time = request.seconds
+        return DONE

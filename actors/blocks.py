@@ -1,0 +1,130 @@
+"""The blocks of an inode: allocating, freeing and moving them, and fallocate(2) [1.6, 2.5]."""
+
+import errno
+
+from longpin.actors.attributes import AttributeHost
+from longpin.actors.base import Engine, handles
+from longpin.actors.constants import (
+    FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE,
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_ZERO_RANGE,
+)
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.kernel import Kernel
+from longpin.actors.locks import Lock
+from longpin.actors.policies.base import Change, Reason
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.inode import Fallocate
+from longpin.messages.pmem import Allocate, FreeBlocks, Move, Store
+
+PUNCH = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+
+
+class BlockHost(AttributeHost):
+    """An inode as far as its blocks go."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        address: Address,
+        kernel: Kernel,
+        pmem: Address,
+        uid: int,
+        mode: int,
+        size: int,
+        pages: dict[int, int],
+    ) -> None:
+        super().__init__(engine, address, kernel, uid, pmem, mode, size)
+        self.pages = dict(pages)
+        self.ilock = Lock(self, f"the ilock of {address}")
+
+    def split(self, offset: int, length: int) -> list[tuple[int, int, int]]:
+        """Return (page, offset in it, length) for each page of a byte range; none where ``length`` is not positive."""
+        parts = []
+        while length > 0:
+            page, inside = divmod(offset, self.kernel.page_size)
+            part = min(length, self.kernel.page_size - inside)
+            parts.append((page, inside, part))
+            offset, length = offset + part, length - part
+        return parts
+
+    def allocated(self, page: int) -> Conversation[int]:
+        """Return the block of a page, allocated if it is a hole; two who fill one hole meet at the ilock."""
+        with (yield self.ilock.exclusive()):
+            if page not in self.pages:
+                self.pages[page] = (yield Call(self.pmem, Allocate(self.address, page))).block
+                # Whoever mapped the zero page there must fault again.
+                yield from self.zap(page, page)
+        return self.pages[page]
+
+    def free(self, first: int, last: int | None = None) -> Conversation[None]:
+        """Give back the blocks of pages ``first`` to ``last``, or to the end."""
+        freed = tuple(
+            self.pages.pop(page) for page in sorted(self.pages) if first <= page and (last is None or page <= last)
+        )
+        if freed:
+            yield Call(self.pmem, FreeBlocks(freed))
+
+    def zero(self, offset: int, length: int) -> Conversation[None]:
+        """Zero a byte range where it has blocks."""
+        for page, inside, part in self.split(offset, length):
+            if page in self.pages:
+                yield Call(self.pmem, Store(self.pages[page], inside, bytes(part)))
+
+    @handles(Fallocate)
+    def fallocate(self, request: Fallocate, _src: Address) -> Conversation[Done]:
+        """fallocate(2): every mode asks leases and pages first, as XFS does [2.5]."""
+        offset, length, page_size = request.offset, request.length, self.kernel.page_size
+        if offset < 0 or length <= 0:
+            raise KernelError(errno.EINVAL)
+        with (yield self.iolock.exclusive()) as io, (yield self.mmaplock.exclusive()) as mm:
+            last = max(self.pages, default=-1)
+            change = Change(Reason.UNMAP, offset // page_size, last, request.tgid)
+            yield from self.break_layouts(change, io, mm)
+            first, end = self.kernel.pages(offset), (offset + length) // page_size
+            match request.mode:
+                case mode if mode in (0, FALLOC_FL_KEEP_SIZE):
+                    yield from self._preallocate(request)
+                case mode if mode in (FALLOC_FL_ZERO_RANGE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE):
+                    yield from self._preallocate(request)
+                    yield from self.zero(offset, length)
+                case mode if mode == PUNCH:
+                    yield from self.zap(first, end - 1)
+                    yield from self.zero(offset, length)
+                    yield from self.free(first, end - 1)
+                case mode if mode in (FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE):
+                    yield from self._shift(request)
+                case _:
+                    raise KernelError(errno.EOPNOTSUPP)
+        return DONE
+
+    def _preallocate(self, request: Fallocate) -> Conversation[None]:
+        end = request.offset + request.length
+        for page, _, _ in self.split(request.offset, request.length):
+            yield from self.allocated(page)
+        if not request.mode & FALLOC_FL_KEEP_SIZE:
+            self.size = max(self.size, end)
+
+    def _shift(self, request: Fallocate) -> Conversation[None]:
+        """Take a range out of a file, or put a hole into it: the blocks behind it belong to other pages then."""
+        page_size, end = self.kernel.page_size, request.offset + request.length
+        collapse = request.mode == FALLOC_FL_COLLAPSE_RANGE
+        if (
+            request.offset % page_size
+            or request.length % page_size
+            or (end if collapse else request.offset) >= self.size
+        ):
+            raise KernelError(errno.EINVAL)
+        first, count = request.offset // page_size, request.length // page_size
+        yield from self.zap(first)
+        if collapse:
+            yield from self.free(first, first + count - 1)
+        distance = -count if collapse else count
+        moved = {page: block for page, block in self.pages.items() if page >= first}
+        self.pages = {page: block for page, block in self.pages.items() if page < first}
+        self.pages |= {page + distance: block for page, block in moved.items()}
+        self.size += distance * page_size
+        if moved:
+            yield Call(self.pmem, Move(tuple(moved.values()), distance))

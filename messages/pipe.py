@@ -1,0 +1,17 @@
+"""What a pipe is asked by its two open file descriptions."""
+
+from longpin.messages.envelope import Message, message
+
+
+@message
+class PipeRead(Message):
+    """read(2): waits for data or for the last writer to go."""
+
+    count: int
+
+
+@message
+class PipeWrite(Message):
+    """write(2): EPIPE once the reader is gone."""
+
+    data: bytes

@@ -1,0 +1,241 @@
+"""The command line: ``longpin run``, ``replay`` and ``list``.
+
+Only click is imported here; every command imports what it needs, so that ``longpin --help`` is quick.
+
+Exit status: 0 every rule holds, 1 a rule is violated, 2 bad input, a failure of longpin or a replay that diverged,
+3 undetermined, 130 interrupted before anything was known.
+"""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from longpin import __version__
+from longpin.runner.terminal import VERBOSITY, BadInput, Commands, make_console, output, print_lines
+
+if TYPE_CHECKING:
+    from longpin.config.schema import Scenario
+    from longpin.runner.result import Result
+    from longpin.runner.run import Settings
+
+DEFAULT_SCENARIO = "layout-lease-ignored"
+"""What ``longpin run`` runs: everything the first proposal is about happens in it."""
+
+MOST_SEED = 2**64 - 1
+"""The largest seed a trace can hold."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def common(command: F) -> F:
+    """Add the options every command has."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")(
+        command
+    )
+    return click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        is_eager=True,
+        callback=set_verbosity,
+        help="Log what is done to standard error; -vv: every moment of the run.",
+    )(command)
+
+
+def set_verbosity(ctx: click.Context, _option: click.Parameter, count: int) -> None:
+    """Remember how much to log, for the command and for what prints its errors."""
+    ctx.meta[VERBOSITY] = count
+
+
+def begin() -> None:
+    """Configure the logs as the command line asks; every command does this first."""
+    from longpin.runner.logs import configure_logs
+
+    configure_logs(click.get_current_context().meta[VERBOSITY])
+
+
+def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> NoReturn:
+    """Show a result and exit with its status."""
+    import structlog
+
+    from longpin.runner.report.rows import printable
+
+    log = structlog.get_logger()
+    for moment in result.moments:
+        log.debug(
+            printable(moment.text), arrival=moment.arrival, now=moment.now, kind=moment.kind.value, lane=moment.lane
+        )
+    log.info("ended", verdict=result.verdict.value, arrivals=result.arrivals, hash=result.hash)
+    with output():
+        if as_json:
+            from longpin.runner.report.as_json import JsonReport
+
+            JsonReport(sys.stdout).show(result)
+        else:
+            from longpin.runner.report.console import ConsoleReport
+
+            ConsoleReport(make_console(), sys.stdout, again, advice).show(result)
+    raise click.exceptions.Exit(result.verdict.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="longpin")
+def main() -> None:
+    """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
+
+    Exit status: 0 every rule holds, 1 violated, 2 bad input or failure, 3 undetermined.
+    """
+
+
+@main.command()
+@click.argument("scenario", default=DEFAULT_SCENARIO)
+@click.option("--policy", metavar="NAME[:PRESET]", help="The proposal to follow instead of the scenario's own.")
+@click.option("--engine", type=click.Choice(["threads", "stepped"]), default="stepped", show_default=True)
+@click.option(
+    "--oracle", type=click.Choice(["fifo", "random"]), help="Who chooses the order (stepped).  [default: fifo]"
+)
+@click.option(
+    "--seed", type=click.IntRange(0, MOST_SEED), metavar="N", default=0, show_default=True, help="Of the oracle."
+)
+@click.option("--timers", type=click.Choice(["lazy", "racy"]), help="When time moves (stepped).  [default: lazy]")
+@click.option("--time-scale", type=float, help="Real seconds a virtual second takes (threads).  [default: 0.001]")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write every arrival to this file.")
+@common
+def run(
+    scenario: str,
+    policy: str | None,
+    engine: str,
+    oracle: str | None,
+    seed: int,
+    timers: str | None,
+    time_scale: float | None,
+    trace: str | None,
+    as_json: bool,
+) -> None:
+    """Run SCENARIO, a file or the name of a shipped one, and show what happens.
+
+    Without it a scenario runs in which an RDMA application ignores a lease break. `longpin list scenarios` names them.
+    """
+    begin()
+    reject_contradictions(engine, oracle, timers, time_scale)
+    from longpin.config.loader import load_scenario
+    from longpin.runner.run import run as run_scenario
+
+    loaded = load_scenario(scenario)
+    if trace is not None and Path(trace).exists() and Path(scenario).exists() and Path(trace).samefile(scenario):
+        raise BadInput(f"--trace: {trace} is the scenario, which would be overwritten")
+    given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
+    options = {name: value for name, value in given.items() if value is not None}
+    settings = choose(loaded, policy, engine=engine, seed=seed, **options)
+    result = run_scenario(loaded, settings, trace)
+    advice = ""
+    if trace is not None:
+        again = command(*replay_again(trace, None))
+    else:
+        again = command(*run_again(scenario, policy, settings))
+        if engine == "threads":
+            advice = "The order was the operating system's: another run may go another way, its trace replays exactly."
+    finish(result, as_json=as_json, again=again, advice=advice)
+
+
+def reject_contradictions(engine: str, oracle: str | None, timers: str | None, time_scale: float | None) -> None:
+    """Refuse options that have no meaning on the engine.
+
+    Raises:
+        BadInput: there is one.
+
+    """
+    if engine == "threads" and oracle is not None:
+        raise BadInput("--oracle chooses the order on the stepped engine; on threads the operating system does")
+    if engine == "threads" and timers is not None:
+        raise BadInput("--timers says when time moves on the stepped engine; on threads it really passes")
+    if engine == "stepped" and time_scale is not None:
+        raise BadInput("--time-scale is for --engine threads; on the stepped engine no real time passes")
+    if time_scale is not None and not 0 <= time_scale <= 1000:
+        raise BadInput(f"--time-scale: expected 0 to 1000 seconds, found {time_scale:g}")
+
+
+def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":
+    """Return the settings of a run; another policy leaves the scenario's parameters behind.
+
+    Raises:
+        BadInput: there is no such policy or preset.
+
+    """
+    from longpin.actors.policies import find_policy
+    from longpin.runner.run import Settings
+
+    if policy is not None:
+        try:
+            chosen, preset = find_policy(policy)
+        except ValueError as error:
+            raise BadInput(f"--policy: {error}") from None
+        changes |= {"policy": chosen.name, "preset": preset}
+        if chosen.name != scenario.policy.name:
+            changes["parameters"] = {}
+    return Settings.of(scenario, **changes)
+
+
+def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[str]:
+    """Return the arguments that make the same run, or on threads one like it that leaves a trace."""
+    options = ["--policy", f"{settings.policy}:{settings.preset}"] if policy is not None else []
+    if settings.engine == "threads":
+        options += ["--engine", "threads", "--time-scale", f"{settings.time_scale:g}", "--seed", str(settings.seed)]
+        options += ["--trace", "longpin.trace"]
+    else:
+        options += ["--oracle", settings.oracle, "--seed", str(settings.seed), "--timers", settings.timers]
+    return ["run", *options, "--", scenario] if scenario.startswith("-") else ["run", scenario, *options]
+
+
+def replay_again(trace: str, until: int | None) -> list[str]:
+    """Return the arguments that show a trace."""
+    options = ["--until", str(until)] if until is not None else []
+    return ["replay", *options, "--", trace] if trace.startswith("-") else ["replay", trace, *options]
+
+
+def command(*words: str) -> str:
+    """Return a command line to paste into a shell."""
+    return shlex.join(["longpin", *words])
+
+
+@main.command()
+@click.argument("trace", type=click.Path())
+@click.option("--until", type=click.IntRange(0), metavar="N", help="Stop after arrival N.")
+@common
+def replay(trace: str, until: int | None, as_json: bool) -> None:
+    """Show exactly the run that wrote TRACE, comparing every arrival."""
+    begin()
+    from longpin.runner.run import replay as replay_trace
+
+    result = replay_trace(trace, until)
+    finish(result, as_json=as_json, again=command(*replay_again(trace, until)))
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["scenarios", "policies", "rules"]))
+@common
+def list_(what: str, as_json: bool) -> None:
+    """List the shipped scenarios, the policies or the rules, with their sources."""
+    begin()
+    from longpin.runner.listing import LISTS, draw_table
+
+    entries = LISTS[what]()
+    with output():
+        if as_json:
+            import json
+
+            print_lines(json.dumps(entries, indent=2))
+        else:
+            console = make_console()
+            with console.capture() as capture:
+                console.print(draw_table(entries))
+            print_lines(capture.get())
+
+
+if __name__ == "__main__":
+    main()

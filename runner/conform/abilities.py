@@ -1,0 +1,139 @@
+"""What programs this host can run, found out by trying, and why it cannot run the others."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from longpin.runner.conform.agent import LIBC, PAGE
+from longpin.runner.conform.ops import FALLOCATE_MODES, LEASE_TYPES
+from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, LEASES_ENABLE, LOCKS, file_system
+from longpin.runner.conform.program import Program
+
+DEFAULT_BREAK_TIME = 45
+"""Seconds of lease-break-time that a program starts with."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostAbilities:
+    """What the kernel, the file system and our rights allow; each reason is a sentence, empty if nothing is missing."""
+
+    kernel: str
+    """The release, such as 6.18.44."""
+    fs: str
+    """The type of the file system the programs run on."""
+    leases: str
+    """Why no lease can be taken at all."""
+    root: str
+    """Why a process cannot change its user, a file's owner, or read what its mode forbids."""
+    break_time: str
+    """Why lease-break-time cannot be set."""
+    executable: str
+    """Why nothing can be executed in the folder."""
+    tmpfile: str
+    """Why O_TMPFILE cannot be opened."""
+    xattr: str
+    """Why a file can have no extended attribute."""
+    fallocate: frozenset[str]
+    """The modes of fallocate(2) that the file system has."""
+
+    def against(self, program: Program) -> str:
+        """Return why this host cannot run a program as the format means it, empty if it can."""
+        if self.leases:
+            return self.leases
+        for op in program.ops:
+            match op.op:
+                case "setuid" | "setfsuid" | "chown" if self.root:
+                    return f"{op.op}: {self.root}"
+                case "create" | "chmod" if self.root and op.args.get("mode", 0o666) & 0o600 != 0o600:
+                    return f"{op.op} mode {op.args['mode']:o}: {self.root}"
+                case "sysctl" if self.break_time and op.args["lease_break_time"] != DEFAULT_BREAK_TIME:
+                    return f"sysctl: {self.break_time}"
+                case "execve" if self.executable:
+                    return f"execve: {self.executable}"
+                case "setxattr" if self.xattr:
+                    return f"setxattr: {self.xattr}"
+                case "open" | "reopen" if "O_TMPFILE" in op.args["flags"] and self.tmpfile:
+                    return f"{op.op}: {self.tmpfile}"
+                case "fallocate" if op.args["mode"] not in self.fallocate:
+                    return f"fallocate {op.args['mode']}: {self.fs or 'this file system'} does not have it"
+                case _:
+                    pass
+        return ""
+
+
+def probe(folder: Path) -> HostAbilities:
+    """Find out what can be run in a folder."""
+    root = "" if os.geteuid() == 0 and _may_change_user() else "needs root (CAP_SETUID, CAP_CHOWN, CAP_DAC_OVERRIDE)"
+    fs = file_system(folder)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        inside = Path(name)
+        return HostAbilities(
+            kernel=platform.release(),
+            fs=fs,
+            leases=_why_no_leases(inside),
+            root=root,
+            break_time=_why_no_break_time(),
+            executable="the folder is mounted noexec" if os.statvfs(inside).f_flag & os.ST_NOEXEC else "",
+            tmpfile=_why_not(lambda: os.close(os.open(inside, os.O_TMPFILE | os.O_RDWR)), "O_TMPFILE"),
+            xattr=_why_not(lambda: os.setxattr(inside, "user.longpin", b"x"), "user extended attributes"),
+            fallocate=frozenset(_fallocate_modes(inside)),
+        )
+
+
+def _why_not(attempt: Callable[[], object], what: str) -> str:
+    try:
+        attempt()
+    except OSError as error:
+        return f"the file system has no {what}: {error.strerror}"
+    return ""
+
+
+def _why_no_leases(folder: Path) -> str:
+    """Take a lease to see whether one can be had."""
+    if not LOCKS.is_file():
+        return f"no {LOCKS} here: fcntl(2) leases need a Linux kernel with /proc mounted"
+    try:
+        if LEASES_ENABLE.read_text().strip() != "1":
+            return "leases are disabled: fs.leases-enable is 0"
+    except OSError as error:
+        return f"{LEASES_ENABLE}: {error.strerror}"
+    with (folder / "lease").open("x+b") as made, Path(made.name).open("rb") as file:
+        made.close()
+        try:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, LEASE_TYPES["RD"])
+        except OSError as error:
+            return f"no lease can be taken on a file in {folder.parent}: {error.strerror}"
+        return "" if str(os.stat(file.fileno()).st_ino) in LOCKS.read_text() else f"{LOCKS} does not show leases here"
+
+
+def _why_no_break_time() -> str:
+    try:
+        text = LEASE_BREAK_TIME.read_text()
+        LEASE_BREAK_TIME.write_text(text)
+    except OSError as error:
+        return f"{LEASE_BREAK_TIME} cannot be written: {error.strerror}"
+    return ""
+
+
+def _may_change_user() -> bool:
+    """Whether root has its capabilities: in a container it may not."""
+    child = os.fork()
+    if not child:
+        os._exit(0 if LIBC.setfsuid(65534) == 0 and LIBC.setuid(65534) == 0 else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _fallocate_modes(folder: Path) -> Iterator[str]:
+    block = ctypes.c_long(PAGE)
+    with (folder / "space").open("x+b") as file:
+        for name, mode in FALLOCATE_MODES.items():
+            file.truncate(4 * PAGE)
+            done = LIBC.fallocate(file.fileno(), mode, ctypes.c_long(0), block)
+            if done == 0 or ctypes.get_errno() not in (errno.EOPNOTSUPP, errno.ENOSYS):
+                yield name

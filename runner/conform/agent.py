@@ -1,0 +1,347 @@
+"""The program that the processes of a conformance run execute: a zygote, and the agents it forks.
+
+It is handed to a bare interpreter as text (``python -I -S -c SOURCE zygote|agent``), so it imports only the standard
+library and nothing of longpin, and a process without rights to the installation can still ``exec`` it afresh.
+
+An *agent* is one process of a program. It receives one system call at a time on a socket, makes it and sends back what
+it returned. Calls go straight to the C library: Python's own wrappers would retry a call that a signal interrupted. Its
+own descriptors are high numbers, so that the lowest free one is the program's.
+
+The *zygote* forks agents quickly and outlives the runner just long enough to tidy up: when its socket closes, for
+whatever reason, it kills what is left, puts back the lease-break-time and removes the files.
+"""
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CONTROL, INBOX = 500, 501
+"""An agent's own descriptors: its orders, and where SCM_RIGHTS messages for it arrive."""
+LONGEST_MESSAGE = 1 << 16
+PAGE = 4096
+
+SIGNALS = {
+    signal.SIGIO: "SIGIO",
+    signal.SIGUSR1: "SIGUSR1",
+    signal.SIGRTMIN + 1: "SIGRT1",
+    signal.SIGRTMIN + 2: "SIGRT2",
+}
+SI_CODES = {0: "SI_USER", 0x80: "SI_KERNEL", 1: "POLL_IN", 2: "POLL_OUT", 3: "POLL_MSG", -5: "SI_SIGIO", -6: "SI_TKILL"}
+F_SETOWN, F_GETOWN, F_SETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 1024, 1025
+PR_SET_CHILD_SUBREAPER = 36
+AT_FDCWD = -100
+W_OK = 2
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+
+
+class SigInfo(ctypes.Structure):
+    """The part of siginfo_t that a signal sent by the kernel for a descriptor fills."""
+
+    _fields_ = (
+        ("si_signo", ctypes.c_int),
+        ("si_errno", ctypes.c_int),
+        ("si_code", ctypes.c_int),
+        ("si_band", ctypes.c_long),
+        ("si_fd", ctypes.c_int),
+        ("rest", ctypes.c_char * 128),
+    )
+
+
+Reply = dict[str, Any]
+Order = dict[str, Any]
+
+
+class Broken(Exception):
+    """The agent cannot do what it was told; no answer of the kernel's."""
+
+
+def answer(returned: int) -> Reply:
+    """Return what a C function returned as a reply."""
+    code = ctypes.get_errno()
+    return {"ret": returned, "errno": errno.errorcode.get(code, str(code)) if returned == -1 else None}
+
+
+def path_of(order: Order, key: str = "path") -> bytes:
+    """Return an argument that is a path as the C library takes it."""
+    return os.fsencode(order[key])
+
+
+def mmap(order: Order) -> Reply:
+    """Map a page, shared, and touch it if asked: a store if it may be written, else a load."""
+    prot = 3 if order["prot"] == "w" else 1
+    address = LIBC.mmap(None, PAGE, prot, 1, order["fd"], 0)
+    if address == ctypes.c_void_p(-1).value:
+        return answer(-1)
+    if order.get("touch"):
+        cell = ctypes.c_ubyte.from_address(address)
+        cell.value = ord("m") if prot == 3 else cell.value
+    return answer(0)
+
+
+def pipe(_: Order) -> Reply:
+    """Make a pipe; the reply also has both ends."""
+    ends = (ctypes.c_int * 2)()
+    return answer(LIBC.pipe(ends)) | {"ends": list(ends)}
+
+
+def sendfd(order: Order) -> Reply:
+    """Send a descriptor through the socket that came with the order."""
+    with socket.socket(fileno=order["received"].pop()) as way:
+        try:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", order["fd"]))
+            return {"ret": way.sendmsg([b"f"], [rights], socket.MSG_DONTWAIT), "errno": None}
+        except OSError as error:
+            return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
+
+
+def recvfd(_: Order) -> Reply:
+    """Take a descriptor that was sent here."""
+    inbox = socket.socket(fileno=INBOX)
+    try:
+        # socket.recv_fds leaves its flags out.
+        _data, rights, _flags, _address = inbox.recvmsg(1, socket.CMSG_LEN(4), socket.MSG_DONTWAIT)
+        return {"ret": struct.unpack("i", rights[0][2])[0], "errno": None} if rights else {"ret": -1, "errno": "EPIPE"}
+    except OSError as error:
+        return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
+    finally:
+        inbox.detach()
+
+
+def fork(order: Order) -> Reply:
+    """Fork; the child goes on with the two sockets that came with the order, under the same numbers."""
+    control, inbox = order["received"]
+    child = os.fork()
+    if not child:
+        os.dup2(control, CONTROL)
+        os.dup2(inbox, INBOX)
+    os.close(control)
+    os.close(inbox)
+    order["received"] = []
+    return {"ret": child, "errno": None, "silent": not child}
+
+
+def exec_afresh(_: Order) -> Reply:
+    """Replace this process by a fresh agent, which answers in its place."""
+    try:
+        os.execv(sys.executable, [*sys.orig_argv[:-1], "agent"])  # noqa: S606
+    except OSError as error:
+        raise Broken(f"exec of {sys.executable}: {error.strerror}") from None
+
+
+def leave(_: Order) -> Reply:
+    """End this process; there is no reply."""
+    os._exit(0)
+
+
+def stat(order: Order) -> Reply:
+    """Return the size; an error of stat(2) is an answer as well."""
+    try:
+        return {"ret": Path(order["path"]).stat().st_size, "errno": None}
+    except OSError as error:
+        return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
+
+
+def read_signals(_: Order) -> Reply:
+    """Take every pending signal, lowest number first, as sigtimedwait(2) gives them."""
+    wanted = (ctypes.c_ulong * 16)()
+    LIBC.sigemptyset(wanted)
+    for number in SIGNALS:
+        LIBC.sigaddset(wanted, int(number))
+    at_once = (ctypes.c_long * 2)(0, 0)
+    info, read = SigInfo(), []
+    while (number := LIBC.sigtimedwait(wanted, ctypes.byref(info), at_once)) > 0:
+        code = SI_CODES.get(info.si_code, str(info.si_code))
+        read.append({"sig": SIGNALS[number], "si_code": code, "si_fd": info.si_fd, "si_band": info.si_band})
+    return {"ret": 0, "errno": None, "signals": read}
+
+
+CALLS: dict[str, Callable[[Order], Reply]] = {
+    "open": lambda o: answer(LIBC.open(path_of(o), o["flags"], o.get("mode", 0o666))),
+    "reopen": lambda o: answer(LIBC.open(b"/proc/self/fd/%d" % o["fd"], o["flags"], 0o666)),
+    "close": lambda o: answer(LIBC.close(o["fd"])),
+    "dup": lambda o: answer(LIBC.dup(o["fd"])),
+    "pipe": pipe,
+    "mmap": mmap,
+    "fsync": lambda o: answer(LIBC.fsync(o["fd"])),
+    "flock": lambda o: answer(LIBC.flock(o["fd"], o["how"])),
+    "read": lambda o: answer(LIBC.read(o["fd"], ctypes.create_string_buffer(1), 1)),
+    "write": lambda o: answer(LIBC.write(o["fd"], b"w", 1)),
+    "ftruncate": lambda o: answer(LIBC.ftruncate(o["fd"], ctypes.c_long(o["len"]))),
+    "fallocate": lambda o: answer(
+        LIBC.fallocate(o["fd"], o["mode"], ctypes.c_long(0), ctypes.c_long(o.get("len", PAGE)))
+    ),
+    "setlease": lambda o: answer(LIBC.fcntl(o["fd"], F_SETLEASE, o["type"])),
+    "getlease": lambda o: answer(LIBC.fcntl(o["fd"], F_GETLEASE)),
+    "setsig": lambda o: answer(LIBC.fcntl(o["fd"], F_SETSIG, o["sig"])),
+    "setown": lambda o: answer(LIBC.fcntl(o["fd"], F_SETOWN, o["pid"])),
+    "getown": lambda o: answer(LIBC.fcntl(o["fd"], F_GETOWN)),
+    "truncate": lambda o: answer(LIBC.truncate(path_of(o), ctypes.c_long(o["len"]))),
+    "unlink": lambda o: answer(LIBC.unlink(path_of(o))),
+    "rename": lambda o: answer(LIBC.rename(path_of(o), path_of(o, "to"))),
+    "link": lambda o: answer(LIBC.link(path_of(o), path_of(o, "to"))),
+    "chmod": lambda o: answer(LIBC.chmod(path_of(o), o["mode"])),
+    "chown": lambda o: answer(LIBC.chown(path_of(o), o["uid"], -1)),
+    "utimes": lambda o: answer(LIBC.utimensat(AT_FDCWD, path_of(o), None, 0)),
+    "setxattr": lambda o: answer(LIBC.setxattr(path_of(o), b"user.longpin", b"x", ctypes.c_size_t(1), 0)),
+    "stat": stat,
+    "access": lambda o: answer(LIBC.access(path_of(o), W_OK)),
+    "mkdir": lambda o: answer(LIBC.mkdir(path_of(o), o.get("mode", 0o777))),
+    "execve": lambda o: answer(
+        LIBC.execve(path_of(o), (ctypes.c_char_p * 2)(path_of(o), None), (ctypes.c_char_p * 1)(None))
+    ),
+    "fork": fork,
+    "exec": exec_afresh,
+    "exit": leave,
+    "setuid": lambda o: answer(LIBC.setuid(o["uid"])),
+    "setfsuid": lambda o: answer(LIBC.setfsuid(o["uid"])),
+    "getpid": lambda _: answer(os.getpid()),
+    "sendfd": sendfd,
+    "recvfd": recvfd,
+    "signals": read_signals,
+}
+
+
+def make_high(fds: list[int]) -> list[int]:
+    """Move descriptors out of the way of the program's own numbers."""
+    import fcntl
+
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, CONTROL + 2) for fd in fds]
+    for fd in fds:
+        os.close(fd)
+    return high
+
+
+def serve() -> None:
+    """Be an agent: set up the signals, then make the calls that are ordered, one after the other."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    signal.signal(signal.SIGUSR2, lambda *_: None)  # Python asks for no SA_RESTART
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children of the program are nobody's zombies
+    control = socket.socket(fileno=CONTROL)
+    control.send(b'{"ready": true}')
+    while True:
+        data, fds, _flags, _address = socket.recv_fds(control, LONGEST_MESSAGE, 2)
+        if not data:
+            os._exit(0)  # the runner is gone
+        order: Order = json.loads(data)
+        order["received"] = make_high(list(fds))
+        try:
+            reply = CALLS[order["call"]](order)
+        except Broken as error:
+            reply = {"broken": str(error)}
+        for fd in order["received"]:
+            os.close(fd)
+        if reply.pop("silent", False):
+            reply = {"ready": True}
+        control.send(json.dumps(reply).encode())
+
+
+class Zygote:
+    """Forks agents, and tidies up in the end."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._folder: str | None = None
+        self._sysctl: tuple[str, str] | None = None
+        """A file in /proc/sys and what to write back into it."""
+
+    def run(self) -> None:
+        """Do what is ordered until the runner is gone, then tidy up."""
+        try:
+            while True:
+                data, fds, _flags, _address = socket.recv_fds(self._control, LONGEST_MESSAGE, 2)
+                if not data:
+                    break
+                order: Order = json.loads(data)
+                reply = self._spawn(order, *make_high(list(fds))) if order["call"] == "spawn" else self._note(order)
+                self._control.send(json.dumps(reply).encode())
+        except ConnectionError:
+            pass
+        finally:
+            self._tidy()
+
+    def _spawn(self, order: Order, control: int, inbox: int) -> Reply:
+        try:
+            child = os.fork()
+        except OSError as error:
+            child, failure = -1, {"broken": f"fork: {error.strerror}"}
+        if child:
+            os.close(control)
+            os.close(inbox)
+            return failure if child < 0 else {"ret": child}
+        try:
+            own = self._control.detach()
+            os.dup2(control, CONTROL)
+            os.dup2(inbox, INBOX)
+            for fd in (own, control, inbox):
+                os.close(fd)
+            os.setpgid(0, 0)
+            os.chdir(order["folder"])
+            serve()
+        finally:
+            os._exit(1)
+
+    def _note(self, order: Order) -> Reply:
+        """Remember what to undo."""
+        if "folder" in order:
+            self._folder = order["folder"]
+        if "sysctl" in order:
+            self._sysctl = order["sysctl"]
+        return {"ret": 0}
+
+    def _tidy(self) -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        while children := self._children():
+            for child in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            for child in children:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(child, 0)
+        if self._sysctl:
+            with contextlib.suppress(OSError):
+                Path(self._sysctl[0]).write_text(self._sysctl[1])
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @staticmethod
+    def _children() -> list[int]:
+        """Return the processes whose parent this is; a killed parent's children become ours."""
+        found, own = [], os.getpid()
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    after_name = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+                    if int(after_name[1]) == own:
+                        found.append(int(entry.name))
+        return found
+
+
+def main() -> None:
+    """Be what the last argument says."""
+    if sys.argv[-1] == "agent":
+        serve()
+    os.umask(0)
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # whoever ends the run ends the runner, and that ends us
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    [control] = make_high([0])
+    os.open(os.devnull, os.O_RDWR)  # 0 again, so that the first descriptor of a program is 3
+    Zygote(socket.socket(fileno=control)).run()
+
+
+if __name__ == "__main__":
+    main()

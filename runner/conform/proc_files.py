@@ -1,0 +1,95 @@
+"""What /proc tells about a process that does not answer, and about leases."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from longpin.runner.conform.ops import SIGNALS
+
+LEASE_BREAK_TIME = Path("/proc/sys/fs/lease-break-time")
+"""Seconds a holder has; proc_sys_fs(5)."""
+LEASES_ENABLE = Path("/proc/sys/fs/leases-enable")
+"""1 where leases can be taken; proc_sys_fs(5)."""
+LOCKS = Path("/proc/locks")
+"""Every lock and lease; proc_locks(5)."""
+
+_SIGNAL_BITS = sum(1 << (number - 1) for number in SIGNALS.values())
+
+
+class Look(NamedTuple):
+    """One look at a process."""
+
+    state: str
+    """S: interruptible sleep, D: uninterruptible, R: running, Z or X: dead; proc_pid_stat(5)."""
+    call: str
+    """The system call it sleeps in and that call's first argument; empty if it sleeps in none, or none can be seen."""
+    channel: str
+    """The kernel function it sleeps in, empty if that cannot be seen."""
+
+
+def look(pid: int) -> Look:
+    """Look at a process; one that is gone has state X."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except OSError:
+        return Look("X", "", "")
+    words = _read(pid, "syscall").split()
+    # "running", or the call's number and its arguments, or -1 for a sleep outside of any call (a page fault).
+    call = " ".join(words[:2]) if len(words) > 2 and words[0] != "-1" else ""
+    channel = _read(pid, "wchan").strip()
+    return Look(state, call, "" if channel == "0" else channel)
+
+
+def pending_signals(pid: int) -> bool:
+    """Whether a signal that a program reads is pending for a process."""
+    status = _read(pid, "status")
+    return any(int(mask, 16) & _SIGNAL_BITS for mask in re.findall(r"^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$", status, re.M))
+
+
+def _read(pid: int, name: str) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/{name}").read_text()
+    return ""
+
+
+class Lease(NamedTuple):
+    """A line of /proc/locks that is a lease."""
+
+    state: str
+    kind: str
+    pid: int
+    device: tuple[int, int]
+    inode: int
+
+
+def leases() -> Iterator[Lease]:
+    """Read the leases of the whole machine."""
+    # 1: LEASE  ACTIVE    READ  4711 fd:00:1234 0 EOF; proc_locks(5)
+    for line in LOCKS.read_text().splitlines():
+        words = line.split()
+        if len(words) >= 6 and words[1] == "LEASE":
+            major, minor, inode = words[5].split(":")
+            yield Lease(words[2], words[3], int(words[4]), (int(major, 16), int(minor, 16)), int(inode))
+
+
+def file_system(folder: Path) -> str:
+    """Return the type of the file system that holds a folder, such as ext4; empty if /proc does not tell."""
+    device = folder.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    best = ("", "")
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            own, _, filesystem = line.partition(" - ")
+            words = own.split()
+            point = words[4]
+            inside = str(folder.resolve()) == point or str(folder.resolve()).startswith(point.rstrip("/") + "/")
+            if words[2] == wanted and (inside or not best[1]):
+                best = (
+                    max(best, (point, filesystem.split()[0]), key=lambda item: len(item[0]))
+                    if inside
+                    else ("", filesystem.split()[0])
+                )
+    return best[1]

@@ -1,0 +1,230 @@
+"""The runner's side of the zygote and its agents: orders, replies, and how it is known that a call sleeps."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from longpin.runner.conform import agent as agent_program
+from longpin.runner.conform.agent import LONGEST_MESSAGE
+from longpin.runner.conform.proc_files import Look, look, pending_signals
+
+_FIRST_WAIT = 0.001
+"""Seconds in which most calls return; only after them is it worth to look at the process."""
+_BETWEEN_LOOKS = 0.0002
+_PATIENCE = 10.0
+"""Seconds after which an agent that neither answers nor sleeps in a call counts as broken."""
+
+
+class HostError(Exception):
+    """The host cannot be used as it should, or a process of ours does not do what it must; the text is one line."""
+
+
+def message_waits(sock: socket.socket, seconds: float) -> bool:
+    """Whether a message is there, or comes within a time."""
+    poller = select.poll()  # select(2) would refuse descriptors from 1024 on
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(max(0.0, seconds) * 1000))
+
+
+def receive(sock: socket.socket) -> dict[str, Any] | None:
+    """Read one message; None at the end."""
+    try:
+        data = sock.recv(LONGEST_MESSAGE)
+    except ConnectionError:
+        return None
+    reply: dict[str, Any] | None = json.loads(data) if data else None
+    return reply
+
+
+class Agent:
+    """One process of a program."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fds: dict[str, int] = {}
+        """The program's names of descriptors."""
+        self.pid = 0
+        self.step: int | None = None
+        """The op whose call sleeps."""
+        self.alive = True
+        self._handle = -1
+        self._control, self._control_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.inbox, self._inbox_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        """Where others put descriptors for this process."""
+
+    @property
+    def ends(self) -> list[int]:
+        """The ends of the sockets that the process itself needs."""
+        return [self._control_end.fileno(), self._inbox_end.fileno()]
+
+    def started(self, pid: int) -> None:
+        """Take over a process that was just forked: wait until it serves.
+
+        Raises:
+            HostError: it does not come up.
+
+        """
+        self.pid = pid
+        self._control_end.close()
+        self._inbox_end.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._handle = os.pidfd_open(pid)
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until the agent serves.
+
+        Raises:
+            HostError: it does not.
+
+        """
+        if not message_waits(self._control, _PATIENCE) or (reply := receive(self._control)) is None:
+            raise HostError(f"process {self.name} does not start")
+        self._whole(reply)
+
+    def order(self, call: str, args: dict[str, Any], fds: list[int] | None = None) -> None:
+        """Have a call made; ``fds`` go with the order.
+
+        Raises:
+            HostError: the process has died.
+
+        """
+        try:
+            socket.send_fds(self._control, [json.dumps(args | {"call": call}).encode()], fds or [])
+        except OSError as error:
+            raise HostError(f"process {self.name} cannot be reached: {error.strerror}") from None
+
+    def reply(self, deadline: float) -> dict[str, Any] | Look:
+        """Wait until the call ordered last has returned, or sleeps until another process or a timer wakes it.
+
+        An agent sends its reply before it waits for the next order. So if it is in an interruptible sleep and, looked
+        at after that, has sent no reply, then it sleeps in the call. Uninterruptible sleeps (disks, mutexes) end by
+        themselves. Who wakes a sleeper makes it runnable before its own call returns, so that one look is enough for
+        a call that slept before; a new call is looked at twice, lest it passes through a short sleep.
+
+        Raises:
+            HostError: neither until the deadline (of :func:`time.monotonic`), or the process has died.
+
+        """
+        asleep: Look | None = None
+        if self.step is None and message_waits(self._control, _FIRST_WAIT):
+            return self._receive()
+        while True:
+            seen = look(self.pid)
+            if message_waits(self._control, 0):
+                return self._receive()
+            if seen.state == "S" and (self.step is not None or seen == asleep):
+                return seen
+            if time.monotonic() > deadline:
+                break
+            asleep = seen if seen.state == "S" else None
+            time.sleep(_BETWEEN_LOOKS)
+        raise HostError(
+            f"process {self.name} neither answers nor sleeps in its call"
+            f" (state {seen.state}, call {seen.call or 'unknown'}, in {seen.channel or 'unknown'})"
+        )
+
+    def _receive(self) -> dict[str, Any]:
+        reply = receive(self._control)
+        if reply is None:
+            raise HostError(f"process {self.name} died in its call")
+        return self._whole(reply)
+
+    @staticmethod
+    def _whole(reply: dict[str, Any]) -> dict[str, Any]:
+        if "broken" in reply:
+            raise HostError(str(reply["broken"]))
+        return reply
+
+    def signals_wait(self) -> bool:
+        """Whether signals are pending that the program wants to see."""
+        return pending_signals(self.pid)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the process is gone."""
+        if self._handle >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, number)
+
+    def gone(self, deadline: float) -> None:
+        """Wait until the process has ended and all it had is closed.
+
+        Raises:
+            HostError: it has not ended by the deadline.
+
+        """
+        if self._handle >= 0:
+            poller = select.poll()
+            poller.register(self._handle, select.POLLIN)
+            if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise HostError(f"process {self.name} does not end")
+        self.alive = False
+        self.step = None
+
+    def close(self) -> None:
+        """Close the runner's ends."""
+        for sock in (self._control, self._control_end, self.inbox, self._inbox_end):
+            sock.close()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+class Zygote:
+    """The process that forks agents and, when the runner has gone for whatever reason, tidies up."""
+
+    def __init__(self, folder: Path) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        source = Path(agent_program.__file__).read_text()
+        with theirs:
+            # A session of its own: Ctrl-C reaches the runner only.
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", "-S", "-c", source, "zygote"],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._ask({"call": "note", "folder": str(folder)})
+
+    def undo_at_end(self, file: Path, content: str | None) -> None:
+        """Have a file in /proc/sys written back when the runner has gone; None: no more."""
+        self._ask({"call": "note", "sysctl": content and [str(file), content]})
+
+    def spawn(self, agent: Agent, folder: Path) -> None:
+        """Start an agent in a folder.
+
+        Raises:
+            HostError: no process can be started.
+
+        """
+        agent.started(self._ask({"call": "spawn", "folder": str(folder)}, agent.ends)["ret"])
+
+    def _ask(self, order: dict[str, Any], fds: list[int] | None = None) -> dict[str, Any]:
+        try:
+            socket.send_fds(self._control, [json.dumps(order).encode()], fds or [])
+            reply = receive(self._control) if message_waits(self._control, _PATIENCE) else None
+        except OSError as error:
+            raise HostError(f"the process that starts the others is gone: {error.strerror}") from None
+        if reply is None:
+            raise HostError("the process that starts the others does not answer")
+        if "broken" in reply:
+            raise HostError(str(reply["broken"]))
+        return reply
+
+    def close(self) -> None:
+        """Let it kill every process it started, put back what was changed and remove the files; wait for that."""
+        self._control.close()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,241 @@
+"""The program format: which ops there are, what they take, and reading and writing programs as JSON lines.
+
+One line is one program: ``{"id", "program": [[process, op, arguments], ...]}``, with ``result`` where a kernel's answers
+are known, and what it was recorded on (``kernel``, ``fs``). Described in ``tests/data/README.md``.
+
+A program may come from anywhere and the host runs it as root, so a path is one plain name in the program's own folder.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from longpin.messages.strict import shown
+from longpin.runner.conform.ops import COORDINATOR, KINDS, NEW_FD, OPS, Arguments
+from longpin.runner.conform.outcome import Outcome, OutcomeError, read_outcome, write_outcome
+
+RECORDED_PACE = 82
+"""Milliseconds after which an op's effects were looked at where a file does not say: from the two recorded programs in
+which a lease-break-time of 1 s runs out between two ops, 10 or 11 ops after the break."""
+
+_MOST_OPS = 200
+_MOST_PROCESSES = 16
+_LONGEST_SLEEP = 120_000
+_LONGEST_LINE = 1 << 20
+_LARGEST_FILE = 256 << 20
+_MOST_MISTAKES = 20
+_PROCESS = re.compile(r"[A-Z][A-Za-z0-9]{0,15}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One op: ``proc`` makes the call ``op``."""
+
+    proc: str
+    """A process's name, or ``*`` for the coordinator."""
+    op: str
+    args: Arguments
+
+    def __str__(self) -> str:
+        return " ".join([self.proc, self.op, *(f"{name}={value}" for name, value in self.args.items())])
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Ops in the order in which they are made, and perhaps what a kernel answered."""
+
+    id: str
+    ops: tuple[Op, ...]
+    result: Outcome | None = None
+    kernel: str = ""
+    fs: str = ""
+    pace: int = RECORDED_PACE
+    """Milliseconds from an op to the look at its effects (``pace_ms`` in a file); only :attr:`timed` programs need it."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether the answers depend on how much time passes: a lease-break-time that can run out is set."""
+        times = [op.args["lease_break_time"] for op in self.ops if op.op == "sysctl"]
+        slept = sum(op.args["ms"] for op in self.ops if op.op == "sleep")
+        return any(0 < time <= 10 or 0 < time * 1000 <= slept for time in times)
+
+    def settle(self, blocked: bool) -> int:
+        """Return the milliseconds from an op to the look at its effects: twice the pace if its call is found asleep."""
+        return self.pace * (2 if blocked else 1)
+
+    def processes(self) -> list[str]:
+        """Return the processes in the order of their first mention."""
+        return list(dict.fromkeys(name for op in self.ops for name in mentioned(op)))
+
+
+class Unsupported(Exception):  # noqa: N818 - an answer of a runner, not a failure of the program
+    """A runner cannot run a program; the text says why."""
+
+
+class Runner(Protocol):
+    """A kernel that can run programs."""
+
+    def run(self, program: Program) -> Outcome:
+        """Run a program from a fresh start and return what it did.
+
+        Raises:
+            Unsupported: this kernel cannot run it.
+
+        """
+
+
+class ProgramError(Exception):
+    """A file of programs cannot be used; the text has one line for each mistake: ``file:line: what was expected``."""
+
+
+def mentioned(op: Op) -> Iterator[str]:
+    """Yield the processes an op names: who makes it, then those in its arguments."""
+    if op.proc != COORDINATOR:
+        yield op.proc
+    for name in ("proc", "to", "pid") if op.op in ("kill", "interrupt", "sendfd", "setown") else ():
+        if isinstance(op.args.get(name), str):
+            yield op.args[name].removeprefix("-")
+    if op.op == "fork":
+        yield op.args["as"]
+
+
+def mistakes(ops: tuple[Op, ...]) -> list[str]:
+    """Return why ops are no valid program, a sentence for each mistake, none if they are one."""
+    found = []
+    if len(ops) > _MOST_OPS:
+        return [f"expected at most {_MOST_OPS} ops, found {len(ops)}"]
+    made = {op.args[name] for op in ops if op.op in OPS for name in OPS[op.op].of_kind(NEW_FD) if name in op.args}
+    seen: set[str] = set()
+    for step, op in enumerate(ops):
+        wrong = list(_op_mistakes(op))
+        if not wrong:
+            for fd in (op.args[name] for name in OPS[op.op].of_kind("fd")):
+                if fd not in made:
+                    wrong.append(f"no op makes a descriptor {fd!r}")
+            if op.op == "fork" and op.args["as"] in seen:
+                wrong.append(f"process {op.args['as']!r} is there before it is forked")
+            seen.update(mentioned(op))
+        found += [f"op {step}: {text}" for text in wrong]
+    if not found and len(seen) > _MOST_PROCESSES:
+        found.append(f"expected at most {_MOST_PROCESSES} processes, found {len(seen)}")
+    slept = 0 if found else sum(op.args["ms"] for op in ops if op.op == "sleep")
+    if slept > _LONGEST_SLEEP:
+        found.append(f"expected sleeps of at most {_LONGEST_SLEEP} ms together, found {slept}")
+    return found
+
+
+def _op_mistakes(op: Op) -> Iterator[str]:
+    rule = OPS.get(op.op)
+    if rule is None:
+        yield f"expected an op ({', '.join(sorted(OPS))}), found {shown(op.op)}"
+        return
+    if rule.coordinator != (op.proc == COORDINATOR):
+        yield f"{op.op}: expected {'the coordinator *' if rule.coordinator else 'a process'}, found {shown(op.proc)}"
+    elif op.proc != COORDINATOR and not _PROCESS.fullmatch(op.proc):
+        yield f"expected a process's name such as A, found {shown(op.proc)}"
+    for name, kind in rule.required.items():
+        if name not in op.args:
+            yield f"{op.op}: expected {name}, {KINDS[kind].text}"
+    allowed = rule.required | rule.optional
+    for name, value in op.args.items():
+        if name not in allowed:
+            yield f"{op.op}: expected {', '.join(allowed) or 'no arguments'}, found {shown(name)}"
+        elif not KINDS[allowed[name]].accepts(value):
+            yield f"{op.op}: expected {name} to be {KINDS[allowed[name]].text}, found {shown(value)}"
+
+
+def load_programs(path: Path) -> list[Program]:
+    """Read a file of programs, one a line; empty lines are left out.
+
+    Raises:
+        ProgramError: one line of text for each mistake.
+        OSError: the file cannot be read.
+
+    """
+    if path.stat().st_size > _LARGEST_FILE:
+        raise ProgramError(f"{path}: expected at most {_LARGEST_FILE >> 20} MiB")
+    programs: list[Program] = []
+    wrong: list[str] = []
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE + 1):
+            number += 1
+            if len(line) > _LONGEST_LINE:
+                wrong.append(f"{path}:{number}: expected a line of at most {_LONGEST_LINE >> 20} MiB")
+                break
+            if not line.strip():
+                continue
+            try:
+                programs.append(parse_program(line))
+            except ProgramError as error:
+                wrong += [f"{path}:{number}: {text}" for text in str(error).splitlines()]
+            if len(wrong) >= _MOST_MISTAKES:
+                wrong.append(f"{path}: the rest of the file was not read")
+                break
+    if wrong:
+        raise ProgramError("\n".join(wrong))
+    return programs
+
+
+def parse_program(line: str | bytes) -> Program:
+    """Read one program.
+
+    Raises:
+        ProgramError: one line of text for each mistake, without file and line number.
+
+    """
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ProgramError(f"expected a JSON object, found {str(error).splitlines()[0]}") from None
+    if not isinstance(data, dict):
+        raise ProgramError(f"expected a JSON object, found {shown(data)}")
+    wrong = []
+    texts = {key: data.get(key, "") for key in ("id", "kernel", "fs")}
+    wrong += [f"{key}: expected text, found {shown(value)}" for key, value in texts.items() if type(value) is not str]
+    pace = data.get("pace_ms", RECORDED_PACE)
+    if type(pace) is not int or not 0 <= pace <= 10_000:
+        wrong.append(f"pace_ms: expected milliseconds from 0 to 10000, found {shown(pace)}")
+    ops = tuple(_parse_ops(data.get("program"), wrong))
+    wrong += [] if wrong else mistakes(ops)
+    result = None
+    if data.get("result") is not None and not wrong:
+        try:
+            result = read_outcome(data["result"], len(ops))
+        except OutcomeError as error:
+            wrong += [f"{path}: {text}" for path, text in error.mistakes]
+    if wrong:
+        raise ProgramError("\n".join(" ".join(text.split()) for text in wrong[:_MOST_MISTAKES]))
+    return Program(texts["id"], ops, result, texts["kernel"], texts["fs"], pace)
+
+
+def _parse_ops(data: object, wrong: list[str]) -> Iterator[Op]:
+    if not isinstance(data, list):
+        wrong.append(f"program: expected an array of ops, found {shown(data)}")
+        return
+    for step, item in enumerate(data[: _MOST_OPS + 1]):
+        match item:
+            case [str(proc), str(op), dict(args)]:
+                yield Op(proc, op, args)
+            case _:
+                wrong.append(f"op {step}: expected [process, op, arguments], found {shown(item)}")
+
+
+def dump_program(program: Program) -> str:
+    """Return a program as one line of JSON, without the line's end."""
+    data: dict[str, Any] = {"id": program.id}
+    data |= {key: value for key, value in (("kernel", program.kernel), ("fs", program.fs)) if value}
+    if program.pace != RECORDED_PACE:
+        data["pace_ms"] = program.pace
+    data["program"] = [[op.proc, op.op, dict(op.args)] for op in program.ops]
+    if program.result is not None:
+        data["result"] = write_outcome(program.result)
+    return json.dumps(data, separators=(",", ":"))
+
+
+def make_op(proc: str, op: str, args: Mapping[str, Any] | None = None, /, **more: Any) -> Op:
+    """Return an op; an argument that is a Python keyword (``as``) goes into ``args``."""
+    return Op(proc, op, dict(args or {}) | more)

@@ -1,0 +1,204 @@
+"""Worlds leave nothing behind: no threads, no entries in pykka's registry, no open files, no temporary files.
+
+One after another and side by side, and also when one fails, is interrupted, or diverges.
+"""
+
+import gc
+import itertools
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pykka
+import pytest
+
+from longpin.actors.base import Actor, handles
+from longpin.actors.inode import Inode
+from longpin.config.loader import load_scenario, shipped_scenarios
+from longpin.messages.envelope import Awake, Envelope
+from longpin.messages.inode import Open
+from longpin.messages.trace import TraceError, TraceReader, TraceWriter
+from longpin.runner.engine import InternalError
+from longpin.runner.oracles.fifo import Fifo
+from longpin.runner.result import Result, Verdict
+from longpin.runner.run import Settings, replay, run
+from longpin.runner.stepped import SteppedEngine
+from longpin.runner.threads import ThreadsEngine
+from longpin.runner.world import Blueprint
+
+NAMES = shipped_scenarios()
+ENGINES = ["stepped", "threads"]
+
+
+def run_one(name: str, engine: str, trace: Path | None = None) -> Result:
+    scenario = load_scenario(name)
+    return run(scenario, Settings.of(scenario, engine=engine, time_scale=0.0001), trace)
+
+
+def belongings(folder: Path) -> dict[str, Any]:
+    """Return what a process has that a world could have left."""
+    gc.collect()
+    return {
+        "threads": {thread.name for thread in threading.enumerate()},
+        "actors": pykka.ActorRegistry.get_all(),
+        "files": {
+            os.readlink(f"/proc/self/fd/{fd}")
+            for fd in os.listdir("/proc/self/fd")
+            if os.path.exists(f"/proc/self/fd/{fd}")
+        },
+        "temporary": sorted(folder.iterdir()),
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test whose worlds left something behind."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    before = belongings(folder)
+    yield
+    assert belongings(folder) == before
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_after_another(engine: str) -> None:
+    first = {name: run_one(name, engine).verdict for name in NAMES}
+    assert {name: run_one(name, engine).verdict for name in reversed(NAMES)} == first
+
+
+def test_side_by_side(tmp_path: Path) -> None:
+    alone = {name: run_one(name, "stepped") for name in NAMES}
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [
+            (name, engine, tmp_path / f"{number}")
+            for number, (name, engine) in enumerate(itertools.product(NAMES, ENGINES))
+        ]
+        futures = [pool.submit(run_one, *job) for job in jobs]
+        results = [future.result() for future in futures]
+    for (name, engine, trace), result in zip(jobs, results, strict=True):
+        assert result.verdict == alone[name].verdict
+        assert engine == "threads" or result == alone[name]
+        assert replay(trace).hash == result.hash
+
+
+class Turns(Fifo):
+    """Stops after every fifth arrival."""
+
+    count = 0
+
+    def next_arrival(self, ready: Sequence[Actor]) -> int | None:  # type: ignore[override]
+        self.count += 1
+        return None if self.count % 6 == 0 else super().next_arrival(ready)
+
+
+def test_worlds_that_take_turns() -> None:
+    scenario = load_scenario("lease-shared")
+    blueprint = Blueprint(scenario, Settings.of(scenario).make_policy())
+    seen: list[list[Envelope]] = [[], [], []]
+    worlds = [SteppedEngine(Turns()), SteppedEngine(Turns()), SteppedEngine(Fifo())]
+    for engine, arrivals in zip(worlds, seen, strict=True):
+        engine.record = lambda _, envelope, arrivals=arrivals: arrivals.append(envelope)  # type: ignore[misc]
+        blueprint.build(engine)
+    turns = 0
+    while not all([engine.run() for engine in worlds[:2]]):
+        turns += 1
+    assert worlds[2].run()
+    assert turns > 5
+    assert seen[0] == seen[1] == seen[2]
+
+
+class Failing(Actor):
+    """Has a bug."""
+
+    @handles(Awake)
+    def awake(self, _body: Awake, _src: str) -> None:
+        raise ZeroDivisionError("planted")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_world_that_fails(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: object, _request: Open, _src: str) -> None:
+        raise ZeroDivisionError("planted")
+
+    monkeypatch.setitem(Inode.handlers, Open, fail)
+    with pytest.raises(InternalError, match=r"^inode:/pmem/data: ZeroDivisionError: planted$"):
+        run_one("layout-lease-answered", engine, tmp_path / "trace")
+    monkeypatch.undo()
+    reader = TraceReader(tmp_path / "trace")
+    assert list(reader)
+    assert not reader.complete
+
+
+def test_a_failing_world_on_threads_alone() -> None:
+    arrived: list[Envelope] = []
+    engine = ThreadsEngine(lambda _, envelope: arrived.append(envelope), lambda: None)
+    with closing(engine):
+        engine.spawn(Failing, "failing")
+        engine.tell("failing", Awake())
+        with pytest.raises(InternalError):
+            engine.run()
+    assert len(arrived) == 1
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_world_that_is_interrupted(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = TraceWriter.append
+
+    def interrupt(self: TraceWriter, payload: bytes) -> None:
+        append(self, payload)
+        if self.arrivals == 30:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TraceWriter, "append", interrupt)
+    result = run_one("layout-lease-answered", engine, tmp_path / "trace")
+    assert result.verdict is Verdict.UNDETERMINED
+    assert result.reason.startswith("interrupted after arrival ")
+    monkeypatch.undo()
+    assert replay(tmp_path / "trace").arrivals == result.arrivals
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_trace_that_cannot_be_written(engine: str, tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="No such file or directory"):
+        run_one("layout-lease-answered", engine, tmp_path / "nowhere" / "trace")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_disk_that_is_full(engine: str) -> None:
+    with pytest.raises(TraceError, match="No space left on device"):
+        run_one("layout-lease-answered", engine, Path("/dev/full"))
+
+
+def test_a_disk_that_becomes_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = TraceWriter.append
+
+    def fail(self: TraceWriter, payload: bytes) -> None:
+        append(self, payload)
+        if self.arrivals == 30:
+            raise TraceError("planted")
+
+    for engine in ENGINES:
+        monkeypatch.setattr(TraceWriter, "append", fail)
+        with pytest.raises(TraceError, match="planted"):
+            run_one("layout-lease-answered", engine, tmp_path / engine)
+        monkeypatch.undo()
+        assert replay(tmp_path / engine).verdict is Verdict.UNDETERMINED
+
+
+def test_a_replay_that_diverges(tmp_path: Path) -> None:
+    run_one("layout-lease-answered", "stepped", tmp_path / "trace")
+    reader = TraceReader(tmp_path / "trace")
+    payloads = [payload for _, payload in reader]
+    with TraceWriter(tmp_path / "other", reader.header) as writer:
+        for payload in payloads[:10] + payloads[11:]:
+            writer.append(payload)
+    result = replay(tmp_path / "other")
+    assert result.verdict is Verdict.DIVERGED
+    assert "arrival 11" in result.reason

@@ -1,0 +1,110 @@
+"""Small kernels: a scenario written as one program a process, run under several schedules and judged."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from longpin.actors.policies import find_policy, make_policy
+from longpin.actors.policies.base import Policy
+from longpin.config.loader import parse_scenario
+from longpin.runner.oracles import ORACLES
+from longpin.runner.oracles.base import Oracle
+from longpin.runner.result import Kind, Result
+from longpin.runner.run import Judge, Settings
+from longpin.runner.stepped import SteppedEngine
+from longpin.runner.world import Blueprint
+
+SEEDS = range(10)
+
+FILE = '[[file]]\npath = "/f"\nsize = "4 * PAGE"\n'
+
+
+@dataclass(frozen=True)
+class Played:
+    """One run and the world it ended in."""
+
+    result: Result
+    engine: SteppedEngine
+
+    @property
+    def rules(self) -> set[str]:
+        """The rules that were violated."""
+        return {violation.rule for violation in self.result.violations}
+
+    def details(self) -> str:
+        """What was violated, for a failing test's message."""
+        return "\n".join(f"{violation.rule}: {violation.detail}" for violation in self.result.violations)
+
+    def taken(self, process: str) -> list[str]:
+        """The signals a process acted on, as its time line has them."""
+        return [m.text for m in self.result.moments if m.lane.startswith(f"{process} (") and m.kind is Kind.SIGNAL]
+
+    def returned(self, process: str) -> float:
+        """The virtual time at which the last call of a process returned."""
+        return max(m.now for m in self.result.moments if m.lane.startswith(f"{process} (") and m.kind is Kind.RETURN)
+
+
+def _scenario(programs: Mapping[str, str], details: Mapping[str, str], head: str) -> str:
+    parts = ['name = "test"', head if "[[file]]" in head else head + "\n" + FILE]
+    for name, program in programs.items():
+        handlers = details.get(name, "")
+        parts.append(f"[[process]]\nname = \"{name}\"\nprogram = '''{program}'''\n{handlers}")
+    return "\n".join(parts)
+
+
+def play_once(
+    policy: str | Policy,
+    programs: Mapping[str, str],
+    details: Mapping[str, str],
+    head: str,
+    oracle: Oracle,
+    *,
+    racy: bool,
+) -> Played:
+    """Run one schedule to its end and judge it by every rule."""
+    scenario = parse_scenario(_scenario(programs, details, head), "test.toml")
+    if isinstance(policy, str):
+        kind, preset = find_policy(policy)
+        policy = make_policy(kind.name, preset, {})
+    else:
+        preset = "intended"
+    engine = SteppedEngine(oracle, racy=racy)
+    judge = Judge(scenario, Settings(policy.name, preset), engine, policy)
+    Blueprint(scenario, policy).build(engine)
+    assert engine.run()
+    return Played(judge.result(None, ""), engine)
+
+
+Play = Callable[..., Played]
+
+
+@pytest.fixture
+def play() -> Play:
+    """Return a function that runs programs by process name, first in, first out, and in random orders.
+
+    Every schedule must violate exactly the rules in ``violates``: expectations in the programs are rule O7. ``details``
+    is more of a process's table; ``head`` is more of the file: machine, pmem, files. ``racy`` lets timers fire any time
+    in the random orders; by default time moves only when nothing else can happen. The first run is returned.
+    """
+
+    def play_all(
+        policy: str | Policy,
+        *,
+        details: Mapping[str, str] | None = None,
+        head: str = "",
+        violates: Iterable[str] = (),
+        seeds: Iterable[int] = SEEDS,
+        racy: bool = False,
+        **programs: str,
+    ) -> Played:
+        oracles = [ORACLES["fifo"](0), *(ORACLES["random"](seed) for seed in seeds)]
+        runs = [
+            play_once(policy, programs, details or {}, head, oracle, racy=racy and oracle.name == "random")
+            for oracle in oracles
+        ]
+        for run in runs:
+            assert run.rules == set(violates), run.details()
+        return runs[0]
+
+    return play_all
