@@ -18,7 +18,7 @@ LEASE_BREAK_TIME = 1
 EXPIRY = 1300
 """Milliseconds after which it has: a timer of a second may be late by some 40 ms, and the ops between take time too."""
 
-_TIMED = 0.025
+_TIMED = 0.015
 """The share of programs in which a lease-break-time runs out; each takes seconds."""
 _LEAST_OPS, _MOST_OPS = 8, 26
 _SHRINKING = ("truncate", "ftruncate", "fallocate")
@@ -27,8 +27,8 @@ _WEIGHTS: dict[str, float] = {
     "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 4, "recvfd": 4,
     "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1, "rename": 1.5,
     "unlink": 1, "link": 1, "chmod": 0.7, "chown": 1.5, "utimes": 0.4, "setxattr": 0.3, "stat": 1, "access": 0.4,
-    "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 0.7, "reopen": 1.5, "setuid": 1, "setfsuid": 0.6, "exec": 0.15,
-    "exit": 0.6, "interrupt": 4, "kill": 0.8, "execve": 0.5, "pipe": 0.3, "mkdir": 0.3, "create": 0.5, "sleep": 0,
+    "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 0.7, "reopen": 1.5, "setuid": 2, "setfsuid": 1, "exec": 0.15,
+    "exit": 1.5, "interrupt": 5, "kill": 2, "execve": 0.5, "pipe": 0.3, "mkdir": 0.3, "create": 0.5, "sleep": 0,
 }  # fmt: skip
 """How often each op is chosen."""
 
@@ -49,6 +49,8 @@ class _Writer:
         """Processes may die; then no descriptor is sent."""
         self._maps = choice.random() < 0.3
         """Pages may be touched; then no file gets shorter."""
+        self._users = choice.random() < 0.35
+        """Processes may give up root; then none starts afresh, since it may not reach the interpreter any more."""
         self._processes = list("ABCD"[: choice.choice((2, 2, 3, 3, 4))])
         self._fds: dict[str, list[str]] = {name: [] for name in self._processes}
         self._files = ["f", "f", "f", "g"] if choice.random() < 0.3 else ["f"]
@@ -67,7 +69,7 @@ class _Writer:
         yield make_op(COORDINATOR, "sysctl", lease_break_time=LEASE_BREAK_TIME if self._timed else 45)
         for path in dict.fromkeys(self._files):
             yield make_op(COORDINATOR, "create", path=path)
-        if choice.random() < 0.12:
+        if self._users and choice.random() < 0.4:
             yield make_op(self._processes[0], "chown", path="f", uid=NOBODY)
             yield make_op(choice.choice(self._processes[1:]), "setuid", uid=NOBODY)
         yield from self._lease()
@@ -115,6 +117,8 @@ class _Writer:
             yield from self._coordinate(op, proc)
             return
         if op in ("exit", "kill") and (not self._kills or len(self._processes) < 2):
+            return
+        if op in (("exec",) if self._users else ("setuid", "setfsuid")):
             return
         if (self._maps and op in _SHRINKING) or (op == "fork" and len(self._processes) > 4):
             return
@@ -178,7 +182,7 @@ class _Writer:
                 return {"r": self._new(proc), "w": self._new(proc)}
             case "setlease":
                 kinds: list[Any] = [*LEASE_TYPES, 16, 3]
-                return {"type": choice.choices(kinds, (10, 6, 6, 0.2, 0.2))[0]}
+                return {"type": choice.choices(kinds, (10, 6, 8, 0.2, 0.2))[0]}
             case "setsig":
                 return {"sig": choice.choice([*SIGNALS, "0"])}
             case "setown":
@@ -208,7 +212,7 @@ class _Writer:
         """Choose how a file is opened: breaks of both levels, waiting and not."""
         choice = self._choice
         flags = [choice.choices(("O_RDONLY", "O_WRONLY", "O_RDWR"), (5, 3, 3))[0]]
-        flags += ["O_NONBLOCK"] if choice.random() < 0.45 else []
+        flags += ["O_NONBLOCK"] if choice.random() < 0.55 else []
         if choice.random() < 0.1 and not self._maps:
             flags.append("O_TRUNC")
         if choice.random() < 0.04:

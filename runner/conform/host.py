@@ -251,7 +251,10 @@ class _Stage:
                 return self._fork(agent, op.args["as"])
             case "exec":
                 agent.order("exec", args)
-                agent.ready()
+                try:
+                    agent.ready()
+                except HostError as error:
+                    raise Unsupported(str(error)) from None
                 return {"ret": 0}
             case "exit":
                 agent.order("exit", args)

@@ -109,7 +109,7 @@ class Difference:
     found: Any
 
     def __str__(self) -> str:
-        return f"op {self.step}: {self.key} is {_plain(self.found)}, not {_plain(self.expected)}"
+        return f"op {self.step}: {self.key} is {as_data(self.found)}, not {as_data(self.expected)}"
 
 
 def compare(expected: Outcome, found: Outcome) -> list[Difference]:
@@ -180,18 +180,18 @@ def _write_result(result: OpResult) -> dict[str, Any]:
     else:
         written |= {"ret": result.ret, "errno": result.errno}
     rest = {"unblocked": result.unblocked, "signals": result.signals, "locks": result.locks}
-    return written | {key: _plain(value) for key, value in rest.items() if value}
+    return written | {key: as_data(value) for key, value in rest.items() if value}
 
 
-def _plain(value: Any) -> Any:
+def as_data(value: Any) -> Any:
     """Return a value as JSON has it."""
     match value:
         case Signal() | Unblocked():
             return _CONVERTER.unstructure(value)
         case Mapping():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: as_data(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [as_data(item) for item in value]
         case _:
             return value
 

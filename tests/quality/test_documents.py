@@ -1,0 +1,66 @@
+"""Every command in the README and the docs is run, and the picture in the README is what the command prints."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LONGPIN = Path(sys.executable).with_name("longpin")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.M | re.S)
+
+
+def commands(document: Path) -> list[tuple[str, int]]:
+    """Return each longpin command of a document's shell blocks with the exit status its comment states."""
+    found = []
+    for line in "".join(blocks(document, "sh")).splitlines():
+        if line.startswith("longpin "):
+            stated = re.search(r"# exit (\d)", line)
+            found.append((line, int(stated[1]) if stated else 0))
+    return found
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command, comments=True)
+    environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1"}
+    return subprocess.run(
+        [str(LONGPIN), *words[1:]], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path) -> None:
+    for toml in blocks(document, "toml"):
+        name = re.search(r'^name = "([\w-]+)"', toml)
+        if name:
+            (tmp_path / f"{name[1]}.toml").write_text(toml)
+    for command, status in commands(document):
+        done = run(command, tmp_path)
+        assert done.returncode == status, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_the_picture_is_what_is_printed(tmp_path: Path) -> None:
+    (picture,) = blocks(ROOT / "README.md", "text")
+    assert run("longpin run", tmp_path).stdout.rstrip() == picture.rstrip()
+
+
+def test_the_two_commands_are_those_that_decide() -> None:
+    readme = (ROOT / "README.md").read_text()
+    ci = (ROOT / ".ci" / "run").read_text()
+    for command in ("./bootstrap run", "./bootstrap test"):
+        assert readme.count(f"\n{command}") == 1
+        assert command.replace(".", r"\.", 1) in ci
+
+
+def test_links_lead_somewhere() -> None:
+    for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "tests" / "README.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,93 @@
+"""Rules about the code itself: who imports whom, what an actor may not touch, and the seams of pykka."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pykka
+import pytest
+
+from longpin.actors.base import Actor
+from longpin.actors.calls import SIGNATURES
+from longpin.actors.policies import POLICIES
+from longpin.actors.policies.base import Policy
+from longpin.actors.syscalls import CALLS
+from longpin.runner.oracles.fifo import Fifo
+from longpin.runner.stepped import SteppedEngine
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = ("messages", "actors", "config", "runner")
+"""From the one that imports nothing of longpin to the one that imports all."""
+FORBIDDEN = {"asyncio", "os", "queue", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"}
+"""What an actor may not import: threads, clocks, randomness, files and sockets are the engine's."""
+
+
+def modules(layer: str) -> list[Path]:
+    return sorted((ROOT / layer).rglob("*.py"))
+
+
+def imported(path: Path) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names.append(node.module or "")
+    return names
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_go_one_way(layer: str) -> None:
+    above = LAYERS[LAYERS.index(layer) + 1 :]
+    assert modules(layer)
+    for path in modules(layer):
+        for name in imported(path):
+            assert not name.startswith(tuple(f"longpin.{other}" for other in above)), f"{path} imports {name}"
+
+
+def test_actors_touch_neither_threads_nor_clocks_nor_randomness() -> None:
+    for path in modules("actors"):
+        assert not FORBIDDEN & {name.partition(".")[0] for name in imported(path)}, path
+        called = {
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not {"id", "hash", "open", "print", "input", "eval", "exec"} & called, path
+
+
+def test_nobody_outside_the_policies_asks_which_policy_runs() -> None:
+    for path in [*modules("actors"), *modules("runner")]:
+        if path.parent.name != "policies":
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Compare):
+                    text = ast.unparse(node)
+                    assert path.is_relative_to(ROOT / "runner") or "policy.name" not in text, f"{path}:{node.lineno}"
+                    assert not any(f"'{name}'" in text for name in POLICIES), f"{path}:{node.lineno}: {text}"
+
+
+def test_modules_have_one_name() -> None:
+    assert not {"actors", "messages", "config", "runner"} & set(sys.modules)
+
+
+def test_every_call_has_a_signature_and_an_implementation() -> None:
+    assert list(SIGNATURES) == list(dict.fromkeys(SIGNATURES))
+    assert set(SIGNATURES) == set(CALLS)
+
+
+def test_every_policy_overrides_hooks_only() -> None:
+    hooks = {name for name, value in vars(Policy).items() if callable(value) and not name.startswith("_")}
+    for policy in POLICIES.values():
+        own = {name for name, value in vars(policy).items() if callable(value) and not name.startswith("_")}
+        assert own <= hooks, policy
+
+
+def test_the_seams_of_pykka() -> None:
+    """The private names that are overridden exist, and a stepped actor is in no registry and has no thread."""
+    for name in ("_create_actor_inbox", "_start_actor_loop", "_actor_loop", "_handle_receive"):
+        assert hasattr(pykka.ThreadingActor, name)
+    engine = SteppedEngine(Fifo())
+    engine.spawn(Actor, "actor:1")
+    assert pykka.ActorRegistry.get_all() == []
+    assert engine.actors["actor:1"].actor_ref.is_alive()
