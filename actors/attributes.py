@@ -3,8 +3,8 @@
 import errno
 
 from longpin.actors.base import Engine, handles
-from longpin.actors.kernel import Kernel
 from longpin.actors.conversation import KernelError
+from longpin.actors.kernel import Kernel
 from longpin.actors.layouts import LayoutHost
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.inode import AddLink, CheckAccess, NoName, SetAttributes, SetBreakTime, Touch

@@ -216,11 +216,12 @@ class Inode(FlockHost):
                 raise KernelError(errno.EFAULT)
             block = self.pages.get(request.page)
             if block is None and request.write:
-                if number := self.kernel.policy.fault_gate(allocates=True):
-                    raise KernelError(number)
                 try:
+                    if number := self.kernel.policy.fault_gate(allocates=True):
+                        raise KernelError(number)
                     block = yield from self.allocated(request.page)
                 except KernelError:
+                    # A fault has one way to fail, whatever the reason: VM_FAULT_SIGBUS.
                     raise KernelError(errno.EFAULT) from None
             block = ZERO_PAGE if block is None else block
             yield Call(src, InstallPte(request.vma, request.page, self.pmem, block, writable=request.write))

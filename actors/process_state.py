@@ -20,7 +20,7 @@ class Exit(Exception):
         self.signo = signo
 
 
-class Exec(Exception):  # noqa: N818 - it replaces a program, it is not an error
+class Exec(Exception):
     """The program is replaced."""
 
     def __init__(self, image: Image) -> None:

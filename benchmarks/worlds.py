@@ -1,9 +1,8 @@
 """Worlds: how fast they are made, how fast a trace replays, how large it is, and the memory of many actors.
 
-    python benchmarks/worlds.py [--trace-of SCENARIO]
+python benchmarks/worlds.py [--trace-of SCENARIO]
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,15 @@ from longpin.runner.world import Blueprint
 WORLDS = 500
 REPEATS = 7
 COUNTS = (1_000, 10_000, 100_000)
-LONG = Path(__file__).parents[1] / "tests" / "data" / "long.toml"
+SCENARIOS = (
+    "layout-lease-answered",
+    "layout-lease-ignored",
+    str(Path(__file__).parents[1] / "tests" / "data" / "long.toml"),
+)
+"""One that is over at once, one that waits for 45 s of virtual time, and one of 100,000 arrivals that never waits."""
+
+TIME_SCALE = 0.001
+"""Real seconds a virtual second takes on threads; what ``longpin run`` takes by default."""
 
 MEMORY = """
 import sys, tracemalloc
@@ -60,9 +67,9 @@ def built_in_a_second(scenario: Scenario) -> float:
     return WORLDS / (time.perf_counter() - begin)
 
 
-def live_and_replay(scenario: Scenario, trace: Path, time_scale: float) -> tuple[float, float, int]:
+def live_and_replay(scenario: Scenario, trace: Path) -> tuple[float, float, int]:
     """Return the seconds of a live run on threads, those of its replay, and the arrivals."""
-    settings = Settings.of(scenario, engine="threads", time_scale=time_scale)
+    settings = Settings.of(scenario, engine="threads", time_scale=TIME_SCALE)
     begin = time.perf_counter()
     result = run(scenario, settings, trace)
     middle = time.perf_counter()
@@ -72,13 +79,13 @@ def live_and_replay(scenario: Scenario, trace: Path, time_scale: float) -> tuple
     return middle - begin - (end - middle), end - middle, result.arrivals
 
 
-def replay_rows(title: str, scenario: Scenario, time_scale: float) -> list[tuple[str, str, str]]:
+def replay_rows(title: str, scenario: Scenario) -> list[tuple[str, str, str]]:
     """Return what there is to say of live runs and replays."""
     lives, replays = [], []
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
         for _ in range(REPEATS):
-            live, again, arrivals = live_and_replay(scenario, trace, time_scale)
+            live, again, arrivals = live_and_replay(scenario, trace)
             lives.append(live)
             replays.append(again)
         size = trace.stat().st_size
@@ -100,17 +107,14 @@ def memory_of(actors: int) -> int:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trace-of", default="layout-lease-answered", help="the scenario to record and replay")
-    name = parser.parse_args().trace_of
-    scenario = load_scenario(name)
+    scenario = load_scenario(SCENARIOS[0])
     made = medians({"ten": made_in_a_second, "scenario": lambda: built_in_a_second(scenario)}, REPEATS)
     rows = [
         ("stepped worlds of 10 actors made and discarded, 1/s", f"{made['ten']:,.0f}", "well above 1,000"),
-        (f"stepped worlds of `{name}` built, 1/s", f"{made['scenario']:,.0f}", ""),
+        (f"stepped worlds of `{SCENARIOS[0]}` built, 1/s", f"{made['scenario']:,.0f}", ""),
     ]
-    rows += replay_rows(f"`{name}`, real time ÷ 1000", scenario, 0.001)
-    rows += replay_rows("`tests/data/long.toml`, which never waits for time", load_scenario(str(LONG)), 0.001)
+    for name in SCENARIOS:
+        rows += replay_rows(f"`{Path(name).stem}`", load_scenario(name))
     rows += [(f"memory of {n:,} stepped actors, bytes each", f"{memory_of(n) / n:,.0f}", "≤ 4,096") for n in COUNTS]
     print_table("Worlds", rows)
 

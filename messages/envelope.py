@@ -13,10 +13,28 @@ WORLD: Address = "world"
 """The sender of the messages that start a world; no actor has this address."""
 
 
+Part = tuple[str | int, ...]
+"""A part of an actor's state: ``("pins",)`` is all of its pins, ``("pins", 3)`` is one of them."""
+
+
+class Footprint(NamedTuple):
+    """What part of its receiver a message reads and writes; the answer, if there is one, included.
+
+    It must cover all that the handler does up to its end, suspended or not.
+    """
+
+    reads: frozenset[Part] = frozenset()
+    writes: frozenset[Part] = frozenset()
+
+
 class Message:
     """Base of every message body: a frozen, slotted dataclass, made by the :func:`message` decorator."""
 
     __slots__ = ()
+
+    def footprint(self) -> Footprint | None:
+        """Return what the message reads and writes in its receiver; None: everything."""
+        return None
 
 
 KINDS: dict[str, type[Message]] = {}

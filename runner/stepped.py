@@ -115,6 +115,7 @@ class SteppedEngine(EngineBase):
 
         """
         ready, actors, record, choose = self.ready, self.actors, self.record, self.oracle.next_arrival
+        observe = [observer.arrived for observer in self.observers]
         while ready or self.alarm.outbox:
             if not ready:
                 ready.append(self.alarm)
@@ -129,8 +130,8 @@ class SteppedEngine(EngineBase):
             if record is not None:
                 record(self.arrivals, envelope)
             actors[envelope.dst].on_receive(envelope)
-            for observer in self.observers:
-                observer.arrived(self.arrivals, envelope)
+            for arrived in observe:
+                arrived(self.arrivals, envelope)
             if self.failure is not None:
                 raise self.failure
         return True

@@ -195,15 +195,19 @@ class ThreadsEngine(EngineBase):
 
     def _record_log(self) -> None:
         """Hand on what was logged, in the order of the numbers; an arrival whose turn has not come waits."""
-        early = self._early
-        if not self.log:
+        log, early = self.log, self._early
+        if not log:
             return
-        while self.log:
-            number, envelope = self.log.popleft()
-            early[number] = envelope
-            while (envelope_next := early.pop(self.arrivals + 1, None)) is not None:
+        while log:
+            number, envelope = log.popleft()
+            if number > self.arrivals + 1:
+                early[number] = envelope
+                continue
+            self.arrivals = number
+            self.record(number, envelope)
+            while early and (waiting := early.pop(self.arrivals + 1, None)) is not None:
                 self.arrivals += 1
-                self.record(self.arrivals, envelope_next)
+                self.record(self.arrivals, waiting)
         self.flush()
 
     def close(self) -> None:

@@ -43,7 +43,7 @@ class LeaseCheck(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayoutLeaseV1(Policy):
-    """A pin needs a layout lease; a layout change breaks the leases, waits for them, and fails on pins that are left."""
+    """A pin needs a layout lease; a layout change breaks the leases, waits for them, and fails on pins left over."""
 
     name: ClassVar[str] = "P5"
     alias: ClassVar[str] = "flv1"
@@ -61,6 +61,7 @@ class LayoutLeaseV1(Policy):
     errnos: ClassVar[dict[str, frozenset[str]]] = {
         "truncate": frozenset({"ETXTBSY"}),
         "ftruncate": frozenset({"ETXTBSY"}),
+        "fallocate": frozenset({"ETXTBSY"}),
         "open": frozenset({"ETXTBSY"}),
     }
 

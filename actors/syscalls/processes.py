@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from longpin.actors.process import Process
 
 CHILDREN = 100
-"""One more than the children a process may have; their numbers come from its own, so that no two processes share one."""
+"""One more than the children a process may have: their numbers are made from its own, and no two may be the same."""
 
 
 def fork(process: "Process", program: str) -> Conversation[int]:

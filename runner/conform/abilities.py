@@ -109,7 +109,7 @@ def _why_no_leases(folder: Path) -> str:
             fcntl.fcntl(file, fcntl.F_SETLEASE, LEASE_TYPES["RD"])
         except OSError as error:
             return f"no lease can be taken on a file in {folder.parent}: {error.strerror}"
-        return "" if str(os.stat(file.fileno()).st_ino) in LOCKS.read_text() else f"{LOCKS} does not show leases here"
+        return "" if str(os.fstat(file.fileno()).st_ino) in LOCKS.read_text() else f"{LOCKS} does not show leases here"
 
 
 def _why_no_break_time() -> str:

@@ -87,7 +87,10 @@ def mmap(order: Order) -> Reply:
         return answer(-1)
     if order.get("touch"):
         cell = ctypes.c_ubyte.from_address(address)
-        cell.value = ord("m") if prot == 3 else cell.value
+        if prot == 3:
+            cell.value = ord("m")
+        else:
+            _ = cell.value
     return answer(0)
 
 
@@ -256,6 +259,8 @@ class Zygote:
         self._folder: str | None = None
         self._sysctl: tuple[str, str] | None = None
         """A file in /proc/sys and what to write back into it."""
+        self._lock: list[int] = []
+        """Descriptors that hold the lock on that file, so that nobody uses it before it is put right."""
 
     def run(self) -> None:
         """Do what is ordered until the runner is gone, then tidy up."""
@@ -265,7 +270,8 @@ class Zygote:
                 if not data:
                     break
                 order: Order = json.loads(data)
-                reply = self._spawn(order, *make_high(list(fds))) if order["call"] == "spawn" else self._note(order)
+                high = make_high(list(fds))
+                reply = self._spawn(order, *high) if order["call"] == "spawn" else self._note(order, high)
                 self._control.send(json.dumps(reply).encode())
         except ConnectionError:
             pass
@@ -285,7 +291,7 @@ class Zygote:
             own = self._control.detach()
             os.dup2(control, CONTROL)
             os.dup2(inbox, INBOX)
-            for fd in (own, control, inbox):
+            for fd in (own, control, inbox, *self._lock):
                 os.close(fd)
             os.setpgid(0, 0)
             os.chdir(order["folder"])
@@ -293,12 +299,14 @@ class Zygote:
         finally:
             os._exit(1)
 
-    def _note(self, order: Order) -> Reply:
+    def _note(self, order: Order, fds: list[int]) -> Reply:
         """Remember what to undo."""
         if "folder" in order:
             self._folder = order["folder"]
         if "sysctl" in order:
-            self._sysctl = order["sysctl"]
+            for fd in self._lock:
+                os.close(fd)
+            self._sysctl, self._lock = order["sysctl"], fds
         return {"ret": 0}
 
     def _tidy(self) -> None:
@@ -339,7 +347,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)  # whoever ends the run ends the runner, and that ends us
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     [control] = make_high([0])
-    os.open(os.devnull, os.O_RDWR)  # 0 again, so that the first descriptor of a program is 3
+    os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # 0 again: a program's first descriptor is 3
     Zygote(socket.socket(fileno=control)).run()
 
 

@@ -8,7 +8,8 @@ from itertools import zip_longest
 from typing import Any
 
 from longpin.runner.conform.outcome import Difference, Outcome, as_data, compare, describe
-from longpin.runner.conform.program import Program, Runner, Unsupported, dump_program
+from longpin.runner.conform.program import Program, Runner, Unsupported
+from longpin.runner.engine import InternalError
 
 
 class Agreement(StrEnum):
@@ -17,7 +18,7 @@ class Agreement(StrEnum):
     AGREES = "agrees"
     DIFFERS = "differs"
     UNSUPPORTED = "the emulated kernel cannot run it"
-    SKIPPED = "this host cannot run it"
+    SKIPPED = "there is no answer of a real kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Tally:
     differ: int = 0
     unsupported: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
-    """Programs this host cannot run, by reason; they say nothing about the emulated kernel."""
+    """Programs without a real kernel's answer, by reason; they say nothing about the emulated kernel."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Programs the emulated kernel cannot run, by reason."""
     first: Verdict | None = None
@@ -95,33 +96,36 @@ class Tally:
 
 
 def check(
-    programs: Iterable[Program], real: Runner | None, emulated: Runner, keep: Callable[[str], None] | None = None
+    programs: Iterable[Program], real: Runner | None, emulated: Runner, keep: Callable[[Program], None] | None = None
 ) -> Iterator[Verdict]:
     """Run programs on both kernels and yield what came of each.
 
     ``real`` None: what is recorded with the programs stands for the real kernel; programs without a record are skipped.
-    ``keep`` is given each program with the real kernel's answer, as a line of a file.
+    ``keep`` is given each program with the real kernel's answer.
     """
     for program in programs:
         yield check_one(program, real, emulated, keep)
 
 
 def check_one(
-    program: Program, real: Runner | None, emulated: Runner, keep: Callable[[str], None] | None = None
+    program: Program, real: Runner | None, emulated: Runner, keep: Callable[[Program], None] | None = None
 ) -> Verdict:
     """Run one program on both kernels."""
     try:
         expected = real.run(program) if real is not None else program.result
     except Unsupported as reason:
-        return Verdict(program, Agreement.SKIPPED, reason=str(reason))
+        return Verdict(program, Agreement.SKIPPED, reason=f"this host cannot run it: {reason}")
     if expected is None:
         return Verdict(program, Agreement.SKIPPED, reason="no answer is recorded with it")
     if keep is not None:
-        keep(dump_program(replace(program, result=expected)))
+        keep(replace(program, result=expected))
     try:
         found = emulated.run(program)
     except Unsupported as reason:
         return Verdict(program, Agreement.UNSUPPORTED, expected, reason=str(reason))
+    except InternalError as error:
+        what = f"internal error (a bug in longpin): {' '.join(str(error).splitlines())}"
+        return Verdict(program, Agreement.UNSUPPORTED, expected, reason=what)
     differences = tuple(compare(expected, found))
     return Verdict(program, Agreement.DIFFERS if differences else Agreement.AGREES, expected, found, differences)
 

@@ -296,6 +296,8 @@ class _World:
         match op.op:
             case "open" | "reopen" | "dup" | "recvfd":
                 self._bind(op, "as", ret)
+            case "close":
+                del self.fds[op.proc][op.args["fd"]]
             case "pipe":
                 self._bind(op, "r", ret)
                 self._bind(op, "w", self.processes[op.proc].variables["pipe_w"])

@@ -96,7 +96,9 @@ class _Writer:
         yield make_op(proc, "open", {"path": "f", "flags": flags, "as": name})
         if self._choice.random() < 0.4:
             yield make_op(proc, "setsig", fd=name, sig=self._choice.choice(list(SIGNALS)))
-        yield make_op(proc, "setlease", fd=name, type="RD" if flags == "O_RDONLY" and self._choice.random() < 0.6 else "WR")
+        yield make_op(
+            proc, "setlease", fd=name, type="RD" if flags == "O_RDONLY" and self._choice.random() < 0.6 else "WR"
+        )
 
     def _new(self, proc: str) -> str:
         """Name a descriptor that a process will have, if the call succeeds."""
@@ -215,7 +217,7 @@ class _Writer:
         flags += ["O_NONBLOCK"] if choice.random() < 0.55 else []
         if choice.random() < 0.1 and not self._maps:
             flags.append("O_TRUNC")
-        if choice.random() < 0.04:
+        if choice.random() < 0.04 and not self._maps:
             flags.append("O_CREAT")
         if choice.random() < 0.03:
             flags = ["O_PATH"]
@@ -241,8 +243,23 @@ class _Writer:
 
 
 _ON_DESCRIPTORS = frozenset(
-    "reopen close dup mmap fsync read write ftruncate fallocate setlease getlease setsig setown getown".split()
+    [
+        "reopen",
+        "close",
+        "dup",
+        "mmap",
+        "fsync",
+        "read",
+        "write",
+        "ftruncate",
+        "fallocate",
+        "setlease",
+        "getlease",
+        "setsig",
+        "setown",
+        "getown",
+    ]
 )
 _ON_PATHS = frozenset(
-    "open truncate unlink rename link chmod chown utimes setxattr stat access execve".split()
+    ["open", "truncate", "unlink", "rename", "link", "chmod", "chown", "utimes", "setxattr", "stat", "access", "execve"]
 )

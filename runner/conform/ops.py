@@ -18,10 +18,24 @@ NEW_FD: Final = "name"
 
 OPEN_FLAGS: dict[str, int] = {
     name: getattr(os, name)
-    for name in (
-        "O_RDONLY O_WRONLY O_RDWR O_CREAT O_EXCL O_TRUNC O_APPEND O_NONBLOCK O_DIRECTORY O_NOFOLLOW O_PATH O_TMPFILE"
-        " O_SYNC O_DSYNC O_NOATIME O_CLOEXEC"
-    ).split()
+    for name in [
+        "O_RDONLY",
+        "O_WRONLY",
+        "O_RDWR",
+        "O_CREAT",
+        "O_EXCL",
+        "O_TRUNC",
+        "O_APPEND",
+        "O_NONBLOCK",
+        "O_DIRECTORY",
+        "O_NOFOLLOW",
+        "O_PATH",
+        "O_TMPFILE",
+        "O_SYNC",
+        "O_DSYNC",
+        "O_NOATIME",
+        "O_CLOEXEC",
+    ]
 }
 """Flags of open(2) by name."""
 
@@ -92,7 +106,7 @@ KINDS: dict[str, Kind] = {
     ),
     "signal": Kind(
         "SIGIO, SIGUSR1, SIGRT1, SIGRT2 or 0",
-        lambda value: value in (0, "0") and value is not False or _is_signal(value),
+        lambda value: (value in (0, "0") and value is not False) or _is_signal(value),
     ),
     "owner": Kind(
         "a process's name, perhaps with - in front, or 0",

@@ -115,7 +115,8 @@ class Difference:
 def compare(expected: Outcome, found: Outcome) -> list[Difference]:
     """Return every difference in ret, errno, blocked, skipped, unblocked, signals and locks, in the order of the ops.
 
-    The order of calls that returned after the same op and of the leases does not count; that of a process's signals does.
+    The order of calls that returned after the same op and of the leases does not count; that of a process's signals
+    does.
     """
     differences = []
     for step, (ours, theirs) in enumerate(zip_longest(expected.results, found.results)):

@@ -46,7 +46,9 @@ def look(pid: int) -> Look:
 def pending_signals(pid: int) -> bool:
     """Whether a signal that a program reads is pending for a process."""
     status = _read(pid, "status")
-    return any(int(mask, 16) & _SIGNAL_BITS for mask in re.findall(r"^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$", status, re.M))
+    return any(
+        int(mask, 16) & _SIGNAL_BITS for mask in re.findall(r"^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    )
 
 
 def _read(pid: int, name: str) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from longpin.runner.conform import agent as agent_program
 from longpin.runner.conform.agent import LONGEST_MESSAGE
@@ -42,6 +42,10 @@ def receive(sock: socket.socket) -> dict[str, Any] | None:
         return None
     reply: dict[str, Any] | None = json.loads(data) if data else None
     return reply
+
+
+class Died(HostError):
+    """A process ended while it made a call, such as a store beyond the end of a file."""
 
 
 class Agent:
@@ -111,7 +115,8 @@ class Agent:
         a call that slept before; a new call is looked at twice, lest it passes through a short sleep.
 
         Raises:
-            HostError: neither until the deadline (of :func:`time.monotonic`), or the process has died.
+            HostError: neither until the deadline (of :func:`time.monotonic`).
+            Died: the process has ended.
 
         """
         asleep: Look | None = None
@@ -135,7 +140,7 @@ class Agent:
     def _receive(self) -> dict[str, Any]:
         reply = receive(self._control)
         if reply is None:
-            raise HostError(f"process {self.name} died in its call")
+            raise Died(f"process {self.name} dies in its call")
         return self._whole(reply)
 
     @staticmethod
@@ -179,25 +184,38 @@ class Agent:
 
 
 class Zygote:
-    """The process that forks agents and, when the runner has gone for whatever reason, tidies up."""
+    """The process that forks agents and, when the runner has gone for whatever reason, tidies up.
+
+    Raises:
+        HostError: it cannot be started.
+
+    """
 
     def __init__(self, folder: Path) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         source = Path(agent_program.__file__).read_text()
-        with theirs:
-            # A session of its own: Ctrl-C reaches the runner only.
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-S", "-c", source, "zygote"],
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        try:
+            with theirs:
+                # A session of its own: Ctrl-C reaches the runner only.
+                self._process = subprocess.Popen(  # noqa: S603
+                    [sys.executable, "-I", "-S", "-c", source, "zygote"],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._control.close()
+            raise HostError(f"{sys.executable} cannot be started: {error.strerror}") from None
         self._ask({"call": "note", "folder": str(folder)})
 
-    def undo_at_end(self, file: Path, content: str | None) -> None:
-        """Have a file in /proc/sys written back when the runner has gone; None: no more."""
-        self._ask({"call": "note", "sysctl": content and [str(file), content]})
+    def undo_at_end(self, file: Path, content: str, lock: int) -> None:
+        """Have a file in /proc/sys written back when the runner has gone, and a lock held until then."""
+        self._ask({"call": "note", "sysctl": [str(file), content]}, [lock])
+
+    def nothing_to_undo(self) -> None:
+        """Take back :meth:`undo_at_end`."""
+        self._ask({"call": "note", "sysctl": None})
 
     def spawn(self, agent: Agent, folder: Path) -> None:
         """Start an agent in a folder.

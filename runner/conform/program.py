@@ -1,7 +1,7 @@
 """The program format: which ops there are, what they take, and reading and writing programs as JSON lines.
 
-One line is one program: ``{"id", "program": [[process, op, arguments], ...]}``, with ``result`` where a kernel's answers
-are known, and what it was recorded on (``kernel``, ``fs``). Described in ``tests/data/README.md``.
+One line is one program: ``{"id", "program": [[process, op, arguments], ...]}``, with ``result`` where a kernel's
+answers are known, and what it was recorded on (``kernel``, ``fs``). Described in ``tests/data/README.md``.
 
 A program may come from anywhere and the host runs it as root, so a path is one plain name in the program's own folder.
 """
@@ -53,7 +53,7 @@ class Program:
     kernel: str = ""
     fs: str = ""
     pace: int = RECORDED_PACE
-    """Milliseconds from an op to the look at its effects (``pace_ms`` in a file); only :attr:`timed` programs need it."""
+    """Milliseconds from an op to the look at its effects (``pace_ms`` in a file); counts in :attr:`timed` programs."""
 
     @property
     def timed(self) -> bool:
@@ -71,7 +71,7 @@ class Program:
         return list(dict.fromkeys(name for op in self.ops for name in mentioned(op)))
 
 
-class Unsupported(Exception):  # noqa: N818 - an answer of a runner, not a failure of the program
+class Unsupported(Exception):
     """A runner cannot run a program; the text says why."""
 
 
@@ -115,7 +115,7 @@ def mistakes(ops: tuple[Op, ...]) -> list[str]:
             for fd in (op.args[name] for name in OPS[op.op].of_kind("fd")):
                 if fd not in made:
                     wrong.append(f"no op makes a descriptor {fd!r}")
-            if op.op == "fork" and op.args["as"] in seen:
+            if op.op == "fork" and op.args["as"] in (*seen, op.proc):
                 wrong.append(f"process {op.args['as']!r} is there before it is forked")
             seen.update(mentioned(op))
         found += [f"op {step}: {text}" for text in wrong]

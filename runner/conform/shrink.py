@@ -129,7 +129,7 @@ def _with_simpler_arguments(ops: Ops) -> Iterator[Ops]:
 
 
 def _with_plain_names(ops: Ops) -> Iterator[Ops]:
-    """Name processes A, B, ... and descriptors a, b, ... in the order of their first use, all of a kind or one by one."""
+    """Name processes A, B, ... and descriptors a, b, ... in the order of their first use, all at once or one by one."""
     for kind, plain in (("process", "ABCDEFGHIJKLMNOP"), ("fd", "abcdefghijklmnop"), ("path", "fghijklmnop")):
         used = list(dict.fromkeys(value for op in ops for its, value in _names(op) if its == kind))
         table = dict(zip(used, plain, strict=False))
@@ -152,7 +152,7 @@ def _simpler(name: str, value: Any) -> Iterator[Any]:
         for flag in flags[1:]:
             yield "|".join(other for other in flags if other != flag)
     for known in _SIMPLEST.get(name, ()):
-        if type(known) is type(value) and known != value or name == "pid":
+        if (type(known) is type(value) and known != value) or name == "pid":
             yield known
 
 
@@ -165,7 +165,10 @@ def _weight(name: str, value: Any) -> int:
 
 def _kinds(op: Op) -> dict[str, str]:
     rule = OPS[op.op]
-    return {name: {"name": "fd", "owner": "process"}.get(kind, kind) for name, kind in (rule.required | rule.optional).items()}
+    return {
+        name: {"name": "fd", "owner": "process"}.get(kind, kind)
+        for name, kind in (rule.required | rule.optional).items()
+    }
 
 
 def _names(op: Op) -> Iterator[tuple[str, str]]:

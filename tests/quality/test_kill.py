@@ -75,5 +75,5 @@ def test_a_run_killed_while_it_writes_its_header(tmp_path: Path) -> None:
     header_end, _ = next(iter(TraceReader(trace)), (len(whole), b""))
     for size in random.Random(0).sample(range(header_end), 20):
         trace.write_bytes(whole[:size])
-        with pytest.raises(TraceError, match="the trace ends inside the header|not a longpin trace"):
+        with pytest.raises(TraceError, match=r"the trace ends inside the header|not a longpin trace"):
             replay(trace)

@@ -113,7 +113,7 @@ def envelope_edited(recorded: Recorded, chance: random.Random) -> bytes:
     index = chance.randrange(len(arrivals))
     other = chance.choice(arrivals)
     field = chance.choice(["src", "dst", "call", "body", "slept"])
-    value = "elsewhere" if field == "slept" else getattr(other, field)
+    value: Any = "elsewhere" if field == "slept" else getattr(other, field)
     arrivals[index] = arrivals[index]._replace(**{field: value})
     return framed(recorded.payloads())
 
@@ -151,7 +151,7 @@ def header_edited(recorded: Recorded, chance: random.Random) -> bytes:
             {"preset": ""},
             {"parameters": header["parameters"] | {"lease_check": 5}},
             {"parameters": header["parameters"] | {"no_such": True}},
-            {"parameters": {name: "" for name in header["parameters"]}},
+            {"parameters": dict.fromkeys(header["parameters"], "")},
             {"parameters": {}},
             {"parameters": []},
             {"oracle": "\x1b[31m\n"},
@@ -184,11 +184,13 @@ def outcome(path: Path) -> Result | TraceError:
     try:
         result = replay(path)
     except TraceError as error:
-        assert str(error).startswith(f"{path}: ")
-        assert str(error).isprintable()
-        return error
-    assert result.reason
-    return result
+        refusal = error
+    else:
+        assert result.reason
+        return result
+    assert str(refusal).startswith(f"{path}: ")
+    assert str(refusal).isprintable()
+    return refusal
 
 
 @pytest.mark.parametrize("mutate", MUTATIONS)

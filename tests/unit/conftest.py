@@ -1,7 +1,7 @@
 """Small kernels: a scenario written as one program a process, run under several schedules and judged."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -26,6 +26,8 @@ class Played:
 
     result: Result
     engine: SteppedEngine
+    schedules: tuple["Played", ...] = ()
+    """The first of several runs has them all here, itself too."""
 
     @property
     def rules(self) -> set[str]:
@@ -105,6 +107,6 @@ def play() -> Play:
         ]
         for run in runs:
             assert run.rules == set(violates), run.details()
-        return runs[0]
+        return replace(runs[0], schedules=tuple(runs))
 
     return play_all

@@ -1,4 +1,4 @@
-"""Open file descriptions: what is shared over dup, fork and SCM_RIGHTS, when it ends, whom SIGIO reaches [1.3, 2.3.5]."""
+"""Open file descriptions: what dup, fork and SCM_RIGHTS share, when it ends, whom SIGIO reaches [1.3, 2.3.5]."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,28 +20,36 @@ label("tried")
 
 
 def test_any_descriptor_of_the_description_ends_the_lease(play: Play) -> None:
-    play("P1", a="""
+    play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 copy = dup(fd)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 fcntl(copy, F_GETLEASE)            # -> F_RDLCK
 fcntl(copy, F_SETLEASE, F_UNLCK)   # -> 0
 fcntl(fd, F_GETLEASE)              # -> F_UNLCK
-""")
+""",
+    )
 
 
 def test_another_open_of_the_file_is_another_description(play: Play) -> None:
-    play("P1", a="""
+    play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 other = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 fcntl(other, F_GETLEASE)           # -> F_UNLCK
 fcntl(other, F_SETLEASE, F_UNLCK)  # -> EAGAIN
-""")
+""",
+    )
 
 
 def test_the_lease_ends_with_the_last_reference(play: Play) -> None:
-    play("P1", a="""
+    play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 copy = dup2(fd, 9)                 # -> 9
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
@@ -49,11 +57,14 @@ close(fd)                          # -> 0
 fcntl(copy, F_GETLEASE)            # -> F_RDLCK
 close(copy)                        # -> 0
 open("/f", O_WRONLY)               # -> ok
-""")
+""",
+    )
 
 
 def test_dup2_closes_what_it_replaces(play: Play) -> None:
-    play("P1", a="""
+    play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 other = open("/f", O_RDONLY)
@@ -61,11 +72,15 @@ dup2(other, fd)                    # -> 3
 dup2(other, other)                 # -> 4
 dup2(99, 5)                        # -> EBADF
 w = open("/f", O_WRONLY)           # -> ok (the lease went with its last descriptor)
-""")
+""",
+    )
 
 
 def test_a_mapping_alone_keeps_the_lease(play: Play) -> None:
-    run = play("P1", details={"a": HANDLER}, a="""
+    run = play(
+        "P1",
+        details={"a": HANDLER},
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 buf = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
@@ -73,56 +88,75 @@ close(fd)                          # -> 0
 open("/f", O_WRONLY | O_NONBLOCK)  # -> EAGAIN
 munmap(buf, PAGE)                  # -> 0
 open("/f", O_WRONLY | O_NONBLOCK)  # -> ok
-""")
+""",
+    )
     assert len(run.taken("a")) == 1
 
 
 def test_a_forked_child_shares_the_lease(play: Play) -> None:
-    play("P1", details={"child": "start = 'fork'"}, a="""
+    play(
+        "P1",
+        details={"child": "start = 'fork'"},
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 fork("child")                      # -> ok
 wait_for("unlocked")
 fcntl(fd, F_GETLEASE)              # -> F_UNLCK
-""", child="""
+""",
+        child="""
 fcntl(fd, F_GETLEASE)              # -> F_RDLCK
 fcntl(fd, F_SETLEASE, F_UNLCK)     # -> 0
 label("unlocked")
-""")
+""",
+    )
 
 
 def test_the_lease_outlives_its_taker_and_then_nobody_is_told(play: Play) -> None:
-    run = play("P1", details={"child": "start = 'fork'\n" + HANDLER}, a="""
+    run = play(
+        "P1",
+        details={"child": "start = 'fork'\n" + HANDLER},
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 fork("child")
 exit(0)
-""", child="""
+""",
+        child="""
 sleep(1)
 label("leased")
 wait_for("tried")
 fcntl(fd, F_GETLEASE)              # -> F_UNLCK
 sleep(50)
-""", opener=OPENER)
+""",
+        opener=OPENER,
+    )
     assert run.taken("a") == run.taken("child") == []
 
 
 def test_the_death_of_the_only_holder_ends_the_lease(play: Play) -> None:
-    play("P1", details={"opener": ""}, holder="""
+    play(
+        "P1",
+        details={"opener": ""},
+        holder="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 label("leased")
-pause()                            # -> hangs
-""", opener="""
+pause()                            # -> EINTR (killed)
+""",
+        opener="""
 wait_for("leased")
 kill("holder", SIGKILL)            # -> 0
 sleep(1)
 open("/f", O_RDWR | O_NONBLOCK)    # -> ok
-""")
+""",
+    )
 
 
 def test_a_descriptor_in_flight_keeps_the_lease(play: Play) -> None:
-    run = play("P1", a="""
+    run = play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 sigaction(SIGIO, SIG_IGN)          # -> 0
@@ -135,7 +169,8 @@ open("/f", O_WRONLY | O_NONBLOCK)  # -> EAGAIN (with b)
 label("go")
 wait_for("closed")
 open("/f", O_WRONLY | O_NONBLOCK)  # -> ok
-""", b="""
+""",
+        b="""
 wait_for("sent")
 fd = recv_fd()                     # -> 3
 fcntl(fd, F_GETLEASE)              # -> F_UNLCK (it is breaking)
@@ -143,12 +178,15 @@ label("received")
 wait_for("go")
 close(fd)                          # -> 0
 label("closed")
-""")
+""",
+    )
     assert run.taken("b") == []
 
 
 def test_what_is_in_flight_goes_with_its_receiver(play: Play) -> None:
-    play("P1", a="""
+    play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 send_fd("b", fd)                   # -> 0
@@ -158,9 +196,11 @@ sleep(1)
 open("/f", O_WRONLY | O_NONBLOCK)  # -> ok
 send_fd("b", 3)                    # -> ECONNREFUSED
 send_fd("a", 99)                   # -> EBADF
-""", b="""
+""",
+        b="""
 wait_for("sent")
-""")
+""",
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,18 +213,27 @@ wait_for("sent")
     ],
 )
 def test_which_signal_and_whether_it_names_a_descriptor(play: Play, setup: str, taken: str) -> None:
-    run = play("P1", details={"a": HANDLER + "\n" + USR1}, opener=OPENER, a=f"""
+    run = play(
+        "P1",
+        details={"a": HANDLER + "\n" + USR1},
+        opener=OPENER,
+        a=f"""
 fd = open("/f", O_RDONLY)
 {setup}
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 label("leased")
 pause()                            # -> EINTR
-""")
+""",
+    )
     assert run.taken("a") == [taken]
 
 
 def test_si_fd_is_the_number_of_the_last_setlease_even_when_it_is_closed(play: Play) -> None:
-    run = play("P1", details={"a": HANDLER}, opener=OPENER, a="""
+    run = play(
+        "P1",
+        details={"a": HANDLER},
+        opener=OPENER,
+        a="""
 fd = open("/f", O_RDONLY)
 copy = dup(fd)
 fcntl(fd, F_SETSIG, SIGIO)         # -> 0
@@ -193,12 +242,15 @@ fcntl(copy, F_SETLEASE, F_RDLCK)   # -> 0
 close(copy)                        # -> 0
 label("leased")
 pause()
-""")
+""",
+    )
     assert run.taken("a") == ["SIGIO (si_fd 4): its handler runs"]
 
 
 def test_f_unlck_clears_owner_and_signal(play: Play) -> None:
-    play("P1", a="""
+    play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETOWN, 100)           # -> 0
 fcntl(fd, F_SETSIG, SIGUSR1)       # -> 0
@@ -210,56 +262,77 @@ fcntl(fd, F_GETOWN)                # -> 0
 fcntl(fd, F_GETSIG)                # -> 0
 fcntl(fd, F_SETSIG, 65)            # -> EINVAL
 fcntl(fd, F_SETOWN, 4711)          # -> ESRCH
-""")
+""",
+    )
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
 def test_f_setown_redirects_the_signal(play: Play, order: str) -> None:
-    calls = ["fcntl(fd, F_SETOWN, 101)  # -> 0", "fcntl(fd, F_SETLEASE, F_RDLCK)  # -> 0"]
+    calls = ["fcntl(fd, F_SETOWN, 102)  # -> 0", "fcntl(fd, F_SETLEASE, F_RDLCK)  # -> 0"]
     steps = "\n".join(calls if order == "before" else calls[::-1])
-    run = play("P1", details={"b": HANDLER}, opener=OPENER, a=f"""
+    run = play(
+        "P1",
+        details={"b": HANDLER},
+        opener=OPENER,
+        a=f"""
 fd = open("/f", O_RDONLY)
 {steps}
 wait_for("ready")
 label("leased")
 wait_for("tried")
-""", b="""
+""",
+        b="""
 label("ready")
-pause()                            # -> EINTR
-""")
+sleep(1)
+""",
+    )
     assert (run.taken("a"), len(run.taken("b"))) == ([], 1)
 
 
 def test_a_child_that_changes_the_lease_does_not_become_its_owner(play: Play) -> None:
-    run = play("P1", details={"a": HANDLER, "child": "start = 'fork'"}, opener=OPENER, a="""
+    run = play(
+        "P1",
+        details={"a": HANDLER, "child": "start = 'fork'"},
+        opener=OPENER,
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 fork("child")
 pause()                            # -> EINTR
-""", child="""
+""",
+        child="""
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 label("leased")
 wait_for("tried")
-""")
+""",
+    )
     assert (len(run.taken("a")), run.taken("child")) == (1, [])
 
 
 def test_sigio_kills_a_holder_without_handler(play: Play) -> None:
-    run = play("P1", a="""
+    run = play(
+        "P1",
+        a="""
 fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_RDLCK)     # -> 0
 label("leased")
-pause()                            # -> hangs
-""", b="""
+pause()                            # -> EINTR (killed)
+""",
+        b="""
 wait_for("leased")
 open("/f", O_WRONLY)               # -> blocks, ok (the lease dies with its holder)
-""")
+""",
+    )
     assert run.taken("a") == ["SIGIO: it kills"]
     assert run.returned("b") == 0.0
 
 
 def test_the_position_is_the_descriptions(play: Play) -> None:
-    play("P1", details={"child": "start = 'fork'"}, head='[[file]]\npath = "/f"', a="""
+    play(
+        "P1",
+        details={"child": "start = 'fork'"},
+        head='[[file]]\npath = "/f"',
+        a="""
 fd = open("/f", O_RDWR)
 fork("child")
 write(fd, "aa")                    # -> 2
@@ -270,14 +343,19 @@ lseek(fd, 3)                       # -> 3
 write(fd, "c")                     # -> 1
 read(fd, 9)                        # -> b''
 lseek(fd, -1)                      # -> EINVAL
-""", child="""
+""",
+        child="""
 write(fd, "bb")                    # -> 2
 label("written")
-""")
+""",
+    )
 
 
 def test_appending_writes_at_the_end(play: Play) -> None:
-    play("P1", head='[[file]]\npath = "/f"', a="""
+    play(
+        "P1",
+        head='[[file]]\npath = "/f"',
+        a="""
 one = open("/f", O_WRONLY | O_APPEND)
 two = open("/f", O_RDWR | O_APPEND)
 write(one, "ab")                   # -> 2
@@ -291,22 +369,29 @@ write(ro, "x")                     # -> EBADF
 ftruncate(ro, 0)                   # -> EINVAL
 ftruncate(two, -1)                 # -> EINVAL
 truncate("/f", -1)                 # -> EINVAL
-""")
+""",
+    )
 
 
 def test_no_description_survives_its_references(play: Play) -> None:
-    run = play("P1", details={"child": "start = 'fork'"}, a="""
+    run = play(
+        "P1",
+        details={"child": "start = 'fork'"},
+        a="""
 fd = open("/f", O_RDWR)
 copy = dup(fd)
 buf = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
 fork("child")
 send_fd("b", fd)
 close(fd)
-""", b="""
+""",
+        b="""
 got = recv_fd()
 dup(got)
-""", child="""
+""",
+        child="""
 munmap(buf, PAGE)
-""")
+""",
+    )
     descriptions = [actor for actor in run.engine.actors.values() if isinstance(actor, OpenFileDescription)]
     assert [(file.references, file.released) for file in descriptions] == [(0, True)]

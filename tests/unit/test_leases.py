@@ -1,4 +1,4 @@
-"""fcntl leases: every errno of F_SETLEASE in the order of its checks, breaks, expiry, signals [semantics 2.1 to 2.3]."""
+"""fcntl leases: every errno of F_SETLEASE in the order of its checks, breaks, expiry, signals [2.1 to 2.3]."""
 
 from collections.abc import Callable
 from typing import Any
@@ -555,7 +555,7 @@ fd = open("/f", O_RDONLY)
 fcntl(fd, F_SETLEASE, F_WRLCK)     # -> 0
 label("leased")
 """
-        + 'pause()\npause()\nwait_for("written")\n',
+        'pause()\npause()\nwait_for("written")\n',
         reader="""
 wait_for("leased")
 open("/f", O_RDONLY)               # -> blocks, ok
@@ -601,12 +601,16 @@ label("written")
 
 
 def test_an_open_does_not_break_a_layout_lease(play: Play) -> None:
-    run = play("P5", details={"holder": "on_signal.SIGIO = 'fcntl(r, F_SETLEASE, F_UNLCK)  # -> 0'"}, holder="""
+    run = play(
+        "P5",
+        details={"holder": "on_signal.SIGIO = 'fcntl(r, F_SETLEASE, F_UNLCK)  # -> 0'"},
+        holder="""
 r = open("/f", O_RDONLY)
 fcntl(r, F_SETLEASE, F_LAYOUT)     # -> 0
 w = open("/f", O_RDWR)             # -> 0x4
 truncate("/f", PAGE)               # -> blocks, EINTR
-""")
+""",
+    )
     assert len(run.taken("holder")) == 1, "truncate breaks it as a layout change, open did not"
 
 

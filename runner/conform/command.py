@@ -1,0 +1,294 @@
+"""The command ``longpin conform``.
+
+Exit status: 0 the kernels agree about every program, 1 they differ or the emulated one cannot run a program, 2 bad
+input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found.
+"""
+
+import contextlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from longpin.runner.terminal import EXIT_BAD, BadInput, fail, output, say, width_of_output
+
+if TYPE_CHECKING:
+    from longpin.runner.conform.check import Tally, Verdict
+    from longpin.runner.conform.host import HostRunner
+    from longpin.runner.conform.program import Program, Runner
+
+DEFAULT_PROGRAMS = 100
+"""How many random programs run where nothing says how many."""
+DIFFERENCE_FILE = "conform-difference.jsonl"
+"""Where a program about which the kernels differ is written."""
+_MOST_REASONS = 10
+
+Engine = Literal["stepped", "threads"]
+
+
+@click.command("conform")
+@click.option("--recorded", type=click.Path(path_type=Path), metavar="FILE", help="Compare with what FILE recorded.")
+@click.option("--live", is_flag=True, help="Compare with the kernel of this machine.")
+@click.option(
+    "--random", "count", type=click.IntRange(1, 10_000_000), metavar="N", help="Run N random programs (live)."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), metavar="S", default=0, show_default=True, help="Of the random programs."
+)
+@click.option("--program", type=click.Path(path_type=Path), metavar="FILE", help="Run the programs in FILE (live).")
+@click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Append what the kernel did (live).")
+@click.option("--engine", type=click.Choice(["stepped", "threads"]), default="stepped", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")
+def conform(
+    recorded: Path | None,
+    live: bool,
+    count: int | None,
+    seed: int,
+    program: Path | None,
+    record: Path | None,
+    engine: Engine,
+    as_json: bool,
+) -> None:
+    """Compare the emulated kernel with a real one, program by program.
+
+    A program is a list of system calls around fcntl(2) leases. Either its answers were recorded, or it runs on the
+    kernel of this machine, in real processes that are gone afterwards.
+
+    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted.
+    """
+    if (recorded is None) == (not live):
+        raise BadInput("expected either --recorded FILE or --live")
+    for given, name in ((count, "--random"), (program, "--program"), (record, "--record")):
+        if given is not None and not live:
+            raise BadInput(f"{name} needs --live: a recorded kernel cannot be asked again")
+    if count is not None and program is not None:
+        raise BadInput("expected either --random or --program")
+    file = recorded or program
+    programs = _load(file) if file is not None else None
+    length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
+    from longpin.runner.conform.generate import generate
+
+    stream = programs if programs is not None else (generate(seed, index) for index in range(length))
+    with _host(live) as real, _appending(record, real) as keep:
+        from longpin.runner.conform.emulated import EmulatedRunner
+
+        run = Run(real, EmulatedRunner(engine), keep)
+        run.go(stream, length)
+        about: dict[str, Any] = {"engine": engine, "seed": None if file else seed, "programs_wanted": length}
+        if real is not None:
+            about |= {"kernel": real.abilities.kernel, "fs": real.abilities.fs}
+        again = run.smallest(about)
+    with output():
+        if as_json:
+            click.echo(json.dumps(run.tally.as_json() | about | {"verdict": run.verdict, "again": again}))
+        else:
+            _show(run, about, again)
+    raise click.exceptions.Exit(run.exit_code)
+
+
+class Run:
+    """The comparison of many programs, which can be interrupted at any time."""
+
+    def __init__(self, real: "Runner | None", emulated: "Runner", keep: "Callable[[Program], None] | None") -> None:
+        from longpin.runner.conform.check import Tally
+
+        self.tally: Tally = Tally()
+        self.interrupted = False
+        self.rate = 0.0
+        """Programs a second."""
+        self.shown: Verdict | None = None
+        """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
+        self._real = real
+        self._emulated = emulated
+        self._keep = keep
+
+    def go(self, programs: "Iterable[Program]", length: int) -> None:
+        """Compare all programs; an interrupt ends it with what is known."""
+        from longpin.runner.conform.check import check
+
+        started = time.monotonic()
+        try:
+            with _progress(length, self.tally) as advance:
+                for verdict in check(programs, self._real, self._emulated, self._keep):
+                    self.tally.add(verdict)
+                    advance()
+        except KeyboardInterrupt:
+            self.interrupted = True
+        self.rate = self.tally.programs / max(time.monotonic() - started, 1e-6)
+
+    def smallest(self, about: dict[str, Any]) -> str | None:
+        """Make the first difference small, write it to a file and return the command that shows it again."""
+        from longpin.runner.conform.program import dump_program
+
+        if (first := self.tally.first) is None:
+            return None
+        self.shown = first if self._real is None or self.interrupted else self._shrunk(first, about)
+        written = self.shown.program if self._real is not None else replace(self.shown.program, result=first.expected)
+        try:
+            Path(DIFFERENCE_FILE).write_text(dump_program(written) + "\n")
+        except OSError as error:
+            say(f"longpin: {DIFFERENCE_FILE} cannot be written: {error.strerror}")
+        source = ["--recorded"] if self._real is None else ["--live", "--program"]
+        engine = [] if about["engine"] == "stepped" else ["--engine", about["engine"]]
+        return shlex.join(["longpin", "conform", *source, DIFFERENCE_FILE, *engine])
+
+    def _shrunk(self, first: "Verdict", about: dict[str, Any]) -> "Verdict":
+        from longpin.runner.conform.check import Agreement, check_one
+        from longpin.runner.conform.processes import HostError
+        from longpin.runner.conform.shrink import shrink
+
+        best, tries = first, 0
+
+        def disagrees(program: "Program") -> bool:
+            nonlocal best, tries
+            if self.interrupted:
+                return False
+            tries += 1
+            try:
+                verdict = check_one(program, self._real, self._emulated)
+            except HostError:
+                return False
+            except KeyboardInterrupt:
+                self.interrupted = True
+                return False
+            if verdict.agreement is Agreement.DIFFERS:
+                best = verdict
+            return verdict.agreement is Agreement.DIFFERS
+
+        shrink(first.program, disagrees)
+        about["shrunk"] = {
+            "from_ops": len(first.program.ops),
+            "to_ops": len(best.program.ops),
+            "tries": tries,
+            "program": [[op.proc, op.op, dict(op.args)] for op in best.program.ops],
+        }
+        return best
+
+    @property
+    def exit_code(self) -> int:
+        """The status to exit with."""
+        if self.tally.differ or self.tally.unsupported:
+            return 1
+        return 3 if self.interrupted or not self.tally.asked else 0
+
+    @property
+    def verdict(self) -> str:
+        """What it all comes to, in words."""
+        if self.tally.differ:
+            return "the kernels differ"
+        if self.tally.unsupported:
+            return "the emulated kernel cannot run every program"
+        if self.interrupted:
+            return "interrupted: no difference so far"
+        return "the kernels agree" if self.tally.asked else "nothing could be compared"
+
+
+def _show(run: Run, about: dict[str, Any], again: str | None) -> None:
+    """Print the tally, the first difference and the command that shows it again."""
+    from longpin.runner.conform.check import side_by_side
+    from longpin.runner.report.rows import printable
+
+    tally = run.tally
+    kernel = f" on Linux {about['kernel']} ({about['fs']})" if "kernel" in about else ""
+    seed = f", seed {about['seed']}" if about["seed"] is not None else ""
+    click.echo(
+        f"{run.verdict}: {tally.programs} of {about['programs_wanted']} programs{kernel}{seed}, {run.rate:.0f}/s"
+    )
+    skipped = tally.skipped.total()
+    click.echo(f"agree {tally.agree}, differ {tally.differ}, unsupported {tally.unsupported}, skipped {skipped}")
+    for what, reasons in (("unsupported", tally.reasons), ("skipped", tally.skipped)):
+        for reason, count in reasons.most_common(_MOST_REASONS):
+            click.echo(f"{what} {count}: {printable(reason)}")
+    if run.shown is not None:
+        click.echo()
+        shrunk = about.get("shrunk")
+        size = (
+            f", shrunk from {shrunk['from_ops']} to {shrunk['to_ops']} ops in {shrunk['tries']} tries" if shrunk else ""
+        )
+        click.echo(f"first difference: {printable(run.shown.program.id) or 'a program without id'}{size}")
+        for line in side_by_side(run.shown, width_of_output()).splitlines():
+            click.echo(printable(line))
+        for difference in run.shown.differences:
+            click.echo(printable(str(difference)))
+    if again is not None:
+        click.echo(again)
+
+
+def _load(file: Path) -> "list[Program]":
+    from longpin.runner.conform.program import ProgramError, load_programs
+
+    try:
+        programs = load_programs(file)
+    except ProgramError as error:
+        for line in str(error).splitlines():
+            say(line)
+        raise click.exceptions.Exit(EXIT_BAD) from None
+    if not programs:
+        raise BadInput(f"{file}: expected a program a line, found none")
+    return programs
+
+
+@contextlib.contextmanager
+def _host(live: bool) -> "Iterator[HostRunner | None]":
+    """Give the kernel of this machine, or None; every trace of it is gone afterwards."""
+    if not live:
+        yield None
+        return
+    from longpin.runner.conform.host import HostRunner
+    from longpin.runner.conform.processes import HostError
+
+    try:
+        with HostRunner() as host:
+            yield host
+    except HostError as error:
+        fail(str(error))
+
+
+@contextlib.contextmanager
+def _appending(record: Path | None, real: "HostRunner | None") -> "Iterator[Callable[[Program], None] | None]":
+    """Give what appends a program to a file, at once, so that an interrupt loses nothing."""
+    if record is None or real is None:
+        yield None
+        return
+    from longpin.runner.conform.program import dump_program
+
+    abilities = real.abilities
+    with record.open("a", encoding="utf-8") as file:
+
+        def keep(program: "Program") -> None:
+            file.write(dump_program(replace(program, kernel=abilities.kernel, fs=abilities.fs)) + "\n")
+            file.flush()
+
+        yield keep
+
+
+@contextlib.contextmanager
+def _progress(length: int, tally: "Tally") -> Iterator[Callable[[], None]]:
+    """Show on standard error, if that is a terminal, how far it is, how fast and how long it will take."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}/s, {task.fields[differ]} differ"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=length, rate="-", differ=0)
+        started = time.monotonic()
+
+        def advance() -> None:
+            rate = tally.programs / max(time.monotonic() - started, 1e-6)
+            progress.update(task, completed=tally.programs, rate=f"{rate:.0f}", differ=tally.differ)
+
+        yield advance

@@ -1,0 +1,156 @@
+"""The canonical form of an actor's state: two equal forms are two states that nobody can tell apart.
+
+A form is a nested tuple. Plain values stand for themselves, a container for its elements in order (a set for its
+elements, sorted), any other object for its type and attributes. An object met again is a reference to its first
+meeting, so sharing and cycles are part of the form; ``id`` and ``hash`` are not.
+
+A suspended conversation is (function, position, variables). Its variables are not all that it holds: the iterator of a
+``for`` loop, the context of a ``with`` and half an expression lie on the value stack of the frame, which ``f_locals``
+does not show. The garbage collector sees them, so ``gc.get_referents`` is asked; a conversation inside a ``yield from``
+is reached the same way.
+"""
+
+import gc
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+    NoneType,
+)
+from typing import Any
+
+from longpin.actors.base import Actor
+from longpin.messages.envelope import Message
+from longpin.runner.engine import EngineBase
+
+PLAIN = frozenset({int, str, bytes, NoneType})
+"""Types whose values stand for themselves; two values of different ones are never equal."""
+
+CONSTANT = (type, CodeType, BuiltinFunctionType, ModuleType)
+"""Types whose objects live as long as the program and never change."""
+
+OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "actor_ref", "actor_stopped", "outbox", "engine"})
+"""Attributes of an actor that are not its state; who asks looks at the outbox separately."""
+
+
+class OpaqueError(Exception):
+    """Something in a state has no canonical form."""
+
+
+def canonical(value: object, *, ordered: bool = True) -> Hashable:
+    """Return the canonical form of ``value``.
+
+    Args:
+        value: a message, an envelope, an actor, or anything one of them may hold.
+        ordered: the order in which keys entered a dict is part of the form, as a handler could iterate over it.
+
+    Raises:
+        OpaqueError: it holds a file, a thread, another actor, or something else that cannot be looked into.
+
+    """
+    return _Forms(ordered=ordered).of(value)
+
+
+class _Forms:
+    """One look at one state."""
+
+    def __init__(self, *, ordered: bool) -> None:
+        self.ordered = ordered
+        self.met: dict[int, int] = {}
+        """The number of each object met so far, by its identity."""
+        self.kept: list[object] = []
+        """Objects made while looking; kept, so that no identity is used twice."""
+        self.owner: Actor | None = None
+
+    def of(self, value: Any) -> Hashable:
+        kind = type(value)
+        if kind in PLAIN:
+            return value  # type: ignore[no-any-return]
+        if kind in (bool, float, complex):
+            return kind, repr(value)
+        if kind is tuple:
+            return "tuple", *map(self.of, value)
+        if isinstance(value, Enum):
+            return kind, value.name
+        if isinstance(value, CONSTANT):
+            return value
+        if isinstance(value, Message):
+            return kind, *[self.of(getattr(value, field.name)) for field in fields(value)]  # type: ignore[arg-type]
+        if kind is frozenset:
+            return "frozenset", *sorted(map(self.of, value), key=repr)
+        if isinstance(value, EngineBase):
+            return "engine"
+        if is_dataclass(value) and kind.__dataclass_params__.frozen and kind.__hash__ is not None:
+            try:
+                hash(value)
+            except TypeError:
+                pass
+            else:
+                return kind, value
+        if (number := self.met.get(id(value))) is not None:
+            return "again", number
+        self.met[id(value)] = len(self.met)
+        return self._inside(kind, value)
+
+    def _inside(self, kind: type, value: Any) -> Hashable:
+        """Return the form of what has an identity and is met for the first time."""
+        if kind in (list, deque):
+            return kind, *map(self.of, value)
+        if isinstance(value, dict):
+            items = [(self.of(key), self.of(item)) for key, item in value.items()]
+            return kind, *(items if self.ordered else sorted(items, key=repr))
+        if kind is set:
+            return kind, *sorted(map(self.of, value), key=repr)
+        if kind is GeneratorType:
+            return self._suspended(value)
+        if kind is MethodType:
+            return kind, self.of(value.__func__), self.of(value.__self__)
+        if kind is FunctionType:
+            return kind, value.__code__, self.of(value.__closure__), self.of(value.__defaults__)
+        if kind is CellType:
+            return kind, self.of(value.cell_contents)
+        if isinstance(value, Actor):
+            if self.owner is not None:
+                raise OpaqueError(f"{self.owner.address} holds {value.address} itself, not its address")
+            self.owner = value
+            state = {name: item for name, item in vars(value).items() if name not in OF_PYKKA}
+            return kind, *((name, self.of(state[name])) for name in sorted(state))
+        if isinstance(value, BaseException):
+            return kind, self.of(value.args), self.of(vars(value))
+        return self._attributes(kind, value)
+
+    def _suspended(self, generator: Any) -> Hashable:
+        frame = generator.gi_frame
+        if frame is None:
+            return "ended"
+        variables = frame.f_locals
+        held = [
+            item for item in gc.get_referents(generator) if item is not variables and not isinstance(item, FrameType)
+        ]
+        return generator.gi_code, frame.f_lasti, tuple(variables), *map(self.of, held)
+
+    def _attributes(self, kind: type, value: Any) -> Hashable:
+        names = [name for cls in kind.__mro__ for name in _slots(cls) if hasattr(value, name)]
+        names += sorted(getattr(value, "__dict__", ()))
+        if names or (kind.__module__ != "builtins" and kind.__basicsize__ == object.__basicsize__):
+            return kind, *((name, self.of(getattr(value, name))) for name in names)
+        try:
+            parts = value.__reduce__()  # iterators say where they are
+        except (TypeError, AttributeError) as error:
+            raise OpaqueError(f"a {kind.__qualname__}: {error}") from None
+        self.kept.append(parts)
+        return kind, self.of(parts)
+
+
+def _slots(cls: type) -> tuple[str, ...]:
+    slots = vars(cls).get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(name for name in slots if name != "__weakref__")

@@ -1,0 +1,195 @@
+"""``longpin conform``: exit status, what is printed, and that planted mistakes are found and made small."""
+
+import json
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from longpin.runner.conform import emulated
+from longpin.runner.conform.command import DIFFERENCE_FILE, conform
+from longpin.runner.conform.host import HostRunner
+from longpin.runner.conform.outcome import OpResult, Outcome
+from longpin.runner.conform.program import Op, Program, Unsupported, dump_program, load_programs, make_op
+from longpin.runner.terminal import Commands
+
+MAIN = Commands("longpin", commands={"conform": conform})
+LEASE = Program(
+    "lease",
+    (
+        make_op("*", "create", path="f"),
+        make_op("A", "open", {"path": "f", "flags": "O_RDONLY", "as": "a"}),
+        make_op("A", "setlease", fd="a", type="RD"),
+    ),
+)
+
+Spoil = Callable[[Op, OpResult], OpResult]
+
+
+def invoke(*words: str) -> Result:
+    return CliRunner().invoke(MAIN, ["conform", *words], prog_name="longpin")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, run: Callable[[Program], Outcome]) -> None:
+    """Have something else take the place of the emulated kernel."""
+
+    class StandIn:
+        def __init__(self, _engine: str) -> None:
+            pass
+
+        def run(self, program: Program) -> Outcome:
+            return run(program)
+
+    monkeypatch.setattr(emulated, "EmulatedRunner", StandIn)
+
+
+def spoiled(host: HostRunner, spoil: Spoil) -> Callable[[Program], Outcome]:
+    """Return a kernel that is this machine's but for one mistake."""
+
+    def run(program: Program) -> Outcome:
+        real = host.run(program)
+        pairs = zip(program.ops, real.results, strict=True)
+        return replace(real, results=tuple(spoil(op, result) for op, result in pairs))
+
+    return run
+
+
+@pytest.mark.parametrize("engine", ["stepped", "threads"])
+def test_the_recorded_kernel_and_the_emulated_agree(recorded: dict[str, Path], engine: str) -> None:
+    for path, count in ((recorded["kernel_leases"], 169), (recorded["kernel_leases_random"], 84)):
+        done = invoke("--recorded", str(path), "--json", "--engine", engine)
+        said = json.loads(done.stdout)
+        keys = ("programs", "agree", "differ", "unsupported", "skipped", "first_difference")
+        assert [said[key] for key in keys] == [count, count, 0, 0, 0, None]
+        assert done.exit_code == 0
+
+
+def test_a_recorded_difference_is_shown_and_the_last_line_shows_it_again(recorded: dict[str, Path]) -> None:
+    program = load_programs(recorded["kernel_leases"])[0]
+    assert program.result is not None
+    wrong = Outcome((*program.result.results[:-1], replace(program.result.results[-1], ret="[red]\x1b[31m")))
+    Path("wrong.jsonl").write_text(dump_program(replace(program, result=wrong)) + "\n")
+    done = invoke("--recorded", "wrong.jsonl")
+    assert done.exit_code == 1
+    assert "the kernels differ: 1 of 1 programs" in done.stdout
+    assert "! 6 A getlease fd=a" in done.stdout
+    assert "[red]" in done.stdout
+    assert "\x1b" not in done.stdout
+    again = shlex.split(done.stdout.splitlines()[-1])
+    assert again[:2] == ["longpin", "conform"]
+    repeated = invoke(*again[2:])
+    assert repeated.exit_code == 1
+    assert repeated.stdout.splitlines()[1:] == done.stdout.splitlines()[1:]
+
+
+MISTAKES: dict[str, Spoil] = {
+    "dup fails": lambda op, result: replace(result, ret=-1, errno="EBADF") if op.op == "dup" else result,
+    "a break signals nobody": lambda _, result: replace(result, signals={}),
+    "O_NONBLOCK is not looked at": lambda op, result: (
+        replace(result, errno="EINTR") if op.op == "open" and result.errno == "EAGAIN" else result
+    ),
+    "an interrupt wakes nobody": lambda op, result: replace(result, unblocked=()) if op.op == "interrupt" else result,
+    "leases of others are not shown": lambda _, result: replace(
+        result, locks=tuple(lock for lock in result.locks if lock.proc == "A")
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_planted_mistake_is_found_and_made_small(
+    host: HostRunner, monkeypatch: pytest.MonkeyPatch, mistake: str
+) -> None:
+    stand_in(monkeypatch, spoiled(host, MISTAKES[mistake]))
+    done = invoke("--live", "--random", "60", "--seed", "4", "--json")
+    said = json.loads(done.stdout)
+    assert done.exit_code == 1
+    assert said["differ"] > 0
+    assert said["seed"] == 4
+    assert said["shrunk"]["to_ops"] <= 5
+    [saved] = load_programs(Path(DIFFERENCE_FILE))
+    assert len(saved.ops) == said["shrunk"]["to_ops"]
+    again = shlex.split(said["again"])
+    assert json.loads(invoke(*again[2:], "--json").stdout)["differ"] == 1
+
+
+def test_what_the_host_did_is_recorded_and_can_be_compared(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, host.run)
+    done = invoke("--live", "--random", "5", "--record", "kernel.jsonl")
+    assert done.exit_code == 0
+    assert done.stdout.startswith(f"the kernels agree: 5 of 5 programs on Linux {host.abilities.kernel}")
+    assert "seed 0" in done.stdout
+    assert [program.result is not None for program in load_programs(Path("kernel.jsonl"))] == [True] * 5
+    assert all(program.kernel == host.abilities.kernel for program in load_programs(Path("kernel.jsonl")))
+    assert invoke("--recorded", "kernel.jsonl").exit_code == 0
+
+
+def test_what_the_emulated_kernel_cannot_run_counts_against_it(
+    monkeypatch: pytest.MonkeyPatch, host: HostRunner
+) -> None:
+    def refuse(_: Program) -> Outcome:
+        raise Unsupported("no leases yet")
+
+    stand_in(monkeypatch, refuse)
+    done = invoke("--live", "--random", "3", "--json")
+    said = json.loads(done.stdout)
+    assert (done.exit_code, said["unsupported"], said["agree"]) == (1, 3, 0)
+    assert said["unsupported_reasons"] == {"no leases yet": 3}
+
+
+def test_nothing_compared_is_no_pass() -> None:
+    Path("bare.jsonl").write_text(dump_program(LEASE) + "\n")
+    done = invoke("--recorded", "bare.jsonl")
+    assert done.exit_code == 3
+    assert "nothing could be compared" in done.stdout
+    assert "skipped 1: no answer is recorded with it" in done.stdout
+
+
+def test_an_interrupt_ends_with_what_is_known(monkeypatch: pytest.MonkeyPatch, host: HostRunner) -> None:
+    asked = []
+
+    def interrupted(program: Program) -> Outcome:
+        asked.append(program)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return host.run(program)
+
+    stand_in(monkeypatch, interrupted)
+    done = invoke("--live", "--random", "100", "--json")
+    said: dict[str, Any] = json.loads(done.stdout)
+    assert done.exit_code == 3
+    assert (said["programs"], said["agree"], said["verdict"]) == (2, 2, "interrupted: no difference so far")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "longpin: expected either --recorded FILE or --live"),
+        (["--live", "--recorded", "x"], "longpin: expected either --recorded FILE or --live"),
+        (["--recorded", "x", "--random", "3"], "longpin: --random needs --live"),
+        (["--recorded", "x", "--record", "y"], "longpin: --record needs --live"),
+        (["--live", "--random", "3", "--program", "x"], "longpin: expected either --random or --program"),
+        (["--recorded", "nowhere.jsonl"], "longpin: nowhere.jsonl: No such file"),
+        (["--recorded", "/dev"], "longpin: /dev: Is a directory"),
+        (["--recorded", "empty.jsonl"], "longpin: empty.jsonl: expected a program a line, found none"),
+        (["--recorded", "broken.jsonl"], "broken.jsonl:2: expected a JSON object"),
+        (["--live", "--random", "1", "--record", "/nowhere/x"], "longpin: /nowhere/x: No such file"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], said: str) -> None:
+    Path("empty.jsonl").write_text("\n")
+    Path("broken.jsonl").write_text(dump_program(LEASE) + "\n{\n")
+    done = invoke(*words)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not done.stdout

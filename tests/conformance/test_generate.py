@@ -1,0 +1,71 @@
+"""Random programs: valid, the same for the same seed everywhere, and of the kinds that matter."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+from longpin.runner.conform.generate import EXPIRY, LEASE_BREAK_TIME, generate
+from longpin.runner.conform.ops import OPS
+from longpin.runner.conform.program import Program, dump_program, mistakes, parse_program
+
+PROGRAMS = [generate(seed, index) for seed in (1, 2) for index in range(1000)]
+
+
+def test_every_program_is_valid_and_survives_a_file() -> None:
+    for program in PROGRAMS:
+        assert not mistakes(program.ops)
+        assert parse_program(dump_program(program)) == program
+
+
+def test_a_program_depends_on_seed_and_index_alone() -> None:
+    code = "from longpin.runner.conform.generate import generate as g\nfor i in (0, 7, 999): print(g(1, i).ops)"
+    for hashseed in ("0", "77"):
+        environment = os.environ | {"PYTHONHASHSEED": hashseed}
+        done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == [str(PROGRAMS[index].ops) for index in (0, 7, 999)]
+    assert len({str(program.ops) for program in PROGRAMS}) > 0.99 * len(PROGRAMS)
+
+
+def test_what_matters_is_frequent() -> None:
+    ops = Counter(op.op for program in PROGRAMS for op in program.ops)
+    assert set(OPS) - set(ops) <= {"flock"}
+    with_lease = [program for program in PROGRAMS if any(op.op == "setlease" for op in program.ops)]
+    assert len(with_lease) > 0.98 * len(PROGRAMS)
+
+    def share(*names: str) -> float:
+        return sum(any(op.op in names for op in program.ops) for program in PROGRAMS) / len(PROGRAMS)
+
+    for names, least in (
+        (("fork",), 0.15),
+        (("dup",), 0.25),
+        (("sendfd",), 0.15),
+        (("setown",), 0.15),
+        (("setsig",), 0.4),
+        (("chown", "setuid", "setfsuid"), 0.15),
+        (("truncate",), 0.15),
+        (("interrupt",), 0.25),
+        (("kill", "exit"), 0.05),
+    ):
+        assert share(*names) > least, names
+    assert {len(program.processes()) for program in PROGRAMS} >= {2, 3, 4, 5}
+    assert max(len(program.processes()) for program in PROGRAMS) <= 6
+
+
+def test_nothing_has_two_right_answers() -> None:
+    def ops(program: Program) -> set[str]:
+        return {op.op for op in program.ops}
+
+    for program in PROGRAMS:
+        assert not ({"kill", "exit"} & ops(program) and "sendfd" in ops(program))
+        if any(op.args.get("touch") for op in program.ops):
+            assert not {"truncate", "ftruncate"} & ops(program)
+            assert not any("O_TRUNC" in op.args.get("flags", "") for op in program.ops)
+        slept = {op.args["ms"] for op in program.ops if op.op == "sleep"}
+        assert slept <= {EXPIRY}
+        assert EXPIRY > LEASE_BREAK_TIME * 1000 + 100
+        assert program.timed == bool(slept)
+
+
+def test_few_programs_take_seconds() -> None:
+    assert 0 < sum(program.timed for program in PROGRAMS) < 0.03 * len(PROGRAMS)

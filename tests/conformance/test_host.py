@@ -1,0 +1,270 @@
+"""The kernel of this machine as a runner: the recorded answers, calls that sleep, and what is left behind (nothing)."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longpin.runner.conform import abilities, stage
+from longpin.runner.conform.generate import generate
+from longpin.runner.conform.host import HostRunner, machine_to_ourselves
+from longpin.runner.conform.outcome import OpResult, compare
+from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, file_system, leases
+from longpin.runner.conform.processes import Agent, HostError
+from longpin.runner.conform.program import Op, Program, Unsupported, load_programs, make_op
+
+OPEN = make_op("A", "open", {"path": "f", "flags": "O_RDWR", "as": "a"})
+CREATE = make_op("*", "create", path="f")
+LEASE = make_op("A", "setlease", fd="a", type="WR")
+BREAK = make_op("B", "open", {"path": "f", "flags": "O_WRONLY", "as": "b"})
+
+
+def run(host: HostRunner, *ops: Op) -> tuple[OpResult, ...]:
+    program = Program("test", ops)
+    if reason := host.abilities.against(program):
+        pytest.skip(reason)
+    return host.run(program).results
+
+
+def in_folder(folder: Path) -> list[int]:
+    """Return the processes that work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if str((entry / "cwd").readlink()).startswith(str(folder)):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def break_time_at_rest() -> str:
+    """Return lease-break-time while no run on this machine uses it."""
+    with machine_to_ourselves():
+        return LEASE_BREAK_TIME.read_text()
+
+
+def recorded_programs(path: Path, *, timed: bool) -> list[Program]:
+    return [program for program in load_programs(path) if program.timed == timed]
+
+
+@pytest.mark.parametrize("name", ["kernel_leases", "kernel_leases_random"])
+def test_this_kernel_answers_as_recorded(host: HostRunner, recorded: dict[str, Path], name: str) -> None:
+    for program in recorded_programs(recorded[name], timed=False):
+        if host.abilities.against(program):
+            continue
+        assert program.result is not None
+        assert not [str(d) for d in compare(program.result, host.run(program))], program.id
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["kernel_leases", "kernel_leases_random"])
+def test_this_kernel_lets_time_run_out_as_recorded(host: HostRunner, recorded: dict[str, Path], name: str) -> None:
+    for program in recorded_programs(recorded[name], timed=True):
+        if host.abilities.against(program):
+            continue
+        assert program.result is not None
+        assert not [str(d) for d in compare(program.result, host.run(program))], program.id
+
+
+def test_a_random_program_is_answered_alike_twice(host: HostRunner) -> None:
+    ran = 0
+    for program in (generate(11, index) for index in range(60)):
+        if program.timed or host.abilities.against(program):
+            continue
+        assert not [str(d) for d in compare(host.run(program), host.run(program))], program.id
+        ran += 1
+    assert ran > 30
+
+
+def test_a_call_that_sleeps_is_seen_to_sleep_and_to_return(host: HostRunner) -> None:
+    *_, blocked, unlocked = run(host, CREATE, OPEN, LEASE, BREAK, make_op("A", "setlease", fd="a", type="UN"))
+    assert blocked.blocked
+    assert blocked.ret is None
+    assert blocked.wait_channel in ("__break_lease", None)
+    assert {proc: [signal.sig for signal in read] for proc, read in blocked.signals.items()} == {"A": ["SIGIO"]}
+    assert [(call.step, call.proc, call.ret) for call in unlocked.unblocked] == [(3, "B", 3)]
+    assert not unlocked.locks
+
+
+def test_other_sleeps_than_leases_are_seen(host: HostRunner) -> None:
+    pipe = make_op("A", "pipe", r="r", w="w")
+    fork = make_op("A", "fork", {"as": "B"})
+    *_, read, write = run(host, pipe, fork, make_op("B", "read", fd="r"), make_op("A", "write", fd="w"))
+    assert read.blocked
+    assert [(call.proc, call.ret) for call in write.unblocked] == [("B", 1)]
+
+
+def test_a_lease_time_of_zero_is_a_sleep_too(host: HostRunner) -> None:
+    zero = make_op("*", "sysctl", lease_break_time=0)
+    *_, blocked, interrupted = run(host, CREATE, zero, OPEN, LEASE, BREAK, make_op("*", "interrupt", proc="B"))
+    assert blocked.blocked
+    assert [(call.ret, call.errno) for call in interrupted.unblocked] == [(-1, "EINTR")]
+
+
+def test_exec_keeps_descriptors_and_their_numbers(host: HostRunner) -> None:
+    again = make_op("A", "open", {"path": "f", "flags": "O_RDONLY", "as": "b"})
+    results = run(host, CREATE, OPEN, LEASE, make_op("A", "exec"), make_op("A", "getlease", fd="a"), again)
+    assert [result.ret for result in results] == [0, 3, 0, 0, "WR", None]
+    assert results[-1].blocked
+
+
+def test_skipped_ops_say_why(host: HostRunner) -> None:
+    results = run(
+        host,
+        CREATE,
+        OPEN,
+        make_op("A", "close", fd="a"),
+        make_op("A", "getlease", fd="a"),
+        make_op("*", "kill", proc="A"),
+        make_op("A", "getpid"),
+        make_op("*", "interrupt", proc="A"),
+    )
+    assert [result.skipped for result in results[3:]] == ["no fd a", None, "proc gone", "proc gone"]
+
+
+def test_a_process_that_dies_in_a_call_cannot_be_written_down(host: HostRunner) -> None:
+    empty = make_op("*", "create", path="f", size=0)
+    with pytest.raises(Unsupported, match="op 2: process A dies in its call"):
+        run(host, empty, OPEN, make_op("A", "mmap", fd="a", prot="w", touch=1))
+    assert run(host, CREATE, OPEN)[1].ret == 3
+
+
+def test_nothing_is_left_of_a_program(host: HostRunner) -> None:
+    before = break_time_at_rest()
+    folder = host._folder
+    run(
+        host, make_op("*", "sysctl", lease_break_time=33), CREATE, OPEN, make_op("A", "fork", {"as": "C"}), LEASE, BREAK
+    )
+    assert break_time_at_rest() == before
+    assert list(folder.iterdir()) == []
+    assert in_folder(folder) == []
+
+
+def test_an_agent_that_does_nothing_is_given_up(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = Agent.order
+
+    def stopped(agent: Agent, call: str, *args: Any) -> None:
+        if call == "getlease":
+            os.kill(agent.pid, signal.SIGSTOP)
+        order(agent, call, *args)
+
+    monkeypatch.setattr(Agent, "order", stopped)
+    monkeypatch.setattr(stage, "_WATCHDOG", 0.5)
+    with pytest.raises(HostError, match=r"process A neither answers nor sleeps in its call \(state T"):
+        run(host, CREATE, OPEN, make_op("A", "getlease", fd="a"))
+    assert in_folder(host._folder) == []
+
+
+def test_without_the_zygote_there_is_one_line_and_nothing_is_left() -> None:
+    with HostRunner() as host:
+        zygote = host._zygote._process
+        zygote.kill()
+        zygote.wait()
+        if not host.abilities.leases:
+            with pytest.raises(HostError, match="the process that starts the others"):
+                host.run(Program("x", (CREATE, OPEN)))
+    assert not host._folder.exists()
+
+
+INTERRUPTED = textwrap.dedent("""
+    import os, time
+    from longpin.runner.conform import stage
+    from longpin.runner.conform.host import HostRunner, machine_to_ourselves
+    from longpin.runner.conform.program import Program, make_op
+
+    def sleep(seconds, real=time.sleep):
+        if seconds > 5:
+            print(host._folder, host._zygote._process.pid, flush=True)
+        real(seconds)
+
+    stage.time.sleep = sleep
+    ops = [make_op("*", "sysctl", lease_break_time=33)] if os.geteuid() == 0 else []
+    ops += [
+        make_op("*", "create", path="f"),
+        make_op("A", "open", {"path": "f", "flags": "O_RDWR", "as": "a"}),
+        make_op("A", "fork", {"as": "C"}),
+        make_op("A", "setlease", fd="a", type="WR"),
+        make_op("B", "open", {"path": "f", "flags": "O_WRONLY", "as": "b"}),
+        make_op("*", "sleep", ms=100_000),
+    ]
+    with HostRunner() as host:
+        host.run(Program("x", tuple(ops)))
+""")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_an_interrupted_run(host: HostRunner, number: signal.Signals) -> None:
+    before = break_time_at_rest()
+    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        folder, zygote = child.stdout.readline().split()
+        path = Path(os.fsdecode(folder))
+        ended = select.poll()
+        handle = os.pidfd_open(int(zygote))
+        try:
+            ended.register(handle, select.POLLIN)
+            assert len(in_folder(path)) == 3
+            assert any(True for _ in leases())
+            child.send_signal(number)
+            assert ended.poll(30_000)
+        finally:
+            os.close(handle)
+        child.communicate()
+    assert not path.exists()
+    assert in_folder(path) == []
+    assert break_time_at_rest() == before
+
+
+def test_two_runners_take_turns(host: HostRunner) -> None:
+    with HostRunner() as other:
+        for index in range(3):
+            for runner in (host, other):
+                assert run(runner, CREATE, OPEN, LEASE, BREAK)[-1].blocked, index
+
+
+def test_what_the_host_cannot_do_is_said_program_by_program(host: HostRunner) -> None:
+    plain = Program("plain", (CREATE, OPEN, LEASE))
+    chown = Program("chown", (CREATE, make_op("A", "chown", path="f", uid=1)))
+    timed = Program("timed", (make_op("*", "sysctl", lease_break_time=1),))
+    usual = Program("usual", (make_op("*", "sysctl", lease_break_time=45),))
+    hidden = Program("hidden", (CREATE, make_op("A", "chmod", path="f", mode=0)))
+    insert = Program("insert", (CREATE, OPEN, make_op("A", "fallocate", fd="a", mode="INSERT")))
+    for missing, refused in (
+        ({"leases": "no leases"}, {"plain", "chown", "timed", "usual", "hidden", "insert"}),
+        ({"root": "needs root"}, {"chown", "hidden"}),
+        ({"break_time": "cannot be written"}, {"timed"}),
+        ({"fallocate": frozenset({"ALLOC"})}, {"insert"}),
+    ):
+        full: dict[str, Any] = {"leases": "", "root": "", "break_time": "", "fallocate": frozenset({"INSERT"})}
+        able = replace(host.abilities, **(full | missing))
+        programs = (plain, chown, timed, usual, hidden, insert)
+        assert {program.id for program in programs if able.against(program)} == refused
+
+
+def test_disabled_leases_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disabled = tmp_path / "leases-enable"
+    disabled.write_text("0\n")
+    monkeypatch.setattr(abilities, "LEASES_ENABLE", disabled)
+    with HostRunner() as host:
+        assert host.abilities.leases == "leases are disabled: fs.leases-enable is 0"
+        with pytest.raises(Unsupported, match=r"fs\.leases-enable is 0"):
+            host.run(Program("x", (CREATE,)))
+
+
+def test_an_interpreter_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(HostError, match="/nowhere/python cannot be started: No such file"):
+        HostRunner()
+
+
+def test_the_file_system_is_named() -> None:
+    assert file_system(Path("/proc/self")) == "proc"

@@ -1,0 +1,80 @@
+"""Locks of an actor: shared and exclusive, first come first served, handed over, dropped and taken again [1.6]."""
+
+from longpin.actors.base import Actor, handles
+from longpin.actors.conversation import Conversation, Step
+from longpin.actors.locks import Lock
+from longpin.messages.clock import CancelTimer
+from longpin.messages.envelope import DONE, Done
+from longpin.runner.oracles import ORACLES
+from longpin.runner.stepped import SteppedEngine
+
+
+class Library(Actor):
+    """Runs one conversation for each message: its name says how it takes the lock."""
+
+    def __init__(self, engine: SteppedEngine, address: str) -> None:
+        super().__init__(engine, address)
+        self.lock = Lock(self, "the lock")
+        self.log: list[str] = []
+
+    @handles(CancelTimer)
+    def visit(self, request: CancelTimer, _src: str) -> Conversation[Done]:
+        """Take the lock, stay for two steps, and say so."""
+        name = request.name
+        with (yield self.lock.exclusive() if name.startswith("x") else self.lock.shared()) as hold:
+            self.log.append(f"{name} in")
+            yield Step()
+            if name.endswith("!"):
+                hold.drop()
+                self.log.append(f"{name} dropped")
+                yield hold.retake()
+                self.log.append(f"{name} again")
+            yield Step()
+            self.log.append(f"{name} out")
+        return DONE
+
+
+def visits(*names: str) -> list[str]:
+    engine = SteppedEngine(ORACLES["fifo"](0))
+    engine.spawn(Library, "library")
+    for name in names:
+        engine.tell("library", CancelTimer(name))
+    assert engine.run()
+    library = engine.actors["library"]
+    assert isinstance(library, Library)
+    assert not library.lock.holds
+    assert not library.lock.waiters
+    return library.log
+
+
+def test_exclusive_holds_follow_each_other_in_order() -> None:
+    assert visits("x1", "x2", "x3") == ["x1 in", "x1 out", "x2 in", "x2 out", "x3 in", "x3 out"]
+
+
+def test_shared_holds_overlap() -> None:
+    assert visits("s1", "s2")[:2] == ["s1 in", "s2 in"]
+
+
+def test_exclusive_waits_for_every_shared_hold() -> None:
+    log = visits("s1", "s2", "x1")
+    assert log.index("x1 in") > max(log.index("s1 out"), log.index("s2 out"))
+
+
+def test_a_shared_request_does_not_overtake_a_waiting_exclusive_one() -> None:
+    log = visits("s1", "x1", "s2")
+    assert log == ["s1 in", "s1 out", "x1 in", "x1 out", "s2 in", "s2 out"]
+
+
+def test_all_shared_waiters_at_the_head_get_in_together() -> None:
+    log = visits("x1", "s1", "s2", "x2", "s3")
+    assert log[:4] == ["x1 in", "x1 out", "s1 in", "s2 in"]
+    assert log[-4:] == ["x2 in", "x2 out", "s3 in", "s3 out"]
+
+
+def test_who_drops_the_lock_queues_behind_those_who_wait() -> None:
+    log = visits("x1!", "x2")
+    assert log == ["x1! in", "x1! dropped", "x2 in", "x2 out", "x1! again", "x1! out"]
+
+
+def test_who_drops_a_lock_nobody_wants_has_it_again_at_once() -> None:
+    assert visits("x1!") == ["x1! in", "x1! dropped", "x1! again", "x1! out"]

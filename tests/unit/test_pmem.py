@@ -1,0 +1,135 @@
+"""Pmem block sets: allocation, generations, references, and who waits for a block to be idle [1.7]."""
+
+import pytest
+
+from longpin.actors.base import Actor, handles
+from longpin.actors.conversation import Call, Conversation, outcome
+from longpin.actors.pmem import Pmem
+from longpin.messages.clock import CancelTimer
+from longpin.messages.envelope import Message
+from longpin.messages.file import Data
+from longpin.messages.pmem import (
+    Allocate,
+    Allocated,
+    AwaitIdle,
+    Busy,
+    Dma,
+    FreeBlocks,
+    Load,
+    PinBlock,
+    ScanBusy,
+    Store,
+    Unpin,
+)
+from longpin.runner.oracles import ORACLES
+from longpin.runner.stepped import SteppedEngine
+
+PAGE = 16
+
+
+class Client(Actor):
+    """Makes calls one after the other and keeps the answers."""
+
+    def __init__(self, engine: SteppedEngine, address: str, requests: tuple[Message, ...]) -> None:
+        super().__init__(engine, address)
+        self.answers: list[object] = []
+        self.requests = requests
+
+    @handles(CancelTimer)
+    def begin(self, _request: CancelTimer, _src: str) -> Conversation[None]:
+        yield from self.ask(self.requests)
+
+    def ask(self, requests: tuple[Message, ...]) -> Conversation[None]:
+        for request in requests:
+            error = yield from outcome(self.one(request))
+            if error is not None:
+                self.answers.append(error.errno)
+
+    def one(self, request: Message) -> Conversation[None]:
+        self.answers.append((yield Call("pmem", request)))
+
+
+class World:
+    """A set of four blocks; block 0 belongs to page 7 of a file."""
+
+    def __init__(self) -> None:
+        self.engine = SteppedEngine(ORACLES["fifo"](0))
+        self.engine.spawn(Pmem, "pmem", 4, PAGE, {0: ("inode:/f", 7)})
+        self.clients = 0
+
+    def ask(self, *requests: Message) -> list[object]:
+        """Make the calls and return the answers so far."""
+        self.clients += 1
+        address = f"client:{self.clients}"
+        self.engine.spawn(Client, address, requests)
+        self.engine.tell(address, CancelTimer("start"))
+        assert self.engine.run()
+        client = self.engine.actors[address]
+        assert isinstance(client, Client)
+        return client.answers
+
+
+def pin(block: int, owner: str = "mr:1", *, longterm: bool = True) -> PinBlock:
+    return PinBlock(block, "inode:/f", 7, longterm=longterm, owner=owner, context="uverbs:1")
+
+
+def test_the_lowest_free_block_is_given_out_zeroed_and_then_no_more() -> None:
+    world = World()
+    answers = world.ask(*(Allocate("inode:/g", page) for page in range(4)))
+    assert answers == [Allocated(1), Allocated(2), Allocated(3), 28]
+
+
+def test_freeing_counts_generations_and_leaves_the_bytes_until_they_are_given_out() -> None:
+    world = World()
+    world.ask(Store(0, 3, b"old"), FreeBlocks((0,)))
+    pmem = world.engine.actors["pmem"]
+    assert isinstance(pmem, Pmem)
+    assert (pmem.generation(0), pmem.owners) == (1, {})
+    assert world.ask(Load(0, 3, 3), Allocate("inode:/g", 0), Load(0, 3, 3)) == [
+        Data(b"old"),
+        Allocated(0),
+        Data(b"\0\0\0"),
+    ]
+    assert world.ask(pin(0))[0].generation == 1  # type: ignore[attr-defined]
+
+
+def test_bytes_go_where_they_are_written() -> None:
+    world = World()
+    world.ask(Store(0, 4, b"abcd"), Store(0, 5, b"X"), Store(0, 15, b"z"))
+    assert world.ask(Load(0, 3, 6), Load(0, 15, 1)) == [Data(b"\0aXcd\0"), Data(b"z")]
+
+
+def test_the_device_reads_and_writes_whoever_owns_the_block() -> None:
+    world = World()
+    access = Dma(0, 0, "inode:/f", 7, 2, 3, b"dma", "mr:1")
+    read = Dma(0, 0, "inode:/f", 7, 2, 3, None, "mr:1")
+    assert world.ask(FreeBlocks((0,)), access, read)[1:] == [Data(b""), Data(b"dma")]
+
+
+def test_a_scan_lists_every_reference_of_the_blocks_asked_for() -> None:
+    world = World()
+    world.ask(pin(0), pin(0, "mr:2", longterm=False), pin(1))
+    (busy,) = world.ask(ScanBusy((0, 2)))
+    assert isinstance(busy, Busy)
+    assert [(found.owner, found.longterm) for found in busy.pins] == [("mr:1", True), ("mr:2", False)]
+
+
+@pytest.mark.parametrize("owners", [("mr:1",), ("mr:1", "mr:2")])
+def test_waiters_wake_when_the_last_reference_goes(owners: tuple[str, ...]) -> None:
+    world = World()
+    world.ask(*(pin(0, owner) for owner in owners))
+    idle = AwaitIdle(0, killable=True, interruptible=True)
+    waiting = [world.ask(idle), world.ask(idle)]
+    for owner in owners:
+        assert waiting == [[], []]
+        world.ask(Unpin(owner))
+    assert [len(answers) for answers in waiting] == [1, 1]
+    assert len(world.ask(idle)) == 1, "idle is idle"
+
+
+def test_unpinning_drops_one_regions_references_only() -> None:
+    world = World()
+    world.ask(pin(0), pin(1), pin(1, "mr:2"), Unpin("mr:1"))
+    (busy,) = world.ask(ScanBusy((0, 1)))
+    assert isinstance(busy, Busy)
+    assert [(found.block, found.owner) for found in busy.pins] == [(1, "mr:2")]
