@@ -39,6 +39,12 @@ class LeaseRecord:
         """Whether a break is pending."""
         return self.unlock_pending or self.downgrade_pending
 
+    @property
+    def due(self) -> bool:
+        """Whether a break time has passed and the lease is not yet what it should have become [2.3.4]."""
+        downgraded = self.type == F_RDLCK and not self.downgrade_pending
+        return Level.UNLOCK in self.overdue or (Level.DOWNGRADE in self.overdue and not downgraded)
+
     def conflicts(self, *, layout: bool, write: bool) -> bool:
         """Return whether a breaker breaks this lease [2.3.1]."""
         return self.layout == layout and (write or self.type == F_WRLCK)

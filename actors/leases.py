@@ -155,15 +155,16 @@ class LeaseHost(Actor):
                     self.lease_waiters.wake_all(self)
 
     def _expire(self) -> Conversation[None]:
-        """time_out_leases: act on what is overdue [2.3.4]."""
-        for record in [record for record in self.leases if record.overdue]:
-            if self.kernel.policy.on_deadline(record.view()) is not OnDeadline.DROP:
-                continue
-            if Level.UNLOCK in record.overdue:
-                yield from self._remove(record)
-            elif record.type != F_RDLCK or record.downgrade_pending:
-                record.set_type(F_RDLCK)
+        """time_out_leases: act on what is overdue, and on what becomes so meanwhile [2.3.4]."""
+        while due := next((record for record in self.leases if self._is_due(record)), None):
+            if Level.UNLOCK in due.overdue:
+                yield from self._remove(due)
+            else:
+                due.set_type(F_RDLCK)
                 self.lease_waiters.wake_all(self)
+
+    def _is_due(self, record: LeaseRecord) -> bool:
+        return record.due and self.kernel.policy.on_deadline(record.view()) is OnDeadline.DROP
 
     # Breaking.
 
@@ -187,6 +188,7 @@ class LeaseHost(Actor):
             while left := next((r for r in self.leases if r.conflicts(layout=layout, write=write)), None):
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
+                # Nothing is due here, and nobody can come in before the sleep: no wake-up is missed.
                 detail = f"{left.address} of process {left.tgid} to be given up"
                 flc.drop()
                 error = yield from outcome(single(self.lease_waiters.sleep(WaitsFor("lease", left.address, detail))))

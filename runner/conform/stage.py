@@ -283,6 +283,8 @@ class Stage:
         now = self._break_time_now()
         if now == str(seconds):
             return
+        if self._abilities.break_time:
+            raise Unsupported(f"sysctl: {self._abilities.break_time}")
         if self._break_time is None:
             self._zygote.undo_at_end(LEASE_BREAK_TIME, now, self._lock)
             self._break_time = now

@@ -246,8 +246,8 @@ class Table:
         if number == len(self._history):
             self._history.append(came)
             self.steps.append({})
-            tasks = cell.actor._suspended.items()  # noqa: SLF001 - a view of the base class for those who watch
-            self.calls.append({key: (task.src, task.call) for key, task in tasks if task.call})
+            tasks = cell.actor.suspended_after(0)
+            self.calls.append({task.number: (task.src, task.call) for task in tasks if task.call})
         if number not in self._idle:
             if len(self._idle) >= IDLE_ACTORS:
                 del self._idle[next(iter(self._idle))]

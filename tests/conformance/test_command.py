@@ -133,9 +133,7 @@ def test_what_the_host_did_is_recorded_and_can_be_compared(host: HostRunner, mon
     assert invoke("--recorded", "kernel.jsonl").exit_code == 0
 
 
-def test_what_the_emulated_kernel_cannot_run_counts_against_it(
-    monkeypatch: pytest.MonkeyPatch, host: HostRunner
-) -> None:
+def test_unsupported_counts_against_the_emulated_kernel(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: Program) -> Outcome:
         raise Unsupported("no leases yet")
 
@@ -154,7 +152,7 @@ def test_nothing_compared_is_no_pass() -> None:
     assert "skipped 1: no answer is recorded with it" in done.stdout
 
 
-def test_an_interrupt_ends_with_what_is_known(monkeypatch: pytest.MonkeyPatch, host: HostRunner) -> None:
+def test_an_interrupt_ends_with_what_is_known(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def interrupted(program: Program) -> Outcome:

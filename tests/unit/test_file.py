@@ -1,11 +1,16 @@
 """Open file descriptions: what dup, fork and SCM_RIGHTS share, when it ends, whom SIGIO reaches [1.3, 2.3.5]."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from longpin.actors.conversation import KernelError
 from longpin.actors.file import OpenFileDescription
+from longpin.messages.file import Put, Ref
+from longpin.runner.oracles import ORACLES
+from longpin.runner.stepped import SteppedEngine
 
 Play = Callable[..., Any]
 
@@ -395,3 +400,34 @@ munmap(buf, PAGE)
     )
     descriptions = [actor for actor in run.engine.actors.values() if isinstance(actor, OpenFileDescription)]
     assert [(file.references, file.released) for file in descriptions] == [(0, True)]
+
+
+def test_two_who_write_through_one_description_do_not_write_over_each_other(play: Play) -> None:
+    write = 'write(fd, "ab")                    # -> 2\n'
+    details = {"child": "start = 'fork'"}
+    run = play(
+        "P1",
+        details=details,
+        head='[[file]]\npath = "/f"',
+        seeds=range(60),
+        child=write,
+        a=f"""
+fd = open("/f", O_RDWR)
+fork("child")
+{write}""",
+    )
+    for schedule in run.schedules:
+        inode = schedule.engine.actors["inode:/f"]
+        assert inode.size == 4
+
+
+def test_no_reference_is_taken_on_a_description_that_has_none_left() -> None:
+    engine = SteppedEngine(ORACLES["fifo"](0))
+    engine.spawn(OpenFileDescription, "file:1", "inode:/f", "file", 0)
+    file = engine.actors["file:1"]
+    assert isinstance(file, OpenFileDescription)
+    file.ref(Ref(), "process:1")
+    assert [file.put(Put(), "process:1").last for _ in range(2)] == [False, True]
+    with pytest.raises(KernelError) as error:
+        file.ref(Ref(), "process:1")
+    assert error.value.errno == errno.EBADF

@@ -149,8 +149,10 @@ getpid()
 
 
 def test_a_fault_in_its_own_handler_kills(play: Play) -> None:
-    run = play("P1", details={"a": "on_signal.SIGSEGV = 'load(1, 1)'"}, a="load(0, 1)")
+    handler = "on_signal.SIGSEGV = '''\nload(1, 1)\ngetpid()\n'''"
+    run = play("P1", details={"a": handler}, a="load(0, 1)")
     assert run.taken("a") == ["SIGSEGV: its handler runs", "SIGSEGV: it kills"]
+    assert [call.call for call in run.result.calls] == ["load", "load"], "the handler does not go on"
 
 
 def test_no_block_for_a_store_is_sigbus_and_for_a_write_enospc(play: Play) -> None:

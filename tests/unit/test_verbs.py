@@ -365,21 +365,78 @@ ibv_wc_status()                                # -> IBV_WC_RETRY_EXC_ERR
 
 
 def test_requests_of_one_queue_pair_are_done_in_order(play: Play) -> None:
+    """The first is long; the second, to its last page, must not get there before it."""
     play(
         "P1",
         a=DEVICE
         + LOOPBACK
         + f"""
-mr = ibv_reg_mr(pd, buf, PAGE, {ALL})
-for i in range(4):
-    ibv_post_send(qp, IBV_WR_RDMA_WRITE, "old", mr, 0)
-ibv_post_send(qp, IBV_WR_RDMA_WRITE, "new", mr, 0)
-for i in range(5):
+mr = ibv_reg_mr(pd, buf, 2 * PAGE, {ALL})
+zeroes = ibv_reg_mr(pd, buf + 2 * PAGE, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE)
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, zeroes, mr, 0, 2 * PAGE)
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "new", mr, PAGE)
+for i in range(2):
     ibv_get_cq_event(cq)
     ibv_poll_cq(cq)                            # -> 1
-load(buf, 3)                                   # -> b'new'
+load(buf + PAGE, 3)                            # -> b'new'
 """,
     )
+
+
+def test_a_refused_access_ends_the_connection_on_both_sides(play: Play) -> None:
+    play(
+        "P1",
+        a=DEVICE
+        + f"""
+cq = ibv_create_cq(ctx)
+one = ibv_create_qp(pd, cq)
+two = ibv_create_qp(pd, cq)
+ibv_modify_qp(one, IBV_QPS_INIT)
+ibv_modify_qp(two, IBV_QPS_INIT)
+ibv_modify_qp(one, IBV_QPS_RTR, two)
+ibv_modify_qp(two, IBV_QPS_RTR, one)
+ibv_modify_qp(one, IBV_QPS_RTS)
+ibv_modify_qp(two, IBV_QPS_RTS)
+mr = ibv_reg_mr(pd, buf, PAGE, {ALL})
+ibv_post_send(one, IBV_WR_RDMA_WRITE, "x", mr, PAGE)      # -> 0
+{DONE}
+ibv_wc_status()                                # -> IBV_WC_REM_ACCESS_ERR
+ibv_post_send(two, IBV_WR_RDMA_WRITE, "x", mr, 0)         # -> 0
+{DONE}
+ibv_wc_status()                                # -> IBV_WC_WR_FLUSH_ERR
+""",
+    )
+
+
+def test_no_pin_gets_between_the_scan_and_the_free(play: Play) -> None:
+    """The page is mapped before truncate comes, so only the zap before the scan makes a registration fault."""
+    run = play(
+        "P1",
+        seeds=range(250),
+        details={"a": "on_signal.SIGUSR1 = 'getpid()'"},
+        a=DEVICE
+        + """
+store(buf, "x")
+label("mapped")
+mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)
+label("done")
+kill("a", SIGKILL)
+""",
+        b="""
+wait_for("mapped")
+fd = open("/f", O_RDWR)
+ftruncate(fd, 0)                               # -> 0
+""",
+    )
+    for schedule in run.schedules:
+        pinned: set[int] = set()
+        for moment in schedule.result.moments:
+            if "frees" in moment.text:
+                assert not pinned & set(moment.blocks)
+            elif moment.text == "mr:100.1 pins":
+                pinned |= set(moment.blocks)
+            elif "unpins" in moment.text:
+                pinned.clear()
 
 
 def test_dereg_waits_for_the_access_under_way_and_none_comes_after_it(play: Play) -> None:

@@ -1,0 +1,60 @@
+"""Follow decisions on the stepped engine itself: the proof that an explored schedule is one."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from longpin.actors.base import Actor
+from longpin.messages.envelope import Address
+from longpin.runner.engine import InternalError
+from longpin.runner.oracles.base import derived_random
+from longpin.runner.stepped import SteppedEngine
+
+
+class Decisions:
+    """An oracle that lets those go who are named, in that order, and then stops."""
+
+    name: ClassVar[str] = "decisions"
+
+    def __init__(self, decisions: Sequence[Address], seed: int = 0) -> None:
+        self.decisions = decisions
+        self.seed = seed
+        self.count = 0
+
+    def new_execution(self) -> None:
+        """Begin with the first."""
+        self.count = 0
+
+    def next_arrival(self, ready: Sequence[Actor]) -> int | None:
+        """Return the next one's place among those who can go.
+
+        Raises:
+            InternalError: it cannot: the actors do not do the same thing twice.
+
+        """
+        if self.count == len(self.decisions):
+            return None
+        address = self.decisions[self.count]
+        self.count += 1
+        for index, actor in enumerate(ready):
+            if actor.address == address:
+                return index
+        raise InternalError(f"decision {self.count}: {address} has sent nothing: the schedule is not repeatable")
+
+    def next_random(self, actor: Address, count: int, bound: int) -> int:
+        """Return the number the explored run had."""
+        return derived_random(self.seed, actor, count, bound)
+
+
+def replay(
+    build: Callable[[Any], object], decisions: Sequence[Address], *, racy: bool = False, seed: int = 0
+) -> SteppedEngine:
+    """Build a world, let ``decisions`` be carried out, and return the world as it is then.
+
+    Raises:
+        InternalError: the decisions cannot be carried out, or a handler raised; its exception is the cause.
+
+    """
+    engine = SteppedEngine(Decisions(decisions, seed), racy=racy, seed=seed)
+    build(engine)
+    engine.run()
+    return engine
