@@ -3,11 +3,11 @@
 import errno
 
 from longpin.actors.base import Engine, handles
-from longpin.actors.conversation import KernelError
+from longpin.actors.conversation import Conversation, KernelError
 from longpin.actors.kernel import Kernel
 from longpin.actors.layouts import LayoutHost
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.inode import AddLink, CheckAccess, NoName, SetAttributes, SetBreakTime, Touch
+from longpin.messages.inode import AddLink, BreakDelegations, CheckAccess, NoName, SetAttributes, SetBreakTime, Touch
 
 
 class AttributeHost(LayoutHost):
@@ -33,10 +33,22 @@ class AttributeHost(LayoutHost):
         if mode & ~bits:
             raise KernelError(errno.EACCES)
 
+    def break_delegations(self) -> Conversation[None]:
+        """Break what a change of names or attributes breaks: no lease [2.3.1], but overdue ones are noticed [2.3.4]."""
+        with (yield self.flc_lock.exclusive()):
+            yield from self.expire()
+
     @handles(AddLink)
-    def add_link(self, _request: AddLink, _src: Address) -> Done:
-        """link(2) added a name."""
+    def add_link(self, _request: AddLink, _src: Address) -> Conversation[Done]:
+        """link(2) adds a name."""
+        yield from self.break_delegations()
         self.nlink += 1
+        return DONE
+
+    @handles(BreakDelegations)
+    def renamed(self, _request: BreakDelegations, _src: Address) -> Conversation[Done]:
+        """rename(2) gives it another name."""
+        yield from self.break_delegations()
         return DONE
 
     @handles(NoName)
@@ -45,10 +57,11 @@ class AttributeHost(LayoutHost):
         self.nlink = 0
 
     @handles(SetAttributes)
-    def set_attributes(self, request: SetAttributes, _src: Address) -> Done:
-        """chmod(2) by the owner; chown(2) by uid 0. Leases stay with who took them."""
-        if request.uid not in (0, self.uid) or (request.owner >= 0 and request.uid):
+    def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
+        """chmod(2) by the owner; chown(2) by uid 0, or to the owner it has. Leases stay with who took them."""
+        if request.uid not in (0, self.uid) or (request.uid and request.owner not in (-1, self.uid)):
             raise KernelError(errno.EPERM)
+        yield from self.break_delegations()
         if request.mode >= 0:
             self.mode = request.mode
         if request.owner >= 0:
@@ -56,10 +69,11 @@ class AttributeHost(LayoutHost):
         return DONE
 
     @handles(Touch)
-    def touch(self, request: Touch, _src: Address) -> Done:
+    def touch(self, request: Touch, _src: Address) -> Conversation[Done]:
         """utimes(2), setxattr(2)."""
         if request.uid != self.uid:
             self.check_access(request.uid, 2)
+        yield from self.break_delegations()
         return DONE
 
     @handles(CheckAccess)

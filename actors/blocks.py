@@ -1,6 +1,7 @@
 """The blocks of an inode: allocating, freeing and moving them, and fallocate(2) [1.6, 2.5]."""
 
 import errno
+from collections.abc import Iterator
 
 from longpin.actors.attributes import AttributeHost
 from longpin.actors.base import Engine, handles
@@ -40,15 +41,13 @@ class BlockHost(AttributeHost):
         self.pages = dict(pages)
         self.ilock = Lock(self, f"the ilock of {address}")
 
-    def split(self, offset: int, length: int) -> list[tuple[int, int, int]]:
-        """Return (page, offset in it, length) for each page of a byte range; none where ``length`` is not positive."""
-        parts = []
+    def split(self, offset: int, length: int) -> Iterator[tuple[int, int, int]]:
+        """Yield (page, offset in it, length) for each page of a byte range; none where ``length`` is not positive."""
         while length > 0:
             page, inside = divmod(offset, self.kernel.page_size)
             part = min(length, self.kernel.page_size - inside)
-            parts.append((page, inside, part))
+            yield page, inside, part
             offset, length = offset + part, length - part
-        return parts
 
     def allocated(self, page: int) -> Conversation[int]:
         """Return the block of a page, allocated if it is a hole; two who fill one hole meet at the ilock."""
@@ -69,9 +68,11 @@ class BlockHost(AttributeHost):
 
     def zero(self, offset: int, length: int) -> Conversation[None]:
         """Zero a byte range where it has blocks."""
-        for page, inside, part in self.split(offset, length):
-            if page in self.pages:
-                yield Call(self.pmem, Store(self.pages[page], inside, bytes(part)))
+        page_size, end = self.kernel.page_size, offset + length
+        for page, block in sorted(self.pages.items()):
+            start, stop = max(offset, page * page_size), min(end, (page + 1) * page_size)
+            if start < stop:
+                yield Call(self.pmem, Store(block, start - page * page_size, bytes(stop - start)))
 
     @handles(Fallocate)
     def fallocate(self, request: Fallocate, _src: Address) -> Conversation[Done]:

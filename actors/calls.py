@@ -52,7 +52,9 @@ def _signature(text: str, errnos: str, source: str) -> Signature:
         word, _, kinds = part.strip("[]").partition(":")
         allowed = tuple(types[kind.strip()] for kind in (kinds or "int").split("|"))
         parameters.append(Parameter(word, allowed, part.startswith("[")))
-    return Signature(name, tuple(parameters), frozenset(errnos.split()), source)
+    # EINVAL too where a variable holds what the parameter cannot be, such as the result of a failed call.
+    allowed_errnos = {*errnos.split(), *(["EINVAL"] if parameters else [])}
+    return Signature(name, tuple(parameters), frozenset(allowed_errnos), source)
 
 
 SIGNATURES: dict[str, Signature] = {
@@ -91,7 +93,7 @@ SIGNATURES: dict[str, Signature] = {
         _signature("pipe()", "", "pipe(2): returns the read end, the variable pipe_w is the write end"),
         _signature("set_lease_break_time(seconds)", "EACCES EINVAL", "proc_sys_fs(5), lease-break-time; 0 is for ever"),
         _signature("fcntl(fd, cmd, [arg])", "EACCES EAGAIN EBADF EINVAL ESRCH", "fcntl(2), semantics 2.1-2.3"),
-        _signature("send_fd(process: str|int, fd)", "EBADF ECONNREFUSED EPIPE", "unix(7) SCM_RIGHTS, semantics 2.4"),
+        _signature("send_fd(process: str|int, fd)", "EBADF EPIPE", "unix(7) SCM_RIGHTS, semantics 2.4"),
         _signature("recv_fd([flags])", "EAGAIN EINTR", "unix(7) SCM_RIGHTS, semantics 2.4"),
         # Processes, signals, time.
         _signature("fork(program: str)", "EAGAIN", "fork(2); the child runs the named process"),
@@ -113,7 +115,9 @@ SIGNATURES: dict[str, Signature] = {
             "mmap(2), semantics 1.8",
         ),
         _signature("munmap(addr, length)", "EINVAL", "munmap(2)"),
-        _signature("load(addr, length)", "EFAULT", "a CPU load; SIGSEGV or SIGBUS where it faults, semantics 1.8"),
+        _signature(
+            "load(addr, length)", "EFAULT EINVAL", "a CPU load; SIGSEGV or SIGBUS where it faults, semantics 1.8"
+        ),
         _signature(
             "store(addr, data: bytes|str)", "EFAULT", "a CPU store; SIGSEGV or SIGBUS where it faults, semantics 1.8"
         ),

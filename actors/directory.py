@@ -13,7 +13,17 @@ from longpin.actors.inode import Inode
 from longpin.actors.kernel import Kernel
 from longpin.messages.directory import Found, Link, Lookup, MakeDirectory, Rename, Unlink
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.inode import AddLink, CheckAccess, CloseFile, DropLink, NoName, SetAttributes, SetBreakTime, Touch
+from longpin.messages.inode import (
+    AddLink,
+    BreakDelegations,
+    CheckAccess,
+    CloseFile,
+    DropLink,
+    NoName,
+    SetAttributes,
+    SetBreakTime,
+    Touch,
+)
 
 DIRECTORY_SIZE = 4096
 """What stat(2) says of a directory, in bytes."""
@@ -113,6 +123,8 @@ class Directory(Actor):
         if inode != replaced or inode == self.address:
             del self.names[request.path]
             self.names[request.to] = inode
+            if inode != self.address:
+                yield Call(inode, BreakDelegations())
             if replaced is not None and replaced != self.address:
                 yield Call(replaced, DropLink())
         return DONE

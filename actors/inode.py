@@ -11,6 +11,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError, Step, o
 from longpin.actors.flocks import FlockHost
 from longpin.actors.kernel import Kernel
 from longpin.actors.leases import Access
+from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.policies.base import Change, Fail, Reason
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
@@ -108,6 +109,7 @@ class Inode(FlockHost):
     @handles(DropLink)
     def drop_link(self, _request: DropLink, _src: Address) -> Conversation[Done]:
         """unlink(2) removed a name; that alone asks neither leases nor pages [2.5]."""
+        yield from self.break_delegations()
         self.nlink -= 1
         yield from self._evict_if_unused()
         return DONE
@@ -167,9 +169,9 @@ class Inode(FlockHost):
 
     @handles(ReadAt)
     def read(self, request: ReadAt, _src: Address) -> Conversation[Data]:
-        """read(2): up to the end of the file."""
+        """read(2): up to the end of the file, and not more than one message holds."""
         with (yield self.iolock.shared()):
-            end = min(request.offset + request.count, self.size)
+            end = min(request.offset + min(request.count, MOST_BYTES), self.size)
             data = b""
             for page, inside, length in self.split(request.offset, end - request.offset):
                 block = self.pages.get(page)

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from longpin.actors.policies.base import Policy
 
 
+MOST_BYTES = 65536
+"""Bytes one read, load or RDMA transfer moves at the most: a message holds them, and messages are bounded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """The settings of one machine; immutable, shared by its actors."""

@@ -64,7 +64,7 @@ class LeaseHost(Actor):
         if wanted.type == F_UNLCK:
             return (yield from self._unlock(request))
         with (yield self.flc_lock.exclusive()):
-            yield from self._expire()
+            yield from self.expire()
             self._refuse_conflicting_opens(request, wanted)
             own = None
             for record in self.leases:
@@ -119,7 +119,7 @@ class LeaseHost(Actor):
     def query_lease(self, request: QueryLease, _src: Address) -> Conversation[Done]:
         """fcntl(F_GETLEASE) [2.3.6]."""
         with (yield self.flc_lock.exclusive()):
-            yield from self._expire()
+            yield from self.expire()
             own = self._lease_of(request.ofd)
         return Done(F_UNLCK if own is None else self.kernel.policy.lease_type(own.view(), own.target))
 
@@ -154,7 +154,7 @@ class LeaseHost(Actor):
                 if notice.level is Level.UNLOCK or not record.unlock_pending:
                     self.lease_waiters.wake_all(self)
 
-    def _expire(self) -> Conversation[None]:
+    def expire(self) -> Conversation[None]:
         """time_out_leases: act on what is overdue, and on what becomes so meanwhile [2.3.4]."""
         while due := next((record for record in self.leases if self._is_due(record)), None):
             if Level.UNLOCK in due.overdue:
@@ -177,7 +177,7 @@ class LeaseHost(Actor):
 
         """
         with (yield self.flc_lock.exclusive()) as flc:
-            yield from self._expire()
+            yield from self.expire()
             conflicting = [record for record in self.leases if record.conflicts(layout=layout, write=write)]
             if not conflicting:
                 return
@@ -195,4 +195,4 @@ class LeaseHost(Actor):
                 yield flc.retake()
                 if error is not None:
                     raise error
-                yield from self._expire()
+                yield from self.expire()

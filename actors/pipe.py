@@ -1,12 +1,13 @@
-"""A pipe [pipe(7)]: bytes between two open file descriptions."""
+"""A pipe [pipe(7)]: bytes between open file descriptions."""
 
 import errno
 
 from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.constants import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
-from longpin.messages.inode import CloseFile
+from longpin.messages.inode import CloseFile, Open
 from longpin.messages.pipe import PipeRead, PipeWrite
 
 CAPACITY = 65536
@@ -18,17 +19,39 @@ class Pipe(Actor):
 
     def __init__(self, engine: Engine, address: Address, reader: Address, writer: Address) -> None:
         super().__init__(engine, address)
-        self.ends = {reader, writer}
-        """Open file descriptions not yet released."""
-        self.reader = reader
-        self.writer = writer
+        self.ends: dict[Address, int] = {reader: O_RDONLY, writer: O_WRONLY}
+        """Access modes of the open file descriptions not yet released."""
         self.data = b""
         self.changed = WaitQueue()
+
+    def _is_open(self, mode: int) -> bool:
+        """Return whether somebody has it open for ``mode``."""
+        return any(access in (mode, O_RDWR) for access in self.ends.values())
+
+    @handles(Open)
+    def open(self, request: Open, _src: Address) -> Conversation[Done]:
+        """Open an end again through /proc/self/fd: as a FIFO, it waits for the other end [fifo(7)]."""
+        access = request.flags & O_ACCMODE
+        other = {O_RDONLY: O_WRONLY, O_WRONLY: O_RDONLY, O_RDWR: O_RDWR}[access]
+        self.ends[request.ofd] = access
+        self.changed.wake_all(self)
+        try:
+            while not self._is_open(other):
+                if request.flags & O_NONBLOCK:
+                    if access == O_RDONLY:
+                        break
+                    raise KernelError(errno.ENXIO)
+                yield self.changed.sleep(WaitsFor("descriptor", self.address, "the other end of the pipe"))
+        except KernelError:
+            del self.ends[request.ofd]
+            self.changed.wake_all(self)
+            raise
+        return DONE
 
     @handles(PipeRead)
     def read(self, request: PipeRead, _src: Address) -> Conversation[Data]:
         """Take what is there; wait while nothing is and somebody may still write."""
-        while not self.data and self.writer in self.ends:
+        while not self.data and self._is_open(O_WRONLY):
             yield self.changed.sleep(WaitsFor("descriptor", self.address, "something to be written to the pipe"))
         taken, self.data = self.data[: request.count], self.data[request.count :]
         self.changed.wake_all(self)
@@ -39,7 +62,7 @@ class Pipe(Actor):
         """Add bytes as there is room."""
         left = request.data
         while left:
-            if self.reader not in self.ends:
+            if not self._is_open(O_RDONLY):
                 raise KernelError(errno.EPIPE)
             room = CAPACITY - len(self.data)
             self.data, left = self.data + left[:room], left[room:]
@@ -51,6 +74,6 @@ class Pipe(Actor):
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Done:
         """One end is released."""
-        self.ends.remove(request.ofd)
+        del self.ends[request.ofd]
         self.changed.wake_all(self)
         return DONE

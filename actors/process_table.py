@@ -48,8 +48,8 @@ class ProcessTable(Actor):
 
     @handles(FindGroup)
     def find_group(self, request: FindGroup, _src: Address) -> FoundGroup:
-        """Find the members of a group."""
+        """Find the members of a group; a live process that leads none is a group without members [find_vpid]."""
         members = tuple(entry.address for entry in self.processes.values() if entry.group == request.group)
-        if not members:
+        if not members and request.group not in self.processes:
             raise KernelError(errno.ESRCH)
         return FoundGroup(members)

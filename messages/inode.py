@@ -133,6 +133,11 @@ class AddLink(Message):
 
 
 @message
+class BreakDelegations(Message):
+    """rename(2) is about to give the inode another name."""
+
+
+@message
 class NoName(Message):
     """O_TMPFILE: the inode was made without a name, for whoever is about to open it."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from longpin import __version__
+from longpin.runner.conform.command import conform
 from longpin.runner.terminal import VERBOSITY, BadInput, Commands, make_console, output, print_lines
 
 if TYPE_CHECKING:
@@ -236,6 +237,8 @@ def list_(what: str, as_json: bool) -> None:
                 console.print(draw_table(entries))
             print_lines(capture.get())
 
+
+main.add_command(conform)
 
 if __name__ == "__main__":
     main()

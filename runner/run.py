@@ -32,6 +32,12 @@ from longpin.runner.world import Blueprint
 
 log = structlog.get_logger()
 
+MOST_ARRIVALS = 1_000_000
+"""Arrivals after which a run that is still not quiet is undetermined: a program can fork, or signal itself, for ever."""
+
+QUIET = "nothing can happen any more, and every rule holds"
+NOT_QUIET = f"not quiet after {MOST_ARRIVALS:,} arrivals"
+
 GIVE_UP_AFTER = 60.0
 """Real seconds after which a run on threads that is still not quiet is undetermined."""
 
@@ -145,8 +151,9 @@ def run(scenario: Scenario, settings: Settings, trace: str | os.PathLike[str] | 
         engine.record = record
         blueprint.build(engine)
         try:
-            quiet = engine.run()
-            result = judge.result(None, "nothing can happen any more, and every rule holds")
+            quiet = engine.run(MOST_ARRIVALS)
+            verdict, reason = (None, QUIET) if quiet else (Verdict.UNDETERMINED, NOT_QUIET)
+            result = judge.result(verdict, reason)
         except KeyboardInterrupt:
             quiet = False
             result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
@@ -176,8 +183,8 @@ def _run_threads(
             with closing(engine):
                 blueprint.build(engine)
                 try:
-                    quiet = engine.run(time.monotonic() + GIVE_UP_AFTER)
-                    stopped = f"not quiet after {GIVE_UP_AFTER:g} s"
+                    quiet = engine.run(time.monotonic() + GIVE_UP_AFTER, MOST_ARRIVALS)
+                    stopped = NOT_QUIET if engine.arrivals > MOST_ARRIVALS else f"not quiet after {GIVE_UP_AFTER:g} s"
                 except KeyboardInterrupt:
                     quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
             writer.close(complete=quiet)
@@ -245,7 +252,7 @@ def replay(trace: str | os.PathLike[str], until: int | None = None) -> Result:
             reason = f"the trace is complete, but {sender.address} has sent more: {sender.outbox[0].body}"
             result = judge.result(Verdict.DIVERGED, f"{reason}. {_likely_causes(reader)}")
         else:
-            result = judge.result(None, "nothing can happen any more, and every rule holds")
+            result = judge.result(None, QUIET)
     result.hash = hashed.hexdigest()
     return result
 

@@ -107,8 +107,11 @@ class SteppedEngine(EngineBase):
         """Send a message from outside."""
         self.post(self.world, self.first(dst, body))
 
-    def run(self) -> bool:
+    def run(self, most: int | None = None) -> bool:
         """Deliver until nothing can happen any more, or the oracle stops; return whether the world is quiet.
+
+        Args:
+            most: give up after this many arrivals.
 
         Raises:
             InternalError: an actor failed.
@@ -120,7 +123,7 @@ class SteppedEngine(EngineBase):
             if not ready:
                 ready.append(self.alarm)
             index = choose(ready)
-            if index is None:
+            if index is None or self.arrivals == most:
                 return False
             sender = ready.pop(index)
             envelope = sender.outbox.popleft()

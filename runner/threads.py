@@ -94,6 +94,7 @@ class ThreadsEngine(EngineBase):
         self.inboxes: dict[Address, ArrivalInbox] = {}
         self.actors: dict[Address, Actor] = {}
         """Every actor; to look at only when the world is quiet."""
+        self.closing = False
         self.refs: list[ActorRef[Any]] = []
         self.threads: list[threading.Thread] = []
         self.alarm_set: tuple[Actor, float, float] | None = None
@@ -130,7 +131,9 @@ class ThreadsEngine(EngineBase):
         self.refs.append(kind.start(self, address, *args))
 
     def post(self, actor: Actor, envelope: Envelope) -> None:
-        """Put it into the receiver's inbox."""
+        """Put it into the receiver's inbox; a world that is being closed is still."""
+        if self.closing:
+            return
         self.inboxes[envelope.dst].put(PykkaEnvelope(envelope))
 
     def set_alarm(self, actor: Actor, deadline: float | None) -> None:
@@ -147,11 +150,12 @@ class ThreadsEngine(EngineBase):
         """Send a message from outside."""
         self.post(self.world, self.first(dst, body))
 
-    def run(self, deadline: float | None = None) -> bool:
+    def run(self, deadline: float | None = None, most: int | None = None) -> bool:
         """Record arrivals and let alarms go off until nothing can happen any more; return whether that is so.
 
         Args:
             deadline: on the monotonic clock; the run is given up then.
+            most: give it up after about this many arrivals.
 
         Raises:
             InternalError: an actor failed.
@@ -164,7 +168,8 @@ class ThreadsEngine(EngineBase):
                 self._fire_if_due(*alarm)
             elif self._quiet() and self.alarm_set is None:
                 break
-            if deadline is not None and time.monotonic() > deadline:
+            late = deadline is not None and time.monotonic() > deadline
+            if late or (most is not None and self.arrivals > most):
                 return False
             time.sleep(POLL)
         self._record_log()
@@ -211,15 +216,16 @@ class ThreadsEngine(EngineBase):
         self.flush()
 
     def close(self) -> None:
-        """Stop every actor and wait for its thread; call it when the world is quiet, or a message may be lost.
+        """Stop every actor and wait for its thread. What a world that is not quiet sends from now on is lost.
 
         Raises:
             InternalError: a thread does not end.
 
         """
-        for ref in self.refs:
-            ref.stop(block=False)
-        for ref in self.refs:
+        self.closing = True
+        for ref in self.refs:  # and those that a handler under way still adds
+            if ref.is_alive():
+                ref.stop(block=False)
             ref.actor_stopped.wait(JOIN_TIMEOUT)
         for thread in self.threads:
             thread.join(JOIN_TIMEOUT)

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from longpin.actors.process import Process
 
 
+KIND_BEHIND = {"inode": "file", "pipe": "pipe"}
+"""What an open file description is, by the kind of actor behind it."""
+
 SELF_FD = "/proc/self/fd/"
 """Opening a name there opens the file of a descriptor again, as another open file description."""
 
@@ -69,11 +72,11 @@ def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conve
         if flags & (O_ACCMODE | O_CREAT | O_TRUNC):
             raise KernelError(errno.EISDIR)
         kind = "directory"
-    elif not inode.startswith("inode:"):
+    elif (kind := KIND_BEHIND.get(inode.partition(":")[0], "")) == "":
         raise KernelError(errno.ENXIO)
     else:
         yield Call(inode, Open(ofd, flags, uid, process.pid))
-        kind = "path" if flags & O_PATH else "file"
+        kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, flags)
     fd = process.install(File(ofd, inode, kind))
     if flags & O_CLOEXEC:

@@ -7,6 +7,7 @@ from longpin.actors.address_space import TASK_SIZE, Mapping, Pte
 from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.inode import ZERO_PAGE
+from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.locks import Hold
 from longpin.actors.syscalls.files import as_bytes
 from longpin.messages.file import MapFile, Release
@@ -48,7 +49,12 @@ def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
 
 
 def load(process: "Process", addr: int, length: int) -> Conversation[bytes]:
-    """Read memory, page by page; SIGSEGV outside mappings, SIGBUS beyond the end of the file."""
+    """Read memory, page by page; SIGSEGV outside mappings, SIGBUS beyond the end of the file.
+
+    More than 64 KiB at once is EINVAL: no CPU loads that much in one go.
+    """
+    if length > MOST_BYTES:
+        raise KernelError(errno.EINVAL)
     data = b""
     while length > 0:
         hold, pte, part = yield from _touch(process, addr, length, write=False)

@@ -169,7 +169,7 @@ def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]
         yield Call(found.address, PassFile(file))
     except KernelError as error:
         yield from process.put(file)
-        raise KernelError(errno.ECONNREFUSED if error.errno == errno.ESRCH else error.errno) from None
+        raise KernelError(errno.EPIPE if error.errno == errno.ESRCH else error.errno) from None
     return 0
 
 

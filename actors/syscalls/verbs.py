@@ -13,6 +13,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.file import OpenFileDescription
+from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.memory import resolve
 from longpin.actors.uverbs import UverbsContext
@@ -225,7 +226,7 @@ def ibv_post_send(
         request = PostSend(opcode, data, 0, key, offset, len(data))
     else:
         raise KernelError(errno.EINVAL)
-    if request.length <= 0:
+    if not 0 < request.length <= MOST_BYTES:
         raise KernelError(errno.EINVAL)
     yield Call(address, request)
     return 0

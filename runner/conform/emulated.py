@@ -18,7 +18,7 @@ from longpin.actors.constants import (
     MAP_SHARED,
     MSG_DONTWAIT,
     O_CREAT,
-    O_TRUNC,
+    O_EXCL,
     O_WRONLY,
     PROT_READ,
     PROT_WRITE,
@@ -154,7 +154,7 @@ class _World:
         self.under_way: dict[str, tuple[int, Op, CallRecord]] = {}
         """The call each process has not returned from, with its step."""
         self.files: dict[Address, str] = {}
-        """The last name of each inode."""
+        """The name of each inode: the first in alphabetical order; of one that has none any more, the last it had."""
         self._process(COORDINATOR)
 
     def close(self) -> None:
@@ -254,8 +254,10 @@ class _World:
         match op.op:
             case "create":
                 path = _path(op)
-                self._perform(own, "open", path, O_CREAT | O_WRONLY | O_TRUNC, 0o666)
-                fd = own.calls[-1].ret
+                self._perform(own, "open", path, O_CREAT | O_EXCL | O_WRONLY, 0o666)
+                if (record := own.calls[-1]).errno:
+                    return {"ret": -1, "errno": ERRNO_NAMES[record.errno]}
+                fd = record.ret
                 self._perform(own, "ftruncate", fd, args.get("size", CREATED_SIZE))
                 self._perform(own, "close", fd)
                 self._perform(own, "chmod", path, args.get("mode", 0o666))
@@ -353,9 +355,8 @@ class _World:
     def _locks(self) -> Iterator[LockLine]:
         """Yield the leases as /proc/locks shows them."""
         directory = self._actor(DIRECTORY, Directory)
-        for path, inode in directory.names.items():
-            if directory.names.get(f"/{self.files.get(inode)}") != inode:
-                self.files[inode] = path.removeprefix("/")
+        for path, inode in sorted(directory.names.items(), reverse=True):
+            self.files[inode] = path.removeprefix("/")
         pids = {process.pid: name for name, process in self.processes.items()}
         for address in directory.inodes:
             if address not in self.files:

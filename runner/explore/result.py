@@ -11,6 +11,11 @@ class PropertyViolation(Exception):
     """What must hold does not: raised by a handler, or by the check of a world that has come to rest."""
 
 
+def told(error: BaseException) -> str:
+    """Return what an exception says, with its kind unless it is a violation."""
+    return str(error) if isinstance(error, PropertyViolation) else f"{type(error).__name__}: {error}"
+
+
 class Reason(StrEnum):
     """Why an exploration ended."""
 

@@ -11,7 +11,7 @@ from longpin.runner.explore.budget import Budget, Progress
 from longpin.runner.explore.dpor import Dpor
 from longpin.runner.explore.path import Path
 from longpin.runner.explore.replay import replay
-from longpin.runner.explore.result import Exploration, Method, PropertyViolation, Reason
+from longpin.runner.explore.result import Exploration, Method, PropertyViolation, Reason, told
 from longpin.runner.explore.states import Global, Matching, Nodes
 from longpin.runner.explore.table import Table
 from longpin.runner.stepped import SteppedEngine
@@ -78,6 +78,75 @@ class Explorer:
                 raise InternalError(f"not repeatable: {failure.what}")
 
 
-def told(error: BaseException) -> str:
-    """Return what an exception says, with its kind unless it is a violation."""
-    return str(error) if isinstance(error, PropertyViolation) else f"{type(error).__name__}: {error}"
+def explore(
+    build: Build,
+    *,
+    method: Method | str = Method.AUTO,
+    check: Check | None = None,
+    max_executions: int | None = None,
+    seconds: float | None = None,
+    footprints: bool = True,
+    racy: bool = False,
+    verify: bool = False,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> Exploration:
+    """Run every schedule that can be told from the others, until one breaks what must hold.
+
+    A schedule breaks it if a handler raises, or if ``check`` does when nothing can happen any more.
+
+    Args:
+        build: creates the actors and their first messages; called more than once, and must do the same each time.
+        method: ``dpor``, ``states``, ``naive``, or ``auto``: a pilot run decides.
+        check: what must hold of a world at rest; it is asked once for each combination of the actors' states.
+        max_executions: give up after so many schedules.
+        seconds: give up after so long.
+        footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
+        racy: timers may fire at any time after they were armed, not only when nothing else can happen.
+        verify: with footprints, do in both orders whatever is taken to commute, and compare.
+        progress: told now and then how far it is.
+        seed: of the actors' random numbers.
+
+    Raises:
+        InternalError: the actors do not do the same thing twice, share state, or send to somebody who does not exist.
+        FootprintError: ``verify`` found a footprint that leaves something out.
+
+    """
+    explorer = Explorer(build, check=check, racy=racy, seed=seed)
+    budget = Budget(max_executions, seconds, progress)
+    chosen = Method(method)
+    if chosen is Method.AUTO:
+        result = _auto(explorer, budget, footprints=footprints, verify=verify)
+    else:
+        result = _with(chosen, explorer, budget, footprints=footprints, verify=verify)
+    explorer.confirm(result)
+    result.seconds = time.monotonic() - budget.started
+    return result
+
+
+def _with(method: Method, explorer: Explorer, budget: Budget, *, footprints: bool, verify: bool) -> Exploration:
+    result = Exploration(method)
+    try:
+        result.reason = _search(method, explorer, budget, result, footprints=footprints, verify=verify)
+    except KeyboardInterrupt:
+        result.reason = Reason.INTERRUPTED
+    return result
+
+
+def _search(
+    method: Method, explorer: Explorer, budget: Budget, result: Exploration, *, footprints: bool, verify: bool
+) -> Reason:
+    table, racy = explorer.table, explorer.racy
+    if method is Method.STATES:
+
+        def judge(state: Global, nodes: Nodes) -> str | None:
+            if explorer.check is None:
+                return None
+            return explorer.judge(tuple(nodes.state[node] for node in state), lambda: matching.decisions(state))
+
+        matching = Matching(table, judge, result, budget, racy=racy)
+        return matching.run()
+    path = Path(table, racy=racy)
+    if method is Method.NAIVE:
+        return naive.run(path, lambda: explorer.judge_path(path), result, budget)
+    return Dpor(path, lambda: explorer.judge_path(path), result, budget).run()

@@ -23,8 +23,9 @@ from collections.abc import Callable, Iterator
 
 from longpin.messages.envelope import Address
 from longpin.runner.explore.budget import Budget
-from longpin.runner.explore.result import Exploration, Failure, Reason
-from longpin.runner.explore.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Table
+from longpin.runner.explore.result import Exploration, Failure, Reason, told
+from longpin.runner.engine import InternalError
+from longpin.runner.explore.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Step, Table
 
 Global = tuple[int, ...]
 """The node of each actor, by number; at the alarm's place its tick."""
@@ -44,8 +45,8 @@ class Nodes:
         """The oldest message in the outbox, -1 for none."""
         self.rest = [ABSENT]
         """The node without it."""
-        self.taken: list[dict[int, tuple[int, int]]] = [{}]
-        """By node, then by message: the node after it, and its state before."""
+        self.taken: list[dict[int, tuple[int, Step | None]]] = [{}]
+        """By node, then by message: the node after it, and what else came of it if anything did."""
         self._numbers: dict[tuple[int, tuple[int, ...]], int] = {}
 
     def number(self, state: int, outbox: tuple[int, ...]) -> int:
@@ -112,7 +113,7 @@ class Matching:
             if not processes:
                 result.executions += 1
                 if (what := self.judge(state, self.nodes)) is not None:
-                    result.failures.append(Failure(what, self._decisions(state)))
+                    result.failures.append(Failure(what, self.decisions(state)))
                     return Reason.VIOLATED
             result.states = len(came)
             if (reason := self.budget.spent(result)) is not None:
@@ -127,8 +128,9 @@ class Matching:
             for process in processes:
                 after = self._step(state, process)
                 if self.failed is not None:
-                    what = f"{type(self.failed).__name__}: {self.failed}"
-                    result.failures.append(Failure(what, (*self._decisions(state), self.table.addresses[process])))
+                    result.failures.append(
+                        Failure(told(self.failed), (*self.decisions(state), self.table.addresses[process]))
+                    )
                     return Reason.VIOLATED
                 if after not in came:
                     came[after] = (state, process)
@@ -178,24 +180,35 @@ class Matching:
             message = nodes.head[state[process]]
             after[process] = nodes.rest[state[process]]
         receiver = self.table.receiver[message]
-        node = after[receiver]
-        step = self.table.step(nodes.state[node], message)
-        known = nodes.taken[node].get(message)
-        if known is None:
-            number = nodes.number(step.state, nodes.outbox[node] + step.sends)
-            nodes.taken[node][message] = known = (number, 0)
-            self._seen(receiver, step.sends)
-        after[receiver] = known[0]
-        if step.alarm != KEEP_ALARM:
-            after[ALARM_ACTOR] = max(step.alarm + 1, ABSENT)
-        if step.spawned:
+        node = after[receiver] if receiver < len(after) else ABSENT
+        after[receiver], step = nodes.taken[node].get(message) or self._take(node, message)
+        if step is not None:
+            if step.alarm != KEEP_ALARM:
+                after[ALARM_ACTOR] = max(step.alarm + 1, ABSENT)
             after += [ABSENT] * (len(self.table.addresses) - len(after))
             for created in step.spawned:
+                if after[created.actor] != ABSENT:
+                    raise InternalError(f"a second actor would have the address {self.table.addresses[created.actor]}")
                 after[created.actor] = nodes.number(created.state, created.sends)
-                self._seen(created.actor, created.sends)
-        if step.failure is not None:
             self.failed = step.failure
         return tuple(after)
+
+    def _take(self, node: int, message: int) -> tuple[int, Step | None]:
+        """Work out what a node does with a message."""
+        table, nodes = self.table, self.nodes
+        receiver = table.receiver[message]
+        if node == ABSENT:
+            raise InternalError(f"{table.addresses[receiver]} does not exist: {table.envelopes[message]}")
+        step = table.step(nodes.state[node], message)
+        self._seen(receiver, step.sends)
+        if step.alarm >= 0:
+            self._seen(ALARM_ACTOR, (step.alarm,))
+        for created in step.spawned:
+            self._seen(created.actor, created.sends)
+        special = step.alarm != KEEP_ALARM or step.spawned or step.failure is not None
+        taken = nodes.number(step.state, nodes.outbox[node] + step.sends), step if special else None
+        nodes.taken[node][message] = taken
+        return taken
 
     def _seen(self, sender: int, sends: tuple[int, ...]) -> None:
         self.senders += [0] * (len(self.table.addresses) - len(self.senders))
@@ -205,7 +218,8 @@ class Matching:
                 self.senders[receiver] |= 1 << sender
                 self.news = True
 
-    def _decisions(self, state: Global) -> tuple[Address, ...]:
+    def decisions(self, state: Global) -> tuple[Address, ...]:
+        """Return who was let go on the way to a state seen."""
         return tuple(reversed([self.table.addresses[process] for process in self._back(state)]))
 
     def _back(self, state: Global) -> Iterator[int]:
