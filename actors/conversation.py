@@ -6,6 +6,7 @@ lease, and so on. A signal for the caller travels down that chain (:meth:`longpi
 """
 
 import errno
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Iterable
 from enum import IntEnum
@@ -54,16 +55,16 @@ class Task:
         self.finished = False
 
 
-class Effect:
+class Effect(ABC):
     """What a conversation yields."""
 
     __slots__ = ()
     SUSPENDED: ClassVar[object] = object()
     """What :meth:`begin` returns when the conversation is suspended."""
 
+    @abstractmethod
     def begin(self, actor: "Actor", task: Task) -> Any:
         """Do it; return its result, a :class:`KernelError` to raise at the yield, or SUSPENDED."""
-        raise NotImplementedError
 
     def pending_calls(self) -> Iterable[tuple[Address, int]]:
         """Yield the receivers and numbers of requests not yet answered, to which an interrupt is passed on."""

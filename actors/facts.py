@@ -13,12 +13,12 @@ class CallRecord:
     op: Op
     ret: int | str | None = None
     """What it returned, as the program sees it; -1 with ``errno``; None while it has not returned."""
-    value: Value = None
-    """What the program's variable got."""
     errno: int = 0
     slept: str = ""
     """What it waited for, last; empty if it never slept."""
     returned: bool = False
+    value: Value = None
+    """What the program's variable got."""
 
 
 @dataclass(frozen=True, slots=True)

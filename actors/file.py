@@ -260,10 +260,10 @@ class OpenFileDescription(Actor):
     @handles(MapFile)
     def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
         """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
-        self._regular_file(errno.ENODEV)
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if self.flags & O_ACCMODE == O_WRONLY or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
+        self._regular_file(errno.ENODEV)
         yield Call(self.backing, AddMapping(request.process, request.vma, request.flags))
         self.references += 1
         return DONE

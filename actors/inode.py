@@ -9,9 +9,8 @@ from longpin.actors.base import Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
 from longpin.actors.flocks import FlockHost
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel import MOST_BYTES, Kernel
 from longpin.actors.leases import Access
-from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.policies.base import Change, Fail, Reason
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
@@ -84,7 +83,7 @@ class Inode(FlockHost):
 
     @handles(Execute)
     def execute(self, request: Execute, src: Address) -> Conversation[Done]:
-        """execve(2) of a file that is no program: an open for reading, then ETXTBSY if somebody has it open to write."""
+        """execve(2) of what is no program: an open for reading, then ETXTBSY if somebody has it open for writing."""
         self.check_access(request.uid, 1)
         yield from self.open(Open(request.ofd, O_RDONLY, 0, request.tgid), src)
         number = errno.ETXTBSY if Access.WRITE in self.openers.values() or self.truncating else errno.ENOEXEC

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from longpin.actors.policies.base import Policy
 
-
 MOST_BYTES = 65536
 """Bytes one read, load or RDMA transfer moves at the most: a message holds them, and messages are bounded."""
 

@@ -5,6 +5,7 @@ The list and its lock are the inode's; each lease is an actor that tells its hol
 """
 
 import errno
+from abc import abstractmethod
 from enum import StrEnum
 
 from longpin.actors.base import Actor, Engine, handles
@@ -111,9 +112,9 @@ class LeaseHost(Actor):
             yield from self._remove(own)
         return DONE
 
+    @abstractmethod
     def consult_unlock(self, lease: LeaseView) -> Conversation[None]:
         """Ask the policy about F_UNLCK and do what it wants done first."""
-        raise NotImplementedError
 
     @handles(QueryLease)
     def query_lease(self, request: QueryLease, _src: Address) -> Conversation[Done]:

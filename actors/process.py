@@ -5,19 +5,20 @@ still answers what the kernel does to it from outside: page table entries instal
 """
 
 import errno
-from collections.abc import Iterator
 from types import GeneratorType
 
 from longpin.actors.address_space import AddressSpace, Mapping, Pte
-from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.base import Engine, handles
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGCHLD, SIGRTMIN
-from longpin.actors.conversation import Call, Conversation, KernelError, Task, WaitQueue, outcome, single
-from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Ended, Fact, SignalTaken
+from longpin.actors.constants import SIG_HANDLER
+from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, outcome, single
+from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Ended
+from longpin.actors.interpreter import evaluate, unroll
 from longpin.actors.kernel import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.process_state import Credentials, Disposition, Exec, Exit, Inherited, Value
-from longpin.actors.program import Const, Expression, Image, Name, Op, Program, Statement
+from longpin.actors.process_state import Exec, Exit, Inherited, Value
+from longpin.actors.program import Image, Op, Program
+from longpin.actors.signals import SignalTarget
 from longpin.actors.syscalls import CALLS
 from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
@@ -29,7 +30,6 @@ from longpin.messages.process import (
     InstallPte,
     PassFile,
     Retire,
-    Signal,
     Start,
     Uncharge,
     Zap,
@@ -42,7 +42,7 @@ NEVER_RESTARTED = {"pause", "sleep"}
 """Calls that end with EINTR whatever SA_RESTART says [signal(7)]."""
 
 
-class Process(Actor):
+class Process(SignalTarget):
     """One process with one thread."""
 
     def __init__(
@@ -56,11 +56,10 @@ class Process(Actor):
         name: str,
         inherited: Inherited,
     ) -> None:
-        super().__init__(engine, address)
+        super().__init__(engine, address, image, inherited)
         self.kernel = kernel
         self.images = images
         """What fork can start, by name."""
-        self.image = image
         self.pid = pid
         self.name = name
         self.group = inherited.group or pid
@@ -68,18 +67,10 @@ class Process(Actor):
         self.close_on_exec = set(inherited.close_on_exec)
         """Descriptors opened with O_CLOEXEC. Invariant: keys of ``fds``."""
         self.spaces = [AddressSpace(kernel.page_size)]
-        """Its memory, and before that what it left behind at each exec: a region is charged to the one it was made in."""
+        """Its memory last, before it what each exec left behind: a region is charged to the one it was made in."""
         for mapping in inherited.mappings:
             self.mm.copy_mapping(mapping)
         self.page_table_lock = Lock(self, f"the page table lock of {address}")
-        self.variables = dict(inherited.variables)
-        self.handler_programs = inherited.handler_programs | dict(image.handlers)
-        self.dispositions = inherited.dispositions | self._initial_dispositions()
-        self.pending: list[tuple[int, int]] = []
-        """Signals generated and not yet acted on, as (number, si_fd)."""
-        self.blocked: set[int] = set(inherited.blocked)
-        """Signals that stay pending: their handler is running, or sigprocmask blocks them."""
-        self.credentials = inherited.credentials or Credentials(image.uid, image.uid, image.capabilities)
         self.received: list[File] = []
         """Descriptors in flight to this process."""
         self.sleepers = WaitQueue()
@@ -88,21 +79,9 @@ class Process(Actor):
         """The timer of a sleep under way."""
         self.wc_status = 0
         self.counters: dict[str, int] = {}
-        self.main: Task | None = None
-        self.exiting = False
         self.dead = False
         # Invariant: dead implies exiting, and no descriptors or mappings.
         self.calls: list[CallRecord] = []
-        self.facts: list[Fact] = []
-
-    def _initial_dispositions(self) -> dict[int, Disposition]:
-        """Handlers are in force from the start, except those the program installs itself."""
-        installed = {
-            op.args[0].value
-            for op in self.image.program.operations()
-            if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
-        }
-        return {signo: Disposition(SIG_HANDLER) for signo, _ in self.image.handlers if signo not in installed}
 
     def count(self, what: str) -> int:
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
@@ -125,12 +104,12 @@ class Process(Actor):
         end: Exit | None = None
         while end is None:
             try:
-                yield from self._execute(self.image.program)
+                yield from self.execute(self.image.program)
                 end = Exit(0)
             except Exec as replaced:
                 self.image = replaced.image
                 self.handler_programs = dict(self.image.handlers)
-                self.dispositions |= self._initial_dispositions()
+                self.dispositions |= self.initial_dispositions()
             except Exit as exit_:
                 end = exit_
         yield from self.end(end)
@@ -142,20 +121,12 @@ class Process(Actor):
         yield from self._exit()
         self.dead = True
 
-    def _execute(self, program: Program) -> Conversation[None]:
-        for op in self._unroll(program.statements):
-            yield from self._take_signals()
+    def execute(self, program: Program) -> Conversation[None]:
+        """Run a program, the main one or a handler's."""
+        for op in unroll(program.statements, self.variables):
+            yield from self.take_signals()
             yield from self._call(op)
-        yield from self._take_signals()
-
-    def _unroll(self, statements: tuple[Statement, ...]) -> Iterator[Op]:
-        for statement in statements:
-            if isinstance(statement, Op):
-                yield statement
-            else:
-                for index in range(statement.count):
-                    self.variables[statement.variable] = index
-                    yield from self._unroll(statement.body)
+        yield from self.take_signals()
 
     def _call(self, op: Op) -> Conversation[None]:
         """Make one call, again if a signal interrupted it and its handler has SA_RESTART."""
@@ -174,9 +145,9 @@ class Process(Actor):
             except KernelError as error:
                 record.errno = error.errno
             record.slept = self.main.slept or record.slept
-            restart = record.errno == errno.EINTR and self._restarts(op.call)
+            restart = record.errno == errno.EINTR and self.restarts(op.call)
             if restart:
-                yield from self._take_signals()
+                yield from self.take_signals()
         record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
         record.value = value
         record.returned = True
@@ -186,31 +157,11 @@ class Process(Actor):
 
     def _arguments(self, op: Op) -> list[Value]:
         """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, such as a failed handle."""
-        values = [self._evaluate(argument) for argument in op.args]
+        values = [evaluate(argument, self.variables) for argument in op.args]
         for parameter, value in zip(SIGNATURES[op.call].parameters, values, strict=False):
             if not isinstance(value, parameter.types):
                 raise KernelError(errno.EINVAL)
         return values
-
-    def _evaluate(self, expression: Expression) -> Value:
-        if isinstance(expression, Const):
-            return expression.value
-        if isinstance(expression, Name):
-            return self.variables.get(expression.name, -1)
-        left, right = self._evaluate(expression.left), self._evaluate(expression.right)
-        if not isinstance(left, int) or not isinstance(right, int):
-            raise KernelError(errno.EINVAL)
-        match expression.op:
-            case "|":
-                result = left | right
-            case "*":
-                result = left * right
-            case "+":
-                result = left + right
-            case _:
-                result = left - right
-        # As a register has it: 64 bits with a sign, so that values stay what a message can carry.
-        return (result + (1 << 63)) % (1 << 64) - (1 << 63)
 
     # Descriptors.
 
@@ -273,70 +224,6 @@ class Process(Actor):
         yield Call(mapping.inode, RemoveMapping(self.address, mapping.number))
         last: bool = (yield Call(mapping.file.ofd, Put())).last
         return last
-
-    # Signals.
-
-    @handles(Signal)
-    def signal(self, request: Signal, _src: Address) -> Done:
-        """Generate a signal; it is acted on when the program is about to go on [2.3.5]."""
-        # send_sigio trusts root by its uid, kill(2) only by its capability.
-        permitted = request.capable or request.uid in (-1, self.credentials.uid) or (request.quiet and request.uid == 0)
-        if not permitted and not request.quiet:
-            raise KernelError(errno.EPERM)
-        if permitted and not self.exiting and request.signo:
-            self._generate(request.signo, request.si_fd)
-        return DONE
-
-    def _generate(self, signo: int, si_fd: int) -> None:
-        action = self.dispositions.get(signo, Disposition(SIG_DFL)).action
-        if action == SIG_IGN or (action == SIG_DFL and signo == SIGCHLD):
-            self.facts.append(SignalTaken(signo, si_fd, "ignored"))
-            return
-        if signo < SIGRTMIN and any(pending == signo for pending, _ in self.pending):
-            return
-        self.pending.append((signo, si_fd))
-        if signo not in self.blocked:
-            self.interrupt(self.main, fatal=action == SIG_DFL)
-
-    def fault_signal(self, signo: int) -> KernelError:
-        """Generate SIGSEGV or SIGBUS for the access that faulted, and return the error that ends it.
-
-        A fault cannot be ignored or put off: one whose signal is ignored, or comes while its handler runs, is fatal.
-        """
-        if signo in self.blocked or self.dispositions.get(signo, Disposition(SIG_DFL)).action == SIG_IGN:
-            self.dispositions[signo] = Disposition(SIG_DFL)
-            self.blocked.discard(signo)
-        self._generate(signo, -1)
-        return KernelError(errno.EFAULT)
-
-    def _deliverable(self) -> list[tuple[int, int]]:
-        return [signal for signal in self.pending if signal[0] not in self.blocked]
-
-    def _restarts(self, call: str) -> bool:
-        """Return whether an interrupted call is made again [signal(7)]."""
-        taken = [self.dispositions.get(signo, Disposition(SIG_DFL)) for signo, _ in self._deliverable()]
-        return call not in NEVER_RESTARTED and all(disposition.restart for disposition in taken)
-
-    def _take_signals(self) -> Conversation[None]:
-        """Act on pending signals: run handlers, or die."""
-        while signals := self._deliverable():
-            signo, si_fd = signals[0]
-            self.pending.remove((signo, si_fd))
-            disposition = self.dispositions.get(signo, Disposition(SIG_DFL))
-            if disposition.action == SIG_DFL:
-                self.facts.append(SignalTaken(signo, si_fd, "terminated"))
-                raise Exit(128 + signo, signo)
-            self._clear_interrupt()
-            self.facts.append(SignalTaken(signo, si_fd, "handler"))
-            self.variables |= {"si_signo": signo, "si_fd": si_fd}
-            self.blocked.add(signo)
-            yield from self._execute(self.handler_programs[signo])
-            self.blocked.remove(signo)
-        self._clear_interrupt()
-
-    def _clear_interrupt(self) -> None:
-        assert self.main is not None
-        self.main.signal = self.main.fatal = False
 
     def leave_image(self) -> Conversation[None]:
         """Do what execve does before the new program runs: mappings, O_CLOEXEC descriptors and handlers go [2.4]."""

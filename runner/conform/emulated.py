@@ -37,7 +37,9 @@ from longpin.actors.policies import make_policy
 from longpin.actors.process import Process
 from longpin.actors.process_state import NOTHING_INHERITED, Exec, Exit
 from longpin.actors.process_table import ProcessTable
-from longpin.actors.program import Const, Image, Op as Call, Program as Text
+from longpin.actors.program import Const, Image
+from longpin.actors.program import Op as Call
+from longpin.actors.program import Program as Text
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.directory import DIRECTORY
@@ -92,10 +94,10 @@ class DrivenProcess(Process):
         try:
             if op is not None:
                 yield from self._call(op)
-            yield from self._take_signals()
+            yield from self.take_signals()
         except Exec as replaced:
             self.handler_programs = dict(replaced.image.handlers)
-            self.dispositions |= self._initial_dispositions()
+            self.dispositions |= self.initial_dispositions()
             self.calls[-1].ret, self.calls[-1].returned = 0, True
         except Exit as end:
             yield from self.end(end)
@@ -104,7 +106,7 @@ class DrivenProcess(Process):
     def signal(self, request: Signal, src: Address) -> Done:
         """Generate a signal; between calls it is acted on at once."""
         reply = super().signal(request, src)
-        if not self.exiting and self._deliverable() and not self.busy:
+        if not self.exiting and self.deliverable() and not self.busy:
             self.main = self.start_task(self._one(None))
         return reply
 
@@ -165,19 +167,15 @@ class _World:
     def run(self, program: Program) -> Outcome:
         results = []
         for step, op in enumerate(program.ops):
-            results.append(self._step(step, op, program.pace if program.timed else 0))
+            results.append(self._step(step, op, program))
         left = tuple(sorted((step, name) for name, (step, _, _) in self.under_way.items()))
         return Outcome(tuple(results), left)
 
     # One op.
 
-    def _step(self, step: int, op: Op, pace: int) -> OpResult:
-        answer: dict[str, Any]
-        if op.proc == COORDINATOR:
-            answer = self._coordinate(op)
-        else:
-            answer = self._order(step, op)
-        self._advance(pace * (2 if answer.get("blocked") else 1) / 1000)
+    def _step(self, step: int, op: Op, program: Program) -> OpResult:
+        answer = self._coordinate(op) if op.proc == COORDINATOR else self._order(step, op)
+        self._advance(program.settle(bool(answer.get("blocked"))) / 1000)
         unblocked = tuple(self._returned())
         signals = {name: read for name in self.processes if (read := tuple(self._read_signals(name)))}
         return OpResult(**answer, unblocked=unblocked, signals=signals, locks=tuple(sorted(self._locks())))
