@@ -8,8 +8,8 @@ Most states differ only in how many answers are on their way to whom. They are s
 "All from one, one for all", CAV 1993; E. Clarke, O. Grumberg, D. Peled, "Model Checking", 1999, chapter 10): if a message
 is under way from p to r, and nobody but p ever sends to r, then its arrival is independent of all that can happen before it,
 and it may as well happen now. C1 holds by that. C2 holds because what is checked is what handlers raise and worlds at
-rest, which no such choice hides. C3, no cycle without a full expansion, holds because a state whose ample step leads to
-a state seen before is expanded in full.
+rest, which no such choice hides. C3, no cycle without a full expansion, holds because ample steps are taken in chains,
+and a chain ends before it meets itself; only the ends of chains are kept, and those are expanded in full.
 
 *Nobody but p ever sends to r* is a guess that proves itself. A pass assumes that only those pairs (p, r) exist that were
 seen so far, and looks at every message that any step sends. If a pass sees no new pair, it was right: suppose some schedule
@@ -87,8 +87,10 @@ class Matching:
         """By receiver: the bit set of those who were seen to send to it."""
         self.news = False
         """A pair of sender and receiver was seen in this pass for the first time."""
-        self.came: dict[Global, tuple[Global, int] | None] = {}
-        """The states seen, with a state before and who was let go there."""
+        self.came: dict[Global, tuple[Global, tuple[int, ...]] | None] = {}
+        """The states seen, with a state before and who was let go from there."""
+        self.prefix: list[int] = []
+        """Who was let go before the first of them."""
         self.failed: Exception | None = None
 
     def run(self) -> Reason:
@@ -104,8 +106,9 @@ class Matching:
 
     def _pass(self) -> Reason:
         result, came = self.result, self.came
-        start = self._start()
+        start, chain = self._settle(self._start())
         came[start] = None
+        self.prefix = chain
         stack = [start]
         while stack:
             state = stack.pop()
@@ -118,24 +121,32 @@ class Matching:
             result.states = len(came)
             if (reason := self.budget.spent(result)) is not None:
                 return reason
-            if self.reduce and (ample := self._ample(state, processes)) is not None:
-                after = self._step(state, ample)
-                if self.failed is None and after not in came:
-                    came[after] = (state, ample)
-                    stack.append(after)
-                    continue
-                self.failed = None
             for process in processes:
                 after = self._step(state, process)
                 if self.failed is not None:
-                    result.failures.append(
-                        Failure(told(self.failed), (*self.decisions(state), self.table.addresses[process]))
-                    )
+                    decisions = (*self.decisions(state), self.table.addresses[process])
+                    result.failures.append(Failure(told(self.failed), decisions))
                     return Reason.VIOLATED
+                if self.reduce:
+                    after, chain = self._settle(after)
                 if after not in came:
-                    came[after] = (state, process)
+                    came[after] = (state, (process, *chain))
                     stack.append(after)
         return Reason.COMPLETE
+
+    def _settle(self, state: Global) -> tuple[Global, list[int]]:
+        """Go on from a state as long as there is an ample step; return where that ends, and who was let go."""
+        chain: list[int] = []
+        seen = {state}
+        while (process := self._ample(state)) is not None:
+            after = self._step(state, process)
+            if self.failed is not None or after in seen:
+                self.failed = None
+                break
+            seen.add(after)
+            chain.append(process)
+            state = after
+        return state, chain
 
     def _start(self) -> Global:
         table, number = self.table, self.nodes.number
@@ -154,19 +165,22 @@ class Matching:
             found.append(ALARM_ACTOR)
         return found
 
-    def _ample(self, state: Global, processes: list[int]) -> int | None:
+    def _ample(self, state: Global) -> int | None:
         """Return a process whose next arrival nothing that may happen before it is in conflict with."""
-        head, receiver, outbox = self.nodes.head, self.table.receiver, self.nodes.outbox
-        if len(processes) > 1:
-            for process in processes:
-                if process == ALARM_ACTOR:
-                    continue
-                target = receiver[head[state[process]]]
-                others = self.senders[target] & ~(1 << process)
-                if others & 1 and all(receiver[sent] != target for sent in outbox[state[WORLD_ACTOR]]):
-                    others ^= 1  # the world has sent all that it ever will
-                if not others:
+        if not self.reduce:
+            return None
+        head, receiver, senders = self.nodes.head, self.table.receiver, self.senders
+        for process, node in enumerate(state):
+            if process == ALARM_ACTOR or (message := head[node]) < 0:
+                continue
+            target = receiver[message]
+            others = senders[target] & ~(1 << process)
+            if others == 1 << WORLD_ACTOR:  # the world has sent all that it ever will
+                waiting = self.nodes.outbox[state[WORLD_ACTOR]]
+                if all(receiver[other] != target for other in waiting):
                     return process
+            elif not others:
+                return process
         return None
 
     def _step(self, state: Global, process: int) -> Global:
@@ -224,5 +238,6 @@ class Matching:
 
     def _back(self, state: Global) -> Iterator[int]:
         while (step := self.came[state]) is not None:
-            state, process = step
-            yield process
+            state, processes = step
+            yield from reversed(processes)
+        yield from reversed(self.prefix)
