@@ -128,6 +128,7 @@ class Table:
         """By state, then by message."""
         self.calls: list[dict[int, tuple[Address, int]]] = []
         """For each state the requests its suspended conversations answer, by the number they are suspended under."""
+        self.alarm_owner: Address | None = None
         self.opaque = 0
         """States that have no canonical form."""
         self._messages: dict[Hashable, int] = {}
@@ -182,8 +183,11 @@ class Table:
         alarm = KEEP_ALARM
         assert cell.actor is not None
         if cell.deadline:
+            if self.alarm_owner not in (None, cell.actor.address):
+                raise InternalError(f"{cell.actor.address} sets the alarm of {self.alarm_owner}: a world has one clock")
+            self.alarm_owner = cell.actor.address
             deadline = cell.deadline[-1]
-            alarm = DROP_ALARM if deadline is None else self.message(self._tick(cell.actor, deadline))
+            alarm = DROP_ALARM if deadline is None else self.message(EngineBase.tick(cell.actor, deadline))
         after = self._state(cell, (state, message))
         step = Step(
             after,
@@ -194,10 +198,6 @@ class Table:
         )
         self.steps[state][message] = step
         return step
-
-    @staticmethod
-    def _tick(actor: Actor, deadline: float) -> Envelope:
-        return EngineBase.tick(actor, deadline)
 
     def _feed(self, cell: Cell, message: int) -> None:
         cell.posted.clear()

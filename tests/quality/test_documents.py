@@ -15,7 +15,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(document: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.M | re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
 
 
 def commands(document: Path) -> list[tuple[str, int]]:
@@ -38,6 +38,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path) -> None:
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
     for toml in blocks(document, "toml"):
         name = re.search(r'^name = "([\w-]+)"', toml)
         if name:
