@@ -11,11 +11,13 @@ from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_RDONLY, O_TMP
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.inode import Inode
 from longpin.actors.kernel import Kernel
+from longpin.actors.leases import refuse_lease
 from longpin.messages.directory import Found, Link, Lookup, MakeDirectory, Rename, Unlink
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.inode import (
     AddLink,
     BreakDelegations,
+    ChangeLease,
     CheckAccess,
     CloseFile,
     DropLink,
@@ -163,6 +165,11 @@ class Directory(Actor):
     def access(self, _request: CheckAccess, _src: Address) -> Done:
         """access(2), stat(2)."""
         return Done(DIRECTORY_SIZE)
+
+    @handles(ChangeLease)
+    def change_lease(self, request: ChangeLease, _src: Address) -> Done:
+        """F_SETLEASE: there are none on this."""
+        refuse_lease(request, 0, self.kernel.policy)
 
     @handles(CloseFile)
     def close(self, _request: CloseFile, _src: Address) -> Done:

@@ -7,6 +7,7 @@ The list and its lock are the inode's; each lease is an actor that tells its hol
 import errno
 from abc import abstractmethod
 from enum import StrEnum
+from typing import NoReturn
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
@@ -15,11 +16,23 @@ from longpin.actors.kernel import Kernel
 from longpin.actors.lease import Lease
 from longpin.actors.lease_list import LeaseRecord
 from longpin.actors.locks import Lock
-from longpin.actors.policies.base import LeaseRequest, LeaseView, OnDeadline
+from longpin.actors.policies.base import LeaseRequest, LeaseView, OnDeadline, Policy
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import LeaseGone, LeaseSetup
 from longpin.messages.inode import ChangeLease, LeaseOverdue, QueryLease
 from longpin.messages.lease import Break, Drop, Level, RecordFd
+
+
+def refuse_lease(request: ChangeLease, owner: int, policy: Policy) -> NoReturn:
+    """Answer F_SETLEASE on what is no regular file, and belongs to ``owner`` [2.1 steps 2, 4].
+
+    Raises:
+        KernelError: EACCES for others than the owner, else EINVAL.
+
+    """
+    unknown = policy.lease_gate(request.arg) is None
+    permitted = request.fsuid == owner or request.capable
+    raise KernelError(errno.EINVAL if unknown or permitted else errno.EACCES)
 
 
 class Access(StrEnum):

@@ -5,9 +5,11 @@ import errno
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
+from longpin.actors.kernel import Kernel
+from longpin.actors.leases import refuse_lease
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
-from longpin.messages.inode import CloseFile, Open
+from longpin.messages.inode import ChangeLease, CloseFile, Open
 from longpin.messages.pipe import PipeRead, PipeWrite
 
 CAPACITY = 65536
@@ -17,8 +19,12 @@ CAPACITY = 65536
 class Pipe(Actor):
     """One pipe."""
 
-    def __init__(self, engine: Engine, address: Address, reader: Address, writer: Address) -> None:
+    def __init__(
+        self, engine: Engine, address: Address, kernel: Kernel, uid: int, reader: Address, writer: Address
+    ) -> None:
         super().__init__(engine, address)
+        self.kernel = kernel
+        self.uid = uid
         self.ends: dict[Address, int] = {reader: O_RDONLY, writer: O_WRONLY}
         """Access modes of the open file descriptions not yet released."""
         self.data = b""
@@ -70,6 +76,11 @@ class Pipe(Actor):
             if left:
                 yield self.changed.sleep(WaitsFor("descriptor", self.address, "the pipe to be read"))
         return Done(len(request.data))
+
+    @handles(ChangeLease)
+    def change_lease(self, request: ChangeLease, _src: Address) -> Done:
+        """F_SETLEASE: there are none on this."""
+        refuse_lease(request, self.uid, self.kernel.policy)
 
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Done:

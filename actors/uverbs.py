@@ -11,11 +11,12 @@ from typing import TypeVar
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.kernel import Kernel
+from longpin.actors.leases import refuse_lease
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Put, Release
-from longpin.messages.inode import CloseFile
+from longpin.messages.inode import ChangeLease, CloseFile
 from longpin.messages.pmem import Unpin
 from longpin.messages.process import Uncharge
 from longpin.messages.verbs import (
@@ -242,6 +243,11 @@ class UverbsContext(Actor):
         return Polled(1, cq.statuses.pop(0))
 
     # The end.
+
+    @handles(ChangeLease)
+    def change_lease(self, request: ChangeLease, _src: Address) -> Done:
+        """F_SETLEASE: there are none on this."""
+        refuse_lease(request, 0, self.kernel.policy)
 
     @handles(CloseFile)
     def close(self, _request: CloseFile, _src: Address) -> Conversation[Done]:

@@ -180,7 +180,7 @@ def pipe(process: "Process") -> int:
     """pipe(2): returns the read end; the variable ``pipe_w`` is the write end."""
     ends = [f"file:{process.pid}.{process.count('file')}" for _ in range(2)]
     address = f"pipe:{process.pid}.{process.count('pipe')}"
-    process.spawn(Pipe, address, *ends)
+    process.spawn(Pipe, address, process.kernel, process.credentials.fsuid, *ends)
     fds = []
     for ofd, flags in zip(ends, (O_RDONLY, O_WRONLY), strict=True):
         process.spawn(OpenFileDescription, ofd, address, "pipe", flags)
