@@ -27,11 +27,15 @@ class AttributeHost(LayoutHost):
 
         uid 0 may read and write anything, and execute what anybody may execute.
         """
+        if not self.may(uid, mode):
+            raise KernelError(errno.EACCES)
+
+    def may(self, uid: int, mode: int) -> bool:
+        """Return whether the file's mode allows ``mode`` to ``uid``."""
         bits = self.mode >> (6 if uid == self.uid else 0)
         if uid == 0:
             bits = 6 | bool(self.mode & 0o111)
-        if mode & ~bits:
-            raise KernelError(errno.EACCES)
+        return not mode & ~bits
 
     def break_delegations(self) -> Conversation[None]:
         """Break what a change of names or attributes breaks: no lease [2.3.1], but overdue ones are noticed [2.3.4]."""
@@ -39,8 +43,10 @@ class AttributeHost(LayoutHost):
             yield from self.expire()
 
     @handles(AddLink)
-    def add_link(self, _request: AddLink, _src: Address) -> Conversation[Done]:
-        """link(2) adds a name."""
+    def add_link(self, request: AddLink, _src: Address) -> Conversation[Done]:
+        """link(2) adds a name, if protected_hardlinks, which is on by default, lets the caller."""
+        if request.uid != self.uid and not self.may(request.uid, 6):
+            raise KernelError(errno.EPERM)
         yield from self.break_delegations()
         self.nlink += 1
         return DONE

@@ -110,8 +110,11 @@ class Directory(Actor):
         inode = self._find(request.path, directory=errno.EPERM)
         if request.to in self.names:
             raise KernelError(errno.EEXIST)
+        yield Call(inode, AddLink(request.uid))
+        if request.to in self.names:  # made by somebody else meanwhile
+            yield Call(inode, DropLink())
+            raise KernelError(errno.EEXIST)
         self.names[request.to] = inode
-        yield Call(inode, AddLink())
         return DONE
 
     @handles(Rename)

@@ -129,7 +129,9 @@ class DropLink(Message):
 
 @message
 class AddLink(Message):
-    """A name of the inode is added."""
+    """A name is to be added; EPERM for who neither owns the file nor may read and write it [proc_sys_fs(5)]."""
+
+    uid: int
 
 
 @message
