@@ -14,6 +14,8 @@ LEASE_BREAK_TIME = Path("/proc/sys/fs/lease-break-time")
 LEASES_ENABLE = Path("/proc/sys/fs/leases-enable")
 """1 where leases can be taken; proc_sys_fs(5)."""
 LOCKS = Path("/proc/locks")
+MOST_READINGS = 20
+"""How often a file that others change all the time is read before it is taken as it is."""
 """Every lock and lease; proc_locks(5)."""
 
 _SIGNAL_BITS = sum(1 << (number - 1) for number in SIGNALS.values())
@@ -45,10 +47,15 @@ def look(pid: int) -> Look:
 
 def pending_signals(pid: int) -> bool:
     """Whether a signal that a program reads is pending for a process."""
-    status = _read(pid, "status")
-    return any(
-        int(mask, 16) & _SIGNAL_BITS for mask in re.findall(r"^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    )
+    return bool(pending_mask(pid) & _SIGNAL_BITS)
+
+
+def pending_mask(pid: int) -> int:
+    """Return the signals that are pending for a process: bit 0 for signal 1, and so on."""
+    mask = 0
+    for bits in re.findall(r"^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$", _read(pid, "status"), re.MULTILINE):
+        mask |= int(bits, 16)
+    return mask
 
 
 def _read(pid: int, name: str) -> str:
@@ -67,8 +74,21 @@ class Lease(NamedTuple):
     inode: int
 
 
-def leases() -> Iterator[Lease]:
-    """Read the leases of the whole machine."""
+def leases() -> list[Lease]:
+    """Read the leases of the whole machine.
+
+    The kernel hands the file out piece by piece: a line can come twice, or not at all, if somebody else's lock goes
+    meanwhile. So it is read until two readings agree.
+    """
+    found = list(_read_leases())
+    for _ in range(MOST_READINGS):
+        before, found = found, list(_read_leases())
+        if found == before:
+            break
+    return found
+
+
+def _read_leases() -> Iterator[Lease]:
     # 1: LEASE  ACTIVE    READ  4711 fd:00:1234 0 EOF; proc_locks(5)
     for line in LOCKS.read_text().splitlines():
         words = line.split()

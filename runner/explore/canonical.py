@@ -29,6 +29,7 @@ from types import (
 from typing import Any
 
 from longpin.actors.base import Actor
+from longpin.actors.conversation import Call, Task
 from longpin.messages.envelope import Message
 from longpin.runner.engine import EngineBase
 
@@ -51,7 +52,8 @@ def canonical(value: object, *, ordered: bool = True) -> Hashable:
 
     Args:
         value: a message, an envelope, an actor, or anything one of them may hold.
-        ordered: the order in which keys entered a dict is part of the form, as a handler could iterate over it.
+        ordered: the order in which keys entered a dict is part of the form, as a handler could iterate over it, and so
+            are the numbers an actor gave to its calls. Without it, which of two equal objects is meant is not told.
 
     Raises:
         OpaqueError: it holds a file, a thread, another actor, or something else that cannot be looked into.
@@ -96,10 +98,15 @@ class _Forms:
                 pass
             else:
                 return kind, value
+        if kind is FunctionType and value.__closure__ is None and value.__defaults__ is None:
+            return value.__code__  # type: ignore[no-any-return]
         if (number := self.met.get(id(value))) is not None:
-            return "again", number
+            return ("again", number) if self.ordered else ("again", kind)
         self.met[id(value)] = len(self.met)
-        return self._inside(kind, value)
+        form = self._inside(kind, value)
+        if not self.ordered:
+            del self.met[id(value)]  # which of two meetings comes first depends on the order
+        return form
 
     def _inside(self, kind: type, value: Any) -> Hashable:
         """Return the form of what has an identity and is met for the first time."""
@@ -123,6 +130,8 @@ class _Forms:
                 raise OpaqueError(f"{self.owner.address} holds {value.address} itself, not its address")
             self.owner = value
             state = {name: item for name, item in vars(value).items() if name not in OF_PYKKA}
+            if not self.ordered:
+                state["_suspended"] = dict.fromkeys(state["_suspended"].values())
             return kind, *((name, self.of(state[name])) for name in sorted(state))
         if isinstance(value, BaseException):
             return kind, self.of(value.args), self.of(vars(value))
@@ -141,6 +150,8 @@ class _Forms:
     def _attributes(self, kind: type, value: Any) -> Hashable:
         names = [name for cls in kind.__mro__ for name in _slots(cls) if hasattr(value, name)]
         names += sorted(getattr(value, "__dict__", ()))
+        if not self.ordered and isinstance(value, (Task, Call)):
+            names.remove("number")
         if names or (kind.__module__ != "builtins" and kind.__basicsize__ == object.__basicsize__):
             return kind, *((name, self.of(getattr(value, name))) for name in names)
         try:

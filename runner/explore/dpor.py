@@ -1,31 +1,31 @@
 """Optimal dynamic partial-order reduction: each Mazurkiewicz trace once, and no execution begun in vain.
 
-P. Abdulla, S. Aronis, B. Jonsson, K. Sagonas, "Optimal Dynamic Partial Order Reduction", POPL 2014, algorithm 2; the same
-authors, "Source Sets", J. ACM 64(4), 2017. In the words of :mod:`longpin.runner.explore.path`:
+P. Abdulla, S. Aronis, B. Jonsson, K. Sagonas, "Optimal Dynamic Partial Order Reduction", POPL 2014, algorithm 2; the
+same authors, "Source Sets", J. ACM 64(4), 2017. In the words of :mod:`longpin.runner.explore.path`:
 
 1. Run any schedule to its end. Two arrivals *race* if they are in conflict, and one happened before the other for no
    other reason.
-2. For each race (e, f): the schedule in which f comes first differs, so it must be explored too. It is the schedule up
-   to e, then everything after e that did not need e, then f: a *wakeup sequence*. It is put into the *wakeup tree* of the
-   point before e, unless that point's sleep set says that an equivalent schedule was explored, or the tree has a branch
-   that leads to one.
-3. Go back to the last point whose wakeup tree has a branch left, follow the branch to its end, go on freely, repeat. A
-   process whose branch is done goes to *sleep* there: below later branches it need not move first, until an
-   arrival in conflict with its own wakes it.
+2. For each race (e, f): the schedule in which f comes first differs, so it must be explored too. It is the schedule
+   up to e, then everything after e that did not need e, then f: a *wakeup sequence*. It is put into the *wakeup tree*
+   of the point before e, unless that point's sleep set says that an equivalent schedule was explored, or the tree has
+   a branch that leads to one.
+3. Go back to the last point whose wakeup tree has a branch left, follow the branch to its end, go on freely, repeat.
+   A process whose branch is done goes to *sleep* there: below later branches it need not move first, until an arrival
+   in conflict with its own wakes it.
 
-Because a branch is a whole sequence, following it never ends among sleepers; with a backtrack *set* instead, source-DPOR,
-it would, and the run would have been in vain (``blocked`` counts such runs; a test holds it at 0).
+Because a branch is a whole sequence, following it never ends among sleepers; with a backtrack *set* instead,
+source-DPOR, it would, and the run would have been in vain (``blocked`` counts such runs; a test holds it at 0).
 
-Deviations. Schedules are shortened and extended in place instead of being run again. Races whose later arrival lies in a
-prefix shared with the schedule before were considered then and are not considered again, as in Concuerror. A tick that was
-withdrawn races with the arrival that withdrew it, though it never became an event (``Path.ghost``).
+Deviations. Schedules are shortened and extended in place instead of being run again. Races whose later arrival lies
+in a prefix shared with the schedule before were considered then and are not considered again, as in Concuerror. A
+tick that was withdrawn races with the arrival that withdrew it, though it never became an event (``Path.ghost``).
 """
 
 from collections.abc import Callable
 from typing import Protocol
 
 from longpin.messages.envelope import Address
-from longpin.runner.explore.budget import Budget
+from longpin.runner.explore.budget import ARRIVALS_AT_MOST, Budget, EndlessError
 from longpin.runner.explore.result import Exploration, Failure, Reason
 from longpin.runner.explore.table import ALARM_ACTOR
 from longpin.runner.explore.wakeup import Branch, Sequence
@@ -117,6 +117,8 @@ class Dpor:
                 point.branches.append(Branch(process, path.next_place(process), []))
             branch = point.branches[0]
             path.push(branch.process)
+            if len(path.clock) > ARRIVALS_AT_MOST:
+                raise EndlessError
             self.result.events += 1
             awake = conflicts[branch.place]
             sleep = {q: place for q, place in point.sleep.items() if not awake >> place & 1} if point.sleep else {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from longpin.runner.explore.budget import Budget
+from longpin.runner.explore.budget import ARRIVALS_AT_MOST, Budget, EndlessError
 from longpin.runner.explore.path import Path
 from longpin.runner.explore.result import Exploration, Failure, Reason
 
@@ -13,6 +13,8 @@ def run(path: Path, judge: Callable[[], str | None], result: Exploration, budget
     while True:
         if left[-1] and path.failure is None:
             path.push(left[-1].pop())
+            if len(path.clock) > ARRIVALS_AT_MOST:
+                raise EndlessError
             result.events += 1
             left.append(path.all_ready())
             continue

@@ -7,17 +7,17 @@ restores two numbers and the ends of two lists, so a search never runs a prefix 
 Words that the searches use:
 
 * a *process* is whoever has a next event: an outbox;
-* an event's *place* says what it conflicts with: ``conflicts[place]`` is the bit set of the places that do. Here the place
-  is the receiver, and conflicts with itself only;
-* an event's *clock* is the bit set of the events that happened before it, and itself. These are the arrivals of what the
-  same outbox sent before, the arrival in which it was sent, earlier arrivals at conflicting places, and all that
+* an event's *place* says what it conflicts with: ``conflicts[place]`` is the bit set of the places that do. Here the
+  place is the receiver, and conflicts with itself only;
+* an event's *clock* is the bit set of the events that happened before it, and itself. These are the arrivals of what
+  the same outbox sent before, the arrival in which it was sent, earlier arrivals at conflicting places, and all that
   happened before those;
 * a *race* of an event is an earlier one, in conflict, that happened before it for no other reason: the two could have
   come the other way round.
 
 A lazy alarm goes off when nothing else can happen, so all events happened before it. A racy one is a process like any
-other, with one difference: an arrival at the clock can withdraw its tick. The tick that did not come is remembered as a
-*ghost* race of that arrival, because no event stands for it.
+other, with one difference: an arrival at the clock can withdraw its tick. The tick that did not come is remembered as
+a *ghost* race of that arrival, because no event stands for it.
 """
 
 from longpin.messages.envelope import Address

@@ -46,15 +46,24 @@ class Decisions:
 
 
 def replay(
-    build: Callable[[Any], object], decisions: Sequence[Address], *, racy: bool = False, seed: int = 0
+    build: Callable[[Any], object],
+    decisions: Sequence[Address],
+    *,
+    racy: bool = False,
+    seed: int = 0,
+    watch: Callable[[SteppedEngine], object] | None = None,
 ) -> SteppedEngine:
     """Build a world, let ``decisions`` be carried out, and return the world as it is then.
+
+    ``watch`` is given the empty world first, to add its observers.
 
     Raises:
         InternalError: the decisions cannot be carried out, or a handler raised; its exception is the cause.
 
     """
     engine = SteppedEngine(Decisions(decisions, seed), racy=racy, seed=seed)
+    if watch is not None:
+        watch(engine)
     build(engine)
     engine.run()
     return engine

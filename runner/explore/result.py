@@ -22,7 +22,9 @@ class Reason(StrEnum):
     COMPLETE = "every schedule was explored"
     VIOLATED = "a schedule that breaks it was found"
     EXECUTIONS = "the number of executions allowed is spent"
+    STATES = "the number of states allowed is spent"
     SECONDS = "the time allowed is spent"
+    ENDLESS = "a schedule goes on and on: only matching states can come to an end"
     INTERRUPTED = "it was interrupted"
 
 

@@ -7,8 +7,10 @@ from typing import Any
 from longpin.messages.envelope import Address
 from longpin.runner.engine import InternalError
 from longpin.runner.explore import naive
-from longpin.runner.explore.budget import Budget, Progress
+from longpin.runner.explore.activations import ActivationPath
+from longpin.runner.explore.budget import Budget, EndlessError, Progress
 from longpin.runner.explore.dpor import Dpor
+from longpin.runner.explore.footprints import body_footprint
 from longpin.runner.explore.path import Path
 from longpin.runner.explore.replay import replay
 from longpin.runner.explore.result import Exploration, Method, PropertyViolation, Reason, told
@@ -20,37 +22,51 @@ Build = Callable[[Any], object]
 """Creates actors and tells them to start: ``world.spawn(kind, address, *args)``, ``world.tell(address, message)``."""
 
 Check = Callable[[SteppedEngine], object]
-"""Looks at a world that has come to rest; raises PropertyViolation or AssertionError."""
+"""Looks at a world; at one that has come to rest it raises PropertyViolation or AssertionError."""
 
 PILOT_EXECUTIONS = 2_000
-PILOT_STATES = 5_000
+PILOT_STATES = 100_000
+FEW_EXECUTIONS = 1e6
+"""The estimate is low, as branches are found late; so many executions take less than states without end."""
+PILOT_EVENTS = 10_000
 
 
 class Explorer:
     """What the methods share: one table of steps, and one judgement of each world at rest."""
 
-    def __init__(self, build: Build, *, check: Check | None, racy: bool, seed: int) -> None:
+    def __init__(self, build: Build, *, check: Check | None, watch: Check | None, racy: bool, seed: int) -> None:
         self.build = build
         self.check = check
+        self.watch = watch
         self.racy = racy
         self.seed = seed
         self.table = Table(build, seed=seed)
         self._judged: dict[tuple[int, ...], str | None] = {}
 
-    def judge_path(self, path: Path) -> str | None:
+    def judge_path(self, path: Path | ActivationPath, result: Exploration) -> str | None:
         """Return what is wrong at the end of a schedule."""
         if path.failure is not None:
             return told(path.failure)
         if self.check is None:
             return None
-        return self.judge(tuple(path.local), path.decisions)
+        if self.watch is not None:
+            self._judged.clear()  # what observers saw differs from schedule to schedule
+        rest = tuple(path.local)
+        if rest not in self._judged and path.decisions() is None:
+            result.impossible += 1
+            return None
+        return self.judge(rest, path.decisions)
 
-    def judge(self, rest: tuple[int, ...], decisions: Callable[[], tuple[Address, ...]]) -> str | None:
+    def judge(self, rest: tuple[int, ...], decisions: Callable[[], tuple[Address, ...] | None]) -> str | None:
         """Return what the check has to say about the states of all actors; it is asked once for each."""
         if rest not in self._judged:
-            engine = replay(self.build, decisions(), racy=self.racy, seed=self.seed)
+            engine = self.replay(decisions() or ())
             self._judged[rest] = self._ask(engine)
         return self._judged[rest]
+
+    def replay(self, decisions: tuple[Address, ...]) -> SteppedEngine:
+        """Carry out decisions on the stepped engine."""
+        return replay(self.build, decisions, racy=self.racy, seed=self.seed, watch=self.watch)
 
     def _ask(self, engine: SteppedEngine) -> str | None:
         assert self.check is not None
@@ -69,7 +85,7 @@ class Explorer:
         """
         for failure in result.failures:
             try:
-                engine = replay(self.build, failure.decisions, racy=self.racy, seed=self.seed)
+                engine = self.replay(failure.decisions)
             except InternalError as error:
                 if error.__cause__ is not None and told(error.__cause__) == failure.what:
                     continue
@@ -83,6 +99,7 @@ def explore(
     *,
     method: Method | str = Method.AUTO,
     check: Check | None = None,
+    watch: Check | None = None,
     max_executions: int | None = None,
     seconds: float | None = None,
     footprints: bool = True,
@@ -99,6 +116,8 @@ def explore(
         build: creates the actors and their first messages; called more than once, and must do the same each time.
         method: ``dpor``, ``states``, ``naive``, or ``auto``: a pilot run decides.
         check: what must hold of a world at rest; it is asked once for each combination of the actors' states.
+        watch: given each world before it is built, to add observers for ``check`` to ask. Every schedule is then run on
+            the stepped engine as well and checked, so ``states``, which tells no schedules apart, cannot be used.
         max_executions: give up after so many schedules.
         seconds: give up after so long.
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
@@ -108,13 +127,16 @@ def explore(
         seed: of the actors' random numbers.
 
     Raises:
+        ValueError: ``watch`` with the method ``states``.
         InternalError: the actors do not do the same thing twice, share state, or send to somebody who does not exist.
         FootprintError: ``verify`` found a footprint that leaves something out.
 
     """
-    explorer = Explorer(build, check=check, racy=racy, seed=seed)
+    explorer = Explorer(build, check=check, watch=watch, racy=racy, seed=seed)
     budget = Budget(max_executions, seconds, progress)
     chosen = Method(method)
+    if watch is not None and chosen is Method.STATES:
+        raise ValueError("observers see schedules, and matching states tells no schedules apart: use dpor")
     if chosen is Method.AUTO:
         result = _auto(explorer, budget, footprints=footprints, verify=verify)
     else:
@@ -130,6 +152,8 @@ def _with(method: Method, explorer: Explorer, budget: Budget, *, footprints: boo
         result.reason = _search(method, explorer, budget, result, footprints=footprints, verify=verify)
     except KeyboardInterrupt:
         result.reason = Reason.INTERRUPTED
+    except EndlessError:
+        result.reason = Reason.ENDLESS
     return result
 
 
@@ -146,7 +170,46 @@ def _search(
 
         matching = Matching(table, judge, result, budget, racy=racy)
         return matching.run()
+    if method is Method.DPOR and footprints and _declared(table, racy=racy):
+        commuting = ActivationPath(table, racy=racy, verify=verify)
+        return Dpor(commuting, lambda: explorer.judge_path(commuting, result), result, budget).run()
     path = Path(table, racy=racy)
     if method is Method.NAIVE:
-        return naive.run(path, lambda: explorer.judge_path(path), result, budget)
-    return Dpor(path, lambda: explorer.judge_path(path), result, budget).run()
+        return naive.run(path, lambda: explorer.judge_path(path, result), result, budget)
+    return Dpor(path, lambda: explorer.judge_path(path, result), result, budget).run()
+
+
+def _declared(table: Table, *, racy: bool) -> bool:
+    """Return whether any message of one schedule declares a footprint; if none does, there is nothing to gain."""
+    path = Path(table, racy=racy)
+    while path.failure is None and len(path.clock) < PILOT_EVENTS and (process := path.ready({})) >= 0:
+        path.push(process)
+    return any(body_footprint(table, message) is not None for message in range(len(table.envelopes)))
+
+
+def _auto(explorer: Explorer, budget: Budget, *, footprints: bool, verify: bool) -> Exploration:
+    """Let a pilot run of each method decide; if one of them is through with it, there is nothing left to decide."""
+    left = budget.executions
+    pilot = Budget(min(PILOT_EXECUTIONS, PILOT_EXECUTIONS if left is None else left), budget.left())
+    tried = _with(Method.DPOR, explorer, pilot, footprints=footprints, verify=verify)
+    if tried.reason not in (Reason.EXECUTIONS, Reason.ENDLESS) or tried.executions == left:
+        tried.why = f"the pilot run was the whole: {tried.executions} executions"
+        return tried
+    pilot_run = f"a pilot run of {tried.executions} executions did not reach the end"
+    if explorer.watch is not None:
+        method, why = Method.DPOR, "observers see schedules, and matching states tells no schedules apart"
+    elif explorer.table.opaque:
+        method, why = Method.DPOR, "some states cannot be compared, as an actor holds what has no canonical form"
+    else:
+        few = Budget(budget.executions, budget.left(), budget.progress, states=PILOT_STATES)
+        matched = _with(Method.STATES, explorer, few, footprints=footprints, verify=verify)
+        if matched.reason is not Reason.STATES:
+            matched.why = f"{pilot_run}, and one of {matched.states} states was the whole"
+            return matched
+        if tried.estimate < FEW_EXECUTIONS:
+            method, why = Method.DPOR, f"nor did one of {PILOT_STATES} states, and {tried.estimate:.1e} are expected"
+        else:
+            method, why = Method.STATES, f"nor did one of {PILOT_STATES} states, but {tried.estimate:.1e} are expected"
+    result = _with(method, explorer, budget, footprints=footprints, verify=verify)
+    result.why = f"{pilot_run}: {why}"
+    return result

@@ -1,20 +1,22 @@
 """State matching: explore from every state of the world once, however it was reached.
 
 A state of the world is the state of every actor, what lies in every outbox, and the alarm. Here an actor's state and
-outbox together have a number, so a state of the world is a tuple of numbers, a step replaces two of them, and both halves
-of a step (an outbox gives up its oldest message, a receiver takes it) are looked up.
+outbox together have a number, so a state of the world is a tuple of numbers, a step replaces two of them, and both
+halves of a step (an outbox gives up its oldest message, a receiver takes it) are looked up.
 
 Most states differ only in how many answers are on their way to whom. They are skipped with an *ample set* (D. Peled,
-"All from one, one for all", CAV 1993; E. Clarke, O. Grumberg, D. Peled, "Model Checking", 1999, chapter 10): if a message
-is under way from p to r, and nobody but p ever sends to r, then its arrival is independent of all that can happen before it,
-and it may as well happen now. C1 holds by that. C2 holds because what is checked is what handlers raise and worlds at
-rest, which no such choice hides. C3, no cycle without a full expansion, holds because ample steps are taken in chains,
-and a chain ends before it meets itself; only the ends of chains are kept, and those are expanded in full.
+"All from one, one for all", CAV 1993; E. Clarke, O. Grumberg, D. Peled, "Model Checking", 1999, chapter 10): if a
+message is under way from p to r, and nobody but p ever sends to r, then its arrival is independent of all that can
+happen before it, and it may as well happen now. C1 holds by that. C2 holds because what is checked is what handlers
+raise and worlds at rest, which no such choice hides. C3, no cycle without a full expansion, holds because ample steps
+are taken in chains, and a chain ends before it meets itself; only the ends of chains are kept, and those are expanded
+in full.
 
-*Nobody but p ever sends to r* is a guess that proves itself. A pass assumes that only those pairs (p, r) exist that were
-seen so far, and looks at every message that any step sends. If a pass sees no new pair, it was right: suppose some schedule
-had one, and take the first arrival at which one is sent; up to there the assumption holds, so the reduced search would
-have come across that very step. If it sees one, the pass is repeated with it. What fails in any pass is a real schedule.
+*Nobody but p ever sends to r* is a guess that proves itself. A pass assumes that only those pairs (p, r) exist that
+were seen so far, and looks at every message that any step sends. If a pass sees no new pair, it was right: suppose
+some schedule had one, and take the first arrival at which one is sent; up to there the assumption holds, so the
+reduced search would have come across that very step. If it sees one, the pass is repeated with it. What fails in any
+pass is a real schedule.
 
 This is not mixed with sleep sets: a state seen before may have been left with other sleepers.
 """
@@ -22,9 +24,9 @@ This is not mixed with sleep sets: a state seen before may have been left with o
 from collections.abc import Callable, Iterator
 
 from longpin.messages.envelope import Address
+from longpin.runner.engine import InternalError
 from longpin.runner.explore.budget import Budget
 from longpin.runner.explore.result import Exploration, Failure, Reason, told
-from longpin.runner.engine import InternalError
 from longpin.runner.explore.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Step, Table
 
 Global = tuple[int, ...]

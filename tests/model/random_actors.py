@@ -15,6 +15,10 @@ Trace = tuple[tuple[Address, tuple[str, ...]], ...]
 """What each actor received, in order: two schedules with one trace differ in nothing that anybody can see."""
 
 
+class TooManyError(Exception):
+    """A program has more orders than there is time for."""
+
+
 @message
 class Hop(Message):
     """Makes its receiver do something, and less each time."""
@@ -34,6 +38,8 @@ class Hopper(Actor):
         super().__init__(engine, address)
         self.rules = rules
         self.total = 1
+        self.fired = 0
+        self.children = 0
 
     @handles(Hop)
     def hop(self, hop: Hop, _src: Address) -> None:
@@ -49,20 +55,22 @@ class Hopper(Actor):
                 elif what == "cancel":
                     self.send(CLOCK, CancelTimer("t"))
                 else:
-                    child = f"{self.address}.{hop.left}.{self.total}"
+                    self.children += 1
+                    child = f"{self.address}.{self.children}"
                     self.spawn(Hopper, child, self.rules)
                     self.send(child, Hop(0, tag))
 
     @handles(TimerExpired)
     def expired(self, _timer: TimerExpired, src: Address) -> None:
-        self.hop(Hop(1, 0), src)
+        self.fired += 1
+        self.hop(Hop(int(self.fired == 1), 0), src)
 
 
 def program(seed: int, *, timers: bool) -> Callable[[Any], None]:
     """Return the ``build`` of a random program."""
     rng = random.Random(seed)
     names = [f"a{number}" for number in range(rng.randint(2, 4))]
-    kinds = ["send"] * 5 + (["arm", "arm", "cancel"] if timers else [])
+    kinds = ["send"] * 5 + ["spawn"] + (["arm", "arm", "cancel"] if timers else [])
     rules = {
         name: {
             tag: tuple(
@@ -115,13 +123,18 @@ def run(build: Callable[[Any], object], decisions: tuple[Address, ...], *, racy:
     return listener.trace(), engine
 
 
-def every_order(build: Callable[[Any], object], *, racy: bool) -> Iterator[tuple[Trace, SteppedEngine]]:
-    """Run every order of arrivals on the stepped engine, each from the start."""
+def every_order(
+    build: Callable[[Any], object], *, racy: bool, runs_at_most: int
+) -> Iterator[tuple[Trace, SteppedEngine]]:
+    """Run every order of arrivals on the stepped engine, each from the start, and stop after so many runs."""
     left: list[tuple[Address, ...]] = [()]
-    while left:
+    for _ in range(runs_at_most):
+        if not left:
+            return
         decisions = left.pop()
         trace, engine = run(build, decisions, racy=racy)
         ready = [actor.address for actor in engine.ready] or (["alarm"] if engine.alarm.outbox else [])
         left += [(*decisions, address) for address in dict.fromkeys(ready)]
         if not ready:
             yield trace, engine
+    raise TooManyError

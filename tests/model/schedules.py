@@ -1,7 +1,7 @@
 """The scenarios S1 to S7: small programs whose schedules can be counted on paper.
 
-Each function returns what ``explore`` takes. Clients send to servers; what is counted is the orders in which a server can
-receive, told apart up to reordering at different receivers.
+Each function returns what ``explore`` takes. Clients send to servers; what is counted is the orders in which a server
+can receive, told apart up to reordering at different receivers.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,17 @@ Build = Callable[[Any], object]
 
 
 @message
-class Begin(Message):
+class StartClient(Message):
     """Start a client."""
 
 
 @message
-class Acquire(Message):
+class TakeServer(Message):
     """Take the server, or be told that it is taken."""
 
 
 @message
-class Release(Message):
+class GiveServer(Message):
     """Give it back."""
 
 
@@ -37,16 +37,16 @@ class Lockable(Actor):
         super().__init__(engine, address)
         self.owner = ""
 
-    @handles(Acquire)
-    def acquire(self, _request: Acquire, src: Address) -> Done:
+    @handles(TakeServer)
+    def acquire(self, _request: TakeServer, src: Address) -> Done:
         """Grant iff free."""
         if self.owner:
             return Done(0)
         self.owner = src
         return Done(1)
 
-    @handles(Release)
-    def release(self, _request: Release, src: Address) -> None:
+    @handles(GiveServer)
+    def release(self, _request: GiveServer, src: Address) -> None:
         """Be free, if the owner says so."""
         if self.owner == src:
             self.owner = ""
@@ -63,29 +63,29 @@ class Client(Actor):
 class Sender(Client):
     """Sends both messages and expects nothing."""
 
-    @handles(Begin)
-    def begin(self, _begin: Begin, _src: Address) -> None:
+    @handles(StartClient)
+    def begin(self, _begin: StartClient, _src: Address) -> None:
         """Send."""
-        self.send(self.server, Acquire())
-        self.send(self.server, Release())
+        self.send(self.server, TakeServer())
+        self.send(self.server, GiveServer())
 
 
 class Asker(Client):
     """Waits for the answer, and releases what it was granted."""
 
-    @handles(Begin)
-    def begin(self, _begin: Begin, _src: Address) -> Conversation[None]:
+    @handles(StartClient)
+    def begin(self, _begin: StartClient, _src: Address) -> Conversation[None]:
         """Ask."""
-        granted = yield Call(self.server, Acquire())
+        granted = yield Call(self.server, TakeServer())
         if granted.value:
-            self.send(self.server, Release())
+            self.send(self.server, GiveServer())
 
 
 def started(world: Any, kind: type[Actor], count: int, *servers: Address) -> None:
     for number in range(count):
         world.spawn(kind, f"client:{number}", servers[number % len(servers)])
     for number in range(count):
-        world.tell(f"client:{number}", Begin())
+        world.tell(f"client:{number}", StartClient())
 
 
 def s1(clients: int) -> Build:
@@ -116,7 +116,7 @@ def s3(clients: int, servers: int) -> Build:
 
 
 @message
-class Open(Message):
+class OpenInode(Message):
     """Open the file; changes nothing that anybody looks at."""
 
     def footprint(self) -> Footprint:
@@ -124,7 +124,7 @@ class Open(Message):
 
 
 @message
-class TakeLease(Message):
+class LeaseInode(Message):
     """A pinner takes a lease."""
 
     who: int
@@ -134,7 +134,7 @@ class TakeLease(Message):
 
 
 @message
-class Pin(Message):
+class PinInode(Message):
     """A pinner pins."""
 
     who: int
@@ -144,7 +144,7 @@ class Pin(Message):
 
 
 @message
-class Unpin(Message):
+class UnpinInode(Message):
     """A pinner unpins."""
 
     who: int
@@ -154,7 +154,7 @@ class Unpin(Message):
 
 
 @message
-class Truncate(Message):
+class TruncateInode(Message):
     """Fails while there are pins."""
 
     def footprint(self) -> Footprint:
@@ -170,27 +170,27 @@ class InodeServer(Actor):
         self.leases = self.pins = 0
         self.size = 1
 
-    @handles(Open)
-    def open(self, _request: Open, _src: Address) -> Done:
+    @handles(OpenInode)
+    def open(self, _request: OpenInode, _src: Address) -> Done:
         return Done()
 
-    @handles(TakeLease)
-    def lease(self, request: TakeLease, _src: Address) -> Done:
+    @handles(LeaseInode)
+    def lease(self, request: LeaseInode, _src: Address) -> Done:
         self.leases |= 1 << request.who
         return Done()
 
-    @handles(Pin)
-    def pin(self, request: Pin, _src: Address) -> Done:
+    @handles(PinInode)
+    def pin(self, request: PinInode, _src: Address) -> Done:
         self.pins |= 1 << request.who
         return Done()
 
-    @handles(Unpin)
-    def unpin(self, request: Unpin, _src: Address) -> Done:
+    @handles(UnpinInode)
+    def unpin(self, request: UnpinInode, _src: Address) -> Done:
         self.pins &= ~(1 << request.who)
         return Done()
 
-    @handles(Truncate)
-    def truncate(self, _request: Truncate, _src: Address) -> Done:
+    @handles(TruncateInode)
+    def truncate(self, _request: TruncateInode, _src: Address) -> Done:
         if self.pins:
             if not self.careful:
                 raise PropertyViolation("truncated while pinned")
@@ -202,10 +202,10 @@ class InodeServer(Actor):
 class Pinner(Client):
     """OPEN, LEASE, PIN, UNPIN, one after the other."""
 
-    @handles(Begin)
-    def begin(self, _begin: Begin, _src: Address) -> Conversation[None]:
+    @handles(StartClient)
+    def begin(self, _begin: StartClient, _src: Address) -> Conversation[None]:
         who = int(self.address.partition(":")[2])
-        for request in (Open(), TakeLease(who), Pin(who), Unpin(who)):
+        for request in (OpenInode(), LeaseInode(who), PinInode(who), UnpinInode(who)):
             yield Call(self.server, request)
 
 
@@ -216,10 +216,10 @@ class Truncater(Client):
         super().__init__(engine, address, server)
         self.answer = -1
 
-    @handles(Begin)
-    def begin(self, _begin: Begin, _src: Address) -> Conversation[None]:
-        yield Call(self.server, Open())
-        self.answer = (yield Call(self.server, Truncate())).value
+    @handles(StartClient)
+    def begin(self, _begin: StartClient, _src: Address) -> Conversation[None]:
+        yield Call(self.server, OpenInode())
+        self.answer = (yield Call(self.server, TruncateInode())).value
 
 
 def s4(pinners: int, *, careful: bool = True) -> Build:
@@ -229,7 +229,7 @@ def s4(pinners: int, *, careful: bool = True) -> Build:
         world.spawn(_Careful if careful else _Careless, "inode")
         started(world, Pinner, pinners, "inode")
         world.spawn(Truncater, "truncater", "inode")
-        world.tell("truncater", Begin())
+        world.tell("truncater", StartClient())
 
     return build
 
@@ -245,7 +245,7 @@ class _Careless(InodeServer):
 
 
 @message
-class Note(Message):
+class ServeMe(Message):
     """Be served."""
 
 
@@ -256,8 +256,8 @@ class Ledger(Actor):
         super().__init__(engine, address)
         self.served = ""
 
-    @handles(Note)
-    def note(self, _request: Note, src: Address) -> Done:
+    @handles(ServeMe)
+    def note(self, _request: ServeMe, src: Address) -> Done:
         self.served += src
         return Done()
 
@@ -273,19 +273,19 @@ class Repeater(Actor):
 class Caller(Repeater):
     """Calls, and waits each time."""
 
-    @handles(Begin)
-    def begin(self, _begin: Begin, _src: Address) -> Conversation[None]:
+    @handles(StartClient)
+    def begin(self, _begin: StartClient, _src: Address) -> Conversation[None]:
         for _ in range(self.times):
-            yield Call("ledger", Note())
+            yield Call("ledger", ServeMe())
 
 
 class Teller(Repeater):
     """Sends one-way messages."""
 
-    @handles(Begin)
-    def begin(self, _begin: Begin, _src: Address) -> None:
+    @handles(StartClient)
+    def begin(self, _begin: StartClient, _src: Address) -> None:
         for _ in range(self.times):
-            self.send("ledger", Note())
+            self.send("ledger", ServeMe())
 
 
 def ledger(kind: type[Repeater], times_a: int, times_b: int) -> Build:
@@ -293,8 +293,8 @@ def ledger(kind: type[Repeater], times_a: int, times_b: int) -> Build:
         world.spawn(Ledger, "ledger")
         world.spawn(kind, "A", times_a)
         world.spawn(kind, "B", times_b)
-        world.tell("A", Begin())
-        world.tell("B", Begin())
+        world.tell("A", StartClient())
+        world.tell("B", StartClient())
 
     return build
 

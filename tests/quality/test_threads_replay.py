@@ -66,7 +66,7 @@ class Witness(ThreadsEngine):
         self.live.append(actor)
         super().start_loop(actor, loop)
 
-    def run(self, deadline: float | None = None) -> bool:
+    def run(self, deadline: float | None = None, most: int | None = None) -> bool:
         hashed, encoder, record = ArrivalHash(), Encoder(), self.record
 
         def also(number: int, envelope: Envelope) -> None:
@@ -74,7 +74,7 @@ class Witness(ThreadsEngine):
             record(number, envelope)
 
         self.record = also
-        quiet = super().run(deadline)
+        quiet = super().run(deadline, most)
         Witness.seen = states(self.live)
         Witness.hash = hashed.hexdigest()
         return quiet
