@@ -3,7 +3,7 @@
 import errno
 
 from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.constants import O_ACCMODE, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
+from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.kernel import Kernel
 from longpin.actors.leases import refuse_lease
@@ -35,23 +35,10 @@ class Pipe(Actor):
         return any(access in (mode, O_RDWR) for access in self.ends.values())
 
     @handles(Open)
-    def open(self, request: Open, _src: Address) -> Conversation[Done]:
-        """Open an end again through /proc/self/fd: as a FIFO, it waits for the other end [fifo(7)]."""
-        access = request.flags & O_ACCMODE
-        other = {O_RDONLY: O_WRONLY, O_WRONLY: O_RDONLY, O_RDWR: O_RDWR}[access]
-        self.ends[request.ofd] = access
+    def open(self, request: Open, _src: Address) -> Done:
+        """Open an end again through /proc/self/fd: unlike a FIFO, it does not wait for the other end [fifo_open]."""
+        self.ends[request.ofd] = request.flags & O_ACCMODE
         self.changed.wake_all(self)
-        try:
-            while not self._is_open(other):
-                if request.flags & O_NONBLOCK:
-                    if access == O_RDONLY:
-                        break
-                    raise KernelError(errno.ENXIO)
-                yield self.changed.sleep(WaitsFor("descriptor", self.address, "the other end of the pipe"))
-        except KernelError:
-            del self.ends[request.ofd]
-            self.changed.wake_all(self)
-            raise
         return DONE
 
     @handles(PipeRead)

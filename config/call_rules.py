@@ -6,6 +6,8 @@ What the kernel would refuse with an errno is left to the run, with few exceptio
 
 import ast
 from collections.abc import Callable, Collection
+from functools import reduce
+from operator import or_
 
 from longpin.actors import constants
 from longpin.actors.calls import SIGNATURES, Parameter, Signature
@@ -25,6 +27,7 @@ _OPEN_FLAGS = (
     "O_CLOEXEC",
     "O_DIRECTORY",
     "O_PATH",
+    "O_TMPFILE",
 )
 _MMAP_FLAGS = ("MAP_SHARED",)
 _PROTECTIONS = ("PROT_NONE", "PROT_READ", "PROT_WRITE")
@@ -97,7 +100,7 @@ def _one_of(node: ast.Call, args: tuple[Expression, ...], position: int, names: 
 
 def _flags_of(node: ast.Call, args: tuple[Expression, ...], position: int, names: Collection[str]) -> None:
     value = _value(args, position)
-    allowed = sum(constants.PROGRAM_CONSTANTS[name] for name in names)
+    allowed = reduce(or_, (constants.PROGRAM_CONSTANTS[name] for name in names))
     if value is not None and value & ~allowed:
         found = f"{value:#x}" if value < 0 else f"the flags {value & ~allowed:#o}"
         raise RefusedError(node.args[position], f"flags among {', '.join(names)}", f"{found}, which are not supported")

@@ -16,7 +16,7 @@ import click
 
 from longpin import __version__
 from longpin.runner.conform.command import conform
-from longpin.runner.terminal import VERBOSITY, BadInput, Commands, make_console, output, print_lines
+from longpin.runner.terminal import VERBOSITY, BadInput, Commands, make_console, output, print_lines, say
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
@@ -96,7 +96,7 @@ def main() -> None:
 @main.command()
 @click.argument("scenario", default=DEFAULT_SCENARIO)
 @click.option("--policy", metavar="NAME[:PRESET]", help="The proposal to follow instead of the scenario's own.")
-@click.option("--engine", type=click.Choice(["threads", "stepped"]), default="stepped", show_default=True)
+@click.option("--engine", type=click.Choice(["threads", "stepped", "host"]), default="stepped", show_default=True)
 @click.option(
     "--oracle", type=click.Choice(["fifo", "random"]), help="Who chooses the order (stepped).  [default: fifo]"
 )
@@ -128,6 +128,9 @@ def run(
     from longpin.runner.run import run as run_scenario
 
     loaded = load_scenario(scenario)
+    if engine == "host":
+        reject_emulated(policy, seed, trace)
+        run_host(loaded, scenario, as_json=as_json)
     if trace is not None and Path(trace).exists() and Path(scenario).exists() and Path(trace).samefile(scenario):
         raise BadInput(f"--trace: {trace} is the scenario, which would be overwritten")
     given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
@@ -144,6 +147,49 @@ def run(
     finish(result, as_json=as_json, again=again, advice=advice)
 
 
+def reject_emulated(policy: str | None, seed: int, trace: str | None) -> None:
+    """Refuse options that have no meaning on the host kernel.
+
+    Raises:
+        BadInput: there is one.
+
+    """
+    if policy is not None:
+        raise BadInput("--policy is for the emulated kernel; the host kernel is what it is")
+    if seed:
+        raise BadInput("--seed is for the emulated kernel; on the host the order is the operating system's")
+    if trace is not None:
+        raise BadInput("--trace is for the emulated kernel; what the host kernel does cannot be replayed")
+
+
+def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
+    """Run a scenario on the kernel of this machine and show what happens.
+
+    Raises:
+        BadInput: this machine cannot run it.
+
+    """
+    from longpin.runner.conform.processes import HostError
+    from longpin.runner.host.run import run_on_host
+
+    is_path = "/" in scenario or scenario.endswith(".toml") or Path(scenario).is_file()
+    try:
+        result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", lambda text: say(f"longpin: {text}"))
+    except HostError as error:
+        raise BadInput(f"the host engine: {error}") from None
+    again = (
+        ["run", "--engine", "host", "--", scenario]
+        if scenario.startswith("-")
+        else ["run", scenario, "--engine", "host"]
+    )
+    finish(
+        result,
+        as_json=as_json,
+        again=command(*again),
+        advice="The order was the operating system's: another run may go another way.",
+    )
+
+
 def reject_contradictions(engine: str, oracle: str | None, timers: str | None, time_scale: float | None) -> None:
     """Refuse options that have no meaning on the engine.
 
@@ -151,12 +197,14 @@ def reject_contradictions(engine: str, oracle: str | None, timers: str | None, t
         BadInput: there is one.
 
     """
-    if engine == "threads" and oracle is not None:
-        raise BadInput("--oracle chooses the order on the stepped engine; on threads the operating system does")
-    if engine == "threads" and timers is not None:
-        raise BadInput("--timers says when time moves on the stepped engine; on threads it really passes")
-    if engine == "stepped" and time_scale is not None:
-        raise BadInput("--time-scale is for --engine threads; on the stepped engine no real time passes")
+    place = "threads" if engine == "threads" else f"the {engine} engine"
+    if engine != "stepped" and oracle is not None:
+        raise BadInput(f"--oracle chooses the order on the stepped engine; on {place} the operating system does")
+    if engine != "stepped" and timers is not None:
+        raise BadInput(f"--timers says when time moves on the stepped engine; on {place} it really passes")
+    if engine != "threads" and time_scale is not None:
+        why = "no real time passes" if engine == "stepped" else "the scenario's lease_break_time sets the pace"
+        raise BadInput(f"--time-scale is for --engine threads; on {place} {why}")
     if time_scale is not None and not 0 <= time_scale <= 1000:
         raise BadInput(f"--time-scale: expected 0 to 1000 seconds, found {time_scale:g}")
 

@@ -64,7 +64,9 @@ def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conve
     uid = process.credentials.fsuid
     if path.startswith(SELF_FD):
         number = path.removeprefix(SELF_FD)
-        inode = process.descriptor(int(number) if number.isdecimal() else -1).backing
+        if not number.isdecimal() or int(number) not in process.fds:
+            raise KernelError(errno.ENOENT)
+        inode = process.fds[int(number)].backing
     else:
         inode = (yield Call(DIRECTORY, Lookup(path, flags, mode, uid))).inode
     ofd = f"file:{process.pid}.{process.count('file')}"

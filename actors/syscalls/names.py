@@ -84,10 +84,10 @@ def execve(process: "Process", path: str) -> Conversation[int]:
 
 
 def set_lease_break_time(process: "Process", seconds: int) -> Conversation[int]:
-    """Write /proc/sys/fs/lease-break-time: uid 0 only."""
+    """Write /proc/sys/fs/lease-break-time: uid 0 only; an int, of which 0 and less are for ever."""
     if process.credentials.uid:
         raise KernelError(errno.EACCES)
-    if seconds < 0:
+    if not -(1 << 31) <= seconds < 1 << 31:
         raise KernelError(errno.EINVAL)
-    yield Call(DIRECTORY, SetBreakTime(float(seconds)))
+    yield Call(DIRECTORY, SetBreakTime(float(max(seconds, 0))))
     return 0

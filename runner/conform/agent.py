@@ -27,8 +27,12 @@ from typing import Any
 
 CONTROL, INBOX = 500, 501
 """An agent's own descriptors: its orders, and where SCM_RIGHTS messages for it arrive."""
-LONGEST_MESSAGE = 1 << 16
+LONGEST_MESSAGE = 1 << 18
 PAGE = 4096
+KICK = 63
+"""The signal that ends a call with EINTR when a signal with a handler is pending: no scenario has a name for it."""
+UNTOUCHED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, 32, 33, KICK}
+"""Signals whose disposition cannot be changed, is Python's, or is the C library's own."""
 
 SIGNALS = {
     signal.SIGIO: "SIGIO",
@@ -37,14 +41,18 @@ SIGNALS = {
     signal.SIGRTMIN + 2: "SIGRT2",
 }
 SI_CODES = {0: "SI_USER", 0x80: "SI_KERNEL", 1: "POLL_IN", 2: "POLL_OUT", 3: "POLL_MSG", -5: "SI_SIGIO", -6: "SI_TKILL"}
+SI_KERNEL = 0x80
 F_SETOWN, F_GETOWN, F_SETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 1024, 1025
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 24, 36, 47, 2
+CAPABILITY_VERSION = 0x20080522
 AT_FDCWD = -100
 W_OK = 2
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.mmap.restype = ctypes.c_void_p
 LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+for _wide in (LIBC.lseek, LIBC.read, LIBC.write):
+    _wide.restype = ctypes.c_long
 
 
 class SigInfo(ctypes.Structure):
@@ -171,7 +179,136 @@ def read_signals(_: Order) -> Reply:
     return {"ret": 0, "errno": None, "signals": read}
 
 
+def libc(order: Order) -> Reply:
+    """Call a function of the C library by its name; strings are paths."""
+    args = [os.fsencode(arg) if isinstance(arg, str) else ctypes.c_long(arg) for arg in order["args"]]
+    return answer(getattr(LIBC, order["name"])(*args))
+
+
+def read_bytes(order: Order) -> Reply:
+    """Read; the reply also has what was read."""
+    buffer = ctypes.create_string_buffer(max(order["count"], 1))
+    reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(order["count"])))
+    return reply | {"data": buffer.raw[: max(reply["ret"], 0)].hex()}
+
+
+def write_bytes(order: Order) -> Reply:
+    """Write the data of the order."""
+    data = bytes.fromhex(order["data"])
+    return answer(LIBC.write(order["fd"], data, ctypes.c_size_t(len(data))))
+
+
+def map_file(order: Order) -> Reply:
+    """Map a file; the answer is the address."""
+    address = LIBC.mmap(None, *(order[name] for name in ("length", "prot", "flags", "fd", "offset")))
+    return answer(-1 if address == ctypes.c_void_p(-1).value else address)
+
+
+def load(order: Order) -> Reply:
+    """Read memory; a signal ends the process where it cannot be read."""
+    return {"ret": 0, "errno": None, "data": ctypes.string_at(order["addr"], order["length"]).hex()}
+
+
+def store(order: Order) -> Reply:
+    """Write memory; a signal ends the process where it cannot be written."""
+    data = bytes.fromhex(order["data"])
+    ctypes.memmove(order["addr"], data, len(data))
+    return {"ret": 0, "errno": None}
+
+
+def nanosleep(order: Order) -> Reply:
+    """Sleep; a signal ends it."""
+    seconds = order["seconds"]
+    return answer(LIBC.nanosleep((ctypes.c_long * 2)(int(seconds), int(seconds % 1 * 1e9)), None))
+
+
+def await_fd(order: Order) -> Reply:
+    """Wait until a descriptor was sent here, and take it."""
+    events = struct.pack("ihh", INBOX, 1, 0)
+    if not order["at_once"] and LIBC.poll(ctypes.create_string_buffer(events), ctypes.c_ulong(1), -1) < 0:
+        return answer(-1)
+    return recvfd(order)
+
+
+def take_signal(order: Order) -> Reply:
+    """Take one of some blocked signals: its number, 0 if none is pending, and the descriptor it tells of, or -1."""
+    wanted = (ctypes.c_ulong * 16)()
+    LIBC.sigemptyset(wanted)
+    for number in order["signals"]:
+        LIBC.sigaddset(wanted, number)
+    info = SigInfo()
+    number = LIBC.sigtimedwait(wanted, ctypes.byref(info), (ctypes.c_long * 2)(0, 0))
+    about_file = info.si_code == -5 or 0 < info.si_code < SI_KERNEL
+    return {"ret": max(number, 0), "errno": None, "si_fd": info.si_fd if number > 0 and about_file else -1}
+
+
+def set_signals(order: Order) -> Reply:
+    """Block and ignore exactly these signals; all others have their default action."""
+    numbers = [number for number in range(1, signal.NSIG) if number not in UNTOUCHED]
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    signal.signal(KICK, lambda *_: None)  # Python asks for no SA_RESTART
+    for number in numbers:
+        LIBC.signal(number, ctypes.c_void_p(1 if number in order["ignore"] else 0))
+    signal.pthread_sigmask(signal.SIG_SETMASK, order["block"])
+    return {"ret": 0, "errno": None}
+
+
+def become(order: Order) -> Reply:
+    """Take on a user and capabilities, for good and across exec, and a limit on the size of files."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"], order["largest"]))
+    if not order["root"]:
+        return {"ret": 0, "errno": None}
+    keep, drop = order["keep"], order["drop"]
+    done = [LIBC.prctl(PR_CAPBSET_DROP, number, 0, 0, 0) for number in drop]
+    if order["uid"]:
+        os.setgroups([])
+        os.setgid(order["uid"])
+        LIBC.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        done.append(LIBC.setuid(order["uid"]))
+        LIBC.prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then the same for numbers from 32 on
+    done.append(LIBC.capget(header, sets))
+    kept = sum(1 << number for number in keep)
+    lost = sum(1 << number for number in drop)
+    if order["uid"]:
+        sets[:] = [kept, kept, kept, 0, 0, 0]
+    else:
+        sets[:] = [word & ~lost if index < 3 else word for index, word in enumerate(sets)]
+    done.append(LIBC.capset(header, sets))
+    if order["uid"]:
+        done += [LIBC.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) for number in keep]
+    if any(done):
+        raise Broken(f"cannot become user {order['uid']} with the capabilities asked for")
+    return {"ret": 0, "errno": None}
+
+
+def write_sysctl(order: Order) -> Reply:
+    """Write a number to a file in /proc/sys."""
+    fd = LIBC.open(path_of(order), os.O_WRONLY)
+    if fd < 0:
+        return answer(-1)
+    data = b"%d" % order["value"]
+    reply = answer(LIBC.write(fd, data, ctypes.c_size_t(len(data))))
+    LIBC.close(fd)
+    return reply
+
+
 CALLS: dict[str, Callable[[Order], Reply]] = {
+    "libc": libc,
+    "read_bytes": read_bytes,
+    "write_bytes": write_bytes,
+    "map_file": map_file,
+    "load": load,
+    "store": store,
+    "nanosleep": nanosleep,
+    "await_fd": await_fd,
+    "take_signal": take_signal,
+    "set_signals": set_signals,
+    "become": become,
+    "write_sysctl": write_sysctl,
     "open": lambda o: answer(LIBC.open(path_of(o), o["flags"], o.get("mode", 0o666))),
     "reopen": lambda o: answer(LIBC.open(b"/proc/self/fd/%d" % o["fd"], o["flags"], 0o666)),
     "close": lambda o: answer(LIBC.close(o["fd"])),

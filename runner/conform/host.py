@@ -36,7 +36,7 @@ class HostRunner:
 
     def __init__(self, folder: Path | None = None) -> None:
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="longpin-conform-", dir=folder or _place()))
+            self._folder = Path(tempfile.mkdtemp(prefix="longpin-conform-", dir=folder or usual_place()))
             self._folder.chmod(0o777)  # processes that have given up root work in it as well
         except OSError as error:
             raise HostError(f"cannot make a folder: {error}") from None
@@ -86,7 +86,7 @@ class HostRunner:
                 stage.clear()
 
 
-def _place() -> str:
+def usual_place() -> str:
     """Return where temporary files go, or /var/tmp if those live in memory and /var/tmp does not.
 
     Leases are the same on tmpfs, but it lacks some modes of fallocate(2).

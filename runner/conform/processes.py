@@ -137,6 +137,24 @@ class Agent:
             f" (state {seen.state}, call {seen.call or 'unknown'}, in {seen.channel or 'unknown'})"
         )
 
+    def glance(self) -> dict[str, Any] | Look:
+        """Return the reply to the call ordered last if it is there, else what the process is doing; do not wait.
+
+        Raises:
+            Died: the process has ended.
+
+        """
+        seen = look(self.pid)
+        if message_waits(self._control, 0):
+            return self._receive()
+        if seen.state in "XZ":
+            raise Died(f"process {self.name} has ended")
+        return seen
+
+    def fileno(self) -> int:
+        """Return the socket on which replies arrive, to wait for several agents at once."""
+        return self._control.fileno()
+
     def _receive(self) -> dict[str, Any]:
         reply = receive(self._control)
         if reply is None:

@@ -47,13 +47,8 @@ class ExpectedOutcomes(Invariant):
 
     def _check_expectation(self, number: int, process: Process, record: CallRecord) -> None:
         wanted = applicable(record.op.expectations, self.policy.name, self.preset)
-        if wanted is None:
-            return
-        for expected in wanted.outcomes:
-            if not _met(expected, record):
-                found = outcome(record) + (f", slept on {record.slept}" if record.slept else ", did not sleep")
-                self.violate(number, f"{_where(process, record)}: expected {expected}, found {found}")
-                return
+        if wanted is not None and (difference := unmet(wanted, record)):
+            self.violate(number, f"{_where(process, record)}: {difference}")
 
 
 def applicable(expectations: tuple[Expectation, ...], policy: str, preset: str) -> Expectation | None:
@@ -63,6 +58,15 @@ def applicable(expectations: tuple[Expectation, ...], policy: str, preset: str) 
         if key in by_policy:
             return by_policy[key]
     return None
+
+
+def unmet(wanted: Expectation, record: CallRecord) -> str:
+    """Return what a call should have done and what it did; empty if the expectation is met."""
+    for expected in wanted.outcomes:
+        if not _met(expected, record):
+            found = outcome(record) + (f", slept on {record.slept}" if record.slept else ", did not sleep")
+            return f"expected {expected}, found {found}"
+    return ""
 
 
 def _where(process: Process, record: CallRecord) -> str:

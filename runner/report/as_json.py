@@ -20,9 +20,9 @@ def as_object(result: Result) -> dict[str, Any]:
         "policy": result.policy,
         "engine": result.engine,
         "oracle": result.oracle or None,
-        "timers": result.timers,
+        "timers": result.timers or None,
         "scenario": result.scenario,
-        "hash": result.hash,
+        "hash": result.hash or None,
     }
 
 

@@ -61,7 +61,7 @@ class ConsoleReport:
         self._say(result.scenario, result.summary, "bold")
         if result.source:
             self._say("source", result.source)
-        self._say("policy", f"{result.policy}: {find_policy(result.policy)[0].summary}")
+        self._say("policy", f"{result.policy}: {_policy_summary(result)}")
         self._say("engine", _how(result))
         self.console.print()
 
@@ -89,7 +89,10 @@ class ConsoleReport:
         if not result.violations:
             for waiting in result.waiting[:MOST_VIOLATIONS]:
                 self._say("waiting", waiting, "yellow")
-        self._say("", f"{result.arrivals} arrivals, seed {result.seed}, hash {result.hash[:16]}")
+        if result.engine == "host":
+            self._say("", f"{result.arrivals} moments" + (f"; {result.reason}" if rules else ""))
+        else:
+            self._say("", f"{result.arrivals} arrivals, seed {result.seed}, hash {result.hash[:16]}")
         if result.verdict is Verdict.VIOLATED and self.again:
             if self.advice:
                 self._say("", self.advice)
@@ -109,7 +112,16 @@ class ConsoleReport:
             self.console.print(Text.assemble("  " if number else "", line), soft_wrap=True)
 
 
+def _policy_summary(result: Result) -> str:
+    """Return what the policy is in one sentence; on the host engine it is the kernel of the machine."""
+    if result.engine == "host":
+        return "the kernel of this machine, as it is"
+    return find_policy(result.policy)[0].summary
+
+
 def _how(result: Result) -> str:
+    if result.engine == "host":
+        return "host, real processes; their order is the operating system's"
     parts = [result.engine]
     if result.oracle:
         parts.append(f"oracle {result.oracle}")

@@ -372,7 +372,7 @@ def two(first: str, second: str, *, start: str = "now") -> str:
         ),
         (two("close(a)\na = dup(1)", "close(1)"), "expected a variable assigned before, or a constant, found 'a'"),
         (two("a = dup(a)", "close(1)"), "expected a variable assigned before, or a constant, found 'a'"),
-        (two("close(si_fd)", "close(1)"), "expected a variable assigned before, or a constant, found 'si_fd'"),
+        (two("close(si_code)", "close(1)"), "expected a variable assigned before, or a constant, found 'si_code'"),
         (two("sigaction(SIGIO, SIG_HANDLER)", "close(1)"), "expected a handler, on_signal.SIGIO, found none"),
     ],
 )

@@ -1,0 +1,334 @@
+"""How each call of a program is made on the host kernel: an order to the process that makes it, or a wait for a label.
+
+A call is a generator like those of :mod:`longpin.actors.syscalls`; what it yields is answered by
+:class:`~longpin.runner.host.world.World`.
+"""
+
+import errno
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from longpin.actors.constants import (
+    ERRNOS,
+    F_GETOWN,
+    F_SETOWN,
+    MSG_DONTWAIT,
+    SA_RESTART,
+    SIG_BLOCK,
+    SIG_DFL,
+    SIG_HANDLER,
+    SIG_IGN,
+    SIG_UNBLOCK,
+    SIGKILL,
+)
+from longpin.actors.conversation import KernelError
+from longpin.actors.kernel import MOST_BYTES
+from longpin.actors.process_state import Disposition, Exec, Exit, Value
+from longpin.actors.syscalls.files import as_bytes
+from longpin.runner.conform.agent import CONTROL
+from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
+from longpin.runner.conform.processes import HostError
+
+if TYPE_CHECKING:
+    from longpin.runner.host.program import HostProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something for the process itself to do; answered with the agent's reply."""
+
+    call: str
+    """A key of ``longpin.runner.conform.agent.CALLS``."""
+    args: dict[str, Any]
+    fds: tuple[int, ...] = ()
+    """The runner's descriptors that go with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitLabel:
+    """A wait for a label; answered with its value as ``ret``, or with EINTR."""
+
+    name: str
+
+
+Reply = dict[str, Any]
+Steps = Generator[Order | AwaitLabel, Reply, Value]
+"""A call, or anything else that has to wait, on its way."""
+
+_REOPENED = re.compile(r"/proc/self/fd/[0-9]{1,9}")
+
+
+def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | AwaitLabel, Reply, Reply]:
+    """Have the process do something, and return the reply.
+
+    Raises:
+        KernelError: the kernel's errno.
+
+    """
+    reply = yield Order(call, args, fds)
+    if name := reply.get("errno"):
+        raise KernelError(ERRNOS[name] if name in ERRNOS else int(name))
+    return reply
+
+
+def _libc(name: str, *args: int | str) -> Steps:
+    """Call a function of the C library."""
+    value: int = (yield from ask("libc", name=name, args=list(args)))["ret"]
+    return value
+
+
+def _fd(number: int) -> int:
+    """Return a descriptor that a program may use."""
+    if number >= CONTROL:
+        raise HostError(f"descriptors from {CONTROL} on are not the program's own on the host engine, found {number}")
+    return number
+
+
+def _on_fd(name: str) -> Callable[..., Steps]:
+    """Return a call whose first argument is a descriptor and whose others are numbers."""
+    return lambda _process, fd, *args: _libc(name, _fd(fd), *args)
+
+
+def _on_paths(name: str) -> Callable[..., Steps]:
+    """Return a call on paths and numbers."""
+
+    def call(process: "HostProcess", *args: int | str) -> Steps:
+        return _libc(name, *(process.world.path(arg) if isinstance(arg, str) else arg for arg in args))
+
+    return call
+
+
+def _ordered(name: str) -> Callable[..., Steps]:
+    """Return a call on one path that the agent has under its own name."""
+
+    def call(process: "HostProcess", path: str) -> Steps:
+        value: int = (yield from ask(name, path=process.world.path(path)))["ret"]
+        return value
+
+    return call
+
+
+def _open(process: "HostProcess", path: str, flags: int, mode: int = 0o666) -> Steps:
+    # Only here is a name outside of the folder let through: it stands for a descriptor the process has already.
+    return _libc("open", path if _REOPENED.fullmatch(path) else process.world.path(path), flags, mode)
+
+
+def _dup2(_process: "HostProcess", oldfd: int, newfd: int) -> Steps:
+    return _libc("dup2", _fd(oldfd), _fd(newfd))
+
+
+def _chown(process: "HostProcess", path: str, uid: int) -> Steps:
+    yield from ask("chown", path=process.world.path(path), uid=uid)
+    return 0
+
+
+def _access(process: "HostProcess", path: str, mode: int = 0) -> Steps:
+    return _libc("access", process.world.path(path), mode)
+
+
+def _read(_process: "HostProcess", fd: int, count: int) -> Steps:
+    # A negative count is a very large one for the kernel; a message to and from the process has its limit.
+    reply = yield from ask("read_bytes", fd=_fd(fd), count=min(count, MOST_BYTES) if count >= 0 else MOST_BYTES)
+    return bytes.fromhex(reply["data"])
+
+
+def _write(_process: "HostProcess", fd: int, data: bytes | str) -> Steps:
+    value: int = (yield from ask("write_bytes", fd=_fd(fd), data=as_bytes(data).hex()))["ret"]
+    return value
+
+
+def _lseek(_process: "HostProcess", fd: int, offset: int) -> Steps:
+    return _libc("lseek", _fd(fd), offset, 0)
+
+
+def _pipe(process: "HostProcess") -> Steps:
+    ends = (yield from ask("pipe"))["ends"]
+    process.variables["pipe_w"] = ends[1]
+    first: int = ends[0]
+    return first
+
+
+def _set_lease_break_time(process: "HostProcess", seconds: int) -> Steps:
+    value = process.world.break_time(seconds)
+    yield from ask("write_sysctl", path=str(LEASE_BREAK_TIME), value=value)
+    return 0
+
+
+def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0) -> Steps:
+    """Process ids are the scenario's, and no signal is ever sent to a process that is none of the scenario's."""
+    if cmd == F_SETOWN and arg:
+        real = process.world.real_pid(abs(arg))
+        if real is None:
+            raise KernelError(errno.ESRCH)
+        arg = real if arg > 0 else -real
+    value = yield from _libc("fcntl", _fd(fd), cmd, arg)
+    assert isinstance(value, int)
+    if cmd == F_GETOWN and value:
+        own = process.world.scenario_pid(abs(value))
+        return own if value > 0 else -own
+    return value
+
+
+def _send_fd(process: "HostProcess", target: str | int, fd: int) -> Steps:
+    receiver = process.world.find(target)
+    if receiver is None:
+        raise KernelError(errno.EPIPE)
+    yield from ask("sendfd", fds=(receiver.agent.inbox.fileno(),), fd=_fd(fd))
+    return 0
+
+
+def _recv_fd(_process: "HostProcess", flags: int = 0) -> Steps:
+    value: int = (yield from ask("await_fd", at_once=bool(flags & MSG_DONTWAIT)))["ret"]
+    return value
+
+
+def _fork(process: "HostProcess", program: str) -> Steps:
+    child = process.world.make_child(process, program)
+    try:
+        child.agent.started((yield from ask("fork", fds=tuple(child.agent.ends)))["ret"])
+    except BaseException:
+        child.agent.close()
+        raise
+    process.world.enroll(child)
+    return child.pid
+
+
+def _exec(process: "HostProcess", program: str) -> Steps:
+    yield from ask("exec")
+    raise Exec(process.world.images[program])
+
+
+def _exit(_process: "HostProcess", status: int = 0) -> Value:
+    raise Exit(status)
+
+
+def _kill(process: "HostProcess", target: str | int, signo: int) -> Steps:
+    if not 0 <= signo <= 64:
+        raise KernelError(errno.EINVAL)
+    found = process.world.find(target)
+    if found is None:
+        raise KernelError(errno.ESRCH)
+    return _libc("kill", found.agent.pid, signo)
+
+
+def _sigaction(process: "HostProcess", signo: int, action: int, flags: int = 0) -> Steps:
+    known = action in (SIG_DFL, SIG_IGN) or (action == SIG_HANDLER and signo in process.handler_programs)
+    if not known or not 1 <= signo <= 64 or signo == SIGKILL:
+        raise KernelError(errno.EINVAL)
+    process.dispositions[signo] = Disposition(action, bool(flags & SA_RESTART))
+    yield from process.tell_kernel()
+    return 0
+
+
+def _sigprocmask(process: "HostProcess", how: int, signo: int) -> Steps:
+    if how not in (SIG_BLOCK, SIG_UNBLOCK) or not 1 <= signo <= 64:
+        raise KernelError(errno.EINVAL)
+    if how == SIG_BLOCK and signo != SIGKILL:
+        process.blocked.add(signo)
+    elif how == SIG_UNBLOCK:
+        process.blocked.discard(signo)
+    yield from process.tell_kernel()
+    return 0
+
+
+def _sigtimedwait(process: "HostProcess") -> Steps:
+    reply = yield from ask("take_signal", signals=sorted(process.blocked))
+    if not reply["ret"]:
+        raise KernelError(errno.EAGAIN)
+    process.variables |= {"si_signo": reply["ret"], "si_fd": reply["si_fd"]}
+    value: int = reply["ret"]
+    return value
+
+
+def _sleep(process: "HostProcess", seconds: int) -> Steps:
+    yield from ask("nanosleep", seconds=process.world.real_seconds(max(seconds, 0)))
+    return 0
+
+
+def _getpid(process: "HostProcess") -> Steps:
+    value = yield from _libc("getpid")
+    assert isinstance(value, int)
+    return process.world.scenario_pid(value)
+
+
+def _mmap(_process: "HostProcess", length: int, prot: int, flags: int, fd: int, offset: int) -> Steps:
+    reply = yield from ask("map_file", length=length, prot=prot, flags=flags, fd=_fd(fd), offset=offset)
+    value: int = reply["ret"]
+    return value
+
+
+def _load(_process: "HostProcess", addr: int, length: int) -> Steps:
+    if length > MOST_BYTES:
+        raise KernelError(errno.EINVAL)
+    return bytes.fromhex((yield from ask("load", addr=addr, length=max(length, 0)))["data"])
+
+
+def _store(_process: "HostProcess", addr: int, data: bytes | str) -> Steps:
+    yield from ask("store", addr=addr, data=as_bytes(data).hex())
+    return 0
+
+
+def _label(process: "HostProcess", name: str, value: int | str | bytes = 0) -> Value:
+    process.world.post(process, name, value)
+    return 0
+
+
+def _wait_for(_process: "HostProcess", name: str) -> Steps:
+    reply = yield AwaitLabel(name)
+    if reply.get("errno"):
+        raise KernelError(errno.EINTR)
+    value: Value = reply["ret"]
+    return value
+
+
+CALLS: dict[str, Callable[..., Steps | Value]] = {
+    "open": _open,
+    "close": _on_fd("close"),
+    "dup": _on_fd("dup"),
+    "dup2": _dup2,
+    "read": _read,
+    "write": _write,
+    "lseek": _lseek,
+    "ftruncate": _on_fd("ftruncate"),
+    "truncate": _on_paths("truncate"),
+    "unlink": _on_paths("unlink"),
+    "link": _on_paths("link"),
+    "rename": _on_paths("rename"),
+    "mkdir": _ordered("mkdir"),
+    "chmod": _on_paths("chmod"),
+    "chown": _chown,
+    "utimes": _ordered("utimes"),
+    "setxattr": _ordered("setxattr"),
+    "stat": _ordered("stat"),
+    "access": _access,
+    "execve": _ordered("execve"),
+    "fallocate": _on_fd("fallocate"),
+    "fsync": _on_fd("fsync"),
+    "flock": _on_fd("flock"),
+    "pipe": _pipe,
+    "set_lease_break_time": _set_lease_break_time,
+    "fcntl": _fcntl,
+    "send_fd": _send_fd,
+    "recv_fd": _recv_fd,
+    "fork": _fork,
+    "exec": _exec,
+    "exit": _exit,
+    "kill": _kill,
+    "sigaction": _sigaction,
+    "sigprocmask": _sigprocmask,
+    "sigtimedwait": _sigtimedwait,
+    "setuid": lambda _process, uid: _libc("setuid", uid),
+    "setfsuid": lambda _process, uid: _libc("setfsuid", uid),
+    "pause": lambda _process: _libc("pause"),
+    "sleep": _sleep,
+    "getpid": _getpid,
+    "mmap": _mmap,
+    "munmap": lambda _process, addr, length: _libc("munmap", addr, length),
+    "load": _load,
+    "store": _store,
+    "label": _label,
+    "wait_for": _wait_for,
+}
+"""Every call the host engine can make, by its name in a program."""

@@ -1,0 +1,176 @@
+"""The part of this machine that a scenario gets: a folder with its files, processes, and the lease-break-time.
+
+All of it is undone in the end, by the zygote if the runner is killed (:class:`longpin.runner.conform.agent.Zygote`).
+"""
+
+import contextlib
+import os
+import posixpath
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from longpin.config.schema import Scenario
+from longpin.runner.conform.abilities import HostAbilities, probe
+from longpin.runner.conform.host import machine_to_ourselves, usual_place
+from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
+from longpin.runner.conform.processes import Agent, HostError, Zygote
+
+LONGEST_BREAK_TIME = 5
+"""Seconds of lease-break-time that a run takes in full; a longer one becomes one second."""
+
+_ROOT_ONLY = {"setuid", "setfsuid", "chown"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a scenario runs."""
+
+    break_time: int
+    """The lease-break-time to set, in seconds."""
+    factor: float
+    """Real seconds that a second of the scenario takes."""
+    notice: str
+    """What to tell whoever runs it, or nothing."""
+
+
+def pace_of(seconds: float, now: int, why_not: str) -> Pace:
+    """Return the pace for a scenario's lease-break-time; the kernel knows whole seconds only.
+
+    Args:
+        seconds: what the scenario has.
+        now: what the machine has.
+        why_not: why it cannot be changed; empty if it can.
+
+    Raises:
+        HostError: it would have to be changed between for ever and a time.
+
+    """
+    if why_not and seconds != now:
+        if not seconds or not now:
+            raise HostError(f"the scenario needs a lease-break-time of {seconds:g} s, not {now} s: {why_not}")
+        return Pace(now, now / seconds, f"lease-break-time stays {now} s ({why_not}), and sleeps are scaled to it")
+    if seconds == int(seconds) and (seconds <= LONGEST_BREAK_TIME or why_not):
+        return Pace(int(seconds), 1.0, "")
+    change = "shortened" if seconds > 1 else "lengthened"
+    return Pace(
+        1, 1 / seconds, f"lease-break-time is {change} from {seconds:g} s to 1 s, and sleeps by the same factor"
+    )
+
+
+class Machine:
+    """A context manager that makes a scenario's surroundings, and removes them.
+
+    Raises:
+        HostError: the host cannot run the scenario; the text says what is missing.
+
+    """
+
+    def __init__(self, scenario: Scenario, folder: Path | None = None) -> None:
+        self._undo = contextlib.ExitStack()
+        try:
+            self._lock = self._undo.enter_context(machine_to_ourselves())
+            made = Path(tempfile.mkdtemp(prefix="longpin-host-", dir=folder or usual_place()))
+            self._undo.callback(shutil.rmtree, made, ignore_errors=True)
+            made.chmod(0o777)
+            self.zygote = Zygote(made)
+            self._undo.callback(self.zygote.close)
+            self.abilities: HostAbilities = probe(made)
+            if missing := _missing(scenario, self.abilities):
+                raise HostError(missing)
+            self.folder = made / "root"
+            self._make_files(scenario)
+            self.pace = self._set_pace(scenario)
+        except OSError as error:
+            self._undo.close()
+            raise HostError(f"the host cannot be prepared: {error}") from None
+        except BaseException:
+            self._undo.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def path(self, path: str) -> str:
+        """Return where a path of the scenario is; nothing it can say leads out of the folder."""
+        return str(self.folder) + posixpath.normpath("/" + path.lstrip("/"))
+
+    def spawn(self, agent: Agent) -> None:
+        """Start a process.
+
+        Raises:
+            HostError: no process can be started.
+
+        """
+        self.zygote.spawn(agent, self.folder)
+
+    def _make_files(self, scenario: Scenario) -> None:
+        self.folder.mkdir()
+        self.folder.chmod(0o777)
+        named = {file.path for file in scenario.files} | set(_literal_paths(scenario))
+        for path in sorted(named):
+            self._make_parents(path)
+        for file in scenario.files:
+            with Path(self.path(file.path)).open("xb") as made:
+                if file.size:
+                    os.posix_fallocate(made.fileno(), 0, file.size)
+                if file.uid and not self.abilities.root:
+                    os.fchown(made.fileno(), file.uid, -1)
+                os.fchmod(made.fileno(), file.mode)
+
+    def _make_parents(self, path: str) -> None:
+        """Make the folders above a path that a program names: in the emulator names need none."""
+        folder = self.folder
+        for part in Path(self.path(path)).relative_to(self.folder).parts[:-1]:
+            folder /= part
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                folder.chmod(0o777)
+
+    def _set_pace(self, scenario: Scenario) -> Pace:
+        now = int(LEASE_BREAK_TIME.read_text())
+        pace = pace_of(scenario.machine.lease_break_time, now, self.abilities.break_time)
+        if not self.abilities.break_time:
+            self.zygote.undo_at_end(LEASE_BREAK_TIME, str(now), self._lock)
+            LEASE_BREAK_TIME.write_text(str(pace.break_time))
+        return pace
+
+
+def _literal_paths(scenario: Scenario) -> set[str]:
+    """Return the absolute paths that programs write out."""
+    found = set()
+    for process in scenario.processes:
+        for program in (process.program, *(handler for _, handler in process.on_signal)):
+            for op in program.operations():
+                values = [getattr(arg, "value", None) for arg in op.args]
+                if op.call not in ("write", "store", "label"):
+                    found |= {value for value in values if isinstance(value, str) and value.startswith("/")}
+    return {path for path in found if not path.startswith("/proc/self/fd/")}
+
+
+def _missing(scenario: Scenario, abilities: HostAbilities) -> str:
+    """Return what the host lacks that a scenario needs, empty if nothing."""
+    calls = {
+        op.call
+        for process in scenario.processes
+        for program in (process.program, *(handler for _, handler in process.on_signal))
+        for op in program.operations()
+    }
+    if abilities.leases and "fcntl" in calls:
+        return abilities.leases
+    if not abilities.root:
+        return ""
+    if calls & _ROOT_ONLY:
+        return f"{', '.join(sorted(calls & _ROOT_ONLY))}: {abilities.root}"
+    for process in scenario.processes:
+        if process.uid:
+            return f"process {process.name} with uid {process.uid}: {abilities.root}"
+    for file in scenario.files:
+        if file.uid:
+            return f"file {file.path} with uid {file.uid}: {abilities.root}"
+    return ""

@@ -1,0 +1,66 @@
+"""What a process of a scenario asks of the world it runs in, so that the two can be read apart."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from longpin.actors.facts import CallRecord
+from longpin.actors.process_state import Value
+from longpin.actors.program import Image
+from longpin.runner.result import Kind
+
+if TYPE_CHECKING:
+    from longpin.runner.host.calls import Steps
+    from longpin.runner.host.program import HostProcess
+
+
+class Surroundings(Protocol):
+    """The world, seen by one of its processes."""
+
+    images: dict[str, Image]
+    """What fork and exec can start, by name."""
+
+    def become(self, process: "HostProcess") -> "Steps":
+        """Have a new process take on its user and capabilities."""
+
+    def path(self, path: str) -> str:
+        """Return where a path of the scenario is on this machine."""
+
+    def real_seconds(self, seconds: int) -> float:
+        """Return how long a time of the scenario takes."""
+
+    def break_time(self, seconds: int) -> int:
+        """Return the lease-break-time to set for one of the scenario."""
+
+    def find(self, target: str | int) -> "HostProcess | None":
+        """Return a live process by its name or its number in the scenario."""
+
+    def real_pid(self, pid: int) -> int | None:
+        """Return the number the kernel has for a live process, or for the leader of a group that has live members."""
+
+    def scenario_pid(self, pid: int) -> int:
+        """Return the number the scenario has for a process."""
+
+    def make_child(self, parent: "HostProcess", program: str) -> "HostProcess":
+        """Prepare what fork makes.
+
+        Raises:
+            KernelError: EAGAIN, there are too many.
+
+        """
+
+    def enroll(self, child: "HostProcess") -> None:
+        """Let a process that fork has made run."""
+
+    def post(self, process: "HostProcess", name: str, value: Value) -> None:
+        """Set a label."""
+
+    def pending(self, process: "HostProcess") -> set[int]:
+        """Return the signals that are pending and whose handlers may run now."""
+
+    def begun(self, process: "HostProcess", record: CallRecord) -> None:
+        """Note a call that is made."""
+
+    def ended(self, process: "HostProcess", record: CallRecord) -> None:
+        """Note a call that has returned."""
+
+    def note(self, process: "HostProcess", kind: Kind, text: str) -> None:
+        """Note anything else."""

@@ -1,0 +1,320 @@
+"""The processes of a scenario side by side on the host kernel, until nothing can happen any more.
+
+A process is ordered to make its next call when its last one has returned and the label it waits for is set; between
+labels the order is the operating system's. Whether a call sleeps is seen by the process's state, and what it sleeps in
+by its wait channel, so nothing depends on how long anything takes, except a lease break that may still run out.
+"""
+
+import errno
+import select
+import signal
+import time
+from dataclasses import dataclass
+
+from longpin.actors.conversation import KernelError
+from longpin.actors.facts import CallRecord
+from longpin.actors.process_state import Value
+from longpin.actors.program import Image
+from longpin.actors.syscalls.processes import CHILDREN
+from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
+from longpin.runner.conform.agent import KICK
+from longpin.runner.conform.proc_files import pending_mask
+from longpin.runner.conform.processes import Died, HostError
+from longpin.runner.host.calls import AwaitLabel, Order, Reply, Steps, ask
+from longpin.runner.host.machine import Machine
+from longpin.runner.host.offers import MOST_FILE_BYTES
+from longpin.runner.host.program import HostProcess
+from longpin.runner.result import Kind, Moment
+from longpin.runner.world import FIRST_PID, image
+
+GIVE_UP_AFTER = 60.0
+"""Real seconds, beside twice the lease-break-time, after which a run that is still not quiet is undetermined."""
+MOST_PROCESSES = 200
+MOST_CALLS = 100_000
+"""Calls after which a run is undetermined: handlers may signal their own process for ever."""
+
+_CAPABILITY_NUMBERS = {"CAP_KILL": 5, "CAP_IPC_LOCK": 14, "CAP_LEASE": 28}
+_BEFORE_A_LOOK = 0.001
+"""Seconds in which most calls return; before, it is not worth to look at the process."""
+_POLL = 2
+"""Milliseconds between two looks at processes that sleep."""
+_SETTLED = 0.02
+"""Seconds of rest after which nothing more comes of it, unless a lease break can run out."""
+
+
+@dataclass(slots=True)
+class Label:
+    """A label that is set."""
+
+    value: Value
+    setter: HostProcess
+    returned: int
+    """How many calls the setter had made before."""
+
+
+class Situation:
+    """Where a process is."""
+
+    def __init__(self, process: HostProcess) -> None:
+        self.process = process
+        self.request: Order | AwaitLabel | None = None
+        """What it waits for; None once it has ended."""
+        self.since = 0.0
+        self.seen_asleep = False
+        """The last look found it asleep, so the next may believe it."""
+        self.asleep = False
+        """The call under way sleeps."""
+        self.channel = ""
+        """The kernel function it sleeps in."""
+
+
+class World:
+    """A scenario while it runs."""
+
+    def __init__(self, scenario: Scenario, machine: Machine) -> None:
+        self._machine = machine
+        self._specs = {spec.name: spec for spec in scenario.processes}
+        self.images: dict[str, Image] = {spec.name: image(spec) for spec in scenario.processes}
+        self.situations: list[Situation] = []
+        """In the order in which the processes came into being."""
+        self.labels: dict[str, Label] = {}
+        self.calls: list[tuple[HostProcess, CallRecord]] = []
+        self.moments: list[Moment] = []
+        self._longest_break = machine.pace.break_time
+        self._start = time.monotonic()
+        self._deadline = self._start + GIVE_UP_AFTER + 2 * machine.pace.break_time
+
+    def run(self, scenario: Scenario) -> bool:
+        """Run to the end; return whether nothing can happen any more.
+
+        Raises:
+            HostError: a process does not do what it must.
+
+        """
+        started = [spec for spec in scenario.processes if spec.start == "now"]
+        for index, spec in enumerate(started):
+            process = HostProcess(self, self.images[spec.name], FIRST_PID + index, spec.name, None)
+            self.situations.append(Situation(process))
+            self._machine.spawn(process.agent)
+        self._start = time.monotonic()
+        for situation in self.situations:
+            self._resume(situation, None)
+        return self._loop()
+
+    def close(self) -> None:
+        """Close the runner's ends of everything; the machine ends the processes."""
+        for situation in self.situations:
+            situation.process.agent.send_signal(signal.SIGKILL)
+            situation.process.agent.close()
+
+    def _loop(self) -> bool:
+        quiet_since = None
+        while True:
+            if sum(self._advance(situation) for situation in list(self.situations)):  # every one has its turn
+                quiet_since = None
+                continue
+            left = [situation for situation in self.situations if situation.request is not None]
+            if not left:
+                return True
+            now = time.monotonic()
+            if now > self._deadline or len(self.calls) > MOST_CALLS:
+                return False
+            if all(self._at_rest(situation) for situation in left):
+                quiet_since = now if quiet_since is None else quiet_since
+                if now - quiet_since > self._patience(left):
+                    return True
+            else:
+                quiet_since = None
+            poller = select.poll()
+            for situation in left:
+                poller.register(situation.process.agent, select.POLLIN)
+            poller.poll(_POLL)
+
+    def _patience(self, left: list[Situation]) -> float:
+        """Return how long everything must have been at rest: a break that began before may still run out."""
+        breaking = any("break_lease" in situation.channel or not situation.channel for situation in left)
+        return self._longest_break + 1.0 if breaking and self._longest_break else _SETTLED
+
+    def _at_rest(self, situation: Situation) -> bool:
+        """Return whether only another process can make this one go on."""
+        if isinstance(situation.request, AwaitLabel):
+            return situation.request.name not in self.labels
+        record = situation.process.record
+        return situation.asleep and record is not None and record.op.call != "sleep"
+
+    def _advance(self, situation: Situation) -> bool:
+        """Let a process go on if it can; return whether it did."""
+        process, request = situation.process, situation.request
+        if request is None:
+            return False
+        try:
+            seen = process.agent.glance()
+        except Died:
+            self._end(situation)
+            return True
+        if isinstance(seen, dict):
+            self._resume(situation, seen)
+            return True
+        if isinstance(request, AwaitLabel):
+            if self.pending(process):
+                self._resume(situation, {"ret": -1, "errno": "EINTR"})
+                return True
+            if (label := self._released(request.name)) is not None:
+                self._resume(situation, {"ret": label.value})
+                return True
+            self._sleeps(situation, f"label {request.name!r}")
+            return False
+        if time.monotonic() - situation.since < _BEFORE_A_LOOK or seen.state != "S":
+            situation.seen_asleep = False
+        elif not situation.seen_asleep:
+            situation.seen_asleep = True
+        else:
+            situation.channel = seen.channel
+            self._sleeps(situation, f"its wake-up in {seen.channel}" if seen.channel else "its wake-up")
+            if self.pending(process):
+                process.agent.send_signal(KICK)
+        return False
+
+    def _released(self, name: str) -> Label | None:
+        """Return a label that is set and whose setter has come to its next rest.
+
+        So ``label("ready")`` before ``pause()`` means that the process pauses when others go on.
+        """
+        label = self.labels.get(name)
+        if label is None:
+            return None
+        setter = next(s for s in self.situations if s.process is label.setter)
+        on = setter.process.returned > label.returned + 1 or setter.request is None or setter.asleep
+        return label if on else None
+
+    def _sleeps(self, situation: Situation, reason: str) -> None:
+        if not situation.asleep:
+            situation.asleep = True
+            record = situation.process.record
+            if record is not None:
+                record.slept = reason
+                self.note(situation.process, Kind.SLEEP, reason, record)
+
+    def _resume(self, situation: Situation, reply: Reply | None) -> None:
+        """Answer what a process waits for, and take its next request."""
+        situation.asleep = situation.seen_asleep = False
+        situation.channel = ""
+        try:
+            request = situation.process.steps.send(reply) if reply is not None else next(situation.process.steps)
+        except StopIteration:
+            self._end(situation)
+            return
+        situation.request = request
+        situation.since = time.monotonic()
+        if isinstance(request, Order):
+            try:
+                situation.process.agent.order(request.call, request.args, list(request.fds))
+            except HostError:
+                self._end(situation)
+
+    def _end(self, situation: Situation) -> None:
+        process = situation.process
+        situation.request = None
+        situation.asleep = False
+        process.steps.close()
+        process.cut_short()
+        process.agent.gone(time.monotonic() + GIVE_UP_AFTER)
+        process.agent.close()
+        self.note(process, Kind.END, process.end)
+
+    # What processes ask for.
+
+    def become(self, process: HostProcess) -> Steps:
+        """Have a new process take on its user and capabilities, if it is for us to give them."""
+        spec: ProcessSpec = self._specs[process.name]
+        own = process.image.capabilities
+        names = {name: _CAPABILITY_NUMBERS[name] for name in CAPABILITIES}
+        yield from ask(
+            "become",
+            root=not self._machine.abilities.root,
+            uid=spec.uid,
+            keep=sorted(number for name, number in names.items() if name in own),
+            drop=sorted(number for name, number in names.items() if name not in own) if not spec.uid else [],
+            largest=MOST_FILE_BYTES,
+        )
+        return 0
+
+    def path(self, path: str) -> str:
+        """Return where a path of the scenario is on this machine."""
+        return self._machine.path(path)
+
+    def real_seconds(self, seconds: int) -> float:
+        """Return how long a time of the scenario takes."""
+        return min(seconds * self._machine.pace.factor, 1e6)
+
+    def break_time(self, seconds: int) -> int:
+        """Return the lease-break-time to set for one of the scenario: whole seconds, and none becomes for ever."""
+        value = max(1, round(seconds * self._machine.pace.factor)) if seconds > 0 else seconds
+        self._longest_break = max(self._longest_break, min(value, int(GIVE_UP_AFTER)))
+        return value
+
+    def find(self, target: str | int) -> HostProcess | None:
+        """Return a live process by its name or its number in the scenario."""
+        for situation in self.situations:
+            process = situation.process
+            if situation.request is not None and target in (process.name, process.pid):
+                return process
+        return None
+
+    def real_pid(self, pid: int) -> int | None:
+        """Return the number the kernel has for a live process, or for the leader of a group that has live members."""
+        leaders = {situation.process.pid: situation.process.agent.pid for situation in self.situations}
+        alive = {s.process.pid for s in self.situations if s.request is not None}
+        alive |= {s.process.group for s in self.situations if s.request is not None}
+        return leaders.get(pid) if pid in alive else None
+
+    def scenario_pid(self, pid: int) -> int:
+        """Return the number the scenario has for a process."""
+        return next((s.process.pid for s in self.situations if s.process.agent.pid == pid), pid)
+
+    def make_child(self, parent: HostProcess, program: str) -> HostProcess:
+        """Prepare what fork makes, numbered and named as in the emulator.
+
+        Raises:
+            KernelError: EAGAIN, there are too many.
+
+        """
+        number = sum(parent.children.values()) + 1
+        if number >= CHILDREN:
+            raise KernelError(errno.EAGAIN)
+        if len(self.situations) >= MOST_PROCESSES:
+            raise HostError(f"the host engine runs at most {MOST_PROCESSES} processes")
+        count = parent.children[program] = parent.children.get(program, 0) + 1
+        name = program if count == 1 else f"{program}.{number}"
+        return HostProcess(self, self.images[program], parent.pid * CHILDREN + number, name, parent)
+
+    def enroll(self, child: HostProcess) -> None:
+        """Let a process that fork has made run."""
+        situation = Situation(child)
+        self.situations.append(situation)
+        self._resume(situation, None)
+
+    def post(self, process: HostProcess, name: str, value: Value) -> None:
+        """Set a label; set again, it has the new value."""
+        self.labels[name] = Label(value, process, process.returned)
+
+    def pending(self, process: HostProcess) -> set[int]:
+        """Return the signals that are pending and whose handlers may run now."""
+        if not (wanted := process.deliverable):
+            return set()
+        mask = pending_mask(process.agent.pid)
+        return {signo for signo in wanted if mask >> (signo - 1) & 1}
+
+    def begun(self, process: HostProcess, record: CallRecord) -> None:
+        """Note a call that is made."""
+        self.calls.append((process, record))
+        self.note(process, Kind.CALL, record.op.text, record)
+
+    def ended(self, process: HostProcess, record: CallRecord) -> None:
+        """Note a call that has returned."""
+        self.note(process, Kind.RETURN, record.op.text, record)
+
+    def note(self, process: HostProcess, kind: Kind, text: str, record: CallRecord | None = None) -> None:
+        """Add to the time line, in seconds of the scenario."""
+        now = round((time.monotonic() - self._start) / self._machine.pace.factor, 2)
+        self.moments.append(Moment(len(self.moments) + 1, now, process.lane, kind, text, record))

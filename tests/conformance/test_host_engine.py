@@ -1,0 +1,315 @@
+"""``run --engine host``: scenarios in real processes on the kernel of this machine."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from longpin.config.loader import load_scenario, parse_scenario
+from longpin.config.problems import ScenarioError
+from longpin.config.schema import Scenario
+from longpin.runner.cli import main
+from longpin.runner.conform.host import machine_to_ourselves
+from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
+from longpin.runner.conform.processes import HostError
+from longpin.runner.host.machine import Machine, Pace, pace_of
+from longpin.runner.host.run import run_on_host
+from longpin.runner.result import CallResult, Kind, Result, Verdict
+from longpin.runner.run import Settings
+from longpin.runner.run import run as run_emulated
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def scenario(head: str = "", **programs: str) -> Scenario:
+    """Return a scenario of programs by process name; ``name__KEY`` is another key of a process's table."""
+    parts = ['name = "test"', "[machine]\nlease_break_time = 1" if "[machine]" not in head else "", head]
+    parts.append('[[file]]\npath = "/f"\nsize = "2 * PAGE"')
+    for name, program in programs.items():
+        if "__" not in name:
+            parts.append(f"[[process]]\nname = \"{name}\"\nprogram = '''{program}'''")
+            parts += [text for key, text in programs.items() if key.startswith(f"{name}__")]
+    return parse_scenario("\n".join(parts), "test.toml")
+
+
+def run(head: str = "", **programs: str) -> Result:
+    return run_on_host(scenario(head, **programs), "test.toml")
+
+
+def calls(result: Result, process: str) -> list[CallResult]:
+    return [call for call in result.calls if call.process == process]
+
+
+def returns(result: Result, process: str) -> list[int | str | None]:
+    return [call.errno or call.ret for call in calls(result, process)]
+
+
+def test_a_shipped_scenario_does_the_same_here_and_in_the_emulator() -> None:
+    loaded = load_scenario("lease-shared")
+    here, emulated = run_on_host(loaded, "x.toml"), run_emulated(loaded, Settings.of(loaded))
+    assert here.verdict is emulated.verdict is Verdict.HOLDS
+    assert here.reason.endswith("judged by O3, O7 (O1, O6 cannot be observed on a real kernel)")
+    for process in ("taker", "child", "writer"):
+        assert calls(here, process) == calls(emulated, process)
+    assert here.lanes == emulated.lanes
+    told = [moment.text for moment in here.moments if moment.kind is Kind.SIGNAL]
+    assert told == ["SIGIO (si_fd 3): its handler runs"]
+
+
+def test_an_unmet_expectation_is_a_violation_and_one_of_a_policy_is_not() -> None:
+    result = run(a='fd = open("/f", O_RDWR)  # -> EACCES\nclose(fd)  # P5 -> EBADF\nclose(fd)  # -> EBADF\n')
+    assert [(v.rule, v.detail) for v in result.violations] == [
+        ("O7", 'line 10, a: fd = open("/f", O_RDWR): expected EACCES, found 3, did not sleep')
+    ]
+    assert result.verdict is Verdict.VIOLATED
+
+
+@root
+def test_a_call_that_never_returns_is_named_with_the_holder_of_the_lease() -> None:
+    result = run(
+        "[machine]\nlease_break_time = 0",
+        holder='fd = open("/f", O_RDWR)\nfcntl(fd, F_SETLEASE, F_WRLCK)\nlabel("leased")\npause()',
+        holder__on='on_signal.SIGIO = "pause()"',
+        breaker='wait_for("leased")\nopen("/f", O_RDONLY)  # -> hangs',
+    )
+    [violation] = result.violations
+    assert violation.rule == "O3"
+    assert 'breaker in line 18, open("/f", O_RDONLY): it sleeps in __break_lease' in violation.detail
+    assert "LEASE BREAKING READ on /f, taken by holder (100)" in violation.detail
+    assert [call.blocked for call in calls(result, "breaker")] == [True, True]
+    assert len(result.waiting) == 2
+
+
+def test_a_lease_break_that_can_still_run_out_is_waited_for() -> None:
+    result = run(
+        holder='fd = open("/f", O_RDWR)\nfcntl(fd, F_SETLEASE, F_WRLCK)\nlabel("leased")\npause()',
+        holder__on='on_signal.SIGIO = "pause()"',
+        breaker='wait_for("leased")\nopen("/f", O_WRONLY)  # -> blocks, 3',
+    )
+    assert result.verdict is Verdict.HOLDS
+    assert max(moment.now for moment in result.moments) >= 0.9
+
+
+READER = 'r = pipe()\nfork("child")\nlabel("ready")\nread(r, 1)'
+KILLER = 'wait_for("ready")\nkill("a", SIGUSR1)\nwait_for("handled")\nwrite(pipe_w, "x")'
+
+
+@pytest.mark.parametrize(("flags", "value"), [("", "EINTR"), (", SA_RESTART", "b'x'")])
+def test_a_signal_ends_a_call_or_it_is_restarted(flags: str, value: str) -> None:
+    result = run(
+        a=f"sigaction(SIGUSR1, SIG_HANDLER{flags})\n{READER}",
+        a__on="on_signal.SIGUSR1 = 'label(\"handled\")'",
+        child=KILLER,
+        child__start='start = "fork"',
+    )
+    assert result.verdict is Verdict.HOLDS
+    [read] = [call for call in calls(result, "a") if call.call == "read"]
+    assert read.blocked
+    assert (read.errno or read.ret) == value
+    order = [moment.text for moment in result.moments if moment.kind in (Kind.SIGNAL, Kind.RETURN)]
+    assert (order.index("SIGUSR1: its handler runs") < order.index("read(r, 1)")) == bool(flags)
+
+
+def test_a_signal_without_a_handler_kills_and_an_ignored_one_does_not() -> None:
+    result = run(
+        a='sigaction(SIGUSR1, SIG_IGN)\nlabel("ready")\npause()',
+        b='wait_for("ready")\nkill("a", SIGUSR1)\nkill("a", SIGTERM)',
+    )
+    assert [m.text for m in result.moments if m.kind is Kind.END and m.lane == "a (100)"] == ["is killed by a signal"]
+    assert returns(result, "a")[-1] == "EINTR"
+
+
+def test_blocked_signals_are_taken_one_at_a_time() -> None:
+    result = run(
+        a="sigprocmask(SIG_BLOCK, SIGTERM)\nsigtimedwait()\nme = getpid()\nkill(me, SIGTERM)\n"
+        "sigtimedwait()\nclose(si_fd)"
+    )
+    assert returns(result, "a") == [0, "EAGAIN", 100, 0, 15, "EBADF"]
+
+
+def test_descriptors_travel_by_fork_exec_and_socket() -> None:
+    result = run(
+        a='fd = open("/f", O_RDWR)\ngone = open("/f", O_RDONLY | O_CLOEXEC)\nfork("b")\nexec("c")',
+        b='wait_for("there")\nsend_fd("d", fd)\nsend_fd("nobody", fd)',
+        b__start='start = "fork"',
+        c='fcntl(fd, F_GETLEASE)  # -> F_UNLCK\nclose(gone)  # -> EBADF\nlabel("there")',
+        c__start='start = "fork"',
+        d='got = recv_fd()\nwrite(got, "abc")\nlseek(got, 0)\nread(got, 3)',
+        nobody="exit(0)",
+    )
+    assert result.verdict is Verdict.HOLDS
+    assert returns(result, "d") == [3, 3, 0, "b'abc'"]
+    assert returns(result, "b") == [0, 0, "EPIPE"]
+
+
+def test_a_file_is_mapped_shared_and_its_end_is_fatal() -> None:
+    result = run(
+        a='fd = open("/f", O_RDWR)\nm = mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n'
+        'store(m + PAGE, "hi")\nlseek(fd, PAGE)\nread(fd, 2)  # -> b"hi"\nload(m + PAGE, 2)  # -> b"hi"\n'
+        "ftruncate(fd, PAGE)\nload(m + PAGE, 1)\nclose(fd)"
+    )
+    assert not result.violations
+    assert [m.text for m in result.moments if m.kind is Kind.END] == ["is killed by a signal"]
+    assert returns(result, "a")[-1] == "EFAULT"
+
+
+@root
+def test_users_and_capabilities_are_those_of_the_scenario() -> None:
+    lease = 'fd = open("/f", O_RDONLY)\nfcntl(fd, F_SETLEASE, F_RDLCK)\nfcntl(fd, F_SETLEASE, F_UNLCK)\n'
+    result = run(
+        plain=f"{lease}fork('heir')",
+        plain__uid="uid = 1000",
+        heir="chown('/f', 1000)",
+        heir__start='start = "fork"',
+        able=f'{lease}fork("same")',
+        able__uid='uid = 1001\ncapabilities = ["CAP_LEASE"]',
+        same="fd2 = open('/f', O_RDONLY)\nfcntl(fd2, F_SETLEASE, F_RDLCK)",
+        same__start='start = "fork"',
+    )
+    assert returns(result, "plain")[:2] == [3, "EACCES"]
+    assert returns(result, "heir") == ["EPERM"]
+    assert returns(result, "able")[:3] == [3, 0, 0]
+    assert returns(result, "same") == [4, 0]
+
+
+def test_no_path_leads_out_of_the_folder_and_no_signal_to_another_process(tmp_path: Path) -> None:
+    outside = tmp_path / "victim"
+    outside.write_text("x")
+    pid = os.getpid()
+    result = run(
+        a=f'unlink("/../../..{outside}")\nchmod("/proc/self/fd/0", 0)\nkill({pid}, SIGKILL)\nkill(-1, SIGKILL)\n'
+        f'fd = open("/f", O_RDWR)\nfcntl(fd, F_SETOWN, {pid})\nfcntl(fd, F_SETOWN, -{pid})\nfcntl(fd, F_SETOWN, 100)\n'
+        "fcntl(fd, F_GETOWN)"
+    )
+    assert returns(result, "a") == ["ENOENT", "ENOENT", "ESRCH", "ESRCH", 3, "ESRCH", "ESRCH", 0, 100]
+    assert outside.exists()
+
+
+def test_what_only_the_emulator_has_is_refused_before_anything_runs() -> None:
+    text = 'ibv_open_device("rxe0")\nfd = open("/f", O_RDWR)\nfcntl(fd, F_SETLEASE, F_LAYOUT)\nibv_alloc_pd(fd)'
+    with pytest.raises(ScenarioError) as caught:
+        run_on_host(scenario(a=text, a__on='on_signal.SIGBUS = "pause()"'), "my.toml")
+    assert str(caught.value).splitlines() == [
+        "my.toml:10: process.a.program: expected a call the host kernel offers, found ibv_open_device",
+        "my.toml:13: process.a.program: expected a call the host kernel offers, found ibv_alloc_pd",
+        "my.toml:14: process.a.on_signal: expected a signal that can be put off, found SIGBUS",
+    ]
+
+
+def test_nothing_a_scenario_writes_is_ever_executed() -> None:
+    with pytest.raises(ScenarioError, match="data without the bytes # and 0x7f"):
+        run(a='fd = open("/f", O_RDWR)\nwrite(fd, "#!/bin/sh")\nexecve("/f")')
+
+
+def test_a_layout_lease_is_an_answer_of_the_kernel() -> None:
+    assert returns(run(a='fd = open("/f", O_RDWR)\nfcntl(fd, F_SETLEASE, F_LAYOUT)'), "a") == [3, "EINVAL"]
+
+
+def test_a_run_that_waits_for_a_label_was_not_played_to_its_end() -> None:
+    result = run(a='wait_for("x")', b='kill("b", SIGKILL)\nlabel("x")')
+    assert result.verdict is Verdict.UNDETERMINED
+    assert result.reason.startswith('the scenario was not played to its end: a in line 10, wait_for("x")')
+
+
+@pytest.mark.parametrize(
+    ("seconds", "now", "why_not", "pace"),
+    [
+        (5, 45, "", Pace(5, 1.0, "")),
+        (0, 45, "", Pace(0, 1.0, "")),
+        (45, 45, "no root", Pace(45, 1.0, "")),
+        (90, 45, "no root", Pace(45, 0.5, "lease-break-time stays 45 s (no root), and sleeps are scaled to it")),
+    ],
+)
+def test_the_pace_follows_the_lease_break_time(seconds: float, now: int, why_not: str, pace: Pace) -> None:
+    assert pace_of(seconds, now, why_not) == pace
+
+
+def test_a_long_lease_break_time_is_shortened_and_said_so() -> None:
+    assert pace_of(40, 45, "") == Pace(
+        1, 0.025, "lease-break-time is shortened from 40 s to 1 s, and sleeps by the same factor"
+    )
+    assert pace_of(0.5, 45, "").notice.startswith("lease-break-time is lengthened from 0.5 s to 1 s")
+    with pytest.raises(HostError, match="needs a lease-break-time of 0 s, not 45 s: no root"):
+        pace_of(0, 45, "no root")
+
+
+def test_the_command_prints_the_same_json_and_refuses_what_has_no_meaning() -> None:
+    shown = CliRunner().invoke(main, ["run", "lease-shared", "--engine", "host", "--json"])
+    assert shown.exit_code == 0
+    result = json.loads(shown.stdout)
+    assert (result["engine"], result["seed"], result["hash"], result["verdict"]) == ("host", 0, None, "holds")
+    assert result["policy"] == f"host:{os.uname().release}"
+    assert "lease-break-time" in shown.stderr
+    assert (
+        "their order is the operating system's"
+        in CliRunner().invoke(main, ["run", "lease-shared", "--engine", "host"]).stdout
+    )
+    for option in (["--trace", "x"], ["--policy", "P1"], ["--seed", "3"], ["--oracle", "fifo"], ["--timers", "lazy"]):
+        refused = CliRunner().invoke(main, ["run", "lease-shared", "--engine", "host", *option])
+        assert refused.exit_code == 2
+        assert len(refused.stderr.splitlines()) == 1
+
+
+UNENDING = textwrap.dedent("""
+    from longpin.config.loader import parse_scenario
+    from longpin.runner.host.machine import Machine
+    from longpin.runner.host.world import World
+
+    scenario = parse_scenario('''
+    name = "x"
+    [machine]
+    lease_break_time = 3
+    [[file]]
+    path = "/f"
+    [[process]]
+    name = "a"
+    program = "sleep(50)"
+    ''', "x.toml")
+    with Machine(scenario) as machine:
+        world = World(scenario, machine)
+        note = world.note
+
+        def noted(process, kind, text, record=None):
+            note(process, kind, text, record)
+            if kind == "sleep":
+                print(machine.folder, process.agent.pid, machine.zygote._process.pid, flush=True)
+
+        world.note = noted
+        world.run(scenario)
+""")
+
+
+@root
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_run_that_was_killed(number: signal.Signals) -> None:
+    with machine_to_ourselves():
+        before = LEASE_BREAK_TIME.read_text()
+    with subprocess.Popen([sys.executable, "-c", UNENDING], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        folder, agent, zygote = os.fsdecode(child.stdout.readline()).split()
+        handles = [os.pidfd_open(int(pid)) for pid in (agent, zygote)]
+        assert LEASE_BREAK_TIME.read_text() == "3\n"
+        child.send_signal(number)
+        for handle in handles:
+            ended = select.poll()
+            ended.register(handle, select.POLLIN)
+            assert ended.poll(30_000)
+            os.close(handle)
+        child.communicate()
+    assert not Path(folder).parent.exists()
+    with machine_to_ourselves():
+        assert LEASE_BREAK_TIME.read_text() == before
+
+
+def test_a_machine_leaves_nothing_behind(tmp_path: Path) -> None:
+    with Machine(scenario(a="pause()"), tmp_path) as machine:
+        assert Path(machine.path("/f")).stat().st_size == 8192
+        assert machine.path("/../../f") == machine.path("/f")
+    assert list(tmp_path.iterdir()) == []

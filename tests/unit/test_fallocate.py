@@ -1,0 +1,143 @@
+"""fallocate(2): every mode, its errnos, and what it asks before it moves a block."""
+
+from collections.abc import Callable
+from typing import Any
+
+Play = Callable[..., Any]
+
+FILLED = """
+fd = open("/f", O_RDWR)
+write(fd, b"aaaa")
+lseek(fd, PAGE)
+write(fd, b"bbbb")
+lseek(fd, 2 * PAGE)
+write(fd, b"cccc")
+"""
+
+
+def test_errnos(play: Play) -> None:
+    play(
+        "P1",
+        a="""
+fd = open("/f", O_RDWR)
+fallocate(fd, 0, 0, 0)             # -> EINVAL
+fallocate(fd, 0, 0 - 1, PAGE)      # -> EINVAL
+fallocate(fd, FALLOC_FL_PUNCH_HOLE, 0, PAGE)  # -> EOPNOTSUPP (only with KEEP_SIZE)
+fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 1, PAGE)  # -> EINVAL
+fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4 * PAGE)  # -> EINVAL (nothing would be left)
+fallocate(fd, FALLOC_FL_INSERT_RANGE, 4 * PAGE, PAGE)  # -> EINVAL (at the end)
+r = open("/f", O_RDONLY)
+fallocate(r, 0, 0, PAGE)           # -> EBADF
+p = pipe()
+fallocate(pipe_w, 0, 0, PAGE)      # -> ESPIPE
+fallocate(99, 0, 0, PAGE)          # -> EBADF
+""",
+    )
+
+
+def test_space_is_allocated_with_and_without_a_new_size(play: Play) -> None:
+    play(
+        "P1",
+        head='[[pmem]]\nname = "p"\nblocks = 8\n[[file]]\npath = "/f"\nsize = "4 * PAGE"',
+        a="""
+fd = open("/f", O_RDWR)
+fallocate(fd, FALLOC_FL_KEEP_SIZE, 4 * PAGE, 2 * PAGE)  # -> 0
+stat("/f")                         # -> 16384
+fallocate(fd, 0, 0, 6 * PAGE)      # -> 0
+stat("/f")                         # -> 24576
+fallocate(fd, 0, 0, 9 * PAGE)      # -> ENOSPC
+""",
+    )
+
+
+def test_a_punched_hole_reads_as_zeroes_and_frees_whole_pages(play: Play) -> None:
+    play(
+        "P1",
+        head='[[pmem]]\nname = "p"\nblocks = 4\n[[file]]\npath = "/f"\nsize = "4 * PAGE"',
+        a=f"""{FILLED}
+fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 2, 2 * PAGE)  # -> 0
+lseek(fd, 0)
+read(fd, 4)                        # -> b"aa\\x00\\x00"
+lseek(fd, PAGE)
+read(fd, 4)                        # -> b"\\x00\\x00\\x00\\x00"
+lseek(fd, 2 * PAGE)
+read(fd, 4)                        # -> b"\\x00\\x00cc"
+g = open("/g", O_CREAT | O_RDWR)
+write(g, b"x")                     # -> 1 (one block was free)
+lseek(g, PAGE)
+write(g, b"x")                     # -> ENOSPC
+""",
+    )
+
+
+def test_zero_range_keeps_the_blocks(play: Play) -> None:
+    play(
+        "P1",
+        a=f"""{FILLED}
+fallocate(fd, FALLOC_FL_ZERO_RANGE, PAGE, 2 * PAGE)  # -> 0
+lseek(fd, PAGE)
+read(fd, 2)                        # -> b"\\x00\\x00"
+lseek(fd, 0)
+read(fd, 2)                        # -> b"aa"
+fallocate(fd, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 4 * PAGE, PAGE)  # -> 0
+stat("/f")                         # -> 16384
+fallocate(fd, FALLOC_FL_ZERO_RANGE, 4 * PAGE, PAGE)  # -> 0
+stat("/f")                         # -> 20480
+""",
+    )
+
+
+def test_a_range_is_taken_out_and_put_in(play: Play) -> None:
+    play(
+        "P1",
+        a=f"""{FILLED}
+fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, PAGE, PAGE)  # -> 0
+stat("/f")                         # -> 12288
+lseek(fd, PAGE)
+read(fd, 4)                        # -> b"cccc"
+fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, PAGE)  # -> 0
+stat("/f")                         # -> 16384
+lseek(fd, 0)
+read(fd, 2)                        # -> b"\\x00\\x00"
+lseek(fd, PAGE)
+read(fd, 4)                        # -> b"aaaa"
+lseek(fd, 2 * PAGE)
+read(fd, 4)                        # -> b"cccc"
+""",
+    )
+
+
+def test_a_mapping_sees_what_moved(play: Play) -> None:
+    play(
+        "P1",
+        a=f"""{FILLED}
+m = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+load(m + PAGE, 2)                  # -> b"bb"
+fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, PAGE, PAGE)  # -> 0
+load(m + PAGE, 2)                  # -> b"cc"
+store(m + PAGE, b"dd")
+lseek(fd, PAGE)
+read(fd, 4)                        # -> b"ddcc"
+""",
+    )
+
+
+def test_no_lease_is_broken_but_pins_are_waited_for(play: Play) -> None:
+    pinned = """
+fd = open("/f", O_RDWR)
+m = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+mr = ibv_reg_mr(pd, m, PAGE, IBV_ACCESS_LOCAL_WRITE)  # -> ok
+fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE)  # -> hangs
+"""
+    play("P1", a=pinned, details={"a": 'capabilities = ["CAP_IPC_LOCK"]'}, violates=["O3"])
+    play(
+        "P1",
+        a="""
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_WRLCK)     # -> 0
+fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)  # -> 0
+fcntl(fd, F_GETLEASE)              # -> F_WRLCK
+""",
+    )
