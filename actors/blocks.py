@@ -7,13 +7,13 @@ from longpin.actors.attributes import AttributeHost
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import (
     FALLOC_FL_COLLAPSE_RANGE,
-    FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FALLOC_FL_ZERO_RANGE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel import Kernel
+from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.locks import Lock
 from longpin.actors.policies.base import Change, Reason
 from longpin.messages.envelope import DONE, Address, Done
@@ -78,11 +78,8 @@ class BlockHost(AttributeHost):
     def fallocate(self, request: Fallocate, _src: Address) -> Conversation[Done]:
         """fallocate(2): every mode asks leases and pages first, as XFS does [2.5]."""
         offset, length, page_size = request.offset, request.length, self.kernel.page_size
-        if offset < 0 or length <= 0:
-            raise KernelError(errno.EINVAL)
         with (yield self.iolock.exclusive()) as io, (yield self.mmaplock.exclusive()) as mm:
-            last = max(self.pages, default=-1)
-            change = Change(Reason.UNMAP, offset // page_size, last, request.tgid)
+            change = Change(Reason.UNMAP, offset // page_size, LAST_PAGE, request.tgid)
             yield from self.break_layouts(change, io, mm)
             first, end = self.kernel.pages(offset), (offset + length) // page_size
             match request.mode:
@@ -95,10 +92,8 @@ class BlockHost(AttributeHost):
                     yield from self.zap(first, end - 1)
                     yield from self.zero(offset, length)
                     yield from self.free(first, end - 1)
-                case mode if mode in (FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE):
-                    yield from self._shift(request)
                 case _:
-                    raise KernelError(errno.EOPNOTSUPP)
+                    yield from self._shift(request)
         return DONE
 
     def _preallocate(self, request: Fallocate) -> Conversation[None]:

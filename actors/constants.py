@@ -68,11 +68,6 @@ ERRNOS: dict[str, int] = {name: number for number, name in ERRNO_NAMES.items()}
 ERRNOS |= {alias: ERRNOS[name] for alias, name in ERRNO_ALIASES.items()}
 
 
-def errno_name(number: int) -> str:
-    """Return the name of an errno, or the number as text where it has none."""
-    return ERRNO_NAMES.get(number, str(number))
-
-
 def signal_name(number: int) -> str:
     """Return the name of a signal; real-time signals count from SIGRTMIN."""
     if number in SIGNAL_NAMES:

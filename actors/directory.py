@@ -54,14 +54,14 @@ class Directory(Actor):
     def lookup(self, request: Lookup, _src: Address) -> Found:
         """Find or create a file [open(2)]."""
         if request.flags & O_TMPFILE == O_TMPFILE:
-            return Found(self._create_unnamed(request))
+            return Found(self._create_unnamed(request), created=True)
         if (inode := self.names.get(request.path)) is not None:
             if request.flags & O_CREAT and request.flags & O_EXCL:
                 raise KernelError(errno.EEXIST)
             return Found(inode)
         if not request.flags & O_CREAT or not request.path.startswith("/"):
             raise KernelError(errno.ENOENT)
-        return Found(self._create(request))
+        return Found(self._create(request), created=True)
 
     def _create(self, request: Lookup) -> Address:
         inode = self._make(request)
@@ -123,6 +123,8 @@ class Directory(Actor):
         inode, replaced = self.names.get(request.path), self.names.get(request.to)
         if inode is None:
             raise KernelError(errno.ENOENT)
+        if "/" in (request.path, request.to):
+            raise KernelError(errno.EBUSY)
         if replaced is not None and (inode == self.address) != (replaced == self.address):
             raise KernelError(errno.EISDIR if replaced == self.address else errno.ENOTDIR)
         if inode != replaced or inode == self.address:

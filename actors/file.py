@@ -9,6 +9,11 @@ import errno
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import (
     F_UNLCK,
+    FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE,
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_ZERO_RANGE,
     MAP_SHARED,
     O_ACCMODE,
     O_APPEND,
@@ -18,6 +23,7 @@ from longpin.actors.constants import (
     SIGIO,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.kernel import MOST_SIZE
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import (
@@ -54,9 +60,21 @@ from longpin.messages.inode import (
     ReadAt,
     Truncate,
     WriteAt,
+    Written,
 )
 from longpin.messages.pipe import PipeRead, PipeWrite
-from longpin.messages.process import PROCESS_TABLE, FindGroup, Signal
+from longpin.messages.process import PROCESS_TABLE, FindGroup, FindProcess, Signal
+
+FALLOCATE_MODES = {
+    0,
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE,
+    FALLOC_FL_ZERO_RANGE,
+    FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+}
+"""Modes of fallocate(2) that a file on XFS takes, but for the sharing ones."""
 
 
 class OpenFileDescription(Actor):
@@ -149,8 +167,15 @@ class OpenFileDescription(Actor):
         return DONE
 
     @handles(GetOwner)
-    def get_owner(self, _request: GetOwner, _src: Address) -> Done:
-        """F_GETOWN."""
+    def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[Done]:
+        """F_GETOWN: 0 if the owner is gone [meas]."""
+        if not self.owner_pid:
+            return Done(0)
+        find = FindProcess(self.owner_pid, "") if self.owner_pid > 0 else FindGroup(-self.owner_pid)
+        try:
+            yield Call(PROCESS_TABLE, find)
+        except KernelError:
+            return Done(0)
         return Done(self.owner_pid)
 
     @handles(LeaseSetup)
@@ -210,8 +235,9 @@ class OpenFileDescription(Actor):
             return DONE
         with (yield self.position_lock.exclusive()):
             offset = -1 if self.flags & O_APPEND else self.position
-            self.position = (yield Call(self.backing, WriteAt(offset, request.data, request.tgid))).value
-        return Done(len(request.data))
+            written: Written = yield Call(self.backing, WriteAt(offset, request.data, request.tgid))
+            self.position = written.position
+        return Done(written.count)
 
     @handles(Seek)
     def seek(self, request: Seek, _src: Address) -> Conversation[Done]:
@@ -234,7 +260,13 @@ class OpenFileDescription(Actor):
 
     @handles(FallocateFile)
     def fallocate(self, request: FallocateFile, _src: Address) -> Conversation[Done]:
-        """fallocate(2): needs a writable description."""
+        """fallocate(2): range and mode are looked at before the description [vfs_fallocate]."""
+        if request.offset < 0 or request.length <= 0:
+            raise KernelError(errno.EINVAL)
+        if request.mode not in FALLOCATE_MODES:
+            raise KernelError(errno.EOPNOTSUPP)
+        if request.offset + request.length > MOST_SIZE:
+            raise KernelError(errno.EFBIG)
         if not self.writable:
             raise KernelError(errno.EBADF)
         self._regular_file(errno.ESPIPE if self.kind == "pipe" else errno.ENODEV)
@@ -244,8 +276,9 @@ class OpenFileDescription(Actor):
 
     @handles(Sync)
     def sync(self, _request: Sync, _src: Address) -> Done:
-        """fsync(2): blocks are persistent already."""
-        self._regular_file(errno.EINVAL)
+        """fsync(2): blocks are persistent already, and so are names."""
+        if self.kind != "directory":
+            self._regular_file(errno.EINVAL)
         return DONE
 
     @handles(FlockFile)

@@ -9,7 +9,8 @@ from longpin.actors.base import Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
 from longpin.actors.flocks import FlockHost
-from longpin.actors.kernel import MOST_BYTES, Kernel
+from longpin.actors.kernel import MOST_BYTES, MOST_SIZE, Kernel
+from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.leases import Access
 from longpin.actors.policies.base import Change, Fail, Reason
 from longpin.messages.envelope import DONE, Address, Done
@@ -27,6 +28,7 @@ from longpin.messages.inode import (
     RemoveMapping,
     Truncate,
     WriteAt,
+    Written,
 )
 from longpin.messages.pmem import AwaitIdle, Load, Store
 from longpin.messages.process import InstallPte
@@ -68,7 +70,8 @@ class Inode(FlockHost):
             self.openers[request.ofd] = Access.PATH
             return DONE
         writes = write or bool(request.flags & O_TRUNC)
-        self.check_access(request.uid, 4 * (access != O_WRONLY) | 2 * writes)
+        if not request.created:
+            self.check_access(request.uid, 4 * (access != O_WRONLY) | 2 * writes)
         self.openers[request.ofd] = Access.WRITE if write else Access.READ
         try:
             nonblock = bool(request.flags & O_NONBLOCK)
@@ -156,7 +159,7 @@ class Inode(FlockHost):
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
                 first = min(length, self.size) // self.kernel.page_size
-                change = Change(Reason.UNMAP, first, max(self.pages, default=-1), tgid)
+                change = Change(Reason.UNMAP, first, LAST_PAGE, tgid)
                 yield from self.break_layouts(change, io, mm)
                 shrinks, self.size = length < self.size, length
                 if shrinks:
@@ -178,20 +181,27 @@ class Inode(FlockHost):
         return Data(data)
 
     @handles(WriteAt)
-    def write(self, request: WriteAt, _src: Address) -> Conversation[Done]:
-        """write(2): breaks layout leases, even if no block would change [2.5]; the reply is the offset after it."""
+    def write(self, request: WriteAt, _src: Address) -> Conversation[Written]:
+        """write(2): breaks layout leases, even if no block would change [2.5]."""
         with (yield self.iolock.exclusive()) as io:
             offset = self.size if request.offset < 0 else request.offset
             end = offset + len(request.data)
+            if end > MOST_SIZE:
+                raise KernelError(errno.EFBIG)
             first, last = offset // self.kernel.page_size, self.kernel.pages(end) - 1
             yield from self.break_layouts(Change(Reason.WRITE, first, last, request.tgid), io, None)
             done = 0
             for page, inside, length in self.split(offset, len(request.data)):
-                block = yield from self.allocated(page)
+                try:
+                    block = yield from self.allocated(page)
+                except KernelError:
+                    if not done:
+                        raise
+                    break  # a full device: what fits is written, and the count says so
                 yield Call(self.pmem, Store(block, inside, request.data[done : done + length]))
                 done += length
-            self.size = max(self.size, end)
-        return Done(end)
+            self.size = max(self.size, offset + done)
+        return Written(offset + done, done)
 
     # Mappings and pins.
 

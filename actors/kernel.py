@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from longpin.actors.policies.base import Policy
 
+MOST_SIZE = (1 << 63) - 1
+"""Bytes of the largest file."""
 MOST_BYTES = 65536
 """Bytes one read, load or RDMA transfer moves at the most: a message holds them, and messages are bounded."""
 

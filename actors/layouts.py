@@ -47,6 +47,8 @@ class LayoutHost(LeaseHost):
     def break_layouts(self, change: Change, io: Hold, mm: Hold | None) -> Conversation[None]:
         """Get the policy's leave for a layout change, with ``io`` and perhaps ``mm`` held before and after.
 
+        While a wait has the locks dropped, faults may allocate and pin pages, also beyond the last one there was.
+
         Raises:
             KernelError: the policy's errno, or EINTR if a signal ends a wait; nothing is changed then.
 

@@ -38,9 +38,6 @@ from longpin.messages.process import (
 FIRST_FD = 3
 """Standard input, output and error are taken."""
 
-NEVER_RESTARTED = {"pause", "sleep"}
-"""Calls that end with EINTR whatever SA_RESTART says [signal(7)]."""
-
 
 class Process(SignalTarget):
     """One process with one thread."""

@@ -39,7 +39,7 @@ class Outcome(StrEnum):
     """What an expectation can say beside a value or an errno."""
 
     BLOCKS = "blocks"
-    """The call sleeps before it returns."""
+    """The call sleeps before it returns, or never returns."""
     HANGS = "hangs"
     """The call never returns."""
     OK = "ok"

@@ -72,6 +72,8 @@ def _spec(report: Report, draft: _Draft, given: ProcessTable, page_size: int) ->
             report.add(place, f"one of the signals {', '.join(SIGNALS)}", found)
         elif signal == "SIGKILL":
             report.add(place, "a signal that can be handled", signal)
+        elif signal == "SIGCHLD":
+            report.add(place, "a signal that is generated here", "SIGCHLD, which is not supported yet")
         else:
             handlers.append((SIGNALS[signal], handler))
     return ProcessSpec(

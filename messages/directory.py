@@ -21,6 +21,8 @@ class Found(Message):
     """The inode of a path."""
 
     inode: Address
+    created: bool = False
+    """It was made just now: its mode does not bind who made it [open(2)]."""
 
 
 @message

@@ -13,6 +13,8 @@ class Open(Message):
     flags: int
     uid: int
     tgid: int
+    created: bool = False
+    """The caller made the file: its mode counts from the next open on [open(2)]."""
 
 
 @message
@@ -73,11 +75,20 @@ class ReadAt(Message):
 
 @message
 class WriteAt(Message):
-    """Write ``data`` at ``offset``, -1 meaning the end of the file; the reply carries the offset after it."""
+    """Write ``data`` at ``offset``, -1 meaning the end of the file."""
 
     offset: int
     data: bytes
     tgid: int
+
+
+@message
+class Written(Message):
+    """What was written; less than was asked for on a device that is full."""
+
+    position: int
+    """The offset after it."""
+    count: int
 
 
 @message

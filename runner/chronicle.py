@@ -151,7 +151,7 @@ class Chronicle:
                 record.op.call,
                 record.ret,
                 ERRNO_NAMES.get(record.errno) if record.returned and record.errno else None,
-                bool(record.slept) or not record.returned,
+                bool(record.slept) or not (record.returned or record.op.call == "exit"),
             )
             for process, record in self.calls
         ]

@@ -240,6 +240,8 @@ def replay(trace: str | os.PathLike[str], until: int | None = None) -> Result:
         quiet = engine.run()
         if quiet:
             oracle.expect_end()
+    except KeyboardInterrupt:
+        result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
     except Divergence as divergence:
         result = judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
     else:

@@ -1,5 +1,6 @@
 """What every command needs of the terminal: errors as one line each, standard output that may fail, a console."""
 
+import contextlib
 import io
 import os
 import sys
@@ -37,7 +38,8 @@ class Commands(click.Group):
             return super().main(*args, **kwargs)
         except OSError as error:
             discard_output()
-            click.echo(f"longpin: {error.strerror or error}", err=True)
+            with contextlib.suppress(OSError):
+                click.echo(f"longpin: {error.strerror or error}", err=True)
             sys.exit(EXIT_BAD)
 
     def invoke(self, ctx: click.Context) -> Any:

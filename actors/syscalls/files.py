@@ -21,7 +21,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.pipe import Pipe
-from longpin.messages.directory import DIRECTORY, Lookup, Unlink
+from longpin.messages.directory import DIRECTORY, Found, Lookup, Unlink
 from longpin.messages.file import (
     FallocateFile,
     FlockFile,
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from longpin.actors.process import Process
 
 
+MOST_FDS = 1024
+"""RLIMIT_NOFILE: one more than the largest descriptor."""
+
 KIND_BEHIND = {"inode": "file", "pipe": "pipe"}
 """What an open file description is, by the kind of actor behind it."""
 
@@ -66,9 +69,10 @@ def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conve
         number = path.removeprefix(SELF_FD)
         if not number.isdecimal() or int(number) not in process.fds:
             raise KernelError(errno.ENOENT)
-        inode = process.fds[int(number)].backing
+        found = Found(process.fds[int(number)].backing)
     else:
-        inode = (yield Call(DIRECTORY, Lookup(path, flags, mode, uid))).inode
+        found = yield Call(DIRECTORY, Lookup(path, flags, mode, uid))
+    inode = found.inode
     ofd = f"file:{process.pid}.{process.count('file')}"
     if inode == DIRECTORY:
         if flags & (O_ACCMODE | O_CREAT | O_TRUNC):
@@ -77,7 +81,7 @@ def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conve
     elif (kind := KIND_BEHIND.get(inode.partition(":")[0], "")) == "":
         raise KernelError(errno.ENXIO)
     else:
-        yield Call(inode, Open(ofd, flags, uid, process.pid))
+        yield Call(inode, Open(ofd, flags, uid, process.pid, found.created))
         kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, flags)
     fd = process.install(File(ofd, inode, kind))
@@ -103,7 +107,7 @@ def dup(process: "Process", fd: int) -> Conversation[int]:
 def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
     """dup2(2): what ``newfd`` referred to is closed."""
     file = process.descriptor(oldfd)
-    if newfd < 0:
+    if not 0 <= newfd < MOST_FDS:
         raise KernelError(errno.EBADF)
     if newfd != oldfd:
         yield Call(file.ofd, Ref())
@@ -137,7 +141,9 @@ def lseek(process: "Process", fd: int, offset: int) -> Conversation[int]:
 
 
 def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
-    """ftruncate(2)."""
+    """ftruncate(2): the length is looked at first."""
+    if length < 0:
+        raise KernelError(errno.EINVAL)
     yield Call(process.file(fd).ofd, Ftruncate(length, process.pid))
     return 0
 

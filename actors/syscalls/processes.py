@@ -19,20 +19,22 @@ from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer
 from longpin.messages.file import Ref
 from longpin.messages.inode import AddMapping
 from longpin.messages.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
-from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Signal, Start
+from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindGroup, FindProcess, PassFile, Signal, Start
 
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
 CHILDREN = 100
 """One more than the children a process may have: their numbers are made from its own, and no two may be the same."""
+MOST_PARENT_PID = (1 << 62) // CHILDREN
+"""The largest number of a process that may fork: its children's fit in a message."""
 
 
 def fork(process: "Process", program: str) -> Conversation[int]:
     """fork(2): the child shares every open file description and runs the named process's program [2.4]."""
     image = process.images[program]
     number = process.count("child")
-    if number >= CHILDREN:
+    if number >= CHILDREN or process.pid >= MOST_PARENT_PID:
         raise KernelError(errno.EAGAIN)
     pid = process.pid * CHILDREN + number
     address = f"process:{pid}"
@@ -72,12 +74,18 @@ def exit_(process: "Process", status: int = 0) -> int:
 
 
 def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]:
-    """kill(2), by number or by a scenario's name for the process."""
-    if not 0 <= signo <= 64:
+    """kill(2), by number or by a scenario's name for the process; 0 and -group mean a process group."""
+    if not 0 <= signo <= 64 or target == -1:
         raise KernelError(errno.EINVAL)
-    found = yield Call(PROCESS_TABLE, _find(target))
+    if isinstance(target, int) and target <= 0:
+        members = (yield Call(PROCESS_TABLE, FindGroup(-target or process.group))).members
+        if not members:
+            raise KernelError(errno.ESRCH)
+    else:
+        members = ((yield Call(PROCESS_TABLE, _find(target))).address,)
     capable = "CAP_KILL" in process.credentials.capabilities
-    yield Call(found.address, Signal(signo, uid=process.credentials.uid, capable=capable))
+    for member in members:
+        yield Call(member, Signal(signo, uid=process.credentials.uid, capable=capable))
     return 0
 
 

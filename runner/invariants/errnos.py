@@ -64,7 +64,8 @@ def unmet(wanted: Expectation, record: CallRecord) -> str:
     """Return what a call should have done and what it did; empty if the expectation is met."""
     for expected in wanted.outcomes:
         if not _met(expected, record):
-            found = outcome(record) + (f", slept on {record.slept}" if record.slept else ", did not sleep")
+            slept = f", slept on {record.slept}" if record.slept else ", did not sleep"
+            found = outcome(record) + (slept if record.returned else "")
             return f"expected {expected}, found {found}"
     return ""
 
@@ -78,7 +79,7 @@ def _met(expected: str | int, record: CallRecord) -> bool:
         case Outcome.HANGS:
             return not record.returned
         case Outcome.BLOCKS:
-            return bool(record.slept)
+            return bool(record.slept) or not record.returned
         case Outcome.OK:
             return record.returned and not record.errno
         case int():

@@ -52,7 +52,7 @@ for i in range(16):
     write(pipe_w, "{piece}")
 write(pipe_w, b"y")                # -> blocks, 1
 """,
-        b='sleep(1)\nread(r, 4096)  # -> ok\npause()\n',
+        b="sleep(1)\nread(r, 4096)  # -> ok\npause()\n",
         details={"b": 'start = "fork"'},
         seeds=range(2),
     )
