@@ -142,8 +142,11 @@ class HostProcess:
     def cut_short(self) -> None:
         """Note how the call under way ended with the process: as in the emulator, EINTR, or EFAULT for an access."""
         record = self.record
-        if record is not None and not record.returned and record.op.call not in ("exit", "exec"):
-            record.errno = errno.EFAULT if record.op.call in ("load", "store") else errno.EINTR
+        if record is None or record.returned:
+            return
+        access = record.op.call in ("load", "store")
+        if access or record.slept:
+            record.errno = errno.EFAULT if access else errno.EINTR
             record.ret, record.returned = -1, True
             self.world.ended(self, record)
 
