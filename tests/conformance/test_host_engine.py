@@ -83,7 +83,7 @@ def test_a_call_that_never_returns_is_named_with_the_holder_of_the_lease() -> No
     assert violation.rule == "O3"
     assert 'breaker in line 18, open("/f", O_RDONLY): it sleeps in __break_lease' in violation.detail
     assert "LEASE BREAKING READ on /f, taken by holder (100)" in violation.detail
-    assert [call.blocked for call in calls(result, "breaker")] == [True, True]
+    assert calls(result, "breaker")[-1].blocked
     assert len(result.waiting) == 2
 
 
