@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from longpin.actors.attributes import AttributeHost
 from longpin.actors.base import Engine, handles
@@ -23,22 +24,23 @@ from longpin.messages.pmem import Allocate, FreeBlocks, Move, Store
 PUNCH = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 
 
+class FileStart(NamedTuple):
+    """What a file is when its inode is made."""
+
+    uid: int
+    mode: int
+    size: int
+    """Bytes."""
+    pages: dict[int, int]
+    """The block of each page that has one."""
+
+
 class BlockHost(AttributeHost):
     """An inode as far as its blocks go."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        address: Address,
-        kernel: Kernel,
-        pmem: Address,
-        uid: int,
-        mode: int,
-        size: int,
-        pages: dict[int, int],
-    ) -> None:
-        super().__init__(engine, address, kernel, uid, pmem, mode, size)
-        self.pages = dict(pages)
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, pmem: Address, start: FileStart) -> None:
+        super().__init__(engine, address, kernel, start.uid, pmem, start.mode, start.size)
+        self.pages = dict(start.pages)
         self.ilock = Lock(self, f"the ilock of {address}")
 
     def split(self, offset: int, length: int) -> Iterator[tuple[int, int, int]]:

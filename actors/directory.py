@@ -7,6 +7,7 @@ directory made with mkdir is a name and nothing more; opened, it is this actor.
 import errno
 
 from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.blocks import FileStart
 from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_RDONLY, O_TMPFILE
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.inode import Inode
@@ -81,7 +82,7 @@ class Directory(Actor):
     def _make(self, request: Lookup) -> Address:
         count = self.made[request.path] = self.made.get(request.path, 0) + 1
         inode = f"inode:{request.path}" + (f"#{count}" if count > 1 else "")
-        self.spawn(Inode, inode, self.kernel, self.pmem, request.uid, request.mode, 0, {})
+        self.spawn(Inode, inode, self.kernel, self.pmem, FileStart(request.uid, request.mode, 0, {}))
         if self.lease_break_time != self.kernel.lease_break_time:
             self.send(inode, SetBreakTime(self.lease_break_time))
         self.inodes.append(inode)

@@ -3,7 +3,7 @@
 import errno
 
 from longpin.actors.base import Engine, handles
-from longpin.actors.blocks import BlockHost
+from longpin.actors.blocks import BlockHost, FileStart
 from longpin.actors.constants import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.kernel import Kernel
@@ -14,18 +14,8 @@ from longpin.messages.inode import Flock
 class FlockHost(BlockHost):
     """An inode as far as its flock(2) locks go."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        address: Address,
-        kernel: Kernel,
-        pmem: Address,
-        uid: int,
-        mode: int,
-        size: int,
-        pages: dict[int, int],
-    ) -> None:
-        super().__init__(engine, address, kernel, pmem, uid, mode, size, pages)
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, pmem: Address, start: FileStart) -> None:
+        super().__init__(engine, address, kernel, pmem, start)
         self.flocks: dict[Address, int] = {}
         """LOCK_SH or LOCK_EX by open file description. Invariant: LOCK_EX is alone."""
         self.flock_waiters = WaitQueue()

@@ -6,6 +6,7 @@ Locks are taken in the order iolock, mmap lock, ilock, and held exactly where se
 import errno
 
 from longpin.actors.base import Engine, handles
+from longpin.actors.blocks import FileStart
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
 from longpin.actors.flocks import FlockHost
@@ -40,18 +41,8 @@ ZERO_PAGE = -1
 class Inode(FlockHost):
     """One file."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        address: Address,
-        kernel: Kernel,
-        pmem: Address,
-        uid: int,
-        mode: int,
-        size: int,
-        pages: dict[int, int],
-    ) -> None:
-        super().__init__(engine, address, kernel, pmem, uid, mode, size, pages)
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, pmem: Address, start: FileStart) -> None:
+        super().__init__(engine, address, kernel, pmem, start)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
 

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from longpin.actors.base import Engine
+from longpin.actors.blocks import FileStart
 from longpin.actors.clock import Clock
 from longpin.actors.directory import Directory
 from longpin.actors.inode import Inode
@@ -65,8 +66,8 @@ class Blueprint:
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owners[pmem.name])
         for file in scenario.files:
-            arguments = (kernel, f"pmem:{file.pmem}", file.uid, file.mode, file.size, self.pages[file.path])
-            engine.spawn(Inode, f"inode:{file.path}", *arguments)
+            start = FileStart(file.uid, file.mode, file.size, self.pages[file.path])
+            engine.spawn(Inode, f"inode:{file.path}", kernel, f"pmem:{file.pmem}", start)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
