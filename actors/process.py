@@ -79,6 +79,7 @@ class Process(SignalTarget):
         self.dead = False
         # Invariant: dead implies exiting, and no descriptors or mappings.
         self.calls: list[CallRecord] = []
+        """Those that have not returned: the program's, then that of a handler which interrupted it."""
 
     def count(self, what: str) -> int:
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
@@ -148,6 +149,7 @@ class Process(SignalTarget):
         record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
         record.value = value
         record.returned = True
+        self.calls.pop()
         self.facts.append(CallEnded(record))
         if op.target is not None:
             self.variables[op.target] = value

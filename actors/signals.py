@@ -12,7 +12,7 @@ from longpin.actors.conversation import Conversation, KernelError, Task
 from longpin.actors.facts import Fact, SignalTaken
 from longpin.actors.process_state import Credentials, Disposition, Exit, Inherited, Value
 from longpin.actors.program import Const, Image, Program
-from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.envelope import DONE, Address, Done, Envelope
 from longpin.messages.process import Signal
 
 NEVER_RESTARTED = {"pause", "sleep"}
@@ -37,6 +37,12 @@ class SignalTarget(Actor):
         """The conversation that is the program."""
         self.exiting = False
         self.facts: list[Fact] = []
+        """What happened to it in the arrival handled last, for those who watch."""
+
+    def on_receive(self, message: Envelope) -> None:
+        """Handle one arrival."""
+        self.facts.clear()
+        super().on_receive(message)
 
     @abstractmethod
     def execute(self, program: Program) -> Conversation[None]:

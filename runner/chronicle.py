@@ -65,10 +65,6 @@ class Chronicle:
         self.now = 0.0
         self.moments: list[Moment] = []
         self.calls: list[tuple[Process, CallRecord]] = []
-        self.ended_at: list[tuple[Process, CallRecord, int]] = []
-        """Calls that have returned, with the arrival at which they did."""
-        self.seen: dict[Process, int] = {}
-        """How many facts of each process were read."""
         self.suspended: dict[Actor, int] = {}
         """The number of each actor's conversation that was suspended last."""
 
@@ -87,11 +83,8 @@ class Chronicle:
             if isinstance(envelope.body, Signal) and envelope.body.signo:
                 told = f"{signal_name(envelope.body.signo)} from {envelope.src}"
                 self.moments.append(Moment(number, self.now, lane(actor), Kind.TOLD, told))
-            seen = self.seen.setdefault(actor, 0)
-            if len(actor.facts) > seen:
-                for fact in actor.facts[seen:]:
-                    self._add(number, actor, fact)
-                self.seen[actor] = len(actor.facts)
+            for fact in actor.facts:
+                self._add(number, actor, fact)
         self._add_sleeps(number, actor)
 
     def _add_sleeps(self, number: int, actor: Actor) -> None:
@@ -129,7 +122,6 @@ class Chronicle:
             self.calls.append((process, record))
         elif isinstance(fact, CallEnded):
             kind, text, record = Kind.RETURN, outcome(fact.record), fact.record
-            self.ended_at.append((process, record, number))
         elif isinstance(fact, SignalTaken):
             descriptor = f" (si_fd {fact.si_fd})" if fact.si_fd >= 0 else ""
             kind, text = Kind.SIGNAL, f"{signal_name(fact.signo)}{descriptor}: {ACTIONS[fact.action]}"

@@ -28,6 +28,8 @@ class Violation:
     arrival: int
     """The number of the first arrival after which it held no more."""
     detail: str
+    site: str = ""
+    """What it is about, in words that are the same for every schedule that shows it."""
 
 
 class Kind(StrEnum):

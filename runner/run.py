@@ -7,12 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any, Literal
 
 import structlog
 
 import longpin
-from longpin.actors.policies import make_policy
 from longpin.actors.policies.base import Policy
 from longpin.config.loader import parse_scenario
 from longpin.config.problems import ScenarioError
@@ -20,14 +18,13 @@ from longpin.config.schema import Scenario
 from longpin.messages.codec import ArrivalHash, Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter, text_sha256
-from longpin.runner.chronicle import Chronicle
-from longpin.runner.invariants import INVARIANTS
+from longpin.runner.judge import Judge
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.replay import Divergence, Replay
 from longpin.runner.result import Result, Verdict
+from longpin.runner.settings import Settings
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.threads import ThreadsEngine
-from longpin.runner.waiting import WaitForGraph
 from longpin.runner.world import Blueprint
 
 log = structlog.get_logger()
@@ -40,86 +37,6 @@ NOT_QUIET = f"not quiet after {MOST_ARRIVALS:,} arrivals"
 
 GIVE_UP_AFTER = 60.0
 """Real seconds after which a run on threads that is still not quiet is undetermined."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
-    """How to run a scenario."""
-
-    policy: str
-    """The policy's name in the specification."""
-    preset: str
-    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    engine: Literal["stepped", "threads"] = "stepped"
-    oracle: str = "fifo"
-    """Who chooses the order on the stepped engine."""
-    seed: int = 0
-    timers: Literal["lazy", "racy"] = "lazy"
-    time_scale: float = 0.001
-    """On threads, the real seconds a virtual second takes."""
-
-    @classmethod
-    def of(cls, scenario: Scenario, **changes: Any) -> "Settings":
-        """Return the scenario's own policy, with ``changes``."""
-        choice = scenario.policy
-        own = {"policy": choice.name, "preset": choice.preset, "parameters": dict(choice.parameters)}
-        return cls(**(own | changes))
-
-    def make_policy(self) -> Policy:
-        """Return the policy."""
-        return make_policy(self.policy, self.preset, self.parameters)
-
-
-class Judge:
-    """Watches a stepped world and says what it was worth."""
-
-    def __init__(self, scenario: Scenario, settings: Settings, engine: SteppedEngine, policy: Policy) -> None:
-        self.scenario = scenario
-        self.settings = settings
-        self.engine = engine
-        self.policy = policy
-        self.chronicle = Chronicle(engine)
-        self.invariants = [INVARIANTS[rule](engine, self.chronicle, policy, settings.preset) for rule in scenario.holds]
-        engine.observers.extend((self.chronicle, *self.invariants))
-
-    def result(self, verdict: Verdict | None, reason: str) -> Result:
-        """Return the result; without a verdict the world is quiet, and the rules decide.
-
-        A scenario whose processes wait for a label that nobody sets any more was not played to its end: undetermined.
-        """
-        waiting = []
-        if verdict is None:
-            for invariant in self.invariants:
-                invariant.quiet()
-            waiting = WaitForGraph(self.engine, self.policy).waiting()
-            if unplayed := [wait for wait in waiting if wait.kind == "label"]:
-                verdict, reason = Verdict.UNDETERMINED, f"the scenario was not played to its end: {unplayed[0]}"
-        violations = sorted(
-            (violation for invariant in self.invariants for violation in invariant.violations),
-            key=lambda violation: (violation.arrival, violation.rule),
-        )
-        if violations and verdict is not Verdict.DIVERGED:
-            rules = ", ".join(dict.fromkeys(violation.rule for violation in violations))
-            verdict, reason = Verdict.VIOLATED, f"{rules} violated"
-        settings = self.settings
-        return Result(
-            verdict or Verdict.HOLDS,
-            reason,
-            self.scenario.name,
-            f"{settings.policy}:{settings.preset}",
-            settings.engine,
-            settings.oracle if settings.engine == "stepped" else "",
-            settings.timers,
-            settings.seed,
-            self.engine.arrivals,
-            violations=violations,
-            calls=self.chronicle.results(),
-            moments=self.chronicle.moments,
-            lanes=self.chronicle.lanes(),
-            summary=self.scenario.summary,
-            source=self.scenario.source,
-            waiting=[str(wait) for wait in waiting],
-        )
 
 
 def run(scenario: Scenario, settings: Settings, trace: str | os.PathLike[str] | None = None) -> Result:

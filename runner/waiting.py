@@ -4,7 +4,7 @@ A call is a chain of conversations. The chain is followed to the sleep or the lo
 could end it: the holders of a lease, of a pin, or of a lock, and what those wait for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from longpin.actors.base import Actor
@@ -16,7 +16,6 @@ from longpin.actors.pmem import Pmem
 from longpin.actors.policies.base import Policy
 from longpin.actors.process import Process
 from longpin.messages.envelope import Address
-from longpin.runner.stepped import SteppedEngine
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,7 @@ class Waiting:
     process: str
     kind: str
     """The kind of :class:`~longpin.actors.conversation.WaitsFor`, or ``lock``."""
+    call: str
     doing: str
     """The call, with its line; or that the process is exiting."""
     chain: str
@@ -38,8 +38,8 @@ class Waiting:
 class WaitForGraph:
     """The wait-for chains of a quiet world."""
 
-    def __init__(self, engine: SteppedEngine, policy: Policy) -> None:
-        self.engine = engine
+    def __init__(self, actors: Mapping[Address, Actor], policy: Policy) -> None:
+        self.actors = actors
         self.policy = policy
 
     def waiting(self) -> list[Waiting]:
@@ -52,16 +52,17 @@ class WaitForGraph:
             kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
             last = process.calls[-1].op if process.calls else None
             doing = "exit" if process.exiting or last is None else f"line {last.line}, {last.text}"
-            found.append(Waiting(process.name, kind, doing, "".join(self._explain(actor, task, ()))))
+            call = "exit" if process.exiting or last is None else last.call
+            found.append(Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ()))))
         return found
 
     def _processes(self) -> list[Process]:
-        return [actor for actor in self.engine.actors.values() if isinstance(actor, Process)]
+        return [actor for actor in self.actors.values() if isinstance(actor, Process)]
 
     def _end_of_chain(self, actor: Actor, task: Task) -> tuple[Actor, Task]:
         """Follow calls to the conversation that waits for something else than a reply."""
         while isinstance(task.waits_for, Call):
-            callee = self.engine.actors[task.waits_for.dst]
+            callee = self.actors[task.waits_for.dst]
             inner = callee.tasks.get((actor.address, task.waits_for.number))
             if inner is None:
                 break
@@ -85,12 +86,12 @@ class WaitForGraph:
             yield f"an answer of {effect.dst} to {effect.body}"
 
     def _caller(self, task: Task) -> str:
-        process = self.engine.actors.get(task.src)
+        process = self.actors.get(task.src)
         return process.name if isinstance(process, Process) else task.src
 
     def _holders(self, reason: WaitsFor) -> Iterator[str]:
         """Yield who could end the sleep."""
-        actor = self.engine.actors.get(reason.target)
+        actor = self.actors.get(reason.target)
         if isinstance(actor, Lease):
             yield f" ({self._users(actor.ofd)})"
             yield self._administrator(actor.inode)
@@ -102,9 +103,9 @@ class WaitForGraph:
             yield self._administrator(inode)
 
     def _administrator(self, address: Address) -> str:
-        inode = self.engine.actors[address]
+        inode = self.actors[address]
         assert isinstance(inode, Inode)
-        pmem = self.engine.actors[inode.pmem]
+        pmem = self.actors[inode.pmem]
         assert isinstance(pmem, Pmem)
         pins = tuple(pin for block in inode.pages.values() for pin in pmem.pins.get(block, ()))
         listed = self.policy.admin_list(inode.lease_views(), pins)

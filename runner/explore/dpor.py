@@ -26,7 +26,7 @@ from typing import Protocol
 
 from longpin.messages.envelope import Address
 from longpin.runner.explore.budget import ARRIVALS_AT_MOST, Budget, EndlessError
-from longpin.runner.explore.result import Exploration, Failure, Reason
+from longpin.runner.explore.result import Broken, Exploration, Failure, Reason
 from longpin.runner.explore.table import ALARM_ACTOR
 from longpin.runner.explore.wakeup import Branch, Sequence
 
@@ -76,7 +76,7 @@ class Point:
 class Dpor:
     """One search."""
 
-    def __init__(self, path: Track, judge: Callable[[], str | None], result: Exploration, budget: Budget) -> None:
+    def __init__(self, path: Track, judge: Callable[[], Broken | None], result: Exploration, budget: Budget) -> None:
         self.path = path
         self.judge = judge
         """Says what is wrong at the end of a schedule."""

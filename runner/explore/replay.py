@@ -4,10 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from longpin.actors.base import Actor
-from longpin.messages.envelope import Address
+from longpin.messages.envelope import Address, Envelope
 from longpin.runner.engine import InternalError
 from longpin.runner.oracles.base import derived_random
 from longpin.runner.stepped import SteppedEngine
+
+Always = Callable[[Actor, Envelope], object]
+"""Looks at an actor that has just handled a message; it raises PropertyViolation or AssertionError if that is wrong."""
+
+
+class Looker:
+    """Lets ``always`` look at every arrival of a stepped world."""
+
+    def __init__(self, engine: SteppedEngine, always: Always) -> None:
+        self.engine = engine
+        self.always = always
+
+    def arrived(self, _number: int, envelope: Envelope) -> None:
+        """Let it look."""
+        self.always(self.engine.actors[envelope.dst], envelope)
 
 
 class Decisions:
@@ -51,19 +66,20 @@ def replay(
     *,
     racy: bool = False,
     seed: int = 0,
-    watch: Callable[[SteppedEngine], object] | None = None,
+    always: Always | None = None,
 ) -> SteppedEngine:
     """Build a world, let ``decisions`` be carried out, and return the world as it is then.
 
-    ``watch`` is given the empty world first, to add its observers.
+    ``always`` looks at every arrival.
 
     Raises:
         InternalError: the decisions cannot be carried out, or a handler raised; its exception is the cause.
+        PropertyViolation, AssertionError: ``always`` found something.
 
     """
     engine = SteppedEngine(Decisions(decisions, seed), racy=racy, seed=seed)
-    if watch is not None:
-        watch(engine)
+    if always is not None:
+        engine.observers.append(Looker(engine, always))
     build(engine)
     engine.run()
     return engine

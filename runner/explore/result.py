@@ -2,18 +2,40 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from longpin.messages.envelope import Address
 from longpin.runner.result import Verdict
 
 
 class PropertyViolation(Exception):
-    """What must hold does not: raised by a handler, or by the check of a world that has come to rest."""
+    """What must hold does not: raised by a handler, by ``always``, or by the ``check`` of a world at rest."""
+
+    def __init__(self, what: str, rule: str = "", site: str = "") -> None:
+        super().__init__(what)
+        self.rule = rule
+        """The rule that does not hold, if it has a name."""
+        self.site = site
+        """What it is about, in words that are the same for every schedule that shows it."""
 
 
-def told(error: BaseException) -> str:
-    """Return what an exception says, with its kind unless it is a violation."""
-    return str(error) if isinstance(error, PropertyViolation) else f"{type(error).__name__}: {error}"
+class Inconclusive(Exception):
+    """Raised by ``check``: this world came to rest before what is to be judged could happen."""
+
+
+class Broken(NamedTuple):
+    """What is wrong with a schedule."""
+
+    what: str
+    rule: str = ""
+    site: str = ""
+
+    @classmethod
+    def by(cls, error: BaseException) -> "Broken":
+        """Return what an exception says, with its kind unless it is a violation."""
+        if isinstance(error, PropertyViolation):
+            return cls(str(error), error.rule, error.site)
+        return cls(f"{type(error).__name__}: {error}")
 
 
 class Reason(StrEnum):
@@ -41,9 +63,14 @@ class Method(StrEnum):
 class Failure:
     """A schedule that breaks what must hold."""
 
-    what: str
+    broken: Broken
     decisions: tuple[Address, ...]
     """Whose oldest message arrives, arrival by arrival: :func:`longpin.runner.explore.replay` follows it."""
+
+    @property
+    def what(self) -> str:
+        """Return what is wrong, in words."""
+        return self.broken.what
 
 
 @dataclass(slots=True)
@@ -65,6 +92,8 @@ class Exploration:
     reason: Reason = Reason.COMPLETE
     failures: list[Failure] = field(default_factory=list)
     """The first one found; empty if there is none."""
+    inconclusive: str = ""
+    """What the first world at rest that could not be judged waits for; empty if all could."""
     seconds: float = 0.0
     estimate: float = 0.0
     """A guess at how many executions there are, from the branches not yet taken; 0: none could be made."""
@@ -81,4 +110,4 @@ class Exploration:
         """Return what the exploration was worth: incomplete is never a pass."""
         if self.failures:
             return Verdict.VIOLATED
-        return Verdict.HOLDS if self.complete else Verdict.UNDETERMINED
+        return Verdict.HOLDS if self.complete and not self.inconclusive else Verdict.UNDETERMINED

@@ -12,8 +12,16 @@ from longpin.runner.explore.budget import Budget, EndlessError, Progress
 from longpin.runner.explore.dpor import Dpor
 from longpin.runner.explore.footprints import body_footprint
 from longpin.runner.explore.path import Path
-from longpin.runner.explore.replay import replay
-from longpin.runner.explore.result import Exploration, Method, PropertyViolation, Reason, told
+from longpin.runner.explore.replay import Always, replay
+from longpin.runner.explore.result import (
+    Broken,
+    Exploration,
+    Failure,
+    Inconclusive,
+    Method,
+    PropertyViolation,
+    Reason,
+)
 from longpin.runner.explore.states import Global, Matching, Nodes
 from longpin.runner.explore.table import Table
 from longpin.runner.stepped import SteppedEngine
@@ -34,64 +42,66 @@ PILOT_EVENTS = 10_000
 class Explorer:
     """What the methods share: one table of steps, and one judgement of each world at rest."""
 
-    def __init__(self, build: Build, *, check: Check | None, watch: Check | None, racy: bool, seed: int) -> None:
+    def __init__(self, build: Build, *, check: Check | None, always: Always | None, racy: bool, seed: int) -> None:
         self.build = build
         self.check = check
-        self.watch = watch
+        self.always = always
         self.racy = racy
         self.seed = seed
-        self.table = Table(build, seed=seed)
-        self._judged: dict[tuple[int, ...], str | None] = {}
+        self.table = Table(build, seed=seed, always=always)
+        self.inconclusive = ""
+        self._judged: dict[tuple[int, ...], Broken | None] = {}
 
-    def judge_path(self, path: Path | ActivationPath, result: Exploration) -> str | None:
+    def judge_path(self, path: Path | ActivationPath, result: Exploration) -> Broken | None:
         """Return what is wrong at the end of a schedule."""
         if path.failure is not None:
-            return told(path.failure)
+            return Broken.by(path.failure)
         if self.check is None:
             return None
-        if self.watch is not None:
-            self._judged.clear()  # what observers saw differs from schedule to schedule
         rest = tuple(path.local)
         if rest not in self._judged and path.decisions() is None:
             result.impossible += 1
             return None
         return self.judge(rest, path.decisions)
 
-    def judge(self, rest: tuple[int, ...], decisions: Callable[[], tuple[Address, ...] | None]) -> str | None:
+    def judge(self, rest: tuple[int, ...], decisions: Callable[[], tuple[Address, ...] | None]) -> Broken | None:
         """Return what the check has to say about the states of all actors; it is asked once for each."""
         if rest not in self._judged:
-            engine = self.replay(decisions() or ())
-            self._judged[rest] = self._ask(engine)
+            self._judged[rest] = self._ask(self.replay(decisions() or ()))
         return self._judged[rest]
 
     def replay(self, decisions: tuple[Address, ...]) -> SteppedEngine:
         """Carry out decisions on the stepped engine."""
-        return replay(self.build, decisions, racy=self.racy, seed=self.seed, watch=self.watch)
+        return replay(self.build, decisions, racy=self.racy, seed=self.seed, always=self.always)
 
-    def _ask(self, engine: SteppedEngine) -> str | None:
-        assert self.check is not None
+    def _ask(self, engine: SteppedEngine) -> Broken | None:
+        if self.check is None:
+            return None
         try:
             self.check(engine)
+        except Inconclusive as why:
+            self.inconclusive = self.inconclusive or str(why)
         except (PropertyViolation, AssertionError) as violation:
-            return told(violation)
+            return Broken.by(violation)
         return None
 
-    def confirm(self, result: Exploration) -> None:
+    def confirm(self, failure: Failure) -> None:
         """Carry out the decisions of a failure on the stepped engine.
 
         Raises:
             InternalError: what failed does not fail there.
 
         """
-        for failure in result.failures:
-            try:
-                engine = self.replay(failure.decisions)
-            except InternalError as error:
-                if error.__cause__ is not None and told(error.__cause__) == failure.what:
-                    continue
+        try:
+            found = self._ask(self.replay(failure.decisions))
+        except (PropertyViolation, AssertionError) as violation:
+            found = Broken.by(violation)
+        except InternalError as error:
+            if error.__cause__ is None:
                 raise
-            if self.check is None or self._ask(engine) != failure.what:
-                raise InternalError(f"not repeatable: {failure.what}")
+            found = Broken.by(error.__cause__)
+        if found != failure.broken:
+            raise InternalError(f"not repeatable: {failure.what}")
 
 
 def explore(
@@ -99,7 +109,7 @@ def explore(
     *,
     method: Method | str = Method.AUTO,
     check: Check | None = None,
-    watch: Check | None = None,
+    always: Always | None = None,
     max_executions: int | None = None,
     seconds: float | None = None,
     footprints: bool = True,
@@ -110,14 +120,16 @@ def explore(
 ) -> Exploration:
     """Run every schedule that can be told from the others, until one breaks what must hold.
 
-    A schedule breaks it if a handler raises, or if ``check`` does when nothing can happen any more.
+    A schedule breaks it if a handler raises, if ``always`` does after an arrival, or if ``check`` does when nothing can
+    happen any more.
 
     Args:
         build: creates the actors and their first messages; called more than once, and must do the same each time.
         method: ``dpor``, ``states``, ``naive``, or ``auto``: a pilot run decides.
-        check: what must hold of a world at rest; it is asked once for each combination of the actors' states.
-        watch: given each world before it is built, to add observers for ``check`` to ask. Every schedule is then run on
-            the stepped engine as well and checked, so ``states``, which tells no schedules apart, cannot be used.
+        check: what must hold of a world at rest; it is asked once for each combination of the actors' states. It raises
+            Inconclusive if that world cannot be judged.
+        always: what must hold of an actor and the message it has just handled; it may look at nothing else. It is asked
+            once for each step of an actor, in however many schedules that occurs.
         max_executions: give up after so many schedules.
         seconds: give up after so long.
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
@@ -127,21 +139,20 @@ def explore(
         seed: of the actors' random numbers.
 
     Raises:
-        ValueError: ``watch`` with the method ``states``.
         InternalError: the actors do not do the same thing twice, share state, or send to somebody who does not exist.
         FootprintError: ``verify`` found a footprint that leaves something out.
 
     """
-    explorer = Explorer(build, check=check, watch=watch, racy=racy, seed=seed)
+    explorer = Explorer(build, check=check, always=always, racy=racy, seed=seed)
     budget = Budget(max_executions, seconds, progress)
     chosen = Method(method)
-    if watch is not None and chosen is Method.STATES:
-        raise ValueError("observers see schedules, and matching states tells no schedules apart: use dpor")
     if chosen is Method.AUTO:
         result = _auto(explorer, budget, footprints=footprints, verify=verify)
     else:
         result = _with(chosen, explorer, budget, footprints=footprints, verify=verify)
-    explorer.confirm(result)
+    for failure in result.failures:
+        explorer.confirm(failure)
+    result.inconclusive = explorer.inconclusive
     result.seconds = time.monotonic() - budget.started
     return result
 
@@ -163,7 +174,7 @@ def _search(
     table, racy = explorer.table, explorer.racy
     if method is Method.STATES:
 
-        def judge(state: Global, nodes: Nodes) -> str | None:
+        def judge(state: Global, nodes: Nodes) -> Broken | None:
             if explorer.check is None:
                 return None
             return explorer.judge(tuple(nodes.state[node] for node in state), lambda: matching.decisions(state))
@@ -196,9 +207,7 @@ def _auto(explorer: Explorer, budget: Budget, *, footprints: bool, verify: bool)
         tried.why = f"the pilot run was the whole: {tried.executions} executions"
         return tried
     pilot_run = f"a pilot run of {tried.executions} executions did not reach the end"
-    if explorer.watch is not None:
-        method, why = Method.DPOR, "observers see schedules, and matching states tells no schedules apart"
-    elif explorer.table.opaque:
+    if explorer.table.opaque:
         method, why = Method.DPOR, "some states cannot be compared, as an actor holds what has no canonical form"
     else:
         few = Budget(budget.executions, budget.left(), budget.progress, states=PILOT_STATES)

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from longpin.messages.envelope import Address
 from longpin.runner.engine import InternalError
 from longpin.runner.explore.budget import Budget
-from longpin.runner.explore.result import Exploration, Failure, Reason, told
+from longpin.runner.explore.result import Broken, Exploration, Failure, Reason
 from longpin.runner.explore.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Step, Table
 
 Global = tuple[int, ...]
@@ -71,7 +71,7 @@ class Matching:
     def __init__(
         self,
         table: Table,
-        judge: Callable[[Global, Nodes], str | None],
+        judge: Callable[[Global, Nodes], Broken | None],
         result: Exploration,
         budget: Budget,
         *,
@@ -127,7 +127,7 @@ class Matching:
                 after = self._step(state, process)
                 if self.failed is not None:
                     decisions = (*self.decisions(state), self.table.addresses[process])
-                    result.failures.append(Failure(told(self.failed), decisions))
+                    result.failures.append(Failure(Broken.by(self.failed), decisions))
                     return Reason.VIOLATED
                 if self.reduce:
                     after, chain = self._settle(after)

@@ -18,6 +18,8 @@ from longpin.actors.base import Actor
 from longpin.messages.envelope import WORLD, Address, Envelope, Message
 from longpin.runner.engine import ALARM, EngineBase, InternalError
 from longpin.runner.explore.canonical import OpaqueError, canonical
+from longpin.runner.explore.replay import Always
+from longpin.runner.explore.result import PropertyViolation
 
 WORLD_ACTOR, ALARM_ACTOR = 0, 1
 """The numbers of the two senders that are no actors."""
@@ -117,8 +119,9 @@ class Cell(EngineBase):
 class Table:
     """The states, messages and steps of the actors that ``build`` creates, as far as they were asked for."""
 
-    def __init__(self, build: Callable[[Any], object], *, seed: int = 0) -> None:
+    def __init__(self, build: Callable[[Any], object], *, seed: int = 0, always: Always | None = None) -> None:
         self.seed = seed
+        self.always = always
         self.addresses: list[Address] = [WORLD, ALARM]
         self.actors: dict[Address, int] = {WORLD: WORLD_ACTOR, ALARM: ALARM_ACTOR}
         self.envelopes: list[Envelope] = []
@@ -182,6 +185,11 @@ class Table:
         self._feed(cell, message)
         alarm = KEEP_ALARM
         assert cell.actor is not None
+        if self.always is not None and cell.error is None:
+            try:
+                self.always(cell.actor, self.envelopes[message])
+            except (PropertyViolation, AssertionError) as violation:
+                cell.error = violation
         if cell.deadline:
             if self.alarm_owner not in (None, cell.actor.address):
                 raise InternalError(f"{cell.actor.address} sets the alarm of {self.alarm_owner}: a world has one clock")

@@ -1,35 +1,49 @@
-"""What every rule is: an observer that collects violations."""
+"""What every rule is: a judgement of one actor right after an arrival, and of all actors when the world is quiet.
 
-from typing import ClassVar
+A rule keeps nothing between two looks, and what it finds after an arrival follows from the receiver's state and the
+message alone. So it means the same to a run, which looks at every arrival, and to an exploration, which looks at each
+step of an actor once, in however many schedules it occurs.
+"""
 
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, NamedTuple
+
+from longpin.actors.base import Actor
 from longpin.actors.policies.base import Policy
-from longpin.messages.envelope import Envelope
-from longpin.runner.chronicle import Chronicle
-from longpin.runner.result import Violation
-from longpin.runner.stepped import SteppedEngine
+from longpin.messages.envelope import Address, Envelope
+
+Actors = Mapping[Address, Actor]
+
+
+class Finding(NamedTuple):
+    """A rule that does not hold."""
+
+    rule: str
+    site: str
+    """What it is about, without what differs between two schedules that show the same: numbers of blocks, arrivals."""
+    detail: str
 
 
 class Invariant:
-    """One rule over one run."""
+    """One rule under one policy."""
 
     rule: ClassVar[str]
     """Its name in the specification."""
     summary: ClassVar[str]
     source: ClassVar[str]
 
-    def __init__(self, engine: SteppedEngine, chronicle: Chronicle, policy: Policy, preset: str) -> None:
-        self.engine = engine
-        self.chronicle = chronicle
+    def __init__(self, policy: Policy, preset: str) -> None:
         self.policy = policy
         self.preset = preset
-        self.violations: list[Violation] = []
 
-    def arrived(self, number: int, envelope: Envelope) -> None:
-        """Look at an arrival after it was handled and entered in the chronicle."""
+    def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
+        """Look at ``actor``, which has just handled ``envelope``."""
+        return ()
 
-    def quiet(self) -> None:
+    def quiet(self, actors: Actors) -> Iterable[Finding]:
         """Look at a world in which nothing can happen any more."""
+        return ()
 
-    def violate(self, arrival: int, detail: str) -> None:
-        """Note a violation."""
-        self.violations.append(Violation(self.rule, arrival, detail))
+    def found(self, site: str, detail: str) -> Finding:
+        """Return a finding of this rule."""
+        return Finding(self.rule, site, detail)

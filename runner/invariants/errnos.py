@@ -1,15 +1,17 @@
 """O7: every call returns what it may return, and what its line says [semantics 3]."""
 
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from longpin.actors.base import Actor
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import ERRNO_NAMES
-from longpin.actors.facts import CallRecord
+from longpin.actors.facts import CallEnded, CallRecord
 from longpin.actors.process import Process
 from longpin.actors.program import Expectation, Outcome
 from longpin.messages.envelope import Envelope
 from longpin.runner.chronicle import outcome
-from longpin.runner.invariants.base import Invariant
+from longpin.runner.invariants.base import Actors, Finding, Invariant
 
 
 class ExpectedOutcomes(Invariant):
@@ -19,36 +21,36 @@ class ExpectedOutcomes(Invariant):
     summary: ClassVar[str] = "errnos: a call fails only as its man page and the policy allow, and as its line expects"
     source: ClassVar[str] = "semantics 3; docs/scenario.md"
 
-    checked = 0
-    """How many returned calls of the chronicle were looked at."""
+    def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
+        """Look at the calls that have just returned."""
+        if not isinstance(actor, Process) or not actor.facts:
+            return ()
+        found: list[Finding] = []
+        for fact in actor.facts:
+            if isinstance(fact, CallEnded):
+                found += self._errno(actor, fact.record)
+                found += self._expected(actor, fact.record)
+        return found
 
-    def arrived(self, number: int, envelope: Envelope) -> None:
-        """Look at the calls that have returned."""
-        ended = self.chronicle.ended_at
-        while self.checked < len(ended):
-            process, record, _ = ended[self.checked]
-            self.checked += 1
-            self._check_errno(number, process, record)
-            self._check_expectation(number, process, record)
-
-    def quiet(self) -> None:
+    def quiet(self, actors: Actors) -> Iterator[Finding]:
         """Look at the calls that never returned."""
-        for process, record in self.chronicle.calls:
-            if not record.returned and record.op.call != "exit":
-                self._check_expectation(self.engine.arrivals, process, record)
+        for process in actors.values():
+            if isinstance(process, Process):
+                for record in process.calls:
+                    if record.op.call != "exit":
+                        yield from self._expected(process, record)
 
-    def _check_errno(self, number: int, process: Process, record: CallRecord) -> None:
+    def _errno(self, process: Process, record: CallRecord) -> Iterator[Finding]:
         name = ERRNO_NAMES.get(record.errno, str(record.errno))
         call = record.op.call
         if record.errno and name not in SIGNATURES[call].errnos | self.policy.errnos.get(call, frozenset()):
-            self.violate(
-                number, f"{_where(process, record)} failed with {name}, which {call} may not under {self.policy.name}"
-            )
+            what = f"failed with {name}, which {call} may not under {self.policy.name}"
+            yield self.found(_site(process, record), f"{_where(process, record)} {what}")
 
-    def _check_expectation(self, number: int, process: Process, record: CallRecord) -> None:
+    def _expected(self, process: Process, record: CallRecord) -> Iterator[Finding]:
         wanted = applicable(record.op.expectations, self.policy.name, self.preset)
         if wanted is not None and (difference := unmet(wanted, record)):
-            self.violate(number, f"{_where(process, record)}: {difference}")
+            yield self.found(_site(process, record), f"{_where(process, record)}: {difference}")
 
 
 def applicable(expectations: tuple[Expectation, ...], policy: str, preset: str) -> Expectation | None:
@@ -68,6 +70,11 @@ def unmet(wanted: Expectation, record: CallRecord) -> str:
             found = outcome(record) + (slept if record.returned else "")
             return f"expected {expected}, found {found}"
     return ""
+
+
+def _site(process: Process, record: CallRecord) -> str:
+    how = (ERRNO_NAMES.get(record.errno) if record.errno else "success") if record.returned else "no return"
+    return f"{record.op.call} of {process.name}: {how}"
 
 
 def _where(process: Process, record: CallRecord) -> str:

@@ -1,12 +1,13 @@
 """O6: nothing is left when all processes are gone [semantics 3]."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.inode import Inode
 from longpin.actors.pmem import Pmem
 from longpin.actors.process import Process
-from longpin.runner.invariants.base import Invariant
+from longpin.runner.invariants.base import Actors, Finding, Invariant
 
 
 class NoLeaks(Invariant):
@@ -16,33 +17,34 @@ class NoLeaks(Invariant):
     summary: ClassVar[str] = "no leaks: with all processes gone there are no leases, pins, references or charged pages"
     source: ClassVar[str] = "semantics 3, 1.1 to 1.10"
 
-    def quiet(self) -> None:
+    def quiet(self, actors: Actors) -> Iterator[Finding]:
         """Look at every actor, if every process is dead."""
-        actors = self.engine.actors.values()
-        if not all(actor.dead for actor in actors if isinstance(actor, Process)):
+        if not all(actor.dead for actor in actors.values() if isinstance(actor, Process)):
             return
-        for actor in actors:
+        for actor in actors.values():
             match actor:
                 case OpenFileDescription() if not actor.released:
-                    self._leak(f"{actor.address} has {actor.references} references and was not released")
+                    what = f"{actor.address} has {actor.references} references and was not released"
+                    yield self._leak("an open file description", what)
                 case Inode():
-                    self._look_at_inode(actor)
+                    yield from self._look_at_inode(actor)
                 case Pmem():
                     for pins in actor.pins.values():
                         for pin in pins:
-                            self._leak(f"{pin.owner} still pins block {pin.block} of {actor.address}")
+                            yield self._leak("a pin", f"{pin.owner} still pins block {pin.block} of {actor.address}")
                 case Process() if charged := sum(space.pinned_vm for space in actor.spaces):
-                    self._leak(f"{actor.name} is charged with {charged} pinned pages")
+                    yield self._leak("a charge", f"{actor.name} is charged with {charged} pinned pages")
                 case _:
                     pass
 
-    def _look_at_inode(self, inode: Inode) -> None:
+    def _look_at_inode(self, inode: Inode) -> Iterator[Finding]:
         for lease in inode.leases:
-            self._leak(f"{lease.address} is on the list of {inode.address}")
+            yield self._leak("a lease", f"{lease.address} is on the list of {inode.address}")
         for process, _ in inode.mappings:
-            self._leak(f"{process} maps {inode.address}")
+            yield self._leak("a mapping", f"{process} maps {inode.address}")
         if inode.nlink == 0 and inode.pages:
-            self._leak(f"{inode.address} has no name and no user and owns {len(inode.pages)} blocks")
+            what = f"{inode.address} has no name and no user and owns {len(inode.pages)} blocks"
+            yield self._leak("blocks", what)
 
-    def _leak(self, what: str) -> None:
-        self.violate(self.engine.arrivals, f"all processes are gone, but {what}")
+    def _leak(self, kind: str, what: str) -> Finding:
+        return self.found(f"{kind} is left", f"all processes are gone, but {what}")

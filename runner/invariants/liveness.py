@@ -1,8 +1,9 @@
 """O3: a call may wait for ever only where the policy says so [semantics 3]. Here every call that hangs is named."""
 
+from collections.abc import Iterator
 from typing import ClassVar
 
-from longpin.runner.invariants.base import Invariant
+from longpin.runner.invariants.base import Actors, Finding, Invariant
 from longpin.runner.waiting import WaitForGraph
 
 KERNEL_WAITS = {"lease", "pin", "lock"}
@@ -16,8 +17,9 @@ class Liveness(Invariant):
     summary: ClassVar[str] = "liveness: no call waits for ever; the chain of what waits for what is named"
     source: ClassVar[str] = "semantics 3; Chinner 2019-02-06 [S3]"
 
-    def quiet(self) -> None:
+    def quiet(self, actors: Actors) -> Iterator[Finding]:
         """Look at every process that still waits."""
-        for waiting in WaitForGraph(self.engine, self.policy).waiting():
+        for waiting in WaitForGraph(actors, self.policy).waiting():
             if waiting.kind in KERNEL_WAITS:
-                self.violate(self.engine.arrivals, f"hangs for ever: {waiting}")
+                site = f"{waiting.call} of {waiting.process} waits for a {waiting.kind}"
+                yield self.found(site, f"hangs for ever: {waiting}")

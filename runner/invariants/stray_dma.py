@@ -1,11 +1,13 @@
 """O1: no device access to memory that was given away [semantics 3]."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
+from longpin.actors.base import Actor
 from longpin.actors.pmem import Pmem
 from longpin.messages.envelope import Envelope
 from longpin.messages.pmem import Dma
-from longpin.runner.invariants.base import Invariant
+from longpin.runner.invariants.base import Finding, Invariant
 
 
 class NoStrayDma(Invariant):
@@ -17,21 +19,23 @@ class NoStrayDma(Invariant):
     )
     source: ClassVar[str] = "semantics 3; Williams 2017-11-29 [S2], Weiny 2019-06-05 [V1-0]"
 
-    def arrived(self, number: int, envelope: Envelope) -> None:
+    def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
         """Compare the access with who owns the block now."""
         access = envelope.body
         if not isinstance(access, Dma):
-            return
-        pmem = self.engine.actors[envelope.dst]
-        assert isinstance(pmem, Pmem)
-        owner = pmem.owners.get(access.block)
-        if pmem.generation(access.block) == access.generation and owner == (access.inode, access.page):
-            return
+            return ()
+        assert isinstance(actor, Pmem)
+        owner = actor.owners.get(access.block)
+        if actor.generation(access.block) == access.generation and owner == (access.inode, access.page):
+            return ()
         now = "free" if owner is None else f"page {owner[1]} of {owner[0]}"
         verb = "reads" if access.data is None else "writes"
-        self.violate(
-            number,
-            f"the device {verb} block {access.block} of {pmem.address} through {access.region}, which pinned it as "
-            f"page {access.page} of {access.inode}; it is {now} now "
-            f"(generation {pmem.generation(access.block)}, pinned at {access.generation})",
+        site = f"{verb} {access.inode} through its pin, {'a free block' if owner is None else f'now of {owner[0]}'}"
+        return (
+            self.found(
+                site,
+                f"the device {verb} block {access.block} of {actor.address} through {access.region}, which pinned it "
+                f"as page {access.page} of {access.inode}; it is {now} now "
+                f"(generation {actor.generation(access.block)}, pinned at {access.generation})",
+            ),
         )

@@ -9,8 +9,17 @@ from model import random_actors, random_footprints, schedules
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Conversation, Step
 from longpin.config.loader import load_scenario
-from longpin.messages.envelope import Address, Message, message
-from longpin.runner.explore import Exploration, FootprintError, Method, PropertyViolation, Reason, explore, replay
+from longpin.messages.envelope import Address, Envelope, Message, message
+from longpin.runner.explore import (
+    Exploration,
+    FootprintError,
+    Inconclusive,
+    Method,
+    PropertyViolation,
+    Reason,
+    explore,
+    replay,
+)
 from longpin.runner.explore.activations import ActivationPath
 from longpin.runner.explore.budget import Budget
 from longpin.runner.explore.dpor import Dpor
@@ -249,19 +258,32 @@ def test_a_schedule_without_end_has_few_states(method: str) -> None:
     assert result.states < 10
 
 
-def test_observers_see_every_schedule() -> None:
-    seen: list[random_actors.Trace] = []
+def test_always_looks_at_every_step() -> None:
+    """What it finds is found by every method, and its schedule ends where it was found."""
+    seen = []
 
-    def watch(world: Any) -> None:
-        world.observers.append(random_actors.Listener())
+    def always(actor: Any, envelope: Envelope) -> None:
+        seen.append((actor.address, envelope.src))
+        if envelope.src == "client:2" and actor.owner != envelope.src:
+            raise PropertyViolation("client:2 had to wait", "R1", "the server")
 
-    def check(world: Any) -> None:
-        seen.append(world.observers[0].trace())
+    for method in ("dpor", "states", "naive"):
+        result = explore(schedules.s2(3), method=method, always=always)
+        assert result.failures[0].broken == ("client:2 had to wait", "R1", "the server")
+        with pytest.raises(PropertyViolation, match="had to wait"):
+            replay(schedules.s2(3), result.failures[0].decisions, always=always)
+        assert replay(schedules.s2(3), result.failures[0].decisions[:-1], always=always).arrivals
+    assert {"server:0", "client:0", "client:1", "client:2"} == {address for address, _ in seen}
 
-    result = explore(schedules.s1(3), method="auto", watch=watch, check=check)
-    assert len(seen) == len(set(seen)) == result.executions == 90
-    with pytest.raises(ValueError, match="use dpor"):
-        explore(schedules.s1(3), method="states", watch=watch, check=check)
+
+def test_a_world_that_cannot_be_judged_is_no_pass() -> None:
+    def check(_world: Any) -> None:
+        raise Inconclusive("the story has no end")
+
+    result = explore(schedules.s1(2), check=check)
+    assert result.complete
+    assert result.verdict is Verdict.UNDETERMINED
+    assert result.inconclusive == "the story has no end"
 
 
 @pytest.mark.parametrize("timers", ["lazy", "racy"])

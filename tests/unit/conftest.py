@@ -8,10 +8,11 @@ import pytest
 from longpin.actors.policies import find_policy, make_policy
 from longpin.actors.policies.base import Policy
 from longpin.config.loader import parse_scenario
+from longpin.runner.judge import Judge
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.base import Oracle
 from longpin.runner.result import Kind, Result
-from longpin.runner.run import Judge, Settings
+from longpin.runner.settings import Settings
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.world import Blueprint
 

@@ -302,7 +302,9 @@ def test_json_is_one_line_of_ascii() -> None:
     assert text.isascii()
     assert text.count("\n") == 1
     found = json.loads(text)
-    assert found["violations"] == [{"rule": "O3", "arrival": 25, "detail": story().violations[0].detail}]
+    assert found["violations"] == [
+        {"rule": "O3", "arrival": 25, "detail": story().violations[0].detail, "site": story().violations[0].site}
+    ]
     assert found["calls"][1] == {
         "process": "app",
         "line": 2,

@@ -1,0 +1,95 @@
+"""What must hold in a scenario, and who says whether it did."""
+
+from longpin.actors.base import Actor
+from longpin.actors.policies.base import Policy
+from longpin.config.schema import Scenario
+from longpin.messages.envelope import Envelope
+from longpin.runner.chronicle import Chronicle
+from longpin.runner.invariants import INVARIANTS
+from longpin.runner.invariants.base import Actors, Finding
+from longpin.runner.result import Result, Verdict, Violation
+from longpin.runner.settings import Settings
+from longpin.runner.stepped import SteppedEngine
+from longpin.runner.waiting import WaitForGraph, Waiting
+
+
+class Rules:
+    """The rules a scenario names, under a policy."""
+
+    def __init__(self, scenario: Scenario, policy: Policy, preset: str) -> None:
+        self.policy = policy
+        self.invariants = [INVARIANTS[rule](policy, preset) for rule in scenario.holds]
+
+    def after(self, actor: Actor, envelope: Envelope) -> list[Finding]:
+        """Return what is wrong with an actor that has just handled ``envelope``, or with what it did."""
+        return [finding for invariant in self.invariants for finding in invariant.after(actor, envelope)]
+
+    def quiet(self, actors: Actors) -> list[Finding]:
+        """Return what is wrong with a world in which nothing can happen any more."""
+        return [finding for invariant in self.invariants for finding in invariant.quiet(actors)]
+
+    def waiting(self, actors: Actors) -> list[Waiting]:
+        """Return every process that waits in a quiet world, whether that is a violation or not."""
+        return WaitForGraph(actors, self.policy).waiting()
+
+
+def unplayed(waiting: list[Waiting]) -> str:
+    """Return why the scenario was not played to its end: a process waits for a label that nobody sets any more."""
+    labels = [wait for wait in waiting if wait.kind == "label"]
+    return f"the scenario was not played to its end: {labels[0]}" if labels else ""
+
+
+class Judge:
+    """Watches a stepped world and says what it was worth."""
+
+    def __init__(self, scenario: Scenario, settings: Settings, engine: SteppedEngine, policy: Policy) -> None:
+        self.scenario = scenario
+        self.settings = settings
+        self.engine = engine
+        self.rules = Rules(scenario, policy, settings.preset)
+        self.chronicle = Chronicle(engine)
+        self.violations: list[Violation] = []
+        engine.observers.extend((self.chronicle, self))
+
+    def arrived(self, number: int, envelope: Envelope) -> None:
+        """Look at an arrival after it was handled."""
+        self._note(number, self.rules.after(self.engine.actors[envelope.dst], envelope))
+
+    def _note(self, number: int, findings: list[Finding]) -> None:
+        self.violations += [Violation(found.rule, number, found.detail, found.site) for found in findings]
+
+    def result(self, verdict: Verdict | None, reason: str) -> Result:
+        """Return the result; without a verdict the world is quiet, and the rules decide.
+
+        A scenario whose processes wait for a label that nobody sets any more was not played to its end: undetermined.
+        """
+        waiting = []
+        if verdict is None:
+            actors = self.engine.actors
+            self._note(self.engine.arrivals, self.rules.quiet(actors))
+            waiting = self.rules.waiting(actors)
+            if why := unplayed(waiting):
+                verdict, reason = Verdict.UNDETERMINED, why
+        violations = sorted(self.violations, key=lambda violation: (violation.arrival, violation.rule))
+        if violations and verdict is not Verdict.DIVERGED:
+            rules = ", ".join(dict.fromkeys(violation.rule for violation in violations))
+            verdict, reason = Verdict.VIOLATED, f"{rules} violated"
+        settings = self.settings
+        return Result(
+            verdict or Verdict.HOLDS,
+            reason,
+            self.scenario.name,
+            f"{settings.policy}:{settings.preset}",
+            settings.engine,
+            settings.oracle if settings.engine == "stepped" else "",
+            settings.timers,
+            settings.seed,
+            self.engine.arrivals,
+            violations=violations,
+            calls=self.chronicle.results(),
+            moments=self.chronicle.moments,
+            lanes=self.chronicle.lanes(),
+            summary=self.scenario.summary,
+            source=self.scenario.source,
+            waiting=[str(wait) for wait in waiting],
+        )
