@@ -6,58 +6,21 @@ Exit status: 0 every rule holds, 1 a rule is violated, 2 bad input, a failure of
 3 undetermined, 130 interrupted before anything was known.
 """
 
-import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from longpin import __version__
 from longpin.runner.conform.command import conform
-from longpin.runner.terminal import VERBOSITY, BadInput, Commands, make_console, output, print_lines, say
+from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, begin, choose, command, common
+from longpin.runner.terminal import BadInput, Commands, make_console, output, print_lines, say
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
     from longpin.runner.result import Result
-    from longpin.runner.run import Settings
-
-DEFAULT_SCENARIO = "layout-lease-ignored"
-"""What ``longpin run`` runs: everything the first proposal is about happens in it."""
-
-MOST_SEED = 2**64 - 1
-"""The largest seed a trace can hold."""
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def common(command: F) -> F:
-    """Add the options every command has."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")(
-        command
-    )
-    return click.option(
-        "-v",
-        "--verbose",
-        count=True,
-        expose_value=False,
-        is_eager=True,
-        callback=set_verbosity,
-        help="Log what is done to standard error; -vv: every moment of the run.",
-    )(command)
-
-
-def set_verbosity(ctx: click.Context, _option: click.Parameter, count: int) -> None:
-    """Remember how much to log, for the command and for what prints its errors."""
-    ctx.meta[VERBOSITY] = count
-
-
-def begin() -> None:
-    """Configure the logs as the command line asks; every command does this first."""
-    from longpin.runner.logs import configure_logs
-
-    configure_logs(click.get_current_context().meta[VERBOSITY])
+    from longpin.runner.settings import Settings
 
 
 def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> NoReturn:
@@ -209,27 +172,6 @@ def reject_contradictions(engine: str, oracle: str | None, timers: str | None, t
         raise BadInput(f"--time-scale: expected 0 to 1000 seconds, found {time_scale:g}")
 
 
-def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":
-    """Return the settings of a run; another policy leaves the scenario's parameters behind.
-
-    Raises:
-        BadInput: there is no such policy or preset.
-
-    """
-    from longpin.actors.policies import find_policy
-    from longpin.runner.run import Settings
-
-    if policy is not None:
-        try:
-            chosen, preset = find_policy(policy)
-        except ValueError as error:
-            raise BadInput(f"--policy: {error}") from None
-        changes |= {"policy": chosen.name, "preset": preset}
-        if chosen.name != scenario.policy.name:
-            changes["parameters"] = {}
-    return Settings.of(scenario, **changes)
-
-
 def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[str]:
     """Return the arguments that make the same run, or on threads one like it that leaves a trace."""
     options = ["--policy", f"{settings.policy}:{settings.preset}"] if policy is not None else []
@@ -245,11 +187,6 @@ def replay_again(trace: str, until: int | None) -> list[str]:
     """Return the arguments that show a trace."""
     options = ["--until", str(until)] if until is not None else []
     return ["replay", *options, "--", trace] if trace.startswith("-") else ["replay", trace, *options]
-
-
-def command(*words: str) -> str:
-    """Return a command line to paste into a shell."""
-    return shlex.join(["longpin", *words])
 
 
 @main.command()

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from longpin.config.loader import shipped_scenarios
 from longpin.config.schema import RULES
 from longpin.messages.trace import TraceError, TraceReader
-from longpin.runner import cli
+from longpin.runner import cli, options
 from longpin.runner.engine import InternalError
 from longpin.runner.terminal import WIDTH
 
@@ -77,7 +77,7 @@ def test_the_default_scenario_shows_something() -> None:
     result = longpin("run")
     assert result.exit_code == 0
     assert result.stderr == ""
-    assert result.stdout.startswith(f"{cli.DEFAULT_SCENARIO}: ")
+    assert result.stdout.startswith(f"{options.DEFAULT_SCENARIO}: ")
     for shown in ("app (100)", "truncater (101)", "kernel and device", "→ ETXTBSY", "45 s", "\nholds: ", "seed 0"):
         assert shown in result.stdout
     assert "\x1b" not in result.stdout
@@ -103,7 +103,7 @@ def test_json_is_one_object_and_nothing_else() -> None:
     found = json.loads(result.stdout)
     assert found["verdict"] == "holds"
     assert (found["seed"], found["oracle"], found["engine"], found["timers"]) == (5, "random", "stepped", "lazy")
-    assert found["scenario"] == cli.DEFAULT_SCENARIO
+    assert found["scenario"] == options.DEFAULT_SCENARIO
     assert found["arrivals"] > 50
     assert re.fullmatch("[0-9a-f]{64}", found["hash"])
     assert [call["errno"] for call in found["calls"] if call["call"] == "truncate"] == ["ETXTBSY"]

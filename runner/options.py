@@ -1,0 +1,92 @@
+"""What the commands share: options, settings from options, and command lines to paste."""
+
+import re
+import shlex
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from longpin.runner.terminal import VERBOSITY, BadInput
+
+if TYPE_CHECKING:
+    from longpin.config.schema import Scenario
+    from longpin.runner.settings import Settings
+
+DEFAULT_SCENARIO = "layout-lease-ignored"
+"""What is run where no scenario is named: everything the first proposal is about happens in it."""
+
+MOST_SEED = 2**64 - 1
+"""The largest seed a trace can hold."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def common(command: F) -> F:
+    """Add the options every command has."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")(
+        command
+    )
+    return click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        is_eager=True,
+        callback=set_verbosity,
+        help="Log what is done to standard error; -vv: every moment of the run.",
+    )(command)
+
+
+def set_verbosity(ctx: click.Context, _option: click.Parameter, count: int) -> None:
+    """Remember how much to log, for the command and for what prints its errors."""
+    ctx.meta[VERBOSITY] = count
+
+
+def begin() -> None:
+    """Configure the logs as the command line asks; every command does this first."""
+    from longpin.runner.logs import configure_logs
+
+    configure_logs(click.get_current_context().meta[VERBOSITY])
+
+
+def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":
+    """Return the settings of a run; another policy leaves the scenario's parameters behind.
+
+    Raises:
+        BadInput: there is no such policy or preset.
+
+    """
+    from longpin.actors.policies import find_policy
+    from longpin.runner.run import Settings
+
+    if policy is not None:
+        try:
+            chosen, preset = find_policy(policy)
+        except ValueError as error:
+            raise BadInput(f"--policy: {error}") from None
+        changes |= {"policy": chosen.name, "preset": preset}
+        if chosen.name != scenario.policy.name:
+            changes["parameters"] = {}
+    return Settings.of(scenario, **changes)
+
+
+def command(*words: str) -> str:
+    """Return a command line to paste into a shell."""
+    return shlex.join(["longpin", *words])
+
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str) -> float:
+    """Return seconds: ``90``, ``1.5m``, ``2h``; the type of an option.
+
+    Raises:
+        click.BadParameter: it is no time.
+
+    """
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smh]?)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a time: expected seconds, or a number with s, m or h")
+    return float(match[1]) * UNITS[match[2]]
