@@ -6,7 +6,7 @@ become idle sleeps here.
 """
 
 import errno
-import heapq
+from bisect import insort
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Conversation, KernelError, Wait, WaitQueue, WaitsFor
@@ -42,7 +42,7 @@ class Pmem(Actor):
         self.owners = dict(owners)
         """The inode and its page each allocated block belongs to."""
         self.free = [block for block in range(blocks) if block not in owners]
-        """A heap. Invariant: free and owners together are all blocks, each once."""
+        """In order. Invariant: free and owners together are all blocks, each once."""
         self.generations: dict[int, int] = {}
         """How often each block was freed; 0 where nothing stands."""
         self.pins: dict[int, list[Pin]] = {}
@@ -55,7 +55,7 @@ class Pmem(Actor):
         """Give out the lowest free block, zeroed."""
         if not self.free:
             raise KernelError(errno.ENOSPC)
-        block = heapq.heappop(self.free)
+        block = self.free.pop(0)
         self.owners[block] = (request.inode, request.page)
         self.contents.pop(block, None)
         return Allocated(block)
@@ -66,7 +66,7 @@ class Pmem(Actor):
         for block in request.blocks:
             del self.owners[block]
             self.generations[block] = self.generation(block) + 1
-            heapq.heappush(self.free, block)
+            insort(self.free, block)
         return DONE
 
     @handles(Move)
@@ -91,10 +91,10 @@ class Pmem(Actor):
 
     @handles(Unpin)
     def unpin(self, request: Unpin, _src: Address) -> Done:
-        """Drop a region's references."""
-        for block, pins in list(self.pins.items()):
-            kept = [pin for pin in pins if pin.owner != request.owner]
-            if len(kept) == len(pins):
+        """Drop a region's references, block by block."""
+        for block in sorted(self.pins):
+            kept = [pin for pin in self.pins[block] if pin.owner != request.owner]
+            if len(kept) == len(self.pins[block]):
                 continue
             self.pins[block] = kept
             if not kept:

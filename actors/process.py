@@ -126,11 +126,16 @@ class Process(SignalTarget):
             yield from self._call(op)
         yield from self.take_signals()
 
-    def _call(self, op: Op) -> Conversation[None]:
-        """Make one call, again if a signal interrupted it and its handler has SA_RESTART."""
+    def begin_call(self, op: Op) -> CallRecord:
+        """Note that a call is made."""
         record = CallRecord(op)
         self.calls.append(record)
         self.facts.append(CallBegun(record))
+        return record
+
+    def _call(self, op: Op) -> Conversation[None]:
+        """Make one call, again if a signal interrupted it and its handler has SA_RESTART."""
+        record = self.begin_call(op)
         assert self.main is not None
         restart = True
         while restart:

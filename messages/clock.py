@@ -1,4 +1,8 @@
-"""Virtual time: timers, and the tick that is all a world learns of time."""
+"""Virtual time: timers, and the tick that is all a world learns of time.
+
+None of these has a footprint: each may move the one alarm, and timers that expire together do so in the order in which
+they were armed.
+"""
 
 from longpin.messages.envelope import Message, message
 

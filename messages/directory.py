@@ -1,6 +1,12 @@
-"""What the directory is asked: names."""
+"""What the directory is asked: names.
 
-from longpin.messages.envelope import Address, Message, message
+A footprint here is the names a request looks at and changes; the inodes behind them are other actors.
+"""
+
+from longpin.messages.envelope import Address, Footprint, Message, message
+
+MAKES = 0o100 | 0o20000000
+"""O_CREAT, and what O_TMPFILE has beside O_DIRECTORY: flags of a look-up that may make a file."""
 
 DIRECTORY = "directory"
 """The address of the one directory, which knows every path."""
@@ -14,6 +20,12 @@ class Lookup(Message):
     flags: int
     mode: int
     uid: int
+
+    def footprint(self) -> Footprint:
+        """Files that are made enter a list in which order counts."""
+        if self.flags & MAKES:
+            return Footprint.of(writes=[("name", self.path), ("inodes",)])
+        return Footprint.of(reads=[("name", self.path)])
 
 
 @message
@@ -32,6 +44,10 @@ class Unlink(Message):
     path: str
     uid: int
 
+    def footprint(self) -> Footprint:
+        """The name."""
+        return Footprint.of(writes=[("name", self.path)])
+
 
 @message
 class Link(Message):
@@ -40,6 +56,10 @@ class Link(Message):
     path: str
     to: str
     uid: int
+
+    def footprint(self) -> Footprint:
+        """Both names."""
+        return Footprint.of(reads=[("name", self.path)], writes=[("name", self.to)])
 
 
 @message
@@ -50,9 +70,17 @@ class Rename(Message):
     to: str
     uid: int
 
+    def footprint(self) -> Footprint:
+        """Both names."""
+        return Footprint.of(writes=[("name", self.path), ("name", self.to)])
+
 
 @message
 class MakeDirectory(Message):
     """mkdir(2): a name that is no file; nothing can be put into it."""
 
     path: str
+
+    def footprint(self) -> Footprint:
+        """The name."""
+        return Footprint.of(writes=[("name", self.path)])

@@ -1,5 +1,6 @@
 """The envelope every message travels in, and the decorator that makes a class a message."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, dataclass_transform
 
@@ -20,11 +21,19 @@ Part = tuple[str | int, ...]
 class Footprint(NamedTuple):
     """What part of its receiver a message reads and writes; the answer, if there is one, included.
 
-    It must cover all that the handler does up to its end, suspended or not.
+    It must cover all that the handler does up to its end, suspended or not, for every kind of receiver and under every
+    policy. A handler that releases a lock goes on with who waits for it: that counts too.
     """
 
     reads: frozenset[Part] = frozenset()
     writes: frozenset[Part] = frozenset()
+    adds: frozenset[Part] = frozenset()
+    """Counted up or down, or added to, without a look at what is there: two who add to one part commute."""
+
+    @classmethod
+    def of(cls, *, reads: Iterable[Part] = (), writes: Iterable[Part] = (), adds: Iterable[Part] = ()) -> "Footprint":
+        """Return the footprint of these parts."""
+        return cls(frozenset(reads), frozenset(writes), frozenset(adds))
 
 
 class Message:

@@ -1,16 +1,30 @@
-"""What an open file description is asked: by processes that hold a reference, by its inode, and by its lease."""
+"""What an open file description is asked: by processes that hold a reference, by its inode, and by its lease.
 
-from longpin.messages.envelope import Address, Message, message
+Several requests are only passed on to what stands behind and change nothing here: their footprint is empty.
+"""
+
+from longpin.messages.envelope import Address, Footprint, Message, message
+
+PASSED_ON = Footprint()
+"""What was opened, and how, never changes."""
 
 
 @message
 class Ref(Message):
     """Take one more reference: dup, fork, mmap, SCM_RIGHTS, or a pin that holds the file [1.3]."""
 
+    def footprint(self) -> Footprint:
+        """The count: another one more makes no difference to whether there was one at all."""
+        return Footprint.of(adds=[("references",)])
+
 
 @message
 class Put(Message):
     """Drop one reference; the reply says whether it was the last."""
+
+    def footprint(self) -> Footprint:
+        """The count."""
+        return Footprint.of(writes=[("references",)])
 
 
 @message
@@ -27,6 +41,10 @@ class Release(Message):
 
     exiting: bool
     """The task that does it is exiting."""
+
+    def footprint(self) -> Footprint:
+        """That it is released; what stands behind does the rest."""
+        return Footprint.of(writes=[("released",)])
 
 
 @message
@@ -45,10 +63,18 @@ class SetLease(Message):
     """The caller has CAP_LEASE."""
     process: Address
 
+    def footprint(self) -> Footprint:
+        """Nothing here; a ``LeaseSetup`` comes back."""
+        return PASSED_ON
+
 
 @message
 class GetLease(Message):
     """fcntl(F_GETLEASE) [2.3.6]."""
+
+    def footprint(self) -> Footprint:
+        """Nothing here."""
+        return PASSED_ON
 
 
 @message
@@ -57,10 +83,18 @@ class SetSignal(Message):
 
     signo: int
 
+    def footprint(self) -> Footprint:
+        """The signal number."""
+        return Footprint.of(writes=[("signo",)])
+
 
 @message
 class GetSignal(Message):
     """fcntl(F_GETSIG)."""
+
+    def footprint(self) -> Footprint:
+        """The signal number."""
+        return Footprint.of(reads=[("signo",)])
 
 
 @message
@@ -71,10 +105,18 @@ class SetOwner(Message):
     process: Address
     uid: int
 
+    def footprint(self) -> Footprint:
+        """The owner."""
+        return Footprint.of(writes=[("owner",)])
+
 
 @message
 class GetOwner(Message):
     """fcntl(F_GETOWN)."""
+
+    def footprint(self) -> Footprint:
+        """The owner."""
+        return Footprint.of(reads=[("owner",)])
 
 
 @message
@@ -85,10 +127,18 @@ class LeaseSetup(Message):
     process: Address
     uid: int
 
+    def footprint(self) -> Footprint:
+        """The owner."""
+        return Footprint.of(writes=[("owner",)])
+
 
 @message
 class LeaseGone(Message):
     """The inode has removed the lease: owner and signal number are cleared [2.2]."""
+
+    def footprint(self) -> Footprint:
+        """Owner and signal number."""
+        return Footprint.of(writes=[("owner",), ("signo",)])
 
 
 @message
@@ -98,12 +148,20 @@ class NotifyOwner(Message):
     fd: int
     """The number recorded in the last F_SETLEASE."""
 
+    def footprint(self) -> Footprint:
+        """Owner and signal number."""
+        return Footprint.of(reads=[("owner",), ("signo",)])
+
 
 @message
 class Read(Message):
     """read(2) at the file position."""
 
     count: int
+
+    def footprint(self) -> Footprint:
+        """The position, with its lock: who waits for it wants nothing but the position."""
+        return Footprint.of(writes=[("position",)])
 
 
 @message
@@ -113,12 +171,20 @@ class Write(Message):
     data: bytes
     tgid: int
 
+    def footprint(self) -> Footprint:
+        """The position, with its lock."""
+        return Footprint.of(writes=[("position",)])
+
 
 @message
 class Seek(Message):
     """lseek(2), SEEK_SET."""
 
     offset: int
+
+    def footprint(self) -> Footprint:
+        """The position, with its lock."""
+        return Footprint.of(writes=[("position",)])
 
 
 @message
@@ -127,6 +193,10 @@ class Ftruncate(Message):
 
     length: int
     tgid: int
+
+    def footprint(self) -> Footprint:
+        """Nothing here."""
+        return PASSED_ON
 
 
 @message
@@ -137,6 +207,10 @@ class MapFile(Message):
     prot: int
     flags: int
     process: Address
+
+    def footprint(self) -> Footprint:
+        """The count: the mapping's reference."""
+        return Footprint.of(adds=[("references",)])
 
 
 @message
@@ -155,10 +229,18 @@ class FallocateFile(Message):
     length: int
     tgid: int
 
+    def footprint(self) -> Footprint:
+        """Nothing here."""
+        return PASSED_ON
+
 
 @message
 class Sync(Message):
     """fsync(2)."""
+
+    def footprint(self) -> Footprint:
+        """Nothing here."""
+        return PASSED_ON
 
 
 @message
@@ -166,3 +248,7 @@ class FlockFile(Message):
     """flock(2)."""
 
     how: int
+
+    def footprint(self) -> Footprint:
+        """Nothing here."""
+        return PASSED_ON

@@ -1,6 +1,10 @@
-"""What an inode is asked: by processes, by open file descriptions, and by leases."""
+"""What an inode is asked: by processes, by open file descriptions, and by leases.
 
-from longpin.messages.envelope import Address, Message, message
+What takes one of the inode's locks, or may wait or wake others, has no footprint: whoever releases a lock goes on with
+who waits for it, and that can be a truncate.
+"""
+
+from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.lease import Level
 
 
@@ -99,6 +103,10 @@ class AddMapping(Message):
     vma: int
     flags: int
 
+    def footprint(self) -> Footprint:
+        """The mapping, and its place among the others: page tables are zapped in that order."""
+        return Footprint.of(writes=[("mapping", self.process, self.vma), ("order of mappings",)])
+
 
 @message
 class RemoveMapping(Message):
@@ -106,6 +114,10 @@ class RemoveMapping(Message):
 
     process: Address
     vma: int
+
+    def footprint(self) -> Footprint:
+        """The mapping; the others stay in their order."""
+        return Footprint.of(writes=[("mapping", self.process, self.vma)])
 
 
 @message
@@ -123,6 +135,10 @@ class AskPin(Message):
 
     tgid: int
     longterm: bool
+
+    def footprint(self) -> Footprint:
+        """The lease list, and its lock: two who find it held are served in the order in which they came."""
+        return Footprint.of(reads=[("leases",)], writes=[("flc_lock",)])
 
 
 @message
@@ -180,6 +196,10 @@ class CheckAccess(Message):
     mode: int
     uid: int
 
+    def footprint(self) -> Footprint:
+        """Owner, mode and size."""
+        return Footprint.of(reads=[("attributes",)])
+
 
 @message
 class Execute(Message):
@@ -206,6 +226,10 @@ class Flock(Message):
 
     ofd: Address
     how: int
+
+    def footprint(self) -> Footprint:
+        """The flock(2) locks and who waits for them, which nothing but a release looks at."""
+        return Footprint.of(writes=[("flocks",)])
 
 
 @message

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from longpin.messages.envelope import Address, Message, message
+from longpin.messages.envelope import Address, Footprint, Message, message
 
 LABELS = "labels"
 """The address of the board of labels."""
@@ -37,12 +37,20 @@ class PostLabel(Message):
     name: str
     value: Value
 
+    def footprint(self) -> Footprint:
+        """The label and who waits for it."""
+        return Footprint.of(writes=[("label", self.name)])
+
 
 @message
 class AwaitLabel(Message):
     """Wait until a label is set."""
 
     name: str
+
+    def footprint(self) -> Footprint:
+        """The label and who waits for it: they are woken in the order in which they came."""
+        return Footprint.of(writes=[("label", self.name)])
 
 
 @message

@@ -1,4 +1,7 @@
-"""What a lease is told by its inode."""
+"""What a lease is told by its inode.
+
+None of these has a footprint: each depends on the one before, and the inode sends one at a time.
+"""
 
 from enum import StrEnum
 

@@ -1,4 +1,7 @@
-"""What a pipe is asked by its two open file descriptions."""
+"""What a pipe is asked by its two open file descriptions.
+
+Neither has a footprint: there is one queue of bytes.
+"""
 
 from longpin.messages.envelope import Message, message
 

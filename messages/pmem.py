@@ -1,8 +1,12 @@
-"""What a pmem block set is asked: blocks, references on them, and bytes."""
+"""What a pmem block set is asked: blocks, references on them, and bytes.
+
+The parts of a block are its ``owner`` (which page of which inode it is), its ``generation``, its ``pins`` with who
+waits for them to go, and its ``content``; ``free`` is which blocks nobody owns.
+"""
 
 from typing import NamedTuple
 
-from longpin.messages.envelope import Address, Message, message
+from longpin.messages.envelope import Address, Footprint, Message, message
 
 
 @message
@@ -11,6 +15,10 @@ class Allocate(Message):
 
     inode: Address
     page: int
+
+    def footprint(self) -> Footprint:
+        """Which block it will be is not known here."""
+        return Footprint.of(writes=[("free",), ("owner",), ("content",)])
 
 
 @message
@@ -26,6 +34,11 @@ class FreeBlocks(Message):
 
     blocks: tuple[int, ...]
 
+    def footprint(self) -> Footprint:
+        """The blocks; what they hold stays until they are allocated again."""
+        parts = [(part, block) for block in self.blocks for part in ("owner", "generation")]
+        return Footprint.of(writes=parts, adds=[("free",)])
+
 
 @message
 class Move(Message):
@@ -34,6 +47,10 @@ class Move(Message):
     blocks: tuple[int, ...]
     distance: int
     """Pages."""
+
+    def footprint(self) -> Footprint:
+        """Whose pages they are."""
+        return Footprint.of(writes=[("owner", block) for block in self.blocks])
 
 
 @message
@@ -47,6 +64,10 @@ class PinBlock(Message):
     owner: Address
     """The memory region, ``mr:100.1``, also before it is published."""
     context: Address
+
+    def footprint(self) -> Footprint:
+        """The block's references."""
+        return Footprint.of(reads=[("generation", self.block)], writes=[("pins", self.block)])
 
 
 @message
@@ -62,12 +83,20 @@ class Unpin(Message):
 
     owner: Address
 
+    def footprint(self) -> Footprint:
+        """All references: which blocks the region has is not known here."""
+        return Footprint.of(writes=[("pins",)])
+
 
 @message
 class ScanBusy(Message):
     """Find the references on blocks [2.5 step 4]."""
 
     blocks: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """The references."""
+        return Footprint.of(reads=[("pins", block) for block in self.blocks])
 
 
 class Pin(NamedTuple):
@@ -101,6 +130,10 @@ class AwaitIdle(Message):
     """False: not even a fatal signal ends the sleep."""
     interruptible: bool
 
+    def footprint(self) -> Footprint:
+        """The block's references and who waits for them to go; its owner is named to who asks why it waits."""
+        return Footprint.of(reads=[("owner", self.block)], writes=[("pins", self.block)])
+
 
 @message
 class Load(Message):
@@ -110,6 +143,10 @@ class Load(Message):
     offset: int
     length: int
 
+    def footprint(self) -> Footprint:
+        """The bytes."""
+        return Footprint.of(reads=[("content", self.block)])
+
 
 @message
 class Store(Message):
@@ -118,6 +155,10 @@ class Store(Message):
     block: int
     offset: int
     data: bytes
+
+    def footprint(self) -> Footprint:
+        """The bytes."""
+        return Footprint.of(writes=[("content", self.block)])
 
 
 @message
@@ -135,3 +176,11 @@ class Dma(Message):
     data: bytes | None
     """What is written; None: a read."""
     region: Address
+
+    def footprint(self) -> Footprint:
+        """The bytes; owner and generation are what rule O1 looks at when the access arrives."""
+        block = self.block
+        reads = [("owner", block), ("generation", block)]
+        if self.data is None:
+            return Footprint.of(reads=[*reads, ("content", block)])
+        return Footprint.of(reads=reads, writes=[("content", block)])

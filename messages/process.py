@@ -1,8 +1,12 @@
-"""What a process is told by others: by the kernel's other parts, by its world, and by other processes."""
+"""What a process is told by others: by the kernel's other parts, by its world, and by other processes.
+
+What can end the sleep of its program, or is told to the program, has no footprint: the program may do anything then.
+For the same reason every answer to a call of the program conflicts with whatever else arrives here.
+"""
 
 from typing import NamedTuple
 
-from longpin.messages.envelope import Address, Message, message
+from longpin.messages.envelope import Address, Footprint, Message, message
 
 
 class File(NamedTuple):
@@ -55,6 +59,10 @@ class InstallPte(Message):
     """The block in that pmem set; -1: the zero page."""
     writable: bool
 
+    def footprint(self) -> Footprint:
+        """The page table; its lock is released before anybody can wait for it."""
+        return Footprint.of(writes=[("page table",)])
+
 
 @message
 class Zap(Message):
@@ -65,6 +73,10 @@ class Zap(Message):
     last: int
     """Last page, inclusive."""
 
+    def footprint(self) -> Footprint:
+        """The page table; its lock is released before anybody can wait for it."""
+        return Footprint.of(writes=[("page table",)])
+
 
 @message
 class Uncharge(Message):
@@ -73,6 +85,10 @@ class Uncharge(Message):
     space: int
     """Which of the process's address spaces, from 0: each exec begins another."""
     pages: int
+
+    def footprint(self) -> Footprint:
+        """A count."""
+        return Footprint.of(adds=[("pinned_vm", self.space)])
 
 
 @message
@@ -85,12 +101,20 @@ class Enroll(Message):
     group: int
     """The number of its process group."""
 
+    def footprint(self) -> Footprint:
+        """The entry, and its place among the others: a group is listed in that order."""
+        return Footprint.of(writes=[("process", self.pid), ("order of processes",)])
+
 
 @message
 class Retire(Message):
     """A process is gone: to the process table."""
 
     pid: int
+
+    def footprint(self) -> Footprint:
+        """The entry; the others stay in their order."""
+        return Footprint.of(writes=[("process", self.pid)])
 
 
 @message
@@ -99,6 +123,10 @@ class FindProcess(Message):
 
     pid: int
     name: str
+
+    def footprint(self) -> Footprint:
+        """One entry; by name, all."""
+        return Footprint.of(reads=[("process", self.pid) if self.pid else ("process",)])
 
 
 @message
@@ -113,6 +141,10 @@ class FindGroup(Message):
     """Ask the process table for the live members of a process group; ESRCH if there are none."""
 
     group: int
+
+    def footprint(self) -> Footprint:
+        """All entries."""
+        return Footprint.of(reads=[("process",)])
 
 
 @message

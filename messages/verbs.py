@@ -1,9 +1,13 @@
-"""Verbs: what a uverbs context is asked by processes, and what it and queue pairs say to each other [1.10]."""
+"""Verbs: what a uverbs context is asked by processes, and what it and queue pairs say to each other [1.10].
+
+In a context, ``object`` is one object by its handle, ``handles`` the numbers given so far, and ``users`` how many
+objects protection domains have in them. What a queue pair is told has no footprint: nearly all looks at its state.
+"""
 
 from enum import StrEnum
 from typing import NamedTuple
 
-from longpin.messages.envelope import Address, Message, message
+from longpin.messages.envelope import Address, Footprint, Message, Part, message
 
 
 class PinnedPage(NamedTuple):
@@ -29,10 +33,18 @@ class Kind(StrEnum):
 class AllocPd(Message):
     """ibv_alloc_pd(3)."""
 
+    def footprint(self) -> Footprint:
+        """A new handle."""
+        return Footprint.of(writes=[("handles",)])
+
 
 @message
 class CreateCq(Message):
     """ibv_create_cq(3)."""
+
+    def footprint(self) -> Footprint:
+        """A new handle."""
+        return Footprint.of(writes=[("handles",)])
 
 
 @message
@@ -42,6 +54,10 @@ class FindObject(Message):
     kind: Kind
     handle: int
 
+    def footprint(self) -> Footprint:
+        """The object."""
+        return Footprint.of(reads=[("object", self.handle)])
+
 
 @message
 class DestroyObject(Message):
@@ -49,6 +65,13 @@ class DestroyObject(Message):
 
     kind: Kind
     handle: int
+
+    def footprint(self) -> Footprint:
+        """The object; a protection domain goes only if it has no users, others are one user less."""
+        object_ = ("object", self.handle)
+        if self.kind is Kind.PD:
+            return Footprint.of(reads=[("users",)], writes=[object_])
+        return Footprint.of(writes=[object_], adds=[("users",)])
 
 
 @message
@@ -68,6 +91,10 @@ class Register(Message):
     holds: tuple[Address, ...]
     """Open file descriptions on which a policy made the pins hold a reference."""
 
+    def footprint(self) -> Footprint:
+        """The protection domain, and a new handle."""
+        return Footprint.of(reads=[("object", self.pd)], writes=[("handles",)], adds=[("users",)])
+
 
 @message
 class Handle(Message):
@@ -83,6 +110,10 @@ class CreateQp(Message):
 
     pd: int
     cq: int
+
+    def footprint(self) -> Footprint:
+        """Protection domain and completion queue, and a new handle."""
+        return Footprint.of(reads=[("object", self.pd), ("object", self.cq)], writes=[("handles",)], adds=[("users",)])
 
 
 @message
@@ -145,6 +176,12 @@ class MapDma(Message):
     offset: int
     length: int
 
+    def footprint(self) -> Footprint:
+        """The region, with its lock; the key may be one of another context, and name what is not yet made here."""
+        handle = self.key.rpartition("/")[2]
+        named: Part = ("object", int(handle)) if handle.isdecimal() else ("object",)
+        return Footprint.of(reads=[("handles",)], writes=[named])
+
 
 @message
 class Segments(Message):
@@ -161,6 +198,10 @@ class UnmapDma(Message):
 
     handle: int
 
+    def footprint(self) -> Footprint:
+        """The region, with its lock: who waits for it takes the region down."""
+        return Footprint.of(writes=[("object", self.handle)])
+
 
 @message
 class Complete(Message):
@@ -169,6 +210,10 @@ class Complete(Message):
     cq: int
     status: int
 
+    def footprint(self) -> Footprint:
+        """The queue and who waits for it."""
+        return Footprint.of(writes=[("object", self.cq)])
+
 
 @message
 class Poll(Message):
@@ -176,6 +221,10 @@ class Poll(Message):
 
     cq: int
     wait: bool
+
+    def footprint(self) -> Footprint:
+        """The queue and who waits for it."""
+        return Footprint.of(writes=[("object", self.cq)])
 
 
 @message

@@ -1,1 +1,22 @@
-"""Running worlds: engines, scheduling oracles, invariants, verbs, reports and the command line."""
+"""Running worlds: engines, scheduling oracles, invariants, verbs, reports and the command line.
+
+For worlds of one's own actors: :func:`explore` runs every schedule, :func:`stress` many of them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longpin.runner.exploration import explore
+    from longpin.runner.sampling import stress
+
+__all__ = ["explore", "stress"]
+
+_HOME = {"explore": "longpin.runner.exploration", "stress": "longpin.runner.sampling"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a search when it is asked for: the command line is quick without."""
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

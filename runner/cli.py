@@ -1,4 +1,4 @@
-"""The command line: ``longpin run``, ``replay`` and ``list``.
+"""The command line: ``longpin run``, ``replay`` and ``list``; the other verbs have files of their own.
 
 Only click is imported here; every command imports what it needs, so that ``longpin --help`` is quick.
 
@@ -14,7 +14,8 @@ import click
 
 from longpin import __version__
 from longpin.runner.conform.command import conform
-from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, begin, choose, command, common
+from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, command, common
+from longpin.runner.search_commands import explore, stress
 from longpin.runner.terminal import BadInput, Commands, make_console, output, print_lines, say
 
 if TYPE_CHECKING:
@@ -60,9 +61,7 @@ def main() -> None:
 @click.argument("scenario", default=DEFAULT_SCENARIO)
 @click.option("--policy", metavar="NAME[:PRESET]", help="The proposal to follow instead of the scenario's own.")
 @click.option("--engine", type=click.Choice(["threads", "stepped", "host"]), default="stepped", show_default=True)
-@click.option(
-    "--oracle", type=click.Choice(["fifo", "random"]), help="Who chooses the order (stepped).  [default: fifo]"
-)
+@click.option("--oracle", type=click.Choice(ORACLE_NAMES), help="Who chooses the order (stepped).  [default: fifo]")
 @click.option(
     "--seed", type=click.IntRange(0, MOST_SEED), metavar="N", default=0, show_default=True, help="Of the oracle."
 )
@@ -224,6 +223,8 @@ def list_(what: str, as_json: bool) -> None:
 
 
 main.add_command(conform)
+main.add_command(explore)
+main.add_command(stress)
 
 if __name__ == "__main__":
     main()

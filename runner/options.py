@@ -19,6 +19,9 @@ DEFAULT_SCENARIO = "layout-lease-ignored"
 MOST_SEED = 2**64 - 1
 """The largest seed a trace can hold."""
 
+ORACLE_NAMES = ("fifo", "random", "pct", "pctcp", "pos", "urw", "surw", "delay")
+"""The keys of :data:`longpin.runner.oracles.ORACLES`, here so that help texts need not import them."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -19,7 +19,8 @@ from longpin.messages.codec import ArrivalHash, Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter, text_sha256
 from longpin.runner.judge import Judge
-from longpin.runner.oracles import ORACLES
+from longpin.runner.oracles import NO_PROFILE, ORACLES, Oracle
+from longpin.runner.oracles.profile import profile_of
 from longpin.runner.oracles.replay import Divergence, Replay
 from longpin.runner.result import Result, Verdict
 from longpin.runner.settings import Settings
@@ -39,21 +40,37 @@ GIVE_UP_AFTER = 60.0
 """Real seconds after which a run on threads that is still not quiet is undetermined."""
 
 
-def run(scenario: Scenario, settings: Settings, trace: str | os.PathLike[str] | None = None) -> Result:
+def run(
+    scenario: Scenario,
+    settings: Settings,
+    trace: str | os.PathLike[str] | None = None,
+    oracle: Oracle | None = None,
+) -> Result:
     """Run a scenario, writing its trace as it goes.
+
+    Args:
+        scenario: what to run.
+        settings: how to run it.
+        trace: a file, which is created or overwritten.
+        oracle: who chooses the order on the stepped engine, instead of the one that ``settings`` names.
 
     Raises:
         TraceError: the trace cannot be written.
         InternalError: a bug in longpin.
 
     """
+    if oracle is not None:
+        settings = dataclasses.replace(settings, oracle=oracle.name)
     policy = settings.make_policy()
     header = header_of(scenario, settings, policy)
     blueprint = Blueprint(scenario, policy)
     if settings.engine == "threads":
         return _run_threads(scenario, settings, blueprint, header, trace)
-    oracle = ORACLES[settings.oracle](settings.seed)
-    engine = SteppedEngine(oracle, racy=settings.timers == "racy", seed=settings.seed)
+    racy = settings.timers == "racy"
+    if oracle is None:
+        strategy = ORACLES[settings.oracle]
+        oracle = strategy(settings.seed, profile_of(blueprint.build, racy=racy) if strategy.profiled else NO_PROFILE)
+    engine = SteppedEngine(oracle, racy=racy, seed=settings.seed)
     judge = Judge(scenario, settings, engine, policy)
     encoder, hashed = Encoder(), ArrivalHash()
     with TraceWriter(trace, header) if trace is not None else nullcontext() as writer:

@@ -132,7 +132,9 @@ class SteppedEngine(EngineBase):
             self.arrivals += 1
             if record is not None:
                 record(self.arrivals, envelope)
-            actors[envelope.dst].on_receive(envelope)
+            if (receiver := actors.get(envelope.dst)) is None:
+                raise InternalError(f"{envelope.dst} does not exist: {envelope}")
+            receiver.on_receive(envelope)
             for arrived in observe:
                 arrived(self.arrivals, envelope)
             if self.failure is not None:

@@ -4,7 +4,7 @@ from longpin.actors.base import Actor
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
-from longpin.runner.explore.result import Inconclusive, PropertyViolation
+from longpin.runner.exploration.result import Inconclusive, PropertyViolation
 from longpin.runner.invariants.base import Finding
 from longpin.runner.judge import Rules, unplayed
 from longpin.runner.settings import Settings
@@ -36,7 +36,7 @@ class Subject:
             PropertyViolation: a rule does not hold.
 
         """
-        self._raise(self.rules.after(actor, envelope))
+        self.report(self.rules.after(actor, envelope))
 
     def check(self, engine: SteppedEngine) -> None:
         """Look at a world in which nothing can happen any more.
@@ -46,12 +46,26 @@ class Subject:
             Inconclusive: the scenario was not played to its end.
 
         """
-        self._raise(self.rules.quiet(engine.actors))
+        self.check_rules(engine)
         if why := unplayed(self.rules.waiting(engine.actors)):
             raise Inconclusive(why)
 
-    @staticmethod
-    def _raise(findings: list[Finding]) -> None:
+    def check_rules(self, engine: SteppedEngine) -> None:
+        """Look at a quiet world, whether the scenario was played to its end or not.
+
+        Raises:
+            PropertyViolation: a rule does not hold.
+
+        """
+        self.report(self.rules.quiet(engine.actors))
+
+    def report(self, findings: list[Finding]) -> None:
+        """Raise the first finding.
+
+        Raises:
+            PropertyViolation: there is one.
+
+        """
         if findings:
             raise PropertyViolation(findings[0].detail, findings[0].rule, findings[0].site)
 

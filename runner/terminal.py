@@ -61,12 +61,14 @@ def explain(error: Exception, *, verbose: bool) -> NoReturn:
     from longpin.config.problems import ScenarioError
     from longpin.messages.trace import TraceError
     from longpin.runner.engine import InternalError
+    from longpin.runner.exploration.checkpoint import CheckpointError
+    from longpin.runner.pool import PoolError
 
     if isinstance(error, ScenarioError):
         for line in str(error).splitlines():
             say(line)
         raise click.exceptions.Exit(EXIT_BAD)
-    if isinstance(error, BadInput | TraceError):
+    if isinstance(error, BadInput | TraceError | CheckpointError | PoolError):
         fail(str(error))
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

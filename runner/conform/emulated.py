@@ -80,6 +80,14 @@ class Perform(Message):
 class DrivenProcess(Process):
     """A process that makes the calls it is told to make, one at a time, instead of running a program."""
 
+    last: CallRecord
+    """The call made last, returned or not."""
+
+    def begin_call(self, op: Call) -> CallRecord:
+        """Remember it, so that its result can be asked for."""
+        self.last = super().begin_call(op)
+        return self.last
+
     @handles(Start)
     def start_program(self, _request: Start, _src: Address) -> None:
         """Wait to be told."""
@@ -98,7 +106,8 @@ class DrivenProcess(Process):
         except Exec as replaced:
             self.handler_programs = dict(replaced.image.handlers)
             self.dispositions |= self.initial_dispositions()
-            self.calls[-1].ret, self.calls[-1].returned = 0, True
+            record = self.calls.pop()
+            record.ret, record.returned = 0, True
         except Exit as end:
             yield from self.end(end)
 
@@ -191,7 +200,7 @@ class _World:
         if fd is not None and fd not in self.fds[op.proc]:
             return {"skipped": f"no fd {fd}"}
         self._perform(process, *self._call_of(op))
-        record = process.calls[-1]
+        record = process.last
         if op.op == "mmap" and op.args.get("touch") and not record.errno:
             touch = ("store", record.ret, b"m") if op.args["prot"] == "w" else ("load", record.ret, 1)
             self._perform(process, *touch)
@@ -253,7 +262,7 @@ class _World:
             case "create":
                 path = _path(op)
                 self._perform(own, "open", path, O_CREAT | O_EXCL | O_WRONLY, 0o666)
-                if (record := own.calls[-1]).errno:
+                if (record := own.last).errno:
                     return {"ret": -1, "errno": ERRNO_NAMES[record.errno]}
                 fd = record.ret
                 self._perform(own, "ftruncate", fd, args.get("size", CREATED_SIZE))
@@ -339,7 +348,7 @@ class _World:
         names = {int(number): text for text, number in SIGNALS.items()}
         while not process.exiting and name not in self.under_way:
             self._perform(process, "sigtimedwait")
-            record = process.calls[-1]
+            record = process.last
             if record.errno:
                 return
             fd = process.variables["si_fd"]

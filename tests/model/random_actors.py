@@ -8,7 +8,7 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.clock import Clock
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import Address, Envelope, Message, message
-from longpin.runner.explore.replay import Decisions
+from longpin.runner.exploration.replay import Decisions
 from longpin.runner.stepped import SteppedEngine
 
 Trace = tuple[tuple[Address, tuple[str, ...]], ...]

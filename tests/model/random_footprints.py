@@ -29,6 +29,17 @@ class ChangeRegister(Message):
 
 
 @message
+class AddToRegister(Message):
+    """Add to a register without a look at it."""
+
+    added: int
+    amount: int
+
+    def footprint(self) -> Footprint:
+        return Footprint.of(adds=parts(self.added))
+
+
+@message
 class AskRegister(Message):
     """Have somebody else change a register, then change one's own by the answer."""
 
@@ -87,6 +98,11 @@ class Registers(Actor):
                     self.send(whom, body)
         return Done(self.registers[change.written])
 
+    @handles(AddToRegister)
+    def on_add(self, add: AddToRegister, _src: Address) -> Done:
+        self.registers[add.added] = (self.registers[add.added] + add.amount) % 7
+        return Done()
+
     @handles(AskRegister)
     def on_ask(self, ask: AskRegister, _src: Address) -> Conversation[Done]:
         answer = yield Call(ask.whom, ChangeRegister("", 0, 0, 1))
@@ -115,10 +131,12 @@ def program(seed: int, *, lies: bool = False) -> Callable[[Any], None]:
     def body(left: int) -> Message:
         if lies and rng.random() < 0.5:
             return LieOfRegister(rng.randrange(7))
-        match rng.randrange(6):
+        match rng.randrange(7):
             case 0:
                 return SkipRegisters()
             case 1:
+                return AddToRegister(rng.randrange(REGISTERS), rng.randrange(1, 7))
+            case 2:
                 return AskRegister(0, rng.randrange(REGISTERS), rng.choice(names))
             case _:
                 return ChangeRegister(rng.choice("xy"), left, rng.randrange(REGISTERS), rng.randrange(REGISTERS))

@@ -10,7 +10,7 @@ from typing import Any
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation
 from longpin.messages.envelope import Address, Done, Footprint, Message, message
-from longpin.runner.explore.result import PropertyViolation
+from longpin.runner.exploration.result import PropertyViolation
 
 Build = Callable[[Any], object]
 

@@ -10,7 +10,7 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Conversation, Step
 from longpin.config.loader import load_scenario
 from longpin.messages.envelope import Address, Envelope, Message, message
-from longpin.runner.explore import (
+from longpin.runner.exploration import (
     Exploration,
     FootprintError,
     Inconclusive,
@@ -20,12 +20,12 @@ from longpin.runner.explore import (
     explore,
     replay,
 )
-from longpin.runner.explore.activations import ActivationPath
-from longpin.runner.explore.budget import Budget
-from longpin.runner.explore.dpor import Dpor
-from longpin.runner.explore.path import Path
-from longpin.runner.explore.states import Global, Matching, Nodes
-from longpin.runner.explore.table import Table
+from longpin.runner.exploration.activations import ActivationPath
+from longpin.runner.exploration.budget import Budget
+from longpin.runner.exploration.dpor import Dpor
+from longpin.runner.exploration.path import Path
+from longpin.runner.exploration.states import Global, Matching, Nodes
+from longpin.runner.exploration.table import Table
 from longpin.runner.result import Verdict
 from longpin.runner.run import Settings
 from longpin.runner.world import Blueprint

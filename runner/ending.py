@@ -1,0 +1,127 @@
+"""How a search ends: with a report, a kept failure, a JUnit file and an exit status."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from longpin.runner.exploration.result import Failure
+from longpin.runner.failures.effort import Limits
+from longpin.runner.failures.found import configuration_hash
+from longpin.runner.failures.keep import handle, try_known
+from longpin.runner.failures.store import known
+from longpin.runner.progress import progress_line
+from longpin.runner.report import failure as failure_report
+from longpin.runner.report.exploration import write_json
+from longpin.runner.report.junit import write_junit
+from longpin.runner.result import Verdict
+from longpin.runner.subject import Subject
+from longpin.runner.terminal import BadInput, make_console, output, print_lines, say
+
+SHRINK_SECONDS = 60.0
+"""How long a failure is made smaller where nothing says how long."""
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Check now that a folder, or the one it would be made in, can be written to: after hours would be too late.
+
+    Raises:
+        BadInput: it cannot.
+
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise BadInput(f"{option}: nothing can be written in {there}")
+
+
+class Ending:
+    """Knows what is searched, where failures are kept, and how the verdict is to be told."""
+
+    def __init__(
+        self,
+        verb: str,
+        subject: Subject,
+        folder: Path,
+        *,
+        junit: str | None = None,
+        as_json: bool = False,
+        shrink: float = SHRINK_SECONDS,
+    ) -> None:
+        self.verb = verb
+        self.subject = subject
+        self.folder = folder
+        self.junit = junit
+        self.as_json = as_json
+        self.shrink = shrink
+
+    @property
+    def identity(self) -> str:
+        """Return what is searched, for a checkpoint."""
+        return configuration_hash(self.subject.scenario, self.subject.settings)
+
+    def try_known(self) -> None:
+        """End with a failure that was kept before and still fails, if there is one.
+
+        Raises:
+            BadInput: there will be no way to keep a failure, or to write the JUnit file.
+            OSError: the folder cannot be read.
+
+        """
+        require_writable(self.folder, "--failures")
+        if self.junit is not None:
+            require_writable(Path(self.junit).parent, "--junit")
+        kept = known(self.folder, self.subject, self._say)
+        if (found := try_known(kept, self._say)) is not None:
+            self.failed(Failure(found.broken, found.decisions), found.by, found.settings.seed, 0.0)
+
+    def failed(self, failure: Failure, by: str, seed: int, seconds: float) -> NoReturn:
+        """Make a failure small, keep it, show it, and exit.
+
+        Args:
+            failure: what was found.
+            by: who found it, for people.
+            seed: the seed it was found with.
+            seconds: how long that took.
+
+        Raises:
+            InternalError: it is a bug in longpin.
+            OSError, TraceError: it cannot be kept.
+
+        """
+        with progress_line("runs to make it smaller", self.shrink) as show:
+            kept = handle(self.subject, failure, by, seed, self.folder, Limits(seconds=self.shrink), show)
+        self._write_junit(Verdict.VIOLATED, f"{failure.broken.rule}: {failure.broken.what}", seconds)
+        with output():
+            if self.as_json:
+                failure_report.write_json(kept, sys.stdout)
+            else:
+                failure_report.FailureReport(make_console(), sys.stdout).show_failure(kept)
+        raise click.exceptions.Exit(Verdict.VIOLATED.exit_code)
+
+    def report(self, verdict: Verdict, lines: Sequence[str], found: dict[str, Any], seconds: float) -> NoReturn:
+        """Show what a search that broke nothing was worth, and exit.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        self._write_junit(verdict, "\n".join(lines), seconds)
+        with output():
+            if self.as_json:
+                write_json(found, sys.stdout)
+            else:
+                print_lines("\n".join(lines))
+        raise click.exceptions.Exit(verdict.exit_code)
+
+    def _write_junit(self, verdict: Verdict, what: str, seconds: float) -> None:
+        if self.junit is not None:
+            settings = self.subject.settings
+            name = f"{self.subject.scenario.name} {settings.policy}:{settings.preset}"
+            write_junit(Path(self.junit), self.verb, name, verdict, what, seconds)
+
+    @staticmethod
+    def _say(line: str) -> None:
+        say(f"longpin: {line}")

@@ -1,0 +1,37 @@
+"""Exploration: every schedule of a world that can be told from the others."""
+
+from longpin.runner.exploration.checkpoint import CheckpointError
+from longpin.runner.exploration.estimate import Estimate, estimate
+from longpin.runner.exploration.explorer import Build, Check, Explorer
+from longpin.runner.exploration.footprints import FootprintError
+from longpin.runner.exploration.replay import Always, replay
+from longpin.runner.exploration.result import (
+    Broken,
+    Exploration,
+    Failure,
+    Inconclusive,
+    Method,
+    PropertyViolation,
+    Reason,
+)
+from longpin.runner.exploration.search import explore
+
+__all__ = [
+    "Always",
+    "Broken",
+    "Build",
+    "Check",
+    "CheckpointError",
+    "Estimate",
+    "Exploration",
+    "Explorer",
+    "Failure",
+    "FootprintError",
+    "Inconclusive",
+    "Method",
+    "PropertyViolation",
+    "Reason",
+    "estimate",
+    "explore",
+    "replay",
+]

@@ -1,0 +1,213 @@
+"""The canonical form of an actor's state: two equal forms are two states that nobody can tell apart.
+
+A form is a nested tuple. Plain values stand for themselves, a container for its elements in order (a set for its
+elements, sorted), any other object for its type and attributes. An object met again is a reference to its first
+meeting, so sharing and cycles are part of the form; ``id`` and ``hash`` are not.
+
+A suspended conversation is (function, position, variables). Its variables are not all that it holds: the iterator of a
+``for`` loop, the context of a ``with`` and half an expression lie on the value stack of the frame, which ``f_locals``
+does not show. The garbage collector sees them, so ``gc.get_referents`` is asked; a conversation inside a ``yield from``
+is reached the same way.
+"""
+
+import gc
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import fields
+from enum import Enum
+from functools import cache
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+    NoneType,
+)
+from typing import Any, ClassVar
+
+from longpin.actors.base import Actor
+from longpin.actors.conversation import Call, Task
+from longpin.messages.envelope import Message
+from longpin.runner.engine import EngineBase
+
+PLAIN = frozenset({int, str, bytes, NoneType})
+"""Types whose values stand for themselves; two values of different ones are never equal."""
+
+CONSTANT = (type, CodeType, BuiltinFunctionType, ModuleType)
+"""Types whose objects live as long as the program and never change."""
+
+OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "_actor_ref", "actor_stopped", "outbox", "engine"})
+"""Attributes of an actor that are not its state; who asks looks at the outbox separately."""
+
+
+class OpaqueError(Exception):
+    """Something in a state has no canonical form."""
+
+
+def canonical(value: object, *, ordered: bool = True) -> Hashable:
+    """Return the canonical form of ``value``.
+
+    Args:
+        value: a message, an envelope, an actor, or anything one of them may hold.
+        ordered: the order in which keys entered a dict is part of the form, as a handler could iterate over it, and so
+            are the numbers an actor gave to its calls. Without it, which of two equal objects is meant is not told.
+
+    Raises:
+        OpaqueError: it holds a file, a thread, another actor, or something else that cannot be looked into.
+
+    """
+    return _Forms(ordered=ordered).of(value)
+
+
+class Frozen:
+    """An immutable object in a form, hashed once: programs and policies are in every state of every process."""
+
+    __slots__ = ("_hash", "value")
+    KEPT_AT_MOST: ClassVar[int] = 4096
+    kept: ClassVar[dict[int, "Frozen"]] = {}
+    """By identity."""
+    # Invariant: what is kept is alive, so no identity is used twice.
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+        self._hash = hash(value)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Frozen) and self._hash == other._hash and self.value == other.value)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+    @classmethod
+    def of(cls, value: object) -> "Frozen | None":
+        """Return ``value``, a frozen dataclass, as part of a form; None if something in it can change."""
+        known = cls.kept.get(id(value))
+        if known is None or known.value is not value:
+            try:
+                known = cls(value)
+            except TypeError:
+                return None
+            if len(cls.kept) >= cls.KEPT_AT_MOST:
+                cls.kept.clear()
+            cls.kept[id(value)] = known
+        return known
+
+
+class _Forms:
+    """One look at one state."""
+
+    def __init__(self, *, ordered: bool) -> None:
+        self.ordered = ordered
+        self.met: dict[int, int] = {}
+        """The number of each object met so far, by its identity."""
+        self.kept: list[object] = []
+        """Objects made while looking; kept, so that no identity is used twice."""
+        self.owner: Actor | None = None
+
+    def of(self, value: Any) -> Hashable:
+        kind = type(value)
+        if kind in PLAIN:
+            return value  # type: ignore[no-any-return]
+        if kind in (bool, float, complex):
+            return kind, repr(value)
+        if kind is tuple:
+            return "tuple", *map(self.of, value)
+        if isinstance(value, Enum):
+            return kind, value.name
+        if isinstance(value, CONSTANT):
+            return value
+        if isinstance(value, Message):
+            return kind, *[self.of(getattr(value, field.name)) for field in fields(value)]  # type: ignore[arg-type]
+        if kind is frozenset:
+            return "frozenset", *sorted(map(self.of, value), key=repr)
+        if isinstance(value, EngineBase):
+            return "engine"
+        if _is_frozen(kind) and (frozen := Frozen.of(value)) is not None:
+            return kind, frozen
+        if isinstance(value, tuple):
+            return kind, *map(self.of, value)
+        if kind is FunctionType and value.__closure__ is None and value.__defaults__ is None:
+            return value.__code__  # type: ignore[no-any-return]
+        if (number := self.met.get(id(value))) is not None:
+            return ("again", number) if self.ordered else ("again", kind)
+        self.met[id(value)] = len(self.met)
+        form = self._inside(kind, value)
+        if not self.ordered:
+            del self.met[id(value)]  # which of two meetings comes first depends on the order
+        return form
+
+    def _inside(self, kind: type, value: Any) -> Hashable:
+        """Return the form of what has an identity and is met for the first time."""
+        if kind in (list, deque):
+            return kind, *map(self.of, value)
+        if isinstance(value, dict):
+            items = [(self.of(key), self.of(item)) for key, item in value.items()]
+            return kind, *(items if self.ordered else sorted(items, key=repr))
+        if kind is set:
+            return kind, *sorted(map(self.of, value), key=repr)
+        if kind is GeneratorType:
+            return self._suspended(value)
+        if kind is MethodType:
+            return kind, self.of(value.__func__), self.of(value.__self__)
+        if kind is FunctionType:
+            return kind, value.__code__, self.of(value.__closure__), self.of(value.__defaults__)
+        if kind is CellType:
+            try:
+                return kind, self.of(value.cell_contents)
+            except ValueError:  # of a variable that has no value yet
+                return kind
+        if isinstance(value, Actor):
+            if self.owner is not None:
+                raise OpaqueError(f"{self.owner.address} holds {value.address} itself, not its address")
+            self.owner = value
+            state = {name: item for name, item in vars(value).items() if name not in OF_PYKKA}
+            if not self.ordered:
+                state["_suspended"] = dict.fromkeys(state["_suspended"].values())
+            return kind, *((name, self.of(state[name])) for name in sorted(state))
+        if isinstance(value, BaseException):
+            return kind, self.of(value.args), self.of(vars(value))
+        return self._attributes(kind, value)
+
+    def _suspended(self, generator: Any) -> Hashable:
+        frame = generator.gi_frame
+        if frame is None:
+            return "ended"
+        variables = frame.f_locals
+        held = [
+            item for item in gc.get_referents(generator) if item is not variables and not isinstance(item, FrameType)
+        ]
+        return generator.gi_code, frame.f_lasti, tuple(variables), *map(self.of, held)
+
+    def _attributes(self, kind: type, value: Any) -> Hashable:
+        names = [name for name in _slots(kind) if hasattr(value, name)]
+        names += sorted(getattr(value, "__dict__", ()))
+        if not self.ordered and isinstance(value, (Task, Call)):
+            names.remove("number")
+        if names or (kind.__module__ != "builtins" and kind.__basicsize__ == object.__basicsize__):
+            return kind, *((name, self.of(getattr(value, name))) for name in names)
+        try:
+            parts = value.__reduce__()  # iterators say where they are
+        except (TypeError, AttributeError) as error:
+            raise OpaqueError(f"a {kind.__qualname__}: {error}") from None
+        self.kept.append(parts)
+        return kind, self.of(parts)
+
+
+def _is_frozen(kind: Any) -> bool:
+    """Return whether ``kind`` is a frozen dataclass whose objects can be hashed, if what they hold can be."""
+    parameters = getattr(kind, "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen and kind.__hash__ is not None
+
+
+@cache
+def _slots(kind: type) -> tuple[str, ...]:
+    declared = [vars(cls).get("__slots__", ()) for cls in kind.__mro__]
+    names = [name for slots in declared for name in ((slots,) if isinstance(slots, str) else slots)]
+    return tuple(name for name in names if name != "__weakref__")

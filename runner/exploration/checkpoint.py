@@ -1,0 +1,163 @@
+"""A file that keeps what an exploration has finished, so that another run goes on there.
+
+The file is the eight bytes of :data:`MAGIC` and frames (:mod:`longpin.messages.frames`). The first payload is the head:
+what is explored, and how. Then comes a report for each leaf, in the order of the leaves' numbers, and, when nothing is
+left to explore, the result. Each frame is written with one write(2). A process that is killed while it writes leaves
+a part of a frame, which the next run cuts off, as it does with a damaged frame and all behind it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import msgpack  # type: ignore[import-untyped]  # msgpack ships no annotations
+
+from longpin.messages.frames import DamagedError, Frames
+from longpin.runner.exploration.frontier import Report
+
+MAGIC = b"\x89LPCP\r\n\x1a"
+"""As that of a trace: a byte no text has, a name, and a line end and an end of file that a transfer would change."""
+
+FORMAT = 1
+"""Changes when a report does."""
+
+LARGEST = 64 << 20
+"""Bytes of a frame, at most."""
+
+
+class CheckpointError(Exception):
+    """A file is no checkpoint, or one of something else; the text is one line."""
+
+
+class Head(NamedTuple):
+    """What is explored, and how: a checkpoint goes on only with the same."""
+
+    longpin: str
+    """The version."""
+    identity: str
+    """What is explored, in the caller's words or as a hash."""
+    racy: bool
+    footprints: bool
+    seed: int
+    executions: int
+    """After how many executions a search gives its leaf back."""
+
+
+class Checkpoint:
+    """A file that is open for more reports."""
+
+    def __init__(self, file: Any, crc: int, reports: list[Report], end: tuple[Any, ...] | None) -> None:
+        self._file = file
+        self._crc = crc
+        self.reports = reports
+        """Those that were in the file."""
+        self.end = end
+        """The result, if nothing is left to explore."""
+
+    def append(self, report: Report) -> None:
+        """Add what came of the next leaf."""
+        self._write(("leaf", *report))
+
+    def finish(self, end: tuple[Any, ...]) -> None:
+        """Add the result."""
+        self._write(("end", *end))
+
+    def _write(self, record: tuple[Any, ...]) -> None:
+        frame, self._crc = _frame(record, self._crc)
+        self._file.write(frame)
+
+
+@contextmanager
+def open_checkpoint(path: str | os.PathLike[str], head: Head) -> Iterator[Checkpoint]:
+    """Open a checkpoint, or create it.
+
+    Raises:
+        CheckpointError: the file is something else, or a checkpoint of something else.
+        OSError: it cannot be read or written.
+
+    """
+    where = FilePath(path)
+    start = _start(head)
+    if not where.exists() or not where.stat().st_size:
+        _create(where, start)
+    with where.open("r+b", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(f"{where}: another exploration is writing it") from None
+        found = _read(where, head)
+        file.truncate(found.offset)
+        file.seek(found.offset)
+        yield Checkpoint(file, found.crc, found.reports, found.end)
+
+
+def _start(head: Head) -> bytes:
+    frame, _ = _frame((FORMAT, *head), crc32(MAGIC))
+    return MAGIC + frame
+
+
+def _create(where: FilePath, start: bytes) -> None:
+    """Let the head appear in one piece."""
+    new = where.with_name(f"{where.name}.new")
+    new.write_bytes(start)
+    new.replace(where)
+
+
+def _frame(record: tuple[Any, ...], crc: int) -> tuple[bytes, int]:
+    payload = msgpack.packb(record)
+    crc = crc32(payload, crc)
+    return msgpack.packb((crc, payload)), crc
+
+
+class _Found(NamedTuple):
+    """What is in a file."""
+
+    reports: list[Report]
+    end: tuple[Any, ...] | None
+    offset: int
+    """Where the sound frames end."""
+    crc: int
+    """The checksum of the last of them."""
+
+
+def _read(where: FilePath, head: Head) -> _Found:
+    reports: list[Report] = []
+    end = None
+    with where.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise CheckpointError(f"{where}: not a checkpoint")
+        frames = Frames(file, len(MAGIC), crc32(MAGIC), LARGEST)
+        try:
+            _compare(where, frames.take(), head)
+        except DamagedError as error:
+            raise CheckpointError(f"{where}: damaged at byte {len(MAGIC)}: {error}") from None
+        crc = frames.crc
+        while (payload := _next(frames)) is not None:
+            crc = frames.crc
+            kind, *fields = msgpack.unpackb(payload, use_list=False)
+            if kind == "end":
+                end = tuple(fields)
+            else:
+                reports.append(Report(*fields))
+        return _Found(reports, end, frames.offset, crc)
+
+
+def _next(frames: Frames) -> bytes | None:
+    """Return the next payload; what is behind a damaged one is lost, and explored again."""
+    try:
+        return frames.take()
+    except DamagedError:
+        return None
+
+
+def _compare(where: FilePath, payload: bytes | None, head: Head) -> None:
+    found = () if payload is None else msgpack.unpackb(payload, use_list=False)
+    if found[:1] != (FORMAT,) or len(found) != 1 + len(head):
+        raise CheckpointError(f"{where}: a checkpoint of another version of longpin")
+    for name, theirs, ours in zip(head._fields, found[1:], head, strict=True):
+        if theirs != ours:
+            raise CheckpointError(f"{where}: a checkpoint of something else: {name} is {theirs!r} there, {ours!r} here")

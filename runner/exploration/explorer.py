@@ -1,0 +1,134 @@
+"""What the methods share: one table of steps, and one judgement of each world at rest."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from longpin.messages.envelope import Address
+from longpin.runner.engine import InternalError
+from longpin.runner.exploration.activations import ActivationPath
+from longpin.runner.exploration.footprints import body_footprint
+from longpin.runner.exploration.path import NOBODY, Path
+from longpin.runner.exploration.replay import Always, replay
+from longpin.runner.exploration.result import Broken, Exploration, Failure, Inconclusive, PropertyViolation
+from longpin.runner.exploration.table import Table
+from longpin.runner.stepped import SteppedEngine
+
+Build = Callable[[Any], object]
+"""Creates actors and tells them to start: ``world.spawn(kind, address, *args)``, ``world.tell(address, message)``."""
+
+Check = Callable[[SteppedEngine], object]
+"""Looks at a world; at one that has come to rest it raises PropertyViolation or AssertionError."""
+
+PILOT_EVENTS = 10_000
+"""Arrivals of the one schedule that shows whether messages declare footprints."""
+
+
+class Judgement(NamedTuple):
+    """What the check said of a world at rest."""
+
+    broken: Broken | None
+    inconclusive: str
+    """Why it could not be judged; empty if it could."""
+
+
+class Explorer:
+    """A world to explore, and what must hold in it."""
+
+    def __init__(
+        self,
+        build: Build,
+        *,
+        check: Check | None = None,
+        always: Always | None = None,
+        racy: bool = False,
+        seed: int = 0,
+        footprints: bool = True,
+        verify: bool = False,
+    ) -> None:
+        self.build = build
+        self.check = check
+        self.always = always
+        self.racy = racy
+        self.seed = seed
+        self.verify = verify
+        self.table = Table(build, seed=seed, always=always)
+        self.commuting = footprints and self._declared()
+        """Messages to one actor commute as they declare."""
+        self.inconclusive = ""
+        """Why the first world that could not be judged could not."""
+        self._judged: dict[tuple[int, ...], Judgement] = {}
+        self._met: set[tuple[int, ...]] = set()
+
+    def new_path(self) -> Path | ActivationPath:
+        """Return a schedule of which nothing has happened."""
+        if self.commuting:
+            return ActivationPath(self.table, racy=self.racy, verify=self.verify)
+        return Path(self.table, racy=self.racy)
+
+    def forget(self) -> None:
+        """Begin a search whose findings do not depend on those before; what was computed stays known."""
+        self.inconclusive = ""
+        self._met.clear()
+
+    def judge_path(self, path: Path | ActivationPath, result: Exploration) -> Broken | None:
+        """Return what is wrong at the end of a schedule."""
+        if path.failure is not None:
+            return Broken.by(path.failure)
+        if self.check is None:
+            return None
+        rest = tuple(path.local)
+        while rest[-1] == NOBODY:  # actors that the table has heard of, in other schedules
+            rest = rest[:-1]
+        if rest not in self._met:
+            if path.decisions() is None:
+                result.impossible += 1
+                return None
+            self._met.add(rest)
+        return self.judge(rest, path.decisions)
+
+    def judge(self, rest: tuple[int, ...], decisions: Callable[[], tuple[Address, ...] | None]) -> Broken | None:
+        """Return what the check has to say about the states of all actors; it is asked once for each."""
+        if rest not in self._judged:
+            self._judged[rest] = self._ask(self.replay(decisions() or ()))
+        broken, inconclusive = self._judged[rest]
+        self.inconclusive = self.inconclusive or inconclusive
+        return broken
+
+    def replay(self, decisions: tuple[Address, ...]) -> SteppedEngine:
+        """Carry out decisions on the stepped engine."""
+        return replay(self.build, decisions, racy=self.racy, seed=self.seed, always=self.always)
+
+    def confirm(self, failure: Failure) -> None:
+        """Carry out the decisions of a failure on the stepped engine.
+
+        Raises:
+            InternalError: what failed does not fail there.
+
+        """
+        try:
+            found = self._ask(self.replay(failure.decisions)).broken
+        except (PropertyViolation, AssertionError) as violation:
+            found = Broken.by(violation)
+        except InternalError as error:
+            if error.__cause__ is None:
+                raise
+            found = Broken.by(error.__cause__)
+        if found != failure.broken:
+            raise InternalError(f"not repeatable: {failure.what}")
+
+    def _ask(self, engine: SteppedEngine) -> Judgement:
+        if self.check is not None:
+            try:
+                self.check(engine)
+            except Inconclusive as why:
+                return Judgement(None, str(why))
+            except (PropertyViolation, AssertionError) as violation:
+                return Judgement(Broken.by(violation), "")
+        return Judgement(None, "")
+
+    def _declared(self) -> bool:
+        """Return whether any message of one schedule declares a footprint; if none does, there is nothing to gain."""
+        path = Path(self.table, racy=self.racy)
+        while path.failure is None and len(path.clock) < PILOT_EVENTS and (process := path.ready({})) >= 0:
+            path.push(process)
+        return any(body_footprint(self.table, message) is not None for message in range(len(self.table.envelopes)))

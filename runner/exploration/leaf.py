@@ -1,0 +1,103 @@
+"""Explore one leaf of a frontier: what a worker does."""
+
+import pickle
+from functools import lru_cache
+from typing import Any
+
+from longpin.runner.exploration.budget import Budget, EndlessError, memory_used
+from longpin.runner.exploration.dpor import Dpor, Point
+from longpin.runner.exploration.explorer import Explorer
+from longpin.runner.exploration.frontier import Report, Task
+from longpin.runner.exploration.keys import Packer, Unpacker
+from longpin.runner.exploration.result import Exploration, Method, Reason
+from longpin.runner.exploration.wakeup import Branch
+
+
+def explore_leaf(explorer: Explorer, task: Task, budget: Budget, result: Exploration) -> Report | None:
+    """Explore from a leaf until nothing is left or the executions allowed are spent.
+
+    ``result`` grows meanwhile. None: it ended for another reason, and what was found is not the whole.
+
+    Raises:
+        InternalError, FootprintError: as ``explore``.
+
+    """
+    explorer.forget()
+    path = explorer.new_path()
+    unpacker = Unpacker(path, task.vocabulary)
+    points = []
+    for sleep, (process, place) in zip(task.sleep, unpacker.pairs(task.prefix), strict=True):
+        points.append(Point(dict(unpacker.pairs(sleep)), [Branch(process, place, [])]))
+        path.push(process)
+    for sleep, tree in task.stack:
+        if len(points) > len(task.prefix):
+            path.push(points[-1].branches[0].process)
+        points.append(Point(dict(unpacker.pairs(sleep)), unpacker.tree(tree)))
+    dpor = Dpor(path, lambda: explorer.judge_path(path, result), result, budget, points, len(task.prefix))
+    try:
+        result.reason = dpor.run()
+    except EndlessError:
+        result.reason = Reason.ENDLESS
+    if result.reason not in (Reason.COMPLETE, Reason.EXECUTIONS, Reason.VIOLATED, Reason.ENDLESS):
+        return None
+    return _report(explorer, path, dpor, result)
+
+
+def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> Report:
+    packer, guess = Packer(path), dpor.guess()
+    stack = []
+    if result.reason is Reason.EXECUTIONS and dpor.back():
+        for point in dpor.points[dpor.root :]:
+            stack.append((packer.pairs(point.sleep.items()), _tree(packer, point, last=point is dpor.points[-1])))
+    outside = tuple(
+        (
+            told.depth,
+            tuple(map(packer.process, told.processes)),
+            tuple(map(packer.place, told.places)),
+            tuple(clock.to_bytes(clock.bit_length() // 8 + 1, "little") for clock in told.clocks),
+        )
+        for told in dpor.outside
+    )
+    failure = result.failures[0] if result.failures else None
+    return Report(
+        result.executions,
+        result.blocked,
+        result.events,
+        result.impossible,
+        explorer.inconclusive,
+        result.reason is Reason.ENDLESS,
+        guess,
+        None if failure is None else (*failure.broken, failure.decisions),
+        outside,
+        tuple(stack),
+        packer.vocabulary(),
+    )
+
+
+def _tree(packer: Packer, point: Point, *, last: bool) -> tuple[Any, ...]:
+    """Return the branches of a point; what is below the one that is being followed is told by the points there."""
+    if last:
+        return packer.tree(point.branches)
+    first, *others = point.branches
+    return packer.tree([Branch(first.process, first.place, []), *others])
+
+
+@lru_cache(maxsize=1)
+def _explorer(setup: bytes) -> Explorer:
+    """Return the explorer of an exploration; its table is kept from leaf to leaf."""
+    build, options = pickle.loads(setup)  # noqa: S301 - written by the process that started this one
+    return Explorer(build, **options)
+
+
+def work(setup: bytes, task: Task, executions: int, memory: int | None = None) -> Report:
+    """Explore a leaf in a process of its own, which forgets what it looked up if it has more than ``memory`` bytes.
+
+    Raises:
+        InternalError, FootprintError: as ``explore``.
+
+    """
+    if memory is not None and memory_used() > memory:
+        _explorer.cache_clear()
+    report = explore_leaf(_explorer(setup), task, Budget(executions), Exploration(Method.DPOR))
+    assert report is not None  # a budget of executions is the only one
+    return report

@@ -1,0 +1,117 @@
+"""What an exploration found, in values whose text is what gets printed."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from longpin.messages.envelope import Address
+from longpin.runner.result import Verdict
+
+
+class PropertyViolation(Exception):
+    """What must hold does not: raised by a handler, by ``always``, or by the ``check`` of a world at rest."""
+
+    def __init__(self, what: str, rule: str = "", site: str = "") -> None:
+        super().__init__(what)
+        self.rule = rule
+        """The rule that does not hold, if it has a name."""
+        self.site = site
+        """What it is about, in words that are the same for every schedule that shows it."""
+
+
+class Inconclusive(Exception):
+    """Raised by ``check``: this world came to rest before what is to be judged could happen."""
+
+
+class Broken(NamedTuple):
+    """What is wrong with a schedule."""
+
+    what: str
+    rule: str = ""
+    site: str = ""
+
+    @classmethod
+    def by(cls, error: BaseException) -> "Broken":
+        """Return what an exception says, with its kind unless it is a violation."""
+        if isinstance(error, PropertyViolation):
+            return cls(str(error), error.rule, error.site)
+        return cls(f"{type(error).__name__}: {error}")
+
+
+class Reason(StrEnum):
+    """Why an exploration ended."""
+
+    COMPLETE = "every schedule was explored"
+    VIOLATED = "a schedule that breaks it was found"
+    EXECUTIONS = "the number of executions allowed is spent"
+    STATES = "the number of states allowed is spent"
+    SECONDS = "the time allowed is spent"
+    MEMORY = "the memory allowed is spent"
+    ENDLESS = "a schedule goes on and on: only matching states can come to an end"
+    INTERRUPTED = "it was interrupted"
+
+
+class Method(StrEnum):
+    """How schedules are told apart."""
+
+    DPOR = "dpor"
+    STATES = "states"
+    NAIVE = "naive"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A schedule that breaks what must hold."""
+
+    broken: Broken
+    decisions: tuple[Address, ...]
+    """Whose oldest message arrives, arrival by arrival: :func:`longpin.runner.exploration.replay` follows it."""
+
+    @property
+    def what(self) -> str:
+        """Return what is wrong, in words."""
+        return self.broken.what
+
+
+@dataclass(slots=True)
+class Exploration:
+    """The result of an exploration."""
+
+    method: Method
+    """The method that was used; never AUTO."""
+    executions: int = 0
+    """Schedules run to their end, those in ``blocked`` not counted. Matching counts the ends it came to."""
+    blocked: int = 0
+    """Executions given up half-way because they could only repeat another one."""
+    states: int = 0
+    """Different states of the whole world, if states were matched."""
+    events: int = 0
+    """Arrivals executed or looked up."""
+    impossible: int = 0
+    """With footprints: schedules that break it but that no real order of arrivals shows; they are no failures."""
+    reason: Reason = Reason.COMPLETE
+    failures: list[Failure] = field(default_factory=list)
+    """The first one found; empty if there is none."""
+    inconclusive: str = ""
+    """What the first world at rest that could not be judged waits for; empty if all could."""
+    seconds: float = 0.0
+    estimate: float = 0.0
+    """A guess at how many executions there are, from random walks and the branches found by a pilot run.
+
+    0: nothing is left to guess, or there turned out to be more.
+    """
+    why: str = ""
+    """Why this method, if it was chosen by a pilot run."""
+
+    @property
+    def complete(self) -> bool:
+        """Return whether nothing is left to explore."""
+        return self.reason is Reason.COMPLETE
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return what the exploration was worth: incomplete is never a pass."""
+        if self.failures:
+            return Verdict.VIOLATED
+        return Verdict.HOLDS if self.complete and not self.inconclusive else Verdict.UNDETERMINED

@@ -1,0 +1,221 @@
+"""``explore``: from a function that builds a world to what all its schedules do."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from longpin.runner.exploration import naive
+from longpin.runner.exploration.budget import Budget, EndlessError, Progress
+from longpin.runner.exploration.checkpoint import open_checkpoint
+from longpin.runner.exploration.dpor import Dpor
+from longpin.runner.exploration.estimate import estimate
+from longpin.runner.exploration.explorer import Build, Check, Explorer
+from longpin.runner.exploration.path import Path
+from longpin.runner.exploration.replay import Always
+from longpin.runner.exploration.result import Broken, Exploration, Method, Reason
+from longpin.runner.exploration.shared import Shared, Team, head_of
+from longpin.runner.exploration.states import Global, Matching, Nodes
+from longpin.runner.pool import default_workers, packed
+
+PILOT_EXECUTIONS = 2_000
+PILOT_STATES = 100_000
+FEW_EXECUTIONS = 20_000
+"""So many executions take no longer than a pilot run of states."""
+MANY_EXECUTIONS = 1e6
+"""So many executions take less than states without end."""
+
+
+def explore(
+    build: Build,
+    *,
+    method: Method | str = Method.AUTO,
+    check: Check | None = None,
+    always: Always | None = None,
+    max_executions: int | None = None,
+    seconds: float | None = None,
+    max_memory: int | None = None,
+    footprints: bool = True,
+    racy: bool = False,
+    verify: bool = False,
+    progress: Progress | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    identity: str = "",
+) -> Exploration:
+    """Run every schedule that can be told from the others, until one breaks what must hold.
+
+    A schedule breaks it if a handler raises, if ``always`` does after an arrival, or if ``check`` does when nothing can
+    happen any more.
+
+    With ``workers``, ``executor`` or ``checkpoint`` the work is cut into parts by a rule that does not look at them.
+    The counts and the failure are the same for any number of workers, and after a checkpoint was resumed. Matching
+    states is done in one process.
+
+    Memory grows with what is looked up: every state of an actor and every message that was ever seen is kept, some
+    10 KB for each state of an actor, in every worker; matching also keeps every state of the world.
+
+    Args:
+        build: creates the actors and their first messages; called more than once, and must do the same each time.
+        method: ``dpor``, ``states``, ``naive``, or ``auto``: a pilot run decides; it is ``dpor`` with a checkpoint.
+        check: what must hold of a world at rest; it is asked once for each combination of the actors' states. It raises
+            Inconclusive if that world cannot be judged.
+        always: what must hold of an actor and the message it has just handled; it may look at nothing else. It is asked
+            once for each step of an actor, in however many schedules that occurs.
+        max_executions: give up after so many schedules.
+        seconds: give up after so long.
+        max_memory: give up when this process has so many bytes resident. A worker that has forgets what it looked up.
+        footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
+        racy: timers may fire at any time after they were armed, not only when nothing else can happen.
+        verify: with footprints, do in both orders whatever is taken to commute, and compare.
+        progress: told some five times a second how far it is.
+        seed: of the actors' random numbers.
+        workers: explore in so many processes. ``build``, ``check`` and ``always`` are sent there, so they must be
+            functions of a module, methods of objects that can be pickled, or functools.partial of those; a script that
+            calls this needs ``if __name__ == "__main__":``.
+        executor: who explores instead of processes of its own, for ``workers`` at a time.
+        checkpoint: a file that keeps what is done. If there is one, the exploration goes on there.
+        identity: says what is explored, in a checkpoint: one of something else is refused.
+
+    Raises:
+        InternalError: the actors do not do the same thing twice, share state, or send to somebody who does not exist.
+        FootprintError: ``verify`` found a footprint that leaves something out.
+        PoolError: there are no workers, or ``build`` cannot be sent to them.
+        CheckpointError: the file is no checkpoint, or one of something else.
+        ValueError: ``method`` can have neither workers nor a checkpoint.
+
+    """
+    chosen = Method(method)
+    shared = workers is not None or executor is not None or checkpoint is not None
+    if shared and chosen in (Method.STATES, Method.NAIVE):
+        raise ValueError(f"method {chosen.value} is done in one process and without a checkpoint")
+    options: dict[str, Any] = {"check": check, "always": always, "racy": racy, "seed": seed}
+    options |= {"footprints": footprints, "verify": verify}
+    team = None
+    if executor is not None or (workers or 1) != 1:
+        count = default_workers() if workers is None else workers
+        team = Team(packed("what is explored", (build, options)), count, executor)
+    explorer = Explorer(build, **options)
+    budget = Budget(max_executions, seconds, progress, memory=max_memory)
+    if chosen is Method.STATES:
+        result = _match(explorer, budget)
+    elif chosen is Method.NAIVE:
+        result = Exploration(Method.NAIVE)
+        path = Path(explorer.table, racy=racy)
+        reason = _end(lambda: naive.run(path, lambda: explorer.judge_path(path, result), result, budget))
+        result.reason = reason or Reason.COMPLETE
+    elif not shared:
+        result = _schedules(explorer, budget, Alone(explorer, budget), auto=chosen is Method.AUTO)
+    elif checkpoint is None:
+        result = _schedules(explorer, budget, Shared(explorer, budget, team), auto=chosen is Method.AUTO)
+    else:
+        with open_checkpoint(checkpoint, head_of(explorer, identity, footprints=footprints)) as kept:
+            search = Shared(explorer, budget, team, kept)
+            result = _schedules(explorer, budget, search, auto=False)
+            search.finish()
+    for failure in result.failures:
+        explorer.confirm(failure)
+    result.inconclusive = result.inconclusive or explorer.inconclusive
+    result.seconds = budget.seconds()
+    return result
+
+
+class Alone:
+    """Explores schedules in this process, one by one."""
+
+    def __init__(self, explorer: Explorer, budget: Budget) -> None:
+        self.result = Exploration(Method.DPOR)
+        self.budget = budget
+        path = explorer.new_path()
+        few = Budget(
+            min(PILOT_EXECUTIONS, budget.executions or PILOT_EXECUTIONS),
+            budget.left(),
+            budget.progress,
+            memory=budget.memory,
+        )
+        self._dpor = Dpor(path, lambda: explorer.judge_path(path, self.result), self.result, few)
+
+    def pilot(self) -> Reason | None:
+        """Explore some schedules; None: more are left, and allowed."""
+        reason = self._dpor.run()
+        self.result.estimate = self._dpor.guess()
+        return None if reason is Reason.EXECUTIONS and self.result.executions != self.budget.executions else reason
+
+    def rest(self) -> Reason:
+        """Explore what is left."""
+        self._dpor.budget = self.budget
+        return self._dpor.run()
+
+
+def _end(search: Callable[[], Reason | None]) -> Reason | None:
+    """Search, and return why it ended; None if it did not."""
+    try:
+        return search()
+    except KeyboardInterrupt:
+        return Reason.INTERRUPTED
+    except EndlessError:
+        return Reason.ENDLESS
+
+
+def _match(explorer: Explorer, budget: Budget) -> Exploration:
+    """Match states."""
+    result = Exploration(Method.STATES)
+
+    def judge(state: Global, nodes: Nodes) -> Broken | None:
+        if explorer.check is None:
+            return None
+        return explorer.judge(tuple(nodes.state[node] for node in state), lambda: matching.decisions(state))
+
+    matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
+    result.reason = _end(matching.run) or Reason.COMPLETE
+    return result
+
+
+def _schedules(explorer: Explorer, budget: Budget, search: Alone | Shared, *, auto: bool) -> Exploration:
+    """Explore schedules; ``auto``: if a pilot run does not reach the end, see whether matching states does."""
+    result = search.result
+    reason = _end(search.pilot)
+    if auto:
+        result.why = f"the pilot run was the whole: {result.executions} executions"
+    if reason in (None, Reason.EXECUTIONS, Reason.SECONDS):
+        reason = _end(lambda: _guess(explorer, result)) or reason
+    if auto and reason in (None, Reason.ENDLESS) and (matched := _rather(explorer, budget, result)) is not None:
+        return matched
+    result.reason = reason or _end(search.rest) or Reason.COMPLETE
+    if result.reason in (Reason.COMPLETE, Reason.VIOLATED) or result.executions >= result.estimate:
+        result.estimate = 0.0
+    return result
+
+
+def _guess(explorer: Explorer, result: Exploration) -> None:
+    """Guess how many executions there are, from random walks or the branches found so far, whichever says more."""
+    result.estimate = max(estimate(explorer).executions, result.estimate)
+
+
+def _rather(explorer: Explorer, budget: Budget, tried: Exploration) -> Exploration | None:
+    """Return what matching states came to, None if schedules are to be explored after all: ``tried`` says why.
+
+    ``tried`` is the pilot run; without an estimate it came to a schedule that never ends.
+    """
+    pilot_run = f"a pilot run of {tried.executions} executions did not reach the end"
+    expected = f"about {tried.estimate:.1e} are expected"
+    if explorer.table.opaque:
+        tried.why = f"{pilot_run}: some states cannot be compared, as an actor holds what has no canonical form"
+        return None
+    if 0 < tried.estimate < FEW_EXECUTIONS:
+        tried.why = f"{pilot_run}, but {expected}"
+        return None
+    few = Budget(budget.executions, budget.left(), budget.progress, states=PILOT_STATES, memory=budget.memory)
+    matched = _match(explorer, few)
+    if matched.reason is not Reason.STATES:
+        matched.why = f"{pilot_run}, and one of {matched.states} states was the whole"
+        return matched
+    pilot_run = f"{pilot_run}, nor did one of {PILOT_STATES} states"
+    if 0 < tried.estimate < MANY_EXECUTIONS:
+        tried.why = f"{pilot_run}, but {expected}"
+        return None
+    matched = _match(explorer, budget)
+    matched.why = f"{pilot_run}, and {expected if tried.estimate else 'some schedules never end'}"
+    return matched

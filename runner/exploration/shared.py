@@ -1,0 +1,193 @@
+"""An exploration whose leaves are explored one by one, by whoever is there: this process, others, or another run.
+
+``frontier.py`` argues why that is the same exploration. Here leaves are handed out and reports
+applied, in the order of their numbers, and written to the checkpoint if there is one.
+"""
+
+from collections import deque
+from concurrent.futures import Executor, Future, wait
+from contextlib import nullcontext
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+from longpin.runner.exploration.budget import Budget
+from longpin.runner.exploration.checkpoint import Checkpoint, Head
+from longpin.runner.exploration.explorer import Explorer
+from longpin.runner.exploration.frontier import Frontier, Report
+from longpin.runner.exploration.leaf import explore_leaf, work
+from longpin.runner.exploration.result import Broken, Exploration, Failure, Method, Reason
+from longpin.runner.pool import LOOK_AFTER, broken_pool, give_up, open_executor
+
+LEAF_EXECUTIONS = 2_000
+"""A search that has not come to the end of its leaf by then gives back what is left of it."""
+
+
+AHEAD = 16
+"""Leaves handed out for each worker: many are small."""
+
+
+def head_of(explorer: Explorer, identity: str, *, footprints: bool) -> Head:
+    """Return the head of the checkpoint of an exploration."""
+    return Head(version("longpin"), identity, explorer.racy, footprints, explorer.seed, LEAF_EXECUTIONS)
+
+
+class Team(NamedTuple):
+    """Who explores leaves in other processes."""
+
+    setup: bytes
+    """What is explored, pickled."""
+    workers: int
+    executor: Executor | None
+    """None: a pool of processes, made when it is needed."""
+
+
+class Shared:
+    """One exploration."""
+
+    def __init__(
+        self,
+        explorer: Explorer,
+        budget: Budget,
+        team: Team | None = None,
+        checkpoint: Checkpoint | None = None,
+        *,
+        leaf: int | None = None,
+    ) -> None:
+        self.explorer = explorer
+        self.leaf = LEAF_EXECUTIONS if leaf is None else leaf
+        """Executions after which a search gives its leaf back."""
+        self.result = Exploration(Method.DPOR)
+        self.budget = budget
+        self.team = team
+        self.checkpoint = checkpoint
+        self.frontier = Frontier()
+        self.applied = 0
+        """Leaves of which the reports were applied: also the number of the next one."""
+
+    def pilot(self) -> Reason | None:
+        """Go on where the checkpoint ends, or explore leaf 0; None: more is left."""
+        if self.checkpoint is not None:
+            if self.checkpoint.end is not None:
+                return self._restore(*self.checkpoint.end)
+            for report in self.checkpoint.reports:
+                if (reason := self._apply(report, known=True)) is not None:
+                    return reason
+        if not self.applied and (reason := self._explore_next()) is not None:
+            return reason
+        return None if self.frontier.leaves else Reason.COMPLETE
+
+    def rest(self) -> Reason:
+        """Explore what is left.
+
+        Raises:
+            PoolError: there are no workers, or one was lost.
+
+        """
+        if self.team is not None:
+            with (
+                nullcontext(self.team.executor) if self.team.executor else open_executor(self.team.workers) as executor
+            ):
+                return self._elsewhere(executor, self.team.setup, AHEAD * self.team.workers)
+        while self.frontier.leaves:
+            if (reason := self._explore_next()) is not None:
+                return reason
+        return Reason.COMPLETE
+
+    def _elsewhere(self, executor: Executor, setup: bytes, ahead: int) -> Reason:
+        """Have an executor explore what is left, ``ahead`` leaves at a time."""
+        pending: deque[Future[Report]] = deque()
+        try:
+            with broken_pool():
+                while self.frontier.leaves:
+                    while len(pending) < ahead and (number := self.applied + len(pending)) < self.frontier.count:
+                        pending.append(
+                            executor.submit(work, setup, self.frontier.task(number), self.leaf, self.budget.memory)
+                        )
+                    while not pending[0].done():
+                        if (reason := self.budget.look(self.result)) is not None:
+                            return reason
+                        wait([pending[0]], LOOK_AFTER)
+                    reason = self._apply(pending.popleft().result()) or self.budget.look(self.result)
+                    if reason is not None:
+                        return reason
+            return Reason.COMPLETE
+        finally:
+            give_up(executor, pending)
+
+    def finish(self) -> None:
+        """Write into the checkpoint that nothing is left to do."""
+        if self.checkpoint is None or self.checkpoint.end is not None:
+            return
+        result = self.result
+        if result.reason in (Reason.COMPLETE, Reason.VIOLATED):
+            failures = [(*failure.broken, failure.decisions) for failure in result.failures]
+            counts = (result.executions, result.blocked, result.events, result.impossible)
+            self.checkpoint.finish((result.reason.name, counts, result.inconclusive, failures))
+
+    def _restore(self, reason: str, counts: tuple[int, ...], inconclusive: str, failures: Any) -> Reason:
+        """Take the result over that another run came to."""
+        result = self.result
+        result.executions, result.blocked, result.events, result.impossible = counts
+        result.inconclusive = inconclusive
+        result.failures = [Failure(Broken(*broken), decisions) for *broken, decisions in failures]
+        return Reason[reason]
+
+    def _explore_next(self) -> Reason | None:
+        """Explore the next leaf in this process; what a search found that had to stop half-way counts too."""
+        found = Exploration(Method.DPOR)
+        budget = Budget(self.leaf, self.budget.left(), lambda _: self._tell(found), memory=self.budget.memory)
+        try:
+            report = explore_leaf(self.explorer, self.frontier.task(self.applied), budget, found)
+        except KeyboardInterrupt:
+            self._add(found.executions, found.blocked, found.events, found.impossible)
+            raise
+        if report is None:
+            self._add(found.executions, found.blocked, found.events, found.impossible)
+            return found.reason
+        return self._apply(report) or self.budget.look(self.result)
+
+    def _tell(self, found: Exploration) -> None:
+        """Tell how far it is while a leaf is explored here."""
+        if self.budget.progress is not None:
+            executions, events = self.result.executions + found.executions, self.result.events + found.events
+            seconds = self.budget.seconds()
+            self.budget.progress(replace(self.result, executions=executions, events=events, seconds=seconds))
+
+    def _apply(self, report: Report, *, known: bool = False) -> Reason | None:
+        """Take over what came of the next leaf; return why to stop, None to go on."""
+        result, most = self.result, self.budget.executions
+        if most is not None and result.executions + report.executions > most:
+            return self._explore_part(most - result.executions)
+        self._add(report.executions, report.blocked, report.events, report.impossible)
+        result.inconclusive = result.inconclusive or report.inconclusive
+        if report.failure is not None:
+            *broken, decisions = report.failure
+            result.failures.append(Failure(Broken(*broken), decisions))
+            return Reason.VIOLATED
+        if report.endless:
+            return Reason.ENDLESS
+        if self.checkpoint is not None and not known:
+            self.checkpoint.append(report)
+        if not self.applied:
+            result.estimate = report.guess
+        self.frontier.apply(self.applied, report)
+        self.applied += 1
+        spent = most is not None and result.executions == most and self.frontier.leaves
+        return Reason.EXECUTIONS if spent else None
+
+    def _explore_part(self, executions: int) -> Reason:
+        """Explore of the next leaf as much as is allowed."""
+        found = Exploration(Method.DPOR)
+        report = explore_leaf(self.explorer, self.frontier.task(self.applied), Budget(executions), found)
+        assert report is not None
+        self._add(report.executions, report.blocked, report.events, report.impossible)
+        self.result.failures += found.failures
+        self.result.inconclusive = self.result.inconclusive or report.inconclusive
+        return Reason.VIOLATED if found.failures else Reason.EXECUTIONS
+
+    def _add(self, executions: int, blocked: int, events: int, impossible: int) -> None:
+        self.result.executions += executions
+        self.result.blocked += blocked
+        self.result.events += events
+        self.result.impossible += impossible

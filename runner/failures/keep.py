@@ -1,0 +1,181 @@
+"""What is done with a failure: shrink it, keep it, and look at what was kept before anything else is tried."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import longpin
+from longpin.config.loader import parse_scenario
+from longpin.config.schema import Scenario
+from longpin.messages.trace import TraceError, TraceReader
+from longpin.runner.engine import InternalError
+from longpin.runner.exploration.result import Failure
+from longpin.runner.failures.effort import Limits
+from longpin.runner.failures.found import Found, configuration_hash
+from longpin.runner.failures.schedule import Follower, follow
+from longpin.runner.failures.shrink import shrink
+from longpin.runner.failures.store import (
+    FORMAT,
+    NUMBER,
+    Record,
+    RecordError,
+    Size,
+    read_record,
+    stem,
+    write_atomically,
+    write_record,
+)
+from longpin.runner.progress import Shown
+from longpin.runner.result import Result, Verdict, Violation
+from longpin.runner.run import replay, run
+from longpin.runner.sampling.result import same
+from longpin.runner.subject import Subject
+
+
+class Kept(NamedTuple):
+    """A failure in its folder."""
+
+    found: Found
+    """As it was found."""
+    shrunk: Scenario
+    """What remained of its scenario."""
+    record: Record
+    trace: Path
+    """The shrunk failure: the scenario, and every arrival of the run until nothing can happen any more."""
+    json: Path
+    result: Result
+    """The shrunk failure up to the arrival after which the rule does not hold, as the trace shows it."""
+
+    @property
+    def violation(self) -> Violation:
+        """Return what is violated first; in the shrunk scenario that is the rule that was violated in the original."""
+        return self.result.violations[0]
+
+
+def handle(
+    subject: Subject,
+    failure: Failure,
+    by: str,
+    seed: int,
+    folder: str | os.PathLike[str],
+    limits: Limits | None = None,
+    progress: Shown | None = None,
+) -> Kept:
+    """Shrink a failure and keep it. One that this version of longpin has kept already is not shrunk again.
+
+    Ctrl-C ends the shrinking; what was found by then is kept.
+
+    Args:
+        subject: what was searched.
+        failure: a schedule of it that breaks a rule.
+        by: who found it, for people.
+        seed: the seed it was found with; the actors' random numbers were derived from it.
+        folder: where to keep it; it is created.
+        limits: what may be spent on shrinking.
+        progress: told how far it is.
+
+    Raises:
+        InternalError: the failure is a bug in longpin, or it cannot be repeated.
+        OSError, TraceError: it cannot be kept.
+
+    """
+    if not failure.broken.rule:
+        raise InternalError(failure.what)
+    settings = dataclasses.replace(subject.settings, engine="stepped", seed=seed)
+    return keep(Found(subject.scenario, settings, failure.broken, failure.decisions, by), folder, limits, progress)
+
+
+def keep(
+    found: Found, folder: str | os.PathLike[str], limits: Limits | None = None, progress: Shown | None = None
+) -> Kept:
+    """Shrink a failure and keep it, as :func:`handle` does.
+
+    Raises:
+        InternalError: it cannot be repeated.
+        OSError, TraceError: it cannot be kept.
+
+    """
+    where = Path(folder)
+    where.mkdir(parents=True, exist_ok=True)
+    name = stem(found)
+    json, trace = where / f"{name}.json", where / f"{name}.trace"
+    if (kept := _kept_before(found, json, trace)) is not None:
+        return kept
+    shrunk = shrink(found, limits, progress)
+    its = shrunk.found
+    oracle = Follower(its.decisions, its.settings.seed)
+    write_atomically(trace, lambda path: run(its.scenario, its.settings, path, oracle))
+    record = Record(
+        FORMAT,
+        NUMBER,
+        longpin.__version__,
+        found.scenario.name,
+        configuration_hash(found.scenario, found.settings),
+        f"{found.settings.policy}:{found.settings.preset}",
+        found.settings.timers,
+        *found.broken[1:],
+        found.broken.what,
+        found.by,
+        found.seed,
+        list(found.decisions),
+        Size.of(found.scenario, shrunk.before),
+        Size.of(its.scenario, shrunk.schedule),
+        shrunk.end.value,
+        trace.name,
+    )
+    write_record(json, record)
+    if (result := _shown(trace, found)) is None:
+        raise InternalError(f"{trace}: what was written does not show the failure")
+    return Kept(found, its.scenario, record, trace, json, result)
+
+
+def still_fails(found: Found) -> Found | None:
+    """Return a kept failure as it fails today, None if it does not.
+
+    Its decisions are followed; those that do not apply any more are skipped.
+    """
+    outcome = follow(found.subject(), found.decisions)
+    if outcome.broken is None or not same(outcome.broken, found.broken):
+        return None
+    return dataclasses.replace(found, broken=outcome.broken, decisions=outcome.schedule.decisions)
+
+
+def _kept_before(found: Found, json: Path, trace: Path) -> Kept | None:
+    """Return a failure that is in its folder, whole, by this version."""
+    try:
+        record = read_record(json)
+    except RecordError:
+        return None
+    if record.longpin != longpin.__version__ or (result := _shown(trace, found)) is None:
+        return None
+    header = TraceReader(trace).header
+    return Kept(found, parse_scenario(header.scenario, header.scenario_name), record, trace, json, result)
+
+
+def _shown(trace: Path, found: Found) -> Result | None:
+    """Return what a trace shows until a rule is violated; None if that is not this failure."""
+    try:
+        whole = replay(trace)
+        if whole.verdict is not Verdict.VIOLATED:
+            return None
+        first = whole.violations[0]
+        if (first.rule, first.site) != (found.broken.rule, found.broken.site):
+            return None
+        return whole if first.arrival == whole.arrivals else replay(trace, first.arrival)
+    except TraceError:
+        return None
+
+
+Tell = Callable[[str], object]
+"""Takes a line for people."""
+
+
+def try_known(found: list[Found], tell: Tell) -> Found | None:
+    """Return the first kept failure that still fails; ``tell`` gets a line for each before it that does not."""
+    for one in found:
+        if (now := still_fails(one)) is not None:
+            return now
+        tell(f"{stem(one)}: it does not fail any more; it is kept")
+    return None

@@ -1,0 +1,65 @@
+"""One line on standard error that says how far a long search is, how fast it goes, and how long it will take."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Shown = Callable[[int, float, str], None]
+"""Takes what is done, what is expected in all (0: nobody knows), and a note."""
+
+
+@contextmanager
+def progress_line(unit: str, seconds: float | None = None, *, estimated: bool = False) -> Iterator[Shown]:
+    """Give a function that shows progress, if standard error is a terminal; what it showed is gone afterwards.
+
+    Args:
+        unit: what is counted, in the plural.
+        seconds: when it will end at the latest.
+        estimated: what is expected in all is a guess.
+
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done, _total, _note: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    started = time.monotonic()
+    columns = (BarColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def show(done: int, total: float, note: str) -> None:
+            of = f"{done:,} of {'about ' * estimated}{total:,.0f} {unit}" if total >= done else f"{done:,} {unit}"
+            text, part = describe(of, done, total, time.monotonic() - started, seconds, note)
+            progress.update(task, total=1.0 if part is not None else None, completed=part or 0.0, description=text)
+
+        yield show
+
+
+def describe(
+    what: str, done: int, total: float, passed: float, limit: float | None, note: str
+) -> tuple[str, float | None]:
+    """Return the line, and how much is done of what is expected, if that can be said; times in seconds."""
+    parts = [what, f"{done / passed if passed else 0:,.0f}/s"]
+    shares = [done / total] if total >= done > 0 else []
+    if limit:
+        shares.append(min(passed / limit, 1.0))
+    part = max(shares, default=None)
+    if part:
+        parts.append(f"{duration_left(passed / part - passed)} left")
+    if note:
+        parts.append(note)
+    return ", ".join(parts), part
+
+
+def duration_left(seconds: float) -> str:
+    """Return a time for people."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:,.0f} days"

@@ -1,0 +1,71 @@
+"""What a campaign of sampled schedules that broke nothing was worth: for people, and as one JSON object."""
+
+from typing import Any
+
+from longpin.runner.report.rows import printable
+from longpin.runner.sampling.result import Campaign, StrategyRow
+from longpin.runner.subject import Subject
+
+
+def lines(subject: Subject, result: Campaign, timers: str) -> list[str]:
+    """Return the lines of the report."""
+    settings = subject.settings
+    traces = f"{'at least ' * result.capped}{result.distinct:,} distinct traces"
+    last = result.seed + max(result.runs, 1) - 1
+    found = [
+        f"{subject.scenario.name}: {subject.scenario.summary}",
+        f"policy: {settings.policy}:{settings.preset}",
+        f"{result.verdict.value}: {result.reason.value}; samples prove nothing, longpin explore may",
+        f"  {', '.join(subject.scenario.holds)} held in {result.runs:,} runs, {traces}",
+        f"  one more run would have a trace not seen yet with probability {result.unseen:.2%} (Good-Turing estimate)",
+    ]
+    if result.endless:
+        found.append(f"  {result.endless:,} runs were given up, as they did not come to rest")
+    if result.inconclusive:
+        found.append(f"  {result.unjudged:,} runs could not be judged, the first because {result.inconclusive}")
+    found += table(result.by_strategy)
+    rate = result.runs / result.seconds if result.seconds else 0
+    found.append(f"  seeds {result.seed} to {last}, timers {timers}, {rate:,.0f} runs/s")
+    return [printable(line) for line in found]
+
+
+def table(rows: list[StrategyRow]) -> list[str]:
+    """Return what each strategy did, as lines."""
+    width = max((len(row.name) for row in rows), default=0)
+    return [f"  {row.name:<{width}}  {row.runs:>9,} runs  {row.distinct:>9,} distinct{_found(row)}" for row in rows]
+
+
+def _found(row: StrategyRow) -> str:
+    return "".join(f"  {rule or site or what} in run {first:,}" for (rule, site, what), first in row.found.items())
+
+
+def as_object(subject: Subject, result: Campaign, timers: str) -> dict[str, Any]:
+    """Return what the JSON object holds."""
+    settings = subject.settings
+    return {
+        "verdict": result.verdict.value,
+        "reason": result.reason.value,
+        "scenario": subject.scenario.name,
+        "policy": f"{settings.policy}:{settings.preset}",
+        "timers": timers,
+        "seed": result.seed,
+        "rules": list(subject.scenario.holds),
+        "runs": result.runs,
+        "distinct": result.distinct,
+        "distinct_is_a_lower_bound": result.capped,
+        "unseen_probability": result.unseen,
+        "endless": result.endless,
+        "inconclusive": result.inconclusive or None,
+        "arrivals": result.events,
+        "strategies": [
+            {
+                "name": row.name,
+                "runs": row.runs,
+                "distinct": row.distinct,
+                "broken": row.broken,
+                "found": [{"rule": rule, "site": site, "run": run} for (rule, site, _), run in row.found.items()],
+            }
+            for row in result.by_strategy
+        ],
+        "seconds": round(result.seconds, 3),
+    }

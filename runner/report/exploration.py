@@ -1,0 +1,75 @@
+"""What an exploration that broke nothing was worth: for people, and as one JSON object."""
+
+import json
+from typing import Any, TextIO
+
+from longpin.runner.exploration.result import Exploration
+from longpin.runner.report.rows import printable
+from longpin.runner.subject import Subject
+
+
+def lines(subject: Subject, result: Exploration) -> list[str]:
+    """Return the lines of the report. A proof states its bounds, and what is incomplete says how much is known."""
+    settings = subject.settings
+    holds = ", ".join(subject.scenario.holds)
+    found = [
+        f"{subject.scenario.name}: {subject.scenario.summary}",
+        f"policy: {settings.policy}:{settings.preset}",
+        f"method: {result.method.value}" + (f": {result.why}" if result.why else ""),
+        f"{result.verdict.value}: {result.reason.value}",
+    ]
+    if result.complete:
+        found.append(f"  {holds} hold at the end of each of {_size(result)}, and after every arrival")
+        found.append(f"  bounds: these programs, timers {settings.timers}, random numbers of seed {settings.seed}")
+    else:
+        found.append(f"  {holds} held in {_size(result)}" + _share(result))
+    if result.inconclusive:
+        found.append(f"  {result.inconclusive}")
+    if result.blocked:
+        found.append(f"  {result.blocked:,} executions were given up half-way, as they could only repeat another")
+    found.append(f"  {result.events:,} arrivals, {result.seconds:.2f} s, seed {settings.seed}")
+    return [printable(line) for line in found]
+
+
+def _size(result: Exploration) -> str:
+    if result.states:
+        return f"{result.states:,} states ({result.executions:,} of them at rest)"
+    return f"{result.executions:,} schedule{'s' * (result.executions != 1)} (Mazurkiewicz traces)"
+
+
+def _share(result: Exploration) -> str:
+    if not result.estimate or result.states:
+        return ""
+    share = min(result.executions / result.estimate, 1.0)
+    return f", of about {result.estimate:,.0f} ({share:.2%}, a guess from random probes)"
+
+
+def as_object(subject: Subject, result: Exploration) -> dict[str, Any]:
+    """Return what the JSON object holds."""
+    settings = subject.settings
+    return {
+        "verdict": result.verdict.value,
+        "reason": result.reason.value,
+        "complete": result.complete,
+        "scenario": subject.scenario.name,
+        "policy": f"{settings.policy}:{settings.preset}",
+        "timers": settings.timers,
+        "seed": settings.seed,
+        "rules": list(subject.scenario.holds),
+        "method": result.method.value,
+        "why": result.why,
+        "executions": result.executions,
+        "estimated_executions": result.estimate or None,
+        "blocked": result.blocked,
+        "states": result.states or None,
+        "arrivals": result.events,
+        "inconclusive": result.inconclusive or None,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def write_json(found: dict[str, Any], file: TextIO) -> None:
+    """Write an object on one line, in ASCII, so that nothing in it can steer a terminal."""
+    json.dump(found, file)
+    file.write("\n")
+    file.flush()

@@ -1,0 +1,119 @@
+"""A failure that was made small and kept: for people, and as one JSON object.
+
+In the order in which it is asked about: the verdict, the rule, the shortest interleaving, the scenario that remained,
+how much smaller it is, who found it, and last the line that shows it again.
+"""
+
+import dataclasses
+import json
+import tomllib
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from longpin.config.writer import write_scenario
+from longpin.runner.failures.keep import Kept
+from longpin.runner.invariants import INVARIANTS
+from longpin.runner.options import command
+from longpin.runner.report import as_json
+from longpin.runner.report.console import VERDICT_STYLES, ConsoleReport
+
+STORY = ("name", "source", "summary")
+"""What a scenario file says of itself; a part of a scenario is no longer what it tells."""
+
+
+def replay_line(kept: Kept) -> str:
+    """Return the command that shows a failure again, to paste into a shell."""
+    trace = str(kept.trace)
+    return command("replay", "--", trace) if trace.startswith("-") else command("replay", trace)
+
+
+def remained(kept: Kept) -> str:
+    """Return the text of the scenario that remained, empty if nothing was taken away."""
+    if kept.shrunk.text == kept.found.scenario.text:
+        return ""
+    document = tomllib.loads(kept.shrunk.text)
+    return write_scenario({key: value for key, value in document.items() if key not in STORY})
+
+
+class FailureReport(ConsoleReport):
+    """Writes a kept failure to a console.
+
+    Args:
+        console: where to; its width and its colours are used.
+        file: what the report is written to when it is complete.
+
+    """
+
+    def __init__(self, console: Console, file: TextIO) -> None:
+        super().__init__(console, file)
+
+    def show_failure(self, kept: Kept) -> None:
+        """Write it.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        result, violation, record = kept.result, kept.violation, kept.record
+        with self.console.capture() as capture:
+            style = VERDICT_STYLES[result.verdict]
+            self._say(result.verdict.value, f"{result.scenario} under {result.policy}, timers {result.timers}", style)
+            self._say(violation.rule, INVARIANTS[violation.rule].summary, "red")
+            self._say("", f"at arrival {violation.arrival}: {violation.detail}")
+            self.console.print()
+            self._time_line(result)
+            if text := remained(kept):
+                self._say("what remained of the scenario", "")
+                for line in text.splitlines():
+                    self.console.print(Text(f"  {line}".rstrip()), soft_wrap=True)
+                self.console.print()
+            before, after = dataclasses.asdict(record.before), dataclasses.asdict(record.after)
+            sizes = [f"{before[what]} -> {after[what]} {_SHOWN[what]}" for what in _SHOWN]
+            self._say("made small", f"{', '.join(sizes)}; {record.end}")
+            self._say("found by", f"{record.by}, seed {record.seed}")
+            self.console.print(Text(replay_line(kept)), soft_wrap=True)
+        self.file.write(capture.get())
+        self.file.flush()
+
+
+_SHOWN = {"decisions": "decisions", "preemptions": "preemptions", "processes": "processes", "operations": "calls"}
+
+
+def as_object(kept: Kept) -> dict[str, Any]:
+    """Return what the JSON object holds."""
+    record, violation = kept.record, kept.violation
+    return {
+        "verdict": kept.result.verdict.value,
+        "rule": violation.rule,
+        "sentence": INVARIANTS[violation.rule].summary,
+        "site": violation.site,
+        "what": violation.detail,
+        "arrival": violation.arrival,
+        "scenario": record.scenario,
+        "policy": record.policy,
+        "timers": record.timers,
+        "shrunk": as_json.as_object(kept.result),
+        "shrunk_scenario": kept.shrunk.text,
+        "before": dataclasses.asdict(record.before),
+        "after": dataclasses.asdict(record.after),
+        "end": record.end,
+        "found_by": record.by,
+        "seed": record.seed,
+        "kept": str(kept.json),
+        "trace": str(kept.trace),
+        "replay": replay_line(kept),
+    }
+
+
+def write_json(kept: Kept, file: TextIO) -> None:
+    """Write the object on one line, in ASCII, so that nothing in it can steer a terminal.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    json.dump(as_object(kept), file)
+    file.write("\n")
+    file.flush()

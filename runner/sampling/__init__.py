@@ -1,0 +1,7 @@
+"""Sampling: many schedules of a world, chosen by strategies that find different things."""
+
+from longpin.runner.sampling.campaign import stress
+from longpin.runner.sampling.pace import Progress
+from longpin.runner.sampling.result import Campaign, FailingRun, Reason, StrategyRow
+
+__all__ = ["Campaign", "FailingRun", "Progress", "Reason", "StrategyRow", "stress"]

@@ -1,0 +1,66 @@
+"""How many runs there still are to make, how many of them at once, and when to tell how far it is."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from longpin.runner.sampling.result import Campaign, Reason
+from longpin.runner.sampling.tally import Batch
+
+BATCH_SECONDS = 0.1
+"""How long a batch should take, so that progress can be told often."""
+
+FIRST_BATCH = 4
+"""Runs in the first batch; later ones become larger at most fourfold."""
+
+TELL_EVERY = 0.2
+"""Seconds between two calls of ``progress``."""
+
+Progress = Callable[[Campaign], object]
+
+
+class Pace:
+    """The budget of a campaign, spent in batches."""
+
+    def __init__(self, campaign: Campaign, runs: int | None, seconds: float | None, progress: Progress | None) -> None:
+        if runs is not None and runs < 0:
+            raise ValueError(f"{runs} runs: at least 0")
+        self.campaign = campaign
+        self.runs = runs
+        self.progress = progress
+        self.started = time.monotonic()
+        self.told = 0.0
+        """When progress was told last, in seconds since the beginning."""
+        self.until = None if seconds is None else self.started + seconds
+        self.size = FIRST_BATCH
+
+    def batches(self) -> Iterator[tuple[int, int]]:
+        """Yield the first seed and the number of runs of each batch, as long as there is time."""
+        planned = 0
+        while (left := self.size if self.runs is None else self.runs - planned) > 0 and not self.late():
+            count = min(self.size, left)
+            yield self.campaign.seed + planned, count
+            planned += count
+
+    def passed(self) -> float:
+        """Return the seconds since the campaign began."""
+        return time.monotonic() - self.started
+
+    def late(self) -> bool:
+        """Return whether the time allowed is spent."""
+        return self.until is not None and time.monotonic() >= self.until
+
+    def learn(self, batch: Batch) -> None:
+        """Plan further batches after one that is done."""
+        fitting = int(len(batch.traces) * BATCH_SECONDS / max(batch.seconds, 1e-6))
+        self.size = max(1, min(4 * self.size, fitting))
+
+    def tell(self) -> None:
+        """Tell how far it is, if it is time to."""
+        passed = self.campaign.seconds = self.passed()
+        if self.progress is not None and passed - self.told >= TELL_EVERY:
+            self.told = passed
+            self.progress(self.campaign)
+
+    def reason(self) -> Reason:
+        """Return why there are no more batches."""
+        return Reason.RUNS if self.campaign.runs == self.runs else Reason.SECONDS

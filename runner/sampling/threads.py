@@ -1,0 +1,152 @@
+"""Sampling by the operating system: runs on real threads, whose schedules nobody here chooses.
+
+Each run is recorded and judged by replaying its trace on the stepped engine, as ``longpin run --engine threads`` does.
+A seed does not repeat such a run, so a failing one keeps its trace file, and its decisions, which the trace holds.
+"""
+
+import dataclasses
+import io
+import time
+from contextlib import closing
+
+from longpin.config.schema import Scenario
+from longpin.messages.codec import Encoder
+from longpin.messages.envelope import Envelope
+from longpin.messages.trace import TraceWriter
+from longpin.runner.engine import InternalError
+from longpin.runner.exploration.replay import Decisions
+from longpin.runner.oracles import NO_PROFILE
+from longpin.runner.run import GIVE_UP_AFTER, MOST_ARRIVALS, header_of
+from longpin.runner.sampling.pace import Pace, Progress
+from longpin.runner.sampling.result import Campaign, Reason
+from longpin.runner.sampling.sample import Plan, Run, Sampler
+from longpin.runner.sampling.tally import Batch, Tally
+from longpin.runner.sampling.trace import NO_TRACE
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
+from longpin.runner.threads import ThreadsEngine
+
+THREADS = "threads"
+"""The name of this strategy."""
+
+
+def stress_threads(
+    scenario: Scenario,
+    settings: Settings,
+    *,
+    runs: int | None = 100,
+    seconds: float | None = None,
+    seed: int = 0,
+    time_scale: float | None = None,
+    first_failure: bool = True,
+    progress: Progress | None = None,
+) -> Campaign:
+    """Run a scenario on threads many times, until a rule is violated, and count the schedules that were seen.
+
+    A failure's decisions are for ``racy=True``: on threads a timer goes off when it is due, whatever else happens.
+
+    Args:
+        scenario: what to run.
+        settings: how; engine, oracle, seed and timers are not looked at.
+        runs: how many to make, one after the other; None for any number.
+        seconds: begin no other run after so long.
+        seed: run i, counting from 0, has the seed ``seed + i`` for the actors' random numbers.
+        time_scale: the real seconds a virtual second takes; None: what ``settings`` say.
+        first_failure: end with the first run that breaks something; otherwise make all runs and report every failure.
+        progress: told every 0.2 s how far it is, or after a run that takes longer.
+
+    Raises:
+        ValueError: a number is negative.
+        InternalError: a bug in longpin, or a run on threads that the stepped engine cannot follow.
+
+    """
+    wanted = dataclasses.replace(settings, engine="threads", seed=seed)
+    if time_scale is not None:
+        wanted = dataclasses.replace(wanted, time_scale=time_scale)
+    recorder = Recorder(Subject(scenario, wanted))
+    tally = Tally((THREADS,), seed)
+    campaign = tally.campaign
+    pace = Pace(campaign, runs, seconds, progress)
+    try:
+        for first, count in pace.batches():
+            tally.add(batch := recorder.make_runs(first, count, pace, first_failure=first_failure))
+            pace.learn(batch)
+            pace.tell()
+            if campaign.failures and first_failure:
+                break
+        campaign.reason = Reason.VIOLATED if campaign.failures and first_failure else pace.reason()
+    except KeyboardInterrupt:
+        campaign.reason = Reason.INTERRUPTED
+    campaign.seconds = time.monotonic() - pace.started
+    return campaign
+
+
+class Recorder:
+    """Makes runs on threads, and judges them on the stepped engine."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.judge = Sampler(
+            Plan(
+                subject.build,
+                (THREADS,),
+                NO_PROFILE,
+                subject.check,
+                subject.always,
+                racy=True,
+                most=MOST_ARRIVALS,
+                remember=False,
+            )
+        )
+
+    def make_runs(self, first: int, count: int, pace: Pace, *, first_failure: bool) -> Batch:
+        """Make runs with consecutive seeds, as long as there is time."""
+        started = time.monotonic()
+        batch = Batch(first)
+        for seed in range(first, first + count):
+            log, quiet = self.record(seed)
+            run = self.follow(log, seed, quiet=quiet)
+            broken = run.judgement.broken is not None
+            batch.add(seed, run, self.trace_file(log, seed, quiet=quiet) if broken else b"")
+            if (broken and first_failure) or pace.late():
+                break
+        batch.seconds = time.monotonic() - started
+        return batch
+
+    def record(self, seed: int) -> tuple[list[Envelope], bool]:
+        """Run on threads; return what arrived, in order, and whether nothing could happen any more in the end."""
+        log: dict[int, Envelope] = {}
+        settings = self.subject.settings
+        engine = ThreadsEngine(log.__setitem__, lambda: None, time_scale=settings.time_scale, seed=seed)
+        with closing(engine):
+            self.subject.build(engine)
+            try:
+                quiet = engine.run(time.monotonic() + GIVE_UP_AFTER, MOST_ARRIVALS)
+            except InternalError:
+                quiet = False  # following it on the stepped engine says what went wrong
+        return list(log.values()), quiet
+
+    def follow(self, log: list[Envelope], seed: int, *, quiet: bool) -> Run:
+        """Carry out on the stepped engine what was recorded.
+
+        Raises:
+            InternalError: it cannot be carried out, or something else arrives.
+
+        """
+        run = self.judge.on_the_engine(Decisions([envelope.src for envelope in log], seed), seed)
+        broken = run.judgement.broken is not None
+        if run.arrived != log[: len(run.arrived)] or (quiet and not broken and run.trace == NO_TRACE):
+            raise InternalError(f"run {seed} on threads did something that the stepped engine does not do")
+        return run
+
+    def trace_file(self, log: list[Envelope], seed: int, *, quiet: bool) -> bytes:
+        """Return the file that ``longpin replay`` takes."""
+        subject = self.subject
+        settings = dataclasses.replace(subject.settings, seed=seed)
+        header = header_of(subject.scenario, settings, settings.make_policy())
+        encoder, file = Encoder(), io.BytesIO()
+        with TraceWriter(file, header) as writer:
+            for number, envelope in enumerate(log, 1):
+                writer.append(encoder.encode(number, envelope))
+            writer.close(complete=quiet)
+        return file.getvalue()

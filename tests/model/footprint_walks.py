@@ -1,0 +1,244 @@
+"""Worlds of the emulated kernel, and random walks in them that look at whatever declares to commute."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from typing import Any
+
+from longpin.actors.policies import POLICIES
+from longpin.config.loader import load_scenario, parse_scenario, shipped_scenarios
+from longpin.config.schema import Scenario
+from longpin.messages.envelope import KINDS, Address, Message
+from longpin.runner.exploration.activations import ActivationPath
+from longpin.runner.exploration.footprints import Comparison
+from longpin.runner.exploration.table import Table
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
+
+Pair = tuple[str, str]
+"""The names of two message classes, sorted; ``X...`` is a reply or a wake-up in a conversation that answers an X."""
+
+CHOICES = [(name, preset) for name, policy in POLICIES.items() for preset in policy.presets]
+SHIPPED = sorted(shipped_scenarios())
+
+PARENT = "process:100"
+"""What it asks is not held back: it has children to make."""
+
+LONGEST = 2_000
+"""Arrivals in one walk: a program can signal itself for ever."""
+
+REGISTER = """
+fd = open("/pmem/{0}", O_RDWR)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
+"""
+
+CONNECT = """
+cq = ibv_create_cq(ctx)
+qp = ibv_create_qp(pd, cq)
+ibv_modify_qp(qp, IBV_QPS_INIT)
+ibv_modify_qp(qp, IBV_QPS_RTR, qp)
+ibv_modify_qp(qp, IBV_QPS_RTS)
+"""
+
+SHARED = (
+    """
+fd = open("/pmem/a", O_RDWR)
+buf = mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+fcntl(fd, F_SETLEASE, F_LAYOUT)
+mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ)
+mr1 = ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_READ)
+"""
+    + CONNECT
+)
+
+OTHER = """
+other = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
+load(other, 1)
+"""
+"""What the parent goes on to do: the page must be installed."""
+
+PROGRAMS: dict[str, dict[str, str]] = {
+    "exits": dict.fromkeys("abcd", "getpid()"),
+    "stats": dict.fromkeys("abc", 'stat("/pmem/a")'),
+    "files of their own": {x: f'fd = open("/pmem/{x}", O_RDWR)\nwrite(fd, "x")\nclose(fd)' for x in "abc"},
+    "labels": {"a": 'label("x")\nwait_for("y")', "b": 'wait_for("x")\nlabel("y")', "c": 'label("z")\nstat("/pmem/a")'},
+    "one description": {
+        "a": 'fd = open("/pmem/a", O_RDWR)\nfork("child")\nwrite(fd, "x")\nfcntl(fd, F_SETSIG, SIGUSR1)\nclose(fd)',
+        "child": "fcntl(fd, F_GETSIG)\nlseek(fd, 0)\nclose(fd)",
+    },
+    "regions of their own": {x: REGISTER.format(x) for x in "ab"},
+    "names": {
+        "a": 'link("/pmem/a", "/pmem/x")\nunlink("/pmem/x")',
+        "b": 'rename("/pmem/b", "/pmem/y")',
+        "c": 'mkdir("/pmem/z")\nfd = open("/pmem/c", O_RDWR | O_CREAT)\nfallocate(fd, 0, 0, 2 * PAGE)',
+    },
+    "one context": {
+        "a": REGISTER.format("a") + CONNECT + 'fork("child")\nibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mr, 0)\n'
+        "ibv_get_cq_event(cq)\nibv_dereg_mr(mr)",
+        "child": "more = ibv_alloc_pd(ctx)\nibv_dealloc_pd(more)\nibv_poll_cq(cq)",
+    },
+    "the end of a lease": {
+        "breaker": 'wait_for("leased")\nopen("/pmem/a", O_WRONLY)',
+        "holder": 'fd = open("/pmem/a", O_RDONLY)\nfcntl(fd, F_SETLEASE, F_RDLCK)\nlabel("leased")\nclose(fd)',
+    },
+    "shrinking": {
+        "a": REGISTER.format("a") + "munmap(buf, PAGE)\nibv_dereg_mr(mr)",
+        "b": 'truncate("/pmem/b", 0)\nkill("c", SIGTERM)',
+        "c": 'fd = open("/pmem/c", O_RDWR)\nflock(fd, LOCK_EX)\nfallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)',
+    },
+}
+"""Programs of several processes, by what they are about; ``child`` is forked."""
+
+
+CROWD = 8
+"""Children of one process, which share all that it has."""
+
+CALLS: dict[str, tuple[str, ...]] = {
+    "file:": (
+        "dup(fd)", "dup(fd)", "close(fd)", "fcntl(fd, F_GETSIG)", "fcntl(fd, F_SETSIG, SIGUSR1)", "fcntl(fd, F_GETOWN)",
+        "fcntl(fd, F_SETOWN, 100)", "fcntl(fd, F_SETOWN, -100)", "fcntl(fd, F_GETLEASE)", "read(fd, 5)",
+        "fcntl(fd, F_SETLEASE, F_LAYOUT)", "fcntl(fd, F_SETLEASE, F_UNLCK)", 'write(fd, "x")', "lseek(fd, 0)",
+        "ftruncate(fd, PAGE)", "fallocate(fd, 0, 0, 3 * PAGE)", "fsync(fd)", "flock(fd, LOCK_SH)", "flock(fd, LOCK_UN)",
+        "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)",
+    ),
+    "inode:": (
+        "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)", "munmap(buf, 2 * PAGE)", 'stat("/pmem/a")', 'access("/pmem/a", 4)',
+        "flock(fd, LOCK_SH)", "flock(fd, LOCK_EX | LOCK_NB)", "flock(fd, LOCK_UN)", 'open("/pmem/a", O_RDONLY)',
+        "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "fcntl(fd, F_SETLEASE, F_LAYOUT)",
+    ),
+    "pmem:": (
+        'store(buf, "y")', "load(buf, 3)", "load(buf + PAGE, 3)", 'store(buf + PAGE, "y")', 'truncate("/pmem/{x}", 0)',
+        "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "ibv_reg_mr(pd, buf + PAGE, PAGE, IBV_ACCESS_LOCAL_WRITE)",
+        "ibv_dereg_mr(mr)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)', "read(fd, 5)", 'write(fd, "x")',
+        'f = open("/pmem/{x}", O_RDWR)\nwrite(f, "w")', 'f = open("/pmem/{x}", O_RDWR)\nread(f, 1)',
+        'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, 0, 0, 3 * PAGE)',
+        'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)',
+    ),
+    "uverbs:": (
+        "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)",
+        "ibv_alloc_pd(ctx)", "ibv_dealloc_pd(pd)", "ibv_create_cq(ctx)", "ibv_create_qp(pd, cq)", "ibv_poll_cq(cq)",
+        "ibv_get_cq_event(cq)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)',
+        "ibv_post_send(qp, IBV_WR_RDMA_READ, mr, mr1, 0, 4)", "ibv_post_send(qp, IBV_WR_RDMA_READ, mr1, mr, 0, 4)",
+    ),
+    "process:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)', "kill(100, 0)"),
+    "directory": (
+        'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
+        'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',
+    ),
+    "process_table": ('kill("c0", 0)', "kill(-100, 0)", "kill(100, 0)", 'kill("c1", SIGTERM)', "getpid()", "exit(0)"),
+    "labels": ('label("{y}")', 'wait_for("{y}")'),
+}  # fmt: skip
+"""Calls on what the children share, by the kind of actor that several of them reach at once."""
+
+
+def crowd(seed: int, kind: str) -> Scenario:
+    """Return a scenario in which several processes use one description, one context and one mapping each at once."""
+    rng = random.Random(seed)
+    names = [f"c{number}" for number in range(CROWD)]
+    parent = SHARED + "".join(f'fork("{name}")\n' for name in names) + OTHER
+    programs = {"parent": parent + "".join(f'label("{name}")\n' for name in "lmn")}
+    for name in names:
+        lines = rng.choices(CALLS[kind], k=5) + [rng.choice(CALLS[rng.choice(list(CALLS))]) for _ in range(2)]
+        rng.shuffle(lines)
+        programs[name] = "\n".join(lines).format(x=rng.choice("abc"), y=rng.choice("lmn"))
+    return of_machine(programs, names)
+
+
+def of_programs(about: str) -> Scenario:
+    """Return a scenario of some of the ``PROGRAMS``."""
+    return of_machine(PROGRAMS[about], ["child"])
+
+
+def of_machine(programs: dict[str, str], forked: list[str]) -> Scenario:
+    """Return a scenario of programs on a machine with three files."""
+    text = 'name = "programs"\n[[pmem]]\nname = "pmem0"\nblocks = 12\n'
+    text += "".join(f'[[file]]\npath = "/pmem/{x}"\nsize = "2 * PAGE"\n' for x in "abc")
+    for name, program in programs.items():
+        start = "fork" if name in forked else "now"
+        text += f"[[process]]\nname = '{name}'\nstart = '{start}'\nprogram = '''\n{program}\n'''\n"
+    return parse_scenario(text, "programs.toml")
+
+
+def subject(scenario: Scenario, policy: str, preset: str) -> Subject:
+    """Return a scenario under a policy, whatever its own is."""
+    own = (policy, preset) == (scenario.policy.name, scenario.policy.preset)
+    changes: dict[str, Any] = {} if own else {"policy": policy, "preset": preset, "parameters": {}}
+    return Subject(scenario, Settings.of(scenario, **changes))
+
+
+def subjects() -> Iterator[Subject]:
+    """Yield every shipped scenario and all ``PROGRAMS``, each under every policy and preset."""
+    for name in SHIPPED:
+        yield from (subject(load_scenario(name), *choice) for choice in CHOICES)
+    for about in PROGRAMS:
+        yield from (subject(of_programs(about), *choice) for choice in CHOICES)
+
+
+def declared() -> set[str]:
+    """Return the names of the shipped message classes that declare a footprint."""
+    shipped = {name: kind for name, kind in KINDS.items() if kind.__module__.startswith("longpin.messages.")}
+    return {name for name, kind in shipped.items() if kind.footprint is not Message.footprint}
+
+
+class Walker:
+    """Walks through one world again and again, comparing in every state it comes to."""
+
+    def __init__(self, build: Callable[[Any], object], *, racy: bool) -> None:
+        self.table = Table(build)
+        self.racy = racy
+        self.comparison = Comparison(self.table)
+        self.compared = Counter[Pair]()
+        self._asked: dict[tuple[int, Address, int], str] = {}
+        """The class of each request, by receiver, sender and number."""
+
+    def walk(self, rng: random.Random, held: str) -> None:
+        """Let arrivals happen at random until nothing can happen any more.
+
+        Requests to actors of the kind ``held`` are held back until all else has arrived: so there are many at once.
+
+        Raises:
+            FootprintError: two messages do not commute, though they declare it.
+
+        """
+        path = ActivationPath(self.table, racy=self.racy)
+        while (ready := path.all_ready()) and len(path.clock) < LONGEST:
+            for one, other in combinations(ready, 2):
+                self._look(path, one, other)
+            others = [process for process in ready if not self._is_held(path, process, held)]
+            process = rng.choice(others or ready)
+            message = path.next_message(process)
+            envelope = self.table.envelopes[message]
+            if envelope.call > 0:
+                self._asked[self.table.receiver[message], envelope.src, envelope.call] = type(envelope.body).__name__
+            path.push(process)
+            if path.failure is not None:
+                raise path.failure
+
+    def _is_held(self, path: ActivationPath, process: int, held: str) -> bool:
+        envelope = self.table.envelopes[path.next_message(process)]
+        return envelope.dst.startswith(held) and envelope.src != PARENT and envelope.call >= 0
+
+    def _look(self, path: ActivationPath, one: int, other: int) -> None:
+        messages = path.next_message(one), path.next_message(other)
+        receiver = self.table.receiver[messages[0]]
+        if self.table.receiver[messages[1]] != receiver:
+            return
+        places = path.next_place(one), path.next_place(other)
+        if path.conflicts[places[0]] >> places[1] & 1:
+            return
+        if self.comparison.compare(path.local[receiver], *messages):
+            first, second = sorted(self._name(path.local[receiver], message) for message in messages)
+            self.compared[first, second] += 1
+
+    def _name(self, state: int, message: int) -> str:
+        envelope = self.table.envelopes[message]
+        if envelope.call >= 0:
+            return type(envelope.body).__name__
+        request = self.table.calls[state].get(-envelope.call)
+        return ("" if request is None else self._asked[self.table.receiver[message], *request]) + "..."

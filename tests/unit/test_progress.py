@@ -1,0 +1,31 @@
+"""The progress line: what is done, of how many, how fast, how long it will take."""
+
+import pytest
+
+from longpin.runner.progress import describe, duration_left
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "passed", "limit", "expected", "part"),
+    [
+        (50, 200, 5.0, None, "x, 10/s, 15 s left, n", 0.25),
+        (50, 0, 5.0, None, "x, 10/s, n", None),
+        (50, 40, 5.0, None, "x, 10/s, n", None),
+        (50, 0, 5.0, 50.0, "x, 10/s, 45 s left, n", 0.1),
+        (50, 200, 5.0, 10.0, "x, 10/s, 5 s left, n", 0.5),
+        (50, 200, 5.0, 10_000.0, "x, 10/s, 15 s left, n", 0.25),
+        (0, 200, 0.0, None, "x, 0/s, n", None),
+        (1, 2, 100.0, 10.0, "x, 0/s, 0 s left, n", 1.0),
+    ],
+)
+def test_what_ends_first_decides(
+    done: int, total: float, passed: float, limit: float | None, expected: str, part: float | None
+) -> None:
+    assert describe("x", done, total, passed, limit, "n") == (expected, part)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(59.4, "59 s"), (60, "1 min"), (7200, "2.0 h"), (86400 * 3, "3 days"), (1e9, "11,574 days")]
+)
+def test_times_are_for_people(seconds: float, text: str) -> None:
+    assert duration_left(seconds) == text
