@@ -48,6 +48,16 @@ def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path)
         assert done.returncode == status, f"{command}\n{done.stdout}{done.stderr}"
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_python_in_a_document_runs(document: Path, tmp_path: Path) -> None:
+    code = "".join(blocks(document, "python"))
+    if "import" in code:  # others are programs of scenarios
+        (tmp_path / "example.py").write_text(code)
+        done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+
+
 def test_the_picture_is_what_is_printed(tmp_path: Path) -> None:
     (picture,) = blocks(ROOT / "README.md", "text")
     assert run("longpin run", tmp_path).stdout.rstrip() == picture.rstrip()
