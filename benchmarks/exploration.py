@@ -29,6 +29,9 @@ SHARED_REPEATS = 3
 
 SCENARIO = "two-pins-one-truncate"
 
+SHIPPED = ("layout-lease-answered", "close-fork-kill", "late-pin")
+"""Scenarios that both methods complete."""
+
 MANY = 200_000
 """Executions of S4(3) that are measured, of 3,153,150."""
 
@@ -51,6 +54,21 @@ def clients(count: int, world: Any) -> None:
 def pinners(count: int, world: Any) -> None:
     """Build S4."""
     s4(count)(world)
+
+
+def shipped() -> list[tuple[str, str, str]]:
+    """Return how fast real scenarios are explored."""
+    rows = []
+    for name in SHIPPED:
+        scenario = load_scenario(name)
+        subject = Subject(scenario, Settings.of(scenario))
+        for method in ("dpor", "states"):
+            result = explore(subject.build, method=method, check=subject.check, always=subject.always)
+            assert result.complete
+            count = result.states or result.executions
+            what = "states" if result.states else "executions"
+            rows.append((f"`{name}`, {method}", f"{count:,} {what}, {count / result.seconds:,.0f}/s", ""))
+    return rows
 
 
 def scaling() -> list[tuple[str, str, str]]:
@@ -88,6 +106,7 @@ def main() -> None:
         rate = (result.states or result.executions) / seconds
         rows.append((name, f"{count}, {seconds:.3f} s, {rate:,.0f}/s", f"≤ {aim:g} s"))
     print_table("Exploration, one core", rows)
+    print_table("Exploration of shipped scenarios, one core", shipped())
     print_table("Exploration, several cores", scaling())
 
 
