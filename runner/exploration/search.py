@@ -177,7 +177,7 @@ def _schedules(explorer: Explorer, budget: Budget, search: Alone | Shared, *, au
     """Explore schedules; ``auto``: if a pilot run does not reach the end, see whether matching states does."""
     result = search.result
     reason = _end(search.pilot)
-    if auto:
+    if auto and reason in (Reason.COMPLETE, Reason.VIOLATED):
         result.why = f"the pilot run was the whole: {result.executions} executions"
     if reason in (None, Reason.EXECUTIONS, Reason.SECONDS):
         reason = _end(lambda: _guess(explorer, result)) or reason

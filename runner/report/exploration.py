@@ -41,7 +41,7 @@ def _share(result: Exploration) -> str:
     if not result.estimate or result.states:
         return ""
     share = min(result.executions / result.estimate, 1.0)
-    return f", of about {result.estimate:,.0f} ({share:.2%}, a guess from random probes)"
+    return f", of some {float(f'{result.estimate:.1e}'):,.0f}: {share:.0%}, a guess that may be ten times too low"
 
 
 def as_object(subject: Subject, result: Exploration) -> dict[str, Any]:
