@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
+from longpin.messages.trace import TraceError
 from longpin.runner.exploration.result import Failure
 from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.found import configuration_hash
@@ -62,17 +63,27 @@ class Ending:
         """Return what is searched, for a checkpoint."""
         return configuration_hash(self.subject.scenario, self.subject.settings)
 
-    def try_known(self) -> None:
-        """End with a failure that was kept before and still fails, if there is one.
+    def require_places(self) -> None:
+        """Check that what will be told can be written.
 
         Raises:
             BadInput: there will be no way to keep a failure, or to write the JUnit file.
-            OSError: the folder cannot be read.
 
         """
         require_writable(self.folder, "--failures")
         if self.junit is not None:
-            require_writable(Path(self.junit).parent, "--junit")
+            file = Path(self.junit)
+            require_writable(file.parent, "--junit")
+            if file.is_dir() or not file.parent.exists():
+                raise BadInput(f"--junit: {file} cannot be written, it is a folder or in none")
+
+    def try_known(self) -> None:
+        """End with a failure that was kept before and still fails, if there is one.
+
+        Raises:
+            OSError: the folder cannot be read.
+
+        """
         kept = known(self.folder, self.subject, self._say)
         if (found := try_known(kept, self._say)) is not None:
             self.failed(Failure(found.broken, found.decisions), found.by, found.settings.seed, 0.0)
@@ -91,14 +102,19 @@ class Ending:
             OSError, TraceError: it cannot be kept.
 
         """
-        with progress_line("runs to make it smaller", self.shrink) as show:
-            kept = handle(self.subject, failure, by, seed, self.folder, Limits(seconds=self.shrink), show)
-        self._write_junit(Verdict.VIOLATED, f"{failure.broken.rule}: {failure.broken.what}", seconds)
+        what = f"{failure.broken.rule}: {failure.broken.what}"
+        try:
+            with progress_line("runs to make it smaller", self.shrink) as show:
+                kept = handle(self.subject, failure, by, seed, self.folder, Limits(seconds=self.shrink), show)
+        except (OSError, TraceError):
+            self._say(f"violated, but this cannot be kept: {what} (found by {by}, seed {seed})")
+            raise
         with output():
             if self.as_json:
                 failure_report.write_json(kept, sys.stdout)
             else:
                 failure_report.FailureReport(make_console(), sys.stdout).show_failure(kept)
+        self._write_junit(Verdict.VIOLATED, what, seconds)
         raise click.exceptions.Exit(Verdict.VIOLATED.exit_code)
 
     def report(self, verdict: Verdict, lines: Sequence[str], found: dict[str, Any], seconds: float) -> NoReturn:
@@ -108,12 +124,12 @@ class Ending:
             OSError: it cannot be written.
 
         """
-        self._write_junit(verdict, "\n".join(lines), seconds)
         with output():
             if self.as_json:
                 write_json(found, sys.stdout)
             else:
                 print_lines("\n".join(lines))
+        self._write_junit(verdict, "\n".join(lines), seconds)
         raise click.exceptions.Exit(verdict.exit_code)
 
     def _write_junit(self, verdict: Verdict, what: str, seconds: float) -> None:
@@ -124,4 +140,4 @@ class Ending:
 
     @staticmethod
     def _say(line: str) -> None:
-        say(f"longpin: {line}")
+        say(f"longpin: {' '.join(line.splitlines())}")

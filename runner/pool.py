@@ -122,6 +122,8 @@ def _cluster(address: str) -> Iterator[Executor]:
     except ImportError:
         raise PoolError("dask is not installed: pip install 'longpin[dask]'") from None
     try:
+        # A client that fails over an address it cannot read takes 10 s to end, and prints a stack trace then.
+        distributed.comm.get_address_host_port(address)
         client = distributed.Client(address, timeout=CONNECT_WITHIN, set_as_default=False)
     except (OSError, ValueError) as error:
         raise PoolError(f"no dask scheduler at {address}: {str(error).splitlines()[0]}") from None

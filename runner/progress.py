@@ -19,7 +19,7 @@ def progress_line(unit: str, seconds: float | None = None, *, estimated: bool = 
         estimated: what is expected in all is a guess.
 
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():  # None: it was closed
         yield lambda _done, _total, _note: None
         return
     from rich.console import Console

@@ -91,6 +91,10 @@ def explore(
     begin()
     if method == "states" and (checkpoint is not None or dask is not None or (workers or 1) > 1):
         raise BadInput("--method states is done in one process: no --workers, --dask or --checkpoint")
+    if verify and (method == "states" or not footprints):
+        raise BadInput(
+            "--verify checks the footprints that --method dpor makes use of: not states, not --no-footprints"
+        )
     from longpin.config.loader import load_scenario
     from longpin.runner.ending import Ending
     from longpin.runner.exploration import explore as explore_build
@@ -102,6 +106,7 @@ def explore(
     settings = choose(loaded, policy, seed=seed, timers=timers or "lazy")
     subject = Subject(loaded, settings)
     ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
+    ending.require_places()
     ending.try_known()
     count = workers or default_workers()
     with (
@@ -123,7 +128,8 @@ def explore(
             workers=None if method == "states" else count,
             executor=cluster,
             checkpoint=checkpoint,
-            identity=ending.identity,
+            # What was explored without checking footprints says nothing about them.
+            identity=ending.identity + " with --verify" * verify,
         )
     if result.failures:
         ending.failed(result.failures[0], f"explore ({result.method.value})", seed, result.seconds)
@@ -191,7 +197,9 @@ def stress(
     settings = choose(loaded, policy, seed=seed, timers="racy" if threads else timers or "lazy")
     subject = Subject(loaded, settings)
     ending = Ending("stress", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
-    ending.try_known()
+    ending.require_places()
+    if not keep_going:
+        ending.try_known()
     count = workers or default_workers()
     wanted = runs if runs is not None or seconds is not None else (100 if threads else 10_000)
     with progress_line("runs", seconds) as show:

@@ -68,7 +68,7 @@ class Checkpoint:
 
     def _write(self, record: tuple[Any, ...]) -> None:
         frame, self._crc = _frame(record, self._crc)
-        self._file.write(frame)
+        _write_whole(self._file, frame)
 
 
 @contextmanager
@@ -81,14 +81,15 @@ def open_checkpoint(path: str | os.PathLike[str], head: Head) -> Iterator[Checkp
 
     """
     where = FilePath(path)
-    start = _start(head)
-    if not where.exists() or not where.stat().st_size:
-        _create(where, start)
-    with where.open("r+b", buffering=0) as file:
+    if where.exists() and not where.is_file():
+        raise CheckpointError(f"{where}: not a file that can be a checkpoint")
+    with open(where, "r+b", buffering=0, opener=_create) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CheckpointError(f"{where}: another exploration is writing it") from None
+        if not os.fstat(file.fileno()).st_size:
+            _write_whole(file, _start(head))
         found = _read(where, head)
         file.truncate(found.offset)
         file.seek(found.offset)
@@ -100,11 +101,20 @@ def _start(head: Head) -> bytes:
     return MAGIC + frame
 
 
-def _create(where: FilePath, start: bytes) -> None:
-    """Let the head appear in one piece."""
-    new = where.with_name(f"{where.name}.new")
-    new.write_bytes(start)
-    new.replace(where)
+def _create(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o666)
+
+
+def _write_whole(file: Any, data: bytes) -> None:
+    """Write all of ``data`` at the end of a file, or nothing: a full disk may take a part of it."""
+    start = file.tell()
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        file.truncate(start)
+        raise OSError(error.errno, error.strerror, file.name) from None
 
 
 def _frame(record: tuple[Any, ...], crc: int) -> tuple[bytes, int]:

@@ -22,10 +22,12 @@ in ``outside`` the wakeup sequences that belong before its root, for whoever hol
 another is given, and goes on.
 
 Deviations. Schedules are shortened and extended in place instead of being run again. A race whose two arrivals lie in a
-prefix shared with the schedule before was considered then. It is considered again unless that settled it: its wakeup
-sequence was planned, or led to by processes that occur in the sequence. One that does not occur there, a sleeper or a
-branch, covers only those schedules in which nothing in conflict comes before it; another schedule may have that. A
-tick that was withdrawn races with the arrival that withdrew it, though it never became an event (``Path.ghost``).
+prefix shared with the schedule before was considered then. It is considered again unless that settled it: the process
+that moves first in its wakeup sequence, in the tree or among the sleepers, does so by an event no later than the race.
+In every schedule that shares the race it is a weak initial then, which is all that the proof asks for. A process that
+moves later, or does not occur in the sequence, covers only those schedules in which nothing in conflict comes before
+it; another schedule may have that. A tick that was withdrawn races with the arrival that withdrew it, though it never
+became an event (``Path.ghost``).
 """
 
 from collections.abc import Callable
@@ -94,11 +96,9 @@ class Outside(NamedTuple):
 class Race(NamedTuple):
     """A race of the current schedule."""
 
-    event: int
-    """The event that shows it."""
     earlier: int
-    later: int | None
-    """None: the tick that ``earlier`` withdrew."""
+    later: int
+    """The event that shows it; ``earlier`` itself races with the tick that it withdrew."""
 
 
 class Dpor:
@@ -169,20 +169,24 @@ class Dpor:
             sleep = {q: place for q, place in point.sleep.items() if not awake >> place & 1} if point.sleep else {}
             points.append(Point(sleep, branch.branches))
             if path.failure is not None:
-                return True
+                if path.decisions() is not None:
+                    return True
+                # Nothing comes of it, but what else was under way may race with what came before it.
+                path.failure = None
+                self.result.impossible += 1
 
     def _plan(self) -> None:
         """Put the reversals of races into wakeup trees, for races that are new or not settled."""
         path, races = self.path, self._races
         for event in range(self._seen, len(path.clock)):
-            races += [Race(event, earlier, event) for earlier in path.races[event]]
+            races += [Race(earlier, event) for earlier in path.races[event]]
             if path.ghost[event]:
-                races.append(Race(event, event, None))
+                races.append(Race(event, event))
         self._seen = len(path.clock)
-        self._races = [race for race in races if not self._reverse(race.earlier, race.later)]
+        self._races = [race for race in races if not self._reverse(*race)]
 
-    def _reverse(self, earlier: int, later: int | None) -> bool:
-        """Plan a schedule in which ``later``, None for the tick that ``earlier`` withdrew, comes first.
+    def _reverse(self, earlier: int, later: int) -> bool:
+        """Plan a schedule in which ``later`` comes first, or the tick that it withdrew if that is ``earlier`` too.
 
         Return whether that settles the race, whatever else happens after it.
         """
@@ -190,16 +194,18 @@ class Dpor:
         clock, bit = path.clock, 1 << earlier
         events = [event for event in range(earlier + 1, len(clock)) if not clock[event] & bit]
         sequence = Sequence(path, events)
-        if later is not None:
-            sequence.append(path.process[later], path.place[later], clock[later], later)
+        if later == earlier:
+            sequence.append(ALARM_ACTOR, path.place[earlier], bit, earlier)
         else:
-            sequence.append(ALARM_ACTOR, path.place[earlier], 1 << len(clock), len(clock))
+            sequence.append(path.process[later], path.place[later], clock[later], later)
         asleep = [process for process, place in point.sleep.items() if sequence.may_begin_with(process, place)]
         if asleep:
-            return any(process in sequence.processes for process in asleep)
+            return any(sequence.moves(process, later) for process in asleep)
         if earlier >= self.root:
+            first = [other.process for other in point.branches if sequence.may_begin_with(other.process, other.place)]
+            settled = any(sequence.moves(process, later) for process in first or sequence.processes[:1])
             sequence.insert(point.branches)
-            return not sequence.foreign
+            return settled
         told = Outside(earlier, *map(tuple, (sequence.processes, sequence.places, sequence.relative())))
         self.outside[told] = None
         return False
@@ -222,7 +228,7 @@ class Dpor:
     def _forget(self, length: int) -> None:
         """Forget the races of events that were taken back."""
         self._seen = min(self._seen, length)
-        while self._races and self._races[-1].event >= length:
+        while self._races and self._races[-1].later >= length:
             self._races.pop()
 
     def guess(self) -> float:

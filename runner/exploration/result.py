@@ -89,7 +89,7 @@ class Exploration:
     events: int = 0
     """Arrivals executed or looked up."""
     impossible: int = 0
-    """With footprints: schedules that break it but that no real order of arrivals shows; they are no failures."""
+    """With footprints: what handlers raised, and worlds at rest, that no real order of arrivals shows; no failures."""
     reason: Reason = Reason.COMPLETE
     failures: list[Failure] = field(default_factory=list)
     """The first one found; empty if there is none."""

@@ -62,8 +62,9 @@ def explore(
         method: ``dpor``, ``states``, ``naive``, or ``auto``: a pilot run decides; it is ``dpor`` with a checkpoint.
         check: what must hold of a world at rest; it is asked once for each combination of the actors' states. It raises
             Inconclusive if that world cannot be judged.
-        always: what must hold of an actor and the message it has just handled; it may look at nothing else. It is asked
-            once for each step of an actor, in however many schedules that occurs.
+        always: what must hold of an actor and the message it has just handled; it may look at nothing else, and with
+            ``footprints`` only at what the message declares. It is asked once for each step of an actor, in however
+            many schedules that occurs.
         max_executions: give up after so many schedules.
         seconds: give up after so long.
         max_memory: give up when this process has so many bytes resident. A worker that has forgets what it looked up.
@@ -210,7 +211,8 @@ def _rather(explorer: Explorer, budget: Budget, tried: Exploration) -> Explorati
     few = Budget(budget.executions, budget.left(), budget.progress, states=PILOT_STATES, memory=budget.memory)
     matched = _match(explorer, few)
     if matched.reason is not Reason.STATES:
-        matched.why = f"{pilot_run}, and one of {matched.states} states was the whole"
+        whole = "was the whole" if matched.reason in (Reason.COMPLETE, Reason.VIOLATED) else "was cut short"
+        matched.why = f"{pilot_run}, and one of {matched.states} states {whole}"
         return matched
     pilot_run = f"{pilot_run}, nor did one of {PILOT_STATES} states"
     if 0 < tried.estimate < MANY_EXECUTIONS:

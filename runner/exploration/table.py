@@ -41,7 +41,7 @@ class Spawned(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What came of one message in one state."""
+    """What came of one message in one state; of one that fails nothing else is kept."""
 
     state: int
     """The state after it."""
@@ -190,6 +190,9 @@ class Table:
                 self.always(cell.actor, self.envelopes[message])
             except (PropertyViolation, AssertionError) as violation:
                 cell.error = violation
+        if cell.error is not None:
+            step = self.steps[state][message] = Step(state, (), (), KEEP_ALARM, cell.error)
+            return step
         if cell.deadline:
             if self.alarm_owner not in (None, cell.actor.address):
                 raise InternalError(f"{cell.actor.address} sets the alarm of {self.alarm_owner}: a world has one clock")
@@ -197,14 +200,8 @@ class Table:
             deadline = cell.deadline[-1]
             alarm = DROP_ALARM if deadline is None else self.message(EngineBase.tick(cell.actor, deadline))
         after = self._state(cell, (state, message))
-        step = Step(
-            after,
-            tuple(map(self.message, cell.posted)),
-            tuple(self._spawn(cell.wanted)),
-            alarm,
-            cell.error,
-        )
-        self.steps[state][message] = step
+        sends, spawned = tuple(map(self.message, cell.posted)), tuple(self._spawn(cell.wanted))
+        step = self.steps[state][message] = Step(after, sends, spawned, alarm, None)
         return step
 
     def _feed(self, cell: Cell, message: int) -> None:
@@ -246,7 +243,7 @@ class Table:
         assert cell.actor is not None
         form: Hashable
         try:
-            form = canonical(cell.actor), cell.randoms.get(cell.actor.address, 0), repr(cell.error)
+            form = canonical(cell.actor), cell.randoms.get(cell.actor.address, 0)
         except OpaqueError:
             self.opaque += 1
             form = self.opaque

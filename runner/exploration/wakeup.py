@@ -32,7 +32,7 @@ class Events(Protocol):
 class Sequence:
     """A wakeup sequence: events, and which of them happened before which."""
 
-    __slots__ = ("clocks", "conflicts", "foreign", "inside", "keys", "places", "processes")
+    __slots__ = ("clocks", "conflicts", "inside", "keys", "places", "processes")
 
     def __init__(self, path: Events, events: list[int]) -> None:
         self.conflicts = path.conflicts
@@ -42,8 +42,6 @@ class Sequence:
         self.places = [path.place[event] for event in events]
         self.clocks = [path.clock[event] for event in events]
         self.inside = sum(self.keys)
-        self.foreign = False
-        """A branch was followed whose process does not occur in it: not all that continues it leads there."""
 
     def append(self, process: int, place: int, clock: int, event: int) -> None:
         """Add the event that comes last."""
@@ -53,6 +51,10 @@ class Sequence:
         self.keys.append(1 << event)
         self.inside |= 1 << event
 
+    def moves(self, process: int, latest: int) -> bool:
+        """Return whether a process moves in it for the first time no later than event ``latest`` of the schedule."""
+        return process in self.processes and self.keys[self.processes.index(process)] <= 1 << latest
+
     def may_begin_with(self, process: int, place: int) -> bool:
         """Return whether a process, whose next event is at ``place``, is a weak initial."""
         if process in self.processes:
@@ -61,20 +63,19 @@ class Sequence:
         conflicts = self.conflicts[place]
         return not any(conflicts >> other & 1 for other in self.places)
 
-    def insert(self, branches: list[Branch]) -> bool:
-        """Add the sequence to a tree, unless a branch leads to an equivalent schedule; return whether it was added.
+    def insert(self, branches: list[Branch]) -> None:
+        """Add the sequence to a tree, unless a branch leads to an equivalent schedule.
 
         ``branches`` is changed; so is the sequence.
         """
         found = self.find(branches)
         if found is None:
-            return False
+            return
         _, branches = found
         for process, place in zip(self.processes, self.places, strict=True):
             below: list[Branch] = []
             branches.append(Branch(process, place, below))
             branches = below
-        return True
 
     def find(self, branches: list[Any]) -> tuple[Any, list[Any]] | None:
         """Follow the sequence in a tree, as far as equivalent schedules have a branch there.
@@ -90,12 +91,9 @@ class Sequence:
             else:
                 return last, branches
             if branch.leaf:
-                self.foreign = self.foreign or branch.process not in self.processes
                 return None
             if branch.process in self.processes:
                 self._remove(self.processes.index(branch.process))
-            else:
-                self.foreign = True
             last, branches = branch, branch.branches
         return None
 

@@ -10,13 +10,13 @@ from longpin.runner.subject import Subject
 def lines(subject: Subject, result: Campaign, timers: str) -> list[str]:
     """Return the lines of the report."""
     settings = subject.settings
-    traces = f"{'at least ' * result.capped}{result.distinct:,} distinct traces"
+    traces = f"{'at least ' * result.capped}{result.distinct:,} distinct trace{'s' * (result.distinct != 1)}"
     last = result.seed + max(result.runs, 1) - 1
     found = [
         f"{subject.scenario.name}: {subject.scenario.summary}",
         f"policy: {settings.policy}:{settings.preset}",
         f"{result.verdict.value}: {result.reason.value}; samples prove nothing, longpin explore may",
-        f"  {', '.join(subject.scenario.holds)} held in {result.runs:,} runs, {traces}",
+        f"  {', '.join(subject.scenario.holds)} held in {result.runs:,} run{'s' * (result.runs != 1)}, {traces}",
         f"  one more run would have a trace not seen yet with probability {result.unseen:.2%} (Good-Turing estimate)",
     ]
     if result.endless:

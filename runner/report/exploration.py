@@ -19,7 +19,7 @@ def lines(subject: Subject, result: Exploration) -> list[str]:
         f"{result.verdict.value}: {result.reason.value}",
     ]
     if result.complete:
-        found.append(f"  {holds} hold at the end of each of {_size(result)}, and after every arrival")
+        found.append(f"  {holds} hold in all of {_size(result)}")
         found.append(f"  bounds: these programs, timers {settings.timers}, random numbers of seed {settings.seed}")
     else:
         found.append(f"  {holds} held in {_size(result)}" + _share(result))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from longpin.runner.failures.store import write_atomically
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
 
@@ -30,4 +31,8 @@ def write_junit(path: Path, command: str, name: str, verdict: Verdict, what: str
         first = printable(what.partition("\n")[0])
         told = ET.SubElement(case, "failure" if failed else "error", message=first, type=verdict.value)
         told.text = "\n".join(printable(line) for line in what.splitlines())
-    ET.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    text = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+    if path.exists() and not path.is_file():
+        path.write_bytes(text)  # a pipe or a device: it stays what it is
+    else:
+        write_atomically(path.resolve(), lambda temporary: temporary.write_bytes(text))
