@@ -64,7 +64,7 @@ def search(command: Any) -> Any:
 )
 @click.option("--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="Keep what is done; go on there.")
 @click.option("--footprints/--no-footprints", default=True, help="Let messages commute as they declare (dpor).")
-@click.option("--verify", is_flag=True, help="Check every footprint that is made use of (dpor).")
+@click.option("--verify", is_flag=True, help="Check every footprint that is made use of; means --method dpor.")
 @search
 def explore(
     scenario: str,
@@ -95,6 +95,8 @@ def explore(
         raise BadInput(
             "--verify checks the footprints that --method dpor makes use of: not states, not --no-footprints"
         )
+    if verify:
+        method = "dpor"  # auto may go on to states, which make use of none
     from longpin.config.loader import load_scenario
     from longpin.runner.ending import Ending
     from longpin.runner.exploration import explore as explore_build

@@ -99,7 +99,17 @@ def one_waiter_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WaitQueue, "wake_all", planted)
 
 
-PIN_AGAIN = """
+CONNECTED = """\
+ctx = ibv_open_device("rxe0")
+pd  = ibv_alloc_pd(ctx)
+cq  = ibv_create_cq(ctx)
+qp  = ibv_create_qp(pd, cq)
+ibv_modify_qp(qp, IBV_QPS_INIT)
+ibv_modify_qp(qp, IBV_QPS_RTR, qp)
+ibv_modify_qp(qp, IBV_QPS_RTS)
+"""
+
+PIN_AGAIN = f"""
 name = "pin-again"
 policy = "P1:intended"
 
@@ -110,14 +120,7 @@ size = "PAGE"
 [[process]]
 name = "app"
 program = '''
-ctx = ibv_open_device("rxe0")
-pd  = ibv_alloc_pd(ctx)
-cq  = ibv_create_cq(ctx)
-qp  = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-fd  = open("/f", O_RDWR)
+{CONNECTED}fd  = open("/f", O_RDWR)
 buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
 mr  = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
 label("pinned")
@@ -134,7 +137,7 @@ truncate("/f", 0)
 '''
 """
 
-LEASE_AND_PIN = """
+LEASE_AND_PIN = f"""
 name = "lease-and-pin"
 policy = "P99:intended"
 
@@ -145,14 +148,7 @@ size = "PAGE"
 [[process]]
 name = "app"
 program = '''
-ctx = ibv_open_device("rxe0")
-pd  = ibv_alloc_pd(ctx)
-cq  = ibv_create_cq(ctx)
-qp  = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-fd  = open("/f", O_RDWR)
+{CONNECTED}fd  = open("/f", O_RDWR)
 fcntl(fd, F_SETLEASE, F_LAYOUT)
 buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
 mr  = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)   # -> ok

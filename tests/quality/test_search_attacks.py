@@ -1,5 +1,6 @@
 """Searches that are given a hard time: full disks, closed descriptors, places nothing can be kept in."""
 
+import json
 import os
 import resource
 import subprocess
@@ -118,3 +119,10 @@ def test_a_dask_address_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "no dask scheduler at nonsense" in done.stderr
+
+
+def test_verified_is_what_was_explored(tmp_path: Path) -> None:
+    """Without --verify this scenario is matched by states, which make use of no footprints."""
+    few = ("explore", "two-pins-one-truncate", "--max-executions", "2500", "--workers", "1", "--json")
+    methods = [json.loads(longpin(tmp_path, *few, *more).stdout)["method"] for more in ((), ("--verify",))]
+    assert methods == ["states", "dpor"]
