@@ -6,6 +6,8 @@ errnos are those of the man pages and of ``docs/semantics.md``; a policy adds it
 """
 
 from dataclasses import dataclass
+from enum import Enum
+from types import NoneType
 
 from longpin.messages.labels import VerbsObject
 
@@ -18,6 +20,19 @@ class Parameter:
     types: tuple[type, ...] = (int,)
     """What an argument in this place may be. There are no literals of VerbsObject: it must come from a variable."""
     optional: bool = False
+    repeated: bool = False
+    """Any number of arguments, none too; only the last parameter."""
+
+    def __str__(self) -> str:
+        return f"{self.name}..." if self.repeated else self.name
+
+
+class Restart(Enum):
+    """What becomes of a call whose sleep a signal ended, by the kernel's name for its error [1.12]."""
+
+    ERESTARTSYS = "made again if no handler runs, or if the one taken first has SA_RESTART"
+    ERESTARTNOHAND = "made again if no handler runs"
+    EINTR = "never made again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +44,53 @@ class Signature:
     errnos: frozenset[str]
     source: str
     """The man page, or the section of ``docs/semantics.md``."""
+    restart: Restart = Restart.ERESTARTSYS
 
     @property
     def least(self) -> int:
         """The number of arguments that must be given."""
         return sum(not parameter.optional for parameter in self.parameters)
 
+    @property
+    def most(self) -> float:
+        """The number of arguments that may be given."""
+        return float("inf") if self.parameters and self.parameters[-1].repeated else len(self.parameters)
+
+    def parameter(self, position: int) -> Parameter:
+        """Return the parameter an argument is for, by the argument's place from 0."""
+        return self.parameters[min(position, len(self.parameters) - 1)]
+
     def __str__(self) -> str:
         shown = ", ".join(p.name for p in self.parameters if not p.optional)
         for p in self.parameters:
             if p.optional:
-                shown += f"[, {p.name}]" if shown else f"[{p.name}]"
+                shown += f"[, {p}]" if shown else f"[{p}]"
         return f"{self.name}({shown})"
 
 
-def _signature(text: str, errnos: str, source: str) -> Signature:
-    """Read ``name(parameter: type|type, [parameter])``; the default type is int, a handle is what a verb returned."""
-    types: dict[str, type] = {"int": int, "str": str, "bytes": bytes, "handle": VerbsObject}
+def _signature(text: str, errnos: str, source: str, restart: Restart = Restart.ERESTARTSYS) -> Signature:
+    """Read ``name(parameter: type|type, [parameter], [parameter...])``.
+
+    The default type is int; a handle is what a verb returned.
+    """
+    types: dict[str, type] = {
+        "int": int,
+        "float": float,
+        "none": NoneType,
+        "str": str,
+        "bytes": bytes,
+        "handle": VerbsObject,
+    }
     name, _, inside = text.removesuffix(")").partition("(")
     parameters = []
     for part in filter(None, (piece.strip() for piece in inside.split(","))):
         word, _, kinds = part.strip("[]").partition(":")
         allowed = tuple(types[kind.strip()] for kind in (kinds or "int").split("|"))
-        parameters.append(Parameter(word, allowed, part.startswith("[")))
+        repeated = word.endswith("...")
+        parameters.append(Parameter(word.removesuffix("..."), allowed, part.startswith("["), repeated))
     # EINVAL too where a variable holds what the parameter cannot be, such as the result of a failed call.
     allowed_errnos = {*errnos.split(), *(["EINVAL"] if parameters else [])}
-    return Signature(name, tuple(parameters), frozenset(allowed_errnos), source)
+    return Signature(name, tuple(parameters), frozenset(allowed_errnos), source, restart)
 
 
 SIGNATURES: dict[str, Signature] = {
@@ -101,14 +137,29 @@ SIGNATURES: dict[str, Signature] = {
         _signature("fork(program: str)", "EAGAIN", "fork(2); the child runs the named process"),
         _signature("exec(program: str)", "", "execve(2); the process goes on as the named one"),
         _signature("exit([status])", "", "_exit(2), semantics 1.1"),
+        _signature("waitpid(pid, [options])", "ECHILD EINTR EINVAL ESRCH", "waitpid(2); sets wait_status"),
         _signature("kill(process: str|int, signal)", "EINVAL EPERM ESRCH", "kill(2)"),
         _signature("sigaction(signal, disposition, [flags])", "EINVAL", "sigaction(2)"),
-        _signature("sigprocmask(how, signal)", "EINVAL", "sigprocmask(2) of one signal"),
-        _signature("sigtimedwait()", "EAGAIN", "sigtimedwait(2) for any blocked signal, without waiting; sets si_fd"),
+        _signature("sigprocmask(how, [signal...])", "EINVAL", "sigprocmask(2) of these signals; 0 is none"),
+        _signature("sigsuspend([signal...])", "EINTR", "sigsuspend(2) with these blocked", Restart.ERESTARTNOHAND),
+        _signature(
+            "sigtimedwait([seconds: int|float])",
+            "EAGAIN EINTR",
+            "sigtimedwait(2) for any signal blocked then; sets si_signo and si_fd",
+            Restart.EINTR,
+        ),
+        _signature("sigwaitinfo()", "EINTR", "sigwaitinfo(2) for any signal blocked then", Restart.EINTR),
+        _signature(
+            "ppoll(seconds: int|float|none, [signal...])",
+            "EINTR",
+            "ppoll(2) of no descriptors with these signals blocked",
+            Restart.ERESTARTNOHAND,
+        ),
         _signature("setuid(uid)", "EPERM", "setuid(2)"),
         _signature("setfsuid(uid)", "", "setfsuid(2)"),
-        _signature("pause()", "EINTR", "pause(2)"),
-        _signature("sleep(seconds)", "EINTR", "nanosleep(2)"),
+        _signature("setrlimit(resource, limit)", "EINVAL EPERM", "setrlimit(2), soft and hard limit"),
+        _signature("pause()", "EINTR", "pause(2)", Restart.ERESTARTNOHAND),
+        _signature("sleep(seconds: int|float)", "EINTR", "nanosleep(2)", Restart.ERESTARTNOHAND),
         _signature("getpid()", "", "getpid(2)"),
         # Memory.
         _signature(

@@ -25,6 +25,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel import MOST_SIZE
 from longpin.actors.locks import Lock
+from longpin.actors.pending import POLL_MSG, SI_KERNEL
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import (
     Data,
@@ -63,7 +64,7 @@ from longpin.messages.inode import (
     Written,
 )
 from longpin.messages.pipe import PipeRead, PipeWrite
-from longpin.messages.process import PROCESS_TABLE, FindGroup, FindProcess, Signal
+from longpin.messages.process import PROCESS_TABLE, FindOwner, Signal
 
 FALLOCATE_MODES = {
     0,
@@ -95,9 +96,10 @@ class OpenFileDescription(Actor):
         self.owner: Address = ""
         """The process that SIGIO goes to: the identity, not the number, and never updated by dup or fork [2.3.5].
 
-        The process table stands for a process group, whose number is negative in ``owner_pid``.
+        Empty for a process group, whose number is negative in ``owner_pid``.
         """
         self.owner_pid = 0
+        """0: there is no owner."""
         self.owner_uid = 0
         self.signo = 0
 
@@ -169,19 +171,22 @@ class OpenFileDescription(Actor):
     @handles(GetOwner)
     def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[Done]:
         """F_GETOWN: 0 if the owner is gone [meas]."""
+        return Done(self.owner_pid if (yield from self._owners()) else 0)
+
+    def _owners(self) -> Conversation[tuple[Address, ...]]:
+        """Return whom SIGIO goes to; nobody if the owner is gone, or a number nobody has as what it was set for."""
         if not self.owner_pid:
-            return Done(0)
-        find = FindProcess(self.owner_pid, "") if self.owner_pid > 0 else FindGroup(-self.owner_pid)
+            return ()
         try:
-            yield Call(PROCESS_TABLE, find)
+            members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(self.owner_pid))).members
         except KernelError:
-            return Done(0)
-        return Done(self.owner_pid)
+            return ()
+        return members
 
     @handles(LeaseSetup)
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
         """The taker of the lease becomes the owner, unless there is one [2.1 step 10]."""
-        if not self.owner:
+        if not self.owner_pid:
             self.owner, self.owner_pid, self.owner_uid = request.process, request.tgid, request.uid
         return DONE
 
@@ -194,16 +199,12 @@ class OpenFileDescription(Actor):
     @handles(NotifyOwner)
     def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
         """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
-        if self.owner:
-            si_fd = request.fd if self.signo else -1
-            members: tuple[Address, ...] = (self.owner,)
-            if self.owner == PROCESS_TABLE:
-                try:
-                    members = (yield Call(PROCESS_TABLE, FindGroup(-self.owner_pid))).members
-                except KernelError:
-                    members = ()
-            for process in members:
-                yield Call(process, Signal(self.signo or SIGIO, si_fd, self.owner_uid, quiet=True))
+        members: tuple[Address, ...] = (self.owner,) if self.owner else ()
+        if self.owner_pid < 0:
+            members = yield from self._owners()
+        si_fd, si_code = (request.fd, POLL_MSG) if self.signo else (-1, SI_KERNEL)
+        for process in members:
+            yield Call(process, Signal(self.signo or SIGIO, si_fd, self.owner_uid, quiet=True, si_code=si_code))
         return DONE
 
     # Data.

@@ -32,6 +32,9 @@ _OPEN_FLAGS = (
 _MMAP_FLAGS = ("MAP_SHARED",)
 _PROTECTIONS = ("PROT_NONE", "PROT_READ", "PROT_WRITE")
 _DISPOSITIONS = ("SIG_DFL", "SIG_IGN", "SIG_HANDLER")
+_SIGACTION_FLAGS = ("SA_RESTART", "SA_NOCLDSTOP", "SA_NOCLDWAIT")
+_WAIT_OPTIONS = ("WNOHANG", "WUNTRACED", "WCONTINUED")
+_RESOURCES = ("RLIMIT_NOFILE", "RLIMIT_MEMLOCK", "RLIMIT_SIGPENDING")
 _STATES = ("IBV_QPS_RESET", "IBV_QPS_INIT", "IBV_QPS_RTR", "IBV_QPS_RTS", "IBV_QPS_ERR")
 _OPCODES = ("IBV_WR_RDMA_WRITE", "IBV_WR_RDMA_READ")
 
@@ -51,8 +54,7 @@ def check_call(node: ast.Call, name: str, args: tuple[Expression, ...]) -> tuple
     signature = SIGNATURES.get(name)
     if signature is None:
         raise RefusedError(node, "a supported call", shown(name) + closest(name, SIGNATURES))
-    most = len(signature.parameters)
-    if not signature.least <= len(args) <= most:
+    if not signature.least <= len(args) <= signature.most:
         raise RefusedError(node, str(signature), _count(len(args)))
     if len(args) > signature.least and args[-1] == Const(None):
         args = args[:-1]
@@ -68,7 +70,7 @@ def _count(arguments: int) -> str:
 
 
 def _check_type(signature: Signature, position: int, arg: Expression, written: ast.expr) -> None:
-    parameter = signature.parameters[position]
+    parameter = signature.parameter(position)
     place = f"{parameter.name} of {signature}"
     if isinstance(arg, Name):
         if (signature.name, position) in _LITERAL_ONLY:
@@ -76,7 +78,10 @@ def _check_type(signature: Signature, position: int, arg: Expression, written: a
         return
     if isinstance(arg, Const):
         if not isinstance(arg.value, parameter.types):
-            raise RefusedError(written, f"{_listed(parameter)} as {place}", shown(arg.value))
+            kinds = _listed(parameter)
+            if isinstance(arg.value, float):
+                kinds = kinds.replace("a number", "a whole number")
+            raise RefusedError(written, f"{kinds} as {place}", shown(arg.value))
     elif int not in parameter.types:
         raise RefusedError(written, f"{_listed(parameter)} as {place}", "a sum or product")
 
@@ -125,9 +130,16 @@ def _mmap(node: ast.Call, args: tuple[Expression, ...]) -> None:
 
 
 def _sigaction(node: ast.Call, args: tuple[Expression, ...]) -> None:
-    _one_of(node, args, 0, constants.SIGNALS)
     _one_of(node, args, 1, _DISPOSITIONS)
-    _flags_of(node, args, 2, ("SA_RESTART",))
+    _flags_of(node, args, 2, _SIGACTION_FLAGS)
+
+
+def _waitpid(node: ast.Call, args: tuple[Expression, ...]) -> None:
+    _flags_of(node, args, 1, _WAIT_OPTIONS)
+
+
+def _setrlimit(node: ast.Call, args: tuple[Expression, ...]) -> None:
+    _one_of(node, args, 0, _RESOURCES)
 
 
 def _modify_qp(node: ast.Call, args: tuple[Expression, ...]) -> None:
@@ -147,6 +159,8 @@ _RULES: dict[str, Callable[[ast.Call, tuple[Expression, ...]], None]] = {
     "fcntl": _fcntl,
     "mmap": _mmap,
     "sigaction": _sigaction,
+    "waitpid": _waitpid,
+    "setrlimit": _setrlimit,
     "ibv_modify_qp": _modify_qp,
     "ibv_post_send": _post_send,
 }

@@ -50,9 +50,12 @@ class WaitForGraph:
                 continue
             actor, task = self._end_of_chain(process, process.main)
             kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
-            last = process.calls[-1].op if process.calls else None
-            doing = "exit" if process.exiting or last is None else f"line {last.line}, {last.text}"
-            call = "exit" if process.exiting or last is None else last.call
+            call = doing = "exit"
+            if not process.exiting and process.calls:
+                last = process.calls[-1].op
+                call, doing = last.call, f"line {last.line}, {last.text}"
+            elif not process.exiting:
+                call = doing = "user space"
             found.append(Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ()))))
         return found
 

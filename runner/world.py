@@ -84,4 +84,5 @@ def image(spec: ProcessSpec) -> Image:
     capabilities = spec.capabilities
     if capabilities is None:
         capabilities = CAPABILITIES if spec.uid == 0 else ()
-    return Image(spec.name, spec.program, spec.on_signal, spec.uid, frozenset(capabilities), spec.memlock)
+    rights = spec.uid, frozenset(capabilities)
+    return Image(spec.name, spec.program, spec.on_signal, *rights, spec.memlock, spec.sigpending)

@@ -10,6 +10,7 @@ from longpin.actors.constants import (
     F_SETLEASE,
     F_SETOWN,
     F_SETSIG,
+    INT_MIN,
     O_ACCMODE,
     O_CLOEXEC,
     O_CREAT,
@@ -22,6 +23,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.pipe import Pipe
 from longpin.messages.directory import DIRECTORY, Found, Lookup, Unlink
+from longpin.messages.envelope import Address
 from longpin.messages.file import (
     FallocateFile,
     FlockFile,
@@ -39,7 +41,7 @@ from longpin.messages.file import (
     Write,
 )
 from longpin.messages.inode import Open, Truncate
-from longpin.messages.process import PROCESS_TABLE, File, FindGroup, FindProcess
+from longpin.messages.process import PROCESS_TABLE, File, FindOwner
 
 if TYPE_CHECKING:
     from longpin.actors.process import Process
@@ -211,12 +213,10 @@ def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[i
     elif cmd == F_SETSIG:
         yield Call(ofd, SetSignal(arg))
     elif cmd == F_SETOWN:
-        owner = ""
-        if arg > 0:
-            owner = (yield Call(PROCESS_TABLE, FindProcess(arg, ""))).address
-        elif arg:
-            yield Call(PROCESS_TABLE, FindGroup(-arg))
-            owner = PROCESS_TABLE
+        if arg == INT_MIN:  # there is no such positive number [f_setown]
+            raise KernelError(errno.EINVAL)
+        members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(arg))).members if arg else ()
+        owner = members[0] if arg > 0 and members else ""
         yield Call(ofd, SetOwner(arg, owner, cred.uid))
     else:
         raise KernelError(errno.EINVAL)

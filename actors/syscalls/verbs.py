@@ -10,6 +10,7 @@ from longpin.actors.constants import (
     IBV_WR_RDMA_WRITE,
     O_RDWR,
     PROT_WRITE,
+    RLIMIT_MEMLOCK,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.file import OpenFileDescription
@@ -130,11 +131,11 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
 
 def _charge(process: "Process", pages: int) -> None:
     """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 1, 2]."""
-    mm, image = process.mm, process.image
+    mm, limit = process.mm, process.limits[RLIMIT_MEMLOCK]
     if "CAP_IPC_LOCK" not in process.credentials.capabilities:
-        if image.memlock == 0:
+        if limit == 0:
             raise KernelError(errno.EPERM)
-        if (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
+        if (mm.pinned_vm + pages) * process.kernel.page_size > limit:
             raise KernelError(errno.ENOMEM)
     mm.pinned_vm += pages
 

@@ -15,24 +15,25 @@ from longpin.actors.constants import (
     F_GETOWN,
     F_SETOWN,
     MSG_DONTWAIT,
-    SA_RESTART,
-    SIG_BLOCK,
     SIG_DFL,
     SIG_HANDLER,
     SIG_IGN,
-    SIG_UNBLOCK,
-    SIGKILL,
 )
 from longpin.actors.conversation import KernelError
 from longpin.actors.kernel import MOST_BYTES
+from longpin.actors.pending import UNBLOCKABLE
 from longpin.actors.process_state import Disposition, Exec, Exit, Value
 from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
 from longpin.runner.conform.agent import CONTROL
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
 from longpin.runner.conform.processes import HostError
 
 if TYPE_CHECKING:
     from longpin.runner.host.program import HostProcess
+
+NOBODY = 0x7FFF_FFF0
+"""A number that no process can have [PID_MAX_LIMIT], for the kernel to look for in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class Order:
     args: dict[str, Any]
     fds: tuple[int, ...] = ()
     """The runner's descriptors that go with it."""
+
+    @property
+    def has_timeout(self) -> bool:
+        """Whether its sleep ends by itself."""
+        return bool(self.args.get("seconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,12 @@ def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | 
     if name := reply.get("errno"):
         raise KernelError(ERRNOS[name] if name in ERRNOS else int(name))
     return reply
+
+
+def ask_value(call: str, **args: Any) -> Steps:
+    """Have the process make a call, and return its value."""
+    value: int = (yield from ask(call, **args))["ret"]
+    return value
 
 
 def _libc(name: str, *args: int | str) -> Steps:
@@ -158,11 +170,8 @@ def _set_lease_break_time(process: "HostProcess", seconds: int) -> Steps:
 
 def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0) -> Steps:
     """Process ids are the scenario's, and no signal is ever sent to a process that is none of the scenario's."""
-    if cmd == F_SETOWN and arg:
-        real = process.world.real_pid(abs(arg))
-        if real is None:
-            raise KernelError(errno.ESRCH)
-        arg = real if arg > 0 else -real
+    if cmd == F_SETOWN:
+        arg = process.world.real_number(arg)
     value = yield from _libc("fcntl", _fd(fd), cmd, arg)
     assert isinstance(value, int)
     if cmd == F_GETOWN and value:
@@ -204,37 +213,62 @@ def _exit(_process: "HostProcess", status: int = 0) -> Value:
     raise Exit(status)
 
 
+def _waitpid(process: "HostProcess", pid: int, options: int = 0) -> Steps:
+    number = pid if pid == EVERYBODY else process.world.real_number(pid)
+    reply = yield from ask("waitpid", pid=number, options=options)
+    process.variables["wait_status"] = reply["status"]
+    return process.world.scenario_pid(reply["ret"])
+
+
 def _kill(process: "HostProcess", target: str | int, signo: int) -> Steps:
-    if not 0 <= signo <= 64:
-        raise KernelError(errno.EINVAL)
-    found = process.world.find(target)
-    if found is None:
-        raise KernelError(errno.ESRCH)
-    return _libc("kill", found.agent.pid, signo)
+    if target == EVERYBODY:
+        raise HostError("kill(-1, ...) would signal every process of this machine")
+    if isinstance(target, str):
+        found = process.world.find(target)
+        target = found.pid if found is not None else NOBODY
+    return _libc("kill", process.world.real_number(target), signo)
 
 
 def _sigaction(process: "HostProcess", signo: int, action: int, flags: int = 0) -> Steps:
     known = action in (SIG_DFL, SIG_IGN) or (action == SIG_HANDLER and signo in process.handler_programs)
-    if not known or not 1 <= signo <= 64 or signo == SIGKILL:
+    if not known or not 1 <= signo <= 64 or signo in UNBLOCKABLE:
         raise KernelError(errno.EINVAL)
-    process.dispositions[signo] = Disposition(action, bool(flags & SA_RESTART))
+    process.dispositions[signo] = Disposition(action, flags)
+    yield from process.tell_kernel(signo)
+    return 0
+
+
+def _sigprocmask(process: "HostProcess", how: int, *numbers: int) -> Steps:
+    process.mask.set(changed_mask(process.mask.blocked, how, numbers))
     yield from process.tell_kernel()
     return 0
 
 
-def _sigprocmask(process: "HostProcess", how: int, signo: int) -> Steps:
-    if how not in (SIG_BLOCK, SIG_UNBLOCK) or not 1 <= signo <= 64:
+def _sigsuspend(process: "HostProcess", *numbers: int) -> Steps:
+    process.mask.swap(signal_set(numbers))
+    yield from process.tell_kernel()
+    return (yield from _libc("pause"))
+
+
+def _ppoll(process: "HostProcess", seconds: float | None, *numbers: int) -> Steps:
+    signals = signal_set(numbers)
+    if seconds is not None and seconds < 0:
         raise KernelError(errno.EINVAL)
-    if how == SIG_BLOCK and signo != SIGKILL:
-        process.blocked.add(signo)
-    elif how == SIG_UNBLOCK:
-        process.blocked.discard(signo)
+    process.mask.swap(signals)
+    yield from process.tell_kernel()
+    if process.world.pending(process):
+        raise KernelError(errno.EINTR)
+    if seconds is None:
+        yield from _libc("pause")
+    else:
+        yield from ask("nanosleep", seconds=process.world.real_seconds(seconds))
+    process.mask.restore()
     yield from process.tell_kernel()
     return 0
 
 
-def _sigtimedwait(process: "HostProcess") -> Steps:
-    reply = yield from ask("take_signal", signals=sorted(process.blocked))
+def _await_signal(process: "HostProcess", seconds: float | None) -> Steps:
+    reply = yield from ask("take_signal", signals=sorted(process.mask.blocked), seconds=seconds)
     if not reply["ret"]:
         raise KernelError(errno.EAGAIN)
     process.variables |= {"si_signo": reply["ret"], "si_fd": reply["si_fd"]}
@@ -242,8 +276,14 @@ def _sigtimedwait(process: "HostProcess") -> Steps:
     return value
 
 
-def _sleep(process: "HostProcess", seconds: int) -> Steps:
-    yield from ask("nanosleep", seconds=process.world.real_seconds(max(seconds, 0)))
+def _sigtimedwait(process: "HostProcess", seconds: float = 0) -> Steps:
+    if seconds < 0:
+        raise KernelError(errno.EINVAL)
+    return _await_signal(process, process.world.real_seconds(seconds))
+
+
+def _sleep(process: "HostProcess", seconds: float) -> Steps:
+    yield from ask("nanosleep", seconds=process.world.real_seconds(seconds) if seconds >= 0 else -1)
     return 0
 
 
@@ -271,7 +311,7 @@ def _store(_process: "HostProcess", addr: int, data: bytes | str) -> Steps:
 
 
 def _label(process: "HostProcess", name: str, value: int | str | bytes = 0) -> Value:
-    process.world.post(process, name, value)
+    process.world.post(name, value)
     return 0
 
 
@@ -315,12 +355,17 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "fork": _fork,
     "exec": _exec,
     "exit": _exit,
+    "waitpid": _waitpid,
     "kill": _kill,
     "sigaction": _sigaction,
     "sigprocmask": _sigprocmask,
+    "sigsuspend": _sigsuspend,
     "sigtimedwait": _sigtimedwait,
+    "sigwaitinfo": lambda process: _await_signal(process, None),
+    "ppoll": _ppoll,
     "setuid": lambda _process, uid: _libc("setuid", uid),
     "setfsuid": lambda _process, uid: _libc("setfsuid", uid),
+    "setrlimit": lambda _process, resource, limit: ask_value("setrlimit", resource=resource, limit=limit),
     "pause": lambda _process: _libc("pause"),
     "sleep": _sleep,
     "getpid": _getpid,

@@ -6,6 +6,7 @@ from longpin.actors.constants import SIGBUS, SIGSEGV, signal_name
 from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.program import Const, Op
 from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.signals import EVERYBODY
 from longpin.config.problems import Problem, ScenarioError
 from longpin.config.schema import Scenario
 from longpin.runner.conform.agent import PAGE
@@ -42,6 +43,8 @@ def _problems(scenario: Scenario, filename: str) -> Iterator[Problem]:
     for where, op in ops:
         if op.call not in CALLS:
             yield Problem(filename, op.line, None, where, "a call the host kernel offers", op.call)
+        elif op.call == "kill" and op.args[0] == Const(EVERYBODY):
+            yield Problem(filename, op.line, None, where, "a process or a group of the scenario", "-1, everybody")
         elif op.call == "mmap" and scenario.machine.page_size != PAGE:
             expected = f"pages of {PAGE} bytes, as the host kernel has"
             yield Problem(filename, op.line, None, where, expected, str(scenario.machine.page_size))

@@ -120,7 +120,7 @@ def test_a_signal_ends_a_call_or_it_is_restarted(flags: str, value: str) -> None
 def test_a_signal_without_a_handler_kills_and_an_ignored_one_does_not() -> None:
     result = run(
         a='sigaction(SIGUSR1, SIG_IGN)\nlabel("ready")\npause()',
-        b='wait_for("ready")\nkill("a", SIGUSR1)\nkill("a", SIGTERM)',
+        b='wait_for("ready")\nsleep(1)\nkill("a", SIGUSR1)\nkill("a", SIGTERM)',
     )
     assert [m.text for m in result.moments if m.kind is Kind.END and m.lane == "a (100)"] == ["is killed by a signal"]
     assert returns(result, "a")[-1] == "EINTR"
@@ -184,7 +184,7 @@ def test_no_path_leads_out_of_the_folder_and_no_signal_to_another_process(tmp_pa
     outside.write_text("x")
     pid = os.getpid()
     result = run(
-        a=f'unlink("/../../..{outside}")\nchmod("/proc/self/fd/0", 0)\nkill({pid}, SIGKILL)\nkill(-1, SIGKILL)\n'
+        a=f'unlink("/../../..{outside}")\nchmod("/proc/self/fd/0", 0)\nkill({pid}, SIGKILL)\nkill(-{pid}, SIGKILL)\n'
         f'fd = open("/f", O_RDWR)\nfcntl(fd, F_SETOWN, {pid})\nfcntl(fd, F_SETOWN, -{pid})\nfcntl(fd, F_SETOWN, 100)\n'
         "fcntl(fd, F_GETOWN)"
     )
@@ -201,6 +201,13 @@ def test_what_only_the_emulator_has_is_refused_before_anything_runs() -> None:
         "my.toml:13: process.a.program: expected a call the host kernel offers, found ibv_alloc_pd",
         "my.toml:14: process.a.on_signal: expected a signal that can be put off, found SIGBUS",
     ]
+
+
+def test_no_signal_goes_to_everybody() -> None:
+    with pytest.raises(ScenarioError, match="a process or a group of the scenario, found -1"):
+        run(a="kill(-1, SIGTERM)")
+    with pytest.raises(HostError, match="every process of this machine"):
+        run(a="all = close(99)\nkill(all, SIGTERM)")
 
 
 def test_nothing_a_scenario_writes_is_ever_executed() -> None:

@@ -87,6 +87,12 @@ PROGRAMS: dict[str, dict[str, str]] = {
         "breaker": 'wait_for("leased")\nopen("/pmem/a", O_WRONLY)',
         "holder": 'fd = open("/pmem/a", O_RDONLY)\nfcntl(fd, F_SETLEASE, F_RDLCK)\nlabel("leased")\nclose(fd)',
     },
+    "children": {
+        "a": 'fork("child")\nstat("/pmem/a")\nwaitpid(-1)\nsigaction(SIGCHLD, SIG_IGN)\nfork("child")\n'
+        'kill("b", SIGUSR1)\nsigaction(SIGCHLD, SIG_DFL)\nfork("child")\nwaitpid(-1, WNOHANG)',
+        "b": 'sigprocmask(SIG_BLOCK, SIGUSR1, SIGCHLD)\nfork("child")\nsigtimedwait(1)\nsigwaitinfo()',
+        "child": 'stat("/pmem/a")',
+    },
     "shrinking": {
         "a": REGISTER.format("a") + "munmap(buf, PAGE)\nibv_dereg_mr(mr)",
         "b": 'truncate("/pmem/b", 0)\nkill("c", SIGTERM)',
@@ -131,7 +137,10 @@ CALLS: dict[str, tuple[str, ...]] = {
         'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
         'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',
     ),
-    "process_table": ('kill("c0", 0)', "kill(-100, 0)", "kill(100, 0)", 'kill("c1", SIGTERM)', "getpid()", "exit(0)"),
+    "process_table": (
+        'kill("c0", 0)', "kill(-100, 0)", "kill(100, 0)", 'kill("c1", SIGTERM)', "getpid()", "exit(0)",
+        "fcntl(fd, F_SETOWN, 100)", "fcntl(fd, F_SETOWN, -100)", "fcntl(fd, F_GETOWN)",
+    ),
     "labels": ('label("{y}")', 'wait_for("{y}")'),
 }  # fmt: skip
 """Calls on what the children share, by the kind of actor that several of them reach at once."""
@@ -181,9 +190,9 @@ def subjects() -> Iterator[Subject]:
 
 
 def declared() -> set[str]:
-    """Return the names of the shipped message classes that declare a footprint."""
+    """Return the names of the shipped message classes that declare a footprint with which something can commute."""
     shipped = {name: kind for name, kind in KINDS.items() if kind.__module__.startswith("longpin.messages.")}
-    return {name for name, kind in shipped.items() if kind.footprint is not Message.footprint}
+    return {name for name, kind in shipped.items() if kind.footprint is not Message.footprint} - {"NotifyParent"}
 
 
 class Walker:
@@ -238,7 +247,7 @@ class Walker:
 
     def _name(self, state: int, message: int) -> str:
         envelope = self.table.envelopes[message]
-        if envelope.call >= 0:
+        if envelope.call >= 0 or envelope.body.footprint() is not None:
             return type(envelope.body).__name__
         request = self.table.calls[state].get(-envelope.call)
         return ("" if request is None else self._asked[self.table.receiver[message], *request]) + "..."

@@ -230,7 +230,7 @@ ftruncate(fd, 0)                                                # -> 0
     )
 
     def waits(delay: str) -> set[bool]:
-        run = play("P1", head=f"[machine]\nuverbs_async_delay = {delay}", seeds=range(400), a=program)
+        run = play("P1", head=f"[machine]\nuverbs_async_delay = {delay}", seeds=range(3_000), a=program)
         return {schedule.result.calls[-1].blocked for schedule in run.schedules}
 
     assert waits("false") == {False}
