@@ -19,7 +19,7 @@ from longpin.messages.envelope import WORLD, Address, Envelope, Footprint, Messa
 from longpin.runner.engine import ALARM, EngineBase, InternalError
 from longpin.runner.exploration.canonical import OpaqueError, canonical
 from longpin.runner.exploration.replay import Always
-from longpin.runner.exploration.result import PropertyViolation
+from longpin.runner.exploration.result import Abandoned, PropertyViolation
 
 WORLD_ACTOR, ALARM_ACTOR = 0, 1
 """The numbers of the two senders that are no actors."""
@@ -190,7 +190,7 @@ class Table:
         if self.always is not None and cell.error is None:
             try:
                 self.always(cell.actor, self.envelopes[message])
-            except (PropertyViolation, AssertionError) as violation:
+            except (PropertyViolation, AssertionError, Abandoned) as violation:
                 cell.error = violation
         if cell.error is not None:
             step = self.steps[state][message] = Step(state, (), (), KEEP_ALARM, cell.error)
