@@ -9,14 +9,13 @@ from types import GeneratorType
 
 from longpin.actors.address_space import AddressSpace, Mapping, Pte
 from longpin.actors.base import Engine, handles
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIG_HANDLER
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, outcome, single
 from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Ended
-from longpin.actors.interpreter import evaluate, unroll
+from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.kernel import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.process_state import Exec, Exit, Inherited, Value
+from longpin.actors.process_state import MOST_FDS, Exec, Exit, Inherited, Value
 from longpin.actors.program import Image, Op, Program
 from longpin.actors.signals import SignalTarget
 from longpin.actors.syscalls import CALLS
@@ -143,7 +142,7 @@ class Process(SignalTarget):
             value: Value = -1
             record.errno = 0
             try:
-                result = CALLS[op.call](self, *self._arguments(op))
+                result = CALLS[op.call](self, *arguments(op, self.variables))
                 value = (yield from result) if type(result) is GeneratorType else result
             except KernelError as error:
                 record.errno = error.errno
@@ -159,14 +158,6 @@ class Process(SignalTarget):
         if op.target is not None:
             self.variables[op.target] = value
 
-    def _arguments(self, op: Op) -> list[Value]:
-        """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, such as a failed handle."""
-        values = [evaluate(argument, self.variables) for argument in op.args]
-        for parameter, value in zip(SIGNATURES[op.call].parameters, values, strict=False):
-            if not isinstance(value, parameter.types):
-                raise KernelError(errno.EINVAL)
-        return values
-
     # Descriptors.
 
     def descriptor(self, fd: int) -> File:
@@ -181,6 +172,11 @@ class Process(SignalTarget):
         if file.kind == "path":
             raise KernelError(errno.EBADF)
         return file
+
+    def reserve(self, count: int) -> None:
+        """Fail with EMFILE if so many descriptors are not free, before anything is made for them."""
+        if sum(fd >= FIRST_FD for fd in self.fds) + count > MOST_FDS - FIRST_FD:
+            raise KernelError(errno.EMFILE)
 
     def install(self, file: File) -> int:
         """Enter a reference under the lowest free number; it survives exec."""

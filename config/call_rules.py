@@ -77,6 +77,9 @@ def _check_type(signature: Signature, position: int, arg: Expression, written: a
     if isinstance(arg, Const):
         if not isinstance(arg.value, parameter.types):
             raise RefusedError(written, f"{_listed(parameter)} as {place}", shown(arg.value))
+        # What a label carries may be used as a path; bytes may hold anything.
+        if isinstance(arg.value, str) and "\0" in arg.value and (parameter.is_path or signature.name == "label"):
+            raise RefusedError(written, f"text without NUL as {place}", shown(arg.value))
     elif int not in parameter.types:
         raise RefusedError(written, f"{_listed(parameter)} as {place}", "a sum or product")
 
@@ -107,9 +110,6 @@ def _flags_of(node: ast.Call, args: tuple[Expression, ...], position: int, names
 
 
 def _open(node: ast.Call, args: tuple[Expression, ...]) -> None:
-    value = _value(args, 1)
-    if value is not None and value & constants.O_ACCMODE == constants.O_ACCMODE:
-        raise RefusedError(node.args[1], "one of O_RDONLY, O_WRONLY, O_RDWR", "access mode 3")
     _flags_of(node, args, 1, _OPEN_FLAGS)
 
 

@@ -14,9 +14,8 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.kernel import MOST_BYTES
-from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.actors.syscalls.memory import resolve
-from longpin.actors.uverbs import UverbsContext
 from longpin.messages.envelope import Address
 from longpin.messages.file import Ref
 from longpin.messages.inode import AskPin
@@ -53,7 +52,7 @@ def _use(process: "Process", thing: VerbsObject, kind: Kind) -> VerbsObject:
     """Check that a handle is of a kind and that the process has its context open, under whatever number [1.10]."""
     if thing.kind != kind:
         raise KernelError(errno.EINVAL)
-    if not any(file.backing == thing.context for file in process.fds.values()):
+    if not any(file.backing == thing.context and file.kind == "uverbs" for file in process.fds.values()):
         raise KernelError(errno.EBADF)
     return thing
 
@@ -62,9 +61,9 @@ def ibv_open_device(process: "Process", name: str) -> int:
     """Open the device; returns the descriptor of its uverbs file, which owns all that is made through it."""
     if name not in process.kernel.devices:
         raise KernelError(errno.ENODEV)
-    context = f"uverbs:{process.pid}.{process.count('uverbs')}"
+    process.reserve(1)
+    context = open_device(process)
     ofd = f"file:{process.pid}.{process.count('file')}"
-    process.spawn(UverbsContext, context, process.kernel)
     process.spawn(OpenFileDescription, ofd, context, "uverbs", O_RDWR)
     return process.install(File(ofd, context, "uverbs"))
 

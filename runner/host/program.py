@@ -11,11 +11,10 @@ would. Signals without a handler are the kernel's affair.
 import errno
 from collections.abc import Generator
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGCHLD, signal_name
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
-from longpin.actors.interpreter import evaluate, unroll
+from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.process_state import Disposition, Exec, Exit, Value
 from longpin.actors.program import Const, Image, Op, Program
 from longpin.actors.signals import NEVER_RESTARTED
@@ -122,7 +121,7 @@ class HostProcess:
             value: Value = -1
             record.errno = 0
             try:
-                result = CALLS[op.call](self, *self._arguments(op))
+                result = CALLS[op.call](self, *arguments(op, self.variables))
                 value = (yield from result) if isinstance(result, Generator) else result
             except KernelError as error:
                 record.errno = error.errno
@@ -149,14 +148,6 @@ class HostProcess:
             record.errno = errno.EFAULT if access else errno.EINTR
             record.ret, record.returned = -1, True
             self.world.ended(self, record)
-
-    def _arguments(self, op: Op) -> list[Value]:
-        """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, as in the emulator."""
-        values = [evaluate(argument, self.variables) for argument in op.args]
-        for parameter, value in zip(SIGNATURES[op.call].parameters, values, strict=False):
-            if not isinstance(value, parameter.types):
-                raise KernelError(errno.EINVAL)
-        return values
 
     def _restarts(self, call: str) -> bool:
         """Return whether an interrupted call is made again [signal(7)]."""
