@@ -29,6 +29,7 @@ from longpin.messages.inode import (
     PinAllowed,
     ReadAt,
     RemoveMapping,
+    SplitMapping,
     Truncate,
     WriteAt,
     Written,
@@ -210,6 +211,12 @@ class Inode(BlockHost):
         if number := self.kernel.policy.mmap_gate(request.flags):
             raise KernelError(number)
         self.mappings[request.process, request.vma] = request.flags
+        return DONE
+
+    @handles(SplitMapping)
+    def split_mapping(self, request: SplitMapping, _src: Address) -> Done:
+        """munmap(2) in the middle of a mapping: the policy has allowed it already."""
+        self.mappings[request.process, request.new] = self.mappings[request.process, request.vma]
         return DONE
 
     @handles(RemoveMapping)

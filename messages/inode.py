@@ -114,6 +114,20 @@ class AddMapping(Message):
 
 
 @message
+class SplitMapping(Message):
+    """munmap(2) took something out of the middle of a mapping: what is left behind it has another number now."""
+
+    process: Address
+    vma: int
+    new: int
+
+    def footprint(self) -> Footprint:
+        """Both mappings, and their places among the others."""
+        mappings = [("mapping", self.process, number) for number in (self.vma, self.new)]
+        return Footprint.of(writes=[*mappings, ("order of mappings",)])
+
+
+@message
 class RemoveMapping(Message):
     """A process does not map the file any more."""
 

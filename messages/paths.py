@@ -39,6 +39,7 @@ def normal(path: str) -> str:
 class InProc(NamedTuple):
     """A path that leads through ``/proc/self/fd``."""
 
+    name: str
     fd: int | None
     """The descriptor; None where the name is no number of one."""
     rest: str
@@ -55,7 +56,7 @@ def in_proc(path: str) -> InProc | None:
         name = path[start:end]
         if at == _DESCRIPTORS and name not in ("", ".", ".."):
             number = int(name) if name.isascii() and name.isdecimal() and len(name) < 10 else -1
-            return InProc(number if name == str(number) else None, path[end:])
+            return InProc(name, number if name == str(number) else None, path[end:])
         at = at[:-1] if name == ".." else at if name in ("", ".") else (*at, name)
         start = end + 1
     return None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from longpin.actors.backing import Common, ask, kind_of
 from longpin.actors.constants import R_OK, W_OK, X_OK
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.syscalls.paths import Magic, Place, follow, place_of
+from longpin.actors.syscalls.paths import Magic, Place, find, follow, place_of
 from longpin.messages.directory import DIRECTORY, CheckName, Link, MakeDirectory, Rename, Unlink
 from longpin.messages.inode import CheckAccess, Execute, SetAttributes, SetBreakTime, Touch
 
@@ -41,15 +41,20 @@ def unlink(process: "Process", path: str) -> Conversation[int]:
 
 
 def link(process: "Process", path: str, to: str) -> Conversation[int]:
-    """link(2)."""
+    """link(2): the old name is looked up before anything is made of the new one."""
     uid = process.credentials.fsuid
     old = place_of(process, path)
     if isinstance(old, Magic):
         old.backing()
-    new = place_of(process, to)
+    try:
+        new = place_of(process, to)
+    except KernelError:
+        if isinstance(old, Place):
+            yield from find(process, old)
+        raise
     if isinstance(new, Magic):
         if isinstance(old, Place):
-            yield from follow(process, path)
+            yield from find(process, old)
         raise KernelError(errno.ENOENT if new.file is None else errno.EEXIST)
     if isinstance(old, Magic):
         yield Call(DIRECTORY, CheckName(new.path, uid, free=True, at=new.at))
@@ -60,18 +65,39 @@ def link(process: "Process", path: str, to: str) -> Conversation[int]:
 
 
 def rename(process: "Process", path: str, to: str) -> Conversation[int]:
-    """rename(2)."""
+    """rename(2): the folders of both names are found first."""
     uid = process.credentials.fsuid
-    old, new = place_of(process, path), place_of(process, to)
-    if isinstance(old, Magic) and isinstance(new, Magic):
-        raise KernelError(errno.ENOENT if old.file is None or new.file is None else errno.EPERM)
+    old = place_of(process, path)
+    try:
+        new = place_of(process, to)
+    except KernelError:
+        yield from _check_folder(process, old)
+        raise
     if isinstance(old, Place) and isinstance(new, Place):
         yield Call(DIRECTORY, Rename(old.path, new.path, uid, old.at, new.at))
         return 0
-    for place in (old, new):
-        if isinstance(place, Place):
-            yield Call(DIRECTORY, CheckName(place.path, uid, free=False, at=place.at))
+    if isinstance(old, Magic) and isinstance(new, Magic):
+        return _rename_descriptor(old, new)
+    yield from _check_folder(process, old)
+    yield from _check_folder(process, new)
     raise KernelError(errno.EXDEV)
+
+
+def _check_folder(process: "Process", place: Place | Magic) -> Conversation[None]:
+    """Fail if the folder of a name is not there."""
+    if isinstance(place, Place):
+        yield Call(DIRECTORY, CheckName(place.path, process.credentials.fsuid, free=False, at=place.at))
+
+
+def _rename_descriptor(old: Magic, new: Magic) -> int:
+    """Rename a name in /proc/self/fd, which can only stay as it is."""
+    if old.file is None or new.file is None:
+        raise KernelError(errno.ENOENT)
+    if old.slash or new.slash:
+        raise KernelError(errno.ENOTDIR)
+    if old.name != new.name:
+        raise KernelError(errno.EPERM)
+    return 0
 
 
 def mkdir(process: "Process", path: str) -> Conversation[int]:

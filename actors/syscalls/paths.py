@@ -26,6 +26,7 @@ class Place(NamedTuple):
 class Magic(NamedTuple):
     """A name in ``/proc/self/fd``, which is a file system of its own."""
 
+    name: str
     file: File | None
     """What the descriptor refers to; None: there is no such descriptor, and no such name."""
     slash: bool
@@ -68,11 +69,9 @@ def place_of(process: "Process", path: str) -> Place | Magic:
     check_length(path)
     if (found := in_proc(path)) is None:
         return Place(path)
-    magic = Magic(None if found.fd is None else process.fds.get(found.fd), bool(found.rest))
-    if not names(found.rest):
-        return magic
-    backing = Magic(magic.file, slash=True).backing()
-    return Place(found.rest, backing)
+    file = None if found.fd is None else process.fds.get(found.fd)
+    magic = Magic(found.name, file, slash=bool(found.rest))
+    return Place(found.rest, magic.backing()) if names(found.rest) else magic
 
 
 def follow(process: "Process", path: str) -> Conversation[Address]:
@@ -80,6 +79,11 @@ def follow(process: "Process", path: str) -> Conversation[Address]:
     place = place_of(process, path)
     if isinstance(place, Magic):
         return place.backing()
+    return (yield from find(process, place))
+
+
+def find(process: "Process", place: Place) -> Conversation[Address]:
+    """Find what a path leads to."""
     found = yield Call(DIRECTORY, Lookup(place.path, O_PATH, 0, process.credentials.fsuid, place.at))
     inode: Address = found.inode
     return inode

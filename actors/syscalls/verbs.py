@@ -4,7 +4,11 @@ import errno
 from typing import TYPE_CHECKING
 
 from longpin.actors.constants import (
+    IBV_ACCESS_FLUSH_PERSISTENT,
     IBV_ACCESS_LOCAL_WRITE,
+    IBV_ACCESS_ON_DEMAND,
+    IBV_ACCESS_OPTIONAL_RANGE,
+    IBV_ACCESS_REMOTE_ATOMIC,
     IBV_ACCESS_REMOTE_WRITE,
     IBV_WR_RDMA_READ,
     IBV_WR_RDMA_WRITE,
@@ -38,6 +42,11 @@ from longpin.messages.verbs import (
 
 if TYPE_CHECKING:
     from longpin.actors.process import Process
+
+ACCESS_SUPPORTED = (IBV_ACCESS_FLUSH_PERSISTENT << 1) - 1 | IBV_ACCESS_OPTIONAL_RANGE
+"""IB_ACCESS_SUPPORTED: every access bit there is."""
+MOST_PAGES = (1 << 32) - 1
+"""Pages of the largest region [code: ib_umem_get]."""
 
 
 def _context(process: "Process", fd: int) -> Address:
@@ -84,13 +93,16 @@ def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
 def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, access: int) -> Conversation[VerbsObject]:
     """ibv_reg_mr(3): charge, pin page by page, publish [2.6]; all or nothing."""
     context = _use(process, pd, Kind.PD).context
+    _check_access(access)
     yield Call(context, FindObject(Kind.PD, pd.handle))
-    if length <= 0 or addr < 0 or (access & IBV_ACCESS_REMOTE_WRITE and not access & IBV_ACCESS_LOCAL_WRITE):
+    if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
         raise KernelError(errno.EINVAL)
     page_size = process.kernel.page_size
     first = addr - addr % page_size
     pages = process.kernel.pages(addr + length - first)
-    _charge(process, pages)
+    if first + pages * page_size >= 1 << 64:
+        raise KernelError(errno.EINVAL)
+    _charge(process, length, pages)
     region = f"mr:{process.pid}.{process.count('mr')}"
     pinned: list[PinnedPage] = []
     holds: list[Address] = []
@@ -127,14 +139,23 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     return VerbsObject(Kind.MR, pd.fd, handle, context)
 
 
-def _charge(process: "Process", pages: int) -> None:
-    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 1, 2]."""
+def _check_access(access: int) -> None:
+    """Fail with EINVAL for access bits that contradict each other or that nobody knows [2.6 step 1]."""
+    remote = access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC)
+    if (remote and not access & IBV_ACCESS_LOCAL_WRITE) or access & ~ACCESS_SUPPORTED:
+        raise KernelError(errno.EINVAL)
+
+
+def _charge(process: "Process", length: int, pages: int) -> None:
+    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3, 4]."""
     mm, image = process.mm, process.image
-    if "CAP_IPC_LOCK" not in process.credentials.capabilities:
-        if image.memlock == 0:
-            raise KernelError(errno.EPERM)
-        if (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
-            raise KernelError(errno.ENOMEM)
+    limited = "CAP_IPC_LOCK" not in process.credentials.capabilities
+    if limited and image.memlock == 0:
+        raise KernelError(errno.EPERM)
+    if length == 0 or pages > MOST_PAGES:
+        raise KernelError(errno.EINVAL)
+    if limited and (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
+        raise KernelError(errno.ENOMEM)
     mm.pinned_vm += pages
 
 

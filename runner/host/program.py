@@ -19,7 +19,7 @@ from longpin.actors.process_state import Disposition, Exec, Exit, Value
 from longpin.actors.program import Const, Image, Op, Program
 from longpin.actors.signals import NEVER_RESTARTED
 from longpin.runner.conform.processes import Agent
-from longpin.runner.host.calls import CALLS, Steps, ask
+from longpin.runner.host.calls import CALLS, MEMORY, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.result import Kind
 
@@ -41,6 +41,8 @@ class HostProcess:
         """Signals that sigprocmask blocks."""
         self.handling: list[int] = []
         """Signals whose handlers are running."""
+        self.next_mapping: int = parent.next_mapping if parent is not None else MEMORY[0]
+        """Where the next mapping goes, apart from what the process needs for itself."""
         self._install_handlers()
         self.forked = parent is not None
         self.children: dict[str, int] = {}
@@ -98,6 +100,7 @@ class HostProcess:
                 self.handler_programs.clear()
                 self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
                 self.handling.clear()
+                self.next_mapping = MEMORY[0]
                 self._install_handlers()
             except Exit as exit_:
                 end = exit_

@@ -310,6 +310,5 @@ def test_nothing_is_left_of_a_run_that_was_killed(number: signal.Signals) -> Non
 
 def test_a_machine_leaves_nothing_behind(tmp_path: Path) -> None:
     with Machine(scenario(a="pause()"), tmp_path) as machine:
-        assert Path(machine.path("/f")).stat().st_size == 8192
-        assert machine.path("/../../f") == machine.path("/f")
+        assert (machine.folder / "f").stat().st_size == 8192
     assert list(tmp_path.iterdir()) == []
