@@ -55,8 +55,8 @@ def in_proc(path: str) -> InProc | None:
         end = len(path) if slash < 0 else slash
         name = path[start:end]
         if at == _DESCRIPTORS and name not in ("", ".", ".."):
-            number = int(name) if name.isascii() and name.isdecimal() and len(name) < 10 else -1
-            return InProc(name, number if name == str(number) else None, path[end:])
+            known = name.isascii() and name.isdecimal() and len(name) < 10 and name == str(int(name))
+            return InProc(name, int(name) if known else None, path[end:])
         at = at[:-1] if name == ".." else at if name in ("", ".") else (*at, name)
         start = end + 1
     return None
