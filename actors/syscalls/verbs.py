@@ -100,9 +100,9 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     page_size = process.kernel.page_size
     first = addr - addr % page_size
     pages = process.kernel.pages(addr + length - first)
-    if first + pages * page_size >= 1 << 64:
+    if length == 0 or pages > MOST_PAGES or first + pages * page_size >= 1 << 64:
         raise KernelError(errno.EINVAL)
-    _charge(process, length, pages)
+    _charge(process, pages)
     region = f"mr:{process.pid}.{process.count('mr')}"
     pinned: list[PinnedPage] = []
     holds: list[Address] = []
@@ -146,16 +146,14 @@ def _check_access(access: int) -> None:
         raise KernelError(errno.EINVAL)
 
 
-def _charge(process: "Process", length: int, pages: int) -> None:
-    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3, 4]."""
+def _charge(process: "Process", pages: int) -> None:
+    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 step 4]."""
     mm, image = process.mm, process.image
-    limited = "CAP_IPC_LOCK" not in process.credentials.capabilities
-    if limited and image.memlock == 0:
-        raise KernelError(errno.EPERM)
-    if length == 0 or pages > MOST_PAGES:
-        raise KernelError(errno.EINVAL)
-    if limited and (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
-        raise KernelError(errno.ENOMEM)
+    if "CAP_IPC_LOCK" not in process.credentials.capabilities:
+        if image.memlock == 0:
+            raise KernelError(errno.EPERM)
+        if (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
+            raise KernelError(errno.ENOMEM)
     mm.pinned_vm += pages
 
 
