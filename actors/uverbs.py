@@ -171,7 +171,7 @@ class UverbsContext(Actor):
 
     @handles(Register)
     def register(self, request: Register, _src: Address) -> Handle:
-        """Publish a region [2.6 step 6]."""
+        """Publish a region [2.6 step 7]."""
         self._find(Pd, request.pd).users += 1
         lock = Lock(self, f"device access through {request.region} to end")
         return Handle(self._new(Region(request, lock)), request.region)
