@@ -33,8 +33,9 @@ C_TYPES: dict[str, Width] = {
     "size_t": Width(64, signed=False),
     "umode_t": Width(16, signed=False),
     "uid_t": Width(32, signed=False),
+    "status": Width(8, signed=False),
 }
-"""The types of integers in the kernel's prototypes, on x86-64."""
+"""The types of integers in the kernel's prototypes, on x86-64; ``status`` is what is kept of an exit status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ SIGNATURES: dict[str, Signature] = {
         # Processes, signals, time.
         _signature("fork(program: str)", "fork(2); the child runs the named process"),
         _signature("exec(program: str)", "execve(2); the process goes on as the named one"),
-        _signature("exit([status: int])", "_exit(2), semantics 1.1"),
+        _signature("exit([status: status])", "_exit(2), semantics 1.1"),
         _signature("kill(process: str|int, signal: int)", "kill(2)"),
         _signature("sigaction(signal: int, disposition: long, [flags: int])", "sigaction(2)"),
         _signature("sigprocmask(how: int, signal: int)", "sigprocmask(2) of one signal"),

@@ -147,8 +147,6 @@ class Directory(Actor):
         if (folder := self.tree.folders.get(address)) is None:
             raise KernelError(errno.ENOTDIR)
         check(folder, request.uid, CHANGE)
-        if folder.gone:
-            raise KernelError(errno.ENOENT)
         inode = self._make(request)
         self.send(inode, NoName())
         return Found(inode, created=True)

@@ -20,18 +20,21 @@ ROOT: Address = "folder:/"
 
 
 def _names(path: str, at: Address) -> list[Part]:
-    """Return the names that a path goes through by ``..`` and the one it leads to; all if it begins in a folder."""
-    return [("name",)] if at else [("name", *place) for place in passed(path)]
+    """Return the name that a path leads to, and those from which ``..`` leads it back; all if it begins in a folder."""
+    if at:
+        return [("name",)]
+    left, end = passed(path)
+    return [("name", *place) for place in (*left, end)]
 
 
 def _lock(path: str, at: Address) -> Part:
     """Return the lock of the folder that a path ends in."""
-    return ("lock",) if at else ("lock", *passed(path)[-1][:-1], "/")
+    return ("lock",) if at else ("lock", *passed(path)[1][:-1], "/")
 
 
 def _below(path: str, at: Address) -> Part:
     """Return the locks of what a path leads to, should it be a folder."""
-    return ("lock",) if at else ("lock", *passed(path)[-1])
+    return ("lock",) if at else ("lock", *passed(path)[1])
 
 
 @message

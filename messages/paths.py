@@ -15,25 +15,27 @@ def names(path: str) -> list[str]:
     return [name for name in path.split("/") if name]
 
 
-def passed(path: str) -> list[tuple[str, ...]]:
-    """Return where a path leads, and before that every place from which ``..`` leads it back, each as names from ``/``.
+def passed(path: str) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """Return the highest places from which ``..`` leads a path back, and where it leads; each as names from ``/`` on.
 
-    This is by the text alone, so it is right where all of these places are folders.
+    This is by the text alone, so it is right where all that something follows are folders.
     """
-    at: tuple[str, ...] = ()
-    left = []
+    at: list[str] = []
+    left: list[tuple[str, ...]] = []
     for name in names(path):
-        if name == "..":
-            left.append(at)
-            at = at[:-1]
-        elif name != ".":
-            at = (*at, name)
-    return [*left, at]
+        if name == ".." and at:
+            while left and left[-1][: len(at)] == tuple(at):
+                left.pop()  # it is in this one
+            left.append(tuple(at))
+            at.pop()
+        elif name not in (".", ".."):
+            at.append(name)
+    return left, tuple(at)
 
 
 def normal(path: str) -> str:
     """Return the shortest spelling of a path."""
-    return "/" + "/".join(passed(path)[-1])
+    return "/" + "/".join(passed(path)[1])
 
 
 class InProc(NamedTuple):

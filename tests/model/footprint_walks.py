@@ -111,6 +111,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)", "munmap(buf, 2 * PAGE)", 'stat("/pmem/a")', 'access("/pmem/a", 4)',
         "flock(fd, LOCK_SH)", "flock(fd, LOCK_EX | LOCK_NB)", "flock(fd, LOCK_UN)", 'open("/pmem/a", O_RDONLY)',
         "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "fcntl(fd, F_SETLEASE, F_LAYOUT)",
+        "m = mmap(3 * PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(m + PAGE, PAGE)",
     ),
     "pmem:": (
         'store(buf, "y")', "load(buf, 3)", "load(buf + PAGE, 3)", 'store(buf + PAGE, "y")', 'truncate("/pmem/{x}", 0)',

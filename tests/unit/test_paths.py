@@ -26,9 +26,23 @@ def test_the_shortest_spelling_is_that_of_the_library(path: str) -> None:
 
 def test_where_a_path_goes_through() -> None:
     assert names("//a/./b/../c/") == ["a", ".", "b", "..", "c"]
-    assert passed("/a/b/../../c") == [("a", "b"), ("a",), ("c",)]
-    assert passed("/..") == [(), ()]
-    assert passed("") == [()]
+    assert passed("/a/b/../../c") == ([("a",)], ("c",))
+    assert passed("/a/../b/../c") == ([("a",), ("b",)], ("c",))
+    assert passed("/..") == ([], ())
+    assert passed("") == ([], ())
+
+
+@given(PATHS)
+def test_whatever_is_left_by_two_dots_is_below_a_place_that_is_told(path: str) -> None:
+    left, end = passed(path)
+    at: list[str] = []
+    for name in names(path):
+        if name == "..":
+            assert not at or any(tuple(at[: len(place)]) == place for place in left)
+            del at[-1:]
+        elif name != ".":
+            at.append(name)
+    assert tuple(at) == end
 
 
 @pytest.mark.parametrize(

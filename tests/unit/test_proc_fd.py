@@ -86,7 +86,8 @@ mkdir("/other")
 gone = open("/other", O_RDONLY)                  # -> 5
 rename("/empty", "/other")                       # -> 0
 stat("/proc/self/fd/5")                          # -> 4096
-open("/proc/self/fd/5/x", O_RDWR | O_CREAT)      # -> ENOENT (nothing is made in a folder that is gone)
+open("/proc/self/fd/5/x", O_RDWR | O_CREAT)      # -> ENOENT (no name is made in a folder that is gone)
+open("/proc/self/fd/5", O_RDWR | O_TMPFILE)        # -> 6
 mkdir("/proc/self/fd/5/x")                       # -> ENOENT
 rename("/z", "/proc/self/fd/5/x")                # -> ENOENT
 """,
