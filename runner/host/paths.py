@@ -2,17 +2,20 @@
 
 The kernel looks at a path itself, name by name, so that its errnos are its own. Two things are done here, because a
 scenario must not get out of its folder: a ``..`` is taken off together with the name before it, after a look whether
-that is a folder, and only descriptors that are the program's own are reached through ``/proc/self/fd``.
+that is a folder, and through ``/proc/self/fd`` it reaches descriptors of the program: there are no others.
 """
 
 from typing import NamedTuple
 
+from longpin.actors.process_state import MOST_FDS
 from longpin.messages.paths import PATH_MAX, in_proc, names
 from longpin.runner.conform.agent import CONTROL
 from longpin.runner.conform.processes import HostError
 
 FIRST_FD = 3
 """The first descriptor that is a program's own."""
+NOBODY = MOST_FDS
+"""A descriptor that no process has."""
 
 
 class HostPath(NamedTuple):
@@ -27,17 +30,16 @@ def host_path(path: str) -> HostPath:
     """Translate a path.
 
     Raises:
-        HostError: it leads through a descriptor that is not the program's, or out of a folder behind one.
+        HostError: it leads out of a folder behind a descriptor.
 
     """
     if not path or len(path.encode()) >= PATH_MAX:
         return HostPath(path)  # the kernel refuses it unseen
     if (found := in_proc(path)) is not None:
-        if found.fd is not None and not FIRST_FD <= found.fd < CONTROL:
-            raise HostError(f"only descriptors from {FIRST_FD} to {CONTROL - 1} are a program's own, found {path!r}")
         if ".." in names(found.rest):
             raise HostError(f"no .. behind a name in /proc/self/fd on the host engine, found {path!r}")
-        return HostPath(f"/proc/self/fd/{found.name}{found.rest}")
+        own = found.fd is None or FIRST_FD <= found.fd < CONTROL
+        return HostPath(f"/proc/self/fd/{found.name if own else NOBODY}{found.rest}")
     kept: list[str] = []
     folders = []
     for name in names(path):

@@ -203,6 +203,16 @@ def test_what_only_the_emulator_has_is_refused_before_anything_runs() -> None:
     ]
 
 
+def test_nobody_leaves_by_way_of_a_descriptor() -> None:
+    with pytest.raises(ScenarioError, match=r"my.toml:10: .* without \.\. behind a name in /proc/self/fd"):
+        run_on_host(scenario(a='stat("/proc/self/fd/3/../../etc")'), "my.toml")
+
+
+def test_the_memory_of_the_process_that_makes_the_calls_stays() -> None:
+    with pytest.raises(HostError, match="munmap of memory that is not the program's own"):
+        run(a='fd = open("/f", O_RDWR)\nbuf = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(PAGE, buf)')
+
+
 def test_nothing_a_scenario_writes_is_ever_executed() -> None:
     with pytest.raises(ScenarioError, match="data without the bytes # and 0x7f"):
         run(a='fd = open("/f", O_RDWR)\nwrite(fd, "#!/bin/sh")\nexecve("/f")')
