@@ -128,7 +128,7 @@ SIGNATURES: dict[str, Signature] = {
         _signature("unlink(path: path)", "unlink(2)"),
         _signature("link(path: path, to: path)", "link(2)"),
         _signature("rename(path: path, to: path)", "rename(2)"),
-        _signature("mkdir(path: path)", "mkdir(2)"),
+        _signature("mkdir(path: path, [mode: umode_t])", "mkdir(2)"),
         _signature("chmod(path: path, mode: umode_t)", "chmod(2)"),
         _signature("chown(path: path, uid: uid_t)", "chown(2)"),
         _signature("utimes(path: path)", "utimensat(2), to the present"),

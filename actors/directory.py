@@ -171,7 +171,8 @@ class Directory(Actor):
         hold, last = yield from self._lock_free(request.path, request.at, request.uid, folder=True)
         with hold:
             check(last.folder, request.uid, CHANGE)
-            self.tree.add_folder(self._address("folder", request.path, request.at), last.folder, last.name, request.uid)
+            address = self._address("folder", request.path, request.at)
+            self.tree.add_folder(address, last, request.uid, request.mode)
         return DONE
 
     def _lock_free(self, path: str, at: Address, uid: int, *, folder: bool = False) -> Conversation[tuple[Hold, Last]]:

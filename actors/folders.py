@@ -14,6 +14,8 @@ from longpin.messages.paths import NAME_MAX, names
 
 SEARCH, CHANGE = 1, 3
 """What one must be allowed in a folder to go through it, and to change the names in it."""
+FREE = 0o777
+"""The mode of folders that are there from the start."""
 
 
 class Folder:
@@ -21,7 +23,7 @@ class Folder:
 
     is_folder = True
 
-    def __init__(self, actor: Actor, address: Address, parent: Address, uid: int, mode: int = 0o777) -> None:
+    def __init__(self, actor: Actor, address: Address, parent: Address, uid: int, mode: int) -> None:
         self.address = address
         self.parent = parent
         """Where ``..`` leads; the root is its own. By its address: a state with long chains of objects has no form."""
@@ -56,7 +58,7 @@ class Tree:
 
     def __init__(self, actor: Actor) -> None:
         self.actor = actor
-        self.folders = {ROOT: Folder(actor, ROOT, ROOT, 0)}
+        self.folders = {ROOT: Folder(actor, ROOT, ROOT, 0, FREE)}
 
     def walk(self, path: str, at: Address, uid: int) -> Last:
         """Go through a path to the folder of its last name.
@@ -102,10 +104,10 @@ class Tree:
             raise KernelError(errno.ENOTDIR)
         return address
 
-    def add_folder(self, address: Address, parent: Folder, name: str, uid: int) -> None:
-        """Make a folder."""
-        self.folders[address] = Folder(self.actor, address, parent.address, uid)
-        parent.entries[name] = address
+    def add_folder(self, address: Address, last: Last, uid: int, mode: int) -> None:
+        """Make a folder where a path ends."""
+        self.folders[address] = Folder(self.actor, address, last.folder.address, uid, mode)
+        last.folder.entries[last.name] = address
 
     def make_folders(self, path: str) -> None:
         """Make a folder and those above it that are not there yet."""
@@ -113,7 +115,7 @@ class Tree:
         for name in names(path):
             at += f"/{name}"
             if name not in folder.entries:
-                self.add_folder(f"folder:{at}", folder, name, 0)
+                self.add_folder(f"folder:{at}", Last(folder, name, slash=False), 0, FREE)
             folder = self.folders[folder.entries[name]]
 
     def move(self, source: Last, target: Last) -> None:

@@ -118,6 +118,7 @@ class MakeDirectory(Message):
 
     path: str
     uid: int
+    mode: int
     at: Address = ""
 
     def footprint(self) -> Footprint:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MODE_BITS = 0o7777
 """What of a mode is kept."""
+FOLDER_BITS = 0o1777
+"""What of the mode of a new folder is kept."""
 UNCHANGED = (1 << 32) - 1
 """The user id that chown(2) takes for no change: -1."""
 
@@ -100,12 +102,12 @@ def _rename_descriptor(old: Magic, new: Magic) -> int:
     return 0
 
 
-def mkdir(process: "Process", path: str) -> Conversation[int]:
+def mkdir(process: "Process", path: str, mode: int = 0o777) -> Conversation[int]:
     """mkdir(2)."""
     place = place_of(process, path)
     if isinstance(place, Magic):
         raise KernelError(errno.ENOENT if place.file is None else errno.EEXIST)
-    yield Call(DIRECTORY, MakeDirectory(place.path, process.credentials.fsuid, place.at))
+    yield Call(DIRECTORY, MakeDirectory(place.path, process.credentials.fsuid, mode & FOLDER_BITS, place.at))
     return 0
 
 

@@ -143,6 +143,11 @@ def _chown(_process: "HostProcess", path: str, uid: int) -> Steps:
     return 0
 
 
+def _mkdir(_process: "HostProcess", path: str, mode: int = 0o777) -> Steps:
+    yield from ask("mkdir", path=(yield from _path(path)), mode=mode)
+    return 0
+
+
 def _access(_process: "HostProcess", path: str, mode: int = 0) -> Steps:
     value = yield from _libc("access", (yield from _path(path)), mode)
     return value
@@ -329,7 +334,7 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "unlink": _on_paths("unlink"),
     "link": _on_paths("link"),
     "rename": _on_paths("rename"),
-    "mkdir": _ordered("mkdir"),
+    "mkdir": _mkdir,
     "chmod": _on_paths("chmod"),
     "chown": _chown,
     "utimes": _ordered("utimes"),

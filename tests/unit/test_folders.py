@@ -108,6 +108,8 @@ utimes("/roots")                   # -> 0 (anybody may write it)
 access("/d", R_OK)                 # -> EACCES
 access("/d", W_OK | X_OK)          # -> 0
 rename("/d", "/e")                 # -> 0
+mkdir("/closed", 0o500)            # -> 0
+open("/closed/x", O_RDWR | O_CREAT)  # -> EACCES
 label("done")
 """,
         root="""
