@@ -14,11 +14,11 @@ from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIGCHLD
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
 from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
-from longpin.actors.interpreter import evaluate, unroll
+from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.kernel import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.pending import CLD_EXITED, CLD_KILLED, Siginfo
-from longpin.actors.process_state import Child, Exec, Exit, Inherited, Value
+from longpin.actors.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value
 from longpin.actors.program import Image, Op, Program
 from longpin.actors.signal_mask import Frame, is_made_again
 from longpin.actors.signals import EXITS, SignalTarget, initial_dispositions
@@ -72,7 +72,7 @@ class Process(SignalTarget):
         """Those it has not reaped, by number."""
         self.child_waiters = WaitQueue()
         self.limits = inherited.limits or {
-            RLIMIT_NOFILE: 1024,
+            RLIMIT_NOFILE: MOST_FDS,
             RLIMIT_MEMLOCK: image.memlock,
             RLIMIT_SIGPENDING: image.sigpending,
         }
@@ -208,7 +208,7 @@ class Process(SignalTarget):
         record.errno = 0
         value: Value = -1
         try:
-            result = CALLS[record.op.call](self, *self._arguments(record.op))
+            result = CALLS[record.op.call](self, *arguments(record.op, self.variables))
             value = (yield from result) if type(result) is GeneratorType else result
         except KernelError as error:
             record.errno = error.errno
@@ -243,14 +243,6 @@ class Process(SignalTarget):
         if record.op.target is not None:
             self.variables[record.op.target] = value
 
-    def _arguments(self, op: Op) -> list[Value]:
-        """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, such as a failed handle."""
-        values = [evaluate(argument, self.variables) for argument in op.args]
-        for position, value in enumerate(values):
-            if not isinstance(value, SIGNATURES[op.call].parameter(position).types):
-                raise KernelError(errno.EINVAL)
-        return values
-
     # Descriptors.
 
     def descriptor(self, fd: int) -> File:
@@ -265,6 +257,12 @@ class Process(SignalTarget):
         if file.kind == "path":
             raise KernelError(errno.EBADF)
         return file
+
+    def reserve(self, count: int) -> None:
+        """Fail with EMFILE if so many descriptors are not free, before anything is made for them."""
+        limit = self.limits[RLIMIT_NOFILE]
+        if sum(FIRST_FD <= fd < limit for fd in self.fds) + count > limit - FIRST_FD:
+            raise KernelError(errno.EMFILE)
 
     def install(self, file: File) -> int:
         """Enter a reference under the lowest free number; it survives exec."""

@@ -14,6 +14,10 @@ Value = int | float | str | bytes | VerbsObject | None
 """What a variable of a program can hold."""
 
 
+MOST_FDS = 1024
+"""RLIMIT_NOFILE: one more than the largest descriptor."""
+
+
 class Exit(Exception):
     """The program ends."""
 

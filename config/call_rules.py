@@ -82,6 +82,9 @@ def _check_type(signature: Signature, position: int, arg: Expression, written: a
             if isinstance(arg.value, float):
                 kinds = kinds.replace("a number", "a whole number")
             raise RefusedError(written, f"{kinds} as {place}", shown(arg.value))
+        # What a label carries may be used as a path; bytes may hold anything.
+        if isinstance(arg.value, str) and "\0" in arg.value and (parameter.is_path or signature.name == "label"):
+            raise RefusedError(written, f"text without NUL as {place}", shown(arg.value))
     elif int not in parameter.types:
         raise RefusedError(written, f"{_listed(parameter)} as {place}", "a sum or product")
 
@@ -91,20 +94,23 @@ def _listed(parameter: Parameter) -> str:
     return " or ".join([*(_KINDS[kind] for kind in parameter.types if kind in _KINDS), "a variable"])
 
 
-def _value(args: tuple[Expression, ...], position: int) -> int | None:
-    """Return a constant argument; None for one that is known only when the program runs."""
+def _value(node: ast.Call, args: tuple[Expression, ...], position: int) -> int | None:
+    """Return a constant argument as the call takes it; None for one that is known only when the program runs."""
     arg = args[position] if position < len(args) else None
-    return arg.value if isinstance(arg, Const) and isinstance(arg.value, int) else None
+    if not isinstance(arg, Const) or not isinstance(arg.value, int):
+        return None
+    assert isinstance(node.func, ast.Name)
+    return SIGNATURES[node.func.id].parameters[position].width.cut(arg.value)
 
 
 def _one_of(node: ast.Call, args: tuple[Expression, ...], position: int, names: Collection[str]) -> None:
-    value = _value(args, position)
+    value = _value(node, args, position)
     if value is not None and value not in {constants.PROGRAM_CONSTANTS[name] for name in names}:
         raise RefusedError(node.args[position], f"one of {', '.join(names)}", f"{value:#x}, which is not supported")
 
 
 def _flags_of(node: ast.Call, args: tuple[Expression, ...], position: int, names: Collection[str]) -> None:
-    value = _value(args, position)
+    value = _value(node, args, position)
     allowed = reduce(or_, (constants.PROGRAM_CONSTANTS[name] for name in names))
     if value is not None and value & ~allowed:
         found = f"{value:#x}" if value < 0 else f"the flags {value & ~allowed:#o}"
@@ -112,15 +118,12 @@ def _flags_of(node: ast.Call, args: tuple[Expression, ...], position: int, names
 
 
 def _open(node: ast.Call, args: tuple[Expression, ...]) -> None:
-    value = _value(args, 1)
-    if value is not None and value & constants.O_ACCMODE == constants.O_ACCMODE:
-        raise RefusedError(node.args[1], "one of O_RDONLY, O_WRONLY, O_RDWR", "access mode 3")
     _flags_of(node, args, 1, _OPEN_FLAGS)
 
 
 def _fcntl(node: ast.Call, args: tuple[Expression, ...]) -> None:
     _one_of(node, args, 1, _FCNTL_COMMANDS)
-    if len(args) < 3 and _value(args, 1) in (constants.F_SETLEASE, constants.F_SETSIG, constants.F_SETOWN):
+    if len(args) < 3 and _value(node, args, 1) in (constants.F_SETLEASE, constants.F_SETSIG, constants.F_SETOWN):
         raise RefusedError(node, "fcntl(fd, cmd, arg) for a command that sets something", _count(len(args)))
 
 
@@ -148,7 +151,7 @@ def _modify_qp(node: ast.Call, args: tuple[Expression, ...]) -> None:
 
 def _post_send(node: ast.Call, args: tuple[Expression, ...]) -> None:
     _one_of(node, args, 1, _OPCODES)
-    if isinstance(args[2], Const) and _value(args, 1) == constants.IBV_WR_RDMA_READ:
+    if isinstance(args[2], Const) and _value(node, args, 1) == constants.IBV_WR_RDMA_READ:
         raise RefusedError(
             node.args[2], "a variable with a memory region, which a read needs to write to", "inline data"
         )

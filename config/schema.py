@@ -107,6 +107,8 @@ class Scenario:
     """At least one."""
     devices: tuple[Device, ...]
     files: tuple[File, ...]
+    folders: tuple[str, ...]
+    """The folders there are from the start, each after the one it is in."""
     processes: tuple[ProcessSpec, ...]
     """In the order of the file; at least one starts ``now``."""
     holds: tuple[str, ...]

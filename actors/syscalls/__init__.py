@@ -15,7 +15,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "lseek": files.lseek,
     "ftruncate": files.ftruncate,
     "truncate": files.truncate,
-    "unlink": files.unlink,
+    "unlink": names.unlink,
     "fcntl": files.fcntl,
     "fallocate": files.fallocate,
     "fsync": files.fsync,

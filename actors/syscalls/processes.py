@@ -24,6 +24,8 @@ from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindProcess, P
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
+NO_UID = (1 << 32) - 1
+"""The user id -1 as the kernel takes it."""
 CHILDREN = 100
 """One more than the children a process may have: their numbers are made from its own, and no two may be the same."""
 MOST_PARENT_PID = (1 << 62) // CHILDREN
@@ -144,8 +146,10 @@ def setrlimit(process: "Process", resource: int, limit: int) -> int:
 
 
 def setuid(process: "Process", uid: int) -> int:
-    """setuid(2): whoever stops being root loses every capability."""
+    """setuid(2): whoever stops being root loses every capability. -1 is nobody's number."""
     old = process.credentials
+    if uid == NO_UID:
+        raise KernelError(errno.EINVAL)
     if old.uid not in (0, uid):
         raise KernelError(errno.EPERM)
     process.credentials = Credentials(uid, uid, old.capabilities if uid == 0 else frozenset())
@@ -155,7 +159,7 @@ def setuid(process: "Process", uid: int) -> int:
 def setfsuid(process: "Process", uid: int) -> int:
     """setfsuid(2): file access is checked with ``uid``; CAP_LEASE is kept. Returns the old one."""
     old = process.credentials
-    if old.uid in (0, uid):
+    if old.uid in (0, uid) and uid != NO_UID:
         process.credentials = old._replace(fsuid=uid)
     return old.fsuid
 
@@ -184,7 +188,13 @@ def recv_fd(process: "Process", flags: int = 0) -> Conversation[int]:
         if flags & MSG_DONTWAIT:
             raise KernelError(errno.EAGAIN)
         yield process.sleepers.sleep(WaitsFor("descriptor", process.address, "a descriptor to be sent"))
-    return process.install(process.received.pop(0))
+    file = process.received.pop(0)
+    try:
+        process.reserve(1)
+    except KernelError:
+        yield from process.put(file)  # it is lost, as with MSG_CTRUNC of recvmsg(2)
+        raise
+    return process.install(file)
 
 
 def label(process: "Process", name: str, value: "int | str | bytes | VerbsObject" = 0) -> Conversation[int]:

@@ -139,8 +139,11 @@ def recvfd(_: Order) -> Reply:
     inbox = socket.socket(fileno=INBOX)
     try:
         # socket.recv_fds leaves its flags out.
-        _data, rights, _flags, _address = inbox.recvmsg(1, socket.CMSG_LEN(4), socket.MSG_DONTWAIT)
-        return {"ret": struct.unpack("i", rights[0][2])[0], "errno": None} if rights else {"ret": -1, "errno": "EPIPE"}
+        data, rights, _flags, _address = inbox.recvmsg(1, socket.CMSG_LEN(4), socket.MSG_DONTWAIT)
+        if rights:
+            return {"ret": struct.unpack("i", rights[0][2])[0], "errno": None}
+        # A message without its descriptor: there was no number left for it.
+        return {"ret": -1, "errno": "EMFILE" if data else "EPIPE"}
     except OSError as error:
         return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
     finally:
@@ -188,7 +191,8 @@ def setrlimit(order: Order) -> Reply:
 def stat(order: Order) -> Reply:
     """Return the size; an error of stat(2) is an answer as well."""
     try:
-        return {"ret": Path(order["path"]).stat().st_size, "errno": None}
+        # A Path would lose the slash at the end, which says that it must be a folder.
+        return {"ret": os.stat(order["path"]).st_size, "errno": None}  # noqa: PTH116
     except OSError as error:
         return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
 
@@ -215,7 +219,7 @@ def libc(order: Order) -> Reply:
 
 def read_bytes(order: Order) -> Reply:
     """Read; the reply also has what was read."""
-    buffer = ctypes.create_string_buffer(max(order["count"], 1))
+    buffer = ctypes.create_string_buffer(min(max(order["count"], 1), LONGEST_MESSAGE))  # more the kernel refuses
     reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(order["count"])))
     return reply | {"data": buffer.raw[: max(reply["ret"], 0)].hex()}
 
@@ -227,8 +231,8 @@ def write_bytes(order: Order) -> Reply:
 
 
 def map_file(order: Order) -> Reply:
-    """Map a file; the answer is the address."""
-    address = LIBC.mmap(None, *(order[name] for name in ("length", "prot", "flags", "fd", "offset")))
+    """Map a file, where it is asked for if that is free; the answer is the address."""
+    address = LIBC.mmap(*(order[name] for name in ("addr", "length", "prot", "flags", "fd", "offset")))
     return answer(-1 if address == ctypes.c_void_p(-1).value else address)
 
 
@@ -313,10 +317,12 @@ def set_signals(order: Order) -> Reply:
 
 
 def become(order: Order) -> Reply:
-    """Take on a user and capabilities, for good and across exec, and a limit on the size of files."""
+    """Take on a user and capabilities, for good and across exec, and limits on files and descriptors."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"], order["largest"]))
+    most = min(order["descriptors"], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     _, most = resource.getrlimit(RLIMIT_SIGPENDING)
     limit = order["sigpending"] if most == resource.RLIM_INFINITY else min(order["sigpending"], most)
     resource.setrlimit(RLIMIT_SIGPENDING, (limit, limit))

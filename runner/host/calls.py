@@ -5,11 +5,11 @@ A call is a generator like those of :mod:`longpin.actors.syscalls`; what it yiel
 """
 
 import errno
-import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from longpin.actors.address_space import TASK_SIZE
 from longpin.actors.constants import (
     ERRNOS,
     F_GETOWN,
@@ -22,12 +22,13 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import KernelError
 from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.pending import UNBLOCKABLE
-from longpin.actors.process_state import Disposition, Exec, Exit, Value
+from longpin.actors.process_state import MOST_FDS, Disposition, Exec, Exit, Value
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
-from longpin.runner.conform.agent import CONTROL
+from longpin.runner.conform.agent import CONTROL, PAGE
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
 from longpin.runner.conform.processes import HostError
+from longpin.runner.host.paths import host_path
 
 if TYPE_CHECKING:
     from longpin.runner.host.program import HostProcess
@@ -59,11 +60,14 @@ class AwaitLabel:
     name: str
 
 
+MEMORY = (0x1000_0000_0000, 0x2000_0000_0000)
+"""Addresses of a program's mappings: nothing else of its process lies there."""
+LOWEST_ADDRESS = 0x1000
+"""Below nothing can be mapped."""
+
 Reply = dict[str, Any]
 Steps = Generator[Order | AwaitLabel, Reply, Value]
 """A call, or anything else that has to wait, on its way."""
-
-_REOPENED = re.compile(r"/proc/self/fd/[0-9]{1,9}")
 
 
 def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | AwaitLabel, Reply, Reply]:
@@ -92,8 +96,8 @@ def _libc(name: str, *args: int | str) -> Steps:
 
 
 def _fd(number: int) -> int:
-    """Return a descriptor that a program may use."""
-    if number >= CONTROL:
+    """Return a descriptor that a program may use, or one that no process has."""
+    if CONTROL <= number < MOST_FDS:
         raise HostError(f"descriptors from {CONTROL} on are not the program's own on the host engine, found {number}")
     return number
 
@@ -103,11 +107,26 @@ def _on_fd(name: str) -> Callable[..., Steps]:
     return lambda _process, fd, *args: _libc(name, _fd(fd), *args)
 
 
+def _path(path: str) -> Generator[Order | AwaitLabel, Reply, str]:
+    """Return a path as the process gives it to the kernel; one that fails where it must, if a folder is not there."""
+    translated = host_path(path)
+    for folder in translated.folders:
+        try:
+            yield from ask("stat", path=folder)
+        except KernelError:
+            return f"{folder}."
+    return translated.path
+
+
 def _on_paths(name: str) -> Callable[..., Steps]:
     """Return a call on paths and numbers."""
 
-    def call(process: "HostProcess", *args: int | str) -> Steps:
-        return _libc(name, *(process.world.path(arg) if isinstance(arg, str) else arg for arg in args))
+    def call(_process: "HostProcess", *args: int | str) -> Steps:
+        given = []
+        for arg in args:
+            given.append((yield from _path(arg)) if isinstance(arg, str) else arg)
+        value = yield from _libc(name, *given)
+        return value
 
     return call
 
@@ -115,34 +134,40 @@ def _on_paths(name: str) -> Callable[..., Steps]:
 def _ordered(name: str) -> Callable[..., Steps]:
     """Return a call on one path that the agent has under its own name."""
 
-    def call(process: "HostProcess", path: str) -> Steps:
-        value: int = (yield from ask(name, path=process.world.path(path)))["ret"]
+    def call(_process: "HostProcess", path: str) -> Steps:
+        value: int = (yield from ask(name, path=(yield from _path(path))))["ret"]
         return value
 
     return call
 
 
-def _open(process: "HostProcess", path: str, flags: int, mode: int = 0o666) -> Steps:
-    # Only here is a name outside of the folder let through: it stands for a descriptor the process has already.
-    return _libc("open", path if _REOPENED.fullmatch(path) else process.world.path(path), flags, mode)
+def _open(_process: "HostProcess", path: str, flags: int, mode: int = 0o666) -> Steps:
+    value = yield from _libc("open", (yield from _path(path)), flags, mode)
+    return value
 
 
 def _dup2(_process: "HostProcess", oldfd: int, newfd: int) -> Steps:
     return _libc("dup2", _fd(oldfd), _fd(newfd))
 
 
-def _chown(process: "HostProcess", path: str, uid: int) -> Steps:
-    yield from ask("chown", path=process.world.path(path), uid=uid)
+def _chown(_process: "HostProcess", path: str, uid: int) -> Steps:
+    yield from ask("chown", path=(yield from _path(path)), uid=uid)
     return 0
 
 
-def _access(process: "HostProcess", path: str, mode: int = 0) -> Steps:
-    return _libc("access", process.world.path(path), mode)
+def _mkdir(_process: "HostProcess", path: str, mode: int = 0o777) -> Steps:
+    yield from ask("mkdir", path=(yield from _path(path)), mode=mode)
+    return 0
+
+
+def _access(_process: "HostProcess", path: str, mode: int = 0) -> Steps:
+    value = yield from _libc("access", (yield from _path(path)), mode)
+    return value
 
 
 def _read(_process: "HostProcess", fd: int, count: int) -> Steps:
-    # A negative count is a very large one for the kernel; a message to and from the process has its limit.
-    reply = yield from ask("read_bytes", fd=_fd(fd), count=min(count, MOST_BYTES) if count >= 0 else MOST_BYTES)
+    # What no buffer can hold the kernel refuses; for the rest, a message to and from the process has its limit.
+    reply = yield from ask("read_bytes", fd=_fd(fd), count=count if count > TASK_SIZE else min(count, MOST_BYTES))
     return bytes.fromhex(reply["data"])
 
 
@@ -293,10 +318,23 @@ def _getpid(process: "HostProcess") -> Steps:
     return process.world.scenario_pid(value)
 
 
-def _mmap(_process: "HostProcess", length: int, prot: int, flags: int, fd: int, offset: int) -> Steps:
-    reply = yield from ask("map_file", length=length, prot=prot, flags=flags, fd=_fd(fd), offset=offset)
+def _mmap(process: "HostProcess", length: int, prot: int, flags: int, fd: int, offset: int) -> Steps:
+    addr = process.next_mapping
+    reply = yield from ask("map_file", addr=addr, length=length, prot=prot, flags=flags, fd=_fd(fd), offset=offset)
     value: int = reply["ret"]
+    process.next_mapping = max(addr, value + length + 2 * PAGE & -PAGE)
     return value
+
+
+def _munmap(_process: "HostProcess", addr: int, length: int) -> Steps:
+    """The process that makes the calls has memory of its own, which must stay."""
+    end = addr + length
+    harmless = addr % PAGE or not length or end > TASK_SIZE or end <= LOWEST_ADDRESS
+    if not harmless and not MEMORY[0] <= addr < end <= MEMORY[1]:
+        raise HostError(
+            f"munmap of memory that is not the program's own on the host engine: {length} bytes at {addr:#x}"
+        )
+    return _libc("munmap", addr, length)
 
 
 def _load(_process: "HostProcess", addr: int, length: int) -> Steps:
@@ -336,7 +374,7 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "unlink": _on_paths("unlink"),
     "link": _on_paths("link"),
     "rename": _on_paths("rename"),
-    "mkdir": _ordered("mkdir"),
+    "mkdir": _mkdir,
     "chmod": _on_paths("chmod"),
     "chown": _chown,
     "utimes": _ordered("utimes"),
@@ -370,7 +408,7 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "sleep": _sleep,
     "getpid": _getpid,
     "mmap": _mmap,
-    "munmap": lambda _process, addr, length: _libc("munmap", addr, length),
+    "munmap": _munmap,
     "load": _load,
     "store": _store,
     "label": _label,

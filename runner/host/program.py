@@ -15,14 +15,14 @@ from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIG_HANDLER, SIG_IGN, signal_name
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
-from longpin.actors.interpreter import evaluate, unroll
+from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.pending import Siginfo
 from longpin.actors.process_state import Disposition, Exec, Exit, Value
 from longpin.actors.program import Image, Op, Program
 from longpin.actors.signal_mask import Frame, SignalMask, is_made_again
 from longpin.actors.signals import initial_dispositions
 from longpin.runner.conform.processes import Agent
-from longpin.runner.host.calls import CALLS, AwaitLabel, Order, Reply, Steps, ask
+from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.result import Kind
 
@@ -44,6 +44,8 @@ class HostProcess:
         self.mask: SignalMask = SignalMask(parent.mask.blocked if parent is not None else ())
         self.handling: list[Frame] = []
         """The handlers that run, the innermost last."""
+        self.next_mapping: int = parent.next_mapping if parent is not None else MEMORY[0]
+        """Where the next mapping goes, apart from what the process needs for itself."""
         self._install_handlers()
         self.children: dict[str, int] = {}
         """How many children run each program."""
@@ -93,6 +95,7 @@ class HostProcess:
                 self.handler_programs.clear()
                 self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
                 self.handling.clear()
+                self.next_mapping = MEMORY[0]
                 self._install_handlers()
             except Exit as exit_:
                 end = exit_
@@ -117,7 +120,7 @@ class HostProcess:
             value: Value = -1
             record.errno = 0
             try:
-                result = CALLS[op.call](self, *self._arguments(op))
+                result = CALLS[op.call](self, *arguments(op, self.variables))
                 value = (yield from result) if isinstance(result, Generator) else result
             except KernelError as error:
                 record.errno = error.errno
@@ -141,18 +144,10 @@ class HostProcess:
         record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
         record.value = value
         record.returned = True
-        self.calls.remove(record)
+        assert self.calls.pop() is record
         self.world.ended(self, record)
         if record.op.target is not None:
             self.variables[record.op.target] = value
-
-    def _arguments(self, op: Op) -> list[Value]:
-        """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, as in the emulator."""
-        values = [evaluate(argument, self.variables) for argument in op.args]
-        for position, value in enumerate(values):
-            if not isinstance(value, SIGNATURES[op.call].parameter(position).types):
-                raise KernelError(errno.EINVAL)
-        return values
 
     def _take_signals(self) -> Generator[Order | AwaitLabel, Reply, list[Frame]]:
         """Take every signal whose handler may run; the handler of the one taken first runs last."""

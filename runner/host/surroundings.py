@@ -21,9 +21,6 @@ class Surroundings(Protocol):
     def become(self, process: "HostProcess") -> "Steps":
         """Have a new process take on its user and capabilities."""
 
-    def path(self, path: str) -> str:
-        """Return where a path of the scenario is on this machine."""
-
     def real_seconds(self, seconds: float) -> float:
         """Return how long a time of the scenario takes."""
 

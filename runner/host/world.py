@@ -13,7 +13,7 @@ import time
 from longpin.actors.constants import INT_MIN
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
-from longpin.actors.process_state import Value
+from longpin.actors.process_state import MOST_FDS, Value
 from longpin.actors.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
@@ -219,12 +219,9 @@ class World:
             drop=sorted(number for name, number in names.items() if name not in own) if not spec.uid else [],
             largest=MOST_FILE_BYTES,
             sigpending=spec.sigpending,
+            descriptors=MOST_FDS,
         )
         return 0
-
-    def path(self, path: str) -> str:
-        """Return where a path of the scenario is on this machine."""
-        return self._machine.path(path)
 
     def real_seconds(self, seconds: float) -> float:
         """Return how long a time of the scenario takes."""

@@ -117,6 +117,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)", "munmap(buf, 2 * PAGE)", 'stat("/pmem/a")', 'access("/pmem/a", 4)',
         "flock(fd, LOCK_SH)", "flock(fd, LOCK_EX | LOCK_NB)", "flock(fd, LOCK_UN)", 'open("/pmem/a", O_RDONLY)',
         "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "fcntl(fd, F_SETLEASE, F_LAYOUT)",
+        "m = mmap(3 * PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(m + PAGE, PAGE)",
     ),
     "pmem:": (
         'store(buf, "y")', "load(buf, 3)", "load(buf + PAGE, 3)", 'store(buf + PAGE, "y")', 'truncate("/pmem/{x}", 0)',
@@ -124,7 +125,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "ibv_dereg_mr(mr)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)', "read(fd, 5)", 'write(fd, "x")',
         'f = open("/pmem/{x}", O_RDWR)\nwrite(f, "w")', 'f = open("/pmem/{x}", O_RDWR)\nread(f, 1)',
         'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, 0, 0, 3 * PAGE)',
-        'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)',
+        'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)', 'truncate("/pmem/a", 0)',
     ),
     "uverbs:": (
         "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)",
@@ -136,6 +137,11 @@ CALLS: dict[str, tuple[str, ...]] = {
     "directory": (
         'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
         'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',
+        'mkdir("/pmem/z/d")', 'open("/pmem/z/new", O_RDWR | O_CREAT)', 'rename("/pmem/z", "/pmem/w")',
+        'rename("/pmem/{x}", "/pmem/z/y")', 'link("/pmem/{x}", "/pmem/z/x")', 'stat("/pmem/z/../{x}")',
+        'truncate("/pmem/a", 0)', 'chmod("/pmem", 0o700)', 'link("/proc/self/fd/3", "/pmem/x")',
+        'rename("/proc/self/fd/3", "/pmem/y")', 'd = open("/pmem", O_RDONLY)\nflock(d, LOCK_EX | LOCK_NB)',
+        'open("/pmem/{x}", O_RDWR | O_CREAT | O_EXCL)', 'rename("/pmem/w", "/w")', 'unlink("/proc/self/fd/3/x")',
     ),
     "process_table": (
         'kill("c0", 0)', "kill(-100, 0)", "kill(100, 0)", 'kill("c1", SIGTERM)', "getpid()", "exit(0)",

@@ -235,7 +235,7 @@ EXECUTIONS = {
     "one description": (66, 8),
     "regions of their own": (24, 4),
     "stats": (216, 1),
-    "names": (2_520, 1),
+    "names": (1_404, 234),
     "the end of a lease": (102, 62),
 }
 """Without footprints and with them, under P1."""

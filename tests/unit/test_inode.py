@@ -247,12 +247,14 @@ ibv_get_cq_event(cq)
 
 
 def test_truncate_by_name_keeps_the_inode(play: Play) -> None:
-    """unlink and last close come while truncate sleeps on a pin: the blocks go after it, not under it."""
+    """unlink and last close come while truncate waits for the lease: the blocks go after it, not under it."""
     play(
         "P1",
         a=PINNED
         + """
 munmap(buf, 4 * PAGE)
+sigaction(SIGIO, SIG_IGN)
+fcntl(fd, F_SETLEASE, F_WRLCK)                 # -> 0
 label("pinned")
 sleep(5)
 unlink("/f")                                   # -> 0

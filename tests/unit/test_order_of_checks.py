@@ -55,7 +55,8 @@ PROGRAMS = {
         write(fd, "abcd")                  # -> 2
         write(fd, "e")                     # -> ENOSPC
         lseek(fd, 9223372036854775807)
-        write(fd, "abc")                   # -> EFBIG
+        write(fd, "abc")                   # -> EINVAL
+        read(fd, 1)                        # -> EINVAL
         child = fork("child")
         label("owned")
     """,
