@@ -39,11 +39,14 @@ def find_compiler() -> Path:
     raise HostError(f"no C compiler: expected one of {', '.join(COMPILERS)} in PATH")
 
 
-def compiled_runner() -> Path:
+def compiled_runner(spare: Path) -> Path:
     """Return the runner, compiled now or earlier.
 
     It is kept in the user's cache folder (``$XDG_CACHE_HOME`` or ``~/.cache``), under a name that says what it was made
-    of, or where that cannot be used in a temporary folder of this process.
+    of.
+
+    Args:
+        spare: the folder to make it in where that cannot be used.
 
     Raises:
         HostError: no compiler, a machine for which there is no system call here, or the compiler fails.
@@ -53,12 +56,10 @@ def compiled_runner() -> Path:
         raise HostError(f"the runner in C is for Linux on {' and '.join(MACHINES)}, not {platform.machine()}")
     compiler = find_compiler()
     name = f"races-{_fingerprint(compiler)}"
-    for folder in (_cache_folder(), _temporary_folder()):
-        if folder is None:
-            continue
-        if _is_ours(folder / name) or _compile(compiler, folder / name):
+    for folder in (_cache_folder(), spare):
+        if folder is not None and (_is_ours(folder / name) or _compile(compiler, folder / name)):
             return folder / name
-    raise HostError("the runner in C can be kept neither in the cache folder nor in a temporary one")
+    raise HostError(f"the runner in C can be executed neither in the cache folder nor in {spare}")
 
 
 def _fingerprint(compiler: Path) -> str:
@@ -82,19 +83,6 @@ def _cache_folder() -> Path | None:
         return None
     private = about.st_uid == os.geteuid() and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     return folder if private else None
-
-
-_temporary: tempfile.TemporaryDirectory[str] | None = None
-
-
-def _temporary_folder() -> Path | None:
-    global _temporary  # noqa: PLW0603 - lives as long as the process, and is removed with it
-    if _temporary is None:
-        try:
-            _temporary = tempfile.TemporaryDirectory(prefix="longpin-races-")
-        except OSError:
-            return None
-    return Path(_temporary.name)
 
 
 def _is_ours(program: Path) -> bool:
@@ -138,7 +126,7 @@ def _compile(compiler: Path, program: Path) -> bool:
             raise HostError(f"{compiler} cannot compile the runner: {first.strip()}")
         if not _starts(Path(made)):
             return False
-        os.replace(made, program)
+        Path(made).replace(program)
         return True
     except OSError:
         return False

@@ -44,7 +44,7 @@ class Encoded:
             nonce: up to 32 letters that no other runner on the machine has.
 
         """
-        words = [VERSION, runs, seed, milliseconds, _text(folder), _text(nonce)]
+        words: list[int | bytes] = [VERSION, runs, seed, milliseconds, _text(folder), _text(nonce)]
         return _line(words) + self.data
 
 
@@ -144,7 +144,7 @@ class _Encoder:
                 return [_TEXT, _text(inside(path))]
             case "b", Const(value=(str() | bytes()) as data):
                 return [_TEXT, _text(as_bytes(data))]
-            case ("F" | "P"), Const(value=str() as name):
+            case (("F" | "P"), Const(value=str() as name)):
                 return [_PROCESS, self._images[name]]
             case "L", Const(value=str() as name):
                 return [_NUMBER, 1, _CONSTANT, self._labels[name]]
@@ -166,5 +166,3 @@ class _Encoder:
             yield from self._tokens(expression.left)
             yield from self._tokens(expression.right)
             yield (_OPERATORS[expression.op],)
-
-

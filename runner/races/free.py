@@ -69,9 +69,7 @@ class Example:
     def describe(self) -> str:
         """Return the run as text for people, an event to a line, in microseconds."""
         width = max((len(event.process) for event in self.events), default=0)
-        return "\n".join(
-            f"{event.time / 1000:10.3f}  {event.process:{width}}  {event.text}" for event in self.events
-        )
+        return "\n".join(f"{event.time / 1000:10.3f}  {event.process:{width}}  {event.text}" for event in self.events)
 
 
 @dataclass(slots=True)
@@ -97,13 +95,13 @@ class FreeKernel:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._runner = compiled_runner()
         with contextlib.ExitStack() as undo:
             try:
                 self._folder = Path(tempfile.mkdtemp(prefix="longpin-races-", dir=folder or usual_place()))
                 undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
                 self._zygote = Zygote(self._folder)
                 undo.callback(self._zygote.close)
+                self._runner = compiled_runner(self._folder)
                 self.abilities: HostAbilities = probe(self._folder)
             except OSError as error:
                 raise HostError(f"the host cannot be prepared: {error}") from None
@@ -252,10 +250,9 @@ class _Reader:
             found.lost["how a child ended that was not waited for cannot be seen"] += count
             return
         found.runs += count
-        before = found.outcomes.get(outcome)
-        found.outcomes[outcome] = (
-            Example(count, first, events) if before is None else Example(before.count + count, before.run, before.events)
-        )
+        if (before := found.outcomes.get(outcome)) is not None:
+            count, first, events = before.count + count, before.run, before.events
+        found.outcomes[outcome] = Example(count, first, events)
 
 
 class _Run:

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from longpin.actors.calls import SIGNATURES
@@ -25,7 +25,7 @@ FORMS: Final[dict[str, str]] = {
 F to fork), a label, seconds; ``+``: the last one any number of times."""
 
 MOST_CALLS = 1000
-"""Calls of one program with its loops written out. With those of its handlers, a process makes at most 2048 in a run."""
+"""Calls of one program with its loops written out; with those of its handlers, a process makes at most 2048."""
 MOST_FILE_BYTES = 64 << 20
 """Bytes that all files of a scenario may have: they are made for every run."""
 MOST_PROCESSES = 32
@@ -137,9 +137,7 @@ class _Offers:
 
     def _sent(self) -> int:
         def inside_of(statements: tuple[Statement, ...]) -> int:
-            return sum(
-                s.count * inside_of(s.body) if isinstance(s, Loop) else s.call == "send_fd" for s in statements
-            )
+            return sum(s.count * inside_of(s.body) if isinstance(s, Loop) else s.call == "send_fd" for s in statements)
 
         programs = (program for process in self._scenario.processes for _, program in programs_of(process))
         return sum(inside_of(program.statements) for program in programs)
@@ -166,7 +164,7 @@ class _Offers:
     def _argument(self, letter: str, argument: Expression) -> tuple[str, str] | None:
         """Return what was expected and found of an argument that cannot be passed on."""
         match letter, argument:
-            case ("p", Const(value=str() as path)) if (reopened := _REOPENED.fullmatch(path)):
+            case ("p", Const(value=str() as path)) if reopened := _REOPENED.fullmatch(path):
                 if not _FIRST_FD <= int(reopened[1]) <= _MOST_FD:
                     return f"a descriptor from {_FIRST_FD} to {_MOST_FD}", path
             case ("p", Const(value=str() as path)):
@@ -237,7 +235,7 @@ def _constant(op: Op, position: int) -> int | None:
     return argument.value if isinstance(argument, Const) and isinstance(argument.value, int) else None
 
 
-_CHOICES = {
+_CHOICES: dict[str, list[tuple[int, Callable[[int], bool], str]]] = {
     "fcntl": [(1, lambda value: value & 0xFFFFFFFF in _FCNTL_COMMANDS, "another command of fcntl")],
     "sigaction": [
         (2, lambda value: not value & ~_SIGACTION_FLAGS, "flags among SA_RESTART, SA_NOCLDSTOP and SA_NODEFER")
@@ -250,7 +248,7 @@ _CHOICES = {
 
 def label_names(scenario: Scenario) -> list[str]:
     """Return the names of all labels, in the order of the file."""
-    found = {}
+    found: dict[str, None] = {}
     for process in scenario.processes:
         for _, program in programs_of(process):
             for op in program.operations():

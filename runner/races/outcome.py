@@ -126,9 +126,7 @@ def result_of(ret: int | str | None, errno: int) -> str:
     return NEVER if ret is None else str(ret)
 
 
-def settle(
-    pid: int, name: str, calls: list[CallOutcome], handlers: list[HandlerOutcome], end: End
-) -> ProcessOutcome:
+def settle(pid: int, name: str, calls: list[CallOutcome], handlers: list[HandlerOutcome], end: End) -> ProcessOutcome:
     """Return what a process came to; ``handlers`` are in the order of their first calls."""
     main = tuple(calls)
     if end.by_signal:
