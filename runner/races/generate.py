@@ -23,7 +23,7 @@ _CHILD = "child"
 _WEIGHTS: dict[str, float] = {
     "open": 14, "truncate": 4, "dup": 3, "close": 5, "getlease": 5, "setlease": 4, "setsig": 1.5, "setown": 1.5,
     "kill": 7, "sigprocmask": 3, "sigsuspend": 2, "sigtimedwait": 1, "send_fd": 4, "getpid": 3, "access": 3, "stat": 1,
-    "ftruncate": 1, "pause": 0.7, "exit": 0.7, "fork": 5, "waitpid": 2, "chmod": 0.7,
+    "ftruncate": 1, "pause": 0.7, "exit": 0.7, "fork": 5, "chmod": 0.7,
 }  # fmt: skip
 """How often a program does each thing beside its beginning."""
 
@@ -206,7 +206,7 @@ class _Writer:
         what = choice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         if _NEEDS.get(what, what) not in SIGNATURES:
             return  # the model does not have it
-        if what in ("fork", "waitpid", "send_fd", "kill"):
+        if what in ("fork", "send_fd", "kill"):
             self._meet(what, process)
             return
         fd = choice.choice(process.fds) if process.fds else None
@@ -250,12 +250,11 @@ class _Writer:
         """Write a call that concerns another process."""
         choice = self._choice
         if what == "fork":
-            if self._child is None and process is not self._child and len(self._processes) == 2:
+            if self._child is None and len(self._processes) == 2:
                 self._child = _Process(_CHILD, fds=list(process.fds))
                 process.lines.append(f'fork("{_CHILD}")')
-        elif what == "waitpid":
-            if any("fork(" in line for line in process.lines):
-                process.lines.append("waitpid(0 - 1, 0)")
+                if choice.random() < 0.4 and "waitpid" in SIGNATURES:
+                    process.lines.append("waitpid(0 - 1, 0)")
         elif what == "send_fd":
             peer = choice.choice(self._processes)
             if process.fds and peer is not process and peer.name not in self._received:
