@@ -380,7 +380,7 @@ static int prepare_sigaction(struct frame *frame, const struct instruction *in, 
 	if (value[1] < 0 || value[1] > 2 ||
 	    (value[1] == 2 && (value[0] < 1 || value[0] > LAST_SIGNAL || handler_program[value[0]] < 0)))
 		return EINVAL;
-	if (flags & ~(SA_RESTART | SA_NOCLDSTOP | SA_NODEFER))
+	if (flags & ~(SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT | SA_NODEFER))
 		void_run("a flag of sigaction that is not offered");
 	fill_action(&frame->scratch.action, handlers[value[1]], flags);
 	set(frame, SYS_rt_sigaction, value[0], (long)&frame->scratch.action, 0, SIGNALS_SIZE, 0);
@@ -468,7 +468,7 @@ static int prepare_setrlimit(struct frame *frame, const struct instruction *in, 
 	int resource = to_int(value[0]);
 
 	(void)in;
-	if (resource != RLIMIT_SIGPENDING && resource != RLIMIT_NOFILE)
+	if (resource != RLIMIT_SIGPENDING && resource != RLIMIT_NOFILE && resource != RLIMIT_MEMLOCK)
 		void_run("a resource of setrlimit that is not offered");
 	/* The hard limit stays: a forked process has to raise the soft one for a moment. */
 	syscall(SYS_prlimit64, 0, resource, NULL, limit);

@@ -13,10 +13,11 @@ from longpin.actors.syscalls.files import as_bytes
 from longpin.config.schema import ProcessSpec, Scenario
 from longpin.runner.races.offers import folders, inside, label_names, letters, programs_of, variable_names
 
-VERSION = 1
+VERSION = 2
 OWN_VARIABLES = ("si_signo", "si_fd", "pipe_w", "wait_status")
 """What calls and signals set, in the runner's order."""
 
+_DEFAULT = ProcessSpec("", Program())
 _NONE, _NUMBER, _TEXT, _PROCESS = range(4)
 _CONSTANT, _VARIABLE = 0, 1
 _OPERATORS = {"|": 2, "*": 3, "+": 4, "-": 5}
@@ -112,7 +113,9 @@ class _Encoder:
             for op in process.program.operations()
             if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
         }
-        words: list[int | bytes] = [numbers[0], int(process.start == "fork"), len(process.on_signal)]
+        # What it has by default is no different from what this machine gives.
+        sigpending = -1 if process.sigpending == _DEFAULT.sigpending else process.sigpending
+        words: list[int | bytes] = [numbers[0], int(process.start == "fork"), sigpending, len(process.on_signal)]
         for (signo, _), number in zip(process.on_signal, numbers[1:], strict=True):
             words += [signo, number, int(signo not in installed_later)]
         return _line(words)

@@ -3,10 +3,19 @@
 import posixpath
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Final
 
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import SA_RESTART, signal_name
+from longpin.actors.constants import (
+    RLIMIT_MEMLOCK,
+    RLIMIT_NOFILE,
+    RLIMIT_SIGPENDING,
+    SA_NOCLDSTOP,
+    SA_NOCLDWAIT,
+    SA_RESTART,
+    signal_name,
+)
 from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
 from longpin.actors.syscalls.files import as_bytes
@@ -36,11 +45,11 @@ MOST_SENT = 10
 LONGEST_EXPRESSION = 250
 MOST_SIGNALS = 64
 
+_KEYS = {"name", "program", "on_signal", "uid", "capabilities", "memlock", "sigpending", "start"}
 _FCNTL_COMMANDS = {8, 9, 10, 11, 1024, 1025}
-_SIGACTION_FLAGS = SA_RESTART | 0x1 | 0x40000000
-"""SA_RESTART, SA_NOCLDSTOP, SA_NODEFER."""
-_RESOURCES = {7, 11}
-"""RLIMIT_NOFILE, RLIMIT_SIGPENDING."""
+_SA_NODEFER = 0x40000000
+_SIGACTION_FLAGS = SA_RESTART | SA_NOCLDSTOP | SA_NOCLDWAIT | _SA_NODEFER
+_RESOURCES = {RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING}
 _FIRST_FD, _MOST_FD = 3, 1023
 _REOPENED = re.compile(r"/proc/self/fd/([0-9]{1,9})")
 _STARTS_A_PROGRAM = b"#\x7f"
@@ -106,6 +115,7 @@ class _Offers:
         yield from self._machine()
         for process in self._scenario.processes:
             place = f"process.{process.name}"
+            yield from self._unknown(place, process)
             if process.uid or process.capabilities is not None:
                 yield self._problem(1, place, "the user that runs longpin", "a user or capabilities")
             for where, program in programs_of(process):
@@ -114,6 +124,12 @@ class _Offers:
                     yield self._problem(line, where, f"at most {MOST_CALLS} calls in a program", str(calls))
                 for op in program.operations():
                     yield from self._call(where, op)
+
+    def _unknown(self, place: str, process: ProcessSpec) -> Iterator[Problem]:
+        """Refuse what else a process has that nothing here tells the runner."""
+        for key in fields(process):
+            if key.name not in _KEYS and getattr(process, key.name) != key.default:
+                yield self._problem(1, place, f"nothing but {', '.join(sorted(_KEYS))}", key.name)
 
     def _machine(self) -> Iterator[Problem]:
         scenario = self._scenario
@@ -238,9 +254,13 @@ def _constant(op: Op, position: int) -> int | None:
 _CHOICES: dict[str, list[tuple[int, Callable[[int], bool], str]]] = {
     "fcntl": [(1, lambda value: value & 0xFFFFFFFF in _FCNTL_COMMANDS, "another command of fcntl")],
     "sigaction": [
-        (2, lambda value: not value & ~_SIGACTION_FLAGS, "flags among SA_RESTART, SA_NOCLDSTOP and SA_NODEFER")
+        (
+            2,
+            lambda value: not value & ~_SIGACTION_FLAGS,
+            "flags among SA_RESTART, SA_NOCLDSTOP, SA_NOCLDWAIT and SA_NODEFER",
+        )
     ],
-    "setrlimit": [(0, lambda value: value in _RESOURCES, "RLIMIT_NOFILE or RLIMIT_SIGPENDING")],
+    "setrlimit": [(0, lambda value: value in _RESOURCES, "RLIMIT_NOFILE, RLIMIT_MEMLOCK or RLIMIT_SIGPENDING")],
     "kill": [(0, lambda value: (value + (1 << 31)) % (1 << 32) != (1 << 31) - 1, "another process or group")],
 }
 """What constants may be: for a call, the position, a test, and what is expected. kill(-1) reaches the whole machine."""

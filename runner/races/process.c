@@ -466,10 +466,19 @@ static void fork_process(struct frame *frame, const struct instruction *in)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, SIGNALS_SIZE);
 }
 
+/* Set a soft limit, up to the hard one. */
+static void set_limit(int resource, rlim_t wanted)
+{
+	struct rlimit limit;
+
+	syscall(SYS_prlimit64, 0, resource, NULL, &limit);
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	syscall(SYS_prlimit64, 0, resource, &limit, NULL);
+}
+
 /* Be one of the processes that a run begins with, forked by the coordinator with all signals blocked. */
 void be_process(int slot)
 {
-	struct rlimit limit;
 	int null = open("/dev/null", O_RDWR);
 
 	setpgid(0, 0);
@@ -478,9 +487,9 @@ void be_process(int slot)
 	dup3(null, STDOUT_FILENO, 0);
 	dup3(null, STDERR_FILENO, 0);
 	close(null);			/* the coordinator has no others open */
-	syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit);
-	limit.rlim_cur = limit.rlim_max < USUAL_NOFILE ? limit.rlim_max : USUAL_NOFILE;
-	syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &limit, NULL);
+	set_limit(RLIMIT_NOFILE, USUAL_NOFILE);
+	if (scenario.image[run->process[slot].image].sigpending >= 0)
+		set_limit(RLIMIT_SIGPENDING, scenario.image[run->process[slot].image].sigpending);
 	if (run->cpu >= 0) {
 		cpu_set_t cpus;
 

@@ -84,6 +84,7 @@ struct image {				/* what a process is made of */
 	int program, handlers;
 	struct handler *handler;
 	bool forked;			/* another process starts it */
+	int64_t sigpending;		/* its soft RLIMIT_SIGPENDING, or -1 */
 };
 
 struct scenario {

@@ -13,7 +13,7 @@
 
 #include "scenario.h"
 
-#define VERSION 1
+#define VERSION 2
 #define MOST_INPUT (64 << 20)
 #define MOST_RUNS 100000000
 
@@ -210,6 +210,7 @@ static void read_image(struct image *image)
 {
 	image->program = number(0, scenario.programs - 1);
 	image->forked = number(0, 1);
+	image->sigpending = number(-1, INT64_MAX);
 	image->handlers = count(LAST_SIGNAL);
 	image->handler = allocate(image->handlers, sizeof(*image->handler));
 	for (int i = 0; i < image->handlers; i++) {

@@ -9,16 +9,7 @@ from longpin.config.schema import Device, File, Machine, Pmem, PolicyChoice, Pro
 
 CONSTANTS = PROGRAM_CONSTANTS | {
     "PAGE": 4096,
-    "RLIMIT_NOFILE": 7,
-    "RLIMIT_SIGPENDING": 11,
-    "SA_NOCLDSTOP": 1,
     "SA_NODEFER": 0x40000000,
-    "SIGCONT": 18,
-    "SIGSTOP": 19,
-    "SIGTSTP": 20,
-    "SIG_SETMASK": 2,
-    "WNOHANG": 1,
-    "WUNTRACED": 2,
 }
 _OPERATORS: dict[type[ast.operator], str] = {ast.BitOr: "|", ast.Mult: "*", ast.Add: "+", ast.Sub: "-"}
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from conformance.by_hand import scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.runner.conform.processes import HostError
-from longpin.runner.races import build
+from longpin.runner.races import build, offers
 from longpin.runner.races.build import compiled_runner
 from longpin.runner.races.encode import encode
 from longpin.runner.races.free import FreeKernel, FreeRuns
@@ -544,7 +545,7 @@ def test_a_group_is_signalled_and_a_handler_may_fork(play: Play) -> None:
         ("kill(4294967295, SIGTERM)", "expected another process or group"),
         ("fcntl(3, 0)", "expected another command of fcntl"),
         ("sigaction(SIGIO, SIG_IGN, 4)", "expected flags among SA_RESTART"),
-        ("setrlimit(0, 1)", "expected RLIMIT_NOFILE or RLIMIT_SIGPENDING"),
+        ("setrlimit(0, 1)", "expected RLIMIT_NOFILE, RLIMIT_MEMLOCK or RLIMIT_SIGPENDING"),
         ('chmod("/proc/self/fd/1", 0)', "expected a descriptor from 3 to 1023"),
         ('open("/a\\0b", O_RDONLY)', "expected a path without NUL"),
         ('label("x", "text")', "expected a number"),
@@ -576,6 +577,30 @@ def test_what_turns_out_not_to_be_done_only_in_a_run_ends_it(play: Play, text: s
     with pytest.raises(HostError, match=r"the runner in C does not do this") as caught:
         play(p=text, c_none="exit(0)")
     assert reason in str(caught.value)
+
+
+def test_a_key_that_the_runner_is_not_told_of_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offers, "_KEYS", offers._KEYS - {"sigpending"})
+    made = scenario(p="getpid()")
+    refuse(made, "x.toml")
+    other = replace(made, processes=(replace(made.processes[0], sigpending=5),))
+    with pytest.raises(ScenarioError, match=r"process\.p: expected nothing but .*, found sigpending"):
+        refuse(other, "x.toml")
+
+
+def test_a_process_may_start_with_room_for_fewer_signals(kernel: FreeKernel) -> None:
+    made = scenario(
+        p="""
+        sigprocmask(SIG_BLOCK, 40)
+        a = open("/f", O_RDONLY)
+        fcntl(a, F_SETSIG, 40)
+        fcntl(a, F_SETLEASE, F_RDLCK)
+        open("/f", O_WRONLY | O_NONBLOCK)
+        """,
+        p__SIGIO="getpid()",
+    )
+    made = replace(made, processes=(replace(made.processes[0], sigpending=0),))
+    assert handled(only(kernel.run(made, "x.toml", 4))) == [(29, -1, ["100"])]
 
 
 def test_handlers_without_end_are_bounded(play: Play) -> None:
@@ -643,13 +668,16 @@ def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 UNENDING = textwrap.dedent("""
+    import contextlib
     import sys
     from pathlib import Path
     from conformance.by_hand import scenario
-    from longpin.runner.races.free import FreeKernel
+    from longpin.runner.races import free
 
+    # No lease here can run out, so others need not wait until this is over.
+    free.machine_to_ourselves = lambda: contextlib.nullcontext(-1)
     programs = {"p": 'fork("c_child")\\nlabel("up")\\npause()', "c_child": "pause()", "q": 'wait_for("up")\\npause()'}
-    with FreeKernel(Path(sys.argv[1])) as kernel:
+    with free.FreeKernel(Path(sys.argv[1])) as kernel:
         kernel.run(scenario(**programs), "x.toml", 1000000)
 """)
 
