@@ -688,8 +688,7 @@ def test_nothing_is_left_whoever_is_killed(tmp_path: Path, victim: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment) as python:
         try:
-            guardian = wait_for_child(python.pid, "races-")
-            coordinator = wait_for_child(guardian, "races-")
+            guardian, coordinator = wait_for_runner(python.pid)
             wait_until(lambda: processes_in(tmp_path) > 2)
             handles = [os.pidfd_open(pid) for pid in (guardian, coordinator)]
             match victim:
@@ -722,15 +721,21 @@ def wait_until(done: Callable[[], bool]) -> None:
     raise AssertionError("it does not happen")
 
 
-def wait_for_child(parent: int, prefix: str) -> int:
-    found: list[int] = []
+def children(parent: int) -> list[int]:
+    """Return the processes of the runner that another has started."""
+    try:
+        found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return [int(pid) for pid in found if Path(f"/proc/{pid}/comm").read_text().startswith("races-")]
+    except OSError:
+        return []
+
+
+def wait_for_runner(python: int) -> tuple[int, int]:
+    """Return guardian and coordinator: the runner that is only asked whether it starts has no child."""
+    found: list[tuple[int, int]] = []
 
     def seen() -> bool:
-        try:
-            children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-            found[:] = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().startswith(prefix)]
-        except OSError:
-            return False
+        found.extend((guardian, child) for guardian in children(python) for child in children(guardian))
         return bool(found)
 
     wait_until(seen)
