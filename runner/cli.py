@@ -14,7 +14,17 @@ import click
 
 from longpin import __version__
 from longpin.runner.conform.command import conform
-from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, command, common
+from longpin.runner.options import (
+    DEFAULT_SCENARIO,
+    MOST_SEED,
+    ORACLE_NAMES,
+    POLICY_HELP,
+    POLICY_METAVAR,
+    begin,
+    choose,
+    command,
+    common,
+)
 from longpin.runner.search_commands import explore, stress
 from longpin.runner.terminal import BadInput, Commands, make_console, output, print_lines, say
 
@@ -59,7 +69,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("scenario", default=DEFAULT_SCENARIO)
-@click.option("--policy", metavar="NAME[:PRESET]", help="The proposal to follow instead of the scenario's own.")
+@click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP)
 @click.option("--engine", type=click.Choice(["threads", "stepped", "host"]), default="stepped", show_default=True)
 @click.option("--oracle", type=click.Choice(ORACLE_NAMES), help="Who chooses the order (stepped).  [default: fifo]")
 @click.option(
@@ -173,7 +183,7 @@ def reject_contradictions(engine: str, oracle: str | None, timers: str | None, t
 
 def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[str]:
     """Return the arguments that make the same run, or on threads one like it that leaves a trace."""
-    options = ["--policy", f"{settings.policy}:{settings.preset}"] if policy is not None else []
+    options = ["--policy", settings.policy_name] if policy is not None else []
     if settings.engine == "threads":
         options += ["--engine", "threads", "--time-scale", f"{settings.time_scale:g}", "--seed", str(settings.seed)]
         options += ["--trace", "longpin.trace"]

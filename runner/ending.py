@@ -134,8 +134,7 @@ class Ending:
 
     def _write_junit(self, verdict: Verdict, what: str, seconds: float) -> None:
         if self.junit is not None:
-            settings = self.subject.settings
-            name = f"{self.subject.scenario.name} {settings.policy}:{settings.preset}"
+            name = f"{self.subject.scenario.name} {self.subject.settings.policy_name}"
             write_junit(Path(self.junit), self.verb, name, verdict, what, seconds)
 
     @staticmethod

@@ -1,6 +1,7 @@
 """What must hold in a scenario, and who says whether it did."""
 
 from longpin.actors.base import Actor
+from longpin.actors.policies import policy_name
 from longpin.actors.policies.base import Policy
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
@@ -79,7 +80,7 @@ class Judge:
             verdict or Verdict.HOLDS,
             reason,
             self.scenario.name,
-            f"{settings.policy}:{settings.preset}",
+            policy_name(self.rules.policy, settings.preset),
             settings.engine,
             settings.oracle if settings.engine == "stepped" else "",
             settings.timers,

@@ -93,7 +93,7 @@ class Result:
     """One sentence on why the verdict is what it is."""
     scenario: str
     policy: str
-    """Name and preset, ``P5:intended``."""
+    """What :func:`longpin.actors.policies.policy_name` calls it, such as ``P5:intended``."""
     engine: str
     oracle: str
     timers: str

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, common, duration
+from longpin.runner.options import (
+    DEFAULT_SCENARIO,
+    MOST_SEED,
+    ORACLE_NAMES,
+    POLICY_HELP,
+    POLICY_METAVAR,
+    begin,
+    choose,
+    common,
+    duration,
+)
 from longpin.runner.terminal import BadInput, print_lines
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ FAILURES = "longpin-failures"
 def search(command: Any) -> Any:
     """Add the options both commands have."""
     for option in (
-        click.option("--policy", metavar="NAME[:PRESET]", help="The proposal to follow instead of the scenario's own."),
+        click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP),
         click.option(
             "--timers",
             type=click.Choice(["lazy", "racy"]),

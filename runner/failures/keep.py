@@ -113,7 +113,7 @@ def keep(
         longpin.__version__,
         found.scenario.name,
         configuration_hash(found.scenario, found.settings),
-        f"{found.settings.policy}:{found.settings.preset}",
+        found.settings.policy_name,
         found.settings.timers,
         *found.broken[1:],
         found.broken.what,

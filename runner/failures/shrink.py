@@ -138,10 +138,7 @@ class _Shrinker:
         settings, broken = self._original.settings, self._original.broken
         kept = (broken.rule, ExpectedOutcomes.rule)
         rules = [rule for rule in RULES if rule in self._original.scenario.holds and rule in kept]
-        policy: Any = f"{settings.policy}:{settings.preset}"
-        if settings.parameters:
-            policy = {"name": settings.policy, "preset": settings.preset, **settings.parameters}
-        return tidied(self._document, rules, policy)
+        return tidied(self._document, rules, settings.policy_name)
 
     def _run(self, one_pass: Pass, hunt: Hunt, *, thorough: bool) -> None:
         """Try the candidates of a pass; after a success they are made again, and those before it passed over."""

@@ -28,7 +28,7 @@ _OPTIONAL = {
 _SIZES = {"pmem": ("blocks",), "file": ("size",), "process": ("memlock",)}
 
 
-def tidied(document: Document, rules: list[str], policy: Any) -> Document:
+def tidied(document: Document, rules: list[str], policy: str) -> Document:
     """Return a document that names the rules and the policy it is judged by, its programs without remarks."""
     made = copy.deepcopy(document)
     for place in programs(made):

@@ -7,6 +7,8 @@ from longpin.actors.base import Actor
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.facts import CallEnded, CallRecord
+from longpin.actors.policies import policy_name
+from longpin.actors.policies.base import Policy
 from longpin.actors.process import Process
 from longpin.actors.program import Expectation, Outcome
 from longpin.messages.envelope import Envelope
@@ -20,6 +22,10 @@ class ExpectedOutcomes(Invariant):
     rule: ClassVar[str] = "O7"
     summary: ClassVar[str] = "errnos: a call fails only as its man page and the policy allow, and as its line expects"
     source: ClassVar[str] = "semantics 3; docs/scenario.md"
+
+    def __init__(self, policy: Policy, preset: str) -> None:
+        super().__init__(policy, preset)
+        self.policy_name = policy_name(policy, preset)
 
     def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
         """Look at the calls that have just returned."""
@@ -48,15 +54,18 @@ class ExpectedOutcomes(Invariant):
             yield self.found(_site(process, record), f"{_where(process, record)} {what}")
 
     def _expected(self, process: Process, record: CallRecord) -> Iterator[Finding]:
-        wanted = applicable(record.op.expectations, self.policy.name, self.preset)
+        wanted = applicable(record.op.expectations, self.policy_name)
         if wanted is not None and (difference := unmet(wanted, record)):
             yield self.found(_site(process, record), f"{_where(process, record)}: {difference}")
 
 
-def applicable(expectations: tuple[Expectation, ...], policy: str, preset: str) -> Expectation | None:
-    """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy."""
+def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:
+    """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
+
+    One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    """
     by_policy = {expectation.policy: expectation for expectation in expectations}
-    for key in (f"{policy}:{preset}", policy, None):
+    for key in (policy_name, policy_name.partition(":")[0], None):
         if key in by_policy:
             return by_policy[key]
     return None

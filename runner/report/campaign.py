@@ -14,7 +14,7 @@ def lines(subject: Subject, result: Campaign, timers: str) -> list[str]:
     last = result.seed + max(result.runs, 1) - 1
     found = [
         f"{subject.scenario.name}: {subject.scenario.summary}",
-        f"policy: {settings.policy}:{settings.preset}",
+        f"policy: {settings.policy_name}",
         f"{result.verdict.value}: {result.reason.value}; samples prove nothing, longpin explore may",
         f"  {', '.join(subject.scenario.holds)} held in {result.runs:,} run{'s' * (result.runs != 1)}, {traces}",
         f"  one more run would have a trace not seen yet with probability {result.unseen:.2%} (Good-Turing estimate)",
@@ -46,7 +46,7 @@ def as_object(subject: Subject, result: Campaign, timers: str) -> dict[str, Any]
         "verdict": result.verdict.value,
         "reason": result.reason.value,
         "scenario": subject.scenario.name,
-        "policy": f"{settings.policy}:{settings.preset}",
+        "policy": settings.policy_name,
         "timers": timers,
         "seed": result.seed,
         "rules": list(subject.scenario.holds),

@@ -14,7 +14,7 @@ def lines(subject: Subject, result: Exploration) -> list[str]:
     holds = ", ".join(subject.scenario.holds)
     found = [
         f"{subject.scenario.name}: {subject.scenario.summary}",
-        f"policy: {settings.policy}:{settings.preset}",
+        f"policy: {settings.policy_name}",
         f"method: {result.method.value}" + (f": {result.why}" if result.why else ""),
         f"{result.verdict.value}: {result.reason.value}",
     ]
@@ -52,7 +52,7 @@ def as_object(subject: Subject, result: Exploration) -> dict[str, Any]:
         "reason": result.reason.value,
         "complete": result.complete,
         "scenario": subject.scenario.name,
-        "policy": f"{settings.policy}:{settings.preset}",
+        "policy": settings.policy_name,
         "timers": settings.timers,
         "seed": settings.seed,
         "rules": list(subject.scenario.holds),

@@ -250,6 +250,8 @@ def test_list_of_policies() -> None:
     found = {entry["name"]: entry for entry in json.loads(longpin("list", "policies", "--json").stdout)}
     assert found["P5"]["alias"] == "flv1"
     assert found["P5"]["presets"] == ["as_posted", "intended"]
+    assert found["P5"]["parameters"]["lease_check"] == "one of any_lease, own_tgid, active_only"
+    assert "lease_check" not in found["P0"]["parameters"]
     assert "flv1" in longpin("list", "policies").stdout
 
 

@@ -279,6 +279,11 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
             "policy = {lease_check = 'x'}",
             "policy.lease_check: expected one of any_lease, own_tgid, active_only, found 'x'",
         ),
+        (
+            "policy = 'P5,lease_check=x'",
+            "policy: expected lease_check to be one of any_lease, own_tgid, active_only, found",
+        ),
+        ("policy = 'P5,odd=1'", "policy: expected a parameter of P5 ("),
         ("policy = {evict_waits = 1}", "policy.evict_waits: expected true or false, found 1"),
         ("machine.page_size = 256", "machine.page_size: expected a number from 512 to 65536, found 256"),
         ("machine.page_size = true", "machine.page_size: expected an integer or an expression such as"),
