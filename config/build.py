@@ -124,7 +124,9 @@ def _is_path(path: str) -> bool:
 
 
 def build_holds(report: Report, table: ScenarioTable) -> tuple[str, ...]:
-    """Return the rules that must hold, each once, in the order of the specification."""
+    """Return the rules that must hold, each once, in the order of the specification; there is at least one."""
+    if table.holds == []:
+        report.add(("holds",), f"at least one of the rules {', '.join(RULES)}", "none")
     for index, rule in enumerate(table.holds or ()):
         if rule not in RULES:
             report.add(("holds", index), f"one of the rules {', '.join(RULES)}", shown(rule))

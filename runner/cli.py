@@ -2,8 +2,8 @@
 
 Only click is imported here; every command imports what it needs, so that ``longpin --help`` is quick.
 
-Exit status: 0 every rule holds, 1 a rule is violated, 2 bad input, a failure of longpin or a replay that diverged,
-3 undetermined, 130 interrupted before anything was known.
+Exit status: 0 every rule that was asked for holds, 1 one is violated, 2 bad input, a failure of longpin, a replay that
+diverged or a trace that cannot be written, 3 undetermined, 130 interrupted before anything was known.
 """
 
 import sys
@@ -24,6 +24,7 @@ from longpin.runner.options import (
     choose,
     command,
     common,
+    load,
 )
 from longpin.runner.search_commands import explore, stress
 from longpin.runner.terminal import BadInput, Commands, make_console, output, print_lines, say
@@ -63,7 +64,7 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
 def main() -> None:
     """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
 
-    Exit status: 0 every rule holds, 1 violated, 2 bad input or failure, 3 undetermined.
+    Exit status: 0 every rule asked for holds, 1 violated, 2 bad input or failure, 3 undetermined.
     """
 
 
@@ -96,10 +97,9 @@ def run(
     """
     begin()
     reject_contradictions(engine, oracle, timers, time_scale)
-    from longpin.config.loader import load_scenario
     from longpin.runner.run import run as run_scenario
 
-    loaded = load_scenario(scenario)
+    loaded = load(scenario)
     if engine == "host":
         reject_emulated(policy, seed, trace)
         run_host(loaded, scenario, as_json=as_json)
@@ -144,11 +144,18 @@ def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
     from longpin.runner.conform.processes import HostError
     from longpin.runner.host.run import run_on_host
 
+    notices: list[str] = []
+
+    def tell(text: str) -> None:
+        notices.append(text)
+        say(f"longpin: {text}")
+
     is_path = "/" in scenario or scenario.endswith(".toml") or Path(scenario).is_file()
     try:
-        result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", lambda text: say(f"longpin: {text}"))
+        result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", tell)
     except HostError as error:
         raise BadInput(f"the host engine: {error}") from None
+    result.warnings += notices
     again = (
         ["run", "--engine", "host", "--", scenario]
         if scenario.startswith("-")
@@ -208,6 +215,8 @@ def replay(trace: str, until: int | None, as_json: bool) -> None:
     from longpin.runner.run import replay as replay_trace
 
     result = replay_trace(trace, until)
+    for warning in result.warnings:
+        say(warning)
     finish(result, as_json=as_json, again=command(*replay_again(trace, until)))
 
 

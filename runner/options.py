@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from longpin.runner.terminal import VERBOSITY, BadInput
+from longpin.runner.terminal import VERBOSITY, BadInput, say
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
@@ -54,6 +54,21 @@ def begin() -> None:
     from longpin.runner.logs import configure_logs
 
     configure_logs(click.get_current_context().meta[VERBOSITY])
+
+
+def load(name_or_path: str) -> "Scenario":
+    """Return the scenario to work on; what is to be said of it is printed.
+
+    Raises:
+        ScenarioError: it cannot be used.
+
+    """
+    from longpin.config.loader import load_scenario
+
+    scenario = load_scenario(name_or_path)
+    for warning in scenario.warnings:
+        say(warning)
+    return scenario
 
 
 def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":

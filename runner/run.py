@@ -33,7 +33,7 @@ log = structlog.get_logger()
 MOST_ARRIVALS = 1_000_000
 """Arrivals after which a run that is still not quiet is undetermined: a program can signal itself for ever."""
 
-QUIET = "nothing can happen any more, and every rule holds"
+QUIET = "nothing can happen any more"
 NOT_QUIET = f"not quiet after {MOST_ARRIVALS:,} arrivals"
 
 GIVE_UP_AFTER = 60.0

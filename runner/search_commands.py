@@ -1,6 +1,6 @@
 """The commands ``longpin explore`` and ``longpin stress``: every schedule, or many of them.
 
-Exit status: 0 every rule holds in every schedule, 1 a rule is violated, 2 bad input or a failure of longpin,
+Exit status: 0 every rule asked for holds in every schedule, 1 one is violated, 2 bad input or a failure of longpin,
 3 undetermined: the budget is spent or the search was interrupted. Incomplete is never a pass.
 """
 
@@ -20,6 +20,7 @@ from longpin.runner.options import (
     choose,
     common,
     duration,
+    load,
 )
 from longpin.runner.terminal import BadInput, print_lines
 
@@ -107,14 +108,13 @@ def explore(
         )
     if verify:
         method = "dpor"  # auto may go on to states, which make use of none
-    from longpin.config.loader import load_scenario
     from longpin.runner.ending import Ending
     from longpin.runner.exploration import explore as explore_build
     from longpin.runner.pool import default_workers, open_executor
     from longpin.runner.progress import progress_line
     from longpin.runner.subject import Subject
 
-    loaded = load_scenario(scenario)
+    loaded = load(scenario)
     settings = choose(loaded, policy, seed=seed, timers=timers or "lazy")
     subject = Subject(loaded, settings)
     ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
@@ -130,6 +130,8 @@ def explore(
             method=method,
             check=subject.check,
             always=subject.always,
+            marks=subject.marks,
+            wanted=subject.wanted,
             max_executions=max_executions,
             seconds=seconds,
             footprints=footprints,
@@ -193,7 +195,6 @@ def stress(
     """
     begin()
     reject_contradictions(engine, timers, time_scale, strategies, workers, dask)
-    from longpin.config.loader import load_scenario
     from longpin.runner.ending import Ending
     from longpin.runner.oracles import PORTFOLIO
     from longpin.runner.pool import default_workers, open_executor
@@ -203,7 +204,7 @@ def stress(
     from longpin.runner.sampling.threads import stress_threads
     from longpin.runner.subject import Subject
 
-    loaded = load_scenario(scenario)
+    loaded = load(scenario)
     threads = engine == "threads"
     # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
     settings = choose(loaded, policy, seed=seed, timers="racy" if threads else timers or "lazy")
@@ -240,6 +241,8 @@ def stress(
                     seed=seed,
                     check=subject.check,
                     always=subject.always,
+                    marks=subject.marks,
+                    wanted=subject.wanted,
                     racy=settings.timers == "racy",
                     first_failure=not keep_going,
                     workers=count,

@@ -123,13 +123,17 @@ class Shared:
         if result.reason in (Reason.COMPLETE, Reason.VIOLATED):
             failures = [(*failure.broken, failure.decisions) for failure in result.failures]
             counts = (result.executions, result.blocked, result.events, result.impossible)
-            self.checkpoint.finish((result.reason.name, counts, result.inconclusive, failures))
+            marks = tuple(sorted(result.marks))
+            self.checkpoint.finish((result.reason.name, counts, result.inconclusive, failures, marks))
 
-    def _restore(self, reason: str, counts: tuple[int, ...], inconclusive: str, failures: Any) -> Reason:
+    def _restore(
+        self, reason: str, counts: tuple[int, ...], inconclusive: str, failures: Any, marks: tuple[str, ...]
+    ) -> Reason:
         """Take the result over that another run came to."""
         result = self.result
         result.executions, result.blocked, result.events, result.impossible = counts
         result.inconclusive = inconclusive
+        result.marks = set(marks)
         result.failures = [Failure(Broken(*broken), decisions) for *broken, decisions in failures]
         return Reason[reason]
 
@@ -161,6 +165,7 @@ class Shared:
             return self._explore_part(most - result.executions)
         self._add(report.executions, report.blocked, report.events, report.impossible)
         result.inconclusive = result.inconclusive or report.inconclusive
+        result.marks |= set(report.marks)
         if report.failure is not None:
             *broken, decisions = report.failure
             result.failures.append(Failure(Broken(*broken), decisions))

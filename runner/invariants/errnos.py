@@ -11,6 +11,7 @@ from longpin.actors.policies import policy_name
 from longpin.actors.policies.base import Policy
 from longpin.actors.process import Process
 from longpin.actors.program import Expectation, Outcome
+from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.messages.envelope import Envelope
 from longpin.runner.chronicle import outcome
 from longpin.runner.invariants.base import Actors, Finding, Invariant
@@ -19,7 +20,7 @@ from longpin.runner.invariants.base import Actors, Finding, Invariant
 class ExpectedOutcomes(Invariant):
     """Errnos are among those of the call under the policy; expectations in comments are met."""
 
-    rule: ClassVar[str] = "O7"
+    rule: ClassVar[str] = EXPECTATIONS_RULE
     summary: ClassVar[str] = "errnos: a call fails only as its man page and the policy allow, and as its line expects"
     source: ClassVar[str] = "semantics 3; docs/scenario.md"
 
@@ -51,12 +52,12 @@ class ExpectedOutcomes(Invariant):
         call = record.op.call
         if record.errno and name not in SIGNATURES[call].errnos | self.policy.errnos.get(call, frozenset()):
             what = f"failed with {name}, which {call} may not under {self.policy.name}"
-            yield self.found(_site(process, record), f"{_where(process, record)} {what}")
+            yield self.found(site_of(process.name, record), f"{_where(process, record)} {what}")
 
     def _expected(self, process: Process, record: CallRecord) -> Iterator[Finding]:
         wanted = applicable(record.op.expectations, self.policy_name)
         if wanted is not None and (difference := unmet(wanted, record)):
-            yield self.found(_site(process, record), f"{_where(process, record)}: {difference}")
+            yield self.found(site_of(process.name, record), f"{_where(process, record)}: {difference}")
 
 
 def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:
@@ -81,9 +82,10 @@ def unmet(wanted: Expectation, record: CallRecord) -> str:
     return ""
 
 
-def _site(process: Process, record: CallRecord) -> str:
+def site_of(process: str, record: CallRecord) -> str:
+    """Return what a finding about a call is about: the call, the process's name, and how it ended."""
     how = (ERRNO_NAMES.get(record.errno) if record.errno else "success") if record.returned else "no return"
-    return f"{record.op.call} of {process.name}: {how}"
+    return f"{record.op.call} of {process}: {how}"
 
 
 def _where(process: Process, record: CallRecord) -> str:

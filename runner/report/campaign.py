@@ -1,7 +1,8 @@
-"""What a campaign of sampled schedules that broke nothing was worth: for people, and as one JSON object."""
+"""What is known after a campaign of sampled schedules that broke nothing: for people, and as one JSON object."""
 
 from typing import Any
 
+from longpin.runner.report.console import unreached_lines
 from longpin.runner.report.rows import printable
 from longpin.runner.sampling.result import Campaign, StrategyRow
 from longpin.runner.subject import Subject
@@ -12,17 +13,19 @@ def lines(subject: Subject, result: Campaign, timers: str) -> list[str]:
     settings = subject.settings
     traces = f"{'at least ' * result.capped}{result.distinct:,} distinct trace{'s' * (result.distinct != 1)}"
     last = result.seed + max(result.runs, 1) - 1
+    runs = f" in {result.runs:,} run{'s' * (result.runs != 1)}, {traces}"
     found = [
         f"{subject.scenario.name}: {subject.scenario.summary}",
         f"policy: {settings.policy_name}",
         f"{result.verdict.value}: {result.reason.value}; samples prove nothing, longpin explore may",
-        f"  {', '.join(subject.scenario.holds)} held in {result.runs:,} run{'s' * (result.runs != 1)}, {traces}",
+        f"  {subject.rules.judged.hold(runs, past=True)}",
         f"  one more run would have a trace not seen yet with probability {result.unseen:.2%} (Good-Turing estimate)",
     ]
     if result.endless:
         found.append(f"  {result.endless:,} runs were given up, as they did not come to rest")
     if result.inconclusive:
         found.append(f"  {result.unjudged:,} runs could not be judged, the first because {result.inconclusive}")
+    found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
     found += table(result.by_strategy)
     rate = result.runs / result.seconds if result.seconds else 0
     found.append(f"  seeds {result.seed} to {last}, timers {timers}, {rate:,.0f} runs/s")

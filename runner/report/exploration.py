@@ -3,32 +3,42 @@
 import json
 from typing import Any, TextIO
 
+from longpin.runner.expected import unreached_reason
 from longpin.runner.exploration.result import Exploration
+from longpin.runner.report.console import unreached_lines
 from longpin.runner.report.rows import printable
+from longpin.runner.result import Verdict
 from longpin.runner.subject import Subject
 
 
 def lines(subject: Subject, result: Exploration) -> list[str]:
     """Return the lines of the report. A proof states its bounds, and what is incomplete says how much is known."""
     settings = subject.settings
-    holds = ", ".join(subject.scenario.holds)
+    judged = subject.rules.judged
     found = [
         f"{subject.scenario.name}: {subject.scenario.summary}",
         f"policy: {settings.policy_name}",
         f"method: {result.method.value}" + (f": {result.why}" if result.why else ""),
-        f"{result.verdict.value}: {result.reason.value}",
+        f"{result.verdict.value}: {reason(subject, result)}",
     ]
-    if result.complete:
-        found.append(f"  {holds} hold in all of {_size(result)}")
+    if result.verdict is Verdict.HOLDS:
+        found.append(f"  {judged.hold(f' in all of {_size(result)}')}")
         found.append(f"  bounds: these programs, timers {settings.timers}, random numbers of seed {settings.seed}")
     else:
-        found.append(f"  {holds} held in {_size(result)}" + _share(result))
+        found.append(f"  {judged.hold(f' in {_size(result)}', past=True)}" + _share(result))
     if result.inconclusive:
         found.append(f"  {result.inconclusive}")
+    found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
     if result.blocked:
         found.append(f"  {result.blocked:,} executions were given up half-way, as they could only repeat another")
     found.append(f"  {result.events:,} arrivals, {result.seconds:.2f} s, seed {settings.seed}")
     return [printable(line) for line in found]
+
+
+def reason(subject: Subject, result: Exploration) -> str:
+    """Return why the exploration ended, and why it is no proof although it is complete."""
+    unreached = unreached_reason(subject.unreached(result.marks))
+    return f"{result.reason.value}, but {unreached}" if result.complete and unreached else result.reason.value
 
 
 def _size(result: Exploration) -> str:

@@ -236,8 +236,8 @@ programm = "close(1)"
             "found 'fdd' (did you mean fd?)"
         ),
         (
-            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, an errno, a number, a constant or bytes, "
-            "found 'EAGIAN' (did you mean EAGAIN?)"
+            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, optional, an errno, a number, a constant "
+            "or bytes, found 'EAGIAN' (did you mean EAGAIN?)"
         ),
         "f.toml:20: process.app.program: expected a program, found none",
         "f.toml:21: process.app.name: expected a name no other table of this kind has, found 'app'",
@@ -268,6 +268,7 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("process = 3", "process: expected an array, found 3"),
         ("process = [3]", "process[0]: expected a table, found 3"),
         ("machine = []", "machine: expected a table, found an array"),
+        ("holds = []", "holds: expected at least one of the rules O1, O3, O6, O7, found none"),
         ("holds = [1]", "holds[0]: expected a string, found 1"),
         ("policy = 5", 'policy: expected a policy such as "P5:intended", or a table, found 5'),
         ("policy = 'P9'", "policy: expected a policy, one of P0 (reject), P1 (wait), P5 (flv1), found 'P9'"),
