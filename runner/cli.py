@@ -27,7 +27,7 @@ from longpin.runner.options import (
     load,
 )
 from longpin.runner.search_commands import explore, stress
-from longpin.runner.terminal import BadInput, Commands, make_console, output, print_lines, say
+from longpin.runner.terminal import BadInput, Commands, end, make_console, output, print_lines, say
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
@@ -51,12 +51,12 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
         if as_json:
             from longpin.runner.report.as_json import JsonReport
 
-            JsonReport(sys.stdout).show(result)
+            JsonReport(sys.stdout, again).show(result)
         else:
             from longpin.runner.report.console import ConsoleReport
 
             ConsoleReport(make_console(), sys.stdout, again, advice).show(result)
-    raise click.exceptions.Exit(result.verdict.exit_code)
+    end(result.verdict, result.not_kept)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

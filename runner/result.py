@@ -169,5 +169,9 @@ class Result:
     judged: Judged = Judged(RULES)
     unreached: list[ExpectedLine] = field(default_factory=list)
     """Lines whose expectation counts and that were not reached; with one the verdict is no better than undetermined."""
+    trace: str = field(default="", compare=False)
+    """The file that holds every arrival, as it was given; empty if none was asked for."""
+    not_kept: str = field(default="", compare=False)
+    """What was asked to be kept and could not be, one line; empty if nothing is lost."""
     warnings: list[str] = field(default_factory=list)
     """What is to be said of the scenario, or of how it was run, each a line."""

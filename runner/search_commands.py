@@ -112,6 +112,7 @@ def explore(
     from longpin.runner.exploration import explore as explore_build
     from longpin.runner.pool import default_workers, open_executor
     from longpin.runner.progress import progress_line
+    from longpin.runner.report import exploration
     from longpin.runner.subject import Subject
 
     loaded = load(scenario)
@@ -119,7 +120,7 @@ def explore(
     subject = Subject(loaded, settings)
     ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()
-    ending.try_known()
+    ending.try_known(exploration.as_object(subject, None))
     count = workers or default_workers()
     with (
         progress_line("executions", seconds, estimated=True) as show,
@@ -145,16 +146,10 @@ def explore(
             # What was explored without checking footprints says nothing about them.
             identity=ending.identity + " with --verify" * verify,
         )
+    found = exploration.as_object(subject, result)
     if result.failures:
-        ending.failed(result.failures[0], f"explore ({result.method.value})", seed, result.seconds)
-    from longpin.runner.report import exploration
-
-    ending.report(
-        result.verdict,
-        exploration.lines(subject, result),
-        exploration.as_object(subject, result),
-        result.seconds,
-    )
+        ending.failed(result.failures[0], f"explore ({result.method.value})", seed, found)
+    ending.report(result.verdict, exploration.lines(subject, result), found)
 
 
 @click.command("stress")
@@ -212,7 +207,7 @@ def stress(
     ending = Ending("stress", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()
     if not keep_going:
-        ending.try_known()
+        ending.try_known(campaign.as_object(subject, None, engine))
     count = workers or default_workers()
     wanted = runs if runs is not None or seconds is not None else (100 if threads else 10_000)
     with progress_line("runs", seconds) as show:
@@ -251,17 +246,13 @@ def stress(
                 )
     if keep_going and not as_json:
         print_lines("\n".join(campaign.table(result.by_strategy)))
+    found = campaign.as_object(subject, result, engine)
     if result.failures:
         first = result.failures[0]
         by = f"{first.strategy}, its run {first.own_run:,}, run {first.run:,} of all"
-        ending.failed(first, by, first.seed, result.seconds)
+        ending.failed(first, by, first.seed, found)
     named = "the operating system's" if threads else settings.timers
-    ending.report(
-        result.verdict,
-        campaign.lines(subject, result, named),
-        campaign.as_object(subject, result, named),
-        result.seconds,
-    )
+    ending.report(result.verdict, campaign.lines(subject, result, named), found)
 
 
 def reject_contradictions(

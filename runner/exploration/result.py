@@ -106,6 +106,8 @@ class Exploration:
     """What ``marks`` and ``check`` said is to be seen in some schedule that can really happen."""
     missing: list[str] = field(default_factory=list)
     """The marks that were wanted and that no schedule explored showed."""
+    not_kept: str = ""
+    """Why the checkpoint does not hold what was explored, one line; empty if it does, or if there is none."""
     seconds: float = 0.0
     estimate: float = 0.0
     """A guess at how many executions there are, from random walks and the branches found by a pilot run.

@@ -5,6 +5,7 @@ applied, in the order of their numbers, and written to the checkpoint if there i
 """
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from contextlib import nullcontext
 from dataclasses import replace
@@ -124,7 +125,15 @@ class Shared:
             failures = [(*failure.broken, failure.decisions) for failure in result.failures]
             counts = (result.executions, result.blocked, result.events, result.impossible)
             marks = tuple(sorted(result.marks))
-            self.checkpoint.finish((result.reason.name, counts, result.inconclusive, failures, marks))
+            self._keep(self.checkpoint.finish, (result.reason.name, counts, result.inconclusive, failures, marks))
+
+    def _keep(self, write: Callable[[Any], object], record: Any) -> None:
+        """Write into the checkpoint; after the first time that fails the exploration goes on without it."""
+        try:
+            write(record)
+        except OSError as error:
+            self.result.not_kept = f"{error.filename}: cannot be written: {error.strerror}"
+            self.checkpoint = None
 
     def _restore(
         self, reason: str, counts: tuple[int, ...], inconclusive: str, failures: Any, marks: tuple[str, ...]
@@ -173,7 +182,7 @@ class Shared:
         if report.endless:
             return Reason.ENDLESS
         if self.checkpoint is not None and not known:
-            self.checkpoint.append(report)
+            self._keep(self.checkpoint.append, report)
         if not self.applied:
             result.estimate = report.guess
         self.frontier.apply(self.applied, report)

@@ -119,6 +119,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Let a file hold ``data``, all of it or what it held before; a pipe or a device stays what it is.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        write_atomically(path.resolve(), lambda temporary: temporary.write_bytes(data))
+
+
 def write_record(path: Path, record: Record) -> None:
     """Write a JSON file.
 

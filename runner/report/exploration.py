@@ -1,10 +1,8 @@
-"""What an exploration that broke nothing was worth: for people, and as one JSON object."""
-
-import json
-from typing import Any, TextIO
+"""What is known after an exploration that broke nothing: for people, and as one JSON object."""
 
 from longpin.runner.expected import unreached_reason
-from longpin.runner.exploration.result import Exploration
+from longpin.runner.exploration.result import Exploration, Method, Reason
+from longpin.runner.report.as_json import STILL_FAILS, Object, head
 from longpin.runner.report.console import unreached_lines
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
@@ -54,32 +52,34 @@ def _share(result: Exploration) -> str:
     return f", of some {float(f'{result.estimate:.1e}'):,.0f}: {share:.0%}, a guess that may be ten times too low"
 
 
-def as_object(subject: Subject, result: Exploration) -> dict[str, Any]:
-    """Return what the JSON object holds."""
+def as_object(subject: Subject, result: Exploration | None) -> Object:
+    """Return what ``explore`` prints as JSON; without a result nothing was explored, as a kept failure still fails."""
     settings = subject.settings
-    return {
-        "verdict": result.verdict.value,
-        "reason": result.reason.value,
-        "complete": result.complete,
-        "scenario": subject.scenario.name,
-        "policy": settings.policy_name,
-        "timers": settings.timers,
-        "seed": settings.seed,
-        "rules": list(subject.scenario.holds),
-        "method": result.method.value,
-        "why": result.why,
-        "executions": result.executions,
-        "estimated_executions": result.estimate or None,
-        "blocked": result.blocked,
-        "states": result.states or None,
-        "arrivals": result.events,
-        "inconclusive": result.inconclusive or None,
-        "seconds": round(result.seconds, 3),
+    found = head(
+        result.verdict if result else Verdict.VIOLATED,
+        reason(subject, result) if result else STILL_FAILS,
+        subject.scenario.name,
+        settings.policy_name,
+        "stepped",
+        settings.timers,
+        settings.seed,
+        subject.rules.judged,
+        subject.unreached(result.marks) if result and not result.failures else [],
+        subject.scenario.warnings,
+    )
+    shown = result or Exploration(Method.DPOR, reason=Reason.INTERRUPTED)
+    return found | {
+        "found": None,
+        "not_kept": shown.not_kept or None,
+        "complete": shown.complete,
+        "method": shown.method.value if result else None,
+        "why": shown.why or None,
+        "executions": shown.executions,
+        "estimated_executions": shown.estimate or None,
+        "blocked": shown.blocked,
+        "impossible": shown.impossible,
+        "states": shown.states or None,
+        "arrivals": shown.events,
+        "inconclusive": shown.inconclusive or None,
+        "seconds": round(shown.seconds, 3),
     }
-
-
-def write_json(found: dict[str, Any], file: TextIO) -> None:
-    """Write an object on one line, in ASCII, so that nothing in it can steer a terminal."""
-    json.dump(found, file)
-    file.write("\n")
-    file.flush()
