@@ -110,7 +110,7 @@ def run(
     settings = choose(loaded, policy, engine=engine, seed=seed, **options)
     result = run_scenario(loaded, settings, trace)
     advice = ""
-    if trace is not None:
+    if trace is not None and not result.not_kept:
         again = command(*replay_again(trace, None))
     else:
         again = command(*run_again(scenario, policy, settings))
