@@ -5,10 +5,10 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from quality.json_output import valid
 
 from longpin.runner.conform import emulated
 from longpin.runner.conform.command import conform
@@ -148,7 +148,7 @@ def test_a_planted_mistake_is_found_and_made_small(
 ) -> None:
     stand_in(monkeypatch, spoiled(host, MISTAKES[mistake]))
     done = invoke("--live", "--random", "60", "--seed", "4", "--json")
-    said = json.loads(done.stdout)
+    said = valid("conform", done.stdout)
     assert done.exit_code == 1
     assert said["differ"] > 0
     assert said["seed"] == 4
@@ -175,7 +175,7 @@ def test_unsupported_counts_against_the_emulated_kernel(host: HostRunner, monkey
 
     stand_in(monkeypatch, refuse)
     done = invoke("--live", "--random", "3", "--json")
-    said = json.loads(done.stdout)
+    said = valid("conform", done.stdout)
     assert (done.exit_code, said["unsupported"], said["agree"]) == (1, 3, 0)
     assert said["unsupported_reasons"] == {"no leases yet": 3}
 
@@ -199,7 +199,7 @@ def test_an_interrupt_ends_with_what_is_known(host: HostRunner, monkeypatch: pyt
 
     stand_in(monkeypatch, interrupted)
     done = invoke("--live", "--random", "100", "--json")
-    said: dict[str, Any] = json.loads(done.stdout)
+    said = valid("conform", done.stdout)
     assert done.exit_code == 3
     assert (said["programs"], said["agree"], said["reason"]) == (2, 2, "interrupted: no difference so far")
     assert said["verdict"] == "undetermined"
