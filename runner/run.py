@@ -133,9 +133,10 @@ def _run_threads(
     with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY, prefix="longpin-") as spooled:
         file = cast("BinaryIO", spooled)
         with TraceWriter(file, header) as writer:
-            encoder = Encoder()
+            encoder, payload = Encoder(), b""
 
             def record(number: int, envelope: Envelope) -> None:
+                nonlocal payload
                 payload = encoder.encode(number, envelope)
                 writer.append(payload)
                 if kept is not None:
@@ -156,6 +157,8 @@ def _run_threads(
                     quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
             writer.close(complete=quiet)
             if kept is not None:
+                if kept.arrivals is not None and kept.arrivals < writer.arrivals:
+                    kept.append(payload)  # it was interrupted between the two
                 kept.close(complete=quiet)
         result = replay(file)
     if not quiet and result.verdict is Verdict.UNDETERMINED:

@@ -38,7 +38,7 @@ class TraceFile:
         """A regular file that is here now was made by this run."""
         there = self._path.is_file()
         try:
-            mode = stat.S_IMODE(self._path.stat().st_mode) if there else None
+            before = self._path.stat() if there else None
             if there:
                 self._put_aside()
             self._ours = not os.path.lexists(self._path)
@@ -48,9 +48,15 @@ class TraceFile:
         except OSError as error:
             self._lost(f"{path}: cannot be written: {error.strerror}", begun=False)
         else:
-            if mode is not None:
+            if before is not None:
                 with contextlib.suppress(OSError):
-                    self._path.chmod(mode)
+                    self._path.chmod(stat.S_IMODE(before.st_mode))
+                    os.chown(self._path, before.st_uid, before.st_gid)
+
+    @property
+    def arrivals(self) -> int | None:
+        """How many arrivals were appended; None if nothing is written any more."""
+        return None if self._writer is None else self._writer.arrivals
 
     def append(self, payload: bytes) -> None:
         """Add the payload of the next arrival."""
@@ -103,6 +109,9 @@ class TraceFile:
 
     def _lost(self, reason: str, *, begun: bool = True) -> None:
         """Give up writing, and put back what was here before."""
+        if self._writer is not None:
+            with contextlib.suppress(TraceError):
+                self._writer.close(complete=False)
         self._writer = None
         self.not_kept = reason
         if self._ours:
