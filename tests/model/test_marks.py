@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from model import random_actors, random_footprints, schedules
+from model.crossed import crossed
 from model.random_actors import Hopper
 from model.random_footprints import ChangeRegister, Registers
-from model.test_explore import crossed
 from model.test_parallel import explored_by_leaves
 
 from longpin.actors.base import Actor
