@@ -1,7 +1,7 @@
 """``explore``: from a function that builds a world to what all its schedules do."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -12,7 +12,7 @@ from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
 from longpin.runner.exploration.path import Path
-from longpin.runner.exploration.replay import Always
+from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import Broken, Exploration, Method, Reason
 from longpin.runner.exploration.shared import Shared, Team, head_of
 from longpin.runner.exploration.states import Global, Matching, Nodes
@@ -32,6 +32,8 @@ def explore(
     method: Method | str = Method.AUTO,
     check: Check | None = None,
     always: Always | None = None,
+    marks: Marks | None = None,
+    wanted: Iterable[str] = (),
     max_executions: int | None = None,
     seconds: float | None = None,
     max_memory: int | None = None,
@@ -65,6 +67,11 @@ def explore(
         always: what must hold of an actor and the message it has just handled; it may look at nothing else, and with
             ``footprints`` only at what the message declares. It is asked once for each step of an actor, in however
             many schedules that occurs.
+        marks: returns what is to be seen in a step of an actor, as names. It may look at what ``always`` may look at,
+            and is asked once for each step too; ``check`` may return such names as well. The result has those that are
+            to be seen in a schedule that can really happen.
+        wanted: marks without which the verdict is undetermined, so that a proof is not one of something that never
+            happened.
         max_executions: give up after so many schedules.
         seconds: give up after so long.
         max_memory: give up when this process has so many bytes resident. A worker that has forgets what it looked up.
@@ -73,9 +80,9 @@ def explore(
         verify: with footprints, do in both orders whatever is taken to commute, and compare.
         progress: told some five times a second how far it is.
         seed: of the actors' random numbers.
-        workers: explore in so many processes. ``build``, ``check`` and ``always`` are sent there, so they must be
-            functions of a module, methods of objects that can be pickled, or functools.partial of those; a script that
-            calls this needs ``if __name__ == "__main__":``.
+        workers: explore in so many processes. ``build``, ``check``, ``always`` and ``marks`` are sent there, so they
+            must be functions of a module, methods of objects that can be pickled, or functools.partial of those; a
+            script that calls this needs ``if __name__ == "__main__":``.
         executor: who explores instead of processes of its own, for ``workers`` at a time.
         checkpoint: a file that keeps what is done. If there is one, the exploration goes on there.
         identity: says what is explored, in a checkpoint: one of something else is refused.
@@ -92,7 +99,7 @@ def explore(
     shared = workers is not None or executor is not None or checkpoint is not None
     if shared and chosen in (Method.STATES, Method.NAIVE):
         raise ValueError(f"method {chosen.value} is done in one process and without a checkpoint")
-    options: dict[str, Any] = {"check": check, "always": always, "racy": racy, "seed": seed}
+    options: dict[str, Any] = {"check": check, "always": always, "marks": marks, "racy": racy, "seed": seed}
     options |= {"footprints": footprints, "verify": verify}
     team = None
     if executor is not None or (workers or 1) != 1:
@@ -119,6 +126,8 @@ def explore(
     for failure in result.failures:
         explorer.confirm(failure)
     result.inconclusive = result.inconclusive or explorer.inconclusive
+    result.marks |= explorer.marks
+    result.missing = [mark for mark in wanted if mark not in result.marks]
     result.seconds = budget.seconds()
     return result
 
@@ -171,6 +180,7 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
 
     matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
     result.reason = _end(matching.run) or Reason.COMPLETE
+    result.marks |= explorer.marks | matching.marks
     return result
 
 
@@ -215,6 +225,7 @@ def _rather(explorer: Explorer, budget: Budget, tried: Exploration) -> Explorati
         matched.why = f"{pilot_run}, and one of {matched.states} states {whole}"
         return matched
     pilot_run = f"{pilot_run}, nor did one of {PILOT_STATES} states"
+    tried.marks |= matched.marks
     if 0 < tried.estimate < MANY_EXECUTIONS:
         tried.why = f"{pilot_run}, but {expected}"
         return None

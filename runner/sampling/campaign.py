@@ -7,14 +7,14 @@ reported depends neither on how many processes there are nor on how large the ba
 
 import pickle
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, nullcontext
 from functools import lru_cache
 from typing import NamedTuple
 
 from longpin.runner.exploration.explorer import Build, Check
-from longpin.runner.exploration.replay import Always
+from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.oracles.profile import profile_of
 from longpin.runner.pool import in_order, open_executor, packed
@@ -70,6 +70,8 @@ def stress(
     seed: int = 0,
     check: Check | None = None,
     always: Always | None = None,
+    marks: Marks | None = None,
+    wanted: Iterable[str] = (),
     racy: bool = False,
     most: int = MOST_ARRIVALS,
     first_failure: bool = True,
@@ -93,6 +95,9 @@ def stress(
         check: what must hold of a world at rest. It raises Inconclusive if that world cannot be judged. It may be asked
             only once for each combination of the actors' states.
         always: what must hold of an actor and the message it has just handled; it may look at nothing else.
+        marks: what is to be seen in a step, of an actor and the message it has just handled, as names of its own;
+            ``check`` may return such names as well. What any run showed is in the result.
+        wanted: marks to look for; those that no run showed are in the result.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         most: give a run up after so many arrivals.
         first_failure: end with the first run that breaks something; otherwise make all runs and report every failure.
@@ -119,7 +124,7 @@ def stress(
     pace = Pace(tally.campaign, runs, seconds, progress)
     try:
         profile = profile_of(build, racy=racy)
-        plan = Plan(build, tuple(strategies), profile, check, always, racy, most, remember)
+        plan = Plan(build, tuple(strategies), profile, check, always, racy, most, remember, marks)
         sampler = Sampler(plan)
         with closing(_batches(sampler, pace, workers, executor, first_failure=first_failure)) as batches:
             for batch in batches:
@@ -134,6 +139,7 @@ def stress(
     except KeyboardInterrupt:
         tally.campaign.reason = Reason.INTERRUPTED
     tally.campaign.seconds = time.monotonic() - pace.started
+    tally.campaign.missing = [mark for mark in wanted if mark not in tally.campaign.marks]
     return tally.campaign
 
 

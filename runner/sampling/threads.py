@@ -78,6 +78,7 @@ def stress_threads(
     except KeyboardInterrupt:
         campaign.reason = Reason.INTERRUPTED
     campaign.seconds = time.monotonic() - pace.started
+    campaign.missing = [mark for mark in recorder.subject.wanted if mark not in campaign.marks]
     return campaign
 
 
@@ -96,6 +97,7 @@ class Recorder:
                 racy=True,
                 most=MOST_ARRIVALS,
                 remember=False,
+                marks=subject.marks,
             )
         )
 
