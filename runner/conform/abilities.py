@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from longpin.runner.conform.agent import LIBC, PAGE
+from longpin.runner.conform.agent_libc import LIBC, PAGE
+from longpin.runner.conform.agent_signals import SYSTEM_CALLS
 from longpin.runner.conform.ops import FALLOCATE_MODES, LEASE_TYPES
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, LEASES_ENABLE, LOCKS, file_system
 from longpin.runner.conform.program import Program
@@ -37,6 +38,8 @@ class HostAbilities:
     """Why nothing can be executed in the folder."""
     tmpfile: str
     """Why O_TMPFILE cannot be opened."""
+    signals: str
+    """Why no process can set signals as it likes."""
     xattr: str
     """Why a file can have no extended attribute."""
     fallocate: frozenset[str]
@@ -46,6 +49,8 @@ class HostAbilities:
         """Return why this host cannot run a program as the format means it, empty if it can."""
         if self.leases:
             return self.leases
+        if self.signals and program.uses_signals:
+            return self.signals
         for op in program.ops:
             match op.op:
                 case "setuid" | "setfsuid" | "chown" if self.root:
@@ -81,6 +86,7 @@ def probe(folder: Path) -> HostAbilities:
             break_time=_why_no_break_time(),
             executable="the folder is mounted noexec" if os.statvfs(inside).f_flag & os.ST_NOEXEC else "",
             tmpfile=_why_not(lambda: os.close(os.open(inside, os.O_TMPFILE | os.O_RDWR)), "O_TMPFILE"),
+            signals="" if SYSTEM_CALLS else f"it is not known how to call rt_sigaction on {platform.machine()}",
             xattr=_why_not(lambda: os.setxattr(inside, "user.longpin", b"x"), "user extended attributes"),
             fallocate=frozenset(_fallocate_modes(inside)),
         )

@@ -1,7 +1,15 @@
 """The program that the processes of a conformance run execute: a zygote, and the agents it forks.
 
 It is handed to a bare interpreter as text (``python -I -S -c SOURCE zygote|agent``), so it imports only the standard
-library and nothing of longpin, and a process without rights to the installation can still ``exec`` it afresh.
+library and its own parts, which are in that text (:func:`source`), and a process without rights to the installation
+can still ``exec`` it afresh.
+
+=================  ========================================================================
+``agent_libc``     the C library, and how an answer of its is written
+``agent_files``    calls on descriptors, paths and memory
+``agent_signals``  calls on signals
+``agent``          calls on processes; the agent and the zygote
+=================  ========================================================================
 
 An *agent* is one process of a program. It receives one system call at a time on a socket, makes it and sends back what
 it returned. Calls go straight to the C library: Python's own wrappers would retry a call that a signal interrupted. Its
@@ -13,154 +21,68 @@ whatever reason, it kills what is left, puts back the lease-break-time and remov
 
 import contextlib
 import ctypes
-import errno
 import json
 import os
 import shutil
 import signal
 import socket
-import struct
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-CONTROL, INBOX = 500, 501
-"""An agent's own descriptors: its orders, and where SCM_RIGHTS messages for it arrive."""
-LONGEST_MESSAGE = 1 << 18
-PAGE = 4096
-KICK = 63
-"""The signal that ends a call with EINTR when a signal with a handler is pending: no scenario has a name for it."""
-UNTOUCHED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ, 32, 33, KICK}
-"""Signals whose disposition cannot be changed, is Python's, or is the C library's own."""
+from longpin.runner.conform.agent_files import CALLS as FILE_CALLS
+from longpin.runner.conform.agent_libc import (
+    CONTROL,
+    INBOX,
+    LIBC,
+    LONGEST_MESSAGE,
+    WAKEUP,
+    Broken,
+    Order,
+    Reply,
+    answer,
+    libc,
+)
+from longpin.runner.conform.agent_signals import CALLS as SIGNAL_CALLS
+from longpin.runner.conform.agent_signals import prepare_signals
 
-SIGNALS = {
-    signal.SIGIO: "SIGIO",
-    signal.SIGUSR1: "SIGUSR1",
-    signal.SIGRTMIN + 1: "SIGRT1",
-    signal.SIGRTMIN + 2: "SIGRT2",
-}
-SI_CODES = {0: "SI_USER", 0x80: "SI_KERNEL", 1: "POLL_IN", 2: "POLL_OUT", 3: "POLL_MSG", -5: "SI_SIGIO", -6: "SI_TKILL"}
-SI_KERNEL, SI_SIGIO = 0x80, -5
-ONLY_OF_CHILDREN = 3
-"""SA_NOCLDSTOP and SA_NOCLDWAIT."""
-F_SETOWN, F_GETOWN, F_SETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 1024, 1025
+PARTS = ("agent_libc", "agent_files", "agent_signals", "agent")
+"""The modules of this program, each after those that it imports."""
+OWN = (CONTROL, INBOX, WAKEUP)
+"""An agent's own descriptors."""
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 24, 36, 47, 2
 CAPABILITY_VERSION = 0x20080522
 RLIMIT_SIGPENDING = 11
-AT_FDCWD = -100
-SIGPROCMASK = {"x86_64": 14, "aarch64": 135}
-"""The number of rt_sigprocmask(2) by machine."""
-W_OK = 2
-
-LIBC = ctypes.CDLL(None, use_errno=True)
-LIBC.mmap.restype = ctypes.c_void_p
-LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-for _wide in (LIBC.lseek, LIBC.read, LIBC.write):
-    _wide.restype = ctypes.c_long
 
 
-class SigInfo(ctypes.Structure):
-    """The part of siginfo_t that a signal sent by the kernel for a descriptor fills."""
-
-    _fields_ = (
-        ("si_signo", ctypes.c_int),
-        ("si_errno", ctypes.c_int),
-        ("si_code", ctypes.c_int),
-        ("si_band", ctypes.c_long),
-        ("si_fd", ctypes.c_int),
-        ("rest", ctypes.c_char * 128),
+def source() -> str:
+    """Return the text of this program: each part becomes a module of its own name, the last one begins."""
+    texts = {f"longpin.runner.conform.{part}": Path(__file__).with_name(f"{part}.py").read_text() for part in PARTS}
+    # Whoever imports from a name that is a module already gets that module, whether or not its package is there.
+    return (
+        "import sys, types\n"
+        f"for name, text in {texts!r}.items():\n"
+        "    module = sys.modules[name] = types.ModuleType(name)\n"
+        "    exec(compile(text, name, 'exec'), module.__dict__)\n"
+        "module.main()\n"
     )
-
-
-class SigAction(ctypes.Structure):
-    """The C library's ``struct sigaction``, on 64-bit machines."""
-
-    _fields_ = (
-        ("handler", ctypes.c_void_p),
-        ("mask", ctypes.c_ulong * 16),
-        ("flags", ctypes.c_int),
-        ("restorer", ctypes.c_void_p),
-    )
-
-
-Reply = dict[str, Any]
-Order = dict[str, Any]
-
-
-class Broken(Exception):
-    """The agent cannot do what it was told; no answer of the kernel's."""
-
-
-def answer(returned: int) -> Reply:
-    """Return what a C function returned as a reply."""
-    code = ctypes.get_errno()
-    return {"ret": returned, "errno": errno.errorcode.get(code, str(code)) if returned == -1 else None}
-
-
-def path_of(order: Order, key: str = "path") -> bytes:
-    """Return an argument that is a path as the C library takes it."""
-    return os.fsencode(order[key])
-
-
-def mmap(order: Order) -> Reply:
-    """Map a page, shared, and touch it if asked: a store if it may be written, else a load."""
-    prot = 3 if order["prot"] == "w" else 1
-    address = LIBC.mmap(None, PAGE, prot, 1, order["fd"], 0)
-    if address == ctypes.c_void_p(-1).value:
-        return answer(-1)
-    if order.get("touch"):
-        cell = ctypes.c_ubyte.from_address(address)
-        if prot == 3:
-            cell.value = ord("m")
-        else:
-            _ = cell.value
-    return answer(0)
-
-
-def pipe(_: Order) -> Reply:
-    """Make a pipe; the reply also has both ends."""
-    ends = (ctypes.c_int * 2)()
-    return answer(LIBC.pipe(ends)) | {"ends": list(ends)}
-
-
-def sendfd(order: Order) -> Reply:
-    """Send a descriptor through the socket that came with the order."""
-    with socket.socket(fileno=order["received"].pop()) as way:
-        try:
-            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", order["fd"]))
-            return {"ret": way.sendmsg([b"f"], [rights], socket.MSG_DONTWAIT), "errno": None}
-        except OSError as error:
-            return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
-
-
-def recvfd(_: Order) -> Reply:
-    """Take a descriptor that was sent here."""
-    inbox = socket.socket(fileno=INBOX)
-    try:
-        # socket.recv_fds leaves its flags out.
-        data, rights, _flags, _address = inbox.recvmsg(1, socket.CMSG_LEN(4), socket.MSG_DONTWAIT)
-        if rights:
-            return {"ret": struct.unpack("i", rights[0][2])[0], "errno": None}
-        # A message without its descriptor: there was no number left for it.
-        return {"ret": -1, "errno": "EMFILE" if data else "EPIPE"}
-    except OSError as error:
-        return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
-    finally:
-        inbox.detach()
 
 
 def fork(order: Order) -> Reply:
-    """Fork; the child goes on with the two sockets that came with the order, under the same numbers."""
-    control, inbox = order["received"]
+    """Fork; the child goes on with the sockets that came with the order, under the same numbers."""
     child = os.fork()
     if not child:
-        os.dup2(control, CONTROL)
-        os.dup2(inbox, INBOX)
-    os.close(control)
-    os.close(inbox)
+        take_over(order["received"])
+    for fd in order["received"]:
+        os.close(fd)
     order["received"] = []
     return {"ret": child, "errno": None, "silent": not child}
+
+
+def take_over(sockets: list[int]) -> None:
+    """Give the sockets of a new agent their numbers."""
+    for fd, own in zip(sockets, OWN, strict=True):
+        os.dup2(fd, own)
 
 
 def exec_afresh(_: Order) -> Reply:
@@ -173,13 +95,15 @@ def exec_afresh(_: Order) -> Reply:
 
 def leave(order: Order) -> Reply:
     """End this process; there is no reply."""
-    os._exit(order.get("status", 0) & 0xFF)
+    LIBC._exit(ctypes.c_long(order["status"]))
+    raise Broken("_exit(2) returns")
 
 
 def waitpid(order: Order) -> Reply:
     """Wait for a child; the reply also has its status."""
     status = ctypes.c_int(0)
-    return answer(LIBC.waitpid(order["pid"], ctypes.byref(status), order["options"])) | {"status": status.value}
+    pid, options = ctypes.c_long(order["pid"]), ctypes.c_long(order["options"])
+    return answer(LIBC.waitpid(pid, ctypes.byref(status), options)) | {"status": status.value}
 
 
 def setrlimit(order: Order) -> Reply:
@@ -188,132 +112,10 @@ def setrlimit(order: Order) -> Reply:
     return answer(LIBC.setrlimit(order["resource"], limits))
 
 
-def stat(order: Order) -> Reply:
-    """Return the size; an error of stat(2) is an answer as well."""
-    try:
-        # A Path would lose the slash at the end, which says that it must be a folder.
-        return {"ret": os.stat(order["path"]).st_size, "errno": None}  # noqa: PTH116
-    except OSError as error:
-        return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
-
-
-def read_signals(_: Order) -> Reply:
-    """Take every pending signal, lowest number first, as sigtimedwait(2) gives them."""
-    wanted = (ctypes.c_ulong * 16)()
-    LIBC.sigemptyset(wanted)
-    for number in SIGNALS:
-        LIBC.sigaddset(wanted, int(number))
-    at_once = (ctypes.c_long * 2)(0, 0)
-    info, read = SigInfo(), []
-    while (number := LIBC.sigtimedwait(wanted, ctypes.byref(info), at_once)) > 0:
-        code = SI_CODES.get(info.si_code, str(info.si_code))
-        read.append({"sig": SIGNALS[number], "si_code": code, "si_fd": info.si_fd, "si_band": info.si_band})
-    return {"ret": 0, "errno": None, "signals": read}
-
-
-def libc(order: Order) -> Reply:
-    """Call a function of the C library by its name; strings are paths."""
-    args = [os.fsencode(arg) if isinstance(arg, str) else ctypes.c_long(arg) for arg in order["args"]]
-    return answer(getattr(LIBC, order["name"])(*args))
-
-
-def read_bytes(order: Order) -> Reply:
-    """Read; the reply also has what was read."""
-    buffer = ctypes.create_string_buffer(min(max(order["count"], 1), LONGEST_MESSAGE))  # more the kernel refuses
-    reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(order["count"])))
-    return reply | {"data": buffer.raw[: max(reply["ret"], 0)].hex()}
-
-
-def write_bytes(order: Order) -> Reply:
-    """Write the data of the order."""
-    data = bytes.fromhex(order["data"])
-    return answer(LIBC.write(order["fd"], data, ctypes.c_size_t(len(data))))
-
-
-def map_file(order: Order) -> Reply:
-    """Map a file, where it is asked for if that is free; the answer is the address."""
-    address = LIBC.mmap(*(order[name] for name in ("addr", "length", "prot", "flags", "fd", "offset")))
-    return answer(-1 if address == ctypes.c_void_p(-1).value else address)
-
-
-def load(order: Order) -> Reply:
-    """Read memory; a signal ends the process where it cannot be read."""
-    return {"ret": 0, "errno": None, "data": ctypes.string_at(order["addr"], order["length"]).hex()}
-
-
-def store(order: Order) -> Reply:
-    """Write memory; a signal ends the process where it cannot be written."""
-    data = bytes.fromhex(order["data"])
-    ctypes.memmove(order["addr"], data, len(data))
-    return {"ret": 0, "errno": None}
-
-
 def nanosleep(order: Order) -> Reply:
     """Sleep; a signal ends it."""
     seconds = order["seconds"]
     return answer(LIBC.nanosleep((ctypes.c_long * 2)(int(seconds), int(seconds % 1 * 1e9)), None))
-
-
-def await_fd(order: Order) -> Reply:
-    """Wait until a descriptor was sent here, and take it."""
-    events = struct.pack("ihh", INBOX, 1, 0)
-    if not order["at_once"] and LIBC.poll(ctypes.create_string_buffer(events), ctypes.c_ulong(1), -1) < 0:
-        return answer(-1)
-    return recvfd(order)
-
-
-def signal_set(numbers: Iterable[int]) -> Any:
-    """Return a sigset_t. The C library's own functions leave out 32 and 33, which it uses for itself."""
-    bits = (ctypes.c_ulong * 16)()
-    for number in numbers:
-        bits[0] |= 1 << (number - 1)
-    return bits
-
-
-def set_mask(numbers: Iterable[int]) -> None:
-    """Block exactly these signals."""
-    wanted, system_call = signal_set(numbers), SIGPROCMASK.get(os.uname().machine)
-    if system_call is None:
-        LIBC.sigprocmask(signal.SIG_SETMASK, wanted, None)
-    else:
-        LIBC.syscall(system_call, signal.SIG_SETMASK, wanted, None, 8)
-
-
-def take_signal(order: Order) -> Reply:
-    """Take one of some blocked signals: its number, 0 if none comes in time, and the descriptor it tells of, or -1.
-
-    ``seconds`` None: wait for ever; EINTR if another signal ends the wait.
-    """
-    wanted = signal_set(order["signals"])
-    info, seconds = SigInfo(), order["seconds"]
-    timeout = None if seconds is None else (ctypes.c_long * 2)(int(seconds), int(seconds % 1 * 1e9))
-    number = LIBC.sigtimedwait(wanted, ctypes.byref(info), timeout)
-    if number < 0:
-        reply = answer(-1)
-        return reply if reply["errno"] != "EAGAIN" else {"ret": 0, "errno": None, "si_fd": -1}
-    # What a number in siginfo_t means depends on who sent it: a lease says POLL_MSG, a child CLD_EXITED and so on.
-    about_file = number != signal.SIGCHLD and (info.si_code == SI_SIGIO or 0 < info.si_code < SI_KERNEL)
-    return {"ret": number, "errno": None, "si_fd": info.si_fd if about_file else -1}
-
-
-def set_signals(order: Order) -> Reply:
-    """Block and ignore exactly these signals; all others have their default action. Nothing pending is lost by it."""
-    numbers = [number for number in range(1, signal.NSIG) if number not in UNTOUCHED]
-    set_mask(range(1, signal.NSIG))
-    signal.signal(KICK, lambda *_: None)  # Python asks for no SA_RESTART
-    for number in numbers:
-        flags = order["flags"].get(str(number), 0) & ONLY_OF_CHILDREN
-        action = SigAction(1 if number in order["ignore"] else 0, flags=flags)
-        current = SigAction()
-        LIBC.sigaction(number, None, ctypes.byref(current))
-        # To ignore a signal throws away what is pending, so it is done only where the program does it.
-        if number == order["changed"] or (current.handler or 0, current.flags & ONLY_OF_CHILDREN) != (
-            action.handler or 0,
-            flags,
-        ):
-            LIBC.sigaction(number, ctypes.byref(action), None)
-    set_mask(number for number in order["block"] if number != KICK)
-    return {"ret": 0, "errno": None}
 
 
 def become(order: Order) -> Reply:
@@ -353,96 +155,38 @@ def become(order: Order) -> Reply:
     return {"ret": 0, "errno": None}
 
 
-def write_sysctl(order: Order) -> Reply:
-    """Write a number to a file in /proc/sys."""
-    fd = LIBC.open(path_of(order), os.O_WRONLY)
-    if fd < 0:
-        return answer(-1)
-    data = b"%d" % order["value"]
-    reply = answer(LIBC.write(fd, data, ctypes.c_size_t(len(data))))
-    LIBC.close(fd)
-    return reply
-
-
 CALLS: dict[str, Callable[[Order], Reply]] = {
     "libc": libc,
-    "read_bytes": read_bytes,
-    "write_bytes": write_bytes,
-    "map_file": map_file,
-    "load": load,
-    "store": store,
-    "nanosleep": nanosleep,
-    "await_fd": await_fd,
-    "take_signal": take_signal,
-    "set_signals": set_signals,
-    "waitpid": waitpid,
-    "setrlimit": setrlimit,
-    "become": become,
-    "write_sysctl": write_sysctl,
-    "open": lambda o: answer(LIBC.open(path_of(o), o["flags"], o.get("mode", 0o666))),
-    "reopen": lambda o: answer(LIBC.open(b"/proc/self/fd/%d" % o["fd"], o["flags"], 0o666)),
-    "close": lambda o: answer(LIBC.close(o["fd"])),
-    "dup": lambda o: answer(LIBC.dup(o["fd"])),
-    "pipe": pipe,
-    "mmap": mmap,
-    "fsync": lambda o: answer(LIBC.fsync(o["fd"])),
-    "flock": lambda o: answer(LIBC.flock(o["fd"], o["how"])),
-    "read": lambda o: answer(LIBC.read(o["fd"], ctypes.create_string_buffer(1), 1)),
-    "write": lambda o: answer(LIBC.write(o["fd"], b"w", 1)),
-    "ftruncate": lambda o: answer(LIBC.ftruncate(o["fd"], ctypes.c_long(o["len"]))),
-    "fallocate": lambda o: answer(
-        LIBC.fallocate(o["fd"], o["mode"], ctypes.c_long(0), ctypes.c_long(o.get("len", PAGE)))
-    ),
-    "setlease": lambda o: answer(LIBC.fcntl(o["fd"], F_SETLEASE, o["type"])),
-    "getlease": lambda o: answer(LIBC.fcntl(o["fd"], F_GETLEASE)),
-    "setsig": lambda o: answer(LIBC.fcntl(o["fd"], F_SETSIG, o["sig"])),
-    "setown": lambda o: answer(LIBC.fcntl(o["fd"], F_SETOWN, o["pid"])),
-    "getown": lambda o: answer(LIBC.fcntl(o["fd"], F_GETOWN)),
-    "truncate": lambda o: answer(LIBC.truncate(path_of(o), ctypes.c_long(o["len"]))),
-    "unlink": lambda o: answer(LIBC.unlink(path_of(o))),
-    "rename": lambda o: answer(LIBC.rename(path_of(o), path_of(o, "to"))),
-    "link": lambda o: answer(LIBC.link(path_of(o), path_of(o, "to"))),
-    "chmod": lambda o: answer(LIBC.chmod(path_of(o), o["mode"])),
-    "chown": lambda o: answer(LIBC.chown(path_of(o), o["uid"], -1)),
-    "utimes": lambda o: answer(LIBC.utimensat(AT_FDCWD, path_of(o), None, 0)),
-    "setxattr": lambda o: answer(LIBC.setxattr(path_of(o), b"user.longpin", b"x", ctypes.c_size_t(1), 0)),
-    "stat": stat,
-    "access": lambda o: answer(LIBC.access(path_of(o), W_OK)),
-    "mkdir": lambda o: answer(LIBC.mkdir(path_of(o), o.get("mode", 0o777))),
-    "execve": lambda o: answer(
-        LIBC.execve(path_of(o), (ctypes.c_char_p * 2)(path_of(o), None), (ctypes.c_char_p * 1)(None))
-    ),
     "fork": fork,
     "exec": exec_afresh,
     "exit": leave,
-    "setuid": lambda o: answer(LIBC.setuid(o["uid"])),
-    "setfsuid": lambda o: answer(LIBC.setfsuid(o["uid"])),
-    "getpid": lambda _: answer(os.getpid()),
-    "sendfd": sendfd,
-    "recvfd": recvfd,
-    "signals": read_signals,
+    "waitpid": waitpid,
+    "setrlimit": setrlimit,
+    "nanosleep": nanosleep,
+    "become": become,
+    **FILE_CALLS,
+    **SIGNAL_CALLS,
 }
+"""What can be ordered."""
 
 
 def make_high(fds: list[int]) -> list[int]:
     """Move descriptors out of the way of the program's own numbers."""
     import fcntl
 
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, CONTROL + 2) for fd in fds]
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, max(OWN) + 1) for fd in fds]
     for fd in fds:
         os.close(fd)
     return high
 
 
-def serve() -> None:
+def serve(*, afresh: bool) -> None:
     """Be an agent: set up the signals, then make the calls that are ordered, one after the other."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    signal.signal(signal.SIGUSR2, lambda *_: None)  # Python asks for no SA_RESTART
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the children of the program are nobody's zombies
+    prepare_signals(afresh=afresh)
     control = socket.socket(fileno=CONTROL)
     control.send(b'{"ready": true}')
     while True:
-        data, fds, _flags, _address = socket.recv_fds(control, LONGEST_MESSAGE, 2)
+        data, fds, _flags, _address = socket.recv_fds(control, LONGEST_MESSAGE, len(OWN))
         if not data:
             os._exit(0)  # the runner is gone
         order: Order = json.loads(data)
@@ -473,36 +217,35 @@ class Zygote:
         """Do what is ordered until the runner is gone, then tidy up."""
         try:
             while True:
-                data, fds, _flags, _address = socket.recv_fds(self._control, LONGEST_MESSAGE, 2)
+                data, fds, _flags, _address = socket.recv_fds(self._control, LONGEST_MESSAGE, len(OWN))
                 if not data:
                     break
                 order: Order = json.loads(data)
                 high = make_high(list(fds))
-                reply = self._spawn(order, *high) if order["call"] == "spawn" else self._note(order, high)
+                reply = self._spawn(order, high) if order["call"] == "spawn" else self._note(order, high)
                 self._control.send(json.dumps(reply).encode())
         except ConnectionError:
             pass
         finally:
             self._tidy()
 
-    def _spawn(self, order: Order, control: int, inbox: int) -> Reply:
+    def _spawn(self, order: Order, sockets: list[int]) -> Reply:
         try:
             child = os.fork()
         except OSError as error:
             child, failure = -1, {"broken": f"fork: {error.strerror}"}
         if child:
-            os.close(control)
-            os.close(inbox)
+            for fd in sockets:
+                os.close(fd)
             return failure if child < 0 else {"ret": child}
         try:
             own = self._control.detach()
-            os.dup2(control, CONTROL)
-            os.dup2(inbox, INBOX)
-            for fd in (own, control, inbox, *self._lock):
+            take_over(sockets)
+            for fd in (own, *sockets, *self._lock):
                 os.close(fd)
             os.setpgid(0, 0)
             os.chdir(order["folder"])
-            serve()
+            serve(afresh=True)
         finally:
             os._exit(1)
 
@@ -547,7 +290,7 @@ class Zygote:
 def main() -> None:
     """Be what the last argument says."""
     if sys.argv[-1] == "agent":
-        serve()
+        serve(afresh=False)
     os.umask(0)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -556,7 +299,3 @@ def main() -> None:
     [control] = make_high([0])
     os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # 0 again: a program's first descriptor is 3
     Zygote(socket.socket(fileno=control)).run()
-
-
-if __name__ == "__main__":
-    main()

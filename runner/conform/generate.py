@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from longpin.runner.conform.ops import COORDINATOR, LEASE_TYPES, SIGNALS
+from longpin.runner.conform.ops import COORDINATOR, LEASE_TYPES, READ
 from longpin.runner.conform.program import Op, Program, make_op
 
 NOBODY = 65534
@@ -95,7 +95,7 @@ class _Writer:
         flags = self._choice.choices(("O_RDONLY", "O_RDWR", "O_WRONLY"), (8, 2, 1))[0]
         yield make_op(proc, "open", {"path": "f", "flags": flags, "as": name})
         if self._choice.random() < 0.4:
-            yield make_op(proc, "setsig", fd=name, sig=self._choice.choice(list(SIGNALS)))
+            yield make_op(proc, "setsig", fd=name, sig=self._choice.choice(READ))
         yield make_op(
             proc, "setlease", fd=name, type="RD" if flags == "O_RDONLY" and self._choice.random() < 0.6 else "WR"
         )
@@ -186,7 +186,7 @@ class _Writer:
                 kinds: list[Any] = [*LEASE_TYPES, 16, 3]
                 return {"type": choice.choices(kinds, (10, 6, 8, 0.2, 0.2))[0]}
             case "setsig":
-                return {"sig": choice.choice([*SIGNALS, "0"])}
+                return {"sig": choice.choice([*READ, "0"])}
             case "setown":
                 owner = choice.choice(self._processes)
                 return {"pid": choice.choices((owner, f"-{owner}", 0), (10, 2, 1))[0]}

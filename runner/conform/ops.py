@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from longpin.runner.conform.paths import NO_FD, is_path
+
 Arguments = Mapping[str, Any]
 """An op's arguments by name, as in JSON."""
 
 COORDINATOR: Final = "*"
 """Who is no process of the program but makes files, sets the clock going and kills."""
 
-NEW_FD: Final = "name"
+NEW_FD: Final = "new descriptor"
 """The kind of an argument that names a new descriptor."""
+NEW_MAP: Final = "new mapping"
+"""The kind of an argument that names a new mapping."""
 
 OPEN_FLAGS: dict[str, int] = {
     name: getattr(os, name)
@@ -43,12 +47,40 @@ LEASE_TYPES: dict[str, int] = {"RD": 0, "WR": 1, "UN": 2}
 """F_RDLCK, F_WRLCK and F_UNLCK as fcntl(2) leases take them."""
 
 SIGNALS: dict[str, int] = {
-    "SIGIO": signal.SIGIO,
-    "SIGUSR1": signal.SIGUSR1,
-    "SIGRT1": signal.SIGRTMIN + 1,
-    "SIGRT2": signal.SIGRTMIN + 2,
+    **{
+        name: int(getattr(signal, name))
+        for name in [
+            "SIGHUP",
+            "SIGKILL",
+            "SIGUSR1",
+            "SIGUSR2",
+            "SIGTERM",
+            "SIGCHLD",
+            "SIGCONT",
+            "SIGSTOP",
+            "SIGTSTP",
+            "SIGTTIN",
+            "SIGTTOU",
+            "SIGURG",
+            "SIGWINCH",
+            "SIGIO",
+        ]
+    },
+    "SIG32": 32,  # the kernel's first real-time signals, which the C library keeps to itself
+    "SIG33": 33,
+    **{f"SIGRT{index}": signal.SIGRTMIN + index for index in range(3)},
 }
-"""The signals a process blocks and reads, which F_SETSIG may ask for."""
+"""Signals by name. None dumps core, none is Python's own in the processes on the host, and SIGRT0 is SIGRTMIN."""
+
+READ: Final = ("SIGIO", "SIGUSR1", "SIGRT1", "SIGRT2")
+"""The signals that a process blocks from its start; they are read after each op unless the program uses them itself."""
+
+ACTIONS: dict[str, int] = {"SIG_DFL": 0, "SIG_IGN": 1, "SIG_HANDLER": 2}
+"""What sigaction(2) can set."""
+ACTION_FLAGS: dict[str, int] = {"SA_NOCLDSTOP": 1, "SA_NOCLDWAIT": 2, "SA_RESTART": 0x10000000}
+MASK_HOW: dict[str, int] = {"SIG_BLOCK": 0, "SIG_UNBLOCK": 1, "SIG_SETMASK": 2}
+WAIT_OPTIONS: dict[str, int] = {"WNOHANG": 1, "WUNTRACED": 2, "WCONTINUED": 8}
+RESOURCES: dict[str, int] = {"RLIMIT_NOFILE": 7, "RLIMIT_SIGPENDING": 11}
 
 FALLOCATE_MODES: dict[str, int] = {
     "ALLOC": 0,
@@ -60,11 +92,27 @@ FALLOCATE_MODES: dict[str, int] = {
 }
 """Modes of fallocate(2)."""
 
-FLOCK_HOW: dict[str, int] = {"SH": 1, "EX": 2, "NB": 4, "UN": 8}
+FLOCK_HOW: dict[str, int] = {"SH": 1, "EX": 2, "NB": 4, "UN": 8, "MAND": 32, "READ": 64, "WRITE": 128}
 """What flock(2) takes, with or without LOCK_ in front."""
 
+PAGE: Final = 4096
+LONGEST_FILE: Final = 1 << 24
+"""Bytes that a file of a program may have: what it allocates is really allocated."""
+INT_MIN: Final = -(1 << 31)
+_INT_BITS = (1 << 32) - 1
+_OFF_MAX = (1 << 63) - 1
+F_SETOWN, F_GETOWN, F_SETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 1024, 1025
+TASK_SIZE: Final = 1 << 47
+"""More bytes than any buffer or mapping can have."""
+
+NOBODY: Final = "nobody"
+"""Stands for a number that no process has, instead of a process's name."""
+_BEYOND_INT = "+2^32"
+"""Behind a name: its number and 2^32, which is cut off again where the kernel takes an int."""
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_PROCESS = re.compile(r"-?[A-Z][A-Za-z0-9]{0,15}", re.ASCII)
+_PROCESS = re.compile(r"[A-Z][A-Za-z0-9]{0,15}", re.ASCII)
+_OWNER = re.compile(rf"-?(?:{_PROCESS.pattern}|{NOBODY})(?:\+2\^32)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,57 +128,120 @@ def _number(least: int, most: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and least <= value <= most
 
 
+def _either(*kinds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: any(accepts(value) for accepts in kinds)
+
+
 def _is_name(value: Any) -> bool:
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
-def _names_of(table: Mapping[str, int], prefix: str = "") -> Callable[[Any], bool]:
-    """Accept names of a table joined by |, each with or without a prefix."""
+def _names_of(table: Mapping[str, int], prefix: str = "", *, none: bool = False) -> Callable[[Any], bool]:
+    """Accept names of a table joined by |, each with or without a prefix; ``none``: no name at all, too."""
     return lambda value: (
         isinstance(value, str)
         and len(value) < 200
-        and all(part.strip().removeprefix(prefix) in table for part in value.split("|"))
+        and ((none and not value) or all(part.strip().removeprefix(prefix) in table for part in value.split("|")))
     )
 
 
-_is_signal = _names_of(SIGNALS)
-_is_int = _number(-(1 << 31), (1 << 31) - 1)
+def _one_of(table: Mapping[str, int]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in table
+
+
+def _low_bits(*wanted: int) -> Callable[[Any], bool]:
+    """Accept numbers of 64 bits of which the kernel, where it takes an int, sees one of these."""
+    return lambda value: _is_long(value) and value & _INT_BITS in {number & _INT_BITS for number in wanted}
+
+
+def _is_signal(value: Any) -> bool:
+    """Whether it is a signal of the table, 0, or a number that is none."""
+    if isinstance(value, str):
+        return value in SIGNALS or value == "0"
+    return _is_long(value) and (value & _INT_BITS in (0, *SIGNALS.values()) or value & _INT_BITS > 64)
+
+
+_is_long = _number(-(1 << 63), _OFF_MAX)
 
 KINDS: dict[str, Kind] = {
-    "fd": Kind("the name of a descriptor", _is_name),
-    NEW_FD: Kind("a name for the new descriptor", _is_name),
-    "path": Kind("a plain file name, or . for the folder", lambda value: value == "." or _is_name(value)),
+    "fd": Kind(
+        f"the name of a descriptor, perhaps with {_BEYOND_INT} behind it, or {NO_FD}",
+        lambda value: isinstance(value, str) and _is_name(value.removesuffix(_BEYOND_INT)),
+    ),
+    NEW_FD: Kind("a name for the new descriptor", lambda value: _is_name(value) and value != NO_FD),
+    "map": Kind("the name of a mapping", _is_name),
+    NEW_MAP: Kind("a name for the new mapping", _is_name),
+    "file": Kind("a plain file name", _is_name),
+    "path": Kind("a path that stays in the folder, such as f, ./d/f or @x1", is_path),
     "flags": Kind("flags of open(2) such as O_RDWR|O_NONBLOCK", _names_of(OPEN_FLAGS)),
-    "lease": Kind(
-        "RD, WR, UN or a number", lambda value: value in LEASE_TYPES if isinstance(value, str) else _is_int(value)
-    ),
+    "lease": Kind("RD, WR, UN or a number", _either(_one_of(LEASE_TYPES), _is_long)),
     "signal": Kind(
-        "SIGIO, SIGUSR1, SIGRT1, SIGRT2 or 0",
-        lambda value: (value in (0, "0") and value is not False) or _is_signal(value),
+        f"a signal such as SIGUSR1 ({', '.join(SIGNALS)}), 0, or a number of 64 bits that is cut to one or is none",
+        _is_signal,
     ),
+    "signals": Kind("signals such as SIGUSR1|SIGIO, or nothing for none", _names_of(SIGNALS, none=True)),
+    "action": Kind(f"one of {', '.join(ACTIONS)}", _one_of(ACTIONS)),
+    "action flags": Kind(f"some of {'|'.join(ACTION_FLAGS)}", _names_of(ACTION_FLAGS)),
+    "mask": Kind(f"one of {', '.join(MASK_HOW)}, or 3", _either(_one_of(MASK_HOW), _number(3, 3))),
     "owner": Kind(
-        "a process's name, perhaps with - in front, or 0",
-        lambda value: (
-            (type(value) is int and value == 0)
-            or value == "0"
-            or KINDS["process"].accepts(str(value).removeprefix("-"))
+        f"a process's name or {NOBODY}, perhaps with - in front and {_BEYOND_INT} behind, 0, or INT_MIN ({INT_MIN})",
+        _either(
+            lambda value: isinstance(value, str) and (value == "0" or _OWNER.fullmatch(value) is not None),
+            _low_bits(0, INT_MIN),
         ),
+    ),
+    "child": Kind(
+        f"-1, 0, INT_MIN ({INT_MIN}), a process's name or {NOBODY}, perhaps with - in front and {_BEYOND_INT} behind",
+        _either(
+            lambda value: isinstance(value, str) and _OWNER.fullmatch(value) is not None, _low_bits(-1, 0, INT_MIN)
+        ),
+    ),
+    "wait": Kind(
+        f"some of {'|'.join(WAIT_OPTIONS)}, or a number from 0 to 255",
+        _either(_names_of(WAIT_OPTIONS), _number(0, 255)),
     ),
     "process": Kind(
         "the name of a process such as A",
-        lambda value: isinstance(value, str) and not value.startswith("-") and _PROCESS.fullmatch(value) is not None,
+        lambda value: isinstance(value, str) and _PROCESS.fullmatch(value) is not None,
     ),
+    "status": Kind("an exit status", _number(INT_MIN, -INT_MIN - 1)),
     "prot": Kind("r or w", lambda value: value in ("r", "w")),
     "flag": Kind("0 or 1", lambda value: isinstance(value, int) and value in (0, 1)),
-    "fallocate": Kind(
-        f"one of {', '.join(FALLOCATE_MODES)}", lambda value: isinstance(value, str) and value in FALLOCATE_MODES
+    "fallocate": Kind(f"one of {', '.join(FALLOCATE_MODES)}", _one_of(FALLOCATE_MODES)),
+    "flock": Kind(
+        "SH, EX or UN, perhaps with |NB, other bits (MAND, READ, WRITE), or a number",
+        _either(_names_of(FLOCK_HOW, "LOCK_"), _is_long),
     ),
-    "flock": Kind("SH, EX or UN, perhaps with |NB", _names_of(FLOCK_HOW, "LOCK_")),
-    "length": Kind("a length of 0 to 16 MiB", _number(0, 1 << 24)),
-    "mode": Kind("a mode of 0 to 0777 (511)", _number(0, 0o777)),
-    "uid": Kind("a user's number", _number(0, (1 << 31) - 1)),
+    "size": Kind("a length of 0 to 16 MiB", _number(0, LONGEST_FILE)),
+    "length": Kind("a length of up to 16 MiB, which may be negative", _number(-_OFF_MAX - 1, LONGEST_FILE)),
+    "range": Kind("a number of 64 bits", _is_long),
+    "count": Kind(
+        "a number of bytes from 0 to 65536, or one from 2^47 to 2^64 that the kernel refuses",
+        _either(_number(0, 1 << 16), _number(TASK_SIZE, (1 << 64) - 1)),
+    ),
+    "written": Kind("a number of bytes from 0 to 65536", _number(0, 1 << 16)),
+    "page": Kind("a page from -64 to 64", _number(-64, 64)),
+    "pages": Kind(
+        "a number of pages from 0 to 64, or one from 2^35 to 2^51 that the kernel refuses",
+        _either(_number(0, 64), _number(TASK_SIZE // PAGE, 1 << 51)),
+    ),
+    "descriptor number": Kind(
+        "a number from 3 to 400, or from 1024 to 2000", _either(_number(3, 400), _number(1024, 2000))
+    ),
+    "resource": Kind(f"one of {', '.join(RESOURCES)}", _one_of(RESOURCES)),
+    "limit": Kind("a limit from 0 to 2^20", _number(0, 1 << 20)),
+    "access": Kind("a mode of access(2) from 0 to 15", _number(0, 15)),
+    "mode": Kind(
+        "a mode of 0 to 0777 (511), or a number that is cut to one of 16 bits",
+        lambda value: _number(0, _INT_BITS)(value) and value & 0xFFFF <= 0o777,
+    ),
+    "uid": Kind(
+        "a user's number, or one that is cut to it or to -1",
+        lambda value: _is_long(value) and (value & _INT_BITS <= -INT_MIN - 1 or value & _INT_BITS == _INT_BITS),
+    ),
     "seconds": Kind("seconds from 0 to 3600", _number(0, 3600)),
     "milliseconds": Kind("milliseconds from 0 to 120000", _number(0, 120_000)),
+    "at once": Kind("0", _number(0, 0)),
 }
 """Every kind of argument."""
 
@@ -142,12 +253,11 @@ class Rule:
     required: dict[str, str]
     """Kinds by argument name."""
     optional: dict[str, str] = field(default_factory=dict)
-    coordinator: bool = False
-    """The coordinator makes it, not a process."""
 
-    def of_kind(self, kind: str) -> list[str]:
-        """Return the names of the arguments of a kind that must be there."""
-        return [name for name, its in self.required.items() if its == kind]
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Kinds of all arguments by name."""
+        return self.required | self.optional
 
 
 OPS: dict[str, Rule] = {
@@ -156,14 +266,20 @@ OPS: dict[str, Rule] = {
     "reopen": Rule({"fd": "fd", "flags": "flags", "as": NEW_FD}),
     "close": Rule({"fd": "fd"}),
     "dup": Rule({"fd": "fd", "as": NEW_FD}),
+    "dup2": Rule({"fd": "fd", "to": "descriptor number", "as": NEW_FD}),
     "pipe": Rule({"r": NEW_FD, "w": NEW_FD}),
-    "mmap": Rule({"fd": "fd", "prot": "prot"}, {"touch": "flag"}),
     "fsync": Rule({"fd": "fd"}),
     "flock": Rule({"fd": "fd", "how": "flock"}),
-    "read": Rule({"fd": "fd"}),
-    "write": Rule({"fd": "fd"}),
+    "lseek": Rule({"fd": "fd", "offset": "length"}),
+    "read": Rule({"fd": "fd"}, {"count": "count"}),
+    "write": Rule({"fd": "fd"}, {"count": "written"}),
     "ftruncate": Rule({"fd": "fd", "len": "length"}),
-    "fallocate": Rule({"fd": "fd", "mode": "fallocate"}, {"len": "length"}),
+    "fallocate": Rule({"fd": "fd", "mode": "fallocate"}, {"offset": "range", "len": "range"}),
+    # Memory.
+    "mmap": Rule({"fd": "fd", "prot": "prot"}, {"touch": "flag", "pages": "pages", "as": NEW_MAP}),
+    "munmap": Rule({"map": "map", "first": "page", "count": "pages"}),
+    "load": Rule({"map": "map", "page": "page"}),
+    "store": Rule({"map": "map", "page": "page"}),
     # Leases and their signals.
     "setlease": Rule({"fd": "fd", "type": "lease"}),
     "getlease": Rule({"fd": "fd"}),
@@ -180,31 +296,100 @@ OPS: dict[str, Rule] = {
     "utimes": Rule({"path": "path"}),
     "setxattr": Rule({"path": "path"}),
     "stat": Rule({"path": "path"}),
-    "access": Rule({"path": "path"}),
+    "access": Rule({"path": "path"}, {"mode": "access"}),
     "mkdir": Rule({"path": "path"}, {"mode": "mode"}),
     "execve": Rule({"path": "path"}),
     # Processes.
     "fork": Rule({"as": "process"}),
     "exec": Rule({}),
-    "exit": Rule({}),
+    "exit": Rule({}, {"status": "status"}),
+    "waitpid": Rule({"pid": "child"}, {"options": "wait"}),
     "setuid": Rule({"uid": "uid"}),
     "setfsuid": Rule({"uid": "uid"}),
+    "setrlimit": Rule({"resource": "resource", "limit": "limit"}),
     "getpid": Rule({}),
     "sendfd": Rule({"fd": "fd", "to": "process"}),
     "recvfd": Rule({"as": NEW_FD}),
-    # The coordinator.
-    "create": Rule({"path": "path"}, {"size": "length", "mode": "mode"}, coordinator=True),
-    "sysctl": Rule({"lease_break_time": "seconds"}, coordinator=True),
-    "sleep": Rule({"ms": "milliseconds"}, coordinator=True),
-    "kill": Rule({"proc": "process"}, coordinator=True),
-    "interrupt": Rule({"proc": "process"}, coordinator=True),
+    # Signals.
+    "kill": Rule({"pid": "owner", "sig": "signal"}),
+    "sigaction": Rule({"sig": "signal", "action": "action"}, {"flags": "action flags"}),
+    "sigprocmask": Rule({"how": "mask", "sigs": "signals"}),
+    "sigtimedwait": Rule({}),
+    "sigwaitinfo": Rule({}),
+    "sigsuspend": Rule({"sigs": "signals"}),
+    "ppoll": Rule({"sigs": "signals"}, {"ms": "at once"}),
+    "pause": Rule({}),
 }
-"""Every op by its name."""
+"""Every op of a process by its name."""
+
+COORDINATOR_OPS: dict[str, Rule] = {
+    "create": Rule({"path": "file"}, {"size": "size", "mode": "mode"}),
+    "sysctl": Rule({"lease_break_time": "seconds"}),
+    "sleep": Rule({"ms": "milliseconds"}),
+    "kill": Rule({"proc": "process"}),
+    "interrupt": Rule({"proc": "process"}),
+}
+"""Every op of the coordinator by its name."""
+
+
+def rules_for(proc: str) -> dict[str, Rule]:
+    """Return the ops that somebody can make."""
+    return COORDINATOR_OPS if proc == COORDINATOR else OPS
 
 
 def bits(text: str, table: Mapping[str, int], prefix: str = "") -> int:
     """Return the number that names joined by ``|`` stand for."""
     number = 0
-    for part in text.split("|"):
+    for part in filter(None, text.split("|")):
         number |= table[part.strip().removeprefix(prefix)]
     return number
+
+
+def number_in(value: str | int, table: Mapping[str, int], prefix: str = "") -> int:
+    """Return a number that is given as such, as text, or as names of a table."""
+    if isinstance(value, int):
+        return value
+    return int(value) if value.isdecimal() else bits(value, table, prefix)
+
+
+def signals_in(text: str) -> list[int]:
+    """Return the numbers of signals joined by ``|``."""
+    return [SIGNALS[part.strip()] for part in filter(None, text.split("|"))]
+
+
+def signal_number(value: str | int) -> int:
+    """Return the number of a signal; one that is given as a number may be anything."""
+    return SIGNALS[value] if value in SIGNALS else int(value)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal; its number as text where it has none here."""
+    return next((name for name, its in SIGNALS.items() if its == number), str(number))
+
+
+def signed(number: int) -> int:
+    """Return the number of 64 bits with a sign that has the same bits."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def split_wide(text: str) -> tuple[str, int]:
+    """Return a name without what stands for 2^32 behind it, and that number or 0."""
+    name = text.removesuffix(_BEYOND_INT)
+    return name, 0 if name == text else 1 << 32
+
+
+def process_in(value: str | int) -> str | None:
+    """Return the process that an owner or a child names, if it is a process of the program."""
+    if isinstance(value, int):
+        return None
+    name = split_wide(value)[0].removeprefix("-")
+    return name if _PROCESS.fullmatch(name) is not None else None
+
+
+def process_number(value: str | int, number_of: Callable[[str], int]) -> int:
+    """Return the number that an owner or a child is given as; ``number_of`` says that of a process, or of nobody."""
+    if isinstance(value, int) or value == "0":
+        return int(value)
+    name, more = split_wide(value)
+    number = number_of(name.removeprefix("-"))
+    return (-number if name.startswith("-") else number) + more

@@ -4,12 +4,14 @@ The keys are those of the recorded files (``tests/data/README.md``): a result is
 everything that the op set off has come to rest.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter, problems
+from longpin.runner.conform.ops import signal_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class Signal:
     """One signal a process read."""
 
     sig: str
-    """SIGIO, SIGUSR1, SIGRT1 or SIGRT2: the last two are SIGRTMIN+1 and SIGRTMIN+2."""
+    """Its name in :data:`longpin.runner.conform.ops.SIGNALS`."""
     si_code: str
     si_fd: int
     si_band: int
@@ -51,16 +53,27 @@ class OpResult:
     """What one op did."""
 
     ret: int | str | None = None
-    """A number, ``pid`` for a process id, RD/WR/UN for a lease, a process's name for an owner; None: nothing yet."""
+    """A number, ``pid`` for a process id, RD/WR/UN for a lease, a process's name for an owner, and so on.
+
+    None: nothing yet, or never, because the process ended in the call.
+    """
     errno: str | None = None
     blocked: bool = False
     """The call sleeps."""
     skipped: str | None = None
-    """Why the op was not tried: ``no fd NAME``, ``proc blocked`` or ``proc gone``."""
+    """Why the op was not tried: ``no fd NAME``, ``no map NAME``, ``proc blocked``, ``proc stopped``, ``proc gone``."""
     unblocked: tuple[Unblocked, ...] = ()
     """In the order of their steps."""
     signals: dict[str, tuple[Signal, ...]] = field(default_factory=dict)
-    """What each process found pending; a process that sleeps reads its signals only when its call has returned."""
+    """What each process read; of READ, if it does not use them itself, whatever is pending once it makes no call."""
+    pending: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The signals that each process uses itself and has pending, lowest number first."""
+    handled: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The runs of its handlers of signals it uses itself, in their order."""
+    killed: dict[str, str] = field(default_factory=dict)
+    """The signal that ended each process that did not end by the op itself."""
+    stopped: tuple[str, ...] = ()
+    """The processes that are stopped now, sorted."""
     locks: tuple[LockLine, ...] = ()
     """The leases that stand afterwards, sorted."""
     wait_channel: str | None = None
@@ -75,6 +88,10 @@ class OpResult:
             "skipped": _skip_kind(self.skipped),
             "unblocked": sorted(self.unblocked, key=lambda call: (call.step, call.proc)),
             "signals": {proc: read for proc, read in sorted(self.signals.items()) if read},
+            "pending": {proc: names for proc, names in sorted(self.pending.items()) if names},
+            "handled": {proc: names for proc, names in sorted(self.handled.items()) if names},
+            "killed": dict(sorted(self.killed.items())),
+            "stopped": sorted(self.stopped),
             "locks": sorted(self.locks),
         }
 
@@ -113,10 +130,10 @@ class Difference:
 
 
 def compare(expected: Outcome, found: Outcome) -> list[Difference]:
-    """Return every difference in ret, errno, blocked, skipped, unblocked, signals and locks, in the order of the ops.
+    """Return every difference in what :meth:`OpResult.seen` gives, in the order of the ops.
 
     The order of calls that returned after the same op and of the leases does not count; that of a process's signals
-    does.
+    and handlers does.
     """
     differences = []
     for step, (ours, theirs) in enumerate(zip_longest(expected.results, found.results)):
@@ -130,15 +147,26 @@ def compare(expected: Outcome, found: Outcome) -> list[Difference]:
 
 def _skip_kind(reason: str | None) -> str | None:
     """Return why an op was skipped, in our words: files name processes that are no more in several ways."""
-    if reason is None or reason.startswith("no fd ") or reason == "proc blocked":
+    if reason is None or reason.startswith(("no fd ", "no map ")) or reason in ("proc blocked", "proc stopped"):
         return reason
     return "proc gone"
 
 
+def child_status(name: str, status: int) -> str:
+    """Return what waitpid(2) says of a child, as a result has it."""
+    if os.WIFEXITED(status):
+        return f"{name} exited {os.WEXITSTATUS(status)}"
+    if os.WIFSTOPPED(status):
+        return f"{name} stopped {signal_name(os.WSTOPSIG(status))}"
+    if os.WIFCONTINUED(status):
+        return f"{name} continued"
+    return f"{name} killed {signal_name(os.WTERMSIG(status))}"
+
+
 _CONVERTER = make_converter()
-_KEYS = {name: name for name in ("ret", "errno", "blocked", "skipped", "unblocked", "signals", "locks")} | {
-    "in": "wait_channel"
-}
+_EFFECTS = ("unblocked", "signals", "pending", "handled", "killed", "stopped", "locks")
+"""Keys of what an op set off, beside its own answer."""
+_KEYS = {name: name for name in ("ret", "errno", "blocked", "skipped", *_EFFECTS)} | {"in": "wait_channel"}
 """Keys of the files and our names for them. Files have more keys, about how they were made, which are left out."""
 
 
@@ -180,7 +208,7 @@ def _write_result(result: OpResult) -> dict[str, Any]:
         written |= {"blocked": True} | ({"in": result.wait_channel} if result.wait_channel else {})
     else:
         written |= {"ret": result.ret, "errno": result.errno}
-    rest = {"unblocked": result.unblocked, "signals": result.signals, "locks": result.locks}
+    rest = {key: getattr(result, key) for key in _EFFECTS}
     return written | {key: as_data(value) for key, value in rest.items() if value}
 
 
@@ -203,6 +231,8 @@ def describe(result: OpResult) -> Iterator[str]:
         yield f"skipped: {result.skipped}"
     elif result.blocked:
         yield "blocks"
+    elif result.ret is None:
+        yield "does not return"
     else:
         yield f"{result.ret} {result.errno}" if result.errno else f"{result.ret}"
     for call in sorted(result.unblocked, key=lambda call: call.step):
@@ -210,5 +240,13 @@ def describe(result: OpResult) -> Iterator[str]:
     for proc, signals in sorted(result.signals.items()):
         for signal in signals:
             yield f"{proc} reads {signal.sig} {signal.si_code} fd {signal.si_fd} band {signal.si_band}"
+    for proc, names in sorted(result.handled.items()):
+        yield f"{proc} handles {' '.join(names)}"
+    for proc, names in sorted(result.pending.items()):
+        yield f"{proc} has pending {' '.join(names)}"
+    for proc, name in sorted(result.killed.items()):
+        yield f"{proc} is killed by {name}"
+    if result.stopped:
+        yield f"stopped: {' '.join(sorted(result.stopped))}"
     for lock in sorted(result.locks):
         yield f"lease {' '.join(lock)}"

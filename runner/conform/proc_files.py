@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from longpin.runner.conform.ops import SIGNALS
-
 LEASE_BREAK_TIME = Path("/proc/sys/fs/lease-break-time")
 """Seconds a holder has; proc_sys_fs(5)."""
 LEASES_ENABLE = Path("/proc/sys/fs/leases-enable")
@@ -17,8 +15,6 @@ LOCKS = Path("/proc/locks")
 MOST_READINGS = 20
 """How often a file that others change all the time is read before it is taken as it is."""
 """Every lock and lease; proc_locks(5)."""
-
-_SIGNAL_BITS = sum(1 << (number - 1) for number in SIGNALS.values())
 
 
 class Look(NamedTuple):
@@ -45,17 +41,38 @@ def look(pid: int) -> Look:
     return Look(state, call, "" if channel == "0" else channel)
 
 
-def pending_signals(pid: int) -> bool:
-    """Whether a signal that a program reads is pending for a process."""
-    return bool(pending_mask(pid) & _SIGNAL_BITS)
-
-
 def pending_mask(pid: int) -> int:
     """Return the signals that are pending for a process: bit 0 for signal 1, and so on."""
     mask = 0
     for bits in re.findall(r"^(?:Sig|Shd)Pnd:\s*([0-9a-f]+)$", _read(pid, "status"), re.MULTILINE):
         mask |= int(bits, 16)
     return mask
+
+
+class Status(NamedTuple):
+    """What /proc/PID/status says; proc_pid_status(5)."""
+
+    state: str
+    """As in :class:`Look`; T: stopped."""
+    pending: int
+    """The signals that are pending: bit 0 for signal 1, and so on."""
+    switches: int
+    """How often the process came off its CPU: if the number is the same, it has not run in between."""
+
+
+def status(pid: int) -> Status | None:
+    """Look at a process; None if it is gone."""
+    words = dict(line.partition(":")[::2] for line in _read(pid, "status").splitlines())
+    if not words:
+        return None
+    switches = int(words["voluntary_ctxt_switches"]) + int(words["nonvoluntary_ctxt_switches"])
+    return Status(words["State"].strip()[:1], int(words["SigPnd"], 16) | int(words["ShdPnd"], 16), switches)
+
+
+def exit_code(pid: int) -> int | None:
+    """Return how a zombie ended, as wait(2) tells it; None if it cannot be seen."""
+    words = _read(pid, "stat").rpartition(") ")[2].split()
+    return int(words[-1]) if words and words[0] == "Z" else None
 
 
 def _read(pid: int, name: str) -> str:

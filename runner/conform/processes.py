@@ -1,26 +1,34 @@
 """The runner's side of the zygote and its agents: orders, replies, and how it is known that a call sleeps."""
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from longpin.runner.conform import agent as agent_program
-from longpin.runner.conform.agent import LONGEST_MESSAGE
-from longpin.runner.conform.proc_files import Look, look, pending_signals
+from longpin.runner.conform.agent import source
+from longpin.runner.conform.agent_libc import LONGEST_MESSAGE
+from longpin.runner.conform.names import Names
+from longpin.runner.conform.proc_files import Look, Status, exit_code, look, pending_mask, status
 
 _FIRST_WAIT = 0.001
 """Seconds in which most calls return; only after them is it worth to look at the process."""
 _BETWEEN_LOOKS = 0.0002
 _PATIENCE = 10.0
 """Seconds after which an agent that neither answers nor sleeps in a call counts as broken."""
+FIRST_MAPPING = 0x1000_0000_0000
+"""Where mappings of a program lie: nothing else of its process is near."""
+_PIDFD_GET_INFO, _PIDFD_INFO_EXIT = 0xC040FF0B, 1 << 3
+_PIDFD_INFO = struct.Struct("Q52xi")
+"""The mask and the exit code in ``struct pidfd_info`` [pidfd_open(2), linux/pidfd.h]."""
 
 
 class HostError(Exception):
@@ -53,9 +61,13 @@ class Agent:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.fds: dict[str, int] = {}
-        """The program's names of descriptors."""
+        self.names = Names()
+        self.next_mapping = FIRST_MAPPING
         self.pid = 0
+        self.group = 0
+        """The number of its process group."""
+        self.may_stop = False
+        """Its program may stop it: then a stopped process is at rest, and not broken."""
         self.step: int | None = None
         """The op whose call sleeps."""
         self.alive = True
@@ -63,11 +75,13 @@ class Agent:
         self._control, self._control_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.inbox, self._inbox_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         """Where others put descriptors for this process."""
+        self._wakeup, self._wakeup_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._wakeup.setblocking(False)
 
     @property
     def ends(self) -> list[int]:
         """The ends of the sockets that the process itself needs."""
-        return [self._control_end.fileno(), self._inbox_end.fileno()]
+        return [self._control_end.fileno(), self._inbox_end.fileno(), self._wakeup_end.fileno()]
 
     def started(self, pid: int) -> None:
         """Take over a process that was just forked: wait until it serves.
@@ -77,8 +91,8 @@ class Agent:
 
         """
         self.pid = pid
-        self._control_end.close()
-        self._inbox_end.close()
+        for sock in (self._control_end, self._inbox_end, self._wakeup_end):
+            sock.close()
         with contextlib.suppress(ProcessLookupError):
             self._handle = os.pidfd_open(pid)
         self.ready()
@@ -107,7 +121,7 @@ class Agent:
             raise HostError(f"process {self.name} cannot be reached: {error.strerror}") from None
 
     def reply(self, deadline: float) -> dict[str, Any] | Look:
-        """Wait until the call ordered last has returned, or sleeps until another process or a timer wakes it.
+        """Wait until the call ordered last has returned, or sleeps until another process or a timer wakes it, or stops.
 
         An agent sends its reply before it waits for the next order. So if it is in an interruptible sleep and, looked
         at after that, has sent no reply, then it sleeps in the call. Uninterruptible sleeps (disks, mutexes) end by
@@ -126,6 +140,8 @@ class Agent:
             seen = look(self.pid)
             if message_waits(self._control, 0):
                 return self._receive()
+            if seen.state == "T" and self.may_stop:
+                return seen
             if seen.state == "S" and (self.step is not None or seen == asleep):
                 return seen
             if time.monotonic() > deadline:
@@ -151,6 +167,34 @@ class Agent:
             raise Died(f"process {self.name} has ended")
         return seen
 
+    def message(self) -> dict[str, Any] | None:
+        """Return the reply to the call ordered last if it is there.
+
+        Raises:
+            Died: the process has ended.
+
+        """
+        return self._receive() if message_waits(self._control, 0) else None
+
+    def at_rest(self, deadline: float) -> Status | None:
+        """Wait until the process sleeps or is stopped, and return what can be seen of it then; None: it has ended.
+
+        Whatever it does to others before it has been done then.
+
+        Raises:
+            HostError: it does neither until the deadline (of :func:`time.monotonic`).
+
+        """
+        while not self.has_ended():
+            seen = status(self.pid)
+            if seen is not None and seen.state in "ST":
+                look(self.pid)  # to read what call it is in the kernel waits until it is off its CPU
+                return seen
+            if time.monotonic() > deadline:
+                raise HostError(f"process {self.name} does not come to rest (state {seen and seen.state})")
+            time.sleep(_BETWEEN_LOOKS)
+        return None
+
     def fileno(self) -> int:
         """Return the socket on which replies arrive, to wait for several agents at once."""
         return self._control.fileno()
@@ -167,15 +211,30 @@ class Agent:
             raise HostError(str(reply["broken"]))
         return reply
 
-    def signals_wait(self) -> bool:
-        """Whether signals are pending that the program wants to see."""
-        return pending_signals(self.pid)
+    def signals_wait(self, mask: int) -> bool:
+        """Whether signals of a mask are pending: bit 0 for signal 1, and so on."""
+        return bool(pending_mask(self.pid) & mask)
+
+    def handlers_ran(self) -> list[int]:
+        """Return the signals whose handlers have run since this was asked last, in their order."""
+        with contextlib.suppress(BlockingIOError):
+            return list(self._wakeup.recv(LONGEST_MESSAGE))
+        return []
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless the process is gone."""
         if self._handle >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handle, number)
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended, reaped or not."""
+        return self._handle < 0 or self._ends_within(0.0)
+
+    def _ends_within(self, seconds: float) -> bool:
+        poller = select.poll()
+        poller.register(self._handle, select.POLLIN)
+        return bool(poller.poll(max(0.0, seconds) * 1000))
 
     def gone(self, deadline: float) -> None:
         """Wait until the process has ended and all it had is closed.
@@ -184,13 +243,38 @@ class Agent:
             HostError: it has not ended by the deadline.
 
         """
-        if self._handle >= 0:
-            poller = select.poll()
-            poller.register(self._handle, select.POLLIN)
-            if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise HostError(f"process {self.name} does not end")
+        if self._handle >= 0 and not self._ends_within(deadline - time.monotonic()):
+            raise HostError(f"process {self.name} does not end")
         self.alive = False
         self.step = None
+
+    def reaped_or_kept(self, deadline: float) -> None:
+        """Wait, after :meth:`gone`, until the process has lost its number, if nobody has to wait for it.
+
+        Raises:
+            HostError: neither that nor a zombie by the deadline.
+
+        """
+        # A process becomes a zombie, or not, under a lock that a signal for a group takes as well.
+        os.killpg(os.getpgrp(), 0)
+        while self.has_number() and ((seen := status(self.pid)) is None or seen.state != "Z"):
+            if time.monotonic() > deadline:
+                raise HostError(f"process {self.name} is neither reaped nor a zombie")
+            time.sleep(_BETWEEN_LOOKS)
+
+    def wait_status(self) -> int | None:
+        """Return how the process ended, as wait(2) tells it; None if this kernel does not say."""
+        if self._handle < 0:
+            return None
+        if self.has_number():
+            return exit_code(self.pid)
+        info = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, 0))
+        try:
+            fcntl.ioctl(self._handle, _PIDFD_GET_INFO, info)
+        except OSError:
+            return None  # before Linux 6.15
+        mask, code = _PIDFD_INFO.unpack(info)
+        return code if mask & _PIDFD_INFO_EXIT else None
 
     def has_number(self) -> bool:
         """Return whether the process has its number: it lives, or was not waited for."""
@@ -206,7 +290,14 @@ class Agent:
 
     def hang_up(self) -> None:
         """Close the sockets."""
-        for sock in (self._control, self._control_end, self.inbox, self._inbox_end):
+        for sock in (
+            self._control,
+            self._control_end,
+            self.inbox,
+            self._inbox_end,
+            self._wakeup,
+            self._wakeup_end,
+        ):
             sock.close()
 
     def close(self) -> None:
@@ -227,12 +318,11 @@ class Zygote:
 
     def __init__(self, folder: Path) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        source = Path(agent_program.__file__).read_text()
         try:
             with theirs:
                 # A session of its own: Ctrl-C reaches the runner only.
                 self._process = subprocess.Popen(  # noqa: S603
-                    [sys.executable, "-I", "-S", "-c", source, "zygote"],
+                    [sys.executable, "-I", "-S", "-c", source(), "zygote"],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

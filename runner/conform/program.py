@@ -3,20 +3,36 @@
 One line is one program: ``{"id", "program": [[process, op, arguments], ...]}``, with ``result`` where a kernel's
 answers are known, and what it was recorded on (``kernel``, ``fs``). Described in ``tests/data/README.md``.
 
-A program may come from anywhere and the host runs it as root, so a path is one plain name in the program's own folder.
+A program may come from anywhere and the host runs it as root, so a path leads to nothing but what is in the program's
+own folder (:mod:`longpin.runner.conform.paths`), and a signal to nobody but its own processes.
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from longpin.messages.strict import shown
-from longpin.runner.conform.ops import COORDINATOR, KINDS, NEW_FD, OPS, Arguments
+from longpin.runner.conform.ops import (
+    COORDINATOR,
+    KINDS,
+    LONGEST_FILE,
+    NEW_FD,
+    NEW_MAP,
+    READ,
+    SIGNALS,
+    Arguments,
+    process_in,
+    rules_for,
+    signal_name,
+    signal_number,
+    split_wide,
+)
 from longpin.runner.conform.outcome import Outcome, OutcomeError, read_outcome, write_outcome
+from longpin.runner.conform.paths import NO_FD, descriptor
 
 RECORDED_PACE = 82
 """Milliseconds after which an op's effects were looked at where a file does not say: from the two recorded programs in
@@ -31,7 +47,7 @@ _LONGEST_SLEEP = 120_000
 _LONGEST_LINE = 1 << 20
 _LARGEST_FILE = 256 << 20
 _MOST_MISTAKES = 20
-_PROCESS = re.compile(r"[A-Z][A-Za-z0-9]{0,15}", re.ASCII)
+_OFF_MAX = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +63,7 @@ class Op:
         return " ".join([self.proc, self.op, *(f"{name}={value}" for name, value in self.args.items())])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Program:
     """Ops in the order in which they are made, and perhaps what a kernel answered."""
 
@@ -65,6 +81,21 @@ class Program:
         times = [op.args["lease_break_time"] for op in self.ops if op.op == "sysctl"]
         slept = sum(op.args["ms"] for op in self.ops if op.op == "sleep")
         return any(0 < time <= 10 or 0 < time * 1000 <= slept for time in times)
+
+    @cached_property
+    def own_signals(self) -> frozenset[str]:
+        """The signals that the program uses itself: named in kill, sigaction, sigprocmask, or by F_SETSIG beyond READ.
+
+        They are not read after each op; it is shown where they are pending and when their handlers ran.
+        """
+        named = {name for op in self.ops for name in _signals_of(op)}
+        named |= {name for op in self.ops for name in _asked_for(op) if name not in READ}
+        return frozenset(named & SIGNALS.keys())
+
+    @cached_property
+    def uses_signals(self) -> bool:
+        """Whether processes may act without being told to: it takes more then to know that all are at rest."""
+        return any(op.op in _SIGNAL_OPS and op.proc != COORDINATOR for op in self.ops) or bool(self.own_signals)
 
     def settle(self, blocked: bool) -> int:
         """Return the milliseconds from an op to the look at its effects: twice the pace if its call is found asleep."""
@@ -99,11 +130,45 @@ def mentioned(op: Op) -> Iterator[str]:
     """Yield the processes an op names: who makes it, then those in its arguments."""
     if op.proc != COORDINATOR:
         yield op.proc
-    for name in ("proc", "to", "pid") if op.op in ("kill", "interrupt", "sendfd", "setown") else ():
-        if isinstance(op.args.get(name), str):
-            yield op.args[name].removeprefix("-")
-    if op.op == "fork":
-        yield op.args["as"]
+    for name, kind in _kinds(op):
+        if kind == "process":
+            yield op.args[name]
+        elif kind in ("owner", "child") and (process := process_in(op.args[name])) is not None:
+            yield process
+
+
+def descriptors(op: Op) -> Iterator[str]:
+    """Yield the names of the descriptors that an op uses, in paths too."""
+    for name, kind in _kinds(op):
+        value = split_wide(op.args[name])[0] if kind == "fd" else descriptor(op.args[name]) if kind == "path" else None
+        if value is not None and value != NO_FD:
+            yield value
+
+
+def _kinds(op: Op) -> Iterator[tuple[str, str]]:
+    """Yield the name and the kind of each argument that is there."""
+    rule = rules_for(op.proc).get(op.op)
+    for name, kind in rule.kinds.items() if rule is not None else ():
+        if name in op.args:
+            yield name, kind
+
+
+_SIGNAL_OPS = ("kill", "sigaction", "sigprocmask", "sigsuspend", "ppoll", "waitpid")
+
+
+def _signals_of(op: Op) -> Iterator[str]:
+    """Yield the signals that an op uses, but for F_SETSIG."""
+    for name, kind in _kinds(op):
+        if kind == "signal" and op.op != "setsig":
+            yield signal_name(signal_number(op.args[name]) & 0xFFFF_FFFF)
+        elif kind == "signals":
+            yield from (part.strip() for part in op.args[name].split("|"))
+
+
+def _asked_for(op: Op) -> Iterator[str]:
+    """Yield the signal that F_SETSIG asks for."""
+    if op.op == "setsig":
+        yield signal_name(signal_number(op.args["sig"]) & 0xFFFF_FFFF)
 
 
 def mistakes(ops: tuple[Op, ...]) -> list[str]:
@@ -111,16 +176,24 @@ def mistakes(ops: tuple[Op, ...]) -> list[str]:
     found = []
     if len(ops) > _MOST_OPS:
         return [f"expected at most {_MOST_OPS} ops, found {len(ops)}"]
-    made = {op.args[name] for op in ops if op.op in OPS for name in OPS[op.op].of_kind(NEW_FD) if name in op.args}
+    made = {kind: set(_made(ops, kind)) for kind in (NEW_FD, NEW_MAP)}
     seen: set[str] = set()
+    limited: set[str] = set()
     for step, op in enumerate(ops):
         wrong = list(_op_mistakes(op))
         if not wrong:
-            for fd in (op.args[name] for name in OPS[op.op].of_kind("fd")):
-                if fd not in made:
-                    wrong.append(f"no op makes a descriptor {fd!r}")
+            wrong += [f"no op makes a descriptor {fd!r}" for fd in descriptors(op) if fd not in made[NEW_FD]]
+            wrong += [
+                f"no op makes a mapping {op.args[name]!r}"
+                for name, kind in _kinds(op)
+                if kind == "map" and op.args[name] not in made[NEW_MAP]
+            ]
             if op.op == "fork" and op.args["as"] in (*seen, op.proc):
                 wrong.append(f"process {op.args['as']!r} is there before it is forked")
+            if op.op in _NEED_DESCRIPTORS and op.proc in limited:
+                wrong.append(f"{op.op}: not after RLIMIT_NOFILE was set, since it takes descriptors of our own")
+            if op.op == "setrlimit" and op.args["resource"] == "RLIMIT_NOFILE":
+                limited.add(op.proc)
             seen.update(mentioned(op))
         found += [f"op {step}: {text}" for text in wrong]
     if not found and len(seen) > _MOST_PROCESSES:
@@ -131,24 +204,46 @@ def mistakes(ops: tuple[Op, ...]) -> list[str]:
     return found
 
 
+def _made(ops: tuple[Op, ...], wanted: str) -> Iterator[str]:
+    """Yield the names of a kind that ops make."""
+    for op in ops:
+        for name, kind in _kinds(op):
+            if kind == wanted and isinstance(op.args[name], str):
+                yield op.args[name]
+
+
+_NEED_DESCRIPTORS = ("fork", "exec", "sendfd")
+"""Ops for which the process itself opens or receives descriptors beside the program's."""
+
+
 def _op_mistakes(op: Op) -> Iterator[str]:
-    rule = OPS.get(op.op)
+    rules = rules_for(op.proc)
+    rule = rules.get(op.op)
     if rule is None:
-        yield f"expected an op ({', '.join(sorted(OPS))}), found {shown(op.op)}"
+        others = rules_for("A" if op.proc == COORDINATOR else COORDINATOR)
+        if op.op in others:
+            wanted = "a process" if op.proc == COORDINATOR else f"the coordinator {COORDINATOR}"
+            yield f"{op.op}: expected {wanted}, found {shown(op.proc)}"
+        else:
+            yield f"expected an op ({', '.join(sorted(rules | others))}), found {shown(op.op)}"
         return
-    if rule.coordinator != (op.proc == COORDINATOR):
-        yield f"{op.op}: expected {'the coordinator *' if rule.coordinator else 'a process'}, found {shown(op.proc)}"
-    elif op.proc != COORDINATOR and not _PROCESS.fullmatch(op.proc):
+    if op.proc != COORDINATOR and not KINDS["process"].accepts(op.proc):
         yield f"expected a process's name such as A, found {shown(op.proc)}"
     for name, kind in rule.required.items():
         if name not in op.args:
             yield f"{op.op}: expected {name}, {KINDS[kind].text}"
-    allowed = rule.required | rule.optional
+    wrong = False
     for name, value in op.args.items():
-        if name not in allowed:
-            yield f"{op.op}: expected {', '.join(allowed) or 'no arguments'}, found {shown(name)}"
-        elif not KINDS[allowed[name]].accepts(value):
-            yield f"{op.op}: expected {name} to be {KINDS[allowed[name]].text}, found {shown(value)}"
+        if name not in rule.kinds:
+            wrong = True
+            yield f"{op.op}: expected {', '.join(rule.kinds) or 'no arguments'}, found {shown(name)}"
+        elif not KINDS[rule.kinds[name]].accepts(value):
+            wrong = True
+            yield f"{op.op}: expected {name} to be {KINDS[rule.kinds[name]].text}, found {shown(value)}"
+    if op.op == "fallocate" and not wrong:
+        offset, length = op.args.get("offset", 0), op.args.get("len", 0)
+        if offset >= 0 and length > 0 and LONGEST_FILE < offset + length <= _OFF_MAX:
+            yield f"fallocate: expected an end of up to 16 MiB, or beyond 2^63 - 1, found {offset + length}"
 
 
 def load_programs(path: Path) -> list[Program]:

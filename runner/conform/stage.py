@@ -3,20 +3,36 @@
 After each op the stage waits until everything is at rest: the call has returned or sleeps, and so has every call that
 slept before. Then it has the processes that do not sleep read their signals, and reads /proc/locks. Nothing depends on
 how long anything takes, except in programs that let a lease-break-time run out.
+
+Where processes may be signalled, all of them are looked at until nobody has run between two looks: who is signalled
+runs its handlers, stops or dies by itself, and whoever does that may set off more.
 """
 
 import os
 import shutil
 import signal
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from longpin.runner.conform.abilities import DEFAULT_BREAK_TIME, HostAbilities
-from longpin.runner.conform.ops import COORDINATOR, FALLOCATE_MODES, FLOCK_HOW, LEASE_TYPES, OPEN_FLAGS, SIGNALS, bits
-from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, leases
-from longpin.runner.conform.processes import Agent, Died, HostError, Zygote
+from longpin.runner.conform.names import Names
+from longpin.runner.conform.ops import (
+    COORDINATOR,
+    LEASE_TYPES,
+    NOBODY,
+    PAGE,
+    READ,
+    SIGNALS,
+    process_number,
+    signal_name,
+)
+from longpin.runner.conform.orders import ORDERS, Order, touch
+from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, child_status
+from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, Status, leases
+from longpin.runner.conform.processes import FIRST_MAPPING, Agent, Died, HostError, Zygote
 from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
 
 _WATCHDOG = 20.0
@@ -25,6 +41,19 @@ _LATE_CLOSE = 0.01
 """Seconds in which the kernel closes descriptors that were on their way in a socket whose end has died."""
 _SHORTEST_DEFAULT = 20
 """A lease-break-time of so many seconds never runs out in a program that does not set it."""
+_NO_PROCESS = 0x7FFF_FFF0
+"""A number that no process can have [PID_MAX_LIMIT]."""
+_SIZE_OF_FOLDER = 4096
+"""What stat(2) says of a folder: what it really says is for a file system to know."""
+
+
+@dataclass(slots=True)
+class _Caller:
+    """The process that makes a call, for :data:`ORDERS`."""
+
+    names: Names
+    next_mapping: int
+    number: Callable[[str | int], int]
 
 
 class Stage:
@@ -47,6 +76,18 @@ class Stage:
         paced = program.settle(blocked=True) * len(program.ops) if program.timed else 0
         self._deadline = time.monotonic() + _WATCHDOG + (slept + paced) / 1000
         self._sends = any(op.op == "sendfd" for op in program.ops)
+        own = program.own_signals
+        self._read = [SIGNALS[name] for name in READ if name not in own]
+        """The signals that are read after each op."""
+        self._shown = {SIGNALS[name]: name for name in sorted(own, key=SIGNALS.__getitem__)}
+        """The signals of which it is shown where they are pending and when their handlers ran."""
+        self._ended: Agent | None = None
+        """The process that the op itself ends."""
+        self._signals: dict[str, tuple[Signal, ...]] = {}
+        """What processes have read since the op began."""
+        self._killed: dict[str, str] = {}
+        self._seen: dict[str, Status] = {}
+        """What was seen of each process when all were at rest."""
         self._due = 0.0
         """When the effects of the last op were due."""
         folder.chmod(0o777)
@@ -86,32 +127,105 @@ class Stage:
 
     def _step(self, step: int, op: Op) -> OpResult:
         for name in mentioned(op):
-            if name not in self._agents and op.op != "fork":
+            if name not in self._agents and not (op.op == "fork" and name == op.args["as"]):
                 self._start(name)
-        if op.op == "fork" and op.proc not in self._agents:
-            self._start(op.proc)
+        self._signals, self._killed, self._ended = {}, {}, None
         own = self._coordinate(op) if op.proc == COORDINATOR else self._call(step, op)
         if self._program.timed:
             self._pace(op, "blocked" in own)
+        self._settle()
         unblocked = self._returned(step)
-        signals = {}
-        for agent in self._idle():
-            if agent.signals_wait():
-                agent.order("signals", {})
-                reply = self._answered(agent)
-                signals[agent.name] = tuple(Signal(**signal) for signal in reply["signals"])
+        self._read_signals()
+        pending, handled, stopped = self._seen_of_signals()
         return OpResult(
-            **own, unblocked=tuple(unblocked), signals=dict(sorted(signals.items())), locks=tuple(self._locks())
+            **own,
+            unblocked=tuple(unblocked),
+            signals=dict(sorted(self._signals.items())),
+            pending=pending,
+            handled=handled,
+            killed=dict(sorted(self._killed.items())),
+            stopped=stopped,
+            locks=tuple(self._locks()),
         )
 
     def _start(self, name: str) -> Agent:
         agent = self._agents[name] = Agent(name)
         self._zygote.spawn(agent, self._folder)
-        self._names[agent.pid] = name
+        agent.group = agent.pid
+        self._enroll(agent)
         return agent
 
+    def _enroll(self, agent: Agent) -> None:
+        self._agents[agent.name] = agent
+        self._names[agent.pid] = agent.name
+        agent.may_stop = self._program.uses_signals
+
+    # Being at rest.
+
+    def _settle(self) -> None:
+        """Wait until every process rests, whatever they do to each other until then."""
+        before: dict[str, Status] | None = None
+        while self._program.uses_signals and before != self._seen:
+            before, self._seen = self._seen, {}
+            for agent in self._agents.values():
+                if not agent.alive:
+                    continue
+                if (seen := agent.at_rest(self._deadline)) is not None:
+                    self._seen[agent.name] = seen
+                else:
+                    self._end(agent)
+
+    def _end(self, agent: Agent) -> None:
+        """Take note of the end of a process."""
+        agent.gone(self._deadline)
+        for other in self._agents.values():
+            if not other.alive:  # the children that it has not waited for go with it
+                other.reaped_or_kept(self._deadline)
+        if self._sends:
+            time.sleep(_LATE_CLOSE)
+        if agent is self._ended:
+            return
+        status = agent.wait_status()
+        if status is None:
+            raise Unsupported("how a process ended cannot be seen on this kernel: it takes Linux 6.15 [PIDFD_GET_INFO]")
+        if os.WIFSIGNALED(status):
+            self._killed[agent.name] = signal_name(os.WTERMSIG(status))
+
+    def _seen_of_signals(self) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]], tuple[str, ...]]:
+        """Return what is pending, which handlers ran, and who is stopped."""
+        pending, handled, stopped = {}, {}, []
+        for name, agent in sorted(self._agents.items()) if self._program.uses_signals else ():
+            if names := tuple(self._shown[number] for number in agent.handlers_ran() if number in self._shown):
+                handled[name] = names
+            if (seen := self._seen.get(name)) is None:
+                continue
+            if names := tuple(its for number, its in self._shown.items() if seen.pending >> (number - 1) & 1):
+                pending[name] = names
+            if seen.state == "T":
+                stopped.append(name)
+        return pending, handled, tuple(stopped)
+
+    def _read_signals(self) -> None:
+        """Have the processes that make no call read the signals that the program does not use itself."""
+        mask = sum(1 << (number - 1) for number in self._read)
+        for agent in self._idle():
+            if mask and agent.signals_wait(mask):
+                agent.order("read_signals", {"sigs": self._read})
+                self._take_signals(agent, self._answered(agent))
+
+    def _take_signals(self, agent: Agent, reply: dict[str, Any]) -> None:
+        read = tuple(Signal(**told | {"sig": signal_name(told["sig"])}) for told in reply["signals"])
+        self._signals[agent.name] = self._signals.get(agent.name, ()) + read
+
     def _idle(self) -> list[Agent]:
-        return [agent for _, agent in sorted(self._agents.items()) if agent.alive and agent.step is None]
+        return [
+            agent
+            for name, agent in sorted(self._agents.items())
+            if agent.alive and agent.step is None and not self._is_stopped(name)
+        ]
+
+    def _is_stopped(self, name: str) -> bool:
+        return name in self._seen and self._seen[name].state == "T"
 
     def _returned(self, step: int) -> list[Unblocked]:
         """Collect the earlier calls that have returned, until those left are all asleep."""
@@ -143,85 +257,86 @@ class Stage:
         agent = self._agents[op.proc]
         if reason := self._why_not(agent, op):
             return {"skipped": reason}
-        args = {name: self._resolved(agent, name, value) for name, value in op.args.items()}
+        order = ORDERS[op.op](_Caller(agent.names, agent.next_mapping, self._number), op.args)
         match op.op:
             case "fork":
                 return self._fork(agent, op.args["as"])
             case "exec":
-                agent.order("exec", args)
-                try:
-                    agent.ready()
-                except HostError as error:
-                    raise Unsupported(str(error)) from None
-                return {"ret": 0}
+                return self._exec(agent, op)
             case "exit":
-                agent.order("exit", args)
+                self._ended = agent
+                agent.order(order.call, order.args)
                 self._end(agent)
                 return {"ret": 0}
-            case "sendfd":
-                agent.order("sendfd", args, [self._agents[op.args["to"]].inbox.fileno()])
-            case _:
-                agent.order(op.op, args)
-        try:
-            reply = agent.reply(self._deadline)
-        except Died as death:
-            raise Unsupported(f"op {step}: {death}, and the format has no word for that") from None
-        if not isinstance(reply, dict):
+        reply = self._reply(agent, order, [self._agents[op.args["to"]].inbox.fileno()] if op.op == "sendfd" else [])
+        if reply is None:
+            return {"ret": None}
+        if isinstance(reply, str):
             agent.step = step
-            return {"blocked": True, "wait_channel": reply.channel or None}
+            return {"blocked": True, "wait_channel": reply or None}
         ret, errno = self._take(agent, op, reply)
+        if op.op == "mmap" and op.args.get("touch") and errno is None:
+            touched = self._reply(agent, touch(reply["ret"], op.args["prot"]), [])
+            ret = ret if touched is not None else None
         return {"ret": ret, "errno": errno}
 
-    @staticmethod
-    def _why_not(agent: Agent, op: Op) -> str | None:
+    def _reply(self, agent: Agent, order: Order, fds: list[int]) -> dict[str, Any] | str | None:
+        """Have a call made, and return the reply, or in what it sleeps; None if the process ends in it."""
+        agent.order(order.call, order.args, fds)
+        try:
+            reply = agent.reply(self._deadline)
+            if not isinstance(reply, dict) and self._program.uses_signals:
+                self._settle()  # who was woken by what the call did may have let it go on by now
+                reply = (agent.message() if agent.alive else None) or reply
+        except Died:
+            self._end(agent)
+        if not agent.alive:
+            return None
+        return reply if isinstance(reply, dict) else reply.channel
+
+    def _why_not(self, agent: Agent, op: Op) -> str | None:
         if not agent.alive:
             return "proc gone"
         if agent.step is not None:
             return "proc blocked"
-        fd = op.args.get("fd")
-        return f"no fd {fd}" if fd is not None and fd not in agent.fds else None
+        return "proc stopped" if self._is_stopped(agent.name) else agent.names.missing(op)
 
-    def _resolved(self, agent: Agent, name: str, value: Any) -> Any:
-        """Return an argument as the system call takes it: numbers for names."""
-        match name:
-            case "fd":
-                return agent.fds[value]
-            case "flags":
-                return bits(value, OPEN_FLAGS)
-            case "type":
-                return LEASE_TYPES.get(value, value) if isinstance(value, str) else value
-            case "sig":
-                return 0 if value in (0, "0") else int(SIGNALS[value])
-            case "pid":
-                if value in (0, "0"):
-                    return 0
-                pid = self._agents[value.removeprefix("-")].pid
-                return -pid if value.startswith("-") else pid
-            case "how":
-                return bits(value, FLOCK_HOW, "LOCK_")
-            case "mode" if isinstance(value, str):
-                return FALLOCATE_MODES[value]
-            case _:
-                return value
+    def _number(self, value: str | int) -> int:
+        """Return the number of a process or a group; of those who have none any more, one that nobody has."""
+        return process_number(value, lambda name: _NO_PROCESS if name == NOBODY else self._kept_number(name))
+
+    def _kept_number(self, name: str) -> int:
+        """Return the number of a process, unless it may be that of a stranger by now: groups keep theirs as well."""
+        own = self._agents[name].pid
+        kept = any(own in (agent.pid, agent.group) and agent.has_number() for agent in self._agents.values())
+        return own if kept else _NO_PROCESS
 
     def _take(self, agent: Agent, op: Op, reply: dict[str, Any]) -> tuple[int | str | None, str | None]:
         """Take a call's answer: name what it made, and name what it named by number."""
         ret, errno = reply["ret"], reply["errno"]
         if errno is not None:
             return ret, errno
+        ends = reply.get("ends", (ret, 0))
+        agent.names.bind(op, *ends)
         match op.op:
-            case "open" | "reopen" | "dup" | "recvfd":
-                agent.fds[op.args["as"]] = ret
-            case "pipe":
-                agent.fds[op.args["r"]], agent.fds[op.args["w"]] = reply["ends"]
-            case "close":
-                del agent.fds[op.args["fd"]]
             case "getlease":
                 return {number: name for name, number in LEASE_TYPES.items()}.get(ret, ret), None
             case "getown" if ret:
                 return ("-" if ret < 0 else "") + self._names.get(abs(ret), "?"), None
             case "getpid":
                 return "pid" if ret == agent.pid else ret, None
+            case "mmap":
+                agent.next_mapping = ret + (op.args.get("pages", 1) + 1) * PAGE
+                return 0, None
+            case "load":
+                return bytes.fromhex(reply["data"])[0], None
+            case "stat" if reply["folder"]:
+                return _SIZE_OF_FOLDER, None
+            case "waitpid" if ret:
+                return child_status(self._names.get(ret, "?"), reply["status"]), None
+            case "sigtimedwait" | "sigwaitinfo":
+                self._take_signals(agent, reply)
+                return signal_name(ret), None
             case _:
                 pass
         return ret, None
@@ -234,16 +349,19 @@ class Stage:
         except BaseException:
             child.close()
             raise
-        child.fds = dict(parent.fds)
-        self._agents[name] = child
-        self._names[child.pid] = name
+        child.names, child.next_mapping, child.group = parent.names.copy(), parent.next_mapping, parent.group
+        self._enroll(child)
         return {"ret": "pid"}
 
-    def _end(self, agent: Agent) -> None:
-        agent.gone(self._deadline)
-        agent.close()
-        if self._sends:
-            time.sleep(_LATE_CLOSE)
+    def _exec(self, agent: Agent, op: Op) -> dict[str, Any]:
+        agent.order("exec", {})
+        try:
+            agent.ready()
+        except HostError as error:
+            raise Unsupported(str(error)) from None
+        agent.names.bind(op, 0)
+        agent.next_mapping = FIRST_MAPPING
+        return {"ret": 0}
 
     def _coordinate(self, op: Op) -> dict[str, Any]:
         """Do an op of the coordinator's."""
@@ -258,6 +376,8 @@ class Stage:
                 agent = self._agents[op.args["proc"]]
                 if not agent.alive:
                     return {"skipped": "proc gone"}
+                if op.op == "kill":
+                    self._ended = agent
                 agent.send_signal(signal.SIGKILL if op.op == "kill" else signal.SIGUSR2)
                 if op.op == "kill":
                     self._end(agent)
@@ -294,11 +414,19 @@ class Stage:
         """Return the leases on files that have, or had, a name in the folder."""
         device = self._folder.stat().st_dev
         named: dict[int, str] = {}
-        for entry in sorted(os.scandir(self._folder), key=lambda entry: entry.name):
-            named.setdefault(entry.inode(), entry.name)
+        for path, inode in sorted(_names_in(self._folder, "")):
+            named.setdefault(inode, path)
         self._files |= named
         return sorted(
             LockLine(lease.state, lease.kind, self._names.get(lease.pid, "?"), self._files[lease.inode])
             for lease in leases()
             if lease.inode in self._files and os.makedev(*lease.device) == device
         )
+
+
+def _names_in(folder: Path, above: str) -> Iterator[tuple[str, int]]:
+    """Yield every name in a folder, and in those in it, with its inode."""
+    for entry in os.scandir(folder):
+        yield above + entry.name, entry.inode()
+        if entry.is_dir(follow_symlinks=False):
+            yield from _names_in(Path(entry.path), f"{above}{entry.name}/")

@@ -25,7 +25,7 @@ from longpin.actors.pending import UNBLOCKABLE
 from longpin.actors.process_state import MOST_FDS, Disposition, Exec, Exit, Value
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
-from longpin.runner.conform.agent import CONTROL, PAGE
+from longpin.runner.conform.agent_libc import CONTROL, PAGE
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
 from longpin.runner.conform.processes import HostError
 from longpin.runner.host.paths import host_path
@@ -156,7 +156,7 @@ def _chown(_process: "HostProcess", path: str, uid: int) -> Steps:
 
 
 def _mkdir(_process: "HostProcess", path: str, mode: int = 0o777) -> Steps:
-    yield from ask("mkdir", path=(yield from _path(path)), mode=mode)
+    yield from _libc("mkdir", (yield from _path(path)), mode)
     return 0
 
 

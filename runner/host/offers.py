@@ -11,7 +11,7 @@ from longpin.actors.syscalls.signals import EVERYBODY
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import Scenario
 from longpin.messages.paths import in_proc, names
-from longpin.runner.conform.agent import PAGE
+from longpin.runner.conform.agent_libc import PAGE
 from longpin.runner.host.calls import CALLS
 
 MOST_FILE_BYTES = 1 << 30

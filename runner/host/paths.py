@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from longpin.actors.process_state import MOST_FDS
 from longpin.messages.paths import PATH_MAX, in_proc, names
-from longpin.runner.conform.agent import CONTROL
+from longpin.runner.conform.agent_libc import CONTROL
 from longpin.runner.conform.processes import HostError
 
 FIRST_FD = 3

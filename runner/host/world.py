@@ -17,7 +17,7 @@ from longpin.actors.process_state import MOST_FDS, Value
 from longpin.actors.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
-from longpin.runner.conform.agent import KICK
+from longpin.runner.conform.agent_signals import KICK
 from longpin.runner.conform.proc_files import pending_mask
 from longpin.runner.conform.processes import Died, HostError
 from longpin.runner.host.calls import NOBODY, AwaitLabel, Order, Reply, Steps, ask

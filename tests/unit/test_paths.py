@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longpin.messages.paths import InProc, in_proc, names, normal, passed
-from longpin.runner.conform.agent import CONTROL
+from longpin.runner.conform.agent_libc import CONTROL
 from longpin.runner.conform.processes import HostError
 from longpin.runner.host.paths import HostPath, host_path
 

@@ -1,0 +1,130 @@
+"""A process of the emulated kernel that makes the calls it is told to make, and what is noted of it meanwhile."""
+
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from longpin.actors.base import handles
+from longpin.actors.constants import SIG_HANDLER, SIGUSR2
+from longpin.actors.conversation import Conversation
+from longpin.actors.facts import CallRecord
+from longpin.actors.pending import PendingSignals, Siginfo
+from longpin.actors.process import Process
+from longpin.actors.process_state import Exec, Exit, Value
+from longpin.actors.program import Const, Image
+from longpin.actors.program import Op as Call
+from longpin.actors.program import Program as Text
+from longpin.actors.signals import SIGRETURN
+from longpin.config.schema import CAPABILITIES
+from longpin.messages.envelope import Address, Message, message
+from longpin.messages.process import Start
+from longpin.runner.conform.ops import SIGNALS
+
+_WAITS = ("sigtimedwait", "sigwaitinfo")
+
+
+@message
+class Perform(Message):
+    """Make one call."""
+
+    call: str
+    args: tuple[int | str | bytes | None, ...]
+
+
+class WatchedSignals(PendingSignals):
+    """Pending signals that remember which was taken last."""
+
+    __slots__ = ("taken",)
+
+    taken: Siginfo
+
+    def take(self, blocked: AbstractSet[int]) -> Siginfo | None:
+        """Take what is next off the queue."""
+        if (signal := super().take(blocked)) is not None:
+            self.taken = signal
+        return signal
+
+
+class DrivenProcess(Process):
+    """A process that makes the calls it is told to make, one at a time, instead of running a program."""
+
+    last: CallRecord
+    """The call made last, returned or not."""
+    waited_for: Siginfo
+    """What sigtimedwait or sigwaitinfo took last."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.pending: WatchedSignals = WatchedSignals(self.pending.limit)
+        self.handled: list[int] = []
+        """The signals whose handlers have run, for who watches to take away."""
+        self.ended_by = 0
+        """The signal that ended it."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way, or the process is stopped."""
+        return self.main is not None and not self.main.finished
+
+    def begin_call(self, op: Call) -> CallRecord:
+        """Remember it, so that its result can be asked for."""
+        self.last = super().begin_call(op)
+        return self.last
+
+    @handles(Start)
+    def start_program(self, _request: Start, _src: Address) -> None:
+        """Wait to be told."""
+
+    @handles(Perform)
+    def perform(self, request: Perform, _src: Address) -> None:
+        """Make a call."""
+        op = Call(0, request.call, request.call, tuple(Const(arg) for arg in request.args), None)
+        self.main = self.start_task(self._one(op))
+
+    def _one(self, op: Call | None) -> Conversation[None]:
+        try:
+            if op is not None:
+                yield from self._call(op)
+            yield from self.in_user_space("")
+        except Exec as replaced:
+            self.replace_image(replaced.image)
+            self.last.ret, self.last.returned = 0, True
+        except Exit as end:
+            yield from self.end(end)
+
+    def generate(self, signal: Siginfo) -> None:
+        """Generate a signal; between calls it is acted on at once."""
+        super().generate(signal)
+        if not (self.exiting or self.busy) and (self.killed or self.pending.first(self.mask.blocked)):
+            self.main = self.start_task(self._one(None))
+
+    def execute(self, program: Text, then: str, *, at_once: bool = False) -> Conversation[None]:
+        """Note a run of a handler."""
+        if then == SIGRETURN:
+            self.handled.append(self.handling[-1].signal.signo)
+        yield from super().execute(program, then, at_once=at_once)
+
+    def end(self, end: Exit) -> Conversation[None]:
+        """Note what ends it."""
+        self.ended_by = end.signo
+        yield from super().end(end)
+
+    def _return(self, record: CallRecord, value: Value) -> None:
+        super()._return(record, value)
+        if record.op.call in _WAITS and not record.errno:
+            self.waited_for = self.pending.taken
+
+
+def _installed(signo: int) -> Call:
+    """Return a call in the text of a program that keeps a handler from being there from the start."""
+    return Call(0, "", "sigaction", (Const(signo), Const(SIG_HANDLER)), None)
+
+
+_CAN_BE_HANDLED = tuple(SIGNALS.values())
+IMAGE = Image(
+    "driven",
+    Text(tuple(_installed(signo) for signo in _CAN_BE_HANDLED if signo != SIGUSR2)),
+    tuple((signo, Text()) for signo in _CAN_BE_HANDLED),
+    0,
+    frozenset(CAPABILITIES),
+)
+"""What every process runs: a handler of each signal, that of SIGUSR2 there from the start."""

@@ -1,0 +1,147 @@
+"""The call of the emulated kernel that each op is: the counterpart of :mod:`longpin.runner.conform.orders`."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from longpin.actors.constants import (
+    F_GETLEASE,
+    F_GETOWN,
+    F_SETLEASE,
+    F_SETOWN,
+    F_SETSIG,
+    MAP_SHARED,
+    MSG_DONTWAIT,
+    PROT_READ,
+    PROT_WRITE,
+    W_OK,
+)
+from longpin.runner.conform.names import Names, length_of
+from longpin.runner.conform.ops import (
+    ACTION_FLAGS,
+    ACTIONS,
+    FALLOCATE_MODES,
+    FLOCK_HOW,
+    LEASE_TYPES,
+    MASK_HOW,
+    OPEN_FLAGS,
+    PAGE,
+    RESOURCES,
+    WAIT_OPTIONS,
+    Arguments,
+    bits,
+    number_in,
+    signal_number,
+    signals_in,
+    signed,
+)
+
+
+class Caller(Protocol):
+    """The process that makes the call."""
+
+    names: Names
+
+    def number(self, value: str | int) -> int:
+        """Return the number that stands for a process or a group of the program."""
+
+
+Call = tuple[Any, ...]
+"""The name of a call and its arguments."""
+Maker = Callable[[Caller, Arguments], Call]
+
+
+def _on_fd(name: str, *more: Callable[[Arguments], Any]) -> Maker:
+    return lambda who, a: (name, who.names.fd(a), *(argument(a) for argument in more))
+
+
+def _on_path(name: str, *more: Callable[[Arguments], Any]) -> Maker:
+    return lambda who, a: (name, who.names.path(a), *(argument(a) for argument in more))
+
+
+def _on_paths(name: str) -> Maker:
+    return lambda who, a: (name, who.names.path(a), who.names.path(a, "to"))
+
+
+def _fcntl(command: int, argument: Callable[[Arguments], int] = lambda _: 0) -> Maker:
+    return _on_fd("fcntl", lambda _: command, argument)
+
+
+def _map(who: Caller, a: Arguments) -> Call:
+    prot = PROT_READ | (PROT_WRITE if a["prot"] == "w" else 0)
+    return ("mmap", length_of(a.get("pages", 1)), prot, MAP_SHARED, who.names.fd(a), 0)
+
+
+def touch(address: int, prot: str) -> Call:
+    """Return the call that touches a page: a store if it may be written, else a load."""
+    return ("store", address, b"m") if prot == "w" else ("load", address, 1)
+
+
+CALLS: dict[str, Maker] = {
+    "open": _on_path("open", lambda a: bits(a["flags"], OPEN_FLAGS), lambda a: a.get("mode", 0o666)),
+    "reopen": lambda who, a: (
+        "open",
+        f"/proc/self/fd/{who.names.fd(a) & 0xFFFFFFFF}",
+        bits(a["flags"], OPEN_FLAGS),
+    ),
+    "close": _on_fd("close"),
+    "dup": _on_fd("dup"),
+    "dup2": _on_fd("dup2", lambda a: a["to"]),
+    "pipe": lambda _who, _a: ("pipe",),
+    "fsync": _on_fd("fsync"),
+    "flock": _on_fd("flock", lambda a: number_in(a["how"], FLOCK_HOW, "LOCK_")),
+    "lseek": _on_fd("lseek", lambda a: a["offset"]),
+    "read": _on_fd("read", lambda a: signed(a.get("count", 1))),
+    "write": _on_fd("write", lambda a: b"w" * a.get("count", 1)),
+    "ftruncate": _on_fd("ftruncate", lambda a: a["len"]),
+    "fallocate": _on_fd(
+        "fallocate",
+        lambda a: FALLOCATE_MODES[a["mode"]],
+        lambda a: a.get("offset", 0),
+        lambda a: a.get("len", PAGE),
+    ),
+    "mmap": _map,
+    "munmap": lambda who, a: ("munmap", who.names.address(a, "first"), length_of(a["count"])),
+    "load": lambda who, a: touch(who.names.address(a), "r"),
+    "store": lambda who, a: touch(who.names.address(a), "w"),
+    "setlease": _fcntl(F_SETLEASE, lambda a: number_in(a["type"], LEASE_TYPES)),
+    "getlease": _fcntl(F_GETLEASE),
+    "setsig": _fcntl(F_SETSIG, lambda a: signal_number(a["sig"])),
+    "setown": lambda who, a: ("fcntl", who.names.fd(a), F_SETOWN, who.number(a["pid"])),
+    "getown": _fcntl(F_GETOWN),
+    "truncate": _on_path("truncate", lambda a: a["len"]),
+    "unlink": _on_path("unlink"),
+    "rename": _on_paths("rename"),
+    "link": _on_paths("link"),
+    "chmod": _on_path("chmod", lambda a: a["mode"]),
+    "chown": _on_path("chown", lambda a: a["uid"]),
+    "utimes": _on_path("utimes"),
+    "setxattr": _on_path("setxattr"),
+    "stat": _on_path("stat"),
+    "access": _on_path("access", lambda a: a.get("mode", W_OK)),
+    "mkdir": _on_path("mkdir", lambda a: a.get("mode", 0o777)),
+    "execve": _on_path("execve"),
+    "fork": lambda _who, _a: ("fork", "driven"),
+    "exec": lambda _who, _a: ("exec", "driven"),
+    "exit": lambda _who, a: ("exit", a.get("status", 0)),
+    "waitpid": lambda who, a: ("waitpid", who.number(a["pid"]), number_in(a.get("options", 0), WAIT_OPTIONS)),
+    "setuid": lambda _who, a: ("setuid", a["uid"]),
+    "setfsuid": lambda _who, a: ("setfsuid", a["uid"]),
+    "setrlimit": lambda _who, a: ("setrlimit", RESOURCES[a["resource"]], a["limit"]),
+    "getpid": lambda _who, _a: ("getpid",),
+    "sendfd": lambda who, a: ("send_fd", who.number(a["to"]), who.names.fd(a)),
+    "recvfd": lambda _who, _a: ("recv_fd", MSG_DONTWAIT),
+    "kill": lambda who, a: ("kill", who.number(a["pid"]), signal_number(a["sig"])),
+    "sigaction": lambda _who, a: (
+        "sigaction",
+        signal_number(a["sig"]),
+        ACTIONS[a["action"]],
+        bits(a.get("flags", ""), ACTION_FLAGS),
+    ),
+    "sigprocmask": lambda _who, a: ("sigprocmask", number_in(a["how"], MASK_HOW), *signals_in(a["sigs"])),
+    "sigtimedwait": lambda _who, _a: ("sigtimedwait",),
+    "sigwaitinfo": lambda _who, _a: ("sigwaitinfo",),
+    "sigsuspend": lambda _who, a: ("sigsuspend", *signals_in(a["sigs"])),
+    "ppoll": lambda _who, a: ("ppoll", 0 if "ms" in a else None, *signals_in(a["sigs"])),
+    "pause": lambda _who, _a: ("pause",),
+}
+"""The call that each op of a process is."""
