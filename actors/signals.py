@@ -93,7 +93,9 @@ class SignalTarget(Actor):
         # send_sigio trusts root by its uid, kill(2) only by its capability.
         permitted = request.capable or request.uid in (-1, self.credentials.uid) or (request.quiet and request.uid == 0)
         if not permitted and not request.quiet:
-            raise KernelError(errno.EPERM)
+            if request.signo != SIGCONT:
+                raise KernelError(errno.EPERM)
+            permitted = True  # whoever is in the same session may, and there is but one [kill(2)]
         if permitted and not self.exiting and request.signo:
             if request.quiet and not self.pending.has_room(request.signo):
                 self.generate(Siginfo(SIGIO, si_code=SI_KERNEL))  # send_sigio_to_task falls back

@@ -98,10 +98,10 @@ class DrivenProcess(Process):
             self.main = self.start_task(self._one(None))
 
     def execute(self, program: Text, then: str, *, at_once: bool = False) -> Conversation[None]:
-        """Note a run of a handler."""
+        """Note a run of a handler. It does nothing, so it has run when those that interrupted its beginning have."""
+        yield from super().execute(program, then, at_once=at_once)
         if then == SIGRETURN:
             self.handled.append(self.handling[-1].signal.signo)
-        yield from super().execute(program, then, at_once=at_once)
 
     def end(self, end: Exit) -> Conversation[None]:
         """Note what ends it."""

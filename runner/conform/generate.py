@@ -1,18 +1,23 @@
 """Random programs: leases, breaks, sleepers and shared descriptors, by two to five processes.
 
+Many of them also use signals and children (:mod:`longpin.runner.conform.generate_signals`), or unusual paths, flags and
+numbers (:mod:`longpin.runner.conform.generate_arguments`).
+
 A program depends on nothing but the seed and its index. Left out is what a kernel itself answers in more than one way:
 a break time that runs out between two ops (time passes only in sleeps much longer than it), descriptors that are on
-their way to a process that dies, two sleepers that would race for one lock, and stores beyond the end of a file.
+their way to a process that dies, two sleepers that would race for one lock, and accesses to pages that are not mapped
+or lie beyond the end of a file.
 """
 
 import random
 from collections.abc import Iterator
 from typing import Any
 
+from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
+from longpin.runner.conform.generate_signals import SignalOps
 from longpin.runner.conform.ops import COORDINATOR, LEASE_TYPES, READ
 from longpin.runner.conform.program import Op, Program, make_op
 
-NOBODY = 65534
 LEASE_BREAK_TIME = 1
 """Seconds, in the programs that let it run out."""
 EXPIRY = 1300
@@ -20,6 +25,8 @@ EXPIRY = 1300
 
 _TIMED = 0.015
 """The share of programs in which a lease-break-time runs out; each takes seconds."""
+_SIGNALLED, _SPELLED, _WIDENED = 0.4, 0.4, 0.3
+"""The shares of the others that use signals, unusual paths and flags, and numbers that are cut."""
 _LEAST_OPS, _MOST_OPS = 8, 26
 _SHRINKING = ("truncate", "ftruncate", "fallocate")
 
@@ -27,8 +34,9 @@ _WEIGHTS: dict[str, float] = {
     "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 4, "recvfd": 4,
     "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1, "rename": 1.5,
     "unlink": 1, "link": 1, "chmod": 0.7, "chown": 1.5, "utimes": 0.4, "setxattr": 0.3, "stat": 1, "access": 0.4,
-    "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 0.7, "reopen": 1.5, "setuid": 2, "setfsuid": 1, "exec": 0.15,
+    "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 1, "reopen": 1.5, "setuid": 2, "setfsuid": 1, "exec": 0.15,
     "exit": 1.5, "interrupt": 5, "kill": 2, "execve": 0.5, "pipe": 0.3, "mkdir": 0.3, "create": 0.5, "sleep": 0,
+    "dup2": 1, "lseek": 0.4, "flock": 1, "munmap": 0.7, "load": 0.7, "store": 0.5,
 }  # fmt: skip
 """How often each op is chosen."""
 
@@ -43,7 +51,7 @@ class _Writer:
     """Writes one program, and keeps in mind roughly what stands."""
 
     def __init__(self, choice: random.Random) -> None:
-        self._choice = choice
+        self.choice = choice
         self._timed = choice.random() < _TIMED
         self._kills = choice.random() < 0.3
         """Processes may die; then no descriptor is sent."""
@@ -51,33 +59,63 @@ class _Writer:
         """Pages may be touched; then no file gets shorter."""
         self._users = choice.random() < 0.35
         """Processes may give up root; then none starts afresh, since it may not reach the interpreter any more."""
-        self._processes = list("ABCD"[: choice.choice((2, 2, 3, 3, 4))])
-        self._fds: dict[str, list[str]] = {name: [] for name in self._processes}
+        self._spells = choice.random() < _SPELLED
+        self._widens = choice.random() < _WIDENED
+        self._unnamed = self._spells and not self._maps and choice.random() < 0.15
+        """O_TMPFILE may be used; then no file loses its name, since its number could be given to one without a name."""
+        self.processes = list("ABCD"[: choice.choice((2, 2, 3, 3, 4))])
+        self.dead: list[str] = []
+        self.parents: dict[str, str] = {}
+        self.limited: set[str] = set()
+        self._fds: dict[str, list[str]] = {name: [] for name in self.processes}
+        self._pipes: set[str] = set()
+        """Names of descriptors that are ends of pipes."""
+        self._writable: set[str] = set()
+        """Names of mappings that may be stored to."""
+        self._mapped: dict[str, dict[str, set[int]]] = {name: {} for name in self.processes}
+        """The pages of each mapping that are there and may be touched, by process and name."""
         self._files = ["f", "f", "f", "g"] if choice.random() < 0.3 else ["f"]
         self._spare = ["k", "h"]
         self._made = 0
         self._forks = 0
+        self._leased = ""
+        """The descriptor on which the first lease was taken."""
+        self._signals = SignalOps(self) if not self._timed and choice.random() < _SIGNALLED else None
+        self._kills = self._kills or self._signals is not None
 
     def program(self, name: str) -> Program:
         return Program(name, tuple(self._ops()), pace=0)
 
     def _ops(self) -> Iterator[Op]:
-        choice = self._choice
+        for op in self._usual_ops():
+            yield widened(self.choice, op) if self._widens and self.choice.random() < 0.2 else op
+
+    def _usual_ops(self) -> Iterator[Op]:
+        choice = self.choice
         # Every process starts first, so that pending orders of starting do not depend on what is deleted later.
-        for proc in self._processes:
+        for proc in self.processes:
             yield make_op(proc, "getpid")
         yield make_op(COORDINATOR, "sysctl", lease_break_time=LEASE_BREAK_TIME if self._timed else 45)
         for path in dict.fromkeys(self._files):
             yield make_op(COORDINATOR, "create", path=path)
+        if self._spells:
+            yield make_op(choice.choice(self.processes), "mkdir", path=FOLDER)
         if self._users and choice.random() < 0.4:
-            yield make_op(self._processes[0], "chown", path="f", uid=NOBODY)
-            yield make_op(choice.choice(self._processes[1:]), "setuid", uid=NOBODY)
+            yield make_op(self.processes[0], "chown", path="f", uid=NOBODY)
+            yield make_op(choice.choice(self.processes[1:]), "setuid", uid=NOBODY)
         yield from self._lease()
         left = choice.randint(_LEAST_OPS, _MOST_OPS)
         names = list(_WEIGHTS)
         weights = [*_WEIGHTS.values()]
         sleeps = 2 if self._timed else 0
-        while left > 0:
+        signals = choice.randint(5, 16) if self._signals is not None else 0
+        if self._signals is not None:
+            yield from self._signals.prelude()
+        while left + signals > 0:
+            if self._signals is not None and choice.random() * (left + signals) < signals:
+                signals -= 1
+                yield from self._signals.some()
+                continue
             left -= 1
             if sleeps and choice.random() < 0.12:
                 sleeps -= 1
@@ -90,17 +128,17 @@ class _Writer:
 
     def _lease(self) -> Iterator[Op]:
         """Open, perhaps ask for a signal, take a lease: what most programs begin with."""
-        proc = self._choice.choice(self._processes)
-        name = self._new(proc)
-        flags = self._choice.choices(("O_RDONLY", "O_RDWR", "O_WRONLY"), (8, 2, 1))[0]
+        proc = self.choice.choice(self.processes)
+        name = self._leased = self.new_descriptor(proc)
+        flags = self.choice.choices(("O_RDONLY", "O_RDWR", "O_WRONLY"), (8, 2, 1))[0]
         yield make_op(proc, "open", {"path": "f", "flags": flags, "as": name})
-        if self._choice.random() < 0.4:
-            yield make_op(proc, "setsig", fd=name, sig=self._choice.choice(READ))
+        if self.choice.random() < 0.4:
+            yield make_op(proc, "setsig", fd=name, sig=self.choice.choice(READ))
         yield make_op(
-            proc, "setlease", fd=name, type="RD" if flags == "O_RDONLY" and self._choice.random() < 0.6 else "WR"
+            proc, "setlease", fd=name, type="RD" if flags == "O_RDONLY" and self.choice.random() < 0.6 else "WR"
         )
 
-    def _new(self, proc: str) -> str:
+    def new_descriptor(self, proc: str) -> str:
         """Name a descriptor that a process will have, if the call succeeds."""
         self._made += 1
         name = f"x{self._made}"
@@ -110,32 +148,50 @@ class _Writer:
     def _fd(self, proc: str) -> str | None:
         """Choose a descriptor of a process, the first ones more often: they have the leases."""
         held = self._fds[proc]
-        return held[min(int(self._choice.expovariate(0.7)), len(held) - 1)] if held else None
+        return held[min(int(self.choice.expovariate(0.7)), len(held) - 1)] if held else None
+
+    def fork(self, proc: str) -> Iterator[Op]:
+        """Have a process fork."""
+        if len(self.processes) > 4 or proc in self.limited:
+            return
+        self._forks += 1
+        child = f"P{self._forks}"
+        yield make_op(proc, "fork", {"as": child})
+        self._fds[child] = list(self._fds[proc])
+        self._mapped[child] = {name: set(pages) for name, pages in self._mapped[proc].items()}
+        self.processes.append(child)
+        self.parents[child] = proc
 
     def _op(self, op: str) -> Iterator[Op]:
-        choice = self._choice
-        proc = choice.choice(self._processes)
+        choice = self.choice
+        proc = choice.choice(self.processes)
         if op in ("interrupt", "kill", "create"):
             yield from self._coordinate(op, proc)
             return
-        if op in ("exit", "kill") and (not self._kills or len(self._processes) < 2):
+        if op in ("exit", "kill") and (not self._kills or len(self.processes) < 2):
             return
-        if op in (("exec",) if self._users else ("setuid", "setfsuid")):
+        if op in (("exec",) if self._users else ("setuid", "setfsuid")) or (op == "exec" and proc in self.limited):
             return
-        if (self._maps and op in _SHRINKING) or (op == "fork" and len(self._processes) > 4):
+        if (self._maps and op in _SHRINKING) or (self._unnamed and op in ("unlink", "rename")):
+            return
+        if op == "fork":
+            yield from self.fork(proc)
             return
         if op in ("sendfd", "recvfd"):
             yield from self._pass(op, proc)
             return
+        if op in ("munmap", "load", "store"):
+            yield from self._on_mapping(op, proc)
+            return
         args: dict[str, Any] = {}
         if op in _ON_DESCRIPTORS:
-            fd = self._fd(proc)
-            if fd is None:
+            fd = self._leased if op == "setlease" and self._signals is not None else self._fd(proc)
+            if fd is None or fd not in self._fds[proc]:
                 return
             args["fd"] = fd
         elif op in _ON_PATHS:
-            args["path"] = self._path()
-        args |= self._more(op, proc)
+            args["path"] = self._path(proc)
+        args |= self._more(op, proc, args)
         yield make_op(proc, op, args)
         self._after(op, proc, args)
 
@@ -146,73 +202,131 @@ class _Writer:
                 yield make_op(COORDINATOR, op, path=path)
         elif op == "interrupt":
             yield make_op(COORDINATOR, op, proc=proc)
-        elif self._kills and len(self._processes) > 2:
-            self._processes.remove(proc)
+        elif self._kills and len(self.processes) > 2:
+            self._bury(proc)
             yield make_op(COORDINATOR, op, proc=proc)
+
+    def _bury(self, proc: str) -> None:
+        self.processes.remove(proc)
+        self.dead.append(proc)
 
     def _pass(self, op: str, proc: str) -> Iterator[Op]:
         """Send a descriptor, and mostly have it taken soon."""
         if self._kills:
             return
         if op == "recvfd":
-            if self._choice.random() < 0.3:
-                yield make_op(proc, op, {"as": self._new(proc)})
+            if self.choice.random() < 0.3:
+                yield make_op(proc, op, {"as": self.new_descriptor(proc)})
             return
-        fd, to = self._fd(proc), self._choice.choice(self._processes)
+        fd, to = self._fd(proc), self.choice.choice(self.processes)
         if fd is None:
             return
         yield make_op(proc, op, fd=fd, to=to)
-        if self._choice.random() < 0.3:
+        if self.choice.random() < 0.3:
             yield make_op(proc, "close", fd=fd)
-        if self._choice.random() < 0.8:
-            yield make_op(to, "recvfd", {"as": self._new(to)})
+        if self.choice.random() < 0.8:
+            name = self.new_descriptor(to)
+            if fd in self._pipes:
+                self._pipes.add(name)
+            yield make_op(to, "recvfd", {"as": name})
 
-    def _path(self) -> str:
-        return self._choice.choice(self._files)
+    def _on_mapping(self, op: str, proc: str) -> Iterator[Op]:
+        """Unmap some pages, or touch one that is there."""
+        mapped, choice = self._mapped[proc], self.choice
+        if not mapped:
+            return
+        name = choice.choice(sorted(mapped))
+        if op != "munmap":
+            if mapped[name] and (op == "load" or name in self._writable):
+                yield make_op(proc, op, map=name, page=choice.choice(sorted(mapped[name])))
+            return
+        first, count = choice.choice((-1, 0, 0, 1, 2)), choice.choice((1, 1, 2, 3))
+        mapped[name] -= set(range(first, first + count))
+        yield make_op(proc, op, map=name, first=first, count=count)
 
-    def _more(self, op: str, proc: str) -> dict[str, Any]:
+    def _path(self, proc: str) -> str:
+        path = self.choice.choice(self._files)
+        if self._spells and self.choice.random() < 0.4:
+            return spelled(self.choice, path, self._fds[proc])
+        return path
+
+    def _more(self, op: str, proc: str, args: dict[str, Any]) -> dict[str, Any]:
         """Choose the arguments beside a descriptor or a path."""
-        choice = self._choice
+        choice = self.choice
         match op:
             case "open":
-                return {"flags": self._flags(), "as": self._new(proc)}
+                return {"flags": self._flags(), "as": self.new_descriptor(proc)}
             case "reopen":
-                return {"flags": self._flags(), "as": self._new(proc)}
+                return {"flags": self._flags(), "as": self._like(proc, args["fd"])}
             case "dup":
-                return {"as": self._new(proc)}
+                return {"as": self._like(proc, args["fd"])}
+            case "dup2":
+                return {"to": choice.randint(3, 12), "as": self._like(proc, args["fd"])}
             case "pipe":
-                return {"r": self._new(proc), "w": self._new(proc)}
+                ends = {"r": self.new_descriptor(proc), "w": self.new_descriptor(proc)}
+                self._pipes |= set(ends.values())
+                return ends
+            case "read" | "write" if choice.random() < 0.4:
+                return {"count": choice.choice((1, 2) if args["fd"] in self._pipes else (0, 2, 100, 5000))}
+            case "lseek":
+                return {"offset": choice.choice((0, 1, 100, 8192, 10_000))}
+            case "flock":
+                # With NB: of two sleepers for one lock either could get it.
+                return {"how": choice.choice(("SH|NB", "EX|NB", "SH|NB", "UN", "MAND|READ", "NB"))}
             case "setlease":
                 kinds: list[Any] = [*LEASE_TYPES, 16, 3]
                 return {"type": choice.choices(kinds, (10, 6, 8, 0.2, 0.2))[0]}
             case "setsig":
                 return {"sig": choice.choice([*READ, "0"])}
             case "setown":
-                owner = choice.choice(self._processes)
-                return {"pid": choice.choices((owner, f"-{owner}", 0), (10, 2, 1))[0]}
+                owner = choice.choice(self.processes)
+                group = "0" if self._signals is not None else f"-{owner}"
+                return {"pid": choice.choices((owner, group, 0), (10, 2, 1))[0]}
             case "truncate" | "ftruncate":
                 return {"len": choice.choice((0, 100, 8192, 16384))}
             case "fallocate":
                 return {"mode": choice.choice(("ALLOC", "KEEP_SIZE", "PUNCH_HOLE", "ZERO")), "len": 4096}
             case "rename" | "link":
-                return {"to": choice.choice(["f", "g", "k", "h"])}
+                to = choice.choice(["f", "g", "k", "h"])
+                spells = self._spells and choice.random() < 0.4
+                return {"to": spelled(choice, to, self._fds[proc]) if spells else to}
             case "chmod":
                 return {"mode": choice.choice((0o777, 0o666, 0o600))}
             case "chown" | "setuid" | "setfsuid":
                 return {"uid": NOBODY if op != "chown" or choice.random() < 0.7 else 0}
             case "mmap":
-                return {"prot": choice.choice("rw")} | ({"touch": 1} if self._maps and choice.random() < 0.5 else {})
+                return self._mapping(proc)
             case "mkdir":
-                return {"path": "dd"}
-            case "fork":
-                self._forks += 1
-                return {"as": f"P{self._forks}"}
+                return {"path": self._path(proc) if self._spells and choice.random() < 0.6 else "dd"}
             case _:
                 return {}
 
+    def _like(self, proc: str, fd: str) -> str:
+        """Name a descriptor of what another one refers to."""
+        name = self.new_descriptor(proc)
+        if fd in self._pipes:
+            self._pipes.add(name)
+        return name
+
+    def _mapping(self, proc: str) -> dict[str, Any]:
+        """Choose how to map a file: it has two pages, and more where it was written to."""
+        choice = self.choice
+        args: dict[str, Any] = {"prot": choice.choice("rw")}
+        if self._maps and choice.random() < 0.5:
+            args["touch"] = 1
+        if choice.random() < 0.6:
+            self._made += 1
+            name = args["as"] = f"m{self._made}"
+            args["pages"] = choice.choice((1, 2, 3, 4))
+            if args["prot"] == "w":
+                self._writable.add(name)
+            touched = range(min(2, args["pages"])) if self._maps else ()
+            self._mapped[proc][name] = set(touched)
+        return args
+
     def _flags(self) -> str:
         """Choose how a file is opened: breaks of both levels, waiting and not."""
-        choice = self._choice
+        choice = self.choice
         flags = [choice.choices(("O_RDONLY", "O_WRONLY", "O_RDWR"), (5, 3, 3))[0]]
         flags += ["O_NONBLOCK"] if choice.random() < 0.55 else []
         if choice.random() < 0.1 and not self._maps:
@@ -221,23 +335,25 @@ class _Writer:
             flags.append("O_CREAT")
         if choice.random() < 0.03:
             flags = ["O_PATH"]
-        return "|".join(flags)
+        if self._spells and choice.random() < 0.3:
+            flags += more_flags(choice, may_make=not self._maps)
+        if self._unnamed and choice.random() < 0.2:
+            flags.append("O_TMPFILE")
+        return "|".join(dict.fromkeys(flags))
 
     def _after(self, op: str, proc: str, args: dict[str, Any]) -> None:
         """Keep in mind what an op changed."""
         match op:
-            case "close" if self._choice.random() < 0.7:
+            case "close" if self.choice.random() < 0.7:
                 self._fds[proc].remove(args["fd"])
-            case "fork":
-                child = args["as"]
-                self._fds[child] = list(self._fds[proc])
-                self._processes.append(child)
-            case "rename" | "link" if args["to"] not in self._files:
+            case "rename" | "link" if args["to"] not in self._files and args["to"] in "gkh":
                 self._files.append(args["to"])
                 if args["to"] in self._spare:
                     self._spare.remove(args["to"])
             case "exit":
-                self._processes.remove(proc)
+                self._bury(proc)
+            case "exec":
+                self._mapped[proc].clear()
             case _:
                 pass
 
@@ -247,8 +363,11 @@ _ON_DESCRIPTORS = frozenset(
         "reopen",
         "close",
         "dup",
+        "dup2",
         "mmap",
         "fsync",
+        "flock",
+        "lseek",
         "read",
         "write",
         "ftruncate",
