@@ -11,7 +11,7 @@ from types import GeneratorType
 from longpin.actors.address_space import AddressSpace, Mapping, Pte
 from longpin.actors.base import Engine, handles
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIGCHLD
+from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
 from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
 from longpin.actors.interpreter import arguments, unroll
@@ -367,7 +367,7 @@ class Process(SignalTarget):
     @handles(ChildChanged)
     def child_changed(self, news: ChildChanged, _src: Address) -> Conversation[Done]:
         """A child has ended, stopped or gone on: SIGCHLD, and perhaps a zombie. A dead parent's children are init's."""
-        if not self.is_ignored(SIGCHLD):
+        if self._hears_of_children:
             yield Step(NotifyParent())
         ended = news.code in (CLD_EXITED, CLD_KILLED)
         if (child := self.children.get(news.pid)) is None:
@@ -380,10 +380,15 @@ class Process(SignalTarget):
             child.status = news.status << 8 if news.code == CLD_EXITED else news.status
         else:
             child.news, child.signo = news.code, news.status
-        if not self.exiting and not self.is_ignored(SIGCHLD) and (ended or disposition.tells_of_stops):
+        if not self.exiting and self._hears_of_children and (ended or disposition.tells_of_stops):
             self.generate(Siginfo(SIGCHLD, si_code=news.code))
         self.child_waiters.wake_all(self)
         return Done(int(ended and disposition.reaps))
+
+    @property
+    def _hears_of_children(self) -> bool:
+        """Whether SIGCHLD is sent here: with SIG_IGN not even if it is blocked [do_notify_parent]."""
+        return self.disposition(SIGCHLD).action != SIG_IGN and not self.is_ignored(SIGCHLD)
 
     # The end.
 

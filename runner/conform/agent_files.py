@@ -3,14 +3,14 @@
 Part of the program of :mod:`longpin.runner.conform.agent`, so it imports only the standard library and its other parts.
 """
 
-import contextlib
 import ctypes
+import functools
 import mmap
 import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from longpin.runner.conform.agent_libc import (
     AT_FDCWD,
@@ -74,20 +74,15 @@ def await_fd(order: Order) -> Reply:
 def read_bytes(order: Order) -> Reply:
     """Read; the reply also has what was read."""
     count = order["count"]
-    with _buffer(count) as buffer:
-        reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(count)))
-        return reply | {"data": ctypes.string_at(buffer, max(reply["ret"], 0)).hex()}
+    buffer = ctypes.create_string_buffer(max(count, 1)) if count <= LONGEST_MESSAGE else _room()
+    reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(count)))
+    return reply | {"data": ctypes.string_at(buffer, max(reply["ret"], 0)).hex()}
 
 
-@contextlib.contextmanager
-def _buffer(count: int) -> "Iterator[ctypes.Array[ctypes.c_char]]":
-    """Give a buffer for so many bytes; of what the kernel refuses to fill, only the beginning."""
-    if count <= LONGEST_MESSAGE:
-        yield ctypes.create_string_buffer(max(count, 1))
-        return
-    with mmap.mmap(-1, ROOM) as memory:
-        yield (buffer := (ctypes.c_char * ROOM).from_buffer(memory))
-        del buffer  # or the memory cannot be given back
+@functools.cache
+def _room() -> "ctypes.Array[ctypes.c_char]":
+    """Return the beginning of a buffer that no process can have in full."""
+    return (ctypes.c_char * ROOM).from_buffer(mmap.mmap(-1, ROOM))
 
 
 def write_bytes(order: Order) -> Reply:

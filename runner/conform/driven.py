@@ -120,11 +120,16 @@ def _installed(signo: int) -> Call:
 
 
 _CAN_BE_HANDLED = tuple(SIGNALS.values())
-IMAGE = Image(
-    "driven",
-    Text(tuple(_installed(signo) for signo in _CAN_BE_HANDLED if signo != SIGUSR2)),
-    tuple((signo, Text()) for signo in _CAN_BE_HANDLED),
-    0,
-    frozenset(CAPABILITIES),
-)
-"""What every process runs: a handler of each signal, that of SIGUSR2 there from the start."""
+
+
+def _image(name: str, *, handled: tuple[int, ...]) -> Image:
+    """Return an image with a handler of each signal, of which some are there from the start."""
+    installed = tuple(_installed(signo) for signo in _CAN_BE_HANDLED if signo not in handled)
+    handlers = tuple((signo, Text()) for signo in _CAN_BE_HANDLED)
+    return Image(name, Text(installed), handlers, 0, frozenset(CAPABILITIES))
+
+
+IMAGE = _image("driven", handled=(SIGUSR2,))
+"""What a process runs that is started, or begins afresh."""
+FORKED = _image("forked", handled=())
+"""What a forked child runs: all that its signals do is as its parent had it."""

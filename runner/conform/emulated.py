@@ -41,7 +41,7 @@ from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.directory import DIRECTORY
 from longpin.messages.envelope import Address
 from longpin.messages.process import PROCESS_TABLE, Enroll, Signal
-from longpin.runner.conform.driven import IMAGE, DrivenProcess, Perform
+from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, Perform
 from longpin.runner.conform.emulated_calls import CALLS, touch
 from longpin.runner.conform.names import Names
 from longpin.runner.conform.ops import (
@@ -93,6 +93,7 @@ class EmulatedRunner:
             world.close()
 
 
+IMAGES = {image.name: image for image in (IMAGE, FORKED)}
 POLICY = make_policy("P0", "intended", {})
 """What Linux does about pins."""
 
@@ -241,7 +242,7 @@ class _World:
         """Start a process: SIGIO and its like are blocked, SIGUSR2 interrupts, its children leave no zombies."""
         pid = 100 + len(self.members)
         address = f"process:{pid}"
-        self.engine.spawn(DrivenProcess, address, self.kernel, {"driven": IMAGE}, IMAGE, pid, name, NOTHING_INHERITED)
+        self.engine.spawn(DrivenProcess, address, self.kernel, IMAGES, IMAGE, pid, name, NOTHING_INHERITED)
         if name != COORDINATOR:
             self.engine.tell(PROCESS_TABLE, Enroll(pid, name, address, pid))
         self.members[name] = member = _Member(self, name, self._actor(address, DrivenProcess))

@@ -15,6 +15,7 @@ from longpin.actors.constants import (
     PROT_WRITE,
     W_OK,
 )
+from longpin.runner.conform.driven import FORKED, IMAGE
 from longpin.runner.conform.names import Names, length_of
 from longpin.runner.conform.ops import (
     ACTION_FLAGS,
@@ -120,8 +121,8 @@ CALLS: dict[str, Maker] = {
     "access": _on_path("access", lambda a: a.get("mode", W_OK)),
     "mkdir": _on_path("mkdir", lambda a: a.get("mode", 0o777)),
     "execve": _on_path("execve"),
-    "fork": lambda _who, _a: ("fork", "driven"),
-    "exec": lambda _who, _a: ("exec", "driven"),
+    "fork": lambda _who, _a: ("fork", FORKED.name),
+    "exec": lambda _who, _a: ("exec", IMAGE.name),
     "exit": lambda _who, a: ("exit", a.get("status", 0)),
     "waitpid": lambda who, a: ("waitpid", who.number(a["pid"]), number_in(a.get("options", 0), WAIT_OPTIONS)),
     "setuid": lambda _who, a: ("setuid", a["uid"]),

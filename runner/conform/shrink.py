@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from longpin.runner.conform.ops import COORDINATOR, OPS
+from longpin.runner.conform.ops import (
+    COORDINATOR,
+    NEW_FD,
+    NEW_MAP,
+    process_in,
+    rules_for,
+    split_wide,
+)
+from longpin.runner.conform.paths import NO_FD, descriptor
 from longpin.runner.conform.program import Op, Program, mistakes
 
 Ops = tuple[Op, ...]
@@ -18,12 +26,24 @@ Ops = tuple[Op, ...]
 _SIMPLEST: dict[str, tuple[Any, ...]] = {
     "type": ("RD", "WR"),
     "flags": ("O_RDONLY", "O_WRONLY", "O_RDONLY|O_NONBLOCK", "O_WRONLY|O_NONBLOCK"),
-    "sig": ("SIGIO", "SIGUSR1"),
+    "sig": ("SIGIO", "SIGUSR1", "SIGTERM"),
+    "sigs": ("", "SIGIO"),
+    "action": ("SIG_DFL", "SIG_IGN", "SIG_HANDLER"),
     "pid": (0,),
+    "to": ("A", "f", 3),
+    "path": ("f", "."),
+    "count": (1,),
+    "status": (0,),
+    "first": (0,),
+    "page": (0,),
+    "pages": (1,),
+    "offset": (0,),
+    "limit": (0,),
+    "how": ("SIG_BLOCK", "SH"),
     "len": (0, 8192),
     "uid": (65534,),
     "mode": (0o666, "ALLOC"),
-    "ms": (),
+    "ms": (0,),
     "prot": ("r",),
     "lease_break_time": (45,),
 }
@@ -124,13 +144,13 @@ def _with_simpler_arguments(ops: Ops) -> Iterator[Ops]:
         for name, value in op.args.items():
             for simpler in _simpler(name, value):
                 yield _with(ops, index, dict(op.args) | {name: simpler})
-            if op.op in OPS and name in OPS[op.op].optional:
+            if name in rules_for(op.proc)[op.op].optional:
                 yield _with(ops, index, {key: its for key, its in op.args.items() if key != name})
 
 
 def _with_plain_names(ops: Ops) -> Iterator[Ops]:
     """Name processes A, B, ... and descriptors a, b, ... in the order of their first use, all at once or one by one."""
-    for kind, plain in (("process", "ABCDEFGHIJKLMNOP"), ("fd", "abcdefghijklmnop"), ("path", "fghijklmnop")):
+    for kind, plain in _PLAIN.items():
         used = list(dict.fromkeys(value for op in ops for its, value in _names(op) if its == kind))
         table = dict(zip(used, plain, strict=False))
         yield tuple(_renamed(op, kind, table) for op in ops)
@@ -141,56 +161,98 @@ def _with_plain_names(ops: Ops) -> Iterator[Ops]:
                 yield tuple(_renamed(op, kind, {used[index]: used[index - 1]}) for op in ops)
 
 
+_PLAIN = {"process": "ABCDEFGHIJKLMNOP", "fd": "abcdefghijklmnop", "map": "mnopqrstuvwxyz", "path": "fghijklmnop"}
+"""The plainest names of each kind."""
+
+
 def _with(ops: Ops, index: int, args: dict[str, Any]) -> Ops:
     return (*ops[:index], replace(ops[index], args=args), *ops[index + 1 :])
 
 
 def _simpler(name: str, value: Any) -> Iterator[Any]:
-    """Yield simpler values of an argument: fewer flags, then the simplest there are."""
-    if name == "flags" and "|" in value:
-        flags = value.split("|")
-        for flag in flags[1:]:
-            yield "|".join(other for other in flags if other != flag)
+    """Yield simpler values of an argument: fewer flags or signals, plain paths and numbers, then the simplest."""
+    if isinstance(value, str) and "|" in value:
+        parts = value.split("|")
+        for part in parts[1:] if name == "flags" else parts:
+            yield "|".join(other for other in parts if other != part)
+    if isinstance(value, str):
+        for wide in (split_wide(value)[0], value.removeprefix("-")):
+            if wide != value:
+                yield wide
+    if name in ("path", "to") and isinstance(value, str):
+        yield from _plainer_paths(value)
     for known in _SIMPLEST.get(name, ()):
         if (type(known) is type(value) and known != value) or name == "pid":
             yield known
+
+
+def _plainer_paths(path: str) -> Iterator[str]:
+    """Yield a path with less in it: without its slash at the end, without one of its names."""
+    if path.endswith("/"):
+        yield path[:-1]
+    names = path.split("/")
+    if len(names) > 1:
+        yield from ("/".join(names[:index] + names[index + 1 :]) for index in range(len(names)))
 
 
 def _weight(name: str, value: Any) -> int:
     """Return how complicated an argument is."""
     known = _SIMPLEST.get(name, ())
     place = known.index(value) if value in known else len(known)
-    return 1 + place + (2 * value.count("|") if name == "flags" else 0)
+    more = 0
+    if isinstance(value, str):
+        more = sum(value.count(sign) for sign in "|/+{@-.")
+    return 1 + place + 2 * more
+
+
+_KIND_OF_NAME = {NEW_FD: "fd", NEW_MAP: "map", "owner": "process", "child": "process", "file": "path"}
 
 
 def _kinds(op: Op) -> dict[str, str]:
-    rule = OPS[op.op]
-    return {
-        name: {"name": "fd", "owner": "process"}.get(kind, kind)
-        for name, kind in (rule.required | rule.optional).items()
-    }
+    """Return which arguments hold a name: of a process, a descriptor, a mapping or a file."""
+    return {name: _KIND_OF_NAME.get(kind, kind) for name, kind in rules_for(op.proc)[op.op].kinds.items()}
 
 
 def _names(op: Op) -> Iterator[tuple[str, str]]:
-    """Yield the names in an op: whether of a process, a descriptor or a path, and the name."""
+    """Yield the names in an op: whether of a process, a descriptor, a mapping or a path, and the name."""
     if op.proc != COORDINATOR:
         yield "process", op.proc
     for name, kind in _kinds(op).items():
         value = op.args.get(name)
-        if kind in ("process", "fd", "path") and isinstance(value, str) and value not in ("0", "."):
-            yield kind, value.removeprefix("-")
+        if kind in _NAMED and isinstance(value, str):
+            yield from ((its, one) for its, one, _ in _parts(kind, value))
+
+
+_NAMED = ("process", "fd", "map", "path")
+
+
+def _parts(kind: str, value: str) -> Iterator[tuple[str, str, tuple[str, str]]]:
+    """Yield each name in an argument: what it names, the name, and what stands before and behind it."""
+    if kind == "process":
+        if (name := process_in(value)) is not None:
+            before, _, behind = value.partition(name)
+            yield kind, name, (before, behind)
+    elif kind == "path" and (fd := descriptor(value)) is not None:
+        if fd != NO_FD:
+            yield "fd", fd, ("@", value[len(fd) + 1 :])
+    elif kind == "path":
+        if value and not set(value) & set("./{"):
+            yield kind, value, ("", "")
+    elif (name := split_wide(value)[0]) != NO_FD:
+        yield kind, name, ("", value[len(name) :])
 
 
 def _renamed(op: Op, kind: str, table: dict[str, str]) -> Op:
     """Return an op with other names of one kind."""
 
-    def other(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        sign = "-" if value.startswith("-") else ""
-        return sign + table.get(value.removeprefix("-"), value.removeprefix("-"))
+    def other(its: str, value: Any) -> Any:
+        if its in _NAMED and isinstance(value, str):
+            for found, name, (before, behind) in _parts(its, value):
+                if found == kind:
+                    return before + table.get(name, name) + behind
+        return value
 
     kinds = _kinds(op)
-    args = {name: other(value) if kinds.get(name) == kind else value for name, value in op.args.items()}
-    proc = other(op.proc) if kind == "process" and op.proc != COORDINATOR else op.proc
+    args = {name: other(kinds.get(name, ""), value) for name, value in op.args.items()}
+    proc = table.get(op.proc, op.proc) if kind == "process" and op.proc != COORDINATOR else op.proc
     return Op(proc, op.op, args)
