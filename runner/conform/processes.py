@@ -1,11 +1,13 @@
 """The runner's side of the zygote and its agents: orders, replies, and how it is known that a call sleeps."""
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -21,6 +23,11 @@ _FIRST_WAIT = 0.001
 _BETWEEN_LOOKS = 0.0002
 _PATIENCE = 10.0
 """Seconds after which an agent that neither answers nor sleeps in a call counts as broken."""
+
+_PIDFD_INFO = struct.Struct("=Q52xi")
+"""``struct pidfd_info`` of ``include/uapi/linux/pidfd.h``: ``mask``, and ``exit_code`` at its end."""
+_PIDFD_GET_INFO = 3 << 30 | _PIDFD_INFO.size << 16 | 0xFF << 8 | 11
+_PIDFD_INFO_EXIT = 1 << 3
 
 
 class HostError(Exception):
@@ -203,6 +210,19 @@ class Agent:
         except PermissionError:
             pass  # it has become somebody else
         return True
+
+    def killed_by(self) -> int:
+        """Return the signal that killed the process, which has ended; 0 if none did, or the kernel does not say.
+
+        The kernel says it from Linux 6.15 on, also of processes that nobody waits for: PIDFD_INFO_EXIT.
+        """
+        info = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, 0))
+        try:
+            fcntl.ioctl(self._handle, _PIDFD_GET_INFO, info)
+        except OSError:
+            return 0
+        mask, status = _PIDFD_INFO.unpack(info)
+        return status & 0x7F if mask & _PIDFD_INFO_EXIT else 0
 
     def hang_up(self) -> None:
         """Close the sockets."""

@@ -90,9 +90,12 @@ class FreeKernel:
     Only one user of lease-break-time runs at a time on a machine: the others wait their turn.
 
     Raises:
-        HostError: no compiler, or this machine cannot be used; the text is one line.
+        NoRunnerError: no compiler, or it cannot compile the runner; the text is one line.
+        HostError: this machine cannot be used.
 
     """
+
+    how = "a runner in C"
 
     def __init__(self, folder: Path | None = None) -> None:
         with contextlib.ExitStack() as undo:
@@ -105,6 +108,7 @@ class FreeKernel:
                 self.abilities: HostAbilities = probe(self._folder)
             except OSError as error:
                 raise HostError(f"the host cannot be prepared: {error}") from None
+            self.release, self.fs = self.abilities.kernel, self.abilities.fs
             if self.abilities.leases:
                 raise HostError(self.abilities.leases)
             self._undo = undo.pop_all()
