@@ -12,7 +12,7 @@ from longpin.config.problems import Problem, ScenarioError, closest, reason, sho
 from longpin.config.processes import build_processes
 from longpin.config.report import Report
 from longpin.config.schema import Scenario
-from longpin.config.structure import structure
+from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
 
@@ -74,6 +74,9 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     """
     document = _parse_toml(text, filename)
     report = Report(filename, text, document)
+    for misfit in oversized(document):
+        report.add(misfit.path, misfit.expected, misfit.found)
+    report.raise_if_any()
     table, misfits = structure(document)
     for misfit in misfits:
         report.add(misfit.path, misfit.expected, misfit.found)

@@ -100,6 +100,7 @@ def explore(
     from longpin.config.loader import load_scenario
     from longpin.runner.ending import Ending
     from longpin.runner.exploration import explore as explore_build
+    from longpin.runner.exploration.budget import memory_allowed
     from longpin.runner.pool import default_workers, open_executor
     from longpin.runner.progress import progress_line
     from longpin.runner.subject import Subject
@@ -122,6 +123,7 @@ def explore(
             always=subject.always,
             max_executions=max_executions,
             seconds=seconds,
+            max_memory=memory_allowed(),
             footprints=footprints,
             racy=settings.timers == "racy",
             verify=verify,

@@ -34,7 +34,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from longpin.messages.envelope import Address
-from longpin.runner.exploration.budget import ARRIVALS_AT_MOST, Budget, EndlessError
+from longpin.runner.exploration.budget import ARRIVALS_AT_MOST, Budget, EndlessError, OutOfBudgetError
 from longpin.runner.exploration.result import Broken, Exploration, Failure, Reason
 from longpin.runner.exploration.table import ALARM_ACTOR
 from longpin.runner.exploration.wakeup import Branch, Sequence
@@ -137,7 +137,11 @@ class Dpor:
             if self._begun and not self.back():
                 return Reason.COMPLETE
             self._begun = True
-            if self._extend():
+            try:
+                ended = self._extend()
+            except OutOfBudgetError as spent:
+                return spent.reason
+            if ended:
                 result.executions += 1
                 if (what := self.judge()) is not None:
                     if (decisions := self.path.decisions()) is not None:
@@ -164,6 +168,7 @@ class Dpor:
             path.push(branch.process)
             if len(path.clock) > ARRIVALS_AT_MOST:
                 raise EndlessError
+            self.budget.check()
             self.result.events += 1
             awake = conflicts[branch.place]
             sleep = {q: place for q, place in point.sleep.items() if not awake >> place & 1} if point.sleep else {}

@@ -128,7 +128,11 @@ class Explorer:
 
     def _declared(self) -> bool:
         """Return whether any message of one schedule declares a footprint; if none does, there is nothing to gain."""
-        path = Path(self.table, racy=self.racy)
-        while path.failure is None and len(path.clock) < PILOT_EVENTS and (process := path.ready({})) >= 0:
+        path, table, seen = Path(self.table, racy=self.racy), self.table, 0
+        while True:
+            if any(body_footprint(table, message) is not None for message in range(seen, len(table.envelopes))):
+                return True
+            seen = len(table.envelopes)
+            if path.failure is not None or len(path.clock) >= PILOT_EVENTS or (process := path.ready({})) < 0:
+                return False
             path.push(process)
-        return any(body_footprint(self.table, message) is not None for message in range(len(self.table.envelopes)))

@@ -88,22 +88,22 @@ class Shared:
             with (
                 nullcontext(self.team.executor) if self.team.executor else open_executor(self.team.workers) as executor
             ):
-                return self._elsewhere(executor, self.team.setup, AHEAD * self.team.workers)
+                return self._elsewhere(executor, self.team)
         while self.frontier.leaves:
             if (reason := self._explore_next()) is not None:
                 return reason
         return Reason.COMPLETE
 
-    def _elsewhere(self, executor: Executor, setup: bytes, ahead: int) -> Reason:
-        """Have an executor explore what is left, ``ahead`` leaves at a time."""
+    def _elsewhere(self, executor: Executor, team: Team) -> Reason:
+        """Have an executor explore what is left, some leaves for each worker at a time."""
         pending: deque[Future[Report]] = deque()
+        ahead, memory = AHEAD * team.workers, self.budget.memory
+        share = None if memory is None else memory // team.workers
         try:
             with broken_pool():
                 while self.frontier.leaves:
                     while len(pending) < ahead and (number := self.applied + len(pending)) < self.frontier.count:
-                        pending.append(
-                            executor.submit(work, setup, self.frontier.task(number), self.leaf, self.budget.memory)
-                        )
+                        pending.append(executor.submit(work, team.setup, self.frontier.task(number), self.leaf, share))
                     while not pending[0].done():
                         if (reason := self.budget.look(self.result)) is not None:
                             return reason

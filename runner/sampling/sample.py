@@ -63,6 +63,8 @@ class Plan(NamedTuple):
     racy: bool
     most: int
     remember: bool
+    most_bytes: int | None = None
+    """What a process may have resident and still remember; None: anything."""
 
 
 class Sampler:
@@ -147,7 +149,9 @@ class Sampler:
         memory = self.memory
         if memory is None or memory.full:
             self._judged.clear()
-            memory = self.memory = Memory(self.plan.build, self.plan.always, racy=self.plan.racy)
+            memory = self.memory = Memory(
+                self.plan.build, self.plan.always, racy=self.plan.racy, most_bytes=self.plan.most_bytes
+            )
         oracle = self.oracle(seed)
         oracle.new_execution()
         arrived: list[Envelope] = []

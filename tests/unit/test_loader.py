@@ -166,6 +166,8 @@ s.'t' = '''
 ]'''
 [[p.q]]
 z = 1
+[x.'y z'.w]
+[[u.v]]
 """
     positions = Positions(text)
     places = {
@@ -181,6 +183,13 @@ z = 1
         ("p", 1, "n"): 11,
         ("p", 1, "s", "t"): 12,
         ("p", 1, "q", 0, "z"): 15,
+        ("p", 1, "q"): 14,
+        ("p", 1, "q", 0): 14,
+        ("x",): 16,
+        ("x", "y z"): 16,
+        ("x", "y z", "w", "k"): 16,
+        ("u",): 17,
+        ("u", "v"): 17,
         ("p", 1, "nothing"): 10,
         ("nothing", 3): 1,
     }
@@ -297,6 +306,15 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("[[pmem]]\nname = 'a'\n[[pmem]]\nname = 'a'", "f.toml:4: pmem.a.name: expected a name no other table"),
         ("[[pmem]]\nname = 'a'\nblocks = 0", "pmem.a.blocks: expected a number from 1 to 1000000, found 0"),
         ("[[pmem]]\nname = 'a'\nblocks = 1000001", "pmem.a.blocks: expected a number from 1 to 1000000"),
+        (
+            "[[pmem]]\nname = 'a'\nblocks = 600000\n[[pmem]]\nname = 'b'\nblocks = 600000\n[[pmem]]\nname = 'c'",
+            "f.toml:6: pmem.b.blocks: expected at most 1000000 blocks in all pmem sets together, found 600000 after 600000",
+        ),
+        ("\n[[no]]\n[[no]]", "f.toml:2: no: expected one of the keys "),
+        ("\n[no.such.'table']", "f.toml:2: no: expected one of the keys "),
+        ("\n[[process]]\n[[process.no]]\n", "f.toml:3: process[0].no: expected one of the keys "),
+        ("\n[machine]\n[machine.no]\nx = 1", "f.toml:3: machine.no: expected one of the keys "),
+        ("\n[[machine]]", "f.toml:2: machine: expected a table, found an array"),
         ("[[device]]\nname = ''", "device[0].name: expected a name of 1 to 64 letters"),
         ("[[file]]\nsize = 1", "file[0].path: expected an absolute path of at most 4095 bytes, found none"),
         ("[[file]]\npath = 'a'", "file.a.path: expected an absolute path of at most 4095 bytes, found 'a'"),
@@ -406,6 +424,23 @@ def test_a_long_list_of_mistakes_is_cut() -> None:
     lines = errors("".join(f"key{index} = 1\n" for index in range(500)))
     assert len(lines) == 101
     assert lines[-1] == "f.toml: 402 more problems are not shown"
+
+
+@pytest.mark.parametrize("table", ["pmem", "device", "file", "process", "no"])
+def test_too_many_tables_are_one_mistake_at_the_first_too_many(table: str) -> None:
+    text = "name = 'x'\n" + f"[[{table}]]\n" * 1500
+    place = f"f.toml:1002: {table}[1000]"
+    assert errors(text) == [f"{place}: expected at most 1000 [[{table}]] tables, found 1500"]
+
+
+def test_too_many_keys_and_elements_are_one_mistake_each() -> None:
+    keys = "".join(f"key{index} = 1\n" for index in range(1500))
+    text = f"holds = [\n{'1,' * 2000}]\n[machine]\n{keys}[[process]]\n[process.on_signal]\n{keys}"
+    assert errors(text) == [
+        "f.toml:2: holds[1000]: expected at most 1000 elements in an array, found 2000",
+        "f.toml:1004: machine.key1000: expected at most 1000 keys in a table, found 1500",
+        "f.toml:2506: process[0].on_signal.key1000: expected at most 1000 keys in a table, found 1500",
+    ]
 
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
