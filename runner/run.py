@@ -3,7 +3,6 @@
 import dataclasses
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -18,6 +17,7 @@ from longpin.config.schema import Scenario
 from longpin.messages.codec import ArrivalHash, Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter, text_sha256
+from longpin.runner.allowance import Allowance, not_quiet, run_threads_within, run_within
 from longpin.runner.judge import Judge
 from longpin.runner.oracles import NO_PROFILE, ORACLES, Oracle
 from longpin.runner.oracles.profile import profile_of
@@ -30,14 +30,7 @@ from longpin.runner.world import Blueprint
 
 log = structlog.get_logger()
 
-MOST_ARRIVALS = 1_000_000
-"""Arrivals after which a run that is still not quiet is undetermined: a program can signal itself for ever."""
-
 QUIET = "nothing can happen any more, and every rule holds"
-NOT_QUIET = f"not quiet after {MOST_ARRIVALS:,} arrivals"
-
-GIVE_UP_AFTER = 60.0
-"""Real seconds after which a run on threads that is still not quiet is undetermined."""
 
 
 def run(
@@ -72,12 +65,13 @@ def run(
         oracle = strategy(settings.seed, profile_of(blueprint.build, racy=racy) if strategy.profiled else NO_PROFILE)
     engine = SteppedEngine(oracle, racy=racy, seed=settings.seed)
     judge = Judge(scenario, settings, engine, policy)
-    encoder, hashed = Encoder(), ArrivalHash()
+    encoder, hashed, allowance = Encoder(), ArrivalHash(), Allowance()
     with TraceWriter(trace, header) if trace is not None else nullcontext() as writer:
 
         def record(number: int, envelope: Envelope) -> None:
             payload = encoder.encode(number, envelope)
             hashed.update(payload)
+            allowance.count(envelope)
             if writer is not None:
                 writer.append(payload)
                 writer.flush()
@@ -85,8 +79,9 @@ def run(
         engine.record = record
         blueprint.build(engine)
         try:
-            quiet = engine.run(MOST_ARRIVALS)
-            verdict, reason = (None, QUIET) if quiet else (Verdict.UNDETERMINED, NOT_QUIET)
+            quiet = run_within(engine, allowance)
+            stopped = not_quiet(engine.arrivals, engine.actors.values())
+            verdict, reason = (None, QUIET) if quiet else (Verdict.UNDETERMINED, stopped)
             result = judge.result(verdict, reason)
         except KeyboardInterrupt:
             quiet = False
@@ -108,19 +103,22 @@ def _run_threads(
     with tempfile.TemporaryDirectory(prefix="longpin-") as folder:
         path = Path(trace) if trace is not None else Path(folder) / "run.trace"
         with TraceWriter(path, header) as writer:
-            encoder = Encoder()
+            encoder, allowance = Encoder(), Allowance()
 
             def record(number: int, envelope: Envelope) -> None:
                 writer.append(encoder.encode(number, envelope))
+                allowance.count(envelope)
 
             engine = ThreadsEngine(record, writer.flush, time_scale=settings.time_scale, seed=settings.seed)
             with closing(engine):
                 blueprint.build(engine)
                 try:
-                    quiet = engine.run(time.monotonic() + GIVE_UP_AFTER, MOST_ARRIVALS)
-                    stopped = NOT_QUIET if engine.arrivals > MOST_ARRIVALS else f"not quiet after {GIVE_UP_AFTER:g} s"
+                    quiet = run_threads_within(engine, allowance)
+                    stopped = f"not quiet after {allowance.seconds:g} s"
                 except KeyboardInterrupt:
                     quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
+            if engine.arrivals > allowance.arrivals:
+                stopped = not_quiet(engine.arrivals, engine.actors.values())
             writer.close(complete=quiet)
         result = replay(path)
     if not quiet and result.verdict is Verdict.UNDETERMINED:

@@ -308,7 +308,7 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("[[pmem]]\nname = 'a'\nblocks = 1000001", "pmem.a.blocks: expected a number from 1 to 1000000"),
         (
             "[[pmem]]\nname = 'a'\nblocks = 600000\n[[pmem]]\nname = 'b'\nblocks = 600000\n[[pmem]]\nname = 'c'",
-            "f.toml:6: pmem.b.blocks: expected at most 1000000 blocks in all pmem sets together, found 600000 after 600000",
+            "f.toml:6: pmem.b.blocks: expected at most 1000000 blocks in all pmem sets together, found 600000",
         ),
         ("\n[[no]]\n[[no]]", "f.toml:2: no: expected one of the keys "),
         ("\n[no.such.'table']", "f.toml:2: no: expected one of the keys "),
