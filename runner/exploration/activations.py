@@ -230,6 +230,10 @@ class ActivationPath:
         """Return whose messages arrive in a real order of arrivals that shows the same; None: there is none.
 
         What happened after a failure, or beside it, is left out.
+
+        Raises:
+            UntoldError: it takes too long to find out.
+
         """
         wanted = self.clock[-1] if self.failure is not None and self.clock else (1 << len(self.clock)) - 1
         arrivals = [

@@ -71,7 +71,12 @@ class Explorer:
         self._met.clear()
 
     def judge_path(self, path: Path | ActivationPath, result: Exploration) -> Broken | None:
-        """Return what is wrong at the end of a schedule."""
+        """Return what is wrong at the end of a schedule.
+
+        Raises:
+            UntoldError: it takes too long to tell whether that can happen.
+
+        """
         if path.failure is not None:
             return Broken.by(path.failure)
         if self.check is None:

@@ -186,7 +186,9 @@ def _schedules(explorer: Explorer, budget: Budget, search: Alone | Shared, *, au
     if auto and reason in (None, Reason.ENDLESS) and (matched := _rather(explorer, budget, result)) is not None:
         return matched
     result.reason = reason or _end(search.rest) or Reason.COMPLETE
-    if result.reason in (Reason.COMPLETE, Reason.VIOLATED) or result.executions >= result.estimate:
+    if result.complete and result.untold:
+        result.reason = Reason.UNTOLD
+    if result.reason in (Reason.COMPLETE, Reason.UNTOLD, Reason.VIOLATED) or result.executions >= result.estimate:
         result.estimate = 0.0
     return result
 

@@ -140,10 +140,10 @@ class Shared:
         try:
             report = explore_leaf(self.explorer, self.frontier.task(self.applied), budget, found)
         except KeyboardInterrupt:
-            self._add(found.executions, found.blocked, found.events, found.impossible)
+            self._add(found)
             raise
         if report is None:
-            self._add(found.executions, found.blocked, found.events, found.impossible)
+            self._add(found)
             return found.reason
         return self._apply(report) or self.budget.look(self.result)
 
@@ -159,7 +159,7 @@ class Shared:
         result, most = self.result, self.budget.executions
         if most is not None and result.executions + report.executions > most:
             return self._explore_part(most - result.executions)
-        self._add(report.executions, report.blocked, report.events, report.impossible)
+        self._add(report)
         result.inconclusive = result.inconclusive or report.inconclusive
         if report.failure is not None:
             *broken, decisions = report.failure
@@ -181,13 +181,14 @@ class Shared:
         found = Exploration(Method.DPOR)
         report = explore_leaf(self.explorer, self.frontier.task(self.applied), Budget(executions), found)
         assert report is not None
-        self._add(report.executions, report.blocked, report.events, report.impossible)
+        self._add(report)
         self.result.failures += found.failures
         self.result.inconclusive = self.result.inconclusive or report.inconclusive
         return Reason.VIOLATED if found.failures else Reason.EXECUTIONS
 
-    def _add(self, executions: int, blocked: int, events: int, impossible: int) -> None:
-        self.result.executions += executions
-        self.result.blocked += blocked
-        self.result.events += events
-        self.result.impossible += impossible
+    def _add(self, found: Report | Exploration) -> None:
+        self.result.executions += found.executions
+        self.result.blocked += found.blocked
+        self.result.events += found.events
+        self.result.impossible += found.impossible
+        self.result.untold += found.untold

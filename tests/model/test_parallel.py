@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -14,7 +15,17 @@ from model import random_actors, random_footprints, schedules
 from longpin.config.loader import load_scenario
 from longpin.messages.envelope import Address
 from longpin.runner import pool
-from longpin.runner.exploration import Exploration, Explorer, Method, PropertyViolation, Reason, explore, replay, shared
+from longpin.runner.exploration import (
+    Exploration,
+    Explorer,
+    Method,
+    PropertyViolation,
+    Reason,
+    explore,
+    realize,
+    replay,
+    shared,
+)
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.frontier import Frontier
@@ -23,6 +34,7 @@ from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.result import Broken
 from longpin.runner.exploration.shared import Shared
 from longpin.runner.pool import PoolError, SerialExecutor, in_order, open_executor, packed
+from longpin.runner.result import Verdict
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
@@ -184,6 +196,35 @@ def test_the_failure_does_not_depend_on_workers(monkeypatch: pytest.MonkeyPatch)
 
 def _ledger(messages: int, world: Any) -> None:
     schedules.s7(messages)[0](world)
+
+
+def test_what_takes_too_long_to_tell_is_undetermined_with_workers_and_checkpoints_too(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order of arrivals is looked for in a bounded number of positions; here the bound is one."""
+    monkeypatch.setattr(realize, "LOOKS_AT_MOST", 1)
+    scenario = load_scenario("lease-shared")
+    subject = Subject(scenario, Settings.of(scenario))
+    options: dict[str, Any] = {"method": "dpor", "check": subject.check, "always": subject.always}
+    here = {"executor": SerialExecutor(), "workers": 2}  # other processes would have the usual bound
+    for more in ({}, {"workers": 1}, here, {"checkpoint": tmp_path / "c"}, {"checkpoint": tmp_path / "c"}):
+        result = explore(subject.build, **options, **more)
+        assert (result.reason, result.executions, result.untold) == (Reason.UNTOLD, 16, 16)
+        assert result.verdict is Verdict.UNDETERMINED
+        assert "--no-footprints" in result.reason.value
+    assert explore(subject.build, footprints=False, **options).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("bound", [1, 100])
+def test_a_failure_that_can_be_told_is_found_though_others_take_too_long(
+    bound: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realize, "LOOKS_AT_MOST", bound)
+    scenario = load_scenario("layout-lease-answered")
+    subject = Subject(scenario, Settings.of(scenario))
+    result = explore(subject.build, method="dpor", check=subject.check, always=subject.always, racy=True)
+    assert result.untold
+    assert result.verdict is (Verdict.UNDETERMINED if bound == 1 else Verdict.VIOLATED)
 
 
 def test_a_budget_of_executions_is_kept_exactly() -> None:
