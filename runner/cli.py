@@ -6,13 +6,17 @@ Exit status: 0 every rule holds, 1 a rule is violated, 2 bad input, a failure of
 3 undetermined, 130 interrupted before anything was known.
 """
 
+from longpin.runner import startup
+
+if __name__ == "__main__":  # before the rest is imported: until then Ctrl-C would be a stack trace
+    startup.begin()
+
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from longpin import __version__
 from longpin.runner.conform.command import conform
 from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, command, common
 from longpin.runner.search_commands import explore, stress
@@ -49,11 +53,11 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="longpin")
+@click.version_option(package_name="longpin", prog_name="longpin")
 def main() -> None:
     """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
 
-    Exit status: 0 every rule holds, 1 violated, 2 bad input or failure, 3 undetermined.
+    Exit status: 0 every rule holds, 1 violated, 2 bad input or failure, 3 undetermined, 130 interrupted early.
     """
 
 
@@ -98,6 +102,7 @@ def run(
     given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
     options = {name: value for name, value in given.items() if value is not None}
     settings = choose(loaded, policy, engine=engine, seed=seed, **options)
+    startup.ready()
     result = run_scenario(loaded, settings, trace)
     advice = ""
     if trace is not None:
@@ -135,6 +140,7 @@ def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
     from longpin.runner.host.run import run_on_host
 
     is_path = "/" in scenario or scenario.endswith(".toml") or Path(scenario).is_file()
+    startup.ready()
     try:
         result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", lambda text: say(f"longpin: {text}"))
     except HostError as error:
@@ -197,6 +203,7 @@ def replay(trace: str, until: int | None, as_json: bool) -> None:
     begin()
     from longpin.runner.run import replay as replay_trace
 
+    startup.ready()
     result = replay_trace(trace, until)
     finish(result, as_json=as_json, again=command(*replay_again(trace, until)))
 

@@ -1,7 +1,8 @@
 """The commands ``longpin explore`` and ``longpin stress``: every schedule, or many of them.
 
 Exit status: 0 every rule holds in every schedule, 1 a rule is violated, 2 bad input or a failure of longpin,
-3 undetermined: the budget is spent or the search was interrupted. Incomplete is never a pass.
+3 undetermined: the budget is spent or the search was interrupted, 130 interrupted before it began. Incomplete is never
+a pass.
 """
 
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from longpin.runner import startup
 from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, common, duration
 from longpin.runner.terminal import BadInput, print_lines
 
@@ -107,6 +109,7 @@ def explore(
 
     loaded = load_scenario(scenario)
     settings = choose(loaded, policy, seed=seed, timers=timers or "lazy")
+    startup.ready()
     subject = Subject(loaded, settings)
     ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()
@@ -199,6 +202,7 @@ def stress(
     threads = engine == "threads"
     # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
     settings = choose(loaded, policy, seed=seed, timers="racy" if threads else timers or "lazy")
+    startup.ready()
     subject = Subject(loaded, settings)
     ending = Ending("stress", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()

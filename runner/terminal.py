@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from longpin.runner.startup import EXIT_INTERRUPTED
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,7 +22,6 @@ HEIGHT = 25
 """Lines of the screen; nothing here depends on it."""
 
 EXIT_BAD = 2
-EXIT_INTERRUPTED = 130
 
 VERBOSITY = "longpin.verbosity"
 
@@ -53,7 +54,21 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             fail("interrupted", EXIT_INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - a stack trace is for those who ask for it
+            if by_interrupt(error):
+                fail("interrupted", EXIT_INTERRUPTED)
             explain(error, verbose=bool(ctx.meta.get(VERBOSITY)))
+
+
+def by_interrupt(error: BaseException) -> bool:
+    """Return whether Ctrl-C is behind an exception: a class that was being made wraps it in another."""
+    seen: list[BaseException] = []
+    reason: BaseException | None = error
+    while reason is not None and reason not in seen:
+        if isinstance(reason, KeyboardInterrupt):
+            return True
+        seen.append(reason)
+        reason = reason.__cause__ or reason.__context__
+    return False
 
 
 def explain(error: Exception, *, verbose: bool) -> NoReturn:

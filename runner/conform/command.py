@@ -1,7 +1,8 @@
 """The command ``longpin conform``.
 
 Exit status: 0 the kernels agree about every program, 1 they differ or the emulated one cannot run a program, 2 bad
-input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found.
+input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found, 130
+interrupted before it began.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from longpin.runner import startup
 from longpin.runner.terminal import EXIT_BAD, BadInput, fail, output, say, width_of_output
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ def conform(
     A program is a list of system calls around fcntl(2) leases. Either its answers were recorded, or it runs on the
     kernel of this machine, in real processes that are gone afterwards.
 
-    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted.
+    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted, 130
+    interrupted before the first program.
     """
     if (recorded is None) == (not live):
         raise BadInput("expected either --recorded FILE or --live")
@@ -72,12 +75,12 @@ def conform(
     file = recorded or program
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
+    from longpin.runner.conform.emulated import EmulatedRunner
     from longpin.runner.conform.generate import generate
 
+    startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))
     with _host(live) as real, _appending(record, real) as keep:
-        from longpin.runner.conform.emulated import EmulatedRunner
-
         run = Run(real, EmulatedRunner(engine), keep)
         run.go(stream, length)
         about: dict[str, Any] = {"engine": engine, "seed": None if file else seed, "programs_wanted": length}
