@@ -10,7 +10,7 @@ A run that was killed leaves a file that ends early, perhaps inside a frame: tha
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
@@ -263,8 +263,8 @@ class TraceReader:
                 raise self._unreadable(error) from None
         self._first, self._crc = frames.offset, frames.crc
 
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Read the arrivals, each as the offset of its frame and its payload.
+    def __iter__(self) -> Generator[tuple[int, bytes]]:
+        """Read the arrivals, each as the offset of its frame and its payload; who stops earlier closes the generator.
 
         Raises:
             TraceError: a record is damaged, the footer does not match the arrivals, or something follows it.

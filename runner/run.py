@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, nullcontext
 from pathlib import Path
 
@@ -159,36 +159,42 @@ def replay(trace: str | os.PathLike[str], until: int | None = None) -> Result:
     scenario, settings, policy = _read_header(reader)
     hashed = ArrivalHash()
 
-    def payloads() -> Iterator[bytes]:
-        for _, payload in reader:
-            yield payload
-            hashed.update(payload)
+    def payloads() -> Generator[bytes]:
+        with closing(iter(reader)) as records:
+            for _, payload in records:
+                yield payload
+                hashed.update(payload)
 
-    oracle = Replay(payloads(), settings.seed, until)
-    engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
-    judge = Judge(scenario, settings, engine, policy)
-    Blueprint(scenario, policy).build(engine)
+    with closing(payloads()) as recorded:
+        oracle = Replay(recorded, settings.seed, until)
+        engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
+        judge = Judge(scenario, settings, engine, policy)
+        Blueprint(scenario, policy).build(engine)
+        result = _follow(reader, oracle, engine, judge)
+    result.hash = hashed.hexdigest()
+    return result
+
+
+def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: Judge) -> Result:
+    """Let the engine follow a trace as far as that goes, and return what it shows."""
+    until = oracle.until
     try:
         quiet = engine.run()
         if quiet:
             oracle.expect_end()
     except KeyboardInterrupt:
-        result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
+        return judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
     except Divergence as divergence:
-        result = judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
-    else:
-        if oracle.count == until:
-            result = judge.result(Verdict.UNDETERMINED, f"stopped after arrival {until}, as asked")
-        elif not reader.complete:
-            result = judge.result(Verdict.UNDETERMINED, reader.end)
-        elif not quiet:
-            sender = engine.ready[0]
-            reason = f"the trace is complete, but {sender.address} has sent more: {sender.outbox[0].body}"
-            result = judge.result(Verdict.DIVERGED, f"{reason}. {_likely_causes(reader)}")
-        else:
-            result = judge.result(None, QUIET)
-    result.hash = hashed.hexdigest()
-    return result
+        return judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
+    if oracle.count == until:
+        return judge.result(Verdict.UNDETERMINED, f"stopped after arrival {until}, as asked")
+    if not reader.complete:
+        return judge.result(Verdict.UNDETERMINED, reader.end)
+    if not quiet:
+        sender = engine.ready[0]
+        reason = f"the trace is complete, but {sender.address} has sent more: {sender.outbox[0].body}"
+        return judge.result(Verdict.DIVERGED, f"{reason}. {_likely_causes(reader)}")
+    return judge.result(None, QUIET)
 
 
 def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Policy]:
