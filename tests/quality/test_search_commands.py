@@ -129,13 +129,22 @@ def test_an_interrupt_ends_with_what_is_known(tmp_path: Path, words: list[str]) 
         (["stress", "--strategy", "luck"], "luck"),
         (["stress", "--runs", "0"], "0"),
         (["stress", "truncate-waits", "--failures", "/dev/null/x"], "--failures: nothing can be written in /dev/null"),
-        (["stress", "truncate-waits", "--junit", "/dev/null/x"], "--junit: nothing can be written in /dev/null"),
+        (["stress", "truncate-waits", "--failures", "/dev/null"], "--failures: nothing can be written in /dev/null"),
+        (["explore", "truncate-waits", "--failures", "/proc"], "--failures: nothing can be written in /proc"),
+        (["explore", "truncate-waits", "--failures", "/sys/x"], "--failures: nothing can be written in /sys"),
+        (["explore", "truncate-waits", "--failures", __file__], f"nothing can be written in {__file__}: Not a dir"),
+        (["explore", "truncate-waits", "--failures", f"{__file__}/x"], f"nothing can be written in {__file__}: Not"),
+        (["explore", "truncate-waits", "--failures", "x" * 300], "File name too long"),
+        (["stress", "truncate-waits", "--junit", "/dev/null/x"], "--junit: /dev/null/x cannot be written"),
+        (["stress", "truncate-waits", "--junit", "/proc/x"], "--junit: nothing can be written in /proc"),
+        (["stress", "truncate-waits", "--junit", "x" * 300], "File name too long"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, words: list[str], line: str) -> None:
     done = longpin(tmp_path, *words)
     assert done.returncode == 2
     assert line in done.stderr
+    assert "violated" not in done.stderr  # what can be told before a search is not told after it
     assert "Traceback" not in done.stderr
     assert not done.stdout
     assert not list(tmp_path.iterdir())
