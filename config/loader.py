@@ -1,14 +1,16 @@
 """Reads scenario files: TOML in, a checked :class:`~longpin.config.schema.Scenario` out, or every mistake at once."""
 
 import re
+import sys
 import tomllib
+from bisect import bisect_left
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from longpin.config.build import build_devices, build_files, build_holds, build_machine, build_pmem, build_policy
-from longpin.config.problems import Problem, ScenarioError, closest, reason, shown
+from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import Report
 from longpin.config.schema import Scenario
@@ -21,6 +23,7 @@ MOST_BYTES = 1 << 20
 
 _SUFFIX = ".toml"
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_LONG_NUMBER = re.compile(rf"[0-9](?:_?[0-9]){{{sys.get_int_max_str_digits() or 1}}}[0-9_]*+")
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\\\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
 """A key of so many parts that tomllib's work, which grows with their square, would not end."""
 
@@ -68,10 +71,13 @@ def shipped_scenarios() -> list[str]:
 def parse_scenario(text: str, filename: str) -> Scenario:
     """Read the text of a scenario file; ``filename`` is for messages.
 
+    A byte order mark, with which some editors begin a file, is left out: TOML has no word for it.
+
     Raises:
         ScenarioError: with every mistake in the text; of mistakes in the TOML itself, the first.
 
     """
+    text = text.removeprefix("\ufeff")
     document = _parse_toml(text, filename)
     report = Report(filename, text, document)
     for misfit in oversized(document):
@@ -118,7 +124,7 @@ def _parse_toml(text: str, filename: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise _error(filename, "TOML", "an error (nested too deeply)") from error
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _TOML_PLACE.search(message)
         line, column = 1, None
@@ -126,7 +132,32 @@ def _parse_toml(text: str, filename: str) -> dict[str, Any]:
             line, column = int(place[1]), int(place[2])
         elif place:
             line = text.count("\n") + 1
-        raise _error(filename, "TOML", f"an error ({reason(_TOML_PLACE.sub('', message))})", line, column) from error
+        raise _error(filename, "TOML", f"an error ({_TOML_PLACE.sub('', message)})", line, column) from error
+    except ValueError as error:
+        number = _first_long_number(text)
+        line, column = text.count("\n", 0, number.start()) + 1, number.start() - text.rfind("\n", 0, number.start())
+        expected = f"an integer of at most {sys.get_int_max_str_digits()} digits"
+        raise _error(filename, expected, "a longer one", line, column) from error
+
+
+def _first_long_number(text: str) -> re.Match[str]:
+    """Return the first integer in a TOML text that Python refuses to read for its length; there is one.
+
+    What looks like one may stand in a string or a comment. Up to and with the first that is one the text fails in the
+    same way, and so it does up to every later one.
+    """
+    found = list(_LONG_NUMBER.finditer(text))
+    return found[bisect_left(found, True, key=lambda number: _fails_by_length(text[: number.end()]))]
+
+
+def _fails_by_length(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _error(filename: str, expected: str, found: str, line: int = 1, column: int | None = None) -> ScenarioError:

@@ -305,6 +305,7 @@ DAMAGED = {
     "empty": lambda _: b"",
     "binary": lambda _: b"\xff\xfe\x00",
     "deep": lambda _: b"[" * 100_000,
+    "digits": lambda data: data.replace(b'"seed": 0', b'"seed": ' + b"9" * 5000),
     "list": lambda _: b"[1, 2]",
     "foreign": lambda _: b'{"format": "other"}',
     "newer": lambda data: data.replace(b'"number": 1', b'"number": 2'),

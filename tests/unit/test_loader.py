@@ -270,7 +270,11 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("name = x", "f.toml:1:8: scenario: expected TOML, found an error (Invalid value)"),
         ("name = 'x", "scenario: expected TOML, found an error ("),
         ("a = " + "[" * 5000, "scenario: expected TOML, found an error (nested too deeply)"),
-        ("a = " + "9" * 5000, "scenario: expected TOML, found an error (Exceeds the limit"),
+        ("a = " + "9" * 5000, "f.toml:1:5: scenario: expected an integer of at most 4300 digits, found a longer one"),
+        (
+            f"# {'1' * 5000}\na = '{'2' * 5000}'\nb = [1,\n  -{'3_' * 5000}3]\nc = {'4' * 5000}\n",
+            "f.toml:4:4: scenario: expected an integer of at most 4300 digits, found a longer one",
+        ),
         ("a." * 40 + "b = 1", "scenario: expected keys of at most 32 parts, found a longer one"),
         ("a = 1\n\udc80", "f.toml:2: scenario: expected text that UTF-8 can hold, found half of a surrogate pair"),
         ("#" * (1 << 20) + "#", "scenario: expected at most 1048576 bytes, found more"),
@@ -451,6 +455,19 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_scenario("scenario.toml").name == "small"
     path.rename(tmp_path / "plain")
     assert load_scenario("plain").name == "small"
+
+
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(MINIMAL, encoding="utf-8-sig")
+    scenario = load_scenario(str(path))
+    assert (scenario.name, scenario.text) == ("small", MINIMAL)
+    path.write_text(f"x = 1\n{MINIMAL}", encoding="utf-8-sig")
+    with pytest.raises(ScenarioError, match=r":1: x: expected one of the keys"):
+        load_scenario(str(path))
+    path.write_text(MINIMAL, encoding="utf-16")
+    with pytest.raises(ScenarioError, match="expected text in UTF-8, found the byte 0xff"):
+        load_scenario(str(path))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
