@@ -408,7 +408,13 @@ class Zygote:
                     break
                 order: Order = json.loads(data)
                 high = make_high(list(fds))
-                reply = self._spawn(order, *high) if order["call"] == "spawn" else self._note(order, high)
+                match order["call"]:
+                    case "spawn":
+                        reply = self._spawn(order, *high)
+                    case "folder":
+                        reply = self._make_folder(order)
+                    case _:
+                        reply = self._note(order, high)
                 self._control.send(json.dumps(reply).encode())
         except ConnectionError:
             pass
@@ -436,10 +442,18 @@ class Zygote:
         finally:
             os._exit(1)
 
+    def _make_folder(self, order: Order) -> Reply:
+        """Make the folder that is removed in the end: whoever makes it must know of it when the runner is killed."""
+        import tempfile
+
+        try:
+            self._folder = tempfile.mkdtemp(prefix=order["prefix"], dir=order["place"])
+        except OSError as error:
+            return {"broken": f"cannot make a folder: {error}"}
+        return {"ret": self._folder}
+
     def _note(self, order: Order, fds: list[int]) -> Reply:
         """Remember what to undo."""
-        if "folder" in order:
-            self._folder = order["folder"]
         if "sysctl" in order:
             for fd in self._lock:
                 os.close(fd)

@@ -6,7 +6,6 @@ Whatever happens, the machine is left as it was: see :class:`longpin.runner.conf
 import contextlib
 import fcntl
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -35,17 +34,10 @@ class HostRunner:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
+        self._zygote = Zygote()
+        self._folder = self._zygote.make_folder("longpin-conform-", folder or usual_place())
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="longpin-conform-", dir=folder or usual_place()))
             self._folder.chmod(0o777)  # processes that have given up root work in it as well
-        except OSError as error:
-            raise HostError(f"cannot make a folder: {error}") from None
-        try:
-            self._zygote = Zygote(self._folder)
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
-        try:
             self.abilities: HostAbilities = probe(self._folder)
         except OSError as error:
             self.close()
@@ -63,7 +55,6 @@ class HostRunner:
     def close(self) -> None:
         """End every process, put back what was changed and remove the files."""
         self._zygote.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, program: Program) -> Outcome:
         """Run a program.

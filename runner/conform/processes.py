@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +20,8 @@ from longpin.runner.conform.proc_files import Look, look, pending_signals
 _FIRST_WAIT = 0.001
 """Seconds in which most calls return; only after them is it worth to look at the process."""
 _BETWEEN_LOOKS = 0.0002
-_PATIENCE = 10.0
-"""Seconds after which an agent that neither answers nor sleeps in a call counts as broken."""
+_PATIENCE = 60.0
+"""Seconds after which a process that does not answer counts as broken: on a machine with much to do some may pass."""
 
 
 class HostError(Exception):
@@ -209,8 +210,9 @@ class Zygote:
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._folder: Path | None = None
         source = Path(agent_program.__file__).read_text()
         try:
             with theirs:
@@ -225,7 +227,20 @@ class Zygote:
         except OSError as error:
             self._control.close()
             raise HostError(f"{sys.executable} cannot be started: {error.strerror}") from None
-        self._ask({"call": "note", "folder": str(folder)})
+
+    def make_folder(self, prefix: str, place: Path | str) -> Path:
+        """Make a temporary folder, the only one, which is removed when the runner has gone.
+
+        Raises:
+            HostError: it cannot be made.
+
+        """
+        try:
+            self._folder = Path(self._ask({"call": "folder", "prefix": prefix, "place": str(place)})["ret"])
+        except BaseException:
+            self.close()
+            raise
+        return self._folder
 
     def undo_at_end(self, file: Path, content: str, lock: int) -> None:
         """Have a file in /proc/sys written back when the runner has gone, and a lock held until then."""
@@ -264,3 +279,5 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)  # where somebody has killed it

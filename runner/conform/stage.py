@@ -19,8 +19,8 @@ from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, leases
 from longpin.runner.conform.processes import Agent, Died, HostError, Zygote
 from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
 
-_WATCHDOG = 20.0
-"""Seconds a program may take beside its sleeps."""
+_WATCHDOG = 40.0
+"""Seconds a program may take beside its sleeps; less than the default lease-break-time, which must not run out."""
 _LATE_CLOSE = 0.01
 """Seconds in which the kernel closes descriptors that were on their way in a socket whose end has died."""
 _SHORTEST_DEFAULT = 20

@@ -6,8 +6,6 @@ All of it is undone in the end, by the zygote if the runner is killed (:class:`l
 import contextlib
 import os
 import posixpath
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -72,11 +70,10 @@ class Machine:
         self._undo = contextlib.ExitStack()
         try:
             self._lock = self._undo.enter_context(machine_to_ourselves())
-            made = Path(tempfile.mkdtemp(prefix="longpin-host-", dir=folder or usual_place()))
-            self._undo.callback(shutil.rmtree, made, ignore_errors=True)
-            made.chmod(0o777)
-            self.zygote = Zygote(made)
+            self.zygote = Zygote()
             self._undo.callback(self.zygote.close)
+            made = self.zygote.make_folder("longpin-host-", folder or usual_place())
+            made.chmod(0o777)
             self.abilities: HostAbilities = probe(made)
             if missing := _missing(scenario, self.abilities):
                 raise HostError(missing)

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from longpin.runner.conform import abilities, stage
+from longpin.runner.conform import abilities
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner, machine_to_ourselves
 from longpin.runner.conform.outcome import OpResult, compare
@@ -150,15 +152,16 @@ def test_nothing_is_left_of_a_program(host: HostRunner) -> None:
 
 
 def test_an_agent_that_does_nothing_is_given_up(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = Agent.order
+    order, reply = Agent.order, Agent.reply
 
     def stopped(agent: Agent, call: str, *args: Any) -> None:
         if call == "getlease":
             os.kill(agent.pid, signal.SIGSTOP)
+            # Only now: on a machine with much to do the ops before may take long.
+            monkeypatch.setattr(Agent, "reply", lambda self, _deadline: reply(self, time.monotonic() + 0.5))
         order(agent, call, *args)
 
     monkeypatch.setattr(Agent, "order", stopped)
-    monkeypatch.setattr(stage, "_WATCHDOG", 0.5)
     with pytest.raises(HostError, match=r"process A neither answers nor sleeps in its call \(state T"):
         run(host, CREATE, OPEN, make_op("A", "getlease", fd="a"))
     assert in_folder(host._folder) == []
@@ -173,6 +176,16 @@ def test_without_the_zygote_there_is_one_line_and_nothing_is_left() -> None:
             with pytest.raises(HostError, match="the process that starts the others"):
                 host.run(Program("x", (CREATE, OPEN)))
     assert not host._folder.exists()
+
+
+def wait_for_end(handle: int) -> None:
+    """Wait until a process, given by a pidfd, has ended; how long that takes is for the test's timeout to say."""
+    ended = select.poll()
+    ended.register(handle, select.POLLIN)
+    try:
+        assert ended.poll()
+    finally:
+        os.close(handle)
 
 
 INTERRUPTED = textwrap.dedent("""
@@ -208,20 +221,51 @@ def test_nothing_is_left_of_an_interrupted_run(host: HostRunner, number: signal.
         assert child.stdout is not None
         folder, zygote = child.stdout.readline().split()
         path = Path(os.fsdecode(folder))
-        ended = select.poll()
         handle = os.pidfd_open(int(zygote))
-        try:
-            ended.register(handle, select.POLLIN)
-            assert len(in_folder(path)) == 3
-            assert any(True for _ in leases())
-            child.send_signal(number)
-            assert ended.poll(30_000)
-        finally:
-            os.close(handle)
+        assert len(in_folder(path)) == 3
+        assert any(True for _ in leases())
+        child.send_signal(number)
+        wait_for_end(handle)
         child.communicate()
     assert not path.exists()
     assert in_folder(path) == []
     assert break_time_at_rest() == before
+
+
+KILLED_AT_THE_START = textwrap.dedent("""
+    import os, sys
+    from pathlib import Path
+    from longpin.config.loader import load_scenario
+    from longpin.runner.conform import processes
+    from longpin.runner.conform.host import HostRunner
+    from longpin.runner.conform.processes import Zygote
+    from longpin.runner.host.machine import Machine
+
+    def ask(self, order, fds=None, real=Zygote._ask):
+        if order["call"] == "folder":
+            print(self._process.pid, flush=True)
+            processes.message_waits = lambda *_: os.kill(os.getpid(), int(sys.argv[2]))
+        return real(self, order, fds)
+
+    Zygote._ask = ask
+    place = Path(sys.argv[1])
+    HostRunner(place) if sys.argv[3] == "conform" else Machine(load_scenario("lease-retaken"), place)
+""")
+
+
+@pytest.mark.parametrize("engine", ["conform", "host"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_runner_killed_before_it_knows_its_folder_leaves_none(
+    number: signal.Signals, engine: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED_AT_THE_START, str(tmp_path), str(int(number)), engine]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        zygote = int(child.stdout.readline())
+        with suppress(ProcessLookupError):  # it has ended already
+            wait_for_end(os.pidfd_open(zygote))
+        assert child.wait() == -number
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_runners_take_turns(host: HostRunner) -> None:
