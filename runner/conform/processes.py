@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from longpin.runner.conform import agent as agent_program
-from longpin.runner.conform.agent import LONGEST_MESSAGE
+from longpin.runner.conform.agent import LONGEST_MESSAGE, remove
 from longpin.runner.conform.proc_files import Look, look, pending_signals
 
 _FIRST_WAIT = 0.001
@@ -280,4 +279,4 @@ class Zygote:
             self._process.kill()
             self._process.wait()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)  # where somebody has killed it
+            remove(str(self._folder))  # where somebody has killed it

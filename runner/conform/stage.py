@@ -6,13 +6,13 @@ how long anything takes, except in programs that let a lease-break-time run out.
 """
 
 import os
-import shutil
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
 from longpin.runner.conform.abilities import DEFAULT_BREAK_TIME, HostAbilities
+from longpin.runner.conform.agent import remove
 from longpin.runner.conform.ops import COORDINATOR, FALLOCATE_MODES, FLOCK_HOW, LEASE_TYPES, OPEN_FLAGS, SIGNALS, bits
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, leases
@@ -77,7 +77,7 @@ class Stage:
             if self._break_time is not None:
                 LEASE_BREAK_TIME.write_text(self._break_time)
                 self._zygote.nothing_to_undo()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(str(self._folder))
 
     def _pace(self, op: Op, blocked: bool) -> None:
         """Wait until the op's effects are due, on a time line that our own work does not stretch."""

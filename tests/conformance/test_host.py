@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -266,6 +267,24 @@ def test_a_runner_killed_before_it_knows_its_folder_leaves_none(
             wait_for_end(os.pidfd_open(zygote))
         assert child.wait() == -number
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_goes_though_its_programs_made_it_unreadable(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "made", tmp_path / "outside"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "f").touch()
+    outside.mkdir(mode=0o500)
+    (folder / "link").symlink_to(outside)
+    for path in (folder / "a" / "b", folder / "a", folder):
+        path.chmod(0)
+    script = "import sys\nfrom longpin.runner.conform.agent import remove\nremove(sys.argv[1])"
+    # Permission bits bind no root that has its capabilities.
+    bound = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    if bound and not shutil.which("setpriv"):
+        pytest.skip("without setpriv(1) root cannot be bound")
+    subprocess.run([*bound, sys.executable, "-c", script, str(folder)], check=True)
+    assert list(tmp_path.iterdir()) == [outside]
+    assert outside.stat().st_mode & 0o777 == 0o500
 
 
 def test_two_runners_take_turns(host: HostRunner) -> None:
