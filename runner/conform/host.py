@@ -15,7 +15,7 @@ from typing import Self
 from longpin.runner.conform.abilities import HostAbilities, probe
 from longpin.runner.conform.outcome import Outcome
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, file_system
-from longpin.runner.conform.processes import HostError, Zygote
+from longpin.runner.conform.processes import RUNS_IF_DISTURBED, DisturbedError, HostError, Zygote
 from longpin.runner.conform.program import Program, Unsupported
 from longpin.runner.conform.stage import Stage
 
@@ -57,7 +57,7 @@ class HostRunner:
         self._zygote.close()
 
     def run(self, program: Program) -> Outcome:
-        """Run a program.
+        """Run a program, and again if somebody else sets lease-break-time meanwhile.
 
         Raises:
             Unsupported: this host cannot run it, and why.
@@ -66,6 +66,14 @@ class HostRunner:
         """
         if reason := self.abilities.against(program):
             raise Unsupported(reason)
+        for _ in range(RUNS_IF_DISTURBED):
+            try:
+                return self._run_once(program)
+            except DisturbedError as error:
+                disturbed = error
+        raise Unsupported(f"{disturbed}, {RUNS_IF_DISTURBED} times")
+
+    def _run_once(self, program: Program) -> Outcome:
         with machine_to_ourselves() as lock:
             folder = Path(tempfile.mkdtemp(dir=self._folder))
             stage = Stage(program, self._zygote, folder, self.abilities, lock)

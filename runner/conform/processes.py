@@ -27,6 +27,17 @@ class HostError(Exception):
     """The host cannot be used as it should, or a process of ours does not do what it must; the text is one line."""
 
 
+class DisturbedError(Exception):
+    """Somebody else has set fs.lease-break-time while a program ran: its answers say nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else set fs.lease-break-time while it ran")
+
+
+RUNS_IF_DISTURBED = 3
+"""How often a program is run before it is given up because others set fs.lease-break-time."""
+
+
 def message_waits(sock: socket.socket, seconds: float) -> bool:
     """Whether a message is there, or comes within a time."""
     poller = select.poll()  # select(2) would refuse descriptors from 1024 on

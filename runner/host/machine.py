@@ -97,6 +97,15 @@ class Machine:
         """Return where a path of the scenario is; nothing it can say leads out of the folder."""
         return str(self.folder) + posixpath.normpath("/" + path.lstrip("/"))
 
+    @staticmethod
+    def break_time_now() -> int:
+        """Return what lease-break-time is, in seconds."""
+        return int(LEASE_BREAK_TIME.read_text())
+
+    def leave_break_time(self) -> None:
+        """Leave lease-break-time as somebody else has set it."""
+        self.zygote.nothing_to_undo()
+
     def spawn(self, agent: Agent) -> None:
         """Start a process.
 
@@ -130,7 +139,7 @@ class Machine:
                 folder.chmod(0o777)
 
     def _set_pace(self, scenario: Scenario) -> Pace:
-        now = int(LEASE_BREAK_TIME.read_text())
+        now = self.break_time_now()
         pace = pace_of(scenario.machine.lease_break_time, now, self.abilities.break_time)
         if not self.abilities.break_time:
             self.zygote.undo_at_end(LEASE_BREAK_TIME, str(now), self._lock)

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from longpin.runner.conform import abilities
+from longpin.runner.conform.check import Agreement, check_one
+from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner, machine_to_ourselves
 from longpin.runner.conform.outcome import OpResult, compare
@@ -57,6 +60,46 @@ def break_time_at_rest() -> str:
 
 def recorded_programs(path: Path, *, timed: bool) -> list[Program]:
     return [program for program in load_programs(path) if program.timed == timed]
+
+
+@contextmanager
+def disturbing(host: HostRunner, monkeypatch: pytest.MonkeyPatch, times: int) -> Iterator[list[str]]:
+    """Have somebody who knows of no lock set lease-break-time in the middle of so many programs."""
+    if host.abilities.break_time:
+        pytest.skip(host.abilities.break_time)
+    before, order, done = break_time_at_rest(), Agent.order, list[str]()
+
+    def disturbed(agent: Agent, call: str, *args: Any) -> None:
+        if call == "setlease" and len(done) < times:
+            LEASE_BREAK_TIME.write_text("44")
+            done.append(agent.name)
+        order(agent, call, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Agent, "order", disturbed)
+        try:
+            yield done
+        finally:
+            with machine_to_ourselves():
+                LEASE_BREAK_TIME.write_text(before)
+
+
+@pytest.mark.parametrize("ops", [(), (make_op("*", "sysctl", lease_break_time=33),)], ids=["default", "set"])
+def test_a_program_is_run_again_if_somebody_sets_lease_break_time(
+    host: HostRunner, monkeypatch: pytest.MonkeyPatch, ops: tuple[Op, ...]
+) -> None:
+    with disturbing(host, monkeypatch, 2) as done:
+        assert run(host, *ops, CREATE, OPEN, LEASE)[-1].ret == 0
+    assert len(done) == 2
+
+
+def test_a_program_that_is_disturbed_every_time_is_skipped(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    with disturbing(host, monkeypatch, 100) as done:
+        verdict = check_one(Program("x", (CREATE, OPEN, LEASE, BREAK)), host, EmulatedRunner("stepped"))
+        assert break_time_at_rest() == "44\n"  # it is somebody else's, and stays
+    assert verdict.agreement is Agreement.SKIPPED
+    assert verdict.reason.endswith("somebody else set fs.lease-break-time while it ran, 3 times")
+    assert len(done) == 3
 
 
 @pytest.mark.parametrize("name", ["kernel_leases", "kernel_leases_random"])
