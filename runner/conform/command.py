@@ -247,7 +247,7 @@ def _host(live: bool) -> "Iterator[HostRunner | None]":
     from longpin.runner.conform.processes import HostError
 
     try:
-        with HostRunner() as host:
+        with HostRunner(tell=lambda text: say(f"longpin: {text}")) as host:
             yield host
     except HostError as error:
         fail(str(error))

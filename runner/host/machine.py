@@ -12,7 +12,7 @@ from typing import Self
 
 from longpin.config.schema import Scenario
 from longpin.runner.conform.abilities import HostAbilities, probe
-from longpin.runner.conform.host import machine_to_ourselves, usual_place
+from longpin.runner.conform.host import Tell, machine_to_ourselves, usual_place
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
 from longpin.runner.conform.processes import Agent, HostError, Zygote
 
@@ -66,10 +66,10 @@ class Machine:
 
     """
 
-    def __init__(self, scenario: Scenario, folder: Path | None = None) -> None:
+    def __init__(self, scenario: Scenario, folder: Path | None = None, tell: Tell | None = None) -> None:
         self._undo = contextlib.ExitStack()
         try:
-            self._lock = self._undo.enter_context(machine_to_ourselves())
+            self._lock = self._undo.enter_context(machine_to_ourselves(tell))
             self.zygote = Zygote()
             self._undo.callback(self.zygote.close)
             made = self.zygote.make_folder("longpin-host-", folder or usual_place())

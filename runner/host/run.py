@@ -48,7 +48,7 @@ def run_on_host(
 
 def _run_once(scenario: Scenario, tell: Callable[[str], None], folder: Path | None) -> tuple[Result, bool]:
     """Return the result, and whether it says nothing because lease-break-time was set by somebody else."""
-    with Machine(scenario, folder) as machine:
+    with Machine(scenario, folder, tell) as machine:
         tell(machine.pace.notice)
         if machine.abilities.root:
             tell(f"processes run as this user: {machine.abilities.root}")

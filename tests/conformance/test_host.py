@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from children import heed_sigint
 
-from longpin.runner.conform import abilities
+from longpin.runner.conform import abilities, proc_files
+from longpin.runner.conform import host as host_module
 from longpin.runner.conform.check import Agreement, check_one
 from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
@@ -261,7 +263,12 @@ INTERRUPTED = textwrap.dedent("""
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_an_interrupted_run(host: HostRunner, number: signal.Signals) -> None:
     before = break_time_at_rest()
-    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_sigint,
+    ) as child:
         assert child.stdout is not None
         folder, zygote = child.stdout.readline().split()
         path = Path(os.fsdecode(folder))
@@ -328,6 +335,41 @@ def test_a_folder_goes_though_its_programs_made_it_unreadable(tmp_path: Path) ->
     subprocess.run([*bound, sys.executable, "-c", script, str(folder)], check=True)
     assert list(tmp_path.iterdir()) == [outside]
     assert outside.stat().st_mode & 0o777 == 0o500
+
+
+def test_whoever_has_to_wait_for_another_run_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    with machine_to_ourselves():
+        monkeypatch.setattr(host_module, "_SILENT", 0.0)
+        monkeypatch.setattr(host_module, "_BUSY", 0.1)
+        with pytest.raises(HostError, match="another run uses"), machine_to_ourselves(told.append):
+            pass
+    assert told == ["waiting for another run that uses fs.lease-break-time"]
+
+
+class Pieces:
+    """A file in /proc that somebody changes between two reads: asked for more, it has its last line once more."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.pieces = ["".join(lines).encode(), lines[-1].encode()]
+
+    def open(self, *_args: object, **_options: object) -> "Pieces":
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, _size: int = -1) -> bytes:
+        return self.pieces.pop(0)
+
+
+def test_a_short_list_of_locks_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{number}: LEASE  ACTIVE    READ  {number} fe:00:7 0 EOF\n" for number in (1, 2)]
+    monkeypatch.setattr(proc_files, "LOCKS", Pieces(lines))
+    assert [lease.pid for lease in leases()] == [1, 2]
 
 
 def test_two_runners_take_turns(host: HostRunner) -> None:

@@ -335,10 +335,10 @@ def test_somebody_else_who_sets_lease_break_time_is_noticed(times: int, monkeypa
         with machine_to_ourselves():
             after = LEASE_BREAK_TIME.read_text()
             LEASE_BREAK_TIME.write_text(before)
-    assert len(done) == min(times, 3)
     if times == 1:
         assert result.verdict is Verdict.HOLDS
     else:
+        assert len(done) >= 3
         assert result.verdict is Verdict.UNDETERMINED
         assert result.reason == "somebody else set fs.lease-break-time while it ran, 3 times"
         assert not result.violations

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
+from children import heed_sigint
 from model import schedules
 
 from longpin.runner.exploration import CheckpointError, Exploration, PropertyViolation, Reason, explore, shared
@@ -56,7 +57,9 @@ def program(clients: int, world: Any) -> None:
 def run(script: FilePath, file: FilePath, workers: int, *, at: int = 0, half: int = 0, interrupts: int = 0) -> Any:
     """Run the script. Its workers hold its standard output too, so this returns when the last has ended."""
     command = [sys.executable, str(script), str(TESTS), str(file), *map(str, (workers, at, half, interrupts))]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, start_new_session=True, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, start_new_session=True, preexec_fn=heed_sigint, check=False
+    )
 
 
 @pytest.fixture

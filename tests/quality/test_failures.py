@@ -454,7 +454,6 @@ def test_every_hazard_replays_100_times(policy: str, timers: str, tmp_path: Path
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 def test_noise_around_stray_dma_is_removed() -> None:
     """As small as what remains without the noise: ``pytest -m heavy tests/quality/test_failures.py``, a minute."""
     sizes = []

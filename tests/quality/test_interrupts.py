@@ -58,7 +58,6 @@ def start(folder: Path, verb: list[str], at: int, how: str = "at") -> subprocess
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
     )
 
@@ -86,7 +85,6 @@ def test_run_as_a_module_too(module: str, tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "longpin: interrupted\n")

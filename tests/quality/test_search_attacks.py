@@ -19,7 +19,7 @@ HEAD = Head("0", "what", racy=False, footprints=True, seed=0, executions=1)
 
 
 def longpin(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LONGPIN, *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([LONGPIN, *words], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_a_checkpoint_replaces_nothing_but_a_file(tmp_path: Path) -> None:
@@ -73,7 +73,6 @@ def test_a_failure_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
         check=False,
     )
     first, second = done.stderr.splitlines()
@@ -85,7 +84,7 @@ def test_a_failure_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
 
 def test_a_closed_standard_error_changes_nothing(tmp_path: Path) -> None:
     words = ["sh", "-c", 'exec "$0" explore lease-shared --workers 1 2>&-', str(LONGPIN)]
-    done = subprocess.run(words, cwd=tmp_path, stdout=subprocess.PIPE, timeout=60, check=False)
+    done = subprocess.run(words, cwd=tmp_path, stdout=subprocess.PIPE, check=False)
     assert done.returncode == 0
     assert b"holds: " in done.stdout
 

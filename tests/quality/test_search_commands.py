@@ -5,21 +5,19 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from children import heed_sigint
 
 LONGPIN = Path(sys.executable).with_name("longpin")
 SLOW = ["explore", "two-pins-one-truncate", "--method", "dpor", "--workers", "2"]
 """Far more schedules than a test can wait for."""
 
 
-def longpin(folder: Path, *words: str, within: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(LONGPIN), *words], cwd=folder, capture_output=True, text=True, timeout=within, check=False
-    )
+def longpin(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(LONGPIN), *words], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def found(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
@@ -95,20 +93,20 @@ def test_threads_are_stressed_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [SLOW, ["stress", "two-pins-one-truncate", "--for", "1h", "--workers", "2"]])
 def test_an_interrupt_ends_with_what_is_known(tmp_path: Path, words: list[str]) -> None:
     checkpoint = ["--checkpoint", "done"] if words is SLOW else []
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [str(LONGPIN), *words, *checkpoint, "--json"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    until = time.monotonic() + 60
-    while time.monotonic() < until and len(children.read_text().split()) < 2:
-        pass  # until its workers are there
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=60)
+        preexec_fn=heed_sigint,
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while process.poll() is None and len(children.read_text().split()) < 2:
+            pass  # until its workers are there
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate()
     assert process.returncode == 3, stderr
     end = json.loads(stdout)
     assert end["verdict"] == "undetermined"

@@ -148,6 +148,7 @@ def test_a_failing_world_on_threads_alone() -> None:
     assert len(arrived) == 1
 
 
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_world_that_is_interrupted(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append = TraceWriter.append
