@@ -28,6 +28,11 @@ class Mapping(NamedTuple):
     """The page of the file at ``start``."""
 
     @property
+    def end(self) -> int:
+        """The first address behind it."""
+        return self.start + self.length
+
+    @property
     def inode(self) -> Address:
         """The file's inode."""
         return self.file.backing
@@ -70,7 +75,31 @@ class AddressSpace:
 
     def find(self, address: int) -> Mapping | None:
         """Return the mapping ``address`` lies in."""
-        return next((m for m in self.mappings if m.start <= address < m.start + m.length), None)
+        return next((m for m in self.mappings if m.start <= address < m.end), None)
+
+    def overlapping(self, start: int, end: int) -> list[Mapping]:
+        """Return the mappings that have an address from ``start`` up to ``end``."""
+        return [m for m in self.mappings if m.start < end and start < m.end]
+
+    def cut(self, mapping: Mapping, start: int, end: int, number: int) -> None:
+        """Take a part out of a mapping that leaves something of it: its entries go, pins stay [1.9].
+
+        What is left before the part keeps the number; what is left behind it, too, unless there is both: then that gets
+        ``number``.
+        """
+        before = mapping._replace(length=start - mapping.start)
+        first_page = self.page_of(mapping, end)
+        behind = mapping._replace(start=end, length=mapping.end - end, first_page=first_page)
+        if before.length > 0 and behind.length > 0:
+            behind = behind._replace(number=number)
+        index = self.mappings.index(mapping)
+        self.mappings[index : index + 1] = [piece for piece in (before, behind) if piece.length > 0]
+        for page in [page for owner, page in self.page_table if owner == mapping.number]:
+            address = mapping.start + (page - mapping.first_page) * self.page_size
+            if address >= start:
+                pte = self.page_table.pop((mapping.number, page))
+                if address >= end:
+                    self.page_table[behind.number, page] = pte
 
     def remove(self, mapping: Mapping) -> None:
         """Drop a mapping and its entries; pins stay [1.9]."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 import pykka
 
 from longpin.actors.conversation import Conversation, Effect, KernelError, Sleeping, Task
-from longpin.messages.envelope import DONE, Address, Awake, Envelope, Failed, Interrupt, Message
+from longpin.messages.envelope import AWAKE, DONE, Address, Envelope, Failed, Interrupt, Message
 
 
 class Engine(Protocol):
@@ -64,6 +64,8 @@ class Actor(pykka.ThreadingActor):
 
     handlers: ClassVar[dict[type[Message], Callable[..., Any]]] = {}
     """The handler of each message class, collected from the class and its bases."""
+    shown: ClassVar[frozenset[str]] = frozenset()
+    """Attributes that only tell those who watch what the last arrival did: no part of the actor's state."""
 
     def __init_subclass__(cls) -> None:
         cls.handlers = dict(cls.handlers)
@@ -212,9 +214,9 @@ class Actor(pykka.ThreadingActor):
         del self._suspended[task.number]
         self._ready.append((task, value, None))
 
-    def wake(self, number: int) -> None:
+    def wake(self, number: int, body: Message = AWAKE) -> None:
         """Go on with the conversation suspended under ``number`` when a message to ourselves has arrived."""
-        self.engine.post(self, Envelope(self.address, self.address, Awake(), -number))
+        self.engine.post(self, Envelope(self.address, self.address, body, -number))
 
     def interrupt(self, task: Task | None, *, fatal: bool) -> None:
         """Tell a conversation that its caller has a signal pending; one that has ended is left alone [2.3.3 step 5]."""

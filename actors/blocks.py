@@ -13,7 +13,7 @@ from longpin.actors.constants import (
     FALLOC_FL_ZERO_RANGE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel import MOST_SIZE, Kernel
 from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.locks import Lock
 from longpin.actors.policies.base import Change, Reason
@@ -109,11 +109,11 @@ class BlockHost(AttributeHost):
         """Take a range out of a file, or put a hole into it: the blocks behind it belong to other pages then."""
         page_size, end = self.kernel.page_size, request.offset + request.length
         collapse = request.mode == FALLOC_FL_COLLAPSE_RANGE
-        if (
-            request.offset % page_size
-            or request.length % page_size
-            or (end if collapse else request.offset) >= self.size
-        ):
+        if request.offset % page_size or request.length % page_size:
+            raise KernelError(errno.EINVAL)
+        if not collapse and self.size + request.length > MOST_SIZE:
+            raise KernelError(errno.EFBIG)
+        if (end if collapse else request.offset) >= self.size:
             raise KernelError(errno.EINVAL)
         first, count = request.offset // page_size, request.length // page_size
         yield from self.zap(first)

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from longpin.messages.envelope import Address, Message
+from longpin.messages.envelope import AWAKE, Address, Message
 
 if TYPE_CHECKING:
     from longpin.actors.base import Actor
@@ -36,7 +36,7 @@ class KernelError(Exception):
 class Task:
     """One running conversation."""
 
-    __slots__ = ("call", "fatal", "finished", "generator", "number", "signal", "slept", "src", "waits_for")
+    __slots__ = ("call", "fatal", "finished", "generator", "number", "signal", "slept", "src", "step", "waits_for")
 
     def __init__(self, generator: "Conversation[Any]", src: Address, call: int) -> None:
         self.generator = generator
@@ -47,6 +47,8 @@ class Task:
         """The number under which it is suspended."""
         self.waits_for: Effect | None = None
         """What it is suspended on; None while it runs."""
+        self.step: Message | None = None
+        """What it sent itself last to say what it touches from there on; None: what it answers says it."""
         self.slept = ""
         """What the conversation, or a call it made, last slept on."""
         self.signal = False
@@ -113,13 +115,21 @@ class Call(Effect):
 
 
 class Step(Effect):
-    """A schedule point: go on when a message to oneself has arrived, so that others may come in between [2.7]."""
+    """A schedule point: go on when a message to oneself has arrived, so that others may come in between [2.7].
 
-    __slots__ = ()
+    A message with a footprint says what the conversation touches from there to its next one.
+    """
+
+    __slots__ = ("body",)
+
+    def __init__(self, body: Message = AWAKE) -> None:
+        self.body = body
 
     def begin(self, actor: "Actor", task: Task) -> Any:
         """Send the message."""
-        actor.wake(actor.suspend(task, self))
+        if self.body is not AWAKE:
+            task.step = self.body
+        actor.wake(actor.suspend(task, self), self.body)
         return self.SUSPENDED
 
 
@@ -135,7 +145,7 @@ class WaitsFor(NamedTuple):
     """What a sleeper waits for, in a form the hang oracle can follow."""
 
     kind: str
-    """``lease``, ``pin``, ``lock``, ``signal``, ``label``, ``descriptor``, ``timer`` or ``completion``."""
+    """``lease``, ``pin``, ``lock``, ``signal``, ``child``, ``label``, ``descriptor``, ``timer`` or ``completion``."""
     target: Address
     """The lease, the pmem set, the holder of the lock, ... ; may be empty."""
     detail: str
@@ -187,9 +197,9 @@ class Sleeping(Effect):
 
     def begin(self, actor: "Actor", task: Task) -> Any:
         """Go to sleep, unless a signal is pending."""
-        task.slept = self.reason.detail
         if self.interrupted_by(task):
             return KernelError.interrupted()
+        task.slept = self.reason.detail
         actor.suspend(task, self)
         self.queue.sleepers.append(task)
         return self.SUSPENDED

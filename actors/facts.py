@@ -36,13 +36,20 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CallCut:
+    """The process ends in a call, which so never returns."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
 class SignalTaken:
     """A signal is acted on."""
 
     signo: int
     si_fd: int
     action: str
-    """``handler``, ``ignored`` or ``terminated``."""
+    """``handler``, ``ignored``, ``stopped`` or ``terminated``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +61,4 @@ class Ended:
     """The signal that killed it; 0: it exited."""
 
 
-Fact = CallBegun | CallEnded | SignalTaken | Ended
+Fact = CallBegun | CallEnded | CallCut | SignalTaken | Ended

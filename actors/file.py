@@ -6,6 +6,8 @@ is shared over dup, fork and SCM_RIGHTS, and ends with the last reference, follo
 
 import errno
 
+from longpin.actors.address_space import TASK_SIZE
+from longpin.actors.backing import ask, kind_of
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import (
     F_UNLCK,
@@ -14,10 +16,13 @@ from longpin.actors.constants import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FALLOC_FL_ZERO_RANGE,
+    LOCK_NB,
+    LOCK_UN,
     MAP_SHARED,
     O_ACCMODE,
     O_APPEND,
     O_RDONLY,
+    O_RDWR,
     O_WRONLY,
     PROT_WRITE,
     SIGIO,
@@ -25,6 +30,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel import MOST_SIZE
 from longpin.actors.locks import Lock
+from longpin.actors.pending import POLL_MSG, SI_KERNEL
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import (
     Data,
@@ -63,7 +69,7 @@ from longpin.messages.inode import (
     Written,
 )
 from longpin.messages.pipe import PipeRead, PipeWrite
-from longpin.messages.process import PROCESS_TABLE, FindGroup, FindProcess, Signal
+from longpin.messages.process import PROCESS_TABLE, FindOwner, Signal
 
 FALLOCATE_MODES = {
     0,
@@ -83,7 +89,7 @@ class OpenFileDescription(Actor):
     def __init__(self, engine: Engine, address: Address, backing: Address, kind: str, flags: int) -> None:
         super().__init__(engine, address)
         self.backing = backing
-        """The inode, the uverbs context, the pipe, or the directory."""
+        """The inode, the uverbs context, the pipe, or the folder."""
         self.kind = kind
         """``file``, ``uverbs``, ``pipe``, ``directory``, or ``path`` after an open with O_PATH."""
         self.flags = flags
@@ -95,16 +101,22 @@ class OpenFileDescription(Actor):
         self.owner: Address = ""
         """The process that SIGIO goes to: the identity, not the number, and never updated by dup or fork [2.3.5].
 
-        The process table stands for a process group, whose number is negative in ``owner_pid``.
+        Empty for a process group, whose number is negative in ``owner_pid``.
         """
         self.owner_pid = 0
+        """0: there is no owner."""
         self.owner_uid = 0
         self.signo = 0
 
     @property
     def writable(self) -> bool:
         """Whether it was opened for writing."""
-        return self.flags & O_ACCMODE != O_RDONLY
+        return self.flags & O_ACCMODE in (O_WRONLY, O_RDWR)
+
+    @property
+    def readable(self) -> bool:
+        """Whether it was opened for reading. Access mode 3, for ioctl(2) alone, is neither [meas 6.18]."""
+        return self.flags & O_ACCMODE in (O_RDONLY, O_RDWR)
 
     # References.
 
@@ -126,7 +138,8 @@ class OpenFileDescription(Actor):
     def release(self, request: Release, _src: Address) -> Conversation[Done]:
         """``__fput``: let go of what stands behind."""
         self.released = True
-        yield Call(self.backing, CloseFile(self.address, request.exiting))
+        if self.kind != "path" or kind_of(self.backing) == "file":  # O_PATH opened nothing, but a file it keeps
+            yield ask(self.backing, CloseFile(self.address, request.exiting))
         return DONE
 
     # fcntl.
@@ -135,8 +148,10 @@ class OpenFileDescription(Actor):
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
         r = request
-        change = ChangeLease(self.address, self.writable, r.arg, r.fd, r.tgid, r.fsuid, r.uid, r.capable, r.process)
-        reply: Done = yield Call(self.backing, change)
+        mode = self.flags & O_ACCMODE
+        reply: Done = yield ask(
+            self.backing, ChangeLease(self.address, mode, r.arg, r.fd, r.tgid, r.fsuid, r.uid, r.capable, r.process)
+        )
         return reply
 
     @handles(GetLease)
@@ -169,19 +184,22 @@ class OpenFileDescription(Actor):
     @handles(GetOwner)
     def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[Done]:
         """F_GETOWN: 0 if the owner is gone [meas]."""
+        return Done(self.owner_pid if (yield from self._owners()) else 0)
+
+    def _owners(self) -> Conversation[tuple[Address, ...]]:
+        """Return whom SIGIO goes to; nobody if the owner is gone, or a number nobody has as what it was set for."""
         if not self.owner_pid:
-            return Done(0)
-        find = FindProcess(self.owner_pid, "") if self.owner_pid > 0 else FindGroup(-self.owner_pid)
+            return ()
         try:
-            yield Call(PROCESS_TABLE, find)
+            members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(self.owner_pid))).members
         except KernelError:
-            return Done(0)
-        return Done(self.owner_pid)
+            return ()
+        return members
 
     @handles(LeaseSetup)
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
         """The taker of the lease becomes the owner, unless there is one [2.1 step 10]."""
-        if not self.owner:
+        if not self.owner_pid:
             self.owner, self.owner_pid, self.owner_uid = request.process, request.tgid, request.uid
         return DONE
 
@@ -194,16 +212,12 @@ class OpenFileDescription(Actor):
     @handles(NotifyOwner)
     def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
         """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
-        if self.owner:
-            si_fd = request.fd if self.signo else -1
-            members: tuple[Address, ...] = (self.owner,)
-            if self.owner == PROCESS_TABLE:
-                try:
-                    members = (yield Call(PROCESS_TABLE, FindGroup(-self.owner_pid))).members
-                except KernelError:
-                    members = ()
-            for process in members:
-                yield Call(process, Signal(self.signo or SIGIO, si_fd, self.owner_uid, quiet=True))
+        members: tuple[Address, ...] = (self.owner,) if self.owner else ()
+        if self.owner_pid < 0:
+            members = yield from self._owners()
+        si_fd, si_code = (request.fd, POLL_MSG) if self.signo else (-1, SI_KERNEL)
+        for process in members:
+            yield Call(process, Signal(self.signo or SIGIO, si_fd, self.owner_uid, quiet=True, si_code=si_code))
         return DONE
 
     # Data.
@@ -211,13 +225,16 @@ class OpenFileDescription(Actor):
     @handles(Read)
     def read(self, request: Read, _src: Address) -> Conversation[Data]:
         """read(2) at the position, which moves."""
-        if self.flags & O_ACCMODE == O_WRONLY:
+        if not self.readable:
             raise KernelError(errno.EBADF)
+        if request.count > TASK_SIZE:  # no buffer is so large [code: access_ok]
+            raise KernelError(errno.EFAULT)
         if self.kind == "pipe":
             piped: Data = yield Call(self.backing, PipeRead(request.count))
             return piped
         self._regular_file(errno.EISDIR if self.kind == "directory" else errno.EINVAL)
         with (yield self.position_lock.exclusive()):
+            self._check_range(request.count)
             data: Data = yield Call(self.backing, ReadAt(self.position, request.count))
             self.position += len(data.data)
         return data
@@ -234,15 +251,22 @@ class OpenFileDescription(Actor):
         if not request.data:
             return DONE
         with (yield self.position_lock.exclusive()):
+            self._check_range(len(request.data))
             offset = -1 if self.flags & O_APPEND else self.position
             written: Written = yield Call(self.backing, WriteAt(offset, request.data, request.tgid))
             self.position = written.position
         return Done(written.count)
 
+    def _check_range(self, count: int) -> None:
+        """Fail with EINVAL where no offset is left for the last byte, O_APPEND or not [code: rw_verify_area]."""
+        if self.position + count > MOST_SIZE:
+            raise KernelError(errno.EINVAL)
+
     @handles(Seek)
     def seek(self, request: Seek, _src: Address) -> Conversation[Done]:
         """lseek(2) from the start."""
-        self._regular_file(errno.ESPIPE)
+        if self.kind != "directory":
+            self._regular_file(errno.ESPIPE)
         if request.offset < 0:
             raise KernelError(errno.EINVAL)
         with (yield self.position_lock.exclusive()):
@@ -283,16 +307,17 @@ class OpenFileDescription(Actor):
 
     @handles(FlockFile)
     def flock(self, request: FlockFile, _src: Address) -> Conversation[Done]:
-        """flock(2): only files are worth locking here."""
-        self._regular_file(errno.EINVAL)
-        reply: Done = yield Call(self.backing, Flock(self.address, request.how))
+        """flock(2), of whatever kind of file; access mode 3 may only unlock [meas 6.18]."""
+        if not (self.readable or self.writable) and request.how & ~LOCK_NB != LOCK_UN:
+            raise KernelError(errno.EBADF)
+        reply: Done = yield ask(self.backing, Flock(self.address, request.how))
         return reply
 
     @handles(MapFile)
     def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
         """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
-        if self.flags & O_ACCMODE == O_WRONLY or (shared_write and not self.writable):
+        if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
         self._regular_file(errno.ENODEV)
         yield Call(self.backing, AddMapping(request.process, request.vma, request.flags))

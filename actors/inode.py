@@ -6,13 +6,14 @@ Locks are taken in the order iolock, mmap lock, ilock, and held exactly where se
 import errno
 
 from longpin.actors.base import Engine, handles
-from longpin.actors.blocks import FileStart
+from longpin.actors.blocks import BlockHost, FileStart
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
-from longpin.actors.flocks import FlockHost
+from longpin.actors.flocks import Flocks
 from longpin.actors.kernel import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.leases import Access
+from longpin.actors.permissions import check
 from longpin.actors.policies.base import Change, Fail, Reason
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
@@ -20,13 +21,15 @@ from longpin.messages.inode import (
     AddMapping,
     AskPin,
     CloseFile,
-    DropLink,
+    DropInode,
     Execute,
     Fault,
+    Flock,
     Open,
     PinAllowed,
     ReadAt,
     RemoveMapping,
+    SplitMapping,
     Truncate,
     WriteAt,
     Written,
@@ -38,11 +41,12 @@ ZERO_PAGE = -1
 """The block of a page table entry that reads a hole."""
 
 
-class Inode(FlockHost):
+class Inode(BlockHost):
     """One file."""
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, pmem: Address, start: FileStart) -> None:
         super().__init__(engine, address, kernel, pmem, start)
+        self.flocks = Flocks(address)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
 
@@ -58,12 +62,12 @@ class Inode(FlockHost):
         if request.flags & O_DIRECTORY and request.flags & O_TMPFILE != O_TMPFILE:
             raise KernelError(errno.ENOTDIR)
         if request.flags & O_PATH:
-            self.openers[request.ofd] = Access.PATH
+            self.openers[request.ofd] = Access.of(request.flags)
             return DONE
         writes = write or bool(request.flags & O_TRUNC)
         if not request.created:
-            self.check_access(request.uid, 4 * (access != O_WRONLY) | 2 * writes)
-        self.openers[request.ofd] = Access.WRITE if write else Access.READ
+            check(self, request.uid, 4 * (access != O_WRONLY) | 2 * writes)
+        self.openers[request.ofd] = Access.of(request.flags)
         try:
             nonblock = bool(request.flags & O_NONBLOCK)
             yield from self.break_lease(write=write, layout=False, nonblock=nonblock)
@@ -78,7 +82,7 @@ class Inode(FlockHost):
     @handles(Execute)
     def execute(self, request: Execute, src: Address) -> Conversation[Done]:
         """execve(2) of what is no program: an open for reading, then ETXTBSY if somebody has it open for writing."""
-        self.check_access(request.uid, 1)
+        check(self, request.uid, 1)
         yield from self.open(Open(request.ofd, O_RDONLY, 0, request.tgid), src)
         number = errno.ETXTBSY if Access.WRITE in self.openers.values() or self.truncating else errno.ENOEXEC
         yield from self.close(CloseFile(request.ofd, exiting=False), src)
@@ -91,7 +95,7 @@ class Inode(FlockHost):
         The description is gone even if the policy has an error to report, or a fatal signal ended its wait.
         """
         error = yield from outcome(self.consult_last_close(exiting=request.exiting))
-        self.drop_flock(request.ofd)
+        self.flocks.drop(self, request.ofd)
         yield from self.remove_leases_of(request.ofd)
         del self.openers[request.ofd]
         yield from self._evict_if_unused()
@@ -99,23 +103,27 @@ class Inode(FlockHost):
             raise error
         return DONE
 
-    @handles(DropLink)
-    def drop_link(self, _request: DropLink, _src: Address) -> Conversation[Done]:
-        """unlink(2) removed a name; that alone asks neither leases nor pages [2.5]."""
-        yield from self.break_delegations()
-        self.nlink -= 1
+    @handles(DropInode)
+    def drop_inode(self, _request: DropInode, _src: Address) -> Conversation[Done]:
+        """unlink(2) and rename(2) let go of a file whose last name they took [2.5]."""
+        self.names_going -= 1
         yield from self._evict_if_unused()
         return DONE
 
     def _evict_if_unused(self) -> Conversation[None]:
         """Free the blocks of a file without name and users; 5.4 does not look at pins here [2.5, H7]."""
-        if self.nlink or self.openers or self.truncating or self.evicted:
+        if self.nlink or self.openers or self.truncating or self.names_going or self.evicted:
             return
         self.evicted = True
         if self.kernel.policy.evict_waits:
             for block in list(self.pages.values()):
                 yield Call(self.pmem, AwaitIdle(block, killable=False, interruptible=False))
         yield from self.free(0)
+
+    @handles(Flock)
+    def flock(self, request: Flock, _src: Address) -> Conversation[Done]:
+        """flock(2)."""
+        return (yield from self.flocks.change(self, request))
 
     # Size.
 
@@ -127,7 +135,7 @@ class Inode(FlockHost):
         if not request.by_path:
             yield from self._set_size(request.length, request.tgid)
             return DONE
-        self.check_access(request.uid, 2)
+        check(self, request.uid, 2)
         yield from self._with_write_access(self._break_and_set_size(request))
         return DONE
 
@@ -147,6 +155,7 @@ class Inode(FlockHost):
 
     def _set_size(self, length: int, tgid: int) -> Conversation[None]:
         with (yield self.iolock.exclusive()) as io:
+            yield from self.break_delegations()
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
                 first = min(length, self.size) // self.kernel.page_size
@@ -176,20 +185,20 @@ class Inode(FlockHost):
         """write(2): breaks layout leases, even if no block would change [2.5]."""
         with (yield self.iolock.exclusive()) as io:
             offset = self.size if request.offset < 0 else request.offset
-            end = offset + len(request.data)
-            if end > MOST_SIZE:
+            data = request.data[: MOST_SIZE - offset]
+            if not data:
                 raise KernelError(errno.EFBIG)
-            first, last = offset // self.kernel.page_size, self.kernel.pages(end) - 1
+            first, last = offset // self.kernel.page_size, self.kernel.pages(offset + len(data)) - 1
             yield from self.break_layouts(Change(Reason.WRITE, first, last, request.tgid), io, None)
             done = 0
-            for page, inside, length in self.split(offset, len(request.data)):
+            for page, inside, length in self.split(offset, len(data)):
                 try:
                     block = yield from self.allocated(page)
                 except KernelError:
                     if not done:
                         raise
                     break  # a full device: what fits is written, and the count says so
-                yield Call(self.pmem, Store(block, inside, request.data[done : done + length]))
+                yield Call(self.pmem, Store(block, inside, data[done : done + length]))
                 done += length
             self.size = max(self.size, offset + done)
         return Written(offset + done, done)
@@ -202,6 +211,12 @@ class Inode(FlockHost):
         if number := self.kernel.policy.mmap_gate(request.flags):
             raise KernelError(number)
         self.mappings[request.process, request.vma] = request.flags
+        return DONE
+
+    @handles(SplitMapping)
+    def split_mapping(self, request: SplitMapping, _src: Address) -> Done:
+        """munmap(2) in the middle of a mapping: the policy has allowed it already."""
+        self.mappings[request.process, request.new] = self.mappings[request.process, request.vma]
         return DONE
 
     @handles(RemoveMapping)

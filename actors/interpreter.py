@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 
+from longpin.actors.calls import SIGNATURES
 from longpin.actors.conversation import KernelError
 from longpin.actors.process_state import Value
 from longpin.actors.program import Const, Expression, Name, Op, Statement
@@ -44,3 +45,20 @@ def evaluate(expression: Expression, variables: dict[str, Value]) -> Value:
             result = left - right
     # As a register has it: 64 bits with a sign, so that values stay what a message can carry.
     return (result + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def arguments(op: Op, variables: dict[str, Value]) -> list[Value]:
+    """Evaluate the arguments of a call; integers are cut to the width that the kernel takes.
+
+    Raises:
+        KernelError: EINVAL where one is of a kind the call cannot take, such as a failed handle.
+
+    """
+    values = [evaluate(argument, variables) for argument in op.args]
+    taken = []
+    for position, value in enumerate(values):
+        parameter = SIGNATURES[op.call].parameter(position)
+        if not isinstance(value, parameter.types):
+            raise KernelError(errno.EINVAL)
+        taken.append(parameter.cut(value))
+    return taken

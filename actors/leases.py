@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NoReturn
 
 from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
+from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK, O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor, outcome, single
 from longpin.actors.kernel import Kernel
 from longpin.actors.lease import Lease
@@ -42,8 +42,15 @@ class Access(StrEnum):
     """``i_readcount``: open for reading only."""
     WRITE = "write"
     """``i_writecount``."""
-    PATH = "path"
-    """O_PATH: in no count."""
+    UNCOUNTED = "uncounted"
+    """Neither: O_PATH, and access mode 3."""
+
+    @classmethod
+    def of(cls, flags: int) -> "Access":
+        """Return how an open with these flags counts."""
+        if flags & O_PATH:
+            return cls.UNCOUNTED
+        return {O_RDONLY: cls.READ, O_WRONLY: cls.WRITE, O_RDWR: cls.WRITE}.get(flags & O_ACCMODE, cls.UNCOUNTED)
 
 
 class LeaseHost(Actor):
@@ -104,7 +111,8 @@ class LeaseHost(Actor):
         if wanted.type == F_RDLCK:
             refused = writers > 0
         else:
-            refused = (writers, readers) != ((1, 0) if request.writable else (0, 1))
+            own = {O_RDONLY: (0, 1), O_WRONLY: (1, 0), O_RDWR: (1, 0)}.get(request.access, (0, 0))
+            refused = (writers, readers) != own
         if refused:
             raise KernelError(errno.EAGAIN)
 

@@ -8,6 +8,14 @@ A lock belongs to one actor and is taken by that actor's conversations::
         yield io.retake()
 
 Waiters queue in order, are not interruptible (they would be in state D), and are handed the lock when it is released.
+Who is handed a lock goes on in the same activation, or, if the lock says so, when a message to itself has arrived: then
+what it does is no part of what the releaser does, which footprints can say. The value of the ``yield`` is that message
+then, not the hold::
+
+    hold = self.lock.exclusive()
+    yield hold
+    with hold:
+        ...
 """
 
 from collections import deque
@@ -22,11 +30,13 @@ if TYPE_CHECKING:
 class Lock:
     """A read-write semaphore: many shared holds or one exclusive hold, first come, first served."""
 
-    __slots__ = ("actor", "holds", "name", "waiters")
+    __slots__ = ("actor", "by_message", "holds", "name", "waiters")
 
-    def __init__(self, actor: "Actor", name: str) -> None:
+    def __init__(self, actor: "Actor", name: str, *, by_message: bool = False) -> None:
         self.actor = actor
         self.name = name
+        self.by_message = by_message
+        """Who gets the lock is woken by a message."""
         self.holds: list[Hold] = []
         self.waiters: deque[Hold] = deque()
         # Invariant: waiters implies holds; all holds are shared or there is at most one.
@@ -74,7 +84,10 @@ class Hold(Effect):
             hold = lock.waiters.popleft()
             assert hold.task is not None
             lock.holds.append(hold)
-            lock.actor.make_ready(hold.task, hold)
+            if lock.by_message:
+                lock.actor.wake(hold.task.number)
+            else:
+                lock.actor.make_ready(hold.task, hold)
 
     def retake(self) -> Self:
         """Return the effect of taking the lock again after :meth:`drop`."""
@@ -83,6 +96,32 @@ class Hold(Effect):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self in self.lock.holds:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        # When a world is discarded its conversations are closed, and nobody is to be woken any more.
+        if error is not GeneratorExit and self in self.lock.holds:
+            self.drop()
+
+
+class Holds:
+    """Holds on several locks, as one context; they are dropped in the opposite order."""
+
+    __slots__ = ("holds",)
+
+    def __init__(self) -> None:
+        self.holds: list[Hold] = []
+
+    def add(self, hold: Hold) -> None:
+        """Take in a hold that was just taken."""
+        self.holds.append(hold)
+
+    def drop(self) -> None:
+        """Release them all."""
+        while self.holds:
+            self.holds.pop().drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is not GeneratorExit:
             self.drop()

@@ -3,13 +3,15 @@
 import errno
 
 from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY
+from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
+from longpin.actors.flocks import Flocks
 from longpin.actors.kernel import Kernel
 from longpin.actors.leases import refuse_lease
+from longpin.actors.permissions import check, check_touch, set_attributes
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
-from longpin.messages.inode import ChangeLease, CloseFile, Open
+from longpin.messages.inode import ChangeLease, CheckAccess, CloseFile, Flock, Open, SetAttributes, Touch
 from longpin.messages.pipe import PipeRead, PipeWrite
 
 CAPACITY = 65536
@@ -19,12 +21,16 @@ CAPACITY = 65536
 class Pipe(Actor):
     """One pipe."""
 
+    is_folder = False
+
     def __init__(
         self, engine: Engine, address: Address, kernel: Kernel, uid: int, reader: Address, writer: Address
     ) -> None:
         super().__init__(engine, address)
         self.kernel = kernel
         self.uid = uid
+        self.mode = 0o600
+        self.flocks = Flocks(address)
         self.ends: dict[Address, int] = {reader: O_RDONLY, writer: O_WRONLY}
         """Access modes of the open file descriptions not yet released."""
         self.data = b""
@@ -37,9 +43,39 @@ class Pipe(Actor):
     @handles(Open)
     def open(self, request: Open, _src: Address) -> Done:
         """Open an end again through /proc/self/fd: unlike a FIFO, it does not wait for the other end [fifo_open]."""
-        self.ends[request.ofd] = request.flags & O_ACCMODE
+        access = request.flags & O_ACCMODE
+        truncates = bool(request.flags & O_TRUNC)
+        check(self, request.uid, 4 * (access != O_WRONLY) | 2 * (access != O_RDONLY or truncates))
+        if access == O_ACCMODE:
+            raise KernelError(errno.EINVAL)
+        self.ends[request.ofd] = access
         self.changed.wake_all(self)
         return DONE
+
+    @handles(SetAttributes)
+    def set_attributes(self, request: SetAttributes, _src: Address) -> Done:
+        """chmod(2), chown(2), through /proc/self/fd."""
+        set_attributes(self, request)
+        return DONE
+
+    @handles(Touch)
+    def touch(self, request: Touch, _src: Address) -> Done:
+        """utimes(2); user attributes are for files and folders [xattr(7)]."""
+        if request.xattr:
+            raise KernelError(errno.EPERM)
+        check_touch(self, request)
+        return DONE
+
+    @handles(CheckAccess)
+    def access(self, request: CheckAccess, _src: Address) -> Done:
+        """access(2), stat(2): a pipe has no size."""
+        check(self, request.uid, request.mode)
+        return DONE
+
+    @handles(Flock)
+    def flock(self, request: Flock, _src: Address) -> Conversation[Done]:
+        """flock(2)."""
+        return (yield from self.flocks.change(self, request))
 
     @handles(PipeRead)
     def read(self, request: PipeRead, _src: Address) -> Conversation[Data]:
@@ -72,6 +108,7 @@ class Pipe(Actor):
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Done:
         """One end is released."""
+        self.flocks.drop(self, request.ofd)
         del self.ends[request.ofd]
         self.changed.wake_all(self)
         return DONE

@@ -2,6 +2,7 @@
 
 A call is a conversation of this actor with the others (:mod:`longpin.actors.syscalls`). While it waits, the process
 still answers what the kernel does to it from outside: page table entries installed and zapped, signals generated.
+Between two calls it is in user space, which is a schedule point (:class:`~longpin.messages.process.NextCall`).
 """
 
 import errno
@@ -10,24 +11,29 @@ from types import GeneratorType
 from longpin.actors.address_space import AddressSpace, Mapping, Pte
 from longpin.actors.base import Engine, handles
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import SIG_HANDLER
-from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, outcome, single
-from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Ended
-from longpin.actors.interpreter import evaluate, unroll
+from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIGCHLD
+from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
+from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
+from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.kernel import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.process_state import Exec, Exit, Inherited, Value
+from longpin.actors.pending import CLD_EXITED, CLD_KILLED, Siginfo
+from longpin.actors.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value
 from longpin.actors.program import Image, Op, Program
-from longpin.actors.signals import SignalTarget
+from longpin.actors.signal_mask import Frame, is_made_again
+from longpin.actors.signals import EXITS, SignalTarget, initial_dispositions
 from longpin.actors.syscalls import CALLS
-from longpin.messages.clock import TimerExpired
+from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Put, Release
 from longpin.messages.inode import RemoveMapping
 from longpin.messages.process import (
     PROCESS_TABLE,
+    ChildChanged,
     File,
     InstallPte,
+    NextCall,
+    NotifyParent,
     PassFile,
     Retire,
     Start,
@@ -60,6 +66,18 @@ class Process(SignalTarget):
         self.pid = pid
         self.name = name
         self.group = inherited.group or pid
+        self.parent = inherited.parent
+        """Who is told of its end; empty: init."""
+        self.children: dict[int, Child] = {}
+        """Those it has not reaped, by number."""
+        self.child_waiters = WaitQueue()
+        self.limits = inherited.limits or {
+            RLIMIT_NOFILE: MOST_FDS,
+            RLIMIT_MEMLOCK: image.memlock,
+            RLIMIT_SIGPENDING: image.sigpending,
+        }
+        """Resource limits by RLIMIT_ number [setrlimit(2)]."""
+        self.pending.limit = self.limits[RLIMIT_SIGPENDING]
         self.fds = dict(inherited.fds)
         self.close_on_exec = set(inherited.close_on_exec)
         """Descriptors opened with O_CLOEXEC. Invariant: keys of ``fds``."""
@@ -73,7 +91,11 @@ class Process(SignalTarget):
         self.sleepers = WaitQueue()
         """Where pause, sleep and recv_fd wait."""
         self.timer = ""
-        """The timer of a sleep under way."""
+        """The timer of the call under way; empty if it has none, or its time has come."""
+        self.timed = False
+        """The call under way has started a timer."""
+        self.resumes = False
+        """It is made again after a stop: its timer goes on."""
         self.wc_status = 0
         self.counters: dict[str, int] = {}
         self.dead = False
@@ -100,31 +122,57 @@ class Process(SignalTarget):
 
     def _run(self) -> Conversation[None]:
         end: Exit | None = None
+        at_once = True
         while end is None:
             try:
-                yield from self.execute(self.image.program)
+                frames = yield from self.get_signals()
+                yield from self.run_handlers(frames)
+                yield from self.execute(self.image.program, EXITS, at_once=at_once and not frames)
                 end = Exit(0)
             except Exec as replaced:
-                self.image = replaced.image
-                self.handler_programs = dict(self.image.handlers)
-                self.dispositions |= self.initial_dispositions()
+                self.replace_image(replaced.image)
+                at_once = False
             except Exit as exit_:
                 end = exit_
         yield from self.end(end)
 
+    def replace_image(self, image: Image) -> None:
+        """Go on with another program, after :meth:`leave_image`."""
+        self.image = image
+        self.handler_programs = dict(image.handlers)
+        self.dispositions |= initial_dispositions(image)
+        self.recalc_sigpending()
+
     def end(self, end: Exit) -> Conversation[None]:
         """Die."""
         self.exiting = True
+        if end.signo:
+            self.facts.append(SignalTaken(end.signo, -1, "terminated"))
         self.facts.append(Ended(end.status, end.signo))
-        yield from self._exit()
+        yield from self._exit(end)
         self.dead = True
 
-    def execute(self, program: Program) -> Conversation[None]:
-        """Run a program, the main one or a handler's."""
+    def execute(self, program: Program, then: str, *, at_once: bool = False) -> Conversation[None]:
+        """Run a program, the main one or a handler's; ``then`` is the call it ends with.
+
+        Before each call, and before that one, the process is in user space. ``at_once``: it has just come there, so
+        nothing that gets in before the first call could be told from what came earlier.
+        """
         for op in unroll(program.statements, self.variables):
-            yield from self.take_signals()
+            if not at_once:
+                yield from self.in_user_space(op.call)
+            at_once = False
             yield from self._call(op)
-        yield from self.take_signals()
+        if not at_once:
+            yield from self.in_user_space(then)
+
+    def in_user_space(self, call: str) -> Conversation[None]:
+        """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""
+        frames: list[Frame] | None = None
+        while frames is None or frames:
+            yield Step(NextCall(call))
+            frames = yield from self.get_signals()
+            yield from self.run_handlers(frames)
 
     def begin_call(self, op: Op) -> CallRecord:
         """Note that a call is made."""
@@ -134,38 +182,66 @@ class Process(SignalTarget):
         return record
 
     def _call(self, op: Op) -> Conversation[None]:
-        """Make one call, again if a signal interrupted it and its handler has SA_RESTART."""
+        """Make one call, again if a signal interrupted it and it is to be restarted."""
         record = self.begin_call(op)
+        try:
+            again = True
+            while again:
+                value = yield from self._attempt(record)
+                if self.dies_next:
+                    yield from self.get_signals()
+                again = record.errno == errno.EINTR and (yield from self._interrupted(record, value))
+        except (Exit, Exec):
+            if not record.returned:
+                self._stop_timer()
+                self.calls.pop()
+                if op.call not in (EXITS, "exec"):
+                    self.facts.append(CallCut(record))
+            raise
+        if not record.returned:
+            self._return(record, value)
+
+    def _attempt(self, record: CallRecord) -> Conversation[Value]:
+        """Make a call once; note its errno and what it slept on."""
         assert self.main is not None
-        restart = True
-        while restart:
-            self.main.slept = ""
-            value: Value = -1
-            record.errno = 0
-            try:
-                result = CALLS[op.call](self, *self._arguments(op))
-                value = (yield from result) if type(result) is GeneratorType else result
-            except KernelError as error:
-                record.errno = error.errno
-            record.slept = self.main.slept or record.slept
-            restart = record.errno == errno.EINTR and self.restarts(op.call)
-            if restart:
-                yield from self.take_signals()
+        self.main.slept = ""
+        record.errno = 0
+        value: Value = -1
+        try:
+            result = CALLS[record.op.call](self, *arguments(record.op, self.variables))
+            value = (yield from result) if type(result) is GeneratorType else result
+        except KernelError as error:
+            record.errno = error.errno
+        record.slept = self.main.slept or record.slept
+        return value
+
+    def _interrupted(self, record: CallRecord, value: Value) -> Conversation[bool]:
+        """Take the signals that ended a call; return whether it is made again [1.12].
+
+        If it is not, it has returned, and its variable is set, before a handler runs.
+        """
+        call = record.op.call
+        yield Step(NextCall(call))
+        frames = yield from self.get_signals()
+        again = is_made_again(SIGNATURES[call].restart, frames)
+        self.resumes = again and self.timed
+        if not again:
+            self._return(record, value)
+        yield from self.run_handlers(frames)
+        if again and frames:
+            yield from self.in_user_space(call)
+        return again
+
+    def _return(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned, and set the program's variable."""
+        self._stop_timer()
         record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
         record.value = value
         record.returned = True
-        self.calls.pop()
+        assert self.calls.pop() is record
         self.facts.append(CallEnded(record))
-        if op.target is not None:
-            self.variables[op.target] = value
-
-    def _arguments(self, op: Op) -> list[Value]:
-        """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, such as a failed handle."""
-        values = [evaluate(argument, self.variables) for argument in op.args]
-        for parameter, value in zip(SIGNATURES[op.call].parameters, values, strict=False):
-            if not isinstance(value, parameter.types):
-                raise KernelError(errno.EINVAL)
-        return values
+        if record.op.target is not None:
+            self.variables[record.op.target] = value
 
     # Descriptors.
 
@@ -181,6 +257,12 @@ class Process(SignalTarget):
         if file.kind == "path":
             raise KernelError(errno.EBADF)
         return file
+
+    def reserve(self, count: int) -> None:
+        """Fail with EMFILE if so many descriptors are not free, before anything is made for them."""
+        limit = self.limits[RLIMIT_NOFILE]
+        if sum(FIRST_FD <= fd < limit for fd in self.fds) + count > limit - FIRST_FD:
+            raise KernelError(errno.EMFILE)
 
     def install(self, file: File) -> int:
         """Enter a reference under the lowest free number; it survives exec."""
@@ -252,6 +334,22 @@ class Process(SignalTarget):
         self.sleepers.wake_all(self)
         return DONE
 
+    def start_timer(self, seconds: float) -> None:
+        """Have :attr:`timer` emptied, and its sleepers woken, after a time.
+
+        Each sleep has a timer of its own: the expiry of one that was interrupted may still be on the way.
+        """
+        if not self.resumes:
+            self.timer = name = f"sleep {self.count('sleep')}"
+            self.send(CLOCK, ArmTimer(name, float(seconds)))
+        self.timed, self.resumes = True, False
+
+    def _stop_timer(self) -> None:
+        """Forget the timer of a call that has returned."""
+        if self.timer:
+            self.send(CLOCK, CancelTimer(self.timer))
+        self.timer, self.timed = "", False
+
     @handles(TimerExpired)
     def timer_expired(self, timer: TimerExpired, _src: Address) -> None:
         """sleep is over, if this is its timer and not that of an earlier one, which was interrupted."""
@@ -259,10 +357,41 @@ class Process(SignalTarget):
             self.timer = ""
             self.sleepers.wake_all(self)
 
+    # Parents and children.
+
+    def tell_parent(self, code: int, signo: int) -> None:
+        """Tell the parent that the process has stopped, or goes on."""
+        if self.parent:
+            self.send(self.parent, ChildChanged(self.pid, code, signo))
+
+    @handles(ChildChanged)
+    def child_changed(self, news: ChildChanged, _src: Address) -> Conversation[Done]:
+        """A child has ended, stopped or gone on: SIGCHLD, and perhaps a zombie. A dead parent's children are init's."""
+        if not self.is_ignored(SIGCHLD):
+            yield Step(NotifyParent())
+        ended = news.code in (CLD_EXITED, CLD_KILLED)
+        if (child := self.children.get(news.pid)) is None:
+            return Done(1)
+        disposition = self.disposition(SIGCHLD)
+        if ended and disposition.reaps:
+            del self.children[news.pid]
+        elif ended:
+            child.ended = True
+            child.status = news.status << 8 if news.code == CLD_EXITED else news.status
+        else:
+            child.news, child.signo = news.code, news.status
+        if not self.exiting and not self.is_ignored(SIGCHLD) and (ended or disposition.tells_of_stops):
+            self.generate(Siginfo(SIGCHLD, si_code=news.code))
+        self.child_waiters.wake_all(self)
+        return Done(int(ended and disposition.reaps))
+
     # The end.
 
-    def _exit(self) -> Conversation[None]:
-        """exit: memory, then descriptors, and only then what the last references left to release [1.1]."""
+    def _exit(self, end: Exit) -> Conversation[None]:
+        """exit: memory, then descriptors, and only then what the last references left to release [1.1].
+
+        The parent is told when all that is done, so a process that hangs in a release is no zombie yet.
+        """
         releases: list[File] = []
         for mapping in list(self.mm.mappings):
             if (yield from self.unmap(mapping)):
@@ -275,4 +404,13 @@ class Process(SignalTarget):
         for file in releases:
             # Whatever a release has to say, nobody is left to hear it.
             yield from outcome(single(Call(file.ofd, Release(exiting=True))))
-        yield Call(PROCESS_TABLE, Retire(self.pid))
+        zombies = [pid for pid, child in self.children.items() if child.ended]
+        self.children.clear()
+        for pid in zombies:
+            yield Call(PROCESS_TABLE, Retire(pid))
+        if not self.parent:
+            yield Call(PROCESS_TABLE, Retire(self.pid))
+            return
+        code, status = (CLD_KILLED, end.signo) if end.signo else (CLD_EXITED, end.status & 0xFF)
+        if (yield Call(self.parent, ChildChanged(self.pid, code, status))).value:
+            yield Call(PROCESS_TABLE, Retire(self.pid))

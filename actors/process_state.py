@@ -1,14 +1,21 @@
 """Small records a process and its calls share."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from longpin.actors.address_space import Mapping
+from longpin.actors.constants import SA_NOCLDSTOP, SA_NOCLDWAIT, SA_RESTART, SIG_DFL, SIG_IGN
+from longpin.actors.pending import IGNORED_BY_DEFAULT
 from longpin.actors.program import Image, Program
 from longpin.messages.labels import VerbsObject
 from longpin.messages.process import File
 
-Value = int | str | bytes | VerbsObject | None
+Value = int | float | str | bytes | VerbsObject | None
 """What a variable of a program can hold."""
+
+
+MOST_FDS = 1024
+"""RLIMIT_NOFILE: one more than the largest descriptor."""
 
 
 class Exit(Exception):
@@ -33,8 +40,27 @@ class Disposition(NamedTuple):
 
     action: int
     """SIG_DFL, SIG_IGN or SIG_HANDLER."""
-    restart: bool = False
-    """SA_RESTART."""
+    flags: int = 0
+    """SA_RESTART and so on."""
+
+    @property
+    def restart(self) -> bool:
+        """Whether a call that its handler interrupted is made again."""
+        return bool(self.flags & SA_RESTART)
+
+    @property
+    def tells_of_stops(self) -> bool:
+        """Of SIGCHLD: whether it is sent when a child stops or goes on, too."""
+        return not self.flags & SA_NOCLDSTOP
+
+    @property
+    def reaps(self) -> bool:
+        """Of SIGCHLD: whether children that end leave no zombie."""
+        return self.action == SIG_IGN or bool(self.flags & SA_NOCLDWAIT)
+
+    def ignores(self, signo: int) -> bool:
+        """Return whether signal ``signo`` is ignored, by default or by choice."""
+        return self.action == SIG_IGN or (self.action == SIG_DFL and signo in IGNORED_BY_DEFAULT)
 
 
 class Credentials(NamedTuple):
@@ -60,7 +86,26 @@ class Inherited(NamedTuple):
     blocked: frozenset[int] = frozenset()
     credentials: Credentials | None = None
     """None: those of the image."""
+    limits: dict[int, int] | None = None
+    """Resource limits by RLIMIT_ number; None: those of the image."""
+    parent: str = ""
+    """The parent's address; empty: init, which reaps at once."""
 
 
 NOTHING_INHERITED = Inherited({}, (), {}, {}, {})
 """A process that a scenario starts."""
+
+
+@dataclass(slots=True)
+class Child:
+    """What a parent knows of a child it has not reaped."""
+
+    pid: int
+    ended: bool = False
+    """It is a zombie: it has a number, and nothing else."""
+    status: int = 0
+    """What waitpid(2) says of its end."""
+    news: int = 0
+    """CLD_STOPPED or CLD_CONTINUED, if waitpid(2) has not told of it."""
+    signo: int = 0
+    """The signal that stopped it."""

@@ -1,4 +1,4 @@
-"""The process table: which live process has which number, name and group."""
+"""The process table: which process has which number, name and group, until it is reaped."""
 
 import errno
 from typing import NamedTuple
@@ -6,11 +6,21 @@ from typing import NamedTuple
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import KernelError
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.process import PROCESS_TABLE, Enroll, FindGroup, FindProcess, FoundGroup, FoundProcess, Retire
+from longpin.messages.process import (
+    PROCESS_TABLE,
+    Enroll,
+    FindGroup,
+    FindOwner,
+    FindProcess,
+    FoundGroup,
+    FoundOwner,
+    FoundProcess,
+    Retire,
+)
 
 
 class Entry(NamedTuple):
-    """A live process."""
+    """A process, live or a zombie."""
 
     name: str
     address: Address
@@ -18,7 +28,7 @@ class Entry(NamedTuple):
 
 
 class ProcessTable(Actor):
-    """Live processes, in the order in which they came into being."""
+    """Processes that have a number, in the order in which they came into being."""
 
     def __init__(
         self, engine: Engine, address: Address = PROCESS_TABLE, processes: dict[int, Entry] | None = None
@@ -34,7 +44,7 @@ class ProcessTable(Actor):
 
     @handles(Retire)
     def retire(self, request: Retire, _src: Address) -> Done:
-        """Strike a dead one out."""
+        """Strike out one that was reaped."""
         del self.processes[request.pid]
         return DONE
 
@@ -48,8 +58,21 @@ class ProcessTable(Actor):
 
     @handles(FindGroup)
     def find_group(self, request: FindGroup, _src: Address) -> FoundGroup:
-        """Find the members of a group; a live process that leads none is a group without members [find_vpid]."""
-        members = tuple(entry.address for entry in self.processes.values() if entry.group == request.group)
-        if not members and request.group not in self.processes:
+        """Find the members of a group."""
+        wanted = request.group
+        members = tuple(entry.address for entry in self.processes.values() if wanted in (entry.group, -1))
+        if not members:
             raise KernelError(errno.ESRCH)
         return FoundGroup(members)
+
+    @handles(FindOwner)
+    def find_owner(self, request: FindOwner, _src: Address) -> FoundOwner:
+        """Find a number, whatever it is of [find_vpid], and who has it as what is asked for [pid_task]."""
+        number = abs(request.number)
+        group = tuple(entry.address for entry in self.processes.values() if entry.group == number)
+        process = self.processes.get(number)
+        if process is None and not group:
+            raise KernelError(errno.ESRCH)
+        if request.number < 0:
+            return FoundOwner(group)
+        return FoundOwner(() if process is None else (process.address,))

@@ -10,9 +10,9 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Const:
-    """A literal: an integer, a string, bytes, or None."""
+    """A literal: an integer, a string, bytes, None, or a fraction where a time may be one."""
 
-    value: int | str | bytes | None
+    value: int | float | str | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +115,5 @@ class Image:
     capabilities: frozenset[str] = frozenset()
     memlock: int = 65536
     """RLIMIT_MEMLOCK in bytes."""
+    sigpending: int = 10_000
+    """RLIMIT_SIGPENDING: how many signals may be queued for it."""

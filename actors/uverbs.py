@@ -10,13 +10,15 @@ from typing import TypeVar
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
+from longpin.actors.flocks import Flocks
 from longpin.actors.kernel import Kernel
 from longpin.actors.leases import refuse_lease
 from longpin.actors.locks import Hold, Lock
+from longpin.actors.permissions import check, check_touch, set_attributes
 from longpin.actors.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Put, Release
-from longpin.messages.inode import ChangeLease, CloseFile
+from longpin.messages.inode import ChangeLease, CheckAccess, CloseFile, Flock, SetAttributes, Touch
 from longpin.messages.pmem import Unpin
 from longpin.messages.process import Uncharge
 from longpin.messages.verbs import (
@@ -86,7 +88,9 @@ KIND_OF: dict[Kind, type[Object]] = {
 
 
 class UverbsContext(Actor):
-    """The objects one open of an RDMA device owns."""
+    """The objects one open of an RDMA device owns; and the device's file, as far as names and modes go."""
+
+    is_folder = False
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
         super().__init__(engine, address)
@@ -96,6 +100,9 @@ class UverbsContext(Actor):
         self.dying: set[int] = set()
         """Regions being taken down: their keys are void. Invariant: a subset of ``objects``."""
         self.closed = False
+        self.uid = 0
+        self.mode = 0o666
+        self.flocks = Flocks(address)
 
     def _new(self, thing: Object) -> int:
         self.handles_given += 1
@@ -164,7 +171,7 @@ class UverbsContext(Actor):
 
     @handles(Register)
     def register(self, request: Register, _src: Address) -> Handle:
-        """Publish a region [2.6 step 6]."""
+        """Publish a region [2.6 step 7]."""
         self._find(Pd, request.pd).users += 1
         lock = Lock(self, f"device access through {request.region} to end")
         return Handle(self._new(Region(request, lock)), request.region)
@@ -242,16 +249,44 @@ class UverbsContext(Actor):
             return Polled(0, 0)
         return Polled(1, cq.statuses.pop(0))
 
-    # The end.
+    # What every file is asked.
+
+    @handles(SetAttributes)
+    def set_attributes(self, request: SetAttributes, _src: Address) -> Done:
+        """chmod(2), chown(2), through /proc/self/fd: other opens of the device do not see it."""
+        set_attributes(self, request)
+        return DONE
+
+    @handles(Touch)
+    def touch(self, request: Touch, _src: Address) -> Done:
+        """utimes(2); user attributes are for files and folders [xattr(7)]."""
+        if request.xattr:
+            raise KernelError(errno.EPERM)
+        check_touch(self, request)
+        return DONE
+
+    @handles(CheckAccess)
+    def access(self, request: CheckAccess, _src: Address) -> Done:
+        """access(2), stat(2): a device has no size."""
+        check(self, request.uid, request.mode)
+        return DONE
+
+    @handles(Flock)
+    def flock(self, request: Flock, _src: Address) -> Conversation[Done]:
+        """flock(2)."""
+        return (yield from self.flocks.change(self, request))
 
     @handles(ChangeLease)
     def change_lease(self, request: ChangeLease, _src: Address) -> Done:
         """F_SETLEASE: there are none on this."""
-        refuse_lease(request, 0, self.kernel.policy)
+        refuse_lease(request, self.uid, self.kernel.policy)
+
+    # The end.
 
     @handles(CloseFile)
-    def close(self, _request: CloseFile, _src: Address) -> Conversation[Done]:
+    def close(self, request: CloseFile, _src: Address) -> Conversation[Done]:
         """The last reference to the open file description is gone: everything is destroyed [1.10]."""
+        self.flocks.drop(self, request.ofd)
         self.closed = True
         if self.kernel.uverbs_async_delay:
             self.send(self.address, TearDown())

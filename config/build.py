@@ -1,23 +1,25 @@
 """Machine, storage and policy of a scenario: from the tables of the file to the schema, every value checked."""
 
 import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any, get_type_hints
 
 from longpin.actors.policies import find_policy
 from longpin.config.expressions import MOST, read_size
+from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import listed, shown
 from longpin.config.report import Report
-from longpin.config.schema import RULES, Device, File, Machine, ParameterValue, Pmem, PolicyChoice
+from longpin.config.schema import RULES, Device, File, Machine, ParameterValue, Pmem, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
+from longpin.messages.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_BLOCKS = 1_000_000
 """Blocks of a pmem set, and of all sets of a scenario together."""
 MOST_SECONDS = 1_000_000_000
 _MOST_UID = (1 << 32) - 2
-_LONGEST_PATH = 4095
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -97,18 +99,15 @@ def build_devices(report: Report, table: ScenarioTable) -> tuple[Device, ...]:
 def build_files(report: Report, table: ScenarioTable, pmem: tuple[Pmem, ...], page_size: int) -> tuple[File, ...]:
     """Return the files, after a check that their pages fit the block sets."""
     left = {entry.name: entry.blocks for entry in pmem}
-    paths: set[str] = set()
+    paths: dict[str, int] = {}
     made = []
     for index, given in enumerate(table.file):
         path: Path = ("file", index)
         pmem_name = pmem[0].name if given.pmem is None else given.pmem
         length = size(report, (*path, "size"), given.size, 0, page_size, 0, MOST)
-        if given.path is None or not _is_path(given.path):
-            found = "none" if given.path is None else shown(given.path)
-            report.add((*path, "path"), "an absolute path of at most 4095 bytes", found)
-        elif given.path in paths:
-            report.add((*path, "path"), "a path no other file has", shown(given.path))
-        paths.add(given.path or "")
+        if (problem := _problem_of_path(given.path, paths)) is not None:
+            report.add((*path, "path"), problem, "none" if given.path is None else shown(given.path))
+        paths.setdefault(given.path or "", index)
         if pmem_name in left:
             pages = -(-length // page_size)
             if pages > left[pmem_name]:
@@ -123,11 +122,41 @@ def build_files(report: Report, table: ScenarioTable, pmem: tuple[Pmem, ...], pa
         if not 0 <= mode <= 0o7777:
             report.add((*path, "mode"), "permission bits from 0 to 0o7777", shown(mode))
         made.append(File(given.path or "", pmem_name, length, owner, mode))
+    _check_nesting(report, paths)
     return tuple(made)
 
 
-def _is_path(path: str) -> bool:
-    return path.startswith("/") and path.isprintable() and len(path.encode()) <= _LONGEST_PATH
+def _problem_of_path(path: str | None, taken: Collection[str]) -> str | None:
+    """Return what was expected instead of the path of a file; None if it will do."""
+    if path is None or not path.startswith("/") or not path.isprintable() or len(path.encode()) >= PATH_MAX:
+        return f"an absolute path of at most {PATH_MAX - 1} bytes"
+    if path == "/" or normal(path) != path:
+        return "a path of a file, without //, ., .. or a slash at its end"
+    if any(len(part.encode()) > NAME_MAX for part in names(path)):
+        return f"names of at most {NAME_MAX} bytes between the slashes"
+    if in_proc(path) is not None:
+        return "a path outside of /proc/self/fd"
+    return "a path no other file has" if path in taken else None
+
+
+def _check_nesting(report: Report, paths: Mapping[str, int]) -> None:
+    """Report files that would have to be in another file."""
+    for path, index in paths.items():
+        above = path.rpartition("/")[0]
+        while above:
+            if above in paths:
+                report.add(("file", index, "path"), f"a path that is not below the file {shown(above)}", shown(path))
+                break
+            above = above.rpartition("/")[0]
+
+
+def build_folders(report: Report, files: Iterable[File], processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
+    """Return the folders there are from the start."""
+    try:
+        return starting_folders(files, processes)
+    except TooManyError:
+        report.add((), f"paths that go through at most {MOST_FOLDERS} folders", "more")
+        return ()
 
 
 def build_holds(report: Report, table: ScenarioTable) -> tuple[str, ...]:

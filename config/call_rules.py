@@ -32,6 +32,9 @@ _OPEN_FLAGS = (
 _MMAP_FLAGS = ("MAP_SHARED",)
 _PROTECTIONS = ("PROT_NONE", "PROT_READ", "PROT_WRITE")
 _DISPOSITIONS = ("SIG_DFL", "SIG_IGN", "SIG_HANDLER")
+_SIGACTION_FLAGS = ("SA_RESTART", "SA_NOCLDSTOP", "SA_NOCLDWAIT")
+_WAIT_OPTIONS = ("WNOHANG", "WUNTRACED", "WCONTINUED")
+_RESOURCES = ("RLIMIT_NOFILE", "RLIMIT_MEMLOCK", "RLIMIT_SIGPENDING")
 _STATES = ("IBV_QPS_RESET", "IBV_QPS_INIT", "IBV_QPS_RTR", "IBV_QPS_RTS", "IBV_QPS_ERR")
 _OPCODES = ("IBV_WR_RDMA_WRITE", "IBV_WR_RDMA_READ")
 
@@ -51,8 +54,7 @@ def check_call(node: ast.Call, name: str, args: tuple[Expression, ...]) -> tuple
     signature = SIGNATURES.get(name)
     if signature is None:
         raise RefusedError(node, "a supported call", shown(name) + closest(name, SIGNATURES))
-    most = len(signature.parameters)
-    if not signature.least <= len(args) <= most:
+    if not signature.least <= len(args) <= signature.most:
         raise RefusedError(node, str(signature), _count(len(args)))
     if len(args) > signature.least and args[-1] == Const(None):
         args = args[:-1]
@@ -68,7 +70,7 @@ def _count(arguments: int) -> str:
 
 
 def _check_type(signature: Signature, position: int, arg: Expression, written: ast.expr) -> None:
-    parameter = signature.parameters[position]
+    parameter = signature.parameter(position)
     place = f"{parameter.name} of {signature}"
     if isinstance(arg, Name):
         if (signature.name, position) in _LITERAL_ONLY:
@@ -76,7 +78,13 @@ def _check_type(signature: Signature, position: int, arg: Expression, written: a
         return
     if isinstance(arg, Const):
         if not isinstance(arg.value, parameter.types):
-            raise RefusedError(written, f"{_listed(parameter)} as {place}", shown(arg.value))
+            kinds = _listed(parameter)
+            if isinstance(arg.value, float):
+                kinds = kinds.replace("a number", "a whole number")
+            raise RefusedError(written, f"{kinds} as {place}", shown(arg.value))
+        # What a label carries may be used as a path; bytes may hold anything.
+        if isinstance(arg.value, str) and "\0" in arg.value and (parameter.is_path or signature.name == "label"):
+            raise RefusedError(written, f"text without NUL as {place}", shown(arg.value))
     elif int not in parameter.types:
         raise RefusedError(written, f"{_listed(parameter)} as {place}", "a sum or product")
 
@@ -86,20 +94,23 @@ def _listed(parameter: Parameter) -> str:
     return " or ".join([*(_KINDS[kind] for kind in parameter.types if kind in _KINDS), "a variable"])
 
 
-def _value(args: tuple[Expression, ...], position: int) -> int | None:
-    """Return a constant argument; None for one that is known only when the program runs."""
+def _value(node: ast.Call, args: tuple[Expression, ...], position: int) -> int | None:
+    """Return a constant argument as the call takes it; None for one that is known only when the program runs."""
     arg = args[position] if position < len(args) else None
-    return arg.value if isinstance(arg, Const) and isinstance(arg.value, int) else None
+    if not isinstance(arg, Const) or not isinstance(arg.value, int):
+        return None
+    assert isinstance(node.func, ast.Name)
+    return SIGNATURES[node.func.id].parameters[position].width.cut(arg.value)
 
 
 def _one_of(node: ast.Call, args: tuple[Expression, ...], position: int, names: Collection[str]) -> None:
-    value = _value(args, position)
+    value = _value(node, args, position)
     if value is not None and value not in {constants.PROGRAM_CONSTANTS[name] for name in names}:
         raise RefusedError(node.args[position], f"one of {', '.join(names)}", f"{value:#x}, which is not supported")
 
 
 def _flags_of(node: ast.Call, args: tuple[Expression, ...], position: int, names: Collection[str]) -> None:
-    value = _value(args, position)
+    value = _value(node, args, position)
     allowed = reduce(or_, (constants.PROGRAM_CONSTANTS[name] for name in names))
     if value is not None and value & ~allowed:
         found = f"{value:#x}" if value < 0 else f"the flags {value & ~allowed:#o}"
@@ -107,15 +118,12 @@ def _flags_of(node: ast.Call, args: tuple[Expression, ...], position: int, names
 
 
 def _open(node: ast.Call, args: tuple[Expression, ...]) -> None:
-    value = _value(args, 1)
-    if value is not None and value & constants.O_ACCMODE == constants.O_ACCMODE:
-        raise RefusedError(node.args[1], "one of O_RDONLY, O_WRONLY, O_RDWR", "access mode 3")
     _flags_of(node, args, 1, _OPEN_FLAGS)
 
 
 def _fcntl(node: ast.Call, args: tuple[Expression, ...]) -> None:
     _one_of(node, args, 1, _FCNTL_COMMANDS)
-    if len(args) < 3 and _value(args, 1) in (constants.F_SETLEASE, constants.F_SETSIG, constants.F_SETOWN):
+    if len(args) < 3 and _value(node, args, 1) in (constants.F_SETLEASE, constants.F_SETSIG, constants.F_SETOWN):
         raise RefusedError(node, "fcntl(fd, cmd, arg) for a command that sets something", _count(len(args)))
 
 
@@ -125,9 +133,16 @@ def _mmap(node: ast.Call, args: tuple[Expression, ...]) -> None:
 
 
 def _sigaction(node: ast.Call, args: tuple[Expression, ...]) -> None:
-    _one_of(node, args, 0, constants.SIGNALS)
     _one_of(node, args, 1, _DISPOSITIONS)
-    _flags_of(node, args, 2, ("SA_RESTART",))
+    _flags_of(node, args, 2, _SIGACTION_FLAGS)
+
+
+def _waitpid(node: ast.Call, args: tuple[Expression, ...]) -> None:
+    _flags_of(node, args, 1, _WAIT_OPTIONS)
+
+
+def _setrlimit(node: ast.Call, args: tuple[Expression, ...]) -> None:
+    _one_of(node, args, 0, _RESOURCES)
 
 
 def _modify_qp(node: ast.Call, args: tuple[Expression, ...]) -> None:
@@ -136,7 +151,7 @@ def _modify_qp(node: ast.Call, args: tuple[Expression, ...]) -> None:
 
 def _post_send(node: ast.Call, args: tuple[Expression, ...]) -> None:
     _one_of(node, args, 1, _OPCODES)
-    if isinstance(args[2], Const) and _value(args, 1) == constants.IBV_WR_RDMA_READ:
+    if isinstance(args[2], Const) and _value(node, args, 1) == constants.IBV_WR_RDMA_READ:
         raise RefusedError(
             node.args[2], "a variable with a memory region, which a read needs to write to", "inline data"
         )
@@ -147,6 +162,8 @@ _RULES: dict[str, Callable[[ast.Call, tuple[Expression, ...]], None]] = {
     "fcntl": _fcntl,
     "mmap": _mmap,
     "sigaction": _sigaction,
+    "waitpid": _waitpid,
+    "setrlimit": _setrlimit,
     "ibv_modify_qp": _modify_qp,
     "ibv_post_send": _post_send,
 }

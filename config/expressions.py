@@ -13,6 +13,8 @@ from longpin.config.problems import shown
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
 """Integers are what a system call takes: 64 bits, signed."""
+MOST_SECONDS = 1_000_000_000
+"""Fractions are seconds: a time has no more of them."""
 
 _OPERATORS: dict[type[ast.operator], str] = {ast.BitOr: "|", ast.Mult: "*", ast.Add: "+", ast.Sub: "-"}
 _EXPECTED = "a name, a number, a string, None, or these joined by |, *, + and -"
@@ -73,15 +75,17 @@ def read_expression(node: ast.expr, constants: Mapping[str, int]) -> Expression:
 
     """
     match node:
-        case ast.Constant(value=bool() | float() | complex()):
+        case ast.Constant(value=bool() | complex()):
             raise RefusedError(node, _EXPECTED, str(node.value))
-        case ast.Constant(value=int() | str() | bytes() | None as value):
+        case ast.Constant(value=int() | float() | str() | bytes() | None as value):
             _check_literal(node, value)
             return Const(value)
         case ast.Name(id=name):
             return Const(constants[name]) if name in constants else Name(name)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)) if value == -LEAST:
             return Const(LEAST)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float() as value)):
+            return Const(-value)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return _join(node, "-", Const(0), read_expression(operand, constants))
         case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
@@ -113,9 +117,11 @@ def read_size(text: str, page_size: int) -> int:
     return value.value
 
 
-def _check_literal(node: ast.Constant, value: int | str | bytes | None) -> None:
+def _check_literal(node: ast.Constant, value: float | str | bytes | None) -> None:
     if isinstance(value, int) and not LEAST <= value <= MOST:
         raise RefusedError(node, "a number of at most 64 bits with its sign", shown(value))
+    if isinstance(value, float) and value > MOST_SECONDS:
+        raise RefusedError(node, f"a fraction of at most {MOST_SECONDS}", shown(value))
     if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
         raise RefusedError(node, "text that UTF-8 can hold", "half of a surrogate pair")
 

@@ -9,7 +9,15 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from longpin.config.build import build_devices, build_files, build_holds, build_machine, build_pmem, build_policy
+from longpin.config.build import (
+    build_devices,
+    build_files,
+    build_folders,
+    build_holds,
+    build_machine,
+    build_pmem,
+    build_policy,
+)
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import Report
@@ -92,6 +100,8 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     policy = build_policy(report, table.policy)
     machine = build_machine(report, table)
     pmem = build_pmem(report, table, machine.page_size)
+    files = build_files(report, table, pmem, machine.page_size)
+    processes = build_processes(report, table, machine.page_size)
     scenario = Scenario(
         name=table.name or "",
         source=table.source or "",
@@ -100,8 +110,9 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         machine=machine,
         pmem=pmem,
         devices=build_devices(report, table),
-        files=build_files(report, table, pmem, machine.page_size),
-        processes=build_processes(report, table, machine.page_size),
+        files=files,
+        folders=build_folders(report, files, processes),
+        processes=processes,
         holds=build_holds(report, table),
         text=text,
     )

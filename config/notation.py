@@ -29,8 +29,8 @@ MOST_OPS = 10_000
 """Calls in a program, loops written out."""
 MOST_TURNS = 10_000
 """Turns of one loop."""
-CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w")
-"""What calls set beside their result: a signal's siginfo [semantics 2.3.5], and the write end of a pipe."""
+CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w", "wait_status")
+"""What calls set beside their result: a signal's siginfo [semantics 1.12], a pipe's write end, a child's status."""
 
 _A_CALL = "a call such as close(fd)"
 
@@ -237,7 +237,7 @@ class _Reader:
         if target.id in self._constants:
             raise RefusedError(target, "a variable to assign to", f"the constant {target.id}")
         if target.id in CALL_VARIABLES:
-            raise RefusedError(target, "a variable to assign to", f"{target.id}, which only a signal sets")
+            raise RefusedError(target, "a variable to assign to", f"{target.id}, which only calls and signals set")
         self._facts.assigned.add(target.id)
         return target.id
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal
 
-from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNAL_NAMES, SIGNALS
+from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNALS, signal_name, signal_number
+from longpin.actors.pending import UNBLOCKABLE
 from longpin.actors.program import Program
 from longpin.config.build import name, size, uid
 from longpin.config.expressions import MOST
@@ -63,15 +64,14 @@ def _spec(report: Report, draft: _Draft, given: ProcessTable, page_size: int) ->
         place = (*path, "on_signal", signal)
         facts = draft.handlers[signal] = Facts()
         handler = _program(report, place, source, page_size, facts)
-        if signal not in SIGNALS:
+        signo = signal_number(signal)
+        if signo is None:
             found = shown(signal) + report.suggest(signal, SIGNALS)
-            report.add(place, f"one of the signals {', '.join(SIGNALS)}", found)
-        elif signal == "SIGKILL":
+            report.add(place, f"one of the signals {', '.join(SIGNALS)}, or SIGRTMIN+1 and so on", found)
+        elif signo in UNBLOCKABLE:
             report.add(place, "a signal that can be handled", signal)
-        elif signal == "SIGCHLD":
-            report.add(place, "a signal that is generated here", "SIGCHLD, which is not supported yet")
         else:
-            handlers.append((SIGNALS[signal], handler))
+            handlers.append((signo, handler))
     return ProcessSpec(
         name=draft.name,
         program=program,
@@ -79,6 +79,7 @@ def _spec(report: Report, draft: _Draft, given: ProcessTable, page_size: int) ->
         uid=uid(report, (*path, "uid"), given.uid),
         capabilities=_capabilities(report, path, given),
         memlock=size(report, (*path, "memlock"), given.memlock, _DEFAULT.memlock, page_size, 0, MOST),
+        sigpending=size(report, (*path, "sigpending"), given.sigpending, _DEFAULT.sigpending, page_size, 0, MOST),
         start=draft.start,
     )
 
@@ -143,7 +144,7 @@ def _check_references(report: Report, drafts: list[_Draft]) -> None:
                     check.unknown(mention, "a label that some program sets", labels)
             for signal, mention in facts.handled:
                 if signal not in signals:
-                    check.wrong(mention, f"a handler, on_signal.{SIGNAL_NAMES[signal]}", "none")
+                    check.wrong(mention, f"a handler, on_signal.{signal_name(signal)}", "none")
     for draft in drafts:
         if draft.start == "fork" and draft.name not in forkers:
             found = f"no fork({shown(draft.name)})"

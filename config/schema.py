@@ -74,6 +74,8 @@ class ProcessSpec:
     """Names from :data:`CAPABILITIES`, sorted. None: all of them for uid 0, none for others, as after a login."""
     memlock: int = 65536
     """RLIMIT_MEMLOCK in bytes; binds a process without CAP_IPC_LOCK [2.6]. Default: Linux's before 5.16."""
+    sigpending: int = 10_000
+    """RLIMIT_SIGPENDING, signals. Default: more than a scenario sends; Linux sets it by the size of memory."""
     start: Literal["now", "fork"] = "now"
     """``now``: it exists from the beginning; ``fork``: another process forks it by name."""
 
@@ -105,6 +107,8 @@ class Scenario:
     """At least one."""
     devices: tuple[Device, ...]
     files: tuple[File, ...]
+    folders: tuple[str, ...]
+    """The folders there are from the start, each after the one it is in."""
     processes: tuple[ProcessSpec, ...]
     """In the order of the file; at least one starts ``now``."""
     holds: tuple[str, ...]

@@ -80,6 +80,7 @@ class ProcessTable:
     uid: int | None = None
     capabilities: list[str] | None = None
     memlock: Size | None = None
+    sigpending: Size | None = None
     start: str | None = None
 
 

@@ -22,13 +22,19 @@ class Footprint(NamedTuple):
     """What part of its receiver a message reads and writes; the answer, if there is one, included.
 
     It must cover all that the handler does up to its end, suspended or not, for every kind of receiver and under every
-    policy. A handler that releases a lock goes on with who waits for it: that counts too.
+    policy. A handler that releases a lock goes on with who waits for it: that counts too. A conversation may send
+    itself a message that declares another footprint (a ``Step``), which covers it from there on.
     """
 
     reads: frozenset[Part] = frozenset()
     writes: frozenset[Part] = frozenset()
     adds: frozenset[Part] = frozenset()
     """Counted up or down, or added to, without a look at what is there: two who add to one part commute."""
+
+    @classmethod
+    def everything(cls) -> "Footprint":
+        """Return the footprint that conflicts with whatever else touches anything: every part begins like this one."""
+        return cls.of(writes=[()])
 
     @classmethod
     def of(cls, *, reads: Iterable[Part] = (), writes: Iterable[Part] = (), adds: Iterable[Part] = ()) -> "Footprint":
@@ -115,3 +121,6 @@ class Interrupt(Message):
 
 DONE = Done()
 """The plain reply."""
+
+AWAKE = Awake()
+"""The plain wake-up."""

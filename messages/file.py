@@ -99,10 +99,12 @@ class GetSignal(Message):
 
 @message
 class SetOwner(Message):
-    """fcntl(F_SETOWN), with the process already found; an empty address clears it."""
+    """fcntl(F_SETOWN), with what it names already found; 0 clears it."""
 
     pid: int
+    """A process; with a minus, a process group."""
     process: Address
+    """The process; empty for a group, and where nobody has the number as a process any more."""
     uid: int
 
     def footprint(self) -> Footprint:

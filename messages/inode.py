@@ -2,6 +2,8 @@
 
 What takes one of the inode's locks, or may wait or wake others, has no footprint: whoever releases a lock goes on with
 who waits for it, and that can be a truncate.
+
+Some of it a folder is asked too. Folders are no actors: then the directory gets the message, and ``folder`` says which.
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
@@ -27,6 +29,7 @@ class CloseFile(Message):
 
     ofd: Address
     exiting: bool
+    folder: Address = ""
 
 
 @message
@@ -34,7 +37,8 @@ class ChangeLease(Message):
     """F_SETLEASE through ``ofd`` [2.1, 2.2]."""
 
     ofd: Address
-    writable: bool
+    access: int
+    """The access mode of the description, as in O_ACCMODE."""
     arg: int
     fd: int
     tgid: int
@@ -42,6 +46,7 @@ class ChangeLease(Message):
     uid: int
     capable: bool
     process: Address
+    folder: Address = ""
 
 
 @message
@@ -109,6 +114,20 @@ class AddMapping(Message):
 
 
 @message
+class SplitMapping(Message):
+    """munmap(2) took something out of the middle of a mapping: what is left behind it has another number now."""
+
+    process: Address
+    vma: int
+    new: int
+
+    def footprint(self) -> Footprint:
+        """Both mappings, and their places among the others."""
+        mappings = [("mapping", self.process, number) for number in (self.vma, self.new)]
+        return Footprint.of(writes=[*mappings, ("order of mappings",)])
+
+
+@message
 class RemoveMapping(Message):
     """A process does not map the file any more."""
 
@@ -151,7 +170,12 @@ class PinAllowed(Message):
 
 @message
 class DropLink(Message):
-    """A name of the inode is removed."""
+    """unlink(2) takes a name away, the file's lock held; a :class:`DropInode` follows when the folder's is released."""
+
+
+@message
+class DropInode(Message):
+    """Nobody needs the inode for a name any more: evict it if that was the last use of it [2.5, H7]."""
 
 
 @message
@@ -162,8 +186,16 @@ class AddLink(Message):
 
 
 @message
-class BreakDelegations(Message):
-    """rename(2) is about to give the inode another name."""
+class Renamed(Message):
+    """rename(2) gives the inode another name, or takes its name away for another inode.
+
+    The locks of both are held while it happens, in the order of their addresses.
+    """
+
+    loses_name: bool
+    other: Address = ""
+    """The other one, if this is the first of two."""
+    other_loses_name: bool = False
 
 
 @message
@@ -180,6 +212,7 @@ class SetAttributes(Message):
     owner: int
     """The new owner; -1: unchanged."""
     uid: int
+    folder: Address = ""
 
 
 @message
@@ -187,6 +220,9 @@ class Touch(Message):
     """utimes(2) to now, setxattr(2): need write access, change nothing that is modelled, ask no leases."""
 
     uid: int
+    xattr: bool
+    """setxattr(2) of a user attribute, which being the owner does not allow."""
+    folder: Address = ""
 
 
 @message
@@ -195,6 +231,7 @@ class CheckAccess(Message):
 
     mode: int
     uid: int
+    folder: Address = ""
 
     def footprint(self) -> Footprint:
         """Owner, mode and size."""
@@ -226,6 +263,7 @@ class Flock(Message):
 
     ofd: Address
     how: int
+    folder: Address = ""
 
     def footprint(self) -> Footprint:
         """The flock(2) locks and who waits for them, which nothing but a release looks at."""

@@ -1,7 +1,7 @@
 """What a process is told by others: by the kernel's other parts, by its world, and by other processes.
 
-What can end the sleep of its program, or is told to the program, has no footprint: the program may do anything then.
-For the same reason every answer to a call of the program conflicts with whatever else arrives here.
+What can end the sleep of its program has no footprint: the program may do anything then. An answer to a call of the
+program touches what the call does, which :class:`NextCall` says.
 """
 
 from typing import NamedTuple
@@ -25,6 +25,33 @@ class Start(Message):
     """Begin to run the program."""
 
 
+TOUCHED: dict[str, tuple[str, ...]] = {
+    "page table": ("load", "store", "mmap", "munmap", "ibv_reg_mr", "exec", "exit"),
+    "pinned_vm": ("ibv_reg_mr", "exec"),
+    "children": ("fork", "waitpid", "exit"),
+    "signals": (
+        "sigaction", "sigprocmask", "sigsuspend", "ppoll", "sigtimedwait", "sigwaitinfo", "sigreturn", "exec", "exit",
+    ),
+}  # fmt: skip
+"""What of a process a call looks at or changes that others do too, and which calls."""
+
+
+@message
+class NextCall(Message):
+    """A process to itself: it is in user space, and ``call`` is what it makes next, unless a signal comes before.
+
+    The call begins when this arrives. So a signal that arrives earlier runs its handler between two calls [1.12].
+    """
+
+    call: str
+    """Its name; ``sigreturn`` at the end of a handler, ``exit`` at the end of the program."""
+
+    def footprint(self) -> Footprint:
+        """The program, and what the call touches until the process is in user space again."""
+        parts = [(part,) for part, calls in TOUCHED.items() if self.call in calls]
+        return Footprint.of(writes=[("program",), *parts])
+
+
 @message
 class Signal(Message):
     """A signal is generated for the process; the reply says it is pending."""
@@ -37,7 +64,33 @@ class Signal(Message):
     capable: bool = False
     """The sender has CAP_KILL."""
     quiet: bool = False
-    """A failed permission check is not reported: a SIGIO is dropped silently [2.3.5]."""
+    """It tells of a descriptor: a failed permission check is not reported, the signal is dropped [2.3.5]."""
+    si_code: int = 0
+    """SI_USER, or what the kernel says it is about."""
+
+
+@message
+class ChildChanged(Message):
+    """To the parent: a child has ended, stopped or gone on; of an end, the reply is 1 if it leaves no zombie."""
+
+    pid: int
+    code: int
+    """CLD_EXITED, CLD_KILLED, CLD_STOPPED or CLD_CONTINUED."""
+    status: int
+    """The exit status, or the signal that did it."""
+
+    def footprint(self) -> Footprint:
+        """The children; whether SIGCHLD is ignored, as it is by default."""
+        return Footprint.of(reads=[("signals",)], writes=[("children",)])
+
+
+@message
+class NotifyParent(Message):
+    """A parent to itself: a child has changed, and SIGCHLD is not ignored."""
+
+    def footprint(self) -> Footprint:
+        """Everything, as of any signal."""
+        return Footprint.everything()
 
 
 @message
@@ -108,7 +161,7 @@ class Enroll(Message):
 
 @message
 class Retire(Message):
-    """A process is gone: to the process table."""
+    """A process is reaped: to the process table."""
 
     pid: int
 
@@ -119,7 +172,10 @@ class Retire(Message):
 
 @message
 class FindProcess(Message):
-    """Ask the process table for a live process, by number or, if that is 0, by name; ESRCH if there is none."""
+    """Ask the process table for a process, by number or, if that is 0, by name; ESRCH if there is none.
+
+    One that has ended is there until it is reaped.
+    """
 
     pid: int
     name: str
@@ -137,10 +193,30 @@ class FoundProcess(Message):
 
 
 @message
+class FindOwner(Message):
+    """Ask the process table for what F_SETOWN names: ESRCH if no process and no group has the number."""
+
+    number: int
+    """A process; of a group, with a minus."""
+
+    def footprint(self) -> Footprint:
+        """All entries."""
+        return Footprint.of(reads=[("process",)])
+
+
+@message
+class FoundOwner(Message):
+    """The owner's members: none if the number is of the other kind, a group without a process of that number, say."""
+
+    members: tuple[Address, ...]
+
+
+@message
 class FindGroup(Message):
-    """Ask the process table for the live members of a process group; ESRCH if there are none."""
+    """Ask the process table for the members of a process group; ESRCH if there are none."""
 
     group: int
+    """-1: every process."""
 
     def footprint(self) -> Footprint:
         """All entries."""

@@ -7,7 +7,7 @@ from typing import Any
 from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES, signal_name
 from longpin.actors.conversation import Sleeping, Task
-from longpin.actors.facts import CallBegun, CallEnded, CallRecord, Fact, SignalTaken
+from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Fact, SignalTaken
 from longpin.actors.locks import Hold
 from longpin.actors.process import Process
 from longpin.messages.clock import Tick
@@ -38,7 +38,12 @@ KERNEL_MOMENTS: dict[type, tuple[Kind, Callable[[Any, Address], str]]] = {
 """Which messages are worth a row, and what it says."""
 
 
-ACTIONS = {"handler": "its handler runs", "ignored": "it is ignored", "terminated": "it kills"}
+ACTIONS = {
+    "handler": "its handler runs",
+    "ignored": "it is ignored",
+    "stopped": "it stops the process",
+    "terminated": "it kills",
+}
 """What becomes of a signal."""
 
 
@@ -100,7 +105,9 @@ class Chronicle:
             else:
                 continue
             if (process := self._caller(actor, task)) is not None:
-                record = None if process.exiting else process.calls[-1]
+                record = None if process.exiting or not process.calls else process.calls[-1]
+                if record is None:
+                    text = f"{'exit ' * process.exiting}waits for {text}"
                 self.moments.append(Moment(number, self.now, lane(process), kind, text, record))
         if newest != before:
             self.suspended[actor] = newest
@@ -117,6 +124,8 @@ class Chronicle:
 
     def _add(self, number: int, process: Process, fact: Fact) -> None:
         record = None
+        if isinstance(fact, CallCut):
+            return
         if isinstance(fact, CallBegun):
             kind, text, record = Kind.CALL, fact.record.op.text, fact.record
             self.calls.append((process, record))
@@ -143,7 +152,7 @@ class Chronicle:
                 record.op.call,
                 record.ret,
                 ERRNO_NAMES.get(record.errno) if record.returned and record.errno else None,
-                bool(record.slept) or not (record.returned or record.op.call == "exit"),
+                bool(record.slept) or not (record.returned or record.op.call in ("exit", "exec")),
             )
             for process, record in self.calls
         ]

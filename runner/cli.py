@@ -20,6 +20,7 @@ import click
 from longpin.runner.conform.command import conform
 from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, command, common
 from longpin.runner.search_commands import explore, stress
+from longpin.runner.show_command import show
 from longpin.runner.terminal import BadInput, Commands, make_console, output, print_lines, say
 
 if TYPE_CHECKING:
@@ -232,6 +233,7 @@ def list_(what: str, as_json: bool) -> None:
 main.add_command(conform)
 main.add_command(explore)
 main.add_command(stress)
+main.add_command(show)
 
 if __name__ == "__main__":
     main()

@@ -50,9 +50,12 @@ class WaitForGraph:
                 continue
             actor, task = self._end_of_chain(process, process.main)
             kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
-            last = process.calls[-1].op if process.calls else None
-            doing = "exit" if process.exiting or last is None else f"line {last.line}, {last.text}"
-            call = "exit" if process.exiting or last is None else last.call
+            call = doing = "exit"
+            if not process.exiting and process.calls:
+                last = process.calls[-1].op
+                call, doing = last.call, f"line {last.line}, {last.text}"
+            elif not process.exiting:
+                call = doing = "user space"
             found.append(Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ()))))
         return found
 
@@ -86,8 +89,14 @@ class WaitForGraph:
             yield f"an answer of {effect.dst} to {effect.body}"
 
     def _caller(self, task: Task) -> str:
-        process = self.actors.get(task.src)
-        return process.name if isinstance(process, Process) else task.src
+        """Return the name of the process for which a conversation runs, whoever passed its call on."""
+        actor = self.actors.get(task.src)
+        while actor is not None and not isinstance(actor, Process):
+            above = actor.suspended(task.call)
+            if above is None:
+                break
+            task, actor = above, self.actors.get(above.src)
+        return actor.name if isinstance(actor, Process) else task.src
 
     def _holders(self, reason: WaitsFor) -> Iterator[str]:
         """Yield who could end the sleep."""
@@ -98,7 +107,11 @@ class WaitForGraph:
         elif isinstance(actor, Pmem):
             pin = actor.pins[reason.number][0]
             inode, _ = actor.owners[reason.number]
-            holders = [p.name for p in self._processes() if pin.context in {file.backing for file in p.fds.values()}]
+            holders = [
+                p.name
+                for p in self._processes()
+                if any(file.backing == pin.context and file.kind != "path" for file in p.fds.values())
+            ]
             yield f" (in {pin.context}, whose descriptor is held by {', '.join(holders) or 'no process'})"
             yield self._administrator(inode)
 

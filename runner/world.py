@@ -69,7 +69,7 @@ class Blueprint:
             start = FileStart(file.uid, file.mode, file.size, self.pages[file.path])
             engine.spawn(Inode, f"inode:{file.path}", kernel, f"pmem:{file.pmem}", start)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
-        engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names)
+        engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
         for pid, image_ in self.started:
@@ -84,4 +84,5 @@ def image(spec: ProcessSpec) -> Image:
     capabilities = spec.capabilities
     if capabilities is None:
         capabilities = CAPABILITIES if spec.uid == 0 else ()
-    return Image(spec.name, spec.program, spec.on_signal, spec.uid, frozenset(capabilities), spec.memlock)
+    rights = spec.uid, frozenset(capabilities)
+    return Image(spec.name, spec.program, spec.on_signal, *rights, spec.memlock, spec.sigpending)

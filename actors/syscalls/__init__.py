@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from longpin.actors.syscalls import files, memory, names, processes, verbs
+from longpin.actors.syscalls import files, memory, names, processes, signals, verbs
 
 CALLS: dict[str, Callable[..., Any]] = {
     "open": files.open_,
@@ -15,7 +15,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     "lseek": files.lseek,
     "ftruncate": files.ftruncate,
     "truncate": files.truncate,
-    "unlink": files.unlink,
+    "unlink": names.unlink,
     "fcntl": files.fcntl,
     "fallocate": files.fallocate,
     "fsync": files.fsync,
@@ -34,17 +34,22 @@ CALLS: dict[str, Callable[..., Any]] = {
     "set_lease_break_time": names.set_lease_break_time,
     "setuid": processes.setuid,
     "setfsuid": processes.setfsuid,
-    "sigprocmask": processes.sigprocmask,
-    "sigtimedwait": processes.sigtimedwait,
+    "setrlimit": processes.setrlimit,
     "send_fd": processes.send_fd,
     "recv_fd": processes.recv_fd,
     "fork": processes.fork,
     "exec": processes.exec_,
     "exit": processes.exit_,
-    "kill": processes.kill,
-    "sigaction": processes.sigaction,
-    "pause": processes.pause,
+    "waitpid": processes.waitpid,
     "sleep": processes.sleep,
+    "kill": signals.kill,
+    "sigaction": signals.sigaction,
+    "sigprocmask": signals.sigprocmask,
+    "sigsuspend": signals.sigsuspend,
+    "sigtimedwait": signals.sigtimedwait,
+    "sigwaitinfo": signals.sigwaitinfo,
+    "ppoll": signals.ppoll,
+    "pause": signals.pause,
     "getpid": processes.getpid,
     "label": processes.label,
     "wait_for": processes.wait_for,

@@ -3,6 +3,7 @@
 import errno
 from typing import TYPE_CHECKING
 
+from longpin.actors.backing import kind_of
 from longpin.actors.constants import (
     F_GETLEASE,
     F_GETOWN,
@@ -10,18 +11,31 @@ from longpin.actors.constants import (
     F_SETLEASE,
     F_SETOWN,
     F_SETSIG,
+    INT_MIN,
+    LOCK_EX,
+    LOCK_MAND,
+    LOCK_NB,
+    LOCK_SH,
+    LOCK_UN,
     O_ACCMODE,
     O_CLOEXEC,
     O_CREAT,
+    O_DIRECTORY,
+    O_EXCL,
     O_PATH,
     O_RDONLY,
-    O_TRUNC,
+    O_TMPFILE,
     O_WRONLY,
+    RLIMIT_NOFILE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.pipe import Pipe
-from longpin.messages.directory import DIRECTORY, Found, Lookup, Unlink
+from longpin.actors.syscalls.names import MODE_BITS
+from longpin.actors.syscalls.paths import Place, check_length, follow, place_of
+from longpin.actors.uverbs import UverbsContext
+from longpin.messages.directory import DIRECTORY, Found, Lookup
+from longpin.messages.envelope import Address
 from longpin.messages.file import (
     FallocateFile,
     FlockFile,
@@ -39,20 +53,14 @@ from longpin.messages.file import (
     Write,
 )
 from longpin.messages.inode import Open, Truncate
-from longpin.messages.process import PROCESS_TABLE, File, FindGroup, FindProcess
+from longpin.messages.process import PROCESS_TABLE, File, FindOwner
 
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
 
-MOST_FDS = 1024
-"""RLIMIT_NOFILE: one more than the largest descriptor."""
-
-KIND_BEHIND = {"inode": "file", "pipe": "pipe"}
-"""What an open file description is, by the kind of actor behind it."""
-
-SELF_FD = "/proc/self/fd/"
-"""Opening a name there opens the file of a descriptor again, as another open file description."""
+O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY
+"""What counts beside O_PATH; it overrides all else [open(2)]."""
 
 
 def as_bytes(data: bytes | str) -> bytes:
@@ -62,32 +70,62 @@ def as_bytes(data: bytes | str) -> bytes:
 
 def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conversation[int]:
     """open(2): the name, then the inode, and then there is a description [2.3.2]."""
-    if flags & O_ACCMODE == O_ACCMODE:
-        raise KernelError(errno.EINVAL)
+    if flags & O_PATH:
+        flags &= O_PATH_FLAGS
+    _check_flags(flags)
+    check_length(path)
+    process.reserve(1)
+    place = _to_open(process, path, flags)
     uid = process.credentials.fsuid
-    if path.startswith(SELF_FD):
-        number = path.removeprefix(SELF_FD)
-        if not number.isdecimal() or int(number) not in process.fds:
-            raise KernelError(errno.ENOENT)
-        found = Found(process.fds[int(number)].backing)
+    if isinstance(place, Place):
+        found = yield Call(DIRECTORY, Lookup(place.path, flags, mode & MODE_BITS, uid, place.at))
     else:
-        found = yield Call(DIRECTORY, Lookup(path, flags, mode, uid))
-    inode = found.inode
+        found = Found(place)
+    inode, kind = found.inode, kind_of(found.inode)
     ofd = f"file:{process.pid}.{process.count('file')}"
-    if inode == DIRECTORY:
-        if flags & (O_ACCMODE | O_CREAT | O_TRUNC):
-            raise KernelError(errno.EISDIR)
-        kind = "directory"
-    elif (kind := KIND_BEHIND.get(inode.partition(":")[0], "")) == "":
-        raise KernelError(errno.ENXIO)
-    else:
+    if kind == "uverbs" and not flags & O_PATH:
+        inode = open_device(process)
+    elif kind == "file" or (kind == "pipe" and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, uid, process.pid, found.created))
-        kind = "path" if flags & O_PATH else kind
+    kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, flags)
     fd = process.install(File(ofd, inode, kind))
     if flags & O_CLOEXEC:
         process.close_on_exec.add(fd)
     return fd
+
+
+def _check_flags(flags: int) -> None:
+    """Fail with EINVAL for flags that contradict each other, before anything is looked at [code: build_open_flags]."""
+    without_name = flags & O_TMPFILE & ~O_DIRECTORY
+    if flags & O_DIRECTORY and flags & O_CREAT:
+        raise KernelError(errno.EINVAL)
+    if without_name and (not flags & O_DIRECTORY or flags & O_ACCMODE == O_RDONLY):
+        raise KernelError(errno.EINVAL)
+
+
+def _to_open(process: "Process", path: str, flags: int) -> Place | Address:
+    """Return where to look, or what a name in /proc/self/fd opens again: another open file description of it."""
+    place = place_of(process, path)
+    if isinstance(place, Place):
+        return place
+    if flags & O_CREAT and place.slash:
+        raise KernelError(errno.EISDIR)
+    backing = place.backing()
+    if place.is_folder:
+        return Place("", backing)
+    if flags & O_CREAT and flags & O_EXCL:
+        raise KernelError(errno.EEXIST)
+    if flags & O_DIRECTORY:
+        raise KernelError(errno.ENOTDIR)
+    return backing
+
+
+def open_device(process: "Process") -> Address:
+    """Open an RDMA device; return its uverbs context, which is new with each open."""
+    context = f"uverbs:{process.pid}.{process.count('uverbs')}"
+    process.spawn(UverbsContext, context, process.kernel)
+    return context
 
 
 def close(process: "Process", fd: int) -> Conversation[int]:
@@ -100,6 +138,7 @@ def close(process: "Process", fd: int) -> Conversation[int]:
 def dup(process: "Process", fd: int) -> Conversation[int]:
     """dup(2)."""
     file = process.descriptor(fd)
+    process.reserve(1)
     yield Call(file.ofd, Ref())
     return process.install(file)
 
@@ -107,7 +146,7 @@ def dup(process: "Process", fd: int) -> Conversation[int]:
 def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
     """dup2(2): what ``newfd`` referred to is closed."""
     file = process.descriptor(oldfd)
-    if not 0 <= newfd < MOST_FDS:
+    if newfd >= process.limits[RLIMIT_NOFILE]:
         raise KernelError(errno.EBADF)
     if newfd != oldfd:
         yield Call(file.ofd, Ref())
@@ -121,10 +160,7 @@ def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
 
 def read(process: "Process", fd: int, count: int) -> Conversation[bytes]:
     """read(2): returns the bytes."""
-    file = process.file(fd)
-    if count < 0:
-        raise KernelError(errno.EINVAL)
-    data: bytes = (yield Call(file.ofd, Read(count))).data
+    data: bytes = (yield Call(process.file(fd).ofd, Read(count))).data
     return data
 
 
@@ -149,20 +185,13 @@ def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
 
 
 def truncate(process: "Process", path: str, length: int) -> Conversation[int]:
-    """truncate(2)."""
-    uid = process.credentials.fsuid
+    """truncate(2): the length is looked at first."""
     if length < 0:
         raise KernelError(errno.EINVAL)
-    found = yield Call(DIRECTORY, Lookup(path, 0, 0, uid))
-    if found.inode == DIRECTORY:
-        raise KernelError(errno.EISDIR)
-    yield Call(found.inode, Truncate(length, by_path=True, uid=uid, tgid=process.pid))
-    return 0
-
-
-def unlink(process: "Process", path: str) -> Conversation[int]:
-    """unlink(2)."""
-    yield Call(DIRECTORY, Unlink(path, process.credentials.fsuid))
+    inode = yield from follow(process, path)
+    if (kind := kind_of(inode)) != "file":
+        raise KernelError(errno.EISDIR if kind == "directory" else errno.EINVAL)
+    yield Call(inode, Truncate(length, by_path=True, uid=process.credentials.fsuid, tgid=process.pid))
     return 0
 
 
@@ -179,13 +208,18 @@ def fsync(process: "Process", fd: int) -> Conversation[int]:
 
 
 def flock(process: "Process", fd: int, how: int) -> Conversation[int]:
-    """flock(2): a lock of the open file description."""
+    """flock(2): a lock of the open file description; what is asked for is looked at before the descriptor."""
+    if how & LOCK_MAND:  # the kernel says in its log that it does nothing
+        return 0
+    if how & ~LOCK_NB not in (LOCK_SH, LOCK_EX, LOCK_UN):
+        raise KernelError(errno.EINVAL)
     yield Call(process.file(fd).ofd, FlockFile(how))
     return 0
 
 
 def pipe(process: "Process") -> int:
     """pipe(2): returns the read end; the variable ``pipe_w`` is the write end."""
+    process.reserve(2)
     ends = [f"file:{process.pid}.{process.count('file')}" for _ in range(2)]
     address = f"pipe:{process.pid}.{process.count('pipe')}"
     process.spawn(Pipe, address, process.kernel, process.credentials.fsuid, *ends)
@@ -211,12 +245,10 @@ def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[i
     elif cmd == F_SETSIG:
         yield Call(ofd, SetSignal(arg))
     elif cmd == F_SETOWN:
-        owner = ""
-        if arg > 0:
-            owner = (yield Call(PROCESS_TABLE, FindProcess(arg, ""))).address
-        elif arg:
-            yield Call(PROCESS_TABLE, FindGroup(-arg))
-            owner = PROCESS_TABLE
+        if arg == INT_MIN:  # there is no such positive number [f_setown]
+            raise KernelError(errno.EINVAL)
+        members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(arg))).members if arg else ()
+        owner = members[0] if arg > 0 and members else ""
         yield Call(ofd, SetOwner(arg, owner, cred.uid))
     else:
         raise KernelError(errno.EINVAL)

@@ -7,43 +7,56 @@ from longpin.actors.address_space import TASK_SIZE, Mapping, Pte
 from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.inode import ZERO_PAGE
-from longpin.actors.kernel import MOST_BYTES
+from longpin.actors.kernel import MOST_BYTES, MOST_SIZE
 from longpin.actors.locks import Hold
 from longpin.actors.syscalls.files import as_bytes
-from longpin.messages.file import MapFile, Release
-from longpin.messages.inode import Fault
+from longpin.messages.file import MapFile, Ref, Release
+from longpin.messages.inode import Fault, SplitMapping
 from longpin.messages.pmem import Load, Store
 
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
 
+MAP_TYPE, MAP_SHARED_VALIDATE = 0xF, 3
+"""The bits of the flags that say which kind of mapping it is, and the other value that is a shared one."""
+
+
 def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset: int) -> Conversation[int]:
     """mmap(2) of a file, shared [1.8]."""
     page = process.kernel.page_size
-    if offset < 0 or offset % page:
+    if offset % page:
         raise KernelError(errno.EINVAL)
     file = process.file(fd)
-    if length <= 0 or not flags & MAP_SHARED:
+    if length == 0:
         raise KernelError(errno.EINVAL)
+    length = process.kernel.pages(length) * page
     if process.mm.top + length > TASK_SIZE:
         raise KernelError(errno.ENOMEM)
+    if file.kind == "file" and offset // page > (MOST_SIZE - length) // page:
+        raise KernelError(errno.EOVERFLOW)
+    if flags & MAP_TYPE not in (MAP_SHARED, MAP_SHARED_VALIDATE):
+        raise KernelError(errno.EINVAL)
     number = process.mm.next_number()
     yield Call(file.ofd, MapFile(number, prot, flags, process.address))
-    return process.mm.add(process.kernel.pages(length) * page, prot, flags, file, offset // page, number).start
+    return process.mm.add(length, prot, flags, file, offset // page, number).start
 
 
 def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
-    """munmap(2) of whole mappings; a part of one is EINVAL here. What is pinned stays pinned [1.9]."""
+    """munmap(2) of any pages, mapped or not. What is pinned stays pinned [1.9]."""
     page = process.kernel.page_size
     end = addr + process.kernel.pages(length) * page
-    if length <= 0 or addr % page:
+    if addr % page or length == 0 or end > TASK_SIZE:
         raise KernelError(errno.EINVAL)
-    touched = [m for m in process.mm.mappings if m.start < end and addr < m.start + m.length]
-    if any(m.start < addr or end < m.start + m.length for m in touched):
-        raise KernelError(errno.EINVAL)
-    for mapping in touched:
-        if (yield from process.unmap(mapping)):
+    for mapping in process.mm.overlapping(addr, end):
+        number = 0
+        if mapping.start < addr and end < mapping.end:  # two are left, and each holds the file
+            number = process.mm.next_number()
+            yield Call(mapping.file.ofd, Ref())
+            yield Call(mapping.inode, SplitMapping(process.address, mapping.number, number))
+        if mapping.start < addr or end < mapping.end:
+            process.mm.cut(mapping, max(addr, mapping.start), min(end, mapping.end), number)
+        elif (yield from process.unmap(mapping)):
             yield Call(mapping.file.ofd, Release(exiting=False))
     return 0
 

@@ -3,83 +3,163 @@
 import errno
 from typing import TYPE_CHECKING
 
+from longpin.actors.backing import Common, ask, kind_of
+from longpin.actors.constants import R_OK, W_OK, X_OK
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.messages.directory import DIRECTORY, Link, Lookup, MakeDirectory, Rename
-from longpin.messages.envelope import Message
+from longpin.actors.syscalls.paths import Magic, Place, find, follow, place_of
+from longpin.messages.directory import DIRECTORY, CheckName, Link, MakeDirectory, Rename, Unlink
 from longpin.messages.inode import CheckAccess, Execute, SetAttributes, SetBreakTime, Touch
 
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
+MODE_BITS = 0o7777
+"""What of a mode is kept."""
+FOLDER_BITS = 0o1777
+"""What of the mode of a new folder is kept."""
+UNCHANGED = (1 << 32) - 1
+"""The user id that chown(2) takes for no change: -1."""
 
-def _on_inode(process: "Process", path: str, request: Message) -> Conversation[int]:
-    """Send a request to the inode of a path."""
-    found = yield Call(DIRECTORY, Lookup(path, 0, 0, process.credentials.fsuid))
-    value: int = (yield Call(found.inode, request)).value
+
+def _on_path(process: "Process", path: str, request: Common) -> Conversation[int]:
+    """Send a request to what a path leads to."""
+    inode = yield from follow(process, path)
+    value: int = (yield ask(inode, request)).value
     return value
 
 
+# Names. What stands in /proc/self/fd is on another file system: it can be followed, but neither made nor moved.
+
+
+def unlink(process: "Process", path: str) -> Conversation[int]:
+    """unlink(2)."""
+    place = place_of(process, path)
+    if isinstance(place, Magic):
+        if place.file is not None and place.slash:
+            raise KernelError(errno.ENOTDIR)
+        raise KernelError(errno.ENOENT if place.file is None else errno.EPERM)
+    yield Call(DIRECTORY, Unlink(place.path, process.credentials.fsuid, place.at))
+    return 0
+
+
 def link(process: "Process", path: str, to: str) -> Conversation[int]:
-    """link(2)."""
-    yield Call(DIRECTORY, Link(path, to, process.credentials.fsuid))
+    """link(2): the old name is looked up before anything is made of the new one."""
+    uid = process.credentials.fsuid
+    old = place_of(process, path)
+    if isinstance(old, Magic):
+        old.backing()
+    try:
+        new = place_of(process, to)
+    except KernelError:
+        if isinstance(old, Place):
+            yield from find(process, old)
+        raise
+    if isinstance(new, Magic):
+        if isinstance(old, Place):
+            yield from find(process, old)
+        raise KernelError(errno.ENOENT if new.file is None else errno.EEXIST)
+    if isinstance(old, Magic):
+        yield Call(DIRECTORY, CheckName(new.path, uid, free=True, at=new.at))
+        # With a slash the link is followed, and that is no file.
+        raise KernelError(errno.EPERM if old.slash else errno.EXDEV)
+    yield Call(DIRECTORY, Link(old.path, new.path, uid, old.at, new.at))
     return 0
 
 
 def rename(process: "Process", path: str, to: str) -> Conversation[int]:
-    """rename(2)."""
-    yield Call(DIRECTORY, Rename(path, to, process.credentials.fsuid))
+    """rename(2): the folders of both names are found first."""
+    uid = process.credentials.fsuid
+    old = place_of(process, path)
+    try:
+        new = place_of(process, to)
+    except KernelError:
+        yield from _check_folder(process, old)
+        raise
+    if isinstance(old, Place) and isinstance(new, Place):
+        yield Call(DIRECTORY, Rename(old.path, new.path, uid, old.at, new.at))
+        return 0
+    if isinstance(old, Magic) and isinstance(new, Magic):
+        return _rename_descriptor(old, new)
+    yield from _check_folder(process, old)
+    yield from _check_folder(process, new)
+    raise KernelError(errno.EXDEV)
+
+
+def _check_folder(process: "Process", place: Place | Magic) -> Conversation[None]:
+    """Fail if the folder of a name is not there."""
+    if isinstance(place, Place):
+        yield Call(DIRECTORY, CheckName(place.path, process.credentials.fsuid, free=False, at=place.at))
+
+
+def _rename_descriptor(old: Magic, new: Magic) -> int:
+    """Rename a name in /proc/self/fd, which can only stay as it is."""
+    if old.file is None or new.file is None:
+        raise KernelError(errno.ENOENT)
+    if old.slash or new.slash:
+        raise KernelError(errno.ENOTDIR)
+    if old.name != new.name:
+        raise KernelError(errno.EPERM)
     return 0
 
 
-def mkdir(process: "Process", path: str) -> Conversation[int]:
+def mkdir(process: "Process", path: str, mode: int = 0o777) -> Conversation[int]:
     """mkdir(2)."""
-    yield Call(DIRECTORY, MakeDirectory(path))
+    place = place_of(process, path)
+    if isinstance(place, Magic):
+        raise KernelError(errno.ENOENT if place.file is None else errno.EEXIST)
+    yield Call(DIRECTORY, MakeDirectory(place.path, process.credentials.fsuid, mode & FOLDER_BITS, place.at))
     return 0
+
+
+# Attributes.
 
 
 def chmod(process: "Process", path: str, mode: int) -> Conversation[int]:
     """chmod(2)."""
-    yield from _on_inode(process, path, SetAttributes(mode & 0o7777, -1, process.credentials.fsuid))
+    yield from _on_path(process, path, SetAttributes(mode & MODE_BITS, -1, process.credentials.fsuid))
     return 0
 
 
 def chown(process: "Process", path: str, uid: int) -> Conversation[int]:
     """chown(2)."""
-    yield from _on_inode(process, path, SetAttributes(-1, uid, process.credentials.fsuid))
+    owner = -1 if uid == UNCHANGED else uid
+    yield from _on_path(process, path, SetAttributes(-1, owner, process.credentials.fsuid))
     return 0
 
 
 def utimes(process: "Process", path: str) -> Conversation[int]:
     """utimes(2), to the present."""
-    yield from _on_inode(process, path, Touch(process.credentials.fsuid))
+    yield from _on_path(process, path, Touch(process.credentials.fsuid, xattr=False))
     return 0
 
 
 def setxattr(process: "Process", path: str) -> Conversation[int]:
     """setxattr(2) of a user attribute."""
-    yield from _on_inode(process, path, Touch(process.credentials.fsuid))
+    yield from _on_path(process, path, Touch(process.credentials.fsuid, xattr=True))
     return 0
 
 
 def stat(process: "Process", path: str) -> Conversation[int]:
     """stat(2): returns the size in bytes."""
-    size: int = yield from _on_inode(process, path, CheckAccess(0, process.credentials.fsuid))
+    size: int = yield from _on_path(process, path, CheckAccess(0, process.credentials.fsuid))
     return size
 
 
 def access(process: "Process", path: str, mode: int = 0) -> Conversation[int]:
-    """access(2), with the real user's rights."""
-    yield from _on_inode(process, path, CheckAccess(mode, process.credentials.uid))
+    """access(2), with the real user's rights; the mode is looked at before the path."""
+    if mode & ~(R_OK | W_OK | X_OK):
+        raise KernelError(errno.EINVAL)
+    yield from _on_path(process, path, CheckAccess(mode, process.credentials.uid))
     return 0
 
 
 def execve(process: "Process", path: str) -> Conversation[int]:
     """execve(2) of a file of data: what it opens, breaks and denies on the way to ENOEXEC."""
-    found = yield Call(DIRECTORY, Lookup(path, 0, 0, process.credentials.fsuid))
-    if found.inode == DIRECTORY:
+    inode = yield from follow(process, path)
+    if kind_of(inode) != "file":
         raise KernelError(errno.EACCES)
     ofd = f"file:{process.pid}.{process.count('file')}"
-    yield Call(found.inode, Execute(ofd, process.credentials.fsuid, process.pid))
+    yield Call(inode, Execute(ofd, process.credentials.fsuid, process.pid))
     return 0
 
 

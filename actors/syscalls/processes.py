@@ -1,29 +1,31 @@
-"""Calls on processes and signals, and the order a scenario states between processes."""
+"""Calls on processes and time, and the order a scenario states between processes."""
 
 import errno
 from typing import TYPE_CHECKING
 
 from longpin.actors.constants import (
+    INT_MIN,
     MSG_DONTWAIT,
-    SA_RESTART,
-    SIG_BLOCK,
-    SIG_DFL,
-    SIG_HANDLER,
-    SIG_IGN,
-    SIG_UNBLOCK,
-    SIGKILL,
+    RLIMIT_NOFILE,
+    RLIMIT_SIGPENDING,
+    WCONTINUED,
+    WNOHANG,
+    WUNTRACED,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
-from longpin.actors.process_state import Credentials, Disposition, Exec, Exit, Inherited
-from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer
+from longpin.actors.pending import CLD_CONTINUED, CLD_STOPPED
+from longpin.actors.process_state import Child, Credentials, Exec, Exit, Inherited
+from longpin.messages.clock import CLOCK
 from longpin.messages.file import Ref
 from longpin.messages.inode import AddMapping
 from longpin.messages.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
-from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindGroup, FindProcess, PassFile, Signal, Start
+from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Retire, Start
 
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
+NO_UID = (1 << 32) - 1
+"""The user id -1 as the kernel takes it."""
 CHILDREN = 100
 """One more than the children a process may have: their numbers are made from its own, and no two may be the same."""
 MOST_PARENT_PID = (1 << 62) // CHILDREN
@@ -47,9 +49,12 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         dict(process.handler_programs),
         frozenset(process.close_on_exec),
         process.group,
-        frozenset(process.blocked),
+        process.mask.blocked,
         process.credentials,
+        dict(process.limits),
+        process.address,
     )
+    process.children[pid] = Child(pid)
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
     # The child exists before a mapping of it is known, because the file system may zap it from then on.
     for file in inherited.fds.values():
@@ -73,82 +78,78 @@ def exit_(process: "Process", status: int = 0) -> int:
     raise Exit(status)
 
 
-def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]:
-    """kill(2), by number or by a scenario's name for the process; 0 and -group mean a process group."""
-    if not 0 <= signo <= 64 or target == -1:
+STOPPED, CONTINUED = 0x7F, 0xFFFF
+"""What wait_status is of a child that has stopped (with the signal above it) or goes on [wait(2)]."""
+
+
+def waitpid(process: "Process", pid: int, options: int = 0) -> Conversation[int]:
+    """waitpid(2): a zombie is gone after it. The variable ``wait_status`` is its status."""
+    if options & ~(WNOHANG | WUNTRACED | WCONTINUED):
         raise KernelError(errno.EINVAL)
-    if isinstance(target, int) and target <= 0:
-        members = (yield Call(PROCESS_TABLE, FindGroup(-target or process.group))).members
-        if not members:
-            raise KernelError(errno.ESRCH)
-    else:
-        members = ((yield Call(PROCESS_TABLE, _find(target))).address,)
-    capable = "CAP_KILL" in process.credentials.capabilities
-    for member in members:
-        yield Call(member, Signal(signo, uid=process.credentials.uid, capable=capable))
-    return 0
+    if pid == INT_MIN:  # there is no such positive number [kernel_wait4]
+        raise KernelError(errno.ESRCH)
+    told = {CLD_STOPPED: WUNTRACED, CLD_CONTINUED: WCONTINUED}
+    while True:
+        # All children are in the group of their parent: there is no setpgid.
+        wanted = [child for child in process.children.values() if pid in (-1, 0, child.pid, -process.group)]
+        if not wanted:
+            raise KernelError(errno.ECHILD)
+        for child in wanted:
+            if child.ended:
+                del process.children[child.pid]
+                process.variables["wait_status"] = child.status
+                yield Call(PROCESS_TABLE, Retire(child.pid))
+                return child.pid
+            if child.news and options & told[child.news]:
+                process.variables["wait_status"] = (
+                    child.signo << 8 | STOPPED if child.news == CLD_STOPPED else CONTINUED
+                )
+                child.news = 0
+                return child.pid
+        if options & WNOHANG:
+            return 0
+        yield process.child_waiters.sleep(WaitsFor("child", process.address, "a child to end"))
 
 
-def _find(target: str | int) -> FindProcess:
+def find(target: str | int) -> FindProcess:
+    """Return the question for a process by number or by a scenario's name."""
     return FindProcess(0, target) if isinstance(target, str) else FindProcess(target, "")
 
 
-def sigaction(process: "Process", signo: int, action: int, flags: int = 0) -> int:
-    """sigaction(2): SIG_DFL, SIG_IGN, or SIG_HANDLER for the scenario's ``on_signal`` program."""
-    known = action in (SIG_DFL, SIG_IGN) or (action == SIG_HANDLER and signo in process.handler_programs)
-    if not known or not 1 <= signo <= 64 or signo == SIGKILL:
+def sleep(process: "Process", seconds: float) -> Conversation[int]:
+    """nanosleep(2), in virtual seconds; a stop does not make it longer [restart_syscall]."""
+    if seconds < 0:
         raise KernelError(errno.EINVAL)
-    process.dispositions[signo] = Disposition(action, bool(flags & SA_RESTART))
-    return 0
-
-
-def pause(process: "Process") -> Conversation[int]:
-    """pause(2): returns only by a signal, with EINTR."""
-    while True:
-        yield process.sleepers.sleep(WaitsFor("signal", process.address, "a signal"))
-
-
-def sleep(process: "Process", seconds: int) -> Conversation[int]:
-    """nanosleep(2), in virtual seconds."""
-    if seconds <= 0:
-        return 0
-    # Each sleep has a timer of its own: the expiry of one that was interrupted may still be on the way.
-    process.timer = name = f"sleep {process.count('sleep')}"
-    process.send(CLOCK, ArmTimer(name, float(seconds)))
-    try:
+    if seconds:
+        process.start_timer(seconds)
         while process.timer:
-            yield process.sleepers.sleep(WaitsFor("timer", CLOCK, f"{seconds} s to pass"))
-    except KernelError:
-        process.send(CLOCK, CancelTimer(name))
-        raise
+            yield process.sleepers.sleep(WaitsFor("timer", CLOCK, f"{seconds:g} s to pass"))
     return 0
 
 
-def sigprocmask(process: "Process", how: int, signo: int) -> int:
-    """sigprocmask(2) of one signal: SIG_BLOCK or SIG_UNBLOCK."""
-    if how not in (SIG_BLOCK, SIG_UNBLOCK) or not 1 <= signo <= 64:
+MOST_DESCRIPTORS = 1 << 20
+"""fs.nr_open: RLIMIT_NOFILE cannot be more."""
+
+
+def setrlimit(process: "Process", resource: int, limit: int) -> int:
+    """setrlimit(2) of the soft and the hard limit at once, so only uid 0 may raise one."""
+    if resource not in process.limits or limit < 0:
         raise KernelError(errno.EINVAL)
-    if how == SIG_BLOCK and signo != SIGKILL:
-        process.blocked.add(signo)
-    elif how == SIG_UNBLOCK:
-        process.blocked.discard(signo)
+    if (process.credentials.uid and limit > process.limits[resource]) or (
+        resource == RLIMIT_NOFILE and limit > MOST_DESCRIPTORS
+    ):
+        raise KernelError(errno.EPERM)
+    process.limits[resource] = limit
+    if resource == RLIMIT_SIGPENDING:
+        process.pending.limit = limit
     return 0
-
-
-def sigtimedwait(process: "Process") -> int:
-    """sigtimedwait(2) for any blocked signal, without waiting: its number, and ``si_fd``; EAGAIN if none is pending."""
-    pending = [signal for signal in process.pending if signal[0] in process.blocked]
-    if not pending:
-        raise KernelError(errno.EAGAIN)
-    signal = min(pending, key=lambda pending: pending[0])
-    process.pending.remove(signal)
-    process.variables |= {"si_signo": signal[0], "si_fd": signal[1]}
-    return signal[0]
 
 
 def setuid(process: "Process", uid: int) -> int:
-    """setuid(2): whoever stops being root loses every capability."""
+    """setuid(2): whoever stops being root loses every capability. -1 is nobody's number."""
     old = process.credentials
+    if uid == NO_UID:
+        raise KernelError(errno.EINVAL)
     if old.uid not in (0, uid):
         raise KernelError(errno.EPERM)
     process.credentials = Credentials(uid, uid, old.capabilities if uid == 0 else frozenset())
@@ -158,7 +159,7 @@ def setuid(process: "Process", uid: int) -> int:
 def setfsuid(process: "Process", uid: int) -> int:
     """setfsuid(2): file access is checked with ``uid``; CAP_LEASE is kept. Returns the old one."""
     old = process.credentials
-    if old.uid in (0, uid):
+    if old.uid in (0, uid) and uid != NO_UID:
         process.credentials = old._replace(fsuid=uid)
     return old.fsuid
 
@@ -173,7 +174,7 @@ def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]
     file: File = process.descriptor(fd)
     yield Call(file.ofd, Ref())
     try:
-        found = yield Call(PROCESS_TABLE, _find(target))
+        found = yield Call(PROCESS_TABLE, find(target))
         yield Call(found.address, PassFile(file))
     except KernelError as error:
         yield from process.put(file)
@@ -187,7 +188,13 @@ def recv_fd(process: "Process", flags: int = 0) -> Conversation[int]:
         if flags & MSG_DONTWAIT:
             raise KernelError(errno.EAGAIN)
         yield process.sleepers.sleep(WaitsFor("descriptor", process.address, "a descriptor to be sent"))
-    return process.install(process.received.pop(0))
+    file = process.received.pop(0)
+    try:
+        process.reserve(1)
+    except KernelError:
+        yield from process.put(file)  # it is lost, as with MSG_CTRUNC of recvmsg(2)
+        raise
+    return process.install(file)
 
 
 def label(process: "Process", name: str, value: "int | str | bytes | VerbsObject" = 0) -> Conversation[int]:

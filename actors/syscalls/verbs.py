@@ -4,19 +4,23 @@ import errno
 from typing import TYPE_CHECKING
 
 from longpin.actors.constants import (
+    IBV_ACCESS_FLUSH_PERSISTENT,
     IBV_ACCESS_LOCAL_WRITE,
+    IBV_ACCESS_ON_DEMAND,
+    IBV_ACCESS_OPTIONAL_RANGE,
+    IBV_ACCESS_REMOTE_ATOMIC,
     IBV_ACCESS_REMOTE_WRITE,
     IBV_WR_RDMA_READ,
     IBV_WR_RDMA_WRITE,
     O_RDWR,
     PROT_WRITE,
+    RLIMIT_MEMLOCK,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.kernel import MOST_BYTES
-from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.actors.syscalls.memory import resolve
-from longpin.actors.uverbs import UverbsContext
 from longpin.messages.envelope import Address
 from longpin.messages.file import Ref
 from longpin.messages.inode import AskPin
@@ -40,6 +44,11 @@ from longpin.messages.verbs import (
 if TYPE_CHECKING:
     from longpin.actors.process import Process
 
+ACCESS_SUPPORTED = (IBV_ACCESS_FLUSH_PERSISTENT << 1) - 1 | IBV_ACCESS_OPTIONAL_RANGE
+"""IB_ACCESS_SUPPORTED: every access bit there is."""
+MOST_PAGES = (1 << 32) - 1
+"""Pages of the largest region [code: ib_umem_get]."""
+
 
 def _context(process: "Process", fd: int) -> Address:
     """Return the uverbs context behind a descriptor."""
@@ -53,7 +62,7 @@ def _use(process: "Process", thing: VerbsObject, kind: Kind) -> VerbsObject:
     """Check that a handle is of a kind and that the process has its context open, under whatever number [1.10]."""
     if thing.kind != kind:
         raise KernelError(errno.EINVAL)
-    if not any(file.backing == thing.context for file in process.fds.values()):
+    if not any(file.backing == thing.context and file.kind == "uverbs" for file in process.fds.values()):
         raise KernelError(errno.EBADF)
     return thing
 
@@ -62,9 +71,9 @@ def ibv_open_device(process: "Process", name: str) -> int:
     """Open the device; returns the descriptor of its uverbs file, which owns all that is made through it."""
     if name not in process.kernel.devices:
         raise KernelError(errno.ENODEV)
-    context = f"uverbs:{process.pid}.{process.count('uverbs')}"
+    process.reserve(1)
+    context = open_device(process)
     ofd = f"file:{process.pid}.{process.count('file')}"
-    process.spawn(UverbsContext, context, process.kernel)
     process.spawn(OpenFileDescription, ofd, context, "uverbs", O_RDWR)
     return process.install(File(ofd, context, "uverbs"))
 
@@ -85,12 +94,15 @@ def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
 def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, access: int) -> Conversation[VerbsObject]:
     """ibv_reg_mr(3): charge, pin page by page, publish [2.6]; all or nothing."""
     context = _use(process, pd, Kind.PD).context
+    _check_access(access)
     yield Call(context, FindObject(Kind.PD, pd.handle))
-    if length <= 0 or addr < 0 or (access & IBV_ACCESS_REMOTE_WRITE and not access & IBV_ACCESS_LOCAL_WRITE):
+    if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
         raise KernelError(errno.EINVAL)
     page_size = process.kernel.page_size
     first = addr - addr % page_size
     pages = process.kernel.pages(addr + length - first)
+    if length == 0 or pages > MOST_PAGES or first + pages * page_size >= 1 << 64:
+        raise KernelError(errno.EINVAL)
     _charge(process, pages)
     region = f"mr:{process.pid}.{process.count('mr')}"
     pinned: list[PinnedPage] = []
@@ -128,13 +140,20 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     return VerbsObject(Kind.MR, pd.fd, handle, context)
 
 
+def _check_access(access: int) -> None:
+    """Fail with EINVAL for access bits that contradict each other or that nobody knows [2.6 step 1]."""
+    remote = access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC)
+    if (remote and not access & IBV_ACCESS_LOCAL_WRITE) or access & ~ACCESS_SUPPORTED:
+        raise KernelError(errno.EINVAL)
+
+
 def _charge(process: "Process", pages: int) -> None:
-    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 1, 2]."""
-    mm, image = process.mm, process.image
+    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 step 4]."""
+    mm, limit = process.mm, process.limits[RLIMIT_MEMLOCK]
     if "CAP_IPC_LOCK" not in process.credentials.capabilities:
-        if image.memlock == 0:
+        if limit == 0:
             raise KernelError(errno.EPERM)
-        if (mm.pinned_vm + pages) * process.kernel.page_size > image.memlock:
+        if (mm.pinned_vm + pages) * process.kernel.page_size > limit:
             raise KernelError(errno.ENOMEM)
     mm.pinned_vm += pages
 

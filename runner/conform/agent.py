@@ -21,7 +21,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,16 @@ SIGNALS = {
     signal.SIGRTMIN + 2: "SIGRT2",
 }
 SI_CODES = {0: "SI_USER", 0x80: "SI_KERNEL", 1: "POLL_IN", 2: "POLL_OUT", 3: "POLL_MSG", -5: "SI_SIGIO", -6: "SI_TKILL"}
-SI_KERNEL = 0x80
+SI_KERNEL, SI_SIGIO = 0x80, -5
+ONLY_OF_CHILDREN = 3
+"""SA_NOCLDSTOP and SA_NOCLDWAIT."""
 F_SETOWN, F_GETOWN, F_SETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 1024, 1025
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 24, 36, 47, 2
 CAPABILITY_VERSION = 0x20080522
+RLIMIT_SIGPENDING = 11
 AT_FDCWD = -100
+SIGPROCMASK = {"x86_64": 14, "aarch64": 135}
+"""The number of rt_sigprocmask(2) by machine."""
 W_OK = 2
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +70,17 @@ class SigInfo(ctypes.Structure):
         ("si_band", ctypes.c_long),
         ("si_fd", ctypes.c_int),
         ("rest", ctypes.c_char * 128),
+    )
+
+
+class SigAction(ctypes.Structure):
+    """The C library's ``struct sigaction``, on 64-bit machines."""
+
+    _fields_ = (
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_ulong * 16),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
     )
 
 
@@ -123,8 +139,11 @@ def recvfd(_: Order) -> Reply:
     inbox = socket.socket(fileno=INBOX)
     try:
         # socket.recv_fds leaves its flags out.
-        _data, rights, _flags, _address = inbox.recvmsg(1, socket.CMSG_LEN(4), socket.MSG_DONTWAIT)
-        return {"ret": struct.unpack("i", rights[0][2])[0], "errno": None} if rights else {"ret": -1, "errno": "EPIPE"}
+        data, rights, _flags, _address = inbox.recvmsg(1, socket.CMSG_LEN(4), socket.MSG_DONTWAIT)
+        if rights:
+            return {"ret": struct.unpack("i", rights[0][2])[0], "errno": None}
+        # A message without its descriptor: there was no number left for it.
+        return {"ret": -1, "errno": "EMFILE" if data else "EPIPE"}
     except OSError as error:
         return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
     finally:
@@ -152,15 +171,28 @@ def exec_afresh(_: Order) -> Reply:
         raise Broken(f"exec of {sys.executable}: {error.strerror}") from None
 
 
-def leave(_: Order) -> Reply:
+def leave(order: Order) -> Reply:
     """End this process; there is no reply."""
-    os._exit(0)
+    os._exit(order.get("status", 0) & 0xFF)
+
+
+def waitpid(order: Order) -> Reply:
+    """Wait for a child; the reply also has its status."""
+    status = ctypes.c_int(0)
+    return answer(LIBC.waitpid(order["pid"], ctypes.byref(status), order["options"])) | {"status": status.value}
+
+
+def setrlimit(order: Order) -> Reply:
+    """Set a soft and a hard limit."""
+    limits = (ctypes.c_ulong * 2)(order["limit"], order["limit"])
+    return answer(LIBC.setrlimit(order["resource"], limits))
 
 
 def stat(order: Order) -> Reply:
     """Return the size; an error of stat(2) is an answer as well."""
     try:
-        return {"ret": Path(order["path"]).stat().st_size, "errno": None}
+        # A Path would lose the slash at the end, which says that it must be a folder.
+        return {"ret": os.stat(order["path"]).st_size, "errno": None}  # noqa: PTH116
     except OSError as error:
         return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
 
@@ -187,7 +219,7 @@ def libc(order: Order) -> Reply:
 
 def read_bytes(order: Order) -> Reply:
     """Read; the reply also has what was read."""
-    buffer = ctypes.create_string_buffer(max(order["count"], 1))
+    buffer = ctypes.create_string_buffer(min(max(order["count"], 1), LONGEST_MESSAGE))  # more the kernel refuses
     reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(order["count"])))
     return reply | {"data": buffer.raw[: max(reply["ret"], 0)].hex()}
 
@@ -199,8 +231,8 @@ def write_bytes(order: Order) -> Reply:
 
 
 def map_file(order: Order) -> Reply:
-    """Map a file; the answer is the address."""
-    address = LIBC.mmap(None, *(order[name] for name in ("length", "prot", "flags", "fd", "offset")))
+    """Map a file, where it is asked for if that is free; the answer is the address."""
+    address = LIBC.mmap(*(order[name] for name in ("addr", "length", "prot", "flags", "fd", "offset")))
     return answer(-1 if address == ctypes.c_void_p(-1).value else address)
 
 
@@ -230,34 +262,70 @@ def await_fd(order: Order) -> Reply:
     return recvfd(order)
 
 
+def signal_set(numbers: Iterable[int]) -> Any:
+    """Return a sigset_t. The C library's own functions leave out 32 and 33, which it uses for itself."""
+    bits = (ctypes.c_ulong * 16)()
+    for number in numbers:
+        bits[0] |= 1 << (number - 1)
+    return bits
+
+
+def set_mask(numbers: Iterable[int]) -> None:
+    """Block exactly these signals."""
+    wanted, system_call = signal_set(numbers), SIGPROCMASK.get(os.uname().machine)
+    if system_call is None:
+        LIBC.sigprocmask(signal.SIG_SETMASK, wanted, None)
+    else:
+        LIBC.syscall(system_call, signal.SIG_SETMASK, wanted, None, 8)
+
+
 def take_signal(order: Order) -> Reply:
-    """Take one of some blocked signals: its number, 0 if none is pending, and the descriptor it tells of, or -1."""
-    wanted = (ctypes.c_ulong * 16)()
-    LIBC.sigemptyset(wanted)
-    for number in order["signals"]:
-        LIBC.sigaddset(wanted, number)
-    info = SigInfo()
-    number = LIBC.sigtimedwait(wanted, ctypes.byref(info), (ctypes.c_long * 2)(0, 0))
-    about_file = info.si_code == -5 or 0 < info.si_code < SI_KERNEL
-    return {"ret": max(number, 0), "errno": None, "si_fd": info.si_fd if number > 0 and about_file else -1}
+    """Take one of some blocked signals: its number, 0 if none comes in time, and the descriptor it tells of, or -1.
+
+    ``seconds`` None: wait for ever; EINTR if another signal ends the wait.
+    """
+    wanted = signal_set(order["signals"])
+    info, seconds = SigInfo(), order["seconds"]
+    timeout = None if seconds is None else (ctypes.c_long * 2)(int(seconds), int(seconds % 1 * 1e9))
+    number = LIBC.sigtimedwait(wanted, ctypes.byref(info), timeout)
+    if number < 0:
+        reply = answer(-1)
+        return reply if reply["errno"] != "EAGAIN" else {"ret": 0, "errno": None, "si_fd": -1}
+    # What a number in siginfo_t means depends on who sent it: a lease says POLL_MSG, a child CLD_EXITED and so on.
+    about_file = number != signal.SIGCHLD and (info.si_code == SI_SIGIO or 0 < info.si_code < SI_KERNEL)
+    return {"ret": number, "errno": None, "si_fd": info.si_fd if about_file else -1}
 
 
 def set_signals(order: Order) -> Reply:
-    """Block and ignore exactly these signals; all others have their default action."""
+    """Block and ignore exactly these signals; all others have their default action. Nothing pending is lost by it."""
     numbers = [number for number in range(1, signal.NSIG) if number not in UNTOUCHED]
-    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    set_mask(range(1, signal.NSIG))
     signal.signal(KICK, lambda *_: None)  # Python asks for no SA_RESTART
     for number in numbers:
-        LIBC.signal(number, ctypes.c_void_p(1 if number in order["ignore"] else 0))
-    signal.pthread_sigmask(signal.SIG_SETMASK, order["block"])
+        flags = order["flags"].get(str(number), 0) & ONLY_OF_CHILDREN
+        action = SigAction(1 if number in order["ignore"] else 0, flags=flags)
+        current = SigAction()
+        LIBC.sigaction(number, None, ctypes.byref(current))
+        # To ignore a signal throws away what is pending, so it is done only where the program does it.
+        if number == order["changed"] or (current.handler or 0, current.flags & ONLY_OF_CHILDREN) != (
+            action.handler or 0,
+            flags,
+        ):
+            LIBC.sigaction(number, ctypes.byref(action), None)
+    set_mask(number for number in order["block"] if number != KICK)
     return {"ret": 0, "errno": None}
 
 
 def become(order: Order) -> Reply:
-    """Take on a user and capabilities, for good and across exec, and a limit on the size of files."""
+    """Take on a user and capabilities, for good and across exec, and limits on files and descriptors."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (order["largest"], order["largest"]))
+    most = min(order["descriptors"], resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, most = resource.getrlimit(RLIMIT_SIGPENDING)
+    limit = order["sigpending"] if most == resource.RLIM_INFINITY else min(order["sigpending"], most)
+    resource.setrlimit(RLIMIT_SIGPENDING, (limit, limit))
     if not order["root"]:
         return {"ret": 0, "errno": None}
     keep, drop = order["keep"], order["drop"]
@@ -307,6 +375,8 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "await_fd": await_fd,
     "take_signal": take_signal,
     "set_signals": set_signals,
+    "waitpid": waitpid,
+    "setrlimit": setrlimit,
     "become": become,
     "write_sysctl": write_sysctl,
     "open": lambda o: answer(LIBC.open(path_of(o), o["flags"], o.get("mode", 0o666))),

@@ -23,6 +23,8 @@ from longpin.actors.constants import (
     PROT_READ,
     PROT_WRITE,
     SIG_BLOCK,
+    SIG_IGN,
+    SIGCHLD,
     SIGKILL,
     SIGUSR2,
     W_OK,
@@ -102,12 +104,10 @@ class DrivenProcess(Process):
         try:
             if op is not None:
                 yield from self._call(op)
-            yield from self.take_signals()
+            yield from self.in_user_space("")
         except Exec as replaced:
-            self.handler_programs = dict(replaced.image.handlers)
-            self.dispositions |= self.initial_dispositions()
-            record = self.calls.pop()
-            record.ret, record.returned = 0, True
+            self.replace_image(replaced.image)
+            self.last.ret, self.last.returned = 0, True
         except Exit as end:
             yield from self.end(end)
 
@@ -115,7 +115,7 @@ class DrivenProcess(Process):
     def signal(self, request: Signal, src: Address) -> Done:
         """Generate a signal; between calls it is acted on at once."""
         reply = super().signal(request, src)
-        if not self.exiting and self.deliverable() and not self.busy:
+        if not (self.exiting or self.busy) and (self.killed or self.pending.first(self.mask.blocked)):
             self.main = self.start_task(self._one(None))
         return reply
 
@@ -249,8 +249,8 @@ class _World:
             self.engine.tell(PROCESS_TABLE, Enroll(pid, name, address, pid))
             self.processes[name] = process = self._actor(address, DrivenProcess)
             self.fds[name] = {}
-            for number in SIGNALS.values():
-                self._perform(process, "sigprocmask", SIG_BLOCK, int(number))
+            self._perform(process, "sigprocmask", SIG_BLOCK, *(int(number) for number in SIGNALS.values()))
+            self._perform(process, "sigaction", SIGCHLD, SIG_IGN)  # so that no child becomes a zombie
         return self.processes[name]
 
     # The coordinator.

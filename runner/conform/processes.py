@@ -203,10 +203,26 @@ class Agent:
         self.alive = False
         self.step = None
 
-    def close(self) -> None:
-        """Close the runner's ends."""
+    def has_number(self) -> bool:
+        """Return whether the process has its number: it lives, or was not waited for."""
+        if self._handle < 0:
+            return False
+        try:
+            signal.pidfd_send_signal(self._handle, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass  # it has become somebody else
+        return True
+
+    def hang_up(self) -> None:
+        """Close the sockets."""
         for sock in (self._control, self._control_end, self.inbox, self._inbox_end):
             sock.close()
+
+    def close(self) -> None:
+        """Close the runner's ends."""
+        self.hang_up()
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1

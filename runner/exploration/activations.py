@@ -289,11 +289,14 @@ class ActivationPath:
         if (place := self._place_of_message.get(message)) is not None:
             return place
         table, envelope = self.table, self.table.envelopes[message]
-        receiver = table.receiver[message]
-        if envelope.call >= 0:
-            place = self._place_of_message[message] = self._place_of(receiver, body_footprint(table, message))
+        receiver, declared = table.receiver[message], body_footprint(table, message)
+        if envelope.call >= 0 or declared is not None:
+            place = self._place_of_message[message] = self._place_of(receiver, declared)
             return place
-        request = table.calls[self.local[receiver]].get(-envelope.call)
+        state = self.local[receiver]
+        if -envelope.call in table.covers[state]:
+            return self._place_of(receiver, table.covers[state][-envelope.call])
+        request = table.calls[state].get(-envelope.call)
         footprint = None if request is None else reply_footprint(self._asked.get((receiver, *request)))
         return self._place_of(receiver, footprint)
 

@@ -167,7 +167,7 @@ class _Forms:
             if self.owner is not None:
                 raise OpaqueError(f"{self.owner.address} holds {value.address} itself, not its address")
             self.owner = value
-            state = {name: item for name, item in vars(value).items() if name not in OF_PYKKA}
+            state = {n: item for n, item in vars(value).items() if n not in OF_PYKKA and n not in value.shown}
             if not self.ordered:
                 state["_suspended"] = dict.fromkeys(state["_suspended"].values())
             return kind, *((name, self.of(state[name])) for name in sorted(state))

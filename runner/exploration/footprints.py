@@ -1,8 +1,9 @@
 """Footprints: which messages to one actor commute, as they declare, and whether that is true.
 
 A reply goes on with a conversation, and so does a wake-up: it has the footprint of the request that the conversation
-answers. A conversation that answers nobody's request and a message that declares nothing conflict with everything that
-is not empty. So does an interrupt, which is why the footprint of a reply is never empty.
+answers, unless the conversation sent itself a message that declares another one, which holds from there on. A
+conversation that does neither and a message that declares nothing conflict with everything that is not empty. So does
+an interrupt, which is why the footprint of a reply is never empty.
 """
 
 from collections.abc import Callable
@@ -43,7 +44,7 @@ def conflict(one: Footprint | None, other: Footprint | None) -> bool:
 
 
 def body_footprint(table: Table, message: int) -> Footprint | None:
-    """Return what a message that is no reply declares."""
+    """Return what a message declares itself."""
     body = table.envelopes[message].body
     declared: Callable[[], Footprint | None] | None = getattr(body, "footprint", None)
     return None if declared is None else declared()

@@ -23,6 +23,10 @@ class Inconclusive(Exception):
     """Raised by ``check``: this world came to rest before what is to be judged could happen."""
 
 
+class Abandoned(Exception):
+    """Raised by ``always``: nothing is wanted of what follows this arrival. Only matching states can leave it out."""
+
+
 class Broken(NamedTuple):
     """What is wrong with a schedule."""
 

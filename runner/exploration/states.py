@@ -16,7 +16,8 @@ in full.
 were seen so far, and looks at every message that any step sends. If a pass sees no new pair, it was right: suppose
 some schedule had one, and take the first arrival at which one is sent; up to there the assumption holds, so the
 reduced search would have come across that very step. If it sees one, the pass is repeated with it. What fails in any
-pass is a real schedule.
+pass is a real schedule. Steps that are abandoned are left out; whether one is follows from the receiver's state and
+the message, so what is left is a system of the same kind, and all of this holds of it.
 
 This is not mixed with sleep sets: a state seen before may have been left with other sleepers.
 """
@@ -26,7 +27,7 @@ from collections.abc import Callable, Iterator
 from longpin.messages.envelope import Address
 from longpin.runner.engine import InternalError
 from longpin.runner.exploration.budget import Budget, OutOfBudgetError
-from longpin.runner.exploration.result import Broken, Exploration, Failure, Reason
+from longpin.runner.exploration.result import Abandoned, Broken, Exploration, Failure, Reason
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Step, Table
 
 Global = tuple[int, ...]
@@ -128,6 +129,9 @@ class Matching:
                 return reason
             for process in processes:
                 after = self._step(state, process)
+                if isinstance(self.failed, Abandoned):
+                    self.failed = None
+                    continue
                 if self.failed is not None:
                     decisions = (*self.decisions(state), self.table.addresses[process])
                     result.failures.append(Failure(Broken.by(self.failed), decisions))

@@ -15,11 +15,11 @@ from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from longpin.actors.base import Actor
-from longpin.messages.envelope import WORLD, Address, Envelope, Message
+from longpin.messages.envelope import WORLD, Address, Envelope, Footprint, Message
 from longpin.runner.engine import ALARM, EngineBase, InternalError
 from longpin.runner.exploration.canonical import OpaqueError, canonical
 from longpin.runner.exploration.replay import Always
-from longpin.runner.exploration.result import PropertyViolation
+from longpin.runner.exploration.result import Abandoned, PropertyViolation
 
 WORLD_ACTOR, ALARM_ACTOR = 0, 1
 """The numbers of the two senders that are no actors."""
@@ -131,6 +131,8 @@ class Table:
         """By state, then by message."""
         self.calls: list[dict[int, tuple[Address, int]]] = []
         """For each state the requests its suspended conversations answer, by the number they are suspended under."""
+        self.covers: list[dict[int, Footprint | None]] = []
+        """For each state what those of its suspended conversations touch that said so themselves."""
         self.alarm_owner: Address | None = None
         self.opaque = 0
         """States that have no canonical form."""
@@ -188,7 +190,7 @@ class Table:
         if self.always is not None and cell.error is None:
             try:
                 self.always(cell.actor, self.envelopes[message])
-            except (PropertyViolation, AssertionError) as violation:
+            except (PropertyViolation, AssertionError, Abandoned) as violation:
                 cell.error = violation
         if cell.error is not None:
             step = self.steps[state][message] = Step(state, (), (), KEEP_ALARM, cell.error)
@@ -251,8 +253,9 @@ class Table:
         if number == len(self._history):
             self._history.append(came)
             self.steps.append({})
-            tasks = cell.actor.suspended_after(0)
+            tasks = list(cell.actor.suspended_after(0))
             self.calls.append({task.number: (task.src, task.call) for task in tasks if task.call})
+            self.covers.append({task.number: task.step.footprint() for task in tasks if task.step is not None})
         if number not in self._idle:
             if len(self._idle) >= IDLE_ACTORS:
                 del self._idle[next(iter(self._idle))]

@@ -5,34 +5,36 @@ A call is a generator like those of :mod:`longpin.actors.syscalls`; what it yiel
 """
 
 import errno
-import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from longpin.actors.address_space import TASK_SIZE
 from longpin.actors.constants import (
     ERRNOS,
     F_GETOWN,
     F_SETOWN,
     MSG_DONTWAIT,
-    SA_RESTART,
-    SIG_BLOCK,
     SIG_DFL,
     SIG_HANDLER,
     SIG_IGN,
-    SIG_UNBLOCK,
-    SIGKILL,
 )
 from longpin.actors.conversation import KernelError
 from longpin.actors.kernel import MOST_BYTES
-from longpin.actors.process_state import Disposition, Exec, Exit, Value
+from longpin.actors.pending import UNBLOCKABLE
+from longpin.actors.process_state import MOST_FDS, Disposition, Exec, Exit, Value
 from longpin.actors.syscalls.files import as_bytes
-from longpin.runner.conform.agent import CONTROL
+from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
+from longpin.runner.conform.agent import CONTROL, PAGE
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
 from longpin.runner.conform.processes import HostError
+from longpin.runner.host.paths import host_path
 
 if TYPE_CHECKING:
     from longpin.runner.host.program import HostProcess
+
+NOBODY = 0x7FFF_FFF0
+"""A number that no process can have [PID_MAX_LIMIT], for the kernel to look for in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class Order:
     fds: tuple[int, ...] = ()
     """The runner's descriptors that go with it."""
 
+    @property
+    def has_timeout(self) -> bool:
+        """Whether its sleep ends by itself."""
+        return bool(self.args.get("seconds"))
+
 
 @dataclass(frozen=True, slots=True)
 class AwaitLabel:
@@ -53,11 +60,14 @@ class AwaitLabel:
     name: str
 
 
+MEMORY = (0x1000_0000_0000, 0x2000_0000_0000)
+"""Addresses of a program's mappings: nothing else of its process lies there."""
+LOWEST_ADDRESS = 0x1000
+"""Below nothing can be mapped."""
+
 Reply = dict[str, Any]
 Steps = Generator[Order | AwaitLabel, Reply, Value]
 """A call, or anything else that has to wait, on its way."""
-
-_REOPENED = re.compile(r"/proc/self/fd/[0-9]{1,9}")
 
 
 def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | AwaitLabel, Reply, Reply]:
@@ -73,6 +83,12 @@ def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | 
     return reply
 
 
+def ask_value(call: str, **args: Any) -> Steps:
+    """Have the process make a call, and return its value."""
+    value: int = (yield from ask(call, **args))["ret"]
+    return value
+
+
 def _libc(name: str, *args: int | str) -> Steps:
     """Call a function of the C library."""
     value: int = (yield from ask("libc", name=name, args=list(args)))["ret"]
@@ -80,8 +96,8 @@ def _libc(name: str, *args: int | str) -> Steps:
 
 
 def _fd(number: int) -> int:
-    """Return a descriptor that a program may use."""
-    if number >= CONTROL:
+    """Return a descriptor that a program may use, or one that no process has."""
+    if CONTROL <= number < MOST_FDS:
         raise HostError(f"descriptors from {CONTROL} on are not the program's own on the host engine, found {number}")
     return number
 
@@ -91,11 +107,26 @@ def _on_fd(name: str) -> Callable[..., Steps]:
     return lambda _process, fd, *args: _libc(name, _fd(fd), *args)
 
 
+def _path(path: str) -> Generator[Order | AwaitLabel, Reply, str]:
+    """Return a path as the process gives it to the kernel; one that fails where it must, if a folder is not there."""
+    translated = host_path(path)
+    for folder in translated.folders:
+        try:
+            yield from ask("stat", path=folder)
+        except KernelError:
+            return f"{folder}."
+    return translated.path
+
+
 def _on_paths(name: str) -> Callable[..., Steps]:
     """Return a call on paths and numbers."""
 
-    def call(process: "HostProcess", *args: int | str) -> Steps:
-        return _libc(name, *(process.world.path(arg) if isinstance(arg, str) else arg for arg in args))
+    def call(_process: "HostProcess", *args: int | str) -> Steps:
+        given = []
+        for arg in args:
+            given.append((yield from _path(arg)) if isinstance(arg, str) else arg)
+        value = yield from _libc(name, *given)
+        return value
 
     return call
 
@@ -103,34 +134,40 @@ def _on_paths(name: str) -> Callable[..., Steps]:
 def _ordered(name: str) -> Callable[..., Steps]:
     """Return a call on one path that the agent has under its own name."""
 
-    def call(process: "HostProcess", path: str) -> Steps:
-        value: int = (yield from ask(name, path=process.world.path(path)))["ret"]
+    def call(_process: "HostProcess", path: str) -> Steps:
+        value: int = (yield from ask(name, path=(yield from _path(path))))["ret"]
         return value
 
     return call
 
 
-def _open(process: "HostProcess", path: str, flags: int, mode: int = 0o666) -> Steps:
-    # Only here is a name outside of the folder let through: it stands for a descriptor the process has already.
-    return _libc("open", path if _REOPENED.fullmatch(path) else process.world.path(path), flags, mode)
+def _open(_process: "HostProcess", path: str, flags: int, mode: int = 0o666) -> Steps:
+    value = yield from _libc("open", (yield from _path(path)), flags, mode)
+    return value
 
 
 def _dup2(_process: "HostProcess", oldfd: int, newfd: int) -> Steps:
     return _libc("dup2", _fd(oldfd), _fd(newfd))
 
 
-def _chown(process: "HostProcess", path: str, uid: int) -> Steps:
-    yield from ask("chown", path=process.world.path(path), uid=uid)
+def _chown(_process: "HostProcess", path: str, uid: int) -> Steps:
+    yield from ask("chown", path=(yield from _path(path)), uid=uid)
     return 0
 
 
-def _access(process: "HostProcess", path: str, mode: int = 0) -> Steps:
-    return _libc("access", process.world.path(path), mode)
+def _mkdir(_process: "HostProcess", path: str, mode: int = 0o777) -> Steps:
+    yield from ask("mkdir", path=(yield from _path(path)), mode=mode)
+    return 0
+
+
+def _access(_process: "HostProcess", path: str, mode: int = 0) -> Steps:
+    value = yield from _libc("access", (yield from _path(path)), mode)
+    return value
 
 
 def _read(_process: "HostProcess", fd: int, count: int) -> Steps:
-    # A negative count is a very large one for the kernel; a message to and from the process has its limit.
-    reply = yield from ask("read_bytes", fd=_fd(fd), count=min(count, MOST_BYTES) if count >= 0 else MOST_BYTES)
+    # What no buffer can hold the kernel refuses; for the rest, a message to and from the process has its limit.
+    reply = yield from ask("read_bytes", fd=_fd(fd), count=count if count > TASK_SIZE else min(count, MOST_BYTES))
     return bytes.fromhex(reply["data"])
 
 
@@ -158,11 +195,8 @@ def _set_lease_break_time(process: "HostProcess", seconds: int) -> Steps:
 
 def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0) -> Steps:
     """Process ids are the scenario's, and no signal is ever sent to a process that is none of the scenario's."""
-    if cmd == F_SETOWN and arg:
-        real = process.world.real_pid(abs(arg))
-        if real is None:
-            raise KernelError(errno.ESRCH)
-        arg = real if arg > 0 else -real
+    if cmd == F_SETOWN:
+        arg = process.world.real_number(arg)
     value = yield from _libc("fcntl", _fd(fd), cmd, arg)
     assert isinstance(value, int)
     if cmd == F_GETOWN and value:
@@ -204,37 +238,62 @@ def _exit(_process: "HostProcess", status: int = 0) -> Value:
     raise Exit(status)
 
 
+def _waitpid(process: "HostProcess", pid: int, options: int = 0) -> Steps:
+    number = pid if pid == EVERYBODY else process.world.real_number(pid)
+    reply = yield from ask("waitpid", pid=number, options=options)
+    process.variables["wait_status"] = reply["status"]
+    return process.world.scenario_pid(reply["ret"])
+
+
 def _kill(process: "HostProcess", target: str | int, signo: int) -> Steps:
-    if not 0 <= signo <= 64:
-        raise KernelError(errno.EINVAL)
-    found = process.world.find(target)
-    if found is None:
-        raise KernelError(errno.ESRCH)
-    return _libc("kill", found.agent.pid, signo)
+    if target == EVERYBODY:
+        raise HostError("kill(-1, ...) would signal every process of this machine")
+    if isinstance(target, str):
+        found = process.world.find(target)
+        target = found.pid if found is not None else NOBODY
+    return _libc("kill", process.world.real_number(target), signo)
 
 
 def _sigaction(process: "HostProcess", signo: int, action: int, flags: int = 0) -> Steps:
     known = action in (SIG_DFL, SIG_IGN) or (action == SIG_HANDLER and signo in process.handler_programs)
-    if not known or not 1 <= signo <= 64 or signo == SIGKILL:
+    if not known or not 1 <= signo <= 64 or signo in UNBLOCKABLE:
         raise KernelError(errno.EINVAL)
-    process.dispositions[signo] = Disposition(action, bool(flags & SA_RESTART))
+    process.dispositions[signo] = Disposition(action, flags)
+    yield from process.tell_kernel(signo)
+    return 0
+
+
+def _sigprocmask(process: "HostProcess", how: int, *numbers: int) -> Steps:
+    process.mask.set(changed_mask(process.mask.blocked, how, numbers))
     yield from process.tell_kernel()
     return 0
 
 
-def _sigprocmask(process: "HostProcess", how: int, signo: int) -> Steps:
-    if how not in (SIG_BLOCK, SIG_UNBLOCK) or not 1 <= signo <= 64:
+def _sigsuspend(process: "HostProcess", *numbers: int) -> Steps:
+    process.mask.swap(signal_set(numbers))
+    yield from process.tell_kernel()
+    return (yield from _libc("pause"))
+
+
+def _ppoll(process: "HostProcess", seconds: float | None, *numbers: int) -> Steps:
+    signals = signal_set(numbers)
+    if seconds is not None and seconds < 0:
         raise KernelError(errno.EINVAL)
-    if how == SIG_BLOCK and signo != SIGKILL:
-        process.blocked.add(signo)
-    elif how == SIG_UNBLOCK:
-        process.blocked.discard(signo)
+    process.mask.swap(signals)
+    yield from process.tell_kernel()
+    if process.world.pending(process):
+        raise KernelError(errno.EINTR)
+    if seconds is None:
+        yield from _libc("pause")
+    else:
+        yield from ask("nanosleep", seconds=process.world.real_seconds(seconds))
+    process.mask.restore()
     yield from process.tell_kernel()
     return 0
 
 
-def _sigtimedwait(process: "HostProcess") -> Steps:
-    reply = yield from ask("take_signal", signals=sorted(process.blocked))
+def _await_signal(process: "HostProcess", seconds: float | None) -> Steps:
+    reply = yield from ask("take_signal", signals=sorted(process.mask.blocked), seconds=seconds)
     if not reply["ret"]:
         raise KernelError(errno.EAGAIN)
     process.variables |= {"si_signo": reply["ret"], "si_fd": reply["si_fd"]}
@@ -242,8 +301,14 @@ def _sigtimedwait(process: "HostProcess") -> Steps:
     return value
 
 
-def _sleep(process: "HostProcess", seconds: int) -> Steps:
-    yield from ask("nanosleep", seconds=process.world.real_seconds(max(seconds, 0)))
+def _sigtimedwait(process: "HostProcess", seconds: float = 0) -> Steps:
+    if seconds < 0:
+        raise KernelError(errno.EINVAL)
+    return _await_signal(process, process.world.real_seconds(seconds))
+
+
+def _sleep(process: "HostProcess", seconds: float) -> Steps:
+    yield from ask("nanosleep", seconds=process.world.real_seconds(seconds) if seconds >= 0 else -1)
     return 0
 
 
@@ -253,10 +318,23 @@ def _getpid(process: "HostProcess") -> Steps:
     return process.world.scenario_pid(value)
 
 
-def _mmap(_process: "HostProcess", length: int, prot: int, flags: int, fd: int, offset: int) -> Steps:
-    reply = yield from ask("map_file", length=length, prot=prot, flags=flags, fd=_fd(fd), offset=offset)
+def _mmap(process: "HostProcess", length: int, prot: int, flags: int, fd: int, offset: int) -> Steps:
+    addr = process.next_mapping
+    reply = yield from ask("map_file", addr=addr, length=length, prot=prot, flags=flags, fd=_fd(fd), offset=offset)
     value: int = reply["ret"]
+    process.next_mapping = max(addr, value + length + 2 * PAGE & -PAGE)
     return value
+
+
+def _munmap(_process: "HostProcess", addr: int, length: int) -> Steps:
+    """The process that makes the calls has memory of its own, which must stay."""
+    end = addr + length
+    harmless = addr % PAGE or not length or end > TASK_SIZE or end <= LOWEST_ADDRESS
+    if not harmless and not MEMORY[0] <= addr < end <= MEMORY[1]:
+        raise HostError(
+            f"munmap of memory that is not the program's own on the host engine: {length} bytes at {addr:#x}"
+        )
+    return _libc("munmap", addr, length)
 
 
 def _load(_process: "HostProcess", addr: int, length: int) -> Steps:
@@ -271,7 +349,7 @@ def _store(_process: "HostProcess", addr: int, data: bytes | str) -> Steps:
 
 
 def _label(process: "HostProcess", name: str, value: int | str | bytes = 0) -> Value:
-    process.world.post(process, name, value)
+    process.world.post(name, value)
     return 0
 
 
@@ -296,7 +374,7 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "unlink": _on_paths("unlink"),
     "link": _on_paths("link"),
     "rename": _on_paths("rename"),
-    "mkdir": _ordered("mkdir"),
+    "mkdir": _mkdir,
     "chmod": _on_paths("chmod"),
     "chown": _chown,
     "utimes": _ordered("utimes"),
@@ -315,17 +393,22 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "fork": _fork,
     "exec": _exec,
     "exit": _exit,
+    "waitpid": _waitpid,
     "kill": _kill,
     "sigaction": _sigaction,
     "sigprocmask": _sigprocmask,
+    "sigsuspend": _sigsuspend,
     "sigtimedwait": _sigtimedwait,
+    "sigwaitinfo": lambda process: _await_signal(process, None),
+    "ppoll": _ppoll,
     "setuid": lambda _process, uid: _libc("setuid", uid),
     "setfsuid": lambda _process, uid: _libc("setfsuid", uid),
+    "setrlimit": lambda _process, resource, limit: ask_value("setrlimit", resource=resource, limit=limit),
     "pause": lambda _process: _libc("pause"),
     "sleep": _sleep,
     "getpid": _getpid,
     "mmap": _mmap,
-    "munmap": lambda _process, addr, length: _libc("munmap", addr, length),
+    "munmap": _munmap,
     "load": _load,
     "store": _store,
     "label": _label,

@@ -11,13 +11,13 @@ from longpin.runner.host.calls import AwaitLabel
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.program import HostProcess
 from longpin.runner.host.world import Situation, World
-from longpin.runner.invariants.errnos import unmet
+from longpin.runner.invariants.errnos import is_judged, unmet
 from longpin.runner.result import CallResult, Result, Verdict, Violation
 
 OBSERVABLE = ("O3", "O7")
 """The rules that can be judged: the others are about pins and blocks, which no system call shows."""
 
-_ASKED_FOR = {"pause", "wait_for", "recv_fd", "read", "write"}
+_ASKED_FOR = {"pause", "sigsuspend", "sigwaitinfo", "ppoll", "waitpid", "wait_for", "recv_fd", "read", "write"}
 """Calls that wait because the program asks for it; whether they ever return is no kernel's affair."""
 
 
@@ -36,7 +36,8 @@ class Judge:
         waiting = [situation for situation in world.situations if situation.request is not None] if quiet else []
         if quiet and "O3" in holds:
             for situation in waiting:
-                if not isinstance(situation.request, AwaitLabel) and _call(situation) not in _ASKED_FOR:
+                asked_for = situation.stopped or _call(situation) in _ASKED_FOR
+                if not isinstance(situation.request, AwaitLabel) and not asked_for:
                     self._violate("O3", f"hangs for ever: {self._explain(situation)}")
         if "O7" in holds:
             self._check_calls(quiet)
@@ -76,6 +77,7 @@ class Judge:
         return text + (f" ({', '.join(unseen)} cannot be observed on a real kernel)" if unseen else "")
 
     def _check_calls(self, quiet: bool) -> None:
+        waiting = [situation.process for situation in self._world.situations if situation.request is not None]
         for process, record in self._world.calls:
             name = ERRNO_NAMES.get(record.errno, str(record.errno))
             where = f"line {record.op.line}, {process.name}: {record.op.text}"
@@ -83,7 +85,8 @@ class Judge:
                 self._violate("O7", f"{where} failed with {name}, which {record.op.call} may not by its manual page")
             if record.returned or (quiet and record.op.call != "exit"):
                 for wanted in record.op.expectations:
-                    if wanted.policy is None and (difference := unmet(wanted, record)):
+                    judged = record.returned or process in waiting or is_judged(wanted)
+                    if wanted.policy is None and judged and (difference := unmet(wanted, record)):
                         self._violate("O7", f"{where}: {difference}")
 
     def _violate(self, rule: str, detail: str) -> None:
@@ -93,6 +96,8 @@ class Judge:
         """Say what a call waits for, as the kernel shows it: the wait channel, and who has leases here."""
         if isinstance(situation.request, AwaitLabel):
             return f"{_doing(situation)}: it waits for label {situation.request.name!r}"
+        if situation.stopped:
+            return f"{_doing(situation)}: it waits for SIGCONT"
         channel = situation.channel or "a place that this user may not see"
         text = f"{_doing(situation)}: it sleeps in {channel}"
         if "lease" not in situation.channel:

@@ -5,7 +5,6 @@ All of it is undone in the end, by the zygote if the runner is killed (:class:`l
 
 import contextlib
 import os
-import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -93,10 +92,6 @@ class Machine:
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
-    def path(self, path: str) -> str:
-        """Return where a path of the scenario is; nothing it can say leads out of the folder."""
-        return str(self.folder) + posixpath.normpath("/" + path.lstrip("/"))
-
     @staticmethod
     def break_time_now() -> int:
         """Return what lease-break-time is, in seconds."""
@@ -118,25 +113,17 @@ class Machine:
     def _make_files(self, scenario: Scenario) -> None:
         self.folder.mkdir()
         self.folder.chmod(0o777)
-        named = {file.path for file in scenario.files} | set(_literal_paths(scenario))
-        for path in sorted(named):
-            self._make_parents(path)
+        for path in scenario.folders:
+            made = self.folder / path.lstrip("/")
+            made.mkdir()
+            made.chmod(0o777)
         for file in scenario.files:
-            with Path(self.path(file.path)).open("xb") as made:
+            with (self.folder / file.path.lstrip("/")).open("xb") as opened:
                 if file.size:
-                    os.posix_fallocate(made.fileno(), 0, file.size)
+                    os.posix_fallocate(opened.fileno(), 0, file.size)
                 if file.uid and not self.abilities.root:
-                    os.fchown(made.fileno(), file.uid, -1)
-                os.fchmod(made.fileno(), file.mode)
-
-    def _make_parents(self, path: str) -> None:
-        """Make the folders above a path that a program names: in the emulator names need none."""
-        folder = self.folder
-        for part in Path(self.path(path)).relative_to(self.folder).parts[:-1]:
-            folder /= part
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                folder.chmod(0o777)
+                    os.fchown(opened.fileno(), file.uid, -1)
+                os.fchmod(opened.fileno(), file.mode)
 
     def _set_pace(self, scenario: Scenario) -> Pace:
         now = self.break_time_now()
@@ -145,18 +132,6 @@ class Machine:
             self.zygote.undo_at_end(LEASE_BREAK_TIME, str(now), self._lock)
             LEASE_BREAK_TIME.write_text(str(pace.break_time))
         return pace
-
-
-def _literal_paths(scenario: Scenario) -> set[str]:
-    """Return the absolute paths that programs write out."""
-    found = set()
-    for process in scenario.processes:
-        for program in (process.program, *(handler for _, handler in process.on_signal)):
-            for op in program.operations():
-                values = [getattr(arg, "value", None) for arg in op.args]
-                if op.call not in ("write", "store", "label"):
-                    found |= {value for value in values if isinstance(value, str) and value.startswith("/")}
-    return {path for path in found if not path.startswith("/proc/self/fd/")}
 
 
 def _missing(scenario: Scenario, abilities: HostAbilities) -> str:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 
+from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIGBUS, SIGSEGV, signal_name
 from longpin.actors.kernel import MOST_BYTES
 from longpin.actors.program import Const, Op
 from longpin.actors.syscalls.files import as_bytes
-from longpin.config.problems import Problem, ScenarioError
+from longpin.actors.syscalls.signals import EVERYBODY
+from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import Scenario
+from longpin.messages.paths import in_proc, names
 from longpin.runner.conform.agent import PAGE
 from longpin.runner.host.calls import CALLS
 
@@ -42,9 +45,15 @@ def _problems(scenario: Scenario, filename: str) -> Iterator[Problem]:
     for where, op in ops:
         if op.call not in CALLS:
             yield Problem(filename, op.line, None, where, "a call the host kernel offers", op.call)
+        elif op.call == "kill" and op.args[0] == Const(EVERYBODY):
+            yield Problem(filename, op.line, None, where, "a process or a group of the scenario", "-1, everybody")
         elif op.call == "mmap" and scenario.machine.page_size != PAGE:
             expected = f"pages of {PAGE} bytes, as the host kernel has"
             yield Problem(filename, op.line, None, where, expected, str(scenario.machine.page_size))
+        for path in _paths(op):
+            if (found := in_proc(path)) is not None and ".." in names(found.rest):
+                expected = "a path without .. behind a name in /proc/self/fd, on the host engine"
+                yield Problem(filename, op.line, None, where, expected, shown(path))
         for data in _data(op):
             if len(data) > MOST_BYTES:
                 yield Problem(filename, op.line, None, where, f"at most {MOST_BYTES} bytes", str(len(data)))
@@ -65,6 +74,13 @@ def _ops(scenario: Scenario) -> Iterator[tuple[str, Op]]:
         for signo, program in process.on_signal:
             where = f"process.{process.name}.on_signal.{signal_name(signo)}"
             yield from ((where, op) for op in program.operations())
+
+
+def _paths(op: Op) -> Iterator[str]:
+    """Yield the paths that a call writes out."""
+    for parameter, arg in zip(SIGNATURES[op.call].parameters, op.args, strict=False):
+        if parameter.is_path and isinstance(arg, Const) and isinstance(arg.value, str):
+            yield arg.value
 
 
 def _data(op: Op) -> Iterator[bytes]:

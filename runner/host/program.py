@@ -3,24 +3,26 @@
 The counterpart of :class:`longpin.actors.process.Process`, except that calls are made by a real process.
 
 Signals that have a handler stay blocked in the real process. When one is pending, the runner sends another signal that
-does nothing but end the call under way with EINTR; then the process takes the pending one with sigtimedwait(2), which
-tells the descriptor, and the program of the handler runs. With SA_RESTART the call is then made again, as the kernel
-would. Signals without a handler are the kernel's affair.
+does nothing but end the call under way with EINTR; then the process takes the pending ones with sigtimedwait(2), which
+tells the descriptor, and the programs of their handlers run, in the order of the frames that the kernel would push. A
+call that is to be restarted is made again. Signals without a handler are the kernel's affair.
 """
 
 import errno
 from collections.abc import Generator
 
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGCHLD, signal_name
+from longpin.actors.constants import SIG_HANDLER, SIG_IGN, signal_name
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
-from longpin.actors.interpreter import evaluate, unroll
+from longpin.actors.interpreter import arguments, unroll
+from longpin.actors.pending import Siginfo
 from longpin.actors.process_state import Disposition, Exec, Exit, Value
-from longpin.actors.program import Const, Image, Op, Program
-from longpin.actors.signals import NEVER_RESTARTED
+from longpin.actors.program import Image, Op, Program
+from longpin.actors.signal_mask import Frame, SignalMask, is_made_again
+from longpin.actors.signals import initial_dispositions
 from longpin.runner.conform.processes import Agent
-from longpin.runner.host.calls import CALLS, Steps, ask
+from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.result import Kind
 
@@ -34,22 +36,23 @@ class HostProcess:
         self.pid = pid
         self.name = name
         self.agent = Agent(name)
+        self.parent = parent
         self.group: int = parent.group if parent is not None else pid
         self.variables: dict[str, Value] = dict(parent.variables) if parent is not None else {}
         self.handler_programs: dict[int, Program] = dict(parent.handler_programs) if parent is not None else {}
         self.dispositions: dict[int, Disposition] = dict(parent.dispositions) if parent is not None else {}
-        self.blocked: set[int] = set(parent.blocked) if parent is not None else set()
-        """Signals that sigprocmask blocks."""
-        self.handling: list[int] = []
-        """Signals whose handlers are running."""
+        self.mask: SignalMask = SignalMask(parent.mask.blocked if parent is not None else ())
+        self.handling: list[Frame] = []
+        """The handlers that run, the innermost last."""
+        self.next_mapping: int = parent.next_mapping if parent is not None else MEMORY[0]
+        """Where the next mapping goes, apart from what the process needs for itself."""
         self._install_handlers()
-        self.forked = parent is not None
         self.children: dict[str, int] = {}
         """How many children run each program."""
         self.record: CallRecord | None = None
         """The call under way, or the last one."""
-        self.returned = 0
-        """How many calls have returned."""
+        self.calls: list[CallRecord] = []
+        """Those that have not returned: the program's, then that of a handler which interrupted it."""
         self.end = "is killed by a signal"
         """How the process ended, if it has."""
         self.steps: Steps = self._run()
@@ -63,30 +66,23 @@ class HostProcess:
     def deliverable(self) -> set[int]:
         """The signals whose handlers may run now."""
         handled = {signo for signo, disposition in self.dispositions.items() if disposition.action == SIG_HANDLER}
-        return handled - self.blocked - set(self.handling)
+        return handled - self.mask.blocked
 
     def _install_handlers(self) -> None:
-        """Handlers are in force from the start, except those the program installs itself."""
         self.handler_programs |= dict(self.image.handlers)
-        own = {
-            op.args[0].value
-            for op in self.image.program.operations()
-            if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
-        }
-        self.dispositions |= {signo: Disposition(SIG_HANDLER) for signo, _ in self.image.handlers if signo not in own}
+        self.dispositions |= initial_dispositions(self.image)
 
-    def tell_kernel(self) -> Steps:
-        """Have the real process block and ignore the signals that it must."""
+    def tell_kernel(self, changed: int = 0) -> Steps:
+        """Have the real process block and ignore the signals that it must; sigaction(2) was called for ``changed``."""
         actions = {signo: disposition.action for signo, disposition in self.dispositions.items()}
-        block = self.blocked | {signo for signo, action in actions.items() if action == SIG_HANDLER}
+        block = self.mask.blocked | {signo for signo, action in actions.items() if action == SIG_HANDLER}
         ignore = {signo for signo, action in actions.items() if action == SIG_IGN}
-        if actions.get(SIGCHLD, SIG_DFL) == SIG_DFL:
-            ignore.add(SIGCHLD)
-        yield from ask("set_signals", block=sorted(block), ignore=sorted(ignore))
+        flags = {str(signo): disposition.flags for signo, disposition in self.dispositions.items()}
+        yield from ask("set_signals", block=sorted(block), ignore=sorted(ignore), flags=flags, changed=changed)
         return 0
 
     def _run(self) -> Steps:
-        if not self.forked:
+        if self.parent is None:
             yield from self.world.become(self)
         end: Exit | None = None
         while end is None:
@@ -99,81 +95,96 @@ class HostProcess:
                 self.handler_programs.clear()
                 self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
                 self.handling.clear()
+                self.next_mapping = MEMORY[0]
                 self._install_handlers()
             except Exit as exit_:
                 end = exit_
         self.end = f"exits with {end.status}"
-        yield from ask("exit")
+        yield from ask("exit", status=end.status)
         return 0
 
     def _execute(self, program: Program) -> Steps:
         for op in unroll(program.statements, self.variables):
-            yield from self._take_signals()
+            yield from self._run_handlers()
             yield from self._call(op)
-        yield from self._take_signals()
+        yield from self._run_handlers()
         return 0
 
     def _call(self, op: Op) -> Steps:
-        """Make one call, again if a signal interrupted it and its handler has SA_RESTART."""
+        """Make one call, again if a signal interrupted it and it is to be restarted."""
         record = self.record = CallRecord(op)
+        self.calls.append(record)
         self.world.begun(self, record)
-        restart = True
-        while restart:
+        again = True
+        while again:
             value: Value = -1
             record.errno = 0
             try:
-                result = CALLS[op.call](self, *self._arguments(op))
+                result = CALLS[op.call](self, *arguments(op, self.variables))
                 value = (yield from result) if isinstance(result, Generator) else result
             except KernelError as error:
                 record.errno = error.errno
-            restart = record.errno == errno.EINTR and self._restarts(op.call)
-            if restart:
-                yield from self._take_signals()
-                self.record = record
+            again = record.errno == errno.EINTR and (yield from self._interrupted(record)) == 1
+            self.record = record
+        if not record.returned:
+            self._return(record, value)
+        return value
+
+    def _interrupted(self, record: CallRecord) -> Steps:
+        """Run the handlers of the signals that ended a call; return 1 if it is made again, as the kernel would."""
+        frames = yield from self._take_signals()
+        again = is_made_again(SIGNATURES[record.op.call].restart, frames)
+        if not again:
+            self._return(record, -1)
+        yield from self._run_frames(frames)
+        return int(again)
+
+    def _return(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned, and set the program's variable."""
         record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
         record.value = value
         record.returned = True
-        self.returned += 1
+        assert self.calls.pop() is record
         self.world.ended(self, record)
-        if op.target is not None:
-            self.variables[op.target] = value
-        return value
+        if record.op.target is not None:
+            self.variables[record.op.target] = value
 
-    def cut_short(self) -> None:
-        """Note how the call under way ended with the process: as in the emulator, EINTR, or EFAULT for an access."""
-        record = self.record
-        if record is None or record.returned:
-            return
-        access = record.op.call in ("load", "store")
-        if access or record.slept:
-            record.errno = errno.EFAULT if access else errno.EINTR
-            record.ret, record.returned = -1, True
-            self.world.ended(self, record)
-
-    def _arguments(self, op: Op) -> list[Value]:
-        """Evaluate the arguments; EINVAL where one is of a kind the call cannot take, as in the emulator."""
-        values = [evaluate(argument, self.variables) for argument in op.args]
-        for parameter, value in zip(SIGNATURES[op.call].parameters, values, strict=False):
-            if not isinstance(value, parameter.types):
-                raise KernelError(errno.EINVAL)
-        return values
-
-    def _restarts(self, call: str) -> bool:
-        """Return whether an interrupted call is made again [signal(7)]."""
-        taken = self.world.pending(self)
-        return call not in NEVER_RESTARTED and all(self.dispositions[signo].restart for signo in taken)
-
-    def _take_signals(self) -> Steps:
-        """Run the handlers of pending signals."""
+    def _take_signals(self) -> Generator[Order | AwaitLabel, Reply, list[Frame]]:
+        """Take every signal whose handler may run; the handler of the one taken first runs last."""
+        frames: list[Frame] = []
         while pending := self.world.pending(self):
-            reply = yield from ask("take_signal", signals=sorted(pending))
+            reply = yield from ask("take_signal", signals=sorted(pending), seconds=0)
             if not (signo := reply["ret"]):
                 break
-            si_fd = reply["si_fd"]
+            signal = Siginfo(signo, reply["si_fd"])
+            frames.append(self.mask.push(signal, restart=self.dispositions[signo].restart))
+        if not frames:
+            self.mask.restore()
+        return frames
+
+    def _run_frames(self, frames: list[Frame]) -> Steps:
+        """Run handlers, the last one taken first; when one returns, more signals may have come."""
+        for frame in reversed(frames):
+            self.handling.append(frame)
+            self._show(frame)
+            yield from self.tell_kernel()
+            si_fd = frame.signal.si_fd
             descriptor = f" (si_fd {si_fd})" if si_fd >= 0 else ""
-            self.world.note(self, Kind.SIGNAL, f"{signal_name(signo)}{descriptor}: its handler runs")
-            self.variables |= {"si_signo": signo, "si_fd": si_fd}
-            self.handling.append(signo)
-            yield from self._execute(self.handler_programs[signo])
-            self.handling.remove(signo)
+            self.world.note(self, Kind.SIGNAL, f"{signal_name(frame.signal.signo)}{descriptor}: its handler runs")
+            yield from self._execute(self.handler_programs[frame.signal.signo])
+            self.handling.pop()
+            self.mask.pop(frame)
+            yield from self.tell_kernel()
+            if self.handling:
+                self._show(self.handling[-1])
+        return 0
+
+    def _show(self, frame: Frame) -> None:
+        """Set what a handler finds in its ``siginfo_t``."""
+        self.variables |= {"si_signo": frame.signal.signo, "si_fd": frame.signal.si_fd}
+
+    def _run_handlers(self) -> Steps:
+        """Run the handlers of pending signals, between two calls."""
+        while frames := (yield from self._take_signals()):
+            yield from self._run_frames(frames)
         return 0

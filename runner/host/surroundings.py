@@ -21,20 +21,20 @@ class Surroundings(Protocol):
     def become(self, process: "HostProcess") -> "Steps":
         """Have a new process take on its user and capabilities."""
 
-    def path(self, path: str) -> str:
-        """Return where a path of the scenario is on this machine."""
-
-    def real_seconds(self, seconds: int) -> float:
+    def real_seconds(self, seconds: float) -> float:
         """Return how long a time of the scenario takes."""
 
     def break_time(self, seconds: int) -> int:
         """Return the lease-break-time to set for one of the scenario."""
 
     def find(self, target: str | int) -> "HostProcess | None":
-        """Return a live process by its name or its number in the scenario."""
+        """Return a process that was not reaped, by its name or its number in the scenario."""
 
-    def real_pid(self, pid: int) -> int | None:
-        """Return the number the kernel has for a live process, or for the leader of a group that has live members."""
+    def real_number(self, number: int) -> int:
+        """Return what to give the kernel for a process or, with a minus, a group; a number nobody has if there is none.
+
+        So it is the kernel that looks for it, when and if the call does.
+        """
 
     def scenario_pid(self, pid: int) -> int:
         """Return the number the scenario has for a process."""
@@ -50,7 +50,7 @@ class Surroundings(Protocol):
     def enroll(self, child: "HostProcess") -> None:
         """Let a process that fork has made run."""
 
-    def post(self, process: "HostProcess", name: str, value: Value) -> None:
+    def post(self, name: str, value: Value) -> None:
         """Set a label."""
 
     def pending(self, process: "HostProcess") -> set[int]:

@@ -9,18 +9,18 @@ import errno
 import select
 import signal
 import time
-from dataclasses import dataclass
 
+from longpin.actors.constants import INT_MIN
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
-from longpin.actors.process_state import Value
+from longpin.actors.process_state import MOST_FDS, Value
 from longpin.actors.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.runner.conform.agent import KICK
 from longpin.runner.conform.proc_files import pending_mask
 from longpin.runner.conform.processes import Died, HostError
-from longpin.runner.host.calls import AwaitLabel, Order, Reply, Steps, ask
+from longpin.runner.host.calls import NOBODY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import MOST_FILE_BYTES
 from longpin.runner.host.program import HostProcess
@@ -42,16 +42,6 @@ _SETTLED = 0.02
 """Seconds of rest after which nothing more comes of it, unless a lease break can run out."""
 
 
-@dataclass(slots=True)
-class Label:
-    """A label that is set."""
-
-    value: Value
-    setter: HostProcess
-    returned: int
-    """How many calls the setter had made before."""
-
-
 class Situation:
     """Where a process is."""
 
@@ -64,6 +54,8 @@ class Situation:
         """The last look found it asleep, so the next may believe it."""
         self.asleep = False
         """The call under way sleeps."""
+        self.stopped = False
+        """A signal has stopped it."""
         self.channel = ""
         """The kernel function it sleeps in."""
 
@@ -77,7 +69,8 @@ class World:
         self.images: dict[str, Image] = {spec.name: image(spec) for spec in scenario.processes}
         self.situations: list[Situation] = []
         """In the order in which the processes came into being."""
-        self.labels: dict[str, Label] = {}
+        self.labels: dict[str, Value] = {}
+        """Values of the labels that are set: what their setters did before has happened."""
         self.calls: list[tuple[HostProcess, CallRecord]] = []
         self.moments: list[Moment] = []
         self._longest_break = machine.pace.break_time
@@ -141,15 +134,14 @@ class World:
 
     def _patience(self, left: list[Situation]) -> float:
         """Return how long everything must have been at rest: a break that began before may still run out."""
-        breaking = any("break_lease" in situation.channel or not situation.channel for situation in left)
+        breaking = any("break_lease" in s.channel or not (s.channel or s.stopped) for s in left)
         return self._longest_break + 1.0 if breaking and self._longest_break else _SETTLED
 
     def _at_rest(self, situation: Situation) -> bool:
         """Return whether only another process can make this one go on."""
         if isinstance(situation.request, AwaitLabel):
             return situation.request.name not in self.labels
-        record = situation.process.record
-        return situation.asleep and record is not None and record.op.call != "sleep"
+        return situation.asleep and not (isinstance(situation.request, Order) and situation.request.has_timeout)
 
     def _advance(self, situation: Situation) -> bool:
         """Let a process go on if it can; return whether it did."""
@@ -168,12 +160,15 @@ class World:
             if self.pending(process):
                 self._resume(situation, {"ret": -1, "errno": "EINTR"})
                 return True
-            if (label := self._released(request.name)) is not None:
-                self._resume(situation, {"ret": label.value})
+            if request.name in self.labels:
+                self._resume(situation, {"ret": self.labels[request.name]})
                 return True
             self._sleeps(situation, f"label {request.name!r}")
             return False
-        if time.monotonic() - situation.since < _BEFORE_A_LOOK or seen.state != "S":
+        situation.stopped = seen.state == "T"
+        if situation.stopped:
+            self._sleeps(situation, "SIGCONT")
+        elif time.monotonic() - situation.since < _BEFORE_A_LOOK or seen.state != "S":
             situation.seen_asleep = False
         elif not situation.seen_asleep:
             situation.seen_asleep = True
@@ -183,18 +178,6 @@ class World:
             if self.pending(process):
                 process.agent.send_signal(KICK)
         return False
-
-    def _released(self, name: str) -> Label | None:
-        """Return a label that is set and whose setter has come to its next rest.
-
-        So ``label("ready")`` before ``pause()`` means that the process pauses when others go on.
-        """
-        label = self.labels.get(name)
-        if label is None:
-            return None
-        setter = next(s for s in self.situations if s.process is label.setter)
-        on = setter.process.returned > label.returned + 1 or setter.request is None or setter.asleep
-        return label if on else None
 
     def _sleeps(self, situation: Situation, reason: str) -> None:
         if not situation.asleep:
@@ -206,7 +189,7 @@ class World:
 
     def _resume(self, situation: Situation, reply: Reply | None) -> None:
         """Answer what a process waits for, and take its next request."""
-        situation.asleep = situation.seen_asleep = False
+        situation.asleep = situation.seen_asleep = situation.stopped = False
         situation.channel = ""
         try:
             request = situation.process.steps.send(reply) if reply is not None else next(situation.process.steps)
@@ -226,9 +209,8 @@ class World:
         situation.request = None
         situation.asleep = False
         process.steps.close()
-        process.cut_short()
         process.agent.gone(time.monotonic() + GIVE_UP_AFTER)
-        process.agent.close()
+        process.agent.hang_up()
         self.note(process, Kind.END, process.end)
 
     # What processes ask for.
@@ -245,14 +227,12 @@ class World:
             keep=sorted(number for name, number in names.items() if name in own),
             drop=sorted(number for name, number in names.items() if name not in own) if not spec.uid else [],
             largest=MOST_FILE_BYTES,
+            sigpending=spec.sigpending,
+            descriptors=MOST_FDS,
         )
         return 0
 
-    def path(self, path: str) -> str:
-        """Return where a path of the scenario is on this machine."""
-        return self._machine.path(path)
-
-    def real_seconds(self, seconds: int) -> float:
+    def real_seconds(self, seconds: float) -> float:
         """Return how long a time of the scenario takes."""
         return min(seconds * self._machine.pace.factor, 1e6)
 
@@ -264,19 +244,25 @@ class World:
         return value
 
     def find(self, target: str | int) -> HostProcess | None:
-        """Return a live process by its name or its number in the scenario."""
+        """Return a process that was not reaped, by its name or its number in the scenario."""
         for situation in self.situations:
             process = situation.process
-            if situation.request is not None and target in (process.name, process.pid):
+            if target in (process.name, process.pid) and process.agent.has_number():
                 return process
         return None
 
-    def real_pid(self, pid: int) -> int | None:
-        """Return the number the kernel has for a live process, or for the leader of a group that has live members."""
-        leaders = {situation.process.pid: situation.process.agent.pid for situation in self.situations}
-        alive = {s.process.pid for s in self.situations if s.request is not None}
-        alive |= {s.process.group for s in self.situations if s.request is not None}
-        return leaders.get(pid) if pid in alive else None
+    def real_number(self, number: int) -> int:
+        """Return what to give the kernel for a process or, with a minus, a group; a number nobody has if there is none.
+
+        Numbers of processes that were reaped may be those of strangers by now, unless a group still has them.
+        """
+        if number in (0, INT_MIN):
+            return number
+        known = {s.process.pid: s.process.agent.pid for s in self.situations}
+        kept = [s.process for s in self.situations if s.process.agent.has_number()]
+        used = {process.pid for process in kept} | {process.group for process in kept}
+        real = known[abs(number)] if abs(number) in used else NOBODY
+        return real if number > 0 else -real
 
     def scenario_pid(self, pid: int) -> int:
         """Return the number the scenario has for a process."""
@@ -304,9 +290,9 @@ class World:
         self.situations.append(situation)
         self._resume(situation, None)
 
-    def post(self, process: HostProcess, name: str, value: Value) -> None:
+    def post(self, name: str, value: Value) -> None:
         """Set a label; set again, it has the new value."""
-        self.labels[name] = Label(value, process, process.returned)
+        self.labels[name] = value
 
     def pending(self, process: HostProcess) -> set[int]:
         """Return the signals that are pending and whose handlers may run now."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 from longpin.actors.base import Actor
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import ERRNO_NAMES
-from longpin.actors.facts import CallEnded, CallRecord
+from longpin.actors.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process import Process
 from longpin.actors.program import Expectation, Outcome
 from longpin.messages.envelope import Envelope
@@ -30,6 +30,8 @@ class ExpectedOutcomes(Invariant):
             if isinstance(fact, CallEnded):
                 found += self._errno(actor, fact.record)
                 found += self._expected(actor, fact.record)
+            elif isinstance(fact, CallCut) and is_judged(self._wanted(fact.record)):
+                found += self._expected(actor, fact.record)
         return found
 
     def quiet(self, actors: Actors) -> Iterator[Finding]:
@@ -47,10 +49,18 @@ class ExpectedOutcomes(Invariant):
             what = f"failed with {name}, which {call} may not under {self.policy.name}"
             yield self.found(_site(process, record), f"{_where(process, record)} {what}")
 
+    def _wanted(self, record: CallRecord) -> Expectation | None:
+        return applicable(record.op.expectations, self.policy.name, self.preset)
+
     def _expected(self, process: Process, record: CallRecord) -> Iterator[Finding]:
-        wanted = applicable(record.op.expectations, self.policy.name, self.preset)
+        wanted = self._wanted(record)
         if wanted is not None and (difference := unmet(wanted, record)):
             yield self.found(_site(process, record), f"{_where(process, record)}: {difference}")
+
+
+def is_judged(wanted: Expectation | None) -> bool:
+    """Return whether an expectation says something of a call in which the process ends: that it never returns."""
+    return wanted is not None and set(wanted.outcomes) <= {Outcome.BLOCKS, Outcome.HANGS}
 
 
 def applicable(expectations: tuple[Expectation, ...], policy: str, preset: str) -> Expectation | None:

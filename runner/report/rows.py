@@ -120,8 +120,10 @@ def rows(moments: Sequence[Moment], arrow: str = "->") -> Iterator[Row]:
                 if goes_on or told.get(lane) == text:
                     continue
                 told[lane] = text
-                shape = Shape.INSIDE if record is not None else Shape.BEGIN
-                text = f"waits for {text}" if record is not None else f"exit waits for {text}"
+                if record is not None:
+                    shape, text = Shape.INSIDE, f"waits for {text}"
+                elif text.startswith("exit"):
+                    shape = Shape.BEGIN
             case Kind.END:
                 if lane in under_way:
                     under_way.discard(lane)

@@ -122,7 +122,7 @@ def test_a_signal_ends_a_call_or_it_is_restarted(flags: str, value: str) -> None
 def test_a_signal_without_a_handler_kills_and_an_ignored_one_does_not() -> None:
     result = run(
         a='sigaction(SIGUSR1, SIG_IGN)\nlabel("ready")\npause()',
-        b='wait_for("ready")\nkill("a", SIGUSR1)\nkill("a", SIGTERM)',
+        b='wait_for("ready")\nsleep(1)\nkill("a", SIGUSR1)\nkill("a", SIGTERM)',
     )
     assert [m.text for m in result.moments if m.kind is Kind.END and m.lane == "a (100)"] == ["is killed by a signal"]
     assert returns(result, "a")[-1] == "EINTR"
@@ -186,7 +186,7 @@ def test_no_path_leads_out_of_the_folder_and_no_signal_to_another_process(tmp_pa
     outside.write_text("x")
     pid = os.getpid()
     result = run(
-        a=f'unlink("/../../..{outside}")\nchmod("/proc/self/fd/0", 0)\nkill({pid}, SIGKILL)\nkill(-1, SIGKILL)\n'
+        a=f'unlink("/../../..{outside}")\nchmod("/proc/self/fd/0", 0)\nkill({pid}, SIGKILL)\nkill(-{pid}, SIGKILL)\n'
         f'fd = open("/f", O_RDWR)\nfcntl(fd, F_SETOWN, {pid})\nfcntl(fd, F_SETOWN, -{pid})\nfcntl(fd, F_SETOWN, 100)\n'
         "fcntl(fd, F_GETOWN)"
     )
@@ -203,6 +203,23 @@ def test_what_only_the_emulator_has_is_refused_before_anything_runs() -> None:
         "my.toml:13: process.a.program: expected a call the host kernel offers, found ibv_alloc_pd",
         "my.toml:14: process.a.on_signal: expected a signal that can be put off, found SIGBUS",
     ]
+
+
+def test_no_signal_goes_to_everybody() -> None:
+    with pytest.raises(ScenarioError, match="a process or a group of the scenario, found -1"):
+        run(a="kill(-1, SIGTERM)")
+    with pytest.raises(HostError, match="every process of this machine"):
+        run(a="all = close(99)\nkill(all, SIGTERM)")
+
+
+def test_nobody_leaves_by_way_of_a_descriptor() -> None:
+    with pytest.raises(ScenarioError, match=r"my.toml:10: .* without \.\. behind a name in /proc/self/fd"):
+        run_on_host(scenario(a='stat("/proc/self/fd/3/../../etc")'), "my.toml")
+
+
+def test_the_memory_of_the_process_that_makes_the_calls_stays() -> None:
+    with pytest.raises(HostError, match="munmap of memory that is not the program's own"):
+        run(a='fd = open("/f", O_RDWR)\nbuf = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(PAGE, buf)')
 
 
 def test_nothing_a_scenario_writes_is_ever_executed() -> None:
@@ -347,6 +364,5 @@ def test_somebody_else_who_sets_lease_break_time_is_noticed(times: int, monkeypa
 
 def test_a_machine_leaves_nothing_behind(tmp_path: Path) -> None:
     with Machine(scenario(a="pause()"), tmp_path) as machine:
-        assert Path(machine.path("/f")).stat().st_size == 8192
-        assert machine.path("/../../f") == machine.path("/f")
+        assert (machine.folder / "f").stat().st_size == 8192
     assert list(tmp_path.iterdir()) == []

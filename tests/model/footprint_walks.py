@@ -87,6 +87,12 @@ PROGRAMS: dict[str, dict[str, str]] = {
         "breaker": 'wait_for("leased")\nopen("/pmem/a", O_WRONLY)',
         "holder": 'fd = open("/pmem/a", O_RDONLY)\nfcntl(fd, F_SETLEASE, F_RDLCK)\nlabel("leased")\nclose(fd)',
     },
+    "children": {
+        "a": 'fork("child")\nstat("/pmem/a")\nwaitpid(-1)\nsigaction(SIGCHLD, SIG_IGN)\nfork("child")\n'
+        'kill("b", SIGUSR1)\nsigaction(SIGCHLD, SIG_DFL)\nfork("child")\nwaitpid(-1, WNOHANG)',
+        "b": 'sigprocmask(SIG_BLOCK, SIGUSR1, SIGCHLD)\nfork("child")\nsigtimedwait(1)\nsigwaitinfo()',
+        "child": 'stat("/pmem/a")',
+    },
     "shrinking": {
         "a": REGISTER.format("a") + "munmap(buf, PAGE)\nibv_dereg_mr(mr)",
         "b": 'truncate("/pmem/b", 0)\nkill("c", SIGTERM)',
@@ -111,6 +117,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)", "munmap(buf, 2 * PAGE)", 'stat("/pmem/a")', 'access("/pmem/a", 4)',
         "flock(fd, LOCK_SH)", "flock(fd, LOCK_EX | LOCK_NB)", "flock(fd, LOCK_UN)", 'open("/pmem/a", O_RDONLY)',
         "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "fcntl(fd, F_SETLEASE, F_LAYOUT)",
+        "m = mmap(3 * PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(m + PAGE, PAGE)",
     ),
     "pmem:": (
         'store(buf, "y")', "load(buf, 3)", "load(buf + PAGE, 3)", 'store(buf + PAGE, "y")', 'truncate("/pmem/{x}", 0)',
@@ -118,7 +125,7 @@ CALLS: dict[str, tuple[str, ...]] = {
         "ibv_dereg_mr(mr)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)', "read(fd, 5)", 'write(fd, "x")',
         'f = open("/pmem/{x}", O_RDWR)\nwrite(f, "w")', 'f = open("/pmem/{x}", O_RDWR)\nread(f, 1)',
         'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, 0, 0, 3 * PAGE)',
-        'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)',
+        'f = open("/pmem/{x}", O_RDWR)\nfallocate(f, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)', 'truncate("/pmem/a", 0)',
     ),
     "uverbs:": (
         "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)", "ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)",
@@ -130,8 +137,16 @@ CALLS: dict[str, tuple[str, ...]] = {
     "directory": (
         'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
         'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',
+        'mkdir("/pmem/z/d")', 'open("/pmem/z/new", O_RDWR | O_CREAT)', 'rename("/pmem/z", "/pmem/w")',
+        'rename("/pmem/{x}", "/pmem/z/y")', 'link("/pmem/{x}", "/pmem/z/x")', 'stat("/pmem/z/../{x}")',
+        'truncate("/pmem/a", 0)', 'chmod("/pmem", 0o700)', 'link("/proc/self/fd/3", "/pmem/x")',
+        'rename("/proc/self/fd/3", "/pmem/y")', 'd = open("/pmem", O_RDONLY)\nflock(d, LOCK_EX | LOCK_NB)',
+        'open("/pmem/{x}", O_RDWR | O_CREAT | O_EXCL)', 'rename("/pmem/w", "/w")', 'unlink("/proc/self/fd/3/x")',
     ),
-    "process_table": ('kill("c0", 0)', "kill(-100, 0)", "kill(100, 0)", 'kill("c1", SIGTERM)', "getpid()", "exit(0)"),
+    "process_table": (
+        'kill("c0", 0)', "kill(-100, 0)", "kill(100, 0)", 'kill("c1", SIGTERM)', "getpid()", "exit(0)",
+        "fcntl(fd, F_SETOWN, 100)", "fcntl(fd, F_SETOWN, -100)", "fcntl(fd, F_GETOWN)",
+    ),
     "labels": ('label("{y}")', 'wait_for("{y}")'),
 }  # fmt: skip
 """Calls on what the children share, by the kind of actor that several of them reach at once."""
@@ -181,9 +196,9 @@ def subjects() -> Iterator[Subject]:
 
 
 def declared() -> set[str]:
-    """Return the names of the shipped message classes that declare a footprint."""
+    """Return the names of the shipped message classes that declare a footprint with which something can commute."""
     shipped = {name: kind for name, kind in KINDS.items() if kind.__module__.startswith("longpin.messages.")}
-    return {name for name, kind in shipped.items() if kind.footprint is not Message.footprint}
+    return {name for name, kind in shipped.items() if kind.footprint is not Message.footprint} - {"NotifyParent"}
 
 
 class Walker:
@@ -238,7 +253,7 @@ class Walker:
 
     def _name(self, state: int, message: int) -> str:
         envelope = self.table.envelopes[message]
-        if envelope.call >= 0:
+        if envelope.call >= 0 or envelope.body.footprint() is not None:
             return type(envelope.body).__name__
         request = self.table.calls[state].get(-envelope.call)
         return ("" if request is None else self._asked[self.table.receiver[message], *request]) + "..."

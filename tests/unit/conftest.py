@@ -47,6 +47,10 @@ class Played:
         """The virtual time at which the last call of a process returned."""
         return max(m.now for m in self.result.moments if m.lane.startswith(f"{process} (") and m.kind is Kind.RETURN)
 
+    def ended(self, process: str) -> float:
+        """The virtual time at which a process began to exit."""
+        return next(m.now for m in self.result.moments if m.lane.startswith(f"{process} (") and m.kind is Kind.END)
+
 
 def _scenario(programs: Mapping[str, str], details: Mapping[str, str], head: str) -> str:
     parts = ['name = "test"', head if "[[file]]" in head else head + "\n" + FILE]

@@ -22,8 +22,61 @@ flock(two, LOCK_UN)                # -> 0
 flock(one, LOCK_EX)                # -> 0
 flock(one, 3)                      # -> EINVAL
 flock(99, LOCK_SH)                 # -> EBADF
+""",
+    )
+
+
+def test_every_kind_of_file_has_them(play: Play) -> None:
+    play(
+        "P1",
+        a="""
 p = pipe()
-flock(p, LOCK_SH)                  # -> EINVAL (not modelled)
+flock(p, LOCK_EX)                  # -> 0
+flock(pipe_w, LOCK_SH | LOCK_NB)   # -> EAGAIN (two descriptions of one pipe)
+close(p)
+flock(pipe_w, LOCK_SH | LOCK_NB)   # -> 0
+mkdir("/d")
+one = open("/d", O_RDONLY)
+two = open("/d", O_RDONLY)
+other = open("/", O_RDONLY)
+flock(one, LOCK_EX)                # -> 0
+flock(two, LOCK_SH | LOCK_NB)      # -> EAGAIN
+flock(other, LOCK_EX)              # -> 0 (another folder)
+close(one)
+flock(two, LOCK_EX | LOCK_NB)      # -> 0
+dev = ibv_open_device("rxe0")
+flock(dev, LOCK_EX)                # -> 0
+""",
+    )
+
+
+def test_what_is_asked_for_is_looked_at_first(play: Play) -> None:
+    play(
+        "P1",
+        a="""
+fd = open("/f", O_RDWR)
+other = open("/f", O_RDWR)
+path = open("/f", O_PATH)
+nothing = open("/f", O_ACCMODE)    # -> 6 (access mode 3: neither reads nor writes)
+flock(fd, LOCK_EX)                 # -> 0
+flock(fd, 0)                       # -> EINVAL
+flock(fd, LOCK_NB)                 # -> EINVAL
+flock(fd, LOCK_SH | LOCK_EX)       # -> EINVAL
+flock(fd, LOCK_SH | LOCK_UN)       # -> EINVAL
+flock(fd, 16 | LOCK_SH)            # -> EINVAL
+flock(fd, LOCK_READ)               # -> EINVAL
+flock(99, LOCK_NB)                 # -> EINVAL (before the descriptor)
+flock(99, LOCK_SH)                 # -> EBADF
+flock(path, LOCK_SH)               # -> EBADF
+flock(nothing, LOCK_SH)            # -> EBADF
+flock(nothing, LOCK_UN)            # -> 0
+flock(99, LOCK_MAND)               # -> 0 (ignored, and so is all else)
+flock(other, LOCK_MAND | LOCK_EX)  # -> 0
+flock(other, LOCK_MAND | LOCK_READ | LOCK_NB)  # -> 0
+flock(other, -1)                   # -> 0
+flock(other, LOCK_SH | LOCK_NB)    # -> EAGAIN (nothing was taken)
+flock(fd, LOCK_UN | LOCK_NB)       # -> 0
+flock(other, 4294967296 + LOCK_EX) # -> 0 (32 bits count)
 """,
     )
 

@@ -252,7 +252,7 @@ programm = "close(1)"
         "f.toml:21: process.app.name: expected a name no other table of this kind has, found 'app'",
         (
             "f.toml:22: process.app.programm: expected one of the keys name, program, on_signal, uid, capabilities, "
-            "memlock, start, found the key 'programm' (did you mean program?)"
+            "memlock, sigpending, start, found the key 'programm' (did you mean program?)"
         ),
     ]
 
@@ -350,7 +350,7 @@ def test_one_mistake(text: str, message: str) -> None:
         ("capabilities = ['CAP_X']", "process.app.capabilities[0]: expected one of CAP_IPC_LOCK, CAP_KILL, CAP_LEASE"),
         ("memlock = -1", "process.app.memlock: expected a number from 0 to 9223372036854775807, found -1"),
         ("on_signal.SIGKILL = ''", "on_signal.SIGKILL: expected a signal that can be handled, found SIGKILL"),
-        ("on_signal.SIGOI = ''", "process.app.on_signal.SIGOI: expected one of the signals SIGINT, "),
+        ("on_signal.SIGOI = ''", "process.app.on_signal.SIGOI: expected one of the signals SIGHUP, "),
         ("on_signal.SIGIO = 3", "process.app.on_signal.SIGIO: expected a string, found 3"),
         (
             "on_signal.SIGIO = 'close(x)'",

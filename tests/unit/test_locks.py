@@ -2,9 +2,9 @@
 
 from longpin.actors.base import Actor, handles
 from longpin.actors.conversation import Conversation, Step
-from longpin.actors.locks import Lock
+from longpin.actors.locks import Holds, Lock
 from longpin.messages.clock import CancelTimer
-from longpin.messages.envelope import DONE, Done
+from longpin.messages.envelope import DONE, Awake, Done, Envelope
 from longpin.runner.oracles import ORACLES
 from longpin.runner.stepped import SteppedEngine
 
@@ -78,3 +78,65 @@ def test_who_drops_the_lock_queues_behind_those_who_wait() -> None:
 
 def test_who_drops_a_lock_nobody_wants_has_it_again_at_once() -> None:
     assert visits("x1!") == ["x1! in", "x1! dropped", "x1! again", "x1! out"]
+
+
+class Archive(Library):
+    """Wakes the next visitor by a message."""
+
+    def __init__(self, engine: SteppedEngine, address: str) -> None:
+        super().__init__(engine, address)
+        self.lock = Lock(self, "the lock", by_message=True)
+        self.second = Lock(self, "the second lock", by_message=True)
+        self.woken = 0
+
+    def on_receive(self, message: Envelope) -> None:
+        self.woken += isinstance(message.body, Awake)
+        self.log.append("arrival")
+        super().on_receive(message)
+
+    @handles(CancelTimer)
+    def visit(self, request: CancelTimer, _src: str) -> Conversation[Done]:
+        """Take both locks, one after the other, and leave at once; or stay for a step."""
+        holds = Holds()
+        for lock in (self.lock, self.second):
+            hold = lock.exclusive()
+            yield hold
+            holds.add(hold)
+        with holds:
+            self.log.append(f"{request.name} in")
+            if request.name.endswith("+"):
+                yield Step()
+            self.log.append(f"{request.name} out")
+        return DONE
+
+
+def archive(*names: str) -> tuple[SteppedEngine, Archive]:
+    engine = SteppedEngine(ORACLES["fifo"](0))
+    engine.spawn(Archive, "archive")
+    for name in names:
+        engine.tell("archive", CancelTimer(name))
+    actor = engine.actors["archive"]
+    assert isinstance(actor, Archive)
+    return engine, actor
+
+
+def test_who_is_woken_by_a_message_goes_on_in_an_arrival_of_its_own() -> None:
+    engine, actor = archive("a+", "b", "c")
+    assert engine.run()
+    assert [line for line in actor.log if line != "arrival"] == ["a+ in", "a+ out", "b in", "b out", "c in", "c out"]
+    for name in ("b in", "c in"):
+        assert actor.log[actor.log.index(name) - 1] == "arrival"
+    assert not actor.lock.holds
+    assert not actor.second.holds
+
+
+def test_a_discarded_conversation_wakes_nobody() -> None:
+    _engine, actor = archive("a+", "b")
+    for envelope in (Envelope("world", "archive", CancelTimer(name), 0) for name in ("a+", "b")):
+        actor.on_receive(envelope)
+    task = actor.lock.holds[0].task
+    assert task is not None
+    before = len(actor.outbox)
+    task.generator.close()
+    assert len(actor.outbox) == before
+    assert len(actor.lock.waiters) == 1

@@ -182,6 +182,34 @@ open("/proc/self/fd/5", O_RDONLY)  # -> 4
     )
 
 
+def test_access_mode_three_is_for_neither_reading_nor_writing(play: Play) -> None:
+    """It asks for both rights and breaks leases as a writer, and then counts as nothing [meas 6.18]."""
+    run = play(
+        "P1",
+        details={"a": "on_signal.SIGIO = 'fcntl(fd, F_SETLEASE, F_UNLCK)'"},
+        a="""
+none = open("/f", O_ACCMODE)       # -> 3
+read(none, 1)                      # -> EBADF
+write(none, "x")                   # -> EBADF
+ftruncate(none, 0)                 # -> EINVAL
+fallocate(none, 0, 0, PAGE)        # -> EBADF
+mmap(PAGE, PROT_NONE, MAP_SHARED, none, 0)  # -> EACCES
+lseek(none, 5)                     # -> 5
+fsync(none)                        # -> 0
+fcntl(none, F_SETLEASE, F_WRLCK)   # -> 0 (nobody else has it open)
+fcntl(none, F_SETLEASE, F_UNLCK)   # -> 0
+fd = open("/f", O_RDONLY)
+fcntl(none, F_SETLEASE, F_WRLCK)   # -> EAGAIN
+fcntl(fd, F_SETLEASE, F_WRLCK)     # -> 0 (the other one does not count)
+label("leased")
+pause()                            # -> EINTR
+""",
+        b='wait_for("leased")\nsleep(1)\nopen("/f", O_ACCMODE)  # -> blocks, 3\n',
+    )
+    assert run.taken("a") == ["SIGIO: its handler runs"]
+    play("P1", head='[[file]]\npath = "/f"\nmode = 0o444', a='setuid(1000)\nopen("/f", O_ACCMODE)  # -> EACCES\n')
+
+
 def test_a_file_without_a_name(play: Play) -> None:
     play(
         "P1",

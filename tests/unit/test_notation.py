@@ -110,7 +110,7 @@ def test_lines_and_columns_are_those_of_the_file() -> None:
 
 
 def test_columns_count_characters() -> None:
-    assert wrong('write(fd, "äöü", 3.5)').startswith("1:18 ")
+    assert wrong('write(fd, "äöü", 3j)').startswith("1:18 ")
 
 
 @pytest.mark.parametrize(
@@ -141,14 +141,14 @@ def test_columns_count_characters() -> None:
         ("fork(x)", "1:6 a string in quotes as program of fork(program) | the variable x"),
         ("fcntl(fd, 5, 0)", "1:11 one of F_SETLEASE, F_GETLEASE, F_SETSIG, F_GETSIG, F_SETOWN, F_GETOWN | "),
         ("fcntl(fd, F_SETLEASE)", "1:1 fcntl(fd, cmd, arg) for a command that sets something | 2 arguments"),
-        ('open("/x", 3)', "1:12 one of O_RDONLY, O_WRONLY, O_RDWR | access mode 3"),
+        ('stat("/x\\0y")', "1:6 text without NUL as path of stat(path) | '/x\\x00y'"),
+        ('label("x", "/y\\0")', "1:12 text without NUL as value of label(name[, value]) | '/y\\x00'"),
         ('open("/x", O_DIRECT)', "the flags 0o40000, which are not supported"),
         ('open("/x", -4)', "-0x4, which are not supported"),
         ("mmap(1, PROT_READ, MAP_PRIVATE, fd, 0)", "1:20 one of MAP_SHARED | 0x2, which is not supported"),
         ("mmap(1, 8, MAP_SHARED, fd, 0)", "1:9 flags among PROT_NONE, PROT_READ, PROT_WRITE | "),
-        ("sigaction(77, SIG_DFL)", "1:11 one of SIGINT, "),
         ("sigaction(SIGIO, 3)", "1:18 one of SIG_DFL, SIG_IGN, SIG_HANDLER | 0x3, which is not supported"),
-        ("sigaction(SIGIO, SIG_DFL, 1)", "1:27 flags among SA_RESTART | "),
+        ("sigaction(SIGIO, SIG_DFL, 4)", "1:27 flags among SA_RESTART, "),
         ("ibv_modify_qp(qp, 9)", "1:19 one of IBV_QPS_RESET, "),
         (
             "ibv_post_send(qp, 3, mr, peer, 0)",
@@ -157,7 +157,7 @@ def test_columns_count_characters() -> None:
         ("ibv_post_send(qp, IBV_WR_RDMA_READ, b'x', peer, 0)", "1:37 a variable with a memory region, "),
         ("PAGE = dup(1)", "1:1 a variable to assign to | the constant PAGE"),
         ("O_RDWR = dup(1)", "1:1 a variable to assign to | the constant O_RDWR"),
-        ("si_fd = dup(1)", "1:1 a variable to assign to | si_fd, which only a signal sets"),
+        ("si_fd = dup(1)", "1:1 a variable to assign to | si_fd, which only calls and signals set"),
         ("for i in range(n):\n    close(i)", "1:16 a constant from 0 to 10000 | an expression with variables"),
         ("for i in range(10001):\n    close(i)", "1:16 a constant from 0 to 10000 | 10001"),
         ("for i in range(-1):\n    close(i)", "1:16 a constant from 0 to 10000 | -1"),
@@ -200,7 +200,6 @@ def test_what_is_refused(source: str, message: str) -> None:
         ("1 / 2", "an operator that is not |, *, + or -"),
         ("2 ** 3", "an operator that is not |, *, + or -"),
         ("True", "True"),
-        ("1.5", "1.5"),
         ("...", "a literal"),
         ("(x := 1)", "an assignment inside an expression"),
     ],
@@ -344,5 +343,5 @@ def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int)
     source = f"{name}({', '.join(f'v{index}' for index in range(count))})"
     _, problems = parse_program(source, filename="f", where="p")
     signature = SIGNATURES[name]
-    fits = signature.least <= count <= len(signature.parameters)
+    fits = signature.least <= count <= signature.most
     assert fits != any(problem.expected == str(signature) for problem in problems)

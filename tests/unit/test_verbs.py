@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from longpin.actors.pmem import Pmem
+
 Play = Callable[..., Any]
 
 DEVICE = """
@@ -71,6 +73,62 @@ ibv_reg_mr(pd, ro, PAGE, 0)                               # -> EFAULT (every reg
 ibv_reg_mr(pd, buf, 5 * PAGE, IBV_ACCESS_LOCAL_WRITE)     # -> EFAULT
 ftruncate(fd, PAGE)                                       # -> 0 (the failed registrations left no pin)
 ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE)     # -> EFAULT (beyond the end)
+""",
+    )
+
+
+def test_access_bits_are_looked_at_first(play: Play) -> None:
+    """Before the domain's handle, and before anything is charged [2.6 steps 1, 2]."""
+    run = play(
+        "P1",
+        details={"a": "uid = 1000\nmemlock = 0"},
+        a=DEVICE
+        + """
+ibv_reg_mr(pd, buf, PAGE, 0x8)                            # -> EINVAL (remote atomic alone)
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_REMOTE_WRITE)        # -> EINVAL
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_REMOTE_READ)  # -> EINVAL
+ibv_reg_mr(pd, buf, PAGE, 0x41)                           # -> EINVAL (on demand, on a device without it)
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | 0x400) # -> EINVAL (a bit nobody knows)
+ibv_reg_mr(pd, buf, PAGE, 0x80001)                        # -> EINVAL
+ibv_reg_mr(pd, buf, PAGE, 0x40000001)                     # -> EINVAL
+ibv_reg_mr(pd, buf, PAGE, -1)                             # -> EINVAL
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)         # -> EPERM
+ibv_reg_mr(pd, -1, PAGE, IBV_ACCESS_LOCAL_WRITE)          # -> EINVAL (it would go round)
+ibv_dealloc_pd(pd)                                        # -> 0
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)         # -> EINVAL
+close(ctx)
+ibv_reg_mr(pd, buf, PAGE, 0x8)                            # -> EBADF
+""",
+    )
+    assert not any(isinstance(actor, Pmem) and actor.pins for actor in run.engine.actors.values())
+
+
+def test_bits_that_are_known_make_an_ordinary_region(play: Play) -> None:
+    known = (
+        "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_ATOMIC",
+        "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND | IBV_ACCESS_ZERO_BASED | IBV_ACCESS_HUGETLB",
+        "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_FLUSH_PERSISTENT",
+        "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_RELAXED_ORDERING",
+        "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_OPTIONAL_RANGE",
+        "0",
+        "4294967296",
+    )
+    lines = [f"ibv_reg_mr(pd, buf, PAGE, {bits})  # P0 -> EOPNOTSUPP; P5 -> EPERM; -> ok" for bits in known]
+    for policy in ("P0", "P1", "P5"):
+        play(policy, seeds=range(2), a=DEVICE + "\n".join(lines) + "\n")
+
+
+def test_the_length_comes_before_the_limit_and_the_pages_after(play: Play) -> None:
+    play(
+        "P1",
+        details={"a": "uid = 1000\nmemlock = '2 * PAGE'"},
+        a=DEVICE
+        + """
+ibv_reg_mr(pd, buf, 0, IBV_ACCESS_LOCAL_WRITE)            # -> EINVAL
+ibv_reg_mr(pd, buf, -1, IBV_ACCESS_LOCAL_WRITE)           # -> EINVAL
+ibv_reg_mr(pd, buf, 3 * PAGE, IBV_ACCESS_LOCAL_WRITE)     # -> ENOMEM
+ibv_reg_mr(pd, 0, PAGE, IBV_ACCESS_LOCAL_WRITE)           # -> EFAULT
+ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE)     # -> ok (what failed is charged no more)
 """,
     )
 
@@ -230,7 +288,7 @@ ftruncate(fd, 0)                                                # -> 0
     )
 
     def waits(delay: str) -> set[bool]:
-        run = play("P1", head=f"[machine]\nuverbs_async_delay = {delay}", seeds=range(400), a=program)
+        run = play("P1", head=f"[machine]\nuverbs_async_delay = {delay}", seeds=range(3_000), a=program)
         return {schedule.result.calls[-1].blocked for schedule in run.schedules}
 
     assert waits("false") == {False}

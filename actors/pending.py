@@ -1,0 +1,99 @@
+"""The signals a process has pending, and the order in which Linux takes them [1.12]."""
+
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from longpin.actors.constants import (
+    SIGABRT,
+    SIGBUS,
+    SIGCHLD,
+    SIGCONT,
+    SIGFPE,
+    SIGILL,
+    SIGKILL,
+    SIGQUIT,
+    SIGSEGV,
+    SIGSTOP,
+    SIGSYS,
+    SIGTRAP,
+    SIGTSTP,
+    SIGTTIN,
+    SIGTTOU,
+    SIGURG,
+    SIGWINCH,
+    SIGXCPU,
+    SIGXFSZ,
+)
+
+FIRST_REALTIME = 32
+"""The kernel's SIGRTMIN: from here on every signal is queued, below it one stands for all."""
+
+SYNCHRONOUS = frozenset({SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS})
+"""Taken before all others, whoever sent them [kernel/signal.c: next_signal]."""
+
+IGNORED_BY_DEFAULT = frozenset({SIGCONT, SIGCHLD, SIGWINCH, SIGURG})
+STOPS_BY_DEFAULT = frozenset({SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU})
+DUMPS_CORE = frozenset({SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV, SIGBUS, SIGSYS, SIGXCPU, SIGXFSZ})
+"""By default these end the process when it takes them, other deadly ones as soon as they are sent [complete_signal]."""
+
+UNBLOCKABLE = frozenset({SIGKILL, SIGSTOP})
+"""No handler, no mask and no disposition keeps these off."""
+
+SI_USER, SI_KERNEL, POLL_MSG = 0, 0x80, 3
+CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED = 1, 2, 5, 6
+
+
+class Siginfo(NamedTuple):
+    """One signal on its way, as far as ``siginfo_t`` is modelled."""
+
+    signo: int
+    si_fd: int = -1
+    """The descriptor a lease break is told by; -1 where there is none."""
+    si_code: int = SI_USER
+    """SI_USER from kill(2), POLL_MSG or SI_KERNEL for a lease, CLD_* for a child."""
+    fault: bool = False
+    """An access of the process itself raised it: it comes before what others sent."""
+
+
+class PendingSignals:
+    """What was generated for a process and not yet taken."""
+
+    __slots__ = ("limit", "signals")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        """RLIMIT_SIGPENDING: beyond so many, real-time signals lose what they carry, or are not queued."""
+        self.signals: list[Siginfo] = []
+        """In the order in which they came. Invariant: at most one of each number below FIRST_REALTIME."""
+
+    def has_room(self, signo: int) -> bool:
+        """Return whether a signal can be queued with what it carries; below FIRST_REALTIME it always can."""
+        return signo < FIRST_REALTIME or len(self.signals) < self.limit
+
+    def add(self, signal: Siginfo) -> bool:
+        """Add a signal; False if one that stands for all of its number is pending already."""
+        merges = signal.signo < FIRST_REALTIME or not self.has_room(signal.signo)
+        if merges and any(other.signo == signal.signo for other in self.signals):
+            return False
+        self.signals.append(signal)
+        return True
+
+    def flush(self, numbers: Collection[int]) -> None:
+        """Throw away what is pending of these numbers."""
+        self.signals = [signal for signal in self.signals if signal.signo not in numbers]
+
+    def first(self, blocked: AbstractSet[int]) -> Siginfo | None:
+        """Return what is taken next of what is not blocked: faults, then synchronous ones, then the lowest number."""
+        open_ = [signal for signal in self.signals if signal.signo not in blocked]
+        return min(open_, key=_order, default=None)
+
+    def take(self, blocked: AbstractSet[int]) -> Siginfo | None:
+        """Take what :meth:`first` returns off the queue."""
+        if (signal := self.first(blocked)) is not None:
+            self.signals.remove(signal)
+        return signal
+
+
+def _order(signal: Siginfo) -> tuple[bool, bool, int]:
+    return not signal.fault, signal.signo not in SYNCHRONOUS, signal.signo

@@ -1,0 +1,158 @@
+"""Calls on signals: sending them, what they do, which are blocked, and waiting for them [1.12]."""
+
+import errno
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from longpin.actors.constants import INT_MIN, SIG_BLOCK, SIG_DFL, SIG_HANDLER, SIG_IGN, SIG_SETMASK, SIG_UNBLOCK
+from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
+from longpin.actors.pending import UNBLOCKABLE
+from longpin.actors.process_state import Disposition
+from longpin.actors.syscalls.processes import find
+from longpin.messages.clock import CLOCK
+from longpin.messages.process import PROCESS_TABLE, FindGroup, Signal
+
+if TYPE_CHECKING:
+    from longpin.actors.process import Process
+
+EVERYBODY = -1
+"""To whom kill(2) sends a signal if this is the number: every process but the caller."""
+
+
+def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]:
+    """kill(2), by number or by a scenario's name for the process; 0 and -group mean a process group, -1 all others.
+
+    Several receivers: it succeeds if one of them may be signalled.
+    """
+    if not 0 <= signo <= 64:
+        raise KernelError(errno.EINVAL)
+    if isinstance(target, int) and target <= 0:
+        if target == INT_MIN:  # there is no such positive number [kill_something_info]
+            raise KernelError(errno.ESRCH)
+        group = EVERYBODY if target == EVERYBODY else -target or process.group
+        members = list((yield Call(PROCESS_TABLE, FindGroup(group))).members)
+        if target == EVERYBODY:
+            members.remove(process.address)
+    else:
+        members = [(yield Call(PROCESS_TABLE, find(target))).address]
+    capable = "CAP_KILL" in process.credentials.capabilities
+    error = KernelError(errno.ESRCH)
+    sent = False
+    for member in members:
+        try:
+            yield Call(member, Signal(signo, uid=process.credentials.uid, capable=capable))
+            sent = True
+        except KernelError as refused:
+            error = refused
+    if not sent:
+        raise error
+    return 0
+
+
+def sigaction(process: "Process", signo: int, action: int, flags: int = 0) -> int:
+    """sigaction(2): SIG_DFL, SIG_IGN, or SIG_HANDLER for the scenario's ``on_signal`` program."""
+    known = action in (SIG_DFL, SIG_IGN) or (action == SIG_HANDLER and signo in process.handler_programs)
+    if not known or not 1 <= signo <= 64 or signo in UNBLOCKABLE:
+        raise KernelError(errno.EINVAL)
+    process.set_disposition(signo, Disposition(action, flags))
+    return 0
+
+
+def signal_set(numbers: Iterable[int]) -> frozenset[int]:
+    """Return a set of signals; 0 stands for none [sigsetops(3)]."""
+    signals = frozenset(numbers) - {0}
+    if not all(1 <= signo <= 64 for signo in signals):
+        raise KernelError(errno.EINVAL)
+    return signals
+
+
+def sigprocmask(process: "Process", how: int, *numbers: int) -> int:
+    """sigprocmask(2): SIG_BLOCK or SIG_UNBLOCK these signals, or SIG_SETMASK to exactly these."""
+    process.set_mask(changed_mask(process.mask.blocked, how, numbers))
+    return 0
+
+
+def changed_mask(blocked: frozenset[int], how: int, numbers: Iterable[int]) -> frozenset[int]:
+    """Return what is blocked after sigprocmask(2)."""
+    signals = signal_set(numbers)
+    masks = {SIG_BLOCK: blocked | signals, SIG_UNBLOCK: blocked - signals, SIG_SETMASK: signals}
+    if how not in masks:
+        raise KernelError(errno.EINVAL)
+    return masks[how]
+
+
+def pause(process: "Process") -> Conversation[int]:
+    """pause(2): returns only by a signal, with EINTR."""
+    while True:
+        yield process.sleepers.sleep(WaitsFor("signal", process.address, "a signal"))
+
+
+def sigsuspend(process: "Process", *numbers: int) -> Conversation[int]:
+    """sigsuspend(2): sleep with exactly these signals blocked. The old mask is back when the handler returns."""
+    process.mask.swap(signal_set(numbers))
+    process.recalc_sigpending()
+    while True:
+        yield process.sleepers.sleep(WaitsFor("signal", process.address, "a signal"))
+
+
+def ppoll(process: "Process", seconds: float | None, *numbers: int) -> Conversation[int]:
+    """ppoll(2) of no descriptors: sigsuspend with a timeout, after which it returns 0; None: none."""
+    signals = signal_set(numbers)
+    if seconds is not None and seconds < 0:
+        raise KernelError(errno.EINVAL)
+    process.mask.swap(signals)
+    process.recalc_sigpending()
+    if seconds:
+        process.start_timer(seconds)
+    while seconds is None or process.timer:
+        if seconds is None:
+            reason = WaitsFor("signal", process.address, "a signal")
+        else:
+            reason = WaitsFor("timer", CLOCK, f"a signal, or {seconds:g} s to pass")
+        yield process.sleepers.sleep(reason)
+    if process.signal_pending:  # it counts even if the time is over [do_poll]
+        raise KernelError.interrupted()
+    process.mask.restore()
+    process.recalc_sigpending()
+    return 0
+
+
+def sigtimedwait(process: "Process", seconds: float = 0) -> Conversation[int]:
+    """sigtimedwait(2) for any signal that is blocked now: its number, and ``si_fd``; EAGAIN at the timeout."""
+    if seconds < 0:
+        raise KernelError(errno.EINVAL)
+    return _await_signal(process, seconds)
+
+
+def sigwaitinfo(process: "Process") -> Conversation[int]:
+    """sigwaitinfo(2): sigtimedwait without a timeout."""
+    return _await_signal(process, None)
+
+
+def _await_signal(process: "Process", seconds: float | None) -> Conversation[int]:
+    """Take a blocked signal, waiting for one; an open one with a handler ends the wait with EINTR."""
+    blocked = process.mask.blocked
+    others = frozenset(range(1, 65)) - blocked
+    taken = process.pending.take(others)
+    if taken is None and seconds != 0:
+        process.awaited = blocked
+        process.set_mask(frozenset())  # so that they wake it
+        if seconds is not None:
+            process.start_timer(seconds)
+        wants = "a signal" if seconds is None else f"a signal, or {seconds:g} s to pass"
+        reason = WaitsFor("signal" if seconds is None else "timer", process.address, wants)
+        interrupted: KernelError | None = None
+        while interrupted is None and (seconds is None or process.timer):
+            try:
+                yield process.sleepers.sleep(reason)
+            except KernelError as error:
+                interrupted = error
+        process.awaited = frozenset()
+        process.set_mask(blocked)
+        taken = process.pending.take(others)
+        if taken is None and interrupted is not None:
+            raise interrupted
+    if taken is None:
+        raise KernelError(errno.EAGAIN)
+    process.variables |= {"si_signo": taken.signo, "si_fd": taken.si_fd}
+    return taken.signo

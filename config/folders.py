@@ -1,0 +1,79 @@
+"""The folders a scenario begins with: programs need not make those above the names they use."""
+
+from collections.abc import Iterable, Iterator
+
+from longpin.actors.calls import SIGNATURES
+from longpin.actors.constants import O_CREAT
+from longpin.actors.program import Const, Op
+from longpin.config.schema import File, ProcessSpec
+from longpin.messages.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
+
+MOST_FOLDERS = 10_000
+
+_MAKERS = {"mkdir": 0, "link": 1, "rename": 1}
+"""Calls that make a name, and which of their arguments it is; open(2) does with O_CREAT."""
+
+
+class TooManyError(Exception):
+    """The paths of a scenario go through more than :data:`MOST_FOLDERS` folders."""
+
+
+def starting_folders(files: Iterable[File], processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
+    """Return the folders there are before the first call, each after the one it is in.
+
+    They are those that a path in the scenario goes through, except what a program makes itself, and what is in that.
+
+    Raises:
+        TooManyError: there are too many.
+
+    """
+    paths = [file.path for file in files]
+    found = dict.fromkeys(folder for path in paths for folder in _through(path))
+    ops = [op for process in processes for op in _operations(process)]
+    made = {*paths, *(normal(path) for op in ops for path in _made(op))}
+    for op in ops:
+        for path in _literals(op):
+            for folder in _through(path):
+                above = folder.rpartition("/")[0]
+                if folder not in made and (not above or above in found):
+                    found[folder] = None
+                if len(found) > MOST_FOLDERS:
+                    raise TooManyError
+    return tuple(found)
+
+
+def _operations(process: ProcessSpec) -> Iterator[Op]:
+    for program in (process.program, *(handler for _, handler in process.on_signal)):
+        yield from program.operations()
+
+
+def _made(op: Op) -> Iterator[str]:
+    """Yield the paths that a call makes."""
+    position = _MAKERS.get(op.call)
+    match op.call, op.args:
+        case "open", (_, Const(value=int() as flags), *_) if flags & O_CREAT:
+            position = 0
+    if position is not None and isinstance(path := getattr(op.args[position], "value", None), str):
+        yield path
+
+
+def _literals(op: Op) -> Iterator[str]:
+    """Yield what may be a path in a call: what stands where one is expected, and text that a label carries."""
+    for parameter, arg in zip(SIGNATURES[op.call].parameters, op.args, strict=False):
+        if (parameter.is_path or parameter.name == "value") and isinstance(arg, Const) and isinstance(arg.value, str):
+            yield arg.value
+
+
+def _through(path: str) -> Iterator[str]:
+    """Yield the folders that a path goes through, as far as there can be such folders."""
+    if len(path.encode()) >= PATH_MAX or in_proc(path) is not None:
+        return
+    at = ""
+    for name in names(path)[:-1]:
+        if len(name.encode()) > NAME_MAX:
+            return
+        if name == "..":
+            at = at.rpartition("/")[0]
+        elif name != ".":
+            at += f"/{name}"
+            yield at

@@ -1,0 +1,460 @@
+"""How each call of a program is made in C."""
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from longpin.actors.calls import SIGNATURES
+from longpin.actors.constants import PROGRAM_CONSTANTS
+from longpin.actors.program import Const, Expression, Name, Op, Operation
+from longpin.actors.syscalls.files import as_bytes
+from longpin.runner.c_source.text import Names, c_string
+from longpin.runner.races.offers import inside
+
+LARGEST_INT = (1 << 31) - 1
+LARGEST_READ = 65536
+
+_CREATES = PROGRAM_CONSTANTS["O_CREAT"] | PROGRAM_CONSTANTS["O_TMPFILE"] & ~PROGRAM_CONSTANTS["O_DIRECTORY"]
+"""Flags with which open(2) takes a mode."""
+
+_OWN_CONSTANTS = {"PAGE", "F_LAYOUT"}
+"""Constants that the file defines itself."""
+
+
+@dataclass(slots=True)
+class Call:
+    """A call as C: an expression, or why there is none."""
+
+    code: str = ""
+    data: str = ""
+    """Where a call that brings data puts it."""
+    missing: str = ""
+    """Why an unmodified kernel, or this file, does not have it."""
+    note: str = ""
+    """What else to say of it."""
+
+
+@dataclass(slots=True)
+class Writer:
+    """Writes the calls of a scenario, and collects what the file must have for them."""
+
+    programs: Names = field(default_factory=lambda: Names("P_"))
+    labels: Names = field(default_factory=lambda: Names("L_"))
+    variables: Names = field(default_factory=lambda: Names("v_"))
+    headers: set[str] = field(default_factory=set)
+    helpers: set[str] = field(default_factory=set)
+    constants: set[str] = field(default_factory=set)
+    """Of those that C does not have, the ones that are used."""
+    buffers: dict[str, str] = field(default_factory=dict)
+    """The C name of the buffer for what a variable holds, if that may be data."""
+    handlers: dict[int, str] = field(default_factory=dict)
+    """The handlers that the program under way may install."""
+
+    def call(self, op: Op) -> Call:
+        """Return a call as C."""
+        if op.call.startswith("ibv_"):
+            return Call(missing="verbs need an RDMA device, and pins are what the proposals are about")
+        if op.call not in CALLS:
+            return Call(missing="this is not written as C")
+        try:
+            return CALLS[op.call](self, op, self._arguments(op))
+        except _MissingError as error:
+            return Call(missing=str(error))
+
+    def need(self, *helpers: str, headers: tuple[str, ...] = ()) -> None:
+        """Note what the file must have."""
+        self.helpers.update(helpers)
+        self.headers.update(headers)
+
+    def _arguments(self, op: Op) -> list[str]:
+        """Return the arguments that are numbers as C, with the constants' names where the text has them."""
+        written: list[ast.expr | None] = [None] * len(op.args)
+        try:
+            match ast.parse(op.text).body[0]:
+                case ast.Expr(value=ast.Call() as node) | ast.Assign(value=ast.Call() as node):
+                    written = [*node.args, *[None] * len(op.args)]
+        except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):
+            pass
+        return [self.expression(arg, node) for arg, node in zip(op.args, written, strict=False)]
+
+    def expression(self, expression: Expression, node: ast.expr | None = None) -> str:
+        """Return an expression as C; ``node`` is how it was written, with names for constants."""
+        match expression:
+            case Const(value=int() as value):
+                return self._named(node, value) or _number(value)
+            case Const(value=float() as value):
+                return repr(value)
+            case Name(name=name):
+                return self.variables[name]
+            case Operation(op=operator, left=left, right=right):
+                return f"({self.expression(left)} {operator} {self.expression(right)})"
+            case _:
+                return ""
+
+    def _named(self, node: ast.expr | None, value: int) -> str:
+        """Return a constant as it was written, if that was with names; empty if it was not, or is something else."""
+        match node:
+            case ast.Name(id=name) if PROGRAM_CONSTANTS.get(name, 4096 if name == "PAGE" else None) == value:
+                if name.startswith("IBV_") or (name.startswith("SIG_") and name == "SIG_HANDLER"):
+                    return ""
+                if name in _OWN_CONSTANTS:
+                    self.constants.add(name)
+                self.headers.update(header for header, prefixes in _HEADERS.items() if name.startswith(prefixes))
+                return name
+            case ast.BinOp(op=ast.BitOr(), left=ast.Name(id=left), right=ast.Name(id=right)):
+                first, second = PROGRAM_CONSTANTS.get(left), PROGRAM_CONSTANTS.get(right)
+                if first is not None and second is not None and first | second == value:
+                    return self._joined([self._named(node.left, first), self._named(node.right, second)])
+                return ""
+            case ast.BinOp(op=ast.BitOr(), left=ast.BinOp() as left_node, right=ast.Name(id=right)):
+                last = PROGRAM_CONSTANTS.get(right)
+                for first in (value & ~(last or 0), value):
+                    if last is not None and first | last == value and (text := self._named(left_node, first)):
+                        return self._joined([text, self._named(node.right, last)])
+                return ""
+            case ast.BinOp(op=ast.Mult(), left=ast.Constant(value=int() as times), right=ast.Name(id="PAGE")):
+                self.constants.add("PAGE")
+                return f"{times} * PAGE" if times * 4096 == value else ""
+            case _:
+                return ""
+
+    @staticmethod
+    def _joined(parts: list[str]) -> str:
+        return " | ".join(parts) if all(parts) else ""
+
+    def path(self, argument: Expression) -> str:
+        """Return a path below the folder that the program works in."""
+        if not (isinstance(argument, Const) and isinstance(argument.value, str)):
+            raise _MissingError("its path is no text that is written out")
+        path = inside(argument.value)
+        if "\0" in path:
+            raise _MissingError("no path has a NUL in it")
+        return c_string(path)
+
+    def process(self, argument: Expression, number: str) -> str:
+        """Return the kernel's id of a process that is named, or told by its number in the scenario."""
+        if isinstance(argument, Const) and isinstance(argument.value, str):
+            self.need("pid_of")
+            return f"pid_of({self.programs[argument.value]})"
+        self.need("numbers")
+        return f"real_pid({number})"
+
+    def signals(self, arguments: list[str]) -> str:
+        """Return a number and a list of signals."""
+        return f"{len(arguments)}, (int[]){{ {', '.join(arguments) or '0'} }}"
+
+
+class _MissingError(Exception):
+    """A call cannot be written."""
+
+
+_HEADERS: dict[str, tuple[str, ...]] = {
+    "fcntl.h": ("O_", "F_", "FALLOC_"),
+    "linux/falloc.h": ("FALLOC_",),
+    "limits.h": ("INT_",),
+    "signal.h": ("SIG", "SA_"),
+    "sys/file.h": ("LOCK_",),
+    "sys/mman.h": ("PROT_", "MAP_"),
+    "sys/resource.h": ("RLIMIT_",),
+    "sys/socket.h": ("MSG_",),
+    "sys/wait.h": ("WNOHANG", "WUNTRACED", "WCONTINUED"),
+    "unistd.h": ("R_OK", "W_OK", "X_OK", "F_OK"),
+}
+"""Where constants come from, by their first letters."""
+
+
+def _number(value: int) -> str:
+    if value == -(1 << 63):
+        return "(-9223372036854775807L - 1)"
+    text = f"{value}L" if abs(value) > LARGEST_INT else str(value)
+    return f"({text})" if value < 0 else text
+
+
+def _plain(function: str, *headers: str) -> "_Write":
+    """Return what writes a function of the C library with the same arguments, all numbers."""
+
+    def write(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+        writer.need(headers=headers)
+        return Call(f"{function}({', '.join(arguments)})")
+
+    return write
+
+
+def _on_paths(function: str, *headers: str, after: tuple[str, ...] = ()) -> "_Write":
+    """Return what writes a function whose arguments of type ``str`` are paths; ``after``: arguments that are added."""
+
+    def write(writer: Writer, op: Op, arguments: list[str]) -> Call:
+        writer.need(headers=headers)
+        named = [
+            writer.path(argument) if str in SIGNATURES[op.call].parameters[place].types else arguments[place]
+            for place, argument in enumerate(op.args)
+        ]
+        return Call(f"{function}({', '.join([*named, *after])})")
+
+    return write
+
+
+def _helped(helper: str, function: str, *, paths: bool = False) -> "_Write":
+    """Return what writes a helper with the same arguments."""
+
+    def write(writer: Writer, op: Op, arguments: list[str]) -> Call:
+        writer.need(helper)
+        arguments = [writer.path(op.args[0])] if paths else arguments
+        return Call(f"{function}({', '.join(arguments)})")
+
+    return write
+
+
+def _open(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("fcntl.h",))
+    flags = op.args[1].value if isinstance(op.args[1], Const) else None
+    needs_mode = not isinstance(flags, int) or flags & _CREATES
+    mode = ", 0666" if len(arguments) < 3 and needs_mode else ""
+    return Call(f"open({writer.path(op.args[0])}, {', '.join(arguments[1:])}{mode})")
+
+
+def _chmod(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("sys/stat.h",))
+    mode = op.args[1].value if isinstance(op.args[1], Const) else None
+    octal = f"0{mode:o}" if isinstance(mode, int) and mode >= 0 else arguments[1]
+    return Call(f"chmod({writer.path(op.args[0])}, {octal})")
+
+
+def _access(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("unistd.h",))
+    return Call(f"access({writer.path(op.args[0])}, {arguments[1] if len(arguments) > 1 else 'F_OK'})")
+
+
+def _read(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need("data", headers=("unistd.h",))
+    buffer = writer.buffers.get(op.target or "", "buffer")
+    count = op.args[1]
+    if not (isinstance(count, Const) and isinstance(count.value, int) and 0 <= count.value <= LARGEST_READ):
+        writer.need(headers=("limits.h",))
+        size = f"(unsigned long)({arguments[1]})"
+        arguments[1] = f"{size} > sizeof({buffer}) ? sizeof({buffer}) : {size}"
+    return Call(f"read({arguments[0]}, {buffer}, {arguments[1]})", data=buffer)
+
+
+def _data(writer: Writer, argument: Expression) -> tuple[str, str]:
+    """Return data to write as a pointer and a length."""
+    match argument:
+        case Const(value=(str() | bytes()) as value):
+            return c_string(value), str(len(as_bytes(value)))
+        case Name(name=name) if name in writer.buffers:
+            return writer.buffers[name], writer.variables[name]
+        case _:
+            raise _MissingError("it writes what is no data")
+
+
+def _write(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("unistd.h",))
+    pointer, length = _data(writer, op.args[1])
+    return Call(f"write({arguments[0]}, {pointer}, {length})")
+
+
+def _lseek(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("unistd.h",))
+    return Call(f"lseek({', '.join(arguments)}, SEEK_SET)")
+
+
+def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("fcntl.h",))
+    command = op.args[1].value if isinstance(op.args[1], Const) else None
+    # To nobody, and to INT_MIN, as they are: those are no processes.
+    if command == PROGRAM_CONSTANTS["F_SETOWN"] and op.args[2:] not in ((Const(0),), (Const(-(1 << 31)),)):
+        writer.need("numbers")
+        arguments[2] = f"real_pid({arguments[2]})"
+    text = f"fcntl({', '.join(arguments)})"
+    if command == PROGRAM_CONSTANTS["F_GETOWN"]:
+        writer.need("number_of")
+        return Call(f"number_of({text})")
+    return Call(text)
+
+
+def _send_fd(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need("send_fd")
+    target = op.args[0]
+    if isinstance(target, Const) and isinstance(target.value, str):
+        writer.need("pid_of", "number_of")
+        return Call(f"send_fd(number_of(pid_of({writer.programs[target.value]})), {arguments[1]})")
+    return Call(f"send_fd({', '.join(arguments)})")
+
+
+def _recv_fd(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need("recv_fd")
+    return Call(f"recv_fd({arguments[0] if arguments else '0'})")
+
+
+def _fork(writer: Writer, op: Op, _arguments: list[str]) -> Call:
+    assert isinstance(op.args[0], Const)
+    writer.need("fork")
+    return Call(f"fork_as({writer.programs[str(op.args[0].value)]})")
+
+
+def _exec(writer: Writer, op: Op, _arguments: list[str]) -> Call:
+    assert isinstance(op.args[0], Const)
+    writer.need("exec")
+    return Call(f"exec_as({writer.programs[str(op.args[0].value)]})")
+
+
+def _exit(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need("exit")
+    return Call(f"leave({arguments[0] if arguments else '0'})")
+
+
+def _kill(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("signal.h",))
+    return Call(f"kill({writer.process(op.args[0], arguments[0])}, {arguments[1]})")
+
+
+def _getpid(writer: Writer, _op: Op, _arguments: list[str]) -> Call:
+    writer.need("number_of", headers=("unistd.h",))
+    return Call("number_of(getpid())")
+
+
+def _waitpid(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need("waitpid")
+    return Call(f"wait_child({arguments[0]}, {arguments[1] if len(arguments) > 1 else '0'})")
+
+
+def _sigaction(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    flags = arguments[2] if len(arguments) > 2 else "0"
+    signo = op.args[0].value if isinstance(op.args[0], Const) else None
+    if signo in (32, 33):
+        raise _MissingError("the C library keeps this signal for itself")
+    if op.args[1] == Const(PROGRAM_CONSTANTS["SIG_HANDLER"]):
+        if not isinstance(signo, int) or signo not in writer.handlers:
+            raise _MissingError("which handler is meant is not known before it runs")
+        writer.need("handlers")
+        return Call(f"set_handler({arguments[0]}, {writer.handlers[signo]}, {flags})")
+    if not isinstance(op.args[1], Const) or op.args[1].value not in (0, 1):
+        raise _MissingError("which action is meant is not known before it runs")
+    writer.need("set_default")
+    return Call(f"set_default({arguments[0]}, {'SIG_IGN' if op.args[1].value else 'SIG_DFL'}, {flags})")
+
+
+def _sigprocmask(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need("sigprocmask")
+    return Call(f"set_mask({arguments[0]}, {writer.signals(arguments[1:])})")
+
+
+def _sigsuspend(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need("sigsuspend")
+    return Call(f"suspend_with({writer.signals(arguments)})")
+
+
+def _sigtimedwait(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need("sigtimedwait")
+    return Call(f"take_signal({arguments[0] if arguments and arguments[0] else '0'})")
+
+
+def _sigwaitinfo(writer: Writer, _op: Op, _arguments: list[str]) -> Call:
+    writer.need("sigtimedwait")
+    return Call("take_signal(-1)")
+
+
+def _ppoll(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need("ppoll")
+    return Call(f"poll_nothing({arguments[0] or '-1'}, {writer.signals(arguments[1:])})")
+
+
+def _label(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need("labels")
+    value, note = (arguments[1] if len(arguments) > 1 else "0"), ""
+    if not value:
+        value, note = "0", "what the label carries is no number, and left out"
+    return Call(f"set_label({writer.labels[_text(op)]}, {value})", note=note)
+
+
+def _wait_for(writer: Writer, op: Op, _arguments: list[str]) -> Call:
+    writer.need("wait_label")
+    return Call(f"wait_label({writer.labels[_text(op)]})")
+
+
+def _text(op: Op) -> str:
+    assert isinstance(op.args[0], Const)
+    return str(op.args[0].value)
+
+
+def _mmap(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("sys/mman.h",))
+    return Call(f"mmap(NULL, {', '.join(arguments)})")
+
+
+def _munmap(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+    writer.need(headers=("sys/mman.h",))
+    return Call(f"munmap((void *){arguments[0]}, {', '.join(arguments[1:])})")
+
+
+def _load(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need("data", "memory")
+    length = op.args[1]
+    if not (isinstance(length, Const) and isinstance(length.value, int) and 0 <= length.value <= LARGEST_READ):
+        raise _MissingError("how much is loaded is not known before it runs")
+    buffer = writer.buffers.get(op.target or "", "buffer")
+    return Call(f"copy({buffer}, (const volatile char *){arguments[0]}, {arguments[1]})", data=buffer)
+
+
+def _store(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    writer.need("memory")
+    pointer, length = _data(writer, op.args[1])
+    return Call(f"copy((volatile char *){arguments[0]}, {pointer}, {length}) < 0 ? -1 : 0")
+
+
+_Write = Callable[[Writer, Op, list[str]], Call]
+
+CALLS: dict[str, _Write] = {
+    "open": _open,
+    "close": _plain("close", "unistd.h"),
+    "dup": _plain("dup", "unistd.h"),
+    "dup2": _plain("dup2", "unistd.h"),
+    "read": _read,
+    "write": _write,
+    "lseek": _lseek,
+    "ftruncate": _plain("ftruncate", "unistd.h"),
+    "truncate": _on_paths("truncate", "unistd.h"),
+    "unlink": _on_paths("unlink", "unistd.h"),
+    "link": _on_paths("link", "unistd.h"),
+    "rename": _on_paths("rename", "stdio.h"),
+    "mkdir": _on_paths("mkdir", "sys/stat.h", after=("0777",)),
+    "chmod": _chmod,
+    "chown": _on_paths("chown", "unistd.h", after=("-1",)),
+    "utimes": _on_paths("utimes", "sys/time.h", after=("NULL",)),
+    "setxattr": _on_paths("setxattr", "sys/xattr.h", after=('"user.longpin"', '"x"', "1", "0")),
+    "stat": _helped("stat", "size_of", paths=True),
+    "access": _access,
+    "execve": _helped("execve", "execute", paths=True),
+    "fallocate": _plain("fallocate", "fcntl.h"),
+    "fsync": _plain("fsync", "unistd.h"),
+    "flock": _plain("flock", "sys/file.h"),
+    "pipe": _helped("pipe", "make_pipe"),
+    "set_lease_break_time": _helped("set_lease_break_time", "set_lease_break_time"),
+    "fcntl": _fcntl,
+    "send_fd": _send_fd,
+    "recv_fd": _recv_fd,
+    "fork": _fork,
+    "exec": _exec,
+    "exit": _exit,
+    "kill": _kill,
+    "waitpid": _waitpid,
+    "getpid": _getpid,
+    "sigaction": _sigaction,
+    "sigprocmask": _sigprocmask,
+    "sigsuspend": _sigsuspend,
+    "sigtimedwait": _sigtimedwait,
+    "sigwaitinfo": _sigwaitinfo,
+    "ppoll": _ppoll,
+    "pause": _plain("pause", "unistd.h"),
+    "sleep": _helped("sleep", "sleep_for"),
+    "setrlimit": _helped("setrlimit", "set_limit"),
+    "setuid": _plain("setuid", "unistd.h"),
+    "setfsuid": _plain("setfsuid", "sys/fsuid.h"),
+    "label": _label,
+    "wait_for": _wait_for,
+    "mmap": _mmap,
+    "munmap": _munmap,
+    "load": _load,
+    "store": _store,
+}
+"""What writes each call."""

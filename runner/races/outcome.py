@@ -1,0 +1,209 @@
+"""What came of one run, as the processes themselves could see it: results, handlers, and how each process ended.
+
+The same values are made from what the runner in C reports (:mod:`.free`) and from what the model does
+(:class:`History`), so that they can be compared: equal means that no program could tell the two runs apart. Two things
+are left out because no program can see them:
+
+* Whether a call that a deadly signal cut off was made, or what it returned. So of a process that is killed or stopped,
+  calls that did not return, and handlers that made no call, are left out.
+* The order in which handlers were entered, before their first calls.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from longpin.actors.constants import ERRNO_NAMES, signal_name
+
+NEVER = "never returns"
+"""The result of a call that has not returned when the run is over."""
+
+
+class EndKind(StrEnum):
+    """How a process ends; the order is that of the runner in C."""
+
+    EXITED = "exits with"
+    KILLED = "is killed by"
+    STOPPED = "is stopped"
+    ASLEEP = "sleeps for ever"
+    UNKNOWN = "ends unseen"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class End:
+    """How a process ended, or what it was doing when nothing could happen any more."""
+
+    kind: EndKind
+    value: int = 0
+    """A status, or the number of the signal that killed it."""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case EndKind.EXITED:
+                return f"{self.kind} {self.value}"
+            case EndKind.KILLED:
+                return f"{self.kind} {signal_name(self.value)}"
+            case _:
+                return str(self.kind)
+
+    @property
+    def by_signal(self) -> bool:
+        """Whether a signal took it before it could see what its last call returned."""
+        return self.kind in (EndKind.KILLED, EndKind.STOPPED)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CallOutcome:
+    """One call."""
+
+    line: int
+    """In the scenario file."""
+    result: str
+    """The value as the program sees it, an errno's name, or :data:`NEVER`."""
+    text: str = field(default="", compare=False)
+    """The statement as written."""
+
+    def __str__(self) -> str:
+        return f"{self.text or f'line {self.line}'} → {self.result}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HandlerOutcome:
+    """One signal that was handled."""
+
+    signo: int
+    si_fd: int
+    """-1: the signal tells of no descriptor."""
+    calls: tuple[CallOutcome, ...] = ()
+
+    def __str__(self) -> str:
+        return signal_name(self.signo) + (f" (si_fd {self.si_fd})" if self.si_fd >= 0 else "")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ProcessOutcome:
+    """One process."""
+
+    pid: int
+    """Its number in the scenario."""
+    name: str
+    calls: tuple[CallOutcome, ...]
+    """Those of its main program."""
+    handlers: tuple[HandlerOutcome, ...]
+    """In the order of their first calls; then those that made none, by number."""
+    end: End
+
+    def describe(self) -> Iterator[str]:
+        """Yield lines for people."""
+        yield f"{self.name} ({self.pid}) {self.end}"
+        yield from (f"  {call}" for call in self.calls)
+        for handler in self.handlers:
+            yield f"  {handler}:"
+            yield from (f"    {call}" for call in handler.calls)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Outcome:
+    """One run."""
+
+    processes: tuple[ProcessOutcome, ...]
+    """By number."""
+
+    def describe(self) -> str:
+        """Return it as text for people, a process after the other."""
+        return "\n".join(line for process in self.processes for line in process.describe())
+
+
+def outcome_of(processes: list[ProcessOutcome]) -> Outcome:
+    """Return the outcome of a run of these processes."""
+    return Outcome(tuple(sorted(processes, key=lambda process: process.pid)))
+
+
+def result_of(ret: int | str | None, errno: int) -> str:
+    """Return a result as :attr:`CallOutcome.result` has it, from what a ``CallRecord`` holds."""
+    if errno:
+        return ERRNO_NAMES.get(errno, str(errno))
+    return NEVER if ret is None else str(ret)
+
+
+def settle(pid: int, name: str, calls: list[CallOutcome], handlers: list[HandlerOutcome], end: End) -> ProcessOutcome:
+    """Return what a process came to; ``handlers`` are in the order of their first calls."""
+    main = tuple(calls)
+    if end.by_signal:
+        main = _seen(main)
+        handlers = [HandlerOutcome(h.signo, h.si_fd, _seen(h.calls)) for h in handlers]
+        handlers = [handler for handler in handlers if handler.calls]
+    made, idle = [h for h in handlers if h.calls], [h for h in handlers if not h.calls]
+    return ProcessOutcome(pid, name, main, (*made, *sorted(idle)), end)
+
+
+def _seen(calls: tuple[CallOutcome, ...]) -> tuple[CallOutcome, ...]:
+    """Return the calls without one at the end that did not return."""
+    return calls[:-1] if calls and calls[-1].result == NEVER else calls
+
+
+@dataclass(slots=True)
+class _Program:
+    """The main program or a handler, while it is told."""
+
+    signo: int = 0
+    si_fd: int = -1
+    calls: list[CallOutcome] = field(default_factory=list)
+    first: int = 0
+    """When its first call began, counted in calls of the process; 0: it made none."""
+
+
+class History:
+    """One process of the model, told in the order of what it does."""
+
+    def __init__(self, pid: int, name: str) -> None:
+        self._pid, self._name = pid, name
+        self._programs = [_Program()]
+        self._running = [self._programs[0]]
+        self._begun = 0
+        self._returned_last: _Program | None = None
+        """The program whose call returned, if nothing has been called since."""
+
+    def handler_begins(self, signo: int, si_fd: int) -> None:
+        """A signal is taken and its handler entered."""
+        program = _Program(signo, si_fd)
+        self._programs.append(program)
+        self._running.append(program)
+
+    def handler_returns(self) -> None:
+        """The handler entered last returns."""
+        self._running.pop()
+
+    def call_begins(self, line: int, text: str = "") -> None:
+        """The program running makes a call."""
+        program = self._running[-1]
+        self._begun += 1
+        program.first = program.first or self._begun
+        program.calls.append(CallOutcome(line, NEVER, text))
+        self._returned_last = None
+
+    def call_returns(self, result: str) -> None:
+        """The last call of the program running returns."""
+        program = self._running[-1]
+        call = program.calls[-1]
+        program.calls[-1] = CallOutcome(call.line, result, call.text)
+        self._returned_last = program
+
+    def outcomes(self, end: End) -> tuple[ProcessOutcome, ...]:
+        """Return what user space may have seen of it: two things if a signal killed it just after a call.
+
+        The signal may have been pending when the call returned; then the process never saw the result.
+        """
+        whole = self._outcome(end)
+        if not end.by_signal or (program := self._returned_last) is None:
+            return (whole,)
+        call = program.calls.pop()
+        less = self._outcome(end)
+        program.calls.append(call)
+        return (whole, less)
+
+    def _outcome(self, end: End) -> ProcessOutcome:
+        main, *handlers = self._programs
+        handlers.sort(key=lambda program: program.first)
+        told = [HandlerOutcome(program.signo, program.si_fd, tuple(program.calls)) for program in handlers]
+        return settle(self._pid, self._name, main.calls, told, end)
