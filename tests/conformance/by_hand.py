@@ -81,6 +81,7 @@ def scenario(files: tuple[str, ...] = ("/f",), /, **programs: str) -> Scenario:
         pmem=(Pmem("pmem0"),),
         devices=(Device("rxe0"),),
         files=tuple(File(path, "pmem0", 8192) for path in files),
+        folders=(),
         processes=tuple(specs),
         holds=("O3", "O7"),
         text="",
