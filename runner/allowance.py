@@ -5,12 +5,11 @@ it has a bound of its own, so that a run always ends.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from longpin.actors.base import Actor
-from longpin.actors.process import Process
 from longpin.messages.envelope import Envelope, Message
 from longpin.messages.pmem import Allocate, PinBlock, Store
+from longpin.runner.result import CallResult
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.threads import ThreadsEngine
 
@@ -26,8 +25,6 @@ FOR_A_PAGE: dict[type[Message], int] = {PinBlock: 8, Allocate: 6, Store: 2}
 SECONDS = 60.0
 """Real seconds after which a run on threads that is still not quiet is undetermined; as much again for each million
 arrivals that pages take."""
-
-_MOST_SHOWN = 3
 
 
 class Allowance:
@@ -85,13 +82,7 @@ def run_threads_within(engine: ThreadsEngine, allowance: Allowance) -> bool:
     return False
 
 
-def not_quiet(arrivals: int, actors: Iterable[Actor]) -> str:
-    """Return why a run was given up: after how many arrivals, and in which calls its processes were."""
-    calls = [
-        f"{process.name} in line {process.calls[-1].op.line}, {process.calls[-1].op.text}"
-        for process in actors
-        if isinstance(process, Process) and process.calls and not process.calls[-1].returned and not process.dead
-    ]
-    more = ", ..." if len(calls) > _MOST_SHOWN else ""
-    where = f": {', '.join(calls[:_MOST_SHOWN])}{more}" if calls else ""
-    return f"not quiet after {arrivals:,} arrivals{where}"
+def not_quiet(arrivals: int, calls: Sequence[CallResult]) -> str:
+    """Return why a run was given up: after how many arrivals, and which of its calls was the last."""
+    last = f"; the last call was {calls[-1].call} in line {calls[-1].line}, by {calls[-1].process}" if calls else ""
+    return f"not quiet after {arrivals:,} arrivals{last}"

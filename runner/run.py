@@ -80,9 +80,11 @@ def run(
         blueprint.build(engine)
         try:
             quiet = run_within(engine, allowance)
-            stopped = not_quiet(engine.arrivals, engine.actors.values())
-            verdict, reason = (None, QUIET) if quiet else (Verdict.UNDETERMINED, stopped)
-            result = judge.result(verdict, reason)
+            if quiet:
+                result = judge.result(None, QUIET)
+            else:
+                stopped = not_quiet(engine.arrivals, judge.chronicle.results())
+                result = judge.result(Verdict.UNDETERMINED, stopped)
         except KeyboardInterrupt:
             quiet = False
             result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
@@ -117,10 +119,10 @@ def _run_threads(
                     stopped = f"not quiet after {allowance.seconds:g} s"
                 except KeyboardInterrupt:
                     quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
-            if engine.arrivals > allowance.arrivals:
-                stopped = not_quiet(engine.arrivals, engine.actors.values())
             writer.close(complete=quiet)
         result = replay(path)
+    if engine.arrivals > allowance.arrivals:
+        stopped = not_quiet(engine.arrivals, result.calls)
     if not quiet and result.verdict is Verdict.UNDETERMINED:
         result.reason = stopped
     return result
