@@ -83,7 +83,8 @@ def unmet(wanted: Expectation, record: CallRecord) -> str:
 
 
 def _site(process: Process, record: CallRecord) -> str:
-    how = (ERRNO_NAMES.get(record.errno) if record.errno else "success") if record.returned else "no return"
+    name = ERRNO_NAMES.get(record.errno, str(record.errno)) if record.errno else "success"
+    how = name if record.returned else "no return"
     return f"{record.op.call} of {process.name}: {how}"
 
 
