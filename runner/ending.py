@@ -39,7 +39,11 @@ def require_writable(folder: Path, option: str) -> None:
         BadInput: it cannot.
 
     """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    try:
+        whole = folder.absolute()
+    except OSError as error:
+        raise BadInput(f"{option}: {_shown(folder)} is in a folder that is gone: {_reason(error)}") from None
+    there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
     try:
         with suppress(FileNotFoundError):
             folder.lstat()  # its name may be too long

@@ -13,7 +13,7 @@ import click
 
 from longpin.runner import startup
 from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, common, duration
-from longpin.runner.terminal import BadInput, print_lines
+from longpin.runner.terminal import BadInput, output, print_lines
 
 if TYPE_CHECKING:
     from longpin.runner.sampling import Campaign
@@ -243,7 +243,8 @@ def stress(
                     progress=progress,
                 )
     if keep_going and not as_json:
-        print_lines("\n".join(campaign.table(result.by_strategy)))
+        with output():
+            print_lines("\n".join(campaign.table(result.by_strategy)))
     if result.failures:
         first = result.failures[0]
         by = f"{first.strategy}, its run {first.own_run:,}, run {first.run:,} of all"

@@ -39,8 +39,7 @@ class Commands(click.Group):
             return super().main(*args, **kwargs)
         except OSError as error:
             discard_output()
-            with contextlib.suppress(OSError):
-                click.echo(f"longpin: {error.strerror or error}", err=True)
+            say(f"longpin: {error.strerror or error}")
             sys.exit(EXIT_BAD)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -78,29 +77,34 @@ def explain(error: Exception, *, verbose: bool) -> NoReturn:
     from longpin.runner.engine import InternalError
     from longpin.runner.exploration.checkpoint import CheckpointError
     from longpin.runner.pool import PoolError
+    from longpin.runner.threads import TooManyThreadsError
 
     if isinstance(error, ScenarioError):
         for line in str(error).splitlines():
             say(line)
         raise click.exceptions.Exit(EXIT_BAD)
-    if isinstance(error, BadInput | TraceError | CheckpointError | PoolError):
+    if isinstance(error, BadInput | TraceError | CheckpointError | PoolError | TooManyThreadsError):
         fail(str(error))
+    if isinstance(error, MemoryError):
+        fail("out of memory")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         fail(f"{where}{error.strerror or error}")
     if verbose:
         import traceback
 
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        with contextlib.suppress(OSError):
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     what = str(error) if isinstance(error, InternalError) else f"{type(error).__name__}: {error}"
     fail(f"internal error (a bug in longpin): {what}" + ("" if verbose else "; -v shows where"))
 
 
 def say(line: str) -> None:
-    """Print a line on standard error, whatever is in it."""
+    """Print a line on standard error, whatever is in it; if nobody can read it, that changes nothing else."""
     from longpin.runner.report.rows import printable
 
-    click.echo(printable(line), err=True)
+    with contextlib.suppress(OSError):
+        click.echo(printable(line), err=True)
 
 
 def fail(message: str, code: int = EXIT_BAD) -> NoReturn:

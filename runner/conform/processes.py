@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from longpin.runner.conform import agent as agent_program
-from longpin.runner.conform.agent import LONGEST_MESSAGE, remove
+from longpin.runner.conform.agent import CONTROL, LONGEST_MESSAGE, remove
 from longpin.runner.conform.proc_files import Look, look, pending_signals
 
 _FIRST_WAIT = 0.001
@@ -21,6 +22,10 @@ _FIRST_WAIT = 0.001
 _BETWEEN_LOOKS = 0.0002
 _PATIENCE = 60.0
 """Seconds after which a process that does not answer counts as broken: on a machine with much to do some may pass."""
+
+
+LEAST_DESCRIPTORS = CONTROL + 100
+"""What RLIMIT_NOFILE must allow: processes keep their own descriptors out of the way of a program's."""
 
 
 class HostError(Exception):
@@ -237,6 +242,9 @@ class Zygote:
     """
 
     def __init__(self) -> None:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most < LEAST_DESCRIPTORS:
+            raise HostError(f"at least {LEAST_DESCRIPTORS} descriptors are needed, {most} are allowed (ulimit -n)")
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._folder: Path | None = None
         source = Path(agent_program.__file__).read_text()

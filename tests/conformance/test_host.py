@@ -1,6 +1,7 @@
 """The kernel of this machine as a runner: the recorded answers, calls that sleep, and what is left behind (nothing)."""
 
 import os
+import resource
 import select
 import shutil
 import signal
@@ -406,6 +407,17 @@ def test_disabled_leases_are_found_out(tmp_path: Path, monkeypatch: pytest.Monke
         assert host.abilities.leases == "leases are disabled: fs.leases-enable is 0"
         with pytest.raises(Unsupported, match=r"fs\.leases-enable is 0"):
             host.run(Program("x", (CREATE,)))
+
+
+def test_too_few_descriptors_are_one_line(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, limits[1]))
+    try:
+        with pytest.raises(HostError, match=r"at least 600 descriptors are needed, 100 are allowed \(ulimit -n\)"):
+            HostRunner(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interpreter_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

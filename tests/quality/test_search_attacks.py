@@ -89,6 +89,29 @@ def test_a_closed_standard_error_changes_nothing(tmp_path: Path) -> None:
     assert b"holds: " in done.stdout
 
 
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    """The table of --all is printed before the verdict; the pipe has no reader from the start."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        done = subprocess.run(
+            [LONGPIN, "stress", "truncate-waits", "--all", "--runs", "4"],
+            cwd=tmp_path,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_working_directory_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    words = ["sh", "-c", 'mkdir gone; cd gone; rmdir ../gone; exec "$0" stress truncate-waits', str(LONGPIN)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    line = "longpin: --failures: longpin-failures is in a folder that is gone: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
+
+
 def test_a_missing_folder_is_told_before_the_search(tmp_path: Path) -> None:
     done = longpin(tmp_path, "explore", "lease-shared", "--junit", "missing/report.xml")
     assert (done.returncode, done.stdout) == (2, "")

@@ -302,6 +302,33 @@ def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
     assert re.fullmatch("longpin: .*No space left on device\n", done.stderr)
 
 
+@pytest.mark.parametrize("arguments", [["run", "-v"], ["run", "no-such"], ["run", "lease-retaken", "--engine", "host"]])
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-"])
+def test_a_standard_error_that_takes_nothing_changes_nothing(arguments: list[str], where: str) -> None:
+    command = shlex.join([sys.executable, "-m", "longpin", *arguments])
+    done = subprocess.run(["sh", "-c", f"{command} {where}"], capture_output=True, text=True, check=False)
+    usual = process(*arguments)
+    assert done.returncode == usual.returncode
+    assert [*re.findall("^(?:holds|violated).*$", done.stdout, re.MULTILINE)] == re.findall(
+        "^(?:holds|violated).*$", usual.stdout, re.MULTILINE
+    )
+
+
+def test_logs_never_go_to_standard_output() -> None:
+    command = shlex.join([sys.executable, "-m", "longpin", "run", "--json", "-vv"])
+    done = subprocess.run(["sh", "-c", f"{command} 2>&-"], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["verdict"] == "holds"
+
+
+def test_a_lack_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("longpin.runner.run.run", run)
+    done = longpin("run")
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", "longpin: out of memory\n")
+
+
 def test_a_closed_standard_output_is_one_line() -> None:
     command = shlex.join([sys.executable, "-m", "longpin.runner.cli", "run"])
     done = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True, text=True, check=False)
