@@ -33,6 +33,23 @@ class CheckpointError(Exception):
     """A file is no checkpoint, or one of something else; the text is one line."""
 
 
+@contextmanager
+def blamed(name: str, *more: type[Exception]) -> Iterator[None]:
+    """Take what goes wrong with what a checkpoint holds for the file's fault: its checksums can be forged.
+
+    ``more``: exceptions that come of it besides those of values of the wrong shape.
+
+    Raises:
+        CheckpointError: something went wrong.
+
+    """
+    kinds: tuple[type[Exception], ...] = (TypeError, ValueError, LookupError, AttributeError, *more)
+    try:
+        yield
+    except kinds as error:
+        raise CheckpointError(f"{name}: it holds what no exploration of this has written: {error}") from None
+
+
 class Head(NamedTuple):
     """What is explored, and how: a checkpoint goes on only with the same."""
 
@@ -52,6 +69,7 @@ class Checkpoint:
 
     def __init__(self, file: Any, crc: int, reports: list[Report], end: tuple[Any, ...] | None) -> None:
         self._file = file
+        self.name = str(file.name)
         self._crc = crc
         self.reports = reports
         """Those that were in the file."""
@@ -148,11 +166,12 @@ def _read(where: FilePath, head: Head) -> _Found:
         crc = frames.crc
         while (payload := _next(frames)) is not None:
             crc = frames.crc
-            kind, *fields = msgpack.unpackb(payload, use_list=False)
-            if kind == "end":
-                end = tuple(fields)
-            else:
-                reports.append(Report(*fields))
+            with blamed(str(where)):
+                kind, *fields = msgpack.unpackb(payload, use_list=False)
+                if kind == "end":
+                    end = tuple(fields)
+                else:
+                    reports.append(Report(*fields))
         return _Found(reports, end, frames.offset, crc)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
+from longpin.runner.engine import InternalError
 from longpin.runner.exploration import naive
 from longpin.runner.exploration.budget import GUESS_SECONDS, Budget, EndlessError, Progress
-from longpin.runner.exploration.checkpoint import open_checkpoint
+from longpin.runner.exploration.checkpoint import blamed, open_checkpoint
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
@@ -116,12 +117,20 @@ def explore(
         with open_checkpoint(checkpoint, head_of(explorer, identity, footprints=footprints)) as kept:
             search = Shared(explorer, budget, team, kept)
             result = _schedules(explorer, budget, search, auto=False)
+            if search.remembered:
+                with blamed(kept.name, InternalError):
+                    _confirm(explorer, result)
             search.finish()
-    for failure in result.failures:
-        explorer.confirm(failure)
+    _confirm(explorer, result)
     result.inconclusive = result.inconclusive or explorer.inconclusive
     result.seconds = budget.seconds()
     return result
+
+
+def _confirm(explorer: Explorer, result: Exploration) -> None:
+    """Carry out every failure on the stepped engine."""
+    for failure in result.failures:
+        explorer.confirm(failure)
 
 
 class Alone:

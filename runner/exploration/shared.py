@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from longpin.runner.exploration.budget import Budget
-from longpin.runner.exploration.checkpoint import Checkpoint, Head
+from longpin.runner.exploration.checkpoint import Checkpoint, Head, blamed
 from longpin.runner.exploration.explorer import Explorer
 from longpin.runner.exploration.frontier import Frontier, Report
 from longpin.runner.exploration.leaf import explore_leaf, work
@@ -62,17 +62,20 @@ class Shared:
         self.team = team
         self.checkpoint = checkpoint
         self.frontier = Frontier()
+        self.remembered = False
+        """The failure is in the checkpoint: this run has not come to it."""
         self.applied = 0
         """Leaves of which the reports were applied: also the number of the next one."""
 
     def pilot(self) -> Reason | None:
         """Go on where the checkpoint ends, or explore leaf 0; None: more is left."""
         if self.checkpoint is not None:
-            if self.checkpoint.end is not None:
-                return self._restore(*self.checkpoint.end)
-            for report in self.checkpoint.reports:
-                if (reason := self._apply(report, known=True)) is not None:
-                    return reason
+            with blamed(self.checkpoint.name):
+                if self.checkpoint.end is not None:
+                    return self._restore(*self.checkpoint.end)
+                for report in self.checkpoint.reports:
+                    if (reason := self._apply(report, known=True)) is not None:
+                        return reason
         if not self.applied and (reason := self._explore_next()) is not None:
             return reason
         return None if self.frontier.leaves else Reason.COMPLETE
@@ -131,6 +134,7 @@ class Shared:
         result.executions, result.blocked, result.events, result.impossible = counts
         result.inconclusive = inconclusive
         result.failures = [Failure(Broken(*broken), decisions) for *broken, decisions in failures]
+        self.remembered = True
         return Reason[reason]
 
     def _explore_next(self) -> Reason | None:
@@ -164,6 +168,7 @@ class Shared:
         if report.failure is not None:
             *broken, decisions = report.failure
             result.failures.append(Failure(Broken(*broken), decisions))
+            self.remembered = known
             return Reason.VIOLATED
         if report.endless:
             return Reason.ENDLESS
