@@ -150,6 +150,8 @@ class Actor(pykka.ThreadingActor):
             task.slept = message.slept
         if type(body) is Failed:
             self._advance(task, None, KernelError(body.errno))
+        elif isinstance(task.waits_for, Sleeping):
+            self._advance(task, body, task.waits_for.end(task))
         else:
             self._advance(task, body, None)
 
@@ -226,10 +228,8 @@ class Actor(pykka.ThreadingActor):
         task.fatal = task.fatal or fatal
         effect = task.waits_for
         if isinstance(effect, Sleeping):
-            # Who has been woken looks at what it waited for first, as wait_event_interruptible does.
-            if effect.interrupted_by(task) and effect.queue.forget(task):
-                del self._suspended[task.number]
-                self._ready.append((task, None, KernelError.interrupted()))
+            if effect.interrupted_by(task):
+                effect.rouse(self, task)
         elif effect is not None:
             for dst, number in effect.pending_calls():
                 self.send(dst, Interrupt(number, fatal))

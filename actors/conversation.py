@@ -169,25 +169,26 @@ class WaitQueue:
     def wake_all(self, actor: "Actor") -> None:
         """Wake every sleeper; each goes on when its wake-up arrives, so others may get in before it."""
         while self.sleepers:
-            actor.wake(self.sleepers.popleft().number)
-
-    def forget(self, task: Task) -> bool:
-        """Take a sleeper out that is interrupted; False if it has been woken already."""
-        if task not in self.sleepers:
-            return False
-        self.sleepers.remove(task)
-        return True
+            task = self.sleepers.popleft()
+            assert isinstance(task.waits_for, Sleeping)
+            task.waits_for.rouse(actor, task)
 
 
 class Sleeping(Effect):
-    """A sleep on a :class:`WaitQueue`; ends with EINTR if a signal that counts is or becomes pending."""
+    """A sleep on a :class:`WaitQueue`; ends with EINTR if a signal that counts is or becomes pending.
 
-    __slots__ = ("queue", "reason", "wait")
+    A signal wakes the sleeper, who goes on when that wake-up arrives, and first looks whether what it waited for has
+    come about by then, as wait_event_interruptible does: whoever wakes the whole queue may be faster.
+    """
+
+    __slots__ = ("queue", "reason", "roused", "wait")
 
     def __init__(self, queue: WaitQueue, reason: WaitsFor, wait: Wait) -> None:
         self.queue = queue
         self.reason = reason
         self.wait = wait
+        self.roused = False
+        """A wake-up is on its way."""
 
     def interrupted_by(self, task: Task) -> bool:
         """Return whether the signal pending for ``task`` ends this sleep."""
@@ -196,10 +197,24 @@ class Sleeping(Effect):
         return self.wait is Wait.KILLABLE and task.fatal
 
     def begin(self, actor: "Actor", task: Task) -> Any:
-        """Go to sleep, unless a signal is pending."""
-        if self.interrupted_by(task):
-            return KernelError.interrupted()
-        task.slept = self.reason.detail
+        """Go to sleep; if a signal is pending, for as long as another may get in."""
         actor.suspend(task, self)
         self.queue.sleepers.append(task)
+        if self.interrupted_by(task):
+            self.rouse(actor, task)
+        else:
+            task.slept = self.reason.detail
         return self.SUSPENDED
+
+    def rouse(self, actor: "Actor", task: Task) -> None:
+        """Send the sleeper its wake-up, if none is on its way."""
+        if not self.roused:
+            self.roused = True
+            actor.wake(task.number)
+
+    def end(self, task: Task) -> KernelError | None:
+        """Return the error of a sleep whose wake-up has arrived; None: what it waited for may have come about."""
+        if task not in self.queue.sleepers:
+            return None
+        self.queue.sleepers.remove(task)
+        return KernelError.interrupted()

@@ -53,6 +53,11 @@ class SignalTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class HandlerReturned:
+    """The handler that was entered last has returned."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The process is exiting."""
 
@@ -61,4 +66,4 @@ class Ended:
     """The signal that killed it; 0: it exited."""
 
 
-Fact = CallBegun | CallEnded | CallCut | SignalTaken | Ended
+Fact = CallBegun | CallEnded | CallCut | SignalTaken | HandlerReturned | Ended

@@ -408,6 +408,7 @@ class Process(SignalTarget):
         self.children.clear()
         for pid in zombies:
             yield Call(PROCESS_TABLE, Retire(pid))
+        yield Step(NextCall(EXITS))  # who sends it signals meanwhile still finds it
         if not self.parent:
             yield Call(PROCESS_TABLE, Retire(self.pid))
             return

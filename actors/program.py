@@ -54,6 +54,8 @@ class Expectation:
     """A policy's name, perhaps with ``:preset``, for which this holds; None: for every policy no other part names."""
     outcomes: tuple[str | int, ...]
     """All must hold: an :class:`Outcome`, an errno's name such as ``EAGAIN``, or the value the call must return."""
+    optional: bool = False
+    """The call need not be made; a line without this that nobody reaches leaves a verdict undetermined."""
 
 
 @dataclass(frozen=True, slots=True)

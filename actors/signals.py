@@ -21,7 +21,7 @@ from longpin.actors.conversation import (
     outcome,
     single,
 )
-from longpin.actors.facts import Fact, SignalTaken
+from longpin.actors.facts import Fact, HandlerReturned, SignalTaken
 from longpin.actors.pending import (
     CLD_CONTINUED,
     CLD_STOPPED,
@@ -214,6 +214,7 @@ class SignalTarget(Actor):
             self.facts.append(SignalTaken(frame.signal.signo, frame.signal.si_fd, "handler"))
             yield from self.execute(self.handler_programs[frame.signal.signo], SIGRETURN)
             self.handling.pop()
+            self.facts.append(HandlerReturned())
             self.mask.pop(frame)
             self.recalc_sigpending()
             if self.handling:

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import fields
-from enum import Enum
-from typing import Any, get_type_hints
+from typing import Any
 
-from longpin.actors.policies import find_policy
+from longpin.actors.policies import find_policy, read_policy
+from longpin.actors.policies.parameters import expected_value, fits, parameter_types
 from longpin.config.expressions import MOST, read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
@@ -160,7 +159,9 @@ def build_folders(report: Report, files: Iterable[File], processes: Iterable[Pro
 
 
 def build_holds(report: Report, table: ScenarioTable) -> tuple[str, ...]:
-    """Return the rules that must hold, each once, in the order of the specification."""
+    """Return the rules that must hold, each once, in the order of the specification; there is at least one."""
+    if table.holds == []:
+        report.add(("holds",), f"at least one of the rules {', '.join(RULES)}", "none")
     for index, rule in enumerate(table.holds or ()):
         if rule not in RULES:
             report.add(("holds", index), f"one of the rules {', '.join(RULES)}", shown(rule))
@@ -181,32 +182,24 @@ def build_policy(report: Report, given: PolicyText | None) -> PolicyChoice:
     text: str = table.pop("name", default.name)
     preset: str | None = table.pop("preset", None)
     try:
-        policy, named_preset = find_policy(text)
+        if isinstance(given, str):
+            policy, named_preset, table = read_policy(text)
+        else:
+            policy, named_preset = find_policy(text)
     except ValueError as error:
-        expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
+        expected, _, _ = str(error).replace(": expected ", " to be ").removeprefix("expected ").partition(", found ")
         report.add(path, expected, shown(text))
         return default
     if preset is not None and preset.casefold() not in policy.presets:
         report.add(("policy", "preset"), f"one of the presets {', '.join(policy.presets)}", shown(preset))
     elif preset is not None and ":" in text and preset.casefold() != named_preset:
         report.add(("policy", "preset"), f"the preset once, {named_preset}, or no preset in the name", shown(preset))
-    types = get_type_hints(policy)
-    known = {entry.name: types[entry.name] for entry in fields(policy)}
+    known = parameter_types(policy)
     for key, value in table.items():
         if key not in known:
             expected = f"one of the parameters of {policy.name}: {', '.join(known)}"
             report.add(("policy", key), expected, shown(key) + report.suggest(key, known))
-        elif (wanted := _misfit(value, known[key])) is not None:
-            report.add(("policy", key), wanted, shown(value))
+        elif not fits(value, known[key]):
+            report.add(("policy", key), expected_value(known[key]), shown(value))
     parameters: list[tuple[str, ParameterValue]] = sorted(table.items())
     return PolicyChoice(policy.name, named_preset if preset is None else preset.casefold(), tuple(parameters))
-
-
-def _misfit(value: object, kind: Any) -> str | None:
-    """Return what was expected instead of a parameter's value; None if it will do."""
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        values = [str(member.value) for member in kind]
-        return None if isinstance(value, str) and value in values else f"one of {', '.join(values)}"
-    names = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
-    fits = type(value) is kind or (kind is float and type(value) is int)
-    return None if fits else names.get(kind, "nothing: a scenario cannot set this")

@@ -2,6 +2,7 @@
 
 A comment with ``->`` in it is an expectation: ``# P5 -> blocks, 0; P1 -> hangs (the pin never goes)``. Parts are
 separated by ``;``. A part may begin with a policy, and lists outcomes after the arrow; text in parentheses is ignored.
+The word ``optional`` among the outcomes says that the line need not be reached.
 """
 
 import ast
@@ -23,7 +24,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _MOST_DIGITS = 25
-_AN_OUTCOME = "blocks, hangs, ok, an errno, a number, a constant or bytes"
+OPTIONAL = "optional"
+"""The word for a line that need not be reached; it stands among the outcomes and is none."""
+_AN_OUTCOME = "blocks, hangs, ok, optional, an errno, a number, a constant or bytes"
 
 
 class UnreadableError(Exception):
@@ -99,15 +102,18 @@ def _part(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
     if not rest:
         raise UnreadableError(first.offset + len(ARROW), _AN_OUTCOME, "the end")
     outcomes = []
+    optional = False
     for position, token in enumerate(rest):
-        if position % 2 == 0:
+        if token.text == OPTIONAL and position % 2 == 0:
+            optional = True
+        elif position % 2 == 0:
             outcomes.append(_outcome(token, constants))
         elif token.text != ",":
             raise UnreadableError(token.offset, "a comma or a semicolon", shown(token.text))
     if len(rest) % 2 == 0:
         raise UnreadableError(rest[-1].offset, _AN_OUTCOME, "nothing after the comma")
     _check_agreement(first, outcomes)
-    return Expectation(policy, tuple(dict.fromkeys(outcomes)))
+    return Expectation(policy, tuple(dict.fromkeys(outcomes)), optional)
 
 
 def _policy(token: _Token) -> str:
@@ -131,7 +137,7 @@ def _outcome(token: _Token, constants: Mapping[str, int]) -> str | int:
             return constants[token.text]
         case "word" if token.text in set(Outcome):
             return Outcome(token.text)
-    known = (*Outcome, *ERRNOS, *constants)
+    known = (*Outcome, OPTIONAL, *ERRNOS, *constants)
     raise UnreadableError(token.offset, _AN_OUTCOME, shown(token.text) + closest(token.text, known))
 
 

@@ -21,7 +21,7 @@ from longpin.config.build import (
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import Report
-from longpin.config.schema import Scenario
+from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
 from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
@@ -101,6 +101,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     machine = build_machine(report, table)
     pmem = build_pmem(report, table, machine.page_size)
     files = build_files(report, table, pmem, machine.page_size)
+    holds = build_holds(report, table)
     processes = build_processes(report, table, machine.page_size)
     scenario = Scenario(
         name=table.name or "",
@@ -113,11 +114,31 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         files=files,
         folders=build_folders(report, files, processes),
         processes=processes,
-        holds=build_holds(report, table),
+        holds=holds,
         text=text,
+        warnings=_warnings(filename, processes, holds),
     )
     report.raise_if_any()
     return scenario
+
+
+def _warnings(filename: str, processes: tuple[ProcessSpec, ...], holds: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a warning if lines say what a call must do and no rule judges that."""
+    if EXPECTATIONS_RULE in holds:
+        return ()
+    lines = {
+        op.line: spec.name
+        for spec in processes
+        for program in (spec.program, *(handler for _, handler in spec.on_signal))
+        for op in program.operations()
+        if op.expectations
+    }
+    if not lines:
+        return ()
+    first = min(lines)
+    more = f" ({len(lines)} lines in all)" if len(lines) > 1 else ""
+    unjudged = f"what this line expects is not judged: {EXPECTATIONS_RULE} is not in holds"
+    return (f"{filename}:{first}: process.{lines[first]}: warning: {unjudged}{more}",)
 
 
 def _parse_toml(text: str, filename: str) -> dict[str, Any]:

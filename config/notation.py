@@ -221,7 +221,7 @@ class _Reader:
             call=name,
             args=args,
             target=self._assign(target) if target else None,
-            expectations=self._expectations(node.end_lineno or node.lineno),
+            expectations=self._expectations(node.end_lineno or node.lineno, name),
         )
 
     def _expression(self, node: ast.expr) -> Expression:
@@ -257,10 +257,13 @@ class _Reader:
             ):
                 self._facts.handled.append((signal, self._mention("SIG_HANDLER", node.args[1])))
 
-    def _expectations(self, row: int) -> tuple[Expectation, ...]:
+    def _expectations(self, row: int, call: str) -> tuple[Expectation, ...]:
         column, comment = self._text.comments.pop(row, (0, ""))
         try:
-            return read_expectations(comment, self._constants)
+            found = read_expectations(comment, self._constants)
         except UnreadableError as unreadable:
             self._problem(row, column + unreadable.offset, unreadable.expected, unreadable.found)
             return ()
+        if found and call == "exit":
+            self._problem(row, column, "an expectation of a call that may return", "one of exit, which never does")
+        return found

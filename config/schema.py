@@ -11,6 +11,9 @@ from longpin.actors.program import Program
 RULES: tuple[str, ...] = ("O1", "O3", "O6", "O7")
 """The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
 
+EXPECTATIONS_RULE = "O7"
+"""The rule that judges what lines say their calls must do."""
+
 CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
 
@@ -115,3 +118,5 @@ class Scenario:
     """The rules that must hold, names from :data:`RULES`."""
     text: str
     """The file, exactly as read."""
+    warnings: tuple[str, ...] = ()
+    """What is no mistake but says less than it seems to, each a line that begins with file and line."""

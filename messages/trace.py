@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import os
 from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
@@ -222,10 +223,10 @@ def _reason(error: Exception) -> str:
 
 
 class TraceReader:
-    """Reads a trace, in bounded memory however long it is. No file stays open between uses.
+    """Reads a trace, in bounded memory however long it is. No file that it opened stays open between uses.
 
     Args:
-        path: a regular file.
+        path: a regular file, or a binary file that can be read and stays open; then one thing is read at a time.
 
     Raises:
         TraceError: it cannot be read, is not a trace, is of a newer format, or its header is damaged.
@@ -241,8 +242,9 @@ class TraceReader:
     arrivals: int
     """How many whole arrivals were read."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        self._file = None if isinstance(path, str | os.PathLike) else path
+        self._path = Path(path) if isinstance(path, str | os.PathLike) else Path("the recording")
         self.complete, self.end, self.arrivals = False, "the trace has not been read", 0
         with self._open() as file:
             try:
@@ -306,7 +308,10 @@ class TraceReader:
         if file.read(1):
             raise self.error(offset, "data after the footer")
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> AbstractContextManager[BinaryIO]:
+        if self._file is not None:
+            self._file.seek(0)
+            return nullcontext(self._file)
         try:
             if self._path.exists() and not self._path.is_file():
                 raise self._unreadable(ValueError("not a regular file"))  # opening a pipe could wait for ever

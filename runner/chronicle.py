@@ -7,7 +7,7 @@ from typing import Any
 from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES, signal_name
 from longpin.actors.conversation import Sleeping, Task
-from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Fact, SignalTaken
+from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Fact, HandlerReturned, SignalTaken
 from longpin.actors.locks import Hold
 from longpin.actors.process import Process
 from longpin.messages.clock import Tick
@@ -98,7 +98,7 @@ class Chronicle:
         for task in actor.suspended_after(before):
             newest = max(newest, task.number)
             effect = task.waits_for
-            if isinstance(effect, Sleeping):
+            if isinstance(effect, Sleeping) and not effect.roused:
                 kind, text = Kind.SLEEP, effect.reason.detail
             elif isinstance(effect, Hold):
                 kind, text = Kind.LOCK, effect.lock.name
@@ -124,7 +124,7 @@ class Chronicle:
 
     def _add(self, number: int, process: Process, fact: Fact) -> None:
         record = None
-        if isinstance(fact, CallCut):
+        if isinstance(fact, (CallCut, HandlerReturned)):
             return
         if isinstance(fact, CallBegun):
             kind, text, record = Kind.CALL, fact.record.op.text, fact.record

@@ -2,8 +2,8 @@
 
 Only click is imported here; every command imports what it needs, so that ``longpin --help`` is quick.
 
-Exit status: 0 every rule holds, 1 a rule is violated, 2 bad input, a failure of longpin or a replay that diverged,
-3 undetermined, 130 interrupted before anything was known.
+Exit status: 0 every rule that was asked for holds, 1 one is violated, 2 bad input, a failure of longpin, a replay that
+diverged or a trace that cannot be written, 3 undetermined, 130 interrupted before anything was known.
 """
 
 from longpin.runner import startup
@@ -18,10 +18,21 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from longpin.runner.conform.command import conform
-from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, command, common
+from longpin.runner.options import (
+    DEFAULT_SCENARIO,
+    MOST_SEED,
+    ORACLE_NAMES,
+    POLICY_HELP,
+    POLICY_METAVAR,
+    begin,
+    choose,
+    command,
+    common,
+    load,
+)
 from longpin.runner.search_commands import explore, stress
 from longpin.runner.show_command import show
-from longpin.runner.terminal import BadInput, Commands, make_console, output, print_lines, say
+from longpin.runner.terminal import BadInput, Commands, end, make_console, output, print_lines, say
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
@@ -45,12 +56,12 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
         if as_json:
             from longpin.runner.report.as_json import JsonReport
 
-            JsonReport(sys.stdout).show(result)
+            JsonReport(sys.stdout, again).show(result)
         else:
             from longpin.runner.report.console import ConsoleReport
 
             ConsoleReport(make_console(), sys.stdout, again, advice).show(result)
-    raise click.exceptions.Exit(result.verdict.exit_code)
+    end(result.verdict, result.not_kept)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -58,13 +69,14 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
 def main() -> None:
     """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
 
-    Exit status: 0 every rule holds, 1 violated, 2 bad input or failure, 3 undetermined, 130 interrupted early.
+    Exit status: 0 every rule asked for holds, 1 violated, 2 bad input or failure, 3 undetermined, 130
+    interrupted early.
     """
 
 
 @main.command()
 @click.argument("scenario", default=DEFAULT_SCENARIO)
-@click.option("--policy", metavar="NAME[:PRESET]", help="The proposal to follow instead of the scenario's own.")
+@click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP)
 @click.option("--engine", type=click.Choice(["threads", "stepped", "host"]), default="stepped", show_default=True)
 @click.option("--oracle", type=click.Choice(ORACLE_NAMES), help="Who chooses the order (stepped).  [default: fifo]")
 @click.option(
@@ -91,10 +103,9 @@ def run(
     """
     begin()
     reject_contradictions(engine, oracle, timers, time_scale)
-    from longpin.config.loader import load_scenario
     from longpin.runner.run import run as run_scenario
 
-    loaded = load_scenario(scenario)
+    loaded = load(scenario)
     if engine == "host":
         reject_emulated(policy, seed, trace)
         run_host(loaded, scenario, as_json=as_json)
@@ -106,7 +117,7 @@ def run(
     startup.ready()
     result = run_scenario(loaded, settings, trace)
     advice = ""
-    if trace is not None:
+    if trace is not None and not result.not_kept:
         again = command(*replay_again(trace, None))
     else:
         again = command(*run_again(scenario, policy, settings))
@@ -140,12 +151,19 @@ def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
     from longpin.runner.conform.processes import HostError
     from longpin.runner.host.run import run_on_host
 
+    notices: list[str] = []
+
+    def tell(text: str) -> None:
+        notices.append(text)
+        say(f"longpin: {text}")
+
     is_path = "/" in scenario or scenario.endswith(".toml") or Path(scenario).is_file()
     startup.ready()
     try:
-        result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", lambda text: say(f"longpin: {text}"))
+        result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", tell)
     except HostError as error:
         raise BadInput(f"the host engine: {error}") from None
+    result.warnings += notices
     again = (
         ["run", "--engine", "host", "--", scenario]
         if scenario.startswith("-")
@@ -180,7 +198,7 @@ def reject_contradictions(engine: str, oracle: str | None, timers: str | None, t
 
 def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[str]:
     """Return the arguments that make the same run, or on threads one like it that leaves a trace."""
-    options = ["--policy", f"{settings.policy}:{settings.preset}"] if policy is not None else []
+    options = ["--policy", settings.policy_name] if policy is not None else []
     if settings.engine == "threads":
         options += ["--engine", "threads", "--time-scale", f"{settings.time_scale:g}", "--seed", str(settings.seed)]
         options += ["--trace", "longpin.trace"]
@@ -206,6 +224,8 @@ def replay(trace: str, until: int | None, as_json: bool) -> None:
 
     startup.ready()
     result = replay_trace(trace, until)
+    for warning in result.warnings:
+        say(warning)
     finish(result, as_json=as_json, again=command(*replay_again(trace, until)))
 
 

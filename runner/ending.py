@@ -6,23 +6,20 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import click
-
-from longpin.messages.trace import TraceError
 from longpin.runner.exploration.result import Failure
 from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.found import configuration_hash
 from longpin.runner.failures.keep import handle, try_known
 from longpin.runner.failures.store import known
 from longpin.runner.progress import progress_line
-from longpin.runner.report import failure as failure_report
-from longpin.runner.report.exploration import write_json
+from longpin.runner.report.as_json import Object, write_json
+from longpin.runner.report.failure import FailureReport, as_objects
 from longpin.runner.report.junit import write_junit
 from longpin.runner.result import Verdict
 from longpin.runner.subject import Subject
-from longpin.runner.terminal import BadInput, make_console, output, print_lines, say
+from longpin.runner.terminal import BadInput, end, make_console, output, print_lines, say
 
 _LONGEST_SHOWN = 100
 
@@ -120,8 +117,11 @@ class Ending:
         if self.junit is not None:
             require_file(Path(self.junit), "--junit")
 
-    def try_known(self) -> None:
+    def try_known(self, unsearched: Object) -> None:
         """End with a failure that was kept before and still fails, if there is one.
+
+        Args:
+            unsearched: what is printed as JSON of a search that did not take place.
 
         Raises:
             OSError: the folder cannot be read.
@@ -129,39 +129,33 @@ class Ending:
         """
         kept = known(self.folder, self.subject, self._say)
         if (found := try_known(kept, self._say)) is not None:
-            self.failed(Failure(found.broken, found.decisions), found.by, found.settings.seed, 0.0)
+            self.failed(Failure(found.broken, found.decisions), found.by, found.settings.seed, unsearched)
 
-    def failed(self, failure: Failure, by: str, seed: int, seconds: float) -> NoReturn:
-        """Make a failure small, keep it, show it, and exit.
+    def failed(self, failure: Failure, by: str, seed: int, found: Object) -> NoReturn:
+        """Make a failure small, keep it, show it, and exit: with the status of a failure if it cannot be kept.
 
         Args:
             failure: what was found.
             by: who found it, for people.
             seed: the seed it was found with.
-            seconds: how long that took.
+            found: what is printed as JSON of the search.
 
         Raises:
             InternalError: it is a bug in longpin.
-            OSError, TraceError: it cannot be kept.
 
         """
-        what = f"{failure.broken.rule}: {failure.broken.what}"
-        try:
-            with progress_line("runs to make it smaller", self.shrink) as show:
-                kept = handle(self.subject, failure, by, seed, self.folder, Limits(seconds=self.shrink), show)
-        except (OSError, TraceError):
-            self._say(f"violated, but this cannot be kept: {what} (found by {by}, seed {seed})")
-            raise
+        with progress_line("runs to make it smaller", self.shrink) as show:
+            kept = handle(self.subject, failure, by, seed, self.folder, Limits(seconds=self.shrink), show)
         with output():
             if self.as_json:
-                failure_report.write_json(kept, sys.stdout)
+                write_json(found | as_objects(kept), sys.stdout)
             else:
-                failure_report.FailureReport(make_console(), sys.stdout).show_failure(kept)
-        self._write_junit(Verdict.VIOLATED, what, seconds)
-        raise click.exceptions.Exit(Verdict.VIOLATED.exit_code)
+                FailureReport(make_console(), sys.stdout).show_failure(kept, self.subject.rules.judged)
+        self._write_junit(Verdict.VIOLATED, f"{failure.broken.rule}: {failure.broken.what}", found["seconds"])
+        end(Verdict.VIOLATED, kept.not_kept)
 
-    def report(self, verdict: Verdict, lines: Sequence[str], found: dict[str, Any], seconds: float) -> NoReturn:
-        """Show what a search that broke nothing was worth, and exit.
+    def report(self, verdict: Verdict, lines: Sequence[str], found: Object) -> NoReturn:
+        """Show what a search that broke nothing has found out, and exit.
 
         Raises:
             OSError: it cannot be written.
@@ -172,14 +166,21 @@ class Ending:
                 write_json(found, sys.stdout)
             else:
                 print_lines("\n".join(lines))
-        self._write_junit(verdict, "\n".join(lines), seconds)
-        raise click.exceptions.Exit(verdict.exit_code)
+        self._write_junit(verdict, "\n".join(lines), found["seconds"])
+        end(verdict, found["not_kept"] or "")
 
     def _write_junit(self, verdict: Verdict, what: str, seconds: float) -> None:
-        if self.junit is not None:
-            settings = self.subject.settings
-            name = f"{self.subject.scenario.name} {settings.policy}:{settings.preset}"
-            write_junit(Path(self.junit), self.verb, name, verdict, what, seconds)
+        if self.junit is None:
+            return
+        scenario, judged = self.subject.scenario, self.subject.rules.judged
+        policy = self.subject.settings.policy_name
+        properties = {
+            "policy": policy,
+            "rules": ", ".join(judged.rules),
+            "not_asked": ", ".join(judged.not_asked),
+            "warnings": "; ".join(scenario.warnings),
+        }
+        write_junit(Path(self.junit), self.verb, f"{scenario.name} {policy}", verdict, what, seconds, properties)
 
     @staticmethod
     def _say(line: str) -> None:

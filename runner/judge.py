@@ -1,13 +1,15 @@
 """What must hold in a scenario, and who says whether it did."""
 
 from longpin.actors.base import Actor
+from longpin.actors.policies import policy_name
 from longpin.actors.policies.base import Policy
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.chronicle import Chronicle
+from longpin.runner.expected import ExpectedLines, unreached_reason
 from longpin.runner.invariants import INVARIANTS
 from longpin.runner.invariants.base import Actors, Finding
-from longpin.runner.result import Result, Verdict, Violation
+from longpin.runner.result import Judged, Result, Verdict, Violation
 from longpin.runner.settings import Settings
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.waiting import WaitForGraph, Waiting
@@ -18,6 +20,9 @@ class Rules:
 
     def __init__(self, scenario: Scenario, policy: Policy, preset: str) -> None:
         self.policy = policy
+        self.policy_name = policy_name(policy, preset)
+        self.lines = ExpectedLines(scenario, self.policy_name)
+        self.judged = Judged.of(scenario)
         self.invariants = [INVARIANTS[rule](policy, preset) for rule in scenario.holds]
 
     def after(self, actor: Actor, envelope: Envelope) -> list[Finding]:
@@ -40,7 +45,7 @@ def unplayed(waiting: list[Waiting]) -> str:
 
 
 class Judge:
-    """Watches a stepped world and says what it was worth."""
+    """Watches a stepped world and says whether what must hold in it did."""
 
     def __init__(self, scenario: Scenario, settings: Settings, engine: SteppedEngine, policy: Policy) -> None:
         self.scenario = scenario
@@ -49,11 +54,15 @@ class Judge:
         self.rules = Rules(scenario, policy, settings.preset)
         self.chronicle = Chronicle(engine)
         self.violations: list[Violation] = []
+        self.reached: set[str] = set()
+        """The marks of the lines that were judged."""
         engine.observers.extend((self.chronicle, self))
 
     def arrived(self, number: int, envelope: Envelope) -> None:
         """Look at an arrival after it was handled."""
-        self._note(number, self.rules.after(self.engine.actors[envelope.dst], envelope))
+        actor = self.engine.actors[envelope.dst]
+        self._note(number, self.rules.after(actor, envelope))
+        self.reached |= self.rules.lines.judged(actor)
 
     def _note(self, number: int, findings: list[Finding]) -> None:
         self.violations += [Violation(found.rule, number, found.detail, found.site) for found in findings]
@@ -61,25 +70,30 @@ class Judge:
     def result(self, verdict: Verdict | None, reason: str) -> Result:
         """Return the result; without a verdict the world is quiet, and the rules decide.
 
-        A scenario whose processes wait for a label that nobody sets any more was not played to its end: undetermined.
+        A scenario whose processes wait for a label that nobody sets any more was not played to its end, and a line that
+        expects something and was not reached was not judged: undetermined.
         """
         waiting = []
         if verdict is None:
             actors = self.engine.actors
             self._note(self.engine.arrivals, self.rules.quiet(actors))
+            self.reached |= self.rules.lines.hanging(actors)
             waiting = self.rules.waiting(actors)
-            if why := unplayed(waiting):
-                verdict, reason = Verdict.UNDETERMINED, why
+        unreached = self.rules.lines.unreached(self.reached)
+        if verdict is None and (why := unplayed(waiting) or unreached_reason(unreached)):
+            verdict, reason = Verdict.UNDETERMINED, why
+        if verdict is None:
+            verdict, reason = Verdict.HOLDS, f"{reason}; {self.rules.judged.hold()}"
         violations = sorted(self.violations, key=lambda violation: (violation.arrival, violation.rule))
         if violations and verdict is not Verdict.DIVERGED:
             rules = ", ".join(dict.fromkeys(violation.rule for violation in violations))
             verdict, reason = Verdict.VIOLATED, f"{rules} violated"
         settings = self.settings
         return Result(
-            verdict or Verdict.HOLDS,
+            verdict,
             reason,
             self.scenario.name,
-            f"{settings.policy}:{settings.preset}",
+            self.rules.policy_name,
             settings.engine,
             settings.oracle if settings.engine == "stepped" else "",
             settings.timers,
@@ -92,4 +106,7 @@ class Judge:
             summary=self.scenario.summary,
             source=self.scenario.source,
             waiting=[str(wait) for wait in waiting],
+            judged=self.rules.judged,
+            unreached=unreached,
+            warnings=list(self.scenario.warnings),
         )

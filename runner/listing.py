@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from longpin.actors.policies import POLICIES
+from longpin.actors.policies.parameters import expected_value, parameter_types
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.runner.invariants import INVARIANTS
 
 Entry = Mapping[str, Any]
-"""``name``, ``source`` and ``summary``, and for a policy ``alias`` and ``presets``."""
+"""``name``, ``source`` and ``summary``; a policy has ``alias``, ``presets`` and ``parameters`` besides."""
 
 
 def scenarios() -> list[Entry]:
@@ -23,12 +24,13 @@ def scenarios() -> list[Entry]:
 
 
 def policies() -> list[Entry]:
-    """Return the proposals, with the presets of each."""
+    """Return the proposals, with the presets of each, and what ``--policy`` can set and how."""
     return [
         {
             "name": policy.name,
             "alias": policy.alias,
             "presets": list(policy.presets),
+            "parameters": {name: expected_value(kind) for name, kind in parameter_types(policy).items()},
             "source": policy.source,
             "summary": policy.summary,
         }
@@ -53,11 +55,11 @@ def draw_table(entries: Sequence[Entry]) -> Any:
     from longpin.runner.report.rows import printable
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    headings = [key for key in ("name", "alias", "presets", "summary", "source") if key in entries[0]]
+    headings = [key for key in ("name", "alias", "presets", "parameters", "summary", "source") if key in entries[0]]
     for heading in headings:
         table.add_column(heading, no_wrap=heading in ("name", "alias"), style="dim" if heading == "source" else None)
     for entry in entries:
         values = (entry[key] for key in headings)
-        cells = (", ".join(value) if isinstance(value, list) else value for value in values)
+        cells = (value if isinstance(value, str) else ", ".join(value) for value in values)
         table.add_row(*(Text(printable(cell)) for cell in cells))
     return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from longpin.runner.terminal import VERBOSITY, BadInput
+from longpin.runner.terminal import VERBOSITY, BadInput, say
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
@@ -21,6 +21,9 @@ MOST_SEED = 2**64 - 1
 
 ORACLE_NAMES = ("fifo", "random", "pct", "pctcp", "pos", "urw", "surw", "delay")
 """The keys of :data:`longpin.runner.oracles.ORACLES`, here so that help texts need not import them."""
+
+POLICY_METAVAR = "NAME[:PRESET][,PARAMETER=VALUE]..."
+POLICY_HELP = "The proposal to follow instead of the scenario's own, which then counts for nothing."
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,24 +56,37 @@ def begin() -> None:
     configure_logs(click.get_current_context().meta[VERBOSITY])
 
 
-def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":
-    """Return the settings of a run; another policy leaves the scenario's parameters behind.
+def load(name_or_path: str) -> "Scenario":
+    """Return the scenario to work on; what is to be said of it is printed.
 
     Raises:
-        BadInput: there is no such policy or preset.
+        ScenarioError: it cannot be used.
 
     """
-    from longpin.actors.policies import find_policy
+    from longpin.config.loader import load_scenario
+
+    scenario = load_scenario(name_or_path)
+    for warning in scenario.warnings:
+        say(warning)
+    return scenario
+
+
+def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":
+    """Return the settings of a run; a policy that is given means exactly what it says, whatever the scenario sets.
+
+    Raises:
+        BadInput: there is no such policy, preset or parameter.
+
+    """
+    from longpin.actors.policies import read_policy
     from longpin.runner.run import Settings
 
     if policy is not None:
         try:
-            chosen, preset = find_policy(policy)
+            chosen, preset, parameters = read_policy(policy)
         except ValueError as error:
             raise BadInput(f"--policy: {error}") from None
-        changes |= {"policy": chosen.name, "preset": preset}
-        if chosen.name != scenario.policy.name:
-            changes["parameters"] = {}
+        changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters}
     return Settings.of(scenario, **changes)
 
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from longpin.actors.facts import CallRecord
+from longpin.config.schema import RULES, Scenario
 
 
 class Verdict(StrEnum):
@@ -18,6 +20,58 @@ class Verdict(StrEnum):
     def exit_code(self) -> int:
         """The exit status of the command: 0 holds, 1 violated, 2 tool failure, 3 undetermined."""
         return {Verdict.HOLDS: 0, Verdict.VIOLATED: 1, Verdict.DIVERGED: 2, Verdict.UNDETERMINED: 3}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """By which rules something was judged, and by which it was not."""
+
+    rules: tuple[str, ...]
+    not_asked: tuple[str, ...] = ()
+    """Rules that the scenario does not ask for."""
+    not_observed: tuple[str, ...] = ()
+    """Rules that it asks for and that cannot be seen to hold where it ran."""
+
+    @classmethod
+    def of(cls, scenario: Scenario, observable: tuple[str, ...] = RULES) -> "Judged":
+        """Return by what a scenario is judged where only some rules can be observed."""
+        holds = scenario.holds
+        return cls(
+            tuple(rule for rule in holds if rule in observable),
+            tuple(rule for rule in RULES if rule not in holds),
+            tuple(rule for rule in holds if rule not in observable),
+        )
+
+    def hold(self, where: str = "", *, past: bool = False) -> str:
+        """Return ``O1, O3 hold``, then ``where``, and which rules nothing is said of."""
+        one = len(self.rules) == 1
+        verb = "held" if past else "holds" if one else "hold"
+        return f"{', '.join(self.rules) or 'no rule'} {verb}{where}{self._rest()}"
+
+    def __str__(self) -> str:
+        return (", ".join(self.rules) or "no rule") + self._rest()
+
+    def _rest(self) -> str:
+        parts = []
+        if self.not_asked:
+            parts.append(f"{', '.join(self.not_asked)} {'was' if len(self.not_asked) == 1 else 'were'} not asked")
+        if self.not_observed:
+            parts.append(f"{', '.join(self.not_observed)} cannot be observed on a real kernel")
+        return f" ({'; '.join(parts)})" if parts else ""
+
+
+class ExpectedLine(NamedTuple):
+    """A line of a scenario file that says what its call must do."""
+
+    line: int
+    """From 1."""
+    process: str
+    """The process whose program, or signal handler, it is in; others may run it after fork or exec."""
+    text: str
+    """The call."""
+
+    def __str__(self) -> str:
+        return f"line {self.line}, {self.process}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +147,7 @@ class Result:
     """One sentence on why the verdict is what it is."""
     scenario: str
     policy: str
-    """Name and preset, ``P5:intended``."""
+    """What :func:`longpin.actors.policies.policy_name` calls it, such as ``P5:intended``."""
     engine: str
     oracle: str
     timers: str
@@ -112,3 +166,12 @@ class Result:
     """The scenario in one sentence."""
     source: str = ""
     """Where the scenario's story comes from."""
+    judged: Judged = Judged(RULES)
+    unreached: list[ExpectedLine] = field(default_factory=list)
+    """Lines whose expectation counts and that were not reached; with one the verdict is no better than undetermined."""
+    trace: str = field(default="", compare=False)
+    """The file that holds every arrival, as it was given; empty if none was asked for."""
+    not_kept: str = field(default="", compare=False)
+    """What was asked to be kept and could not be, one line; empty if nothing is lost."""
+    warnings: list[str] = field(default_factory=list)
+    """What is to be said of the scenario, or of how it was run, each a line."""

@@ -4,8 +4,8 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Generator
-from contextlib import closing, nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import BinaryIO, cast
 
 import structlog
 
@@ -26,29 +26,37 @@ from longpin.runner.result import Result, Verdict
 from longpin.runner.settings import Settings
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.threads import ThreadsEngine
+from longpin.runner.trace_file import TraceFile
 from longpin.runner.world import Blueprint
 
 log = structlog.get_logger()
 
-QUIET = "nothing can happen any more, and every rule holds"
+QUIET = "nothing can happen any more"
+
+MOST_IN_MEMORY = 16 << 20
+"""Bytes of the record of a run on threads that are held in memory; a longer one goes into a temporary file."""
 
 
 def run(
     scenario: Scenario,
     settings: Settings,
-    trace: str | os.PathLike[str] | None = None,
+    trace: str | os.PathLike[str] | BinaryIO | None = None,
     oracle: Oracle | None = None,
 ) -> Result:
     """Run a scenario, writing its trace as it goes.
 
+    A trace that cannot be written is told by :attr:`~longpin.runner.result.Result.not_kept`; the run goes on.
+
     Args:
         scenario: what to run.
         settings: how to run it.
-        trace: a file, which is created or overwritten.
+        trace: a file, which is created; one that is there is replaced when the new one is whole
+            (:mod:`longpin.runner.trace_file`). Or a binary file, which stays open.
         oracle: who chooses the order on the stepped engine, instead of the one that ``settings`` names.
 
     Raises:
-        TraceError: the trace cannot be written.
+        TraceError: an open file cannot be written; or a run on threads cannot be recorded in the folder for temporary
+            files, and so not be judged.
         InternalError: a bug in longpin.
 
     """
@@ -57,8 +65,30 @@ def run(
     policy = settings.make_policy()
     header = header_of(scenario, settings, policy)
     blueprint = Blueprint(scenario, policy)
-    if settings.engine == "threads":
-        return _run_threads(scenario, settings, blueprint, header, trace)
+    recorder: AbstractContextManager[TraceFile | TraceWriter | None] = nullcontext()
+    if isinstance(trace, str | os.PathLike):
+        recorder = TraceFile(trace, header)
+    elif trace is not None:
+        recorder = TraceWriter(trace, header)
+    with recorder as kept:
+        if settings.engine == "threads":
+            result = _run_threads(settings, blueprint, header, kept)
+        else:
+            result = _run_stepped(scenario, settings, blueprint, policy, oracle, kept)
+    if isinstance(kept, TraceFile) and isinstance(trace, str | os.PathLike):
+        result.trace, result.not_kept = os.fspath(trace), kept.not_kept
+    return result
+
+
+def _run_stepped(
+    scenario: Scenario,
+    settings: Settings,
+    blueprint: Blueprint,
+    policy: Policy,
+    oracle: Oracle | None,
+    kept: TraceFile | TraceWriter | None,
+) -> Result:
+    """Run on the stepped engine, and judge meanwhile."""
     racy = settings.timers == "racy"
     if oracle is None:
         strategy = ORACLES[settings.oracle]
@@ -66,52 +96,56 @@ def run(
     engine = SteppedEngine(oracle, racy=racy, seed=settings.seed)
     judge = Judge(scenario, settings, engine, policy)
     encoder, hashed, allowance = Encoder(), ArrivalHash(), Allowance()
-    with TraceWriter(trace, header) if trace is not None else nullcontext() as writer:
 
-        def record(number: int, envelope: Envelope) -> None:
-            payload = encoder.encode(number, envelope)
-            hashed.update(payload)
-            allowance.count(envelope)
-            if writer is not None:
-                writer.append(payload)
-                writer.flush()
+    def record(number: int, envelope: Envelope) -> None:
+        payload = encoder.encode(number, envelope)
+        hashed.update(payload)
+        allowance.count(envelope)
+        if kept is not None:
+            kept.append(payload)
+            kept.flush()
 
-        engine.record = record
-        blueprint.build(engine)
-        try:
-            quiet = run_within(engine, allowance)
-            if quiet:
-                result = judge.result(None, QUIET)
-            else:
-                stopped = not_quiet(engine.arrivals, judge.chronicle.results())
-                result = judge.result(Verdict.UNDETERMINED, stopped)
-        except KeyboardInterrupt:
-            quiet = False
-            result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
-        if writer is not None:
-            writer.close(complete=quiet)
+    engine.record = record
+    blueprint.build(engine)
+    try:
+        quiet = run_within(engine, allowance)
+        if quiet:
+            result = judge.result(None, QUIET)
+        else:
+            stopped = not_quiet(engine.arrivals, judge.chronicle.results())
+            result = judge.result(Verdict.UNDETERMINED, stopped)
+    except KeyboardInterrupt:
+        quiet = False
+        result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
+    if kept is not None:
+        kept.close(complete=quiet)
     result.hash = hashed.hexdigest()
     return result
 
 
 def _run_threads(
-    scenario: Scenario,
-    settings: Settings,
-    blueprint: Blueprint,
-    header: Header,
-    trace: str | os.PathLike[str] | None,
+    settings: Settings, blueprint: Blueprint, header: Header, kept: TraceFile | TraceWriter | None
 ) -> Result:
-    """Run on threads into a trace, and judge the trace by replaying it."""
-    with tempfile.TemporaryDirectory(prefix="longpin-") as folder:
-        path = Path(trace) if trace is not None else Path(folder) / "run.trace"
-        with TraceWriter(path, header) as writer:
-            encoder, allowance = Encoder(), Allowance()
+    """Run on threads into a trace that has no name, so that nothing is left of it, and judge that by replaying it."""
+    with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY, prefix="longpin-") as spooled:
+        file = cast("BinaryIO", spooled)
+        with TraceWriter(file, header) as writer:
+            encoder, allowance, payload = Encoder(), Allowance(), b""
 
             def record(number: int, envelope: Envelope) -> None:
-                writer.append(encoder.encode(number, envelope))
+                nonlocal payload
+                payload = encoder.encode(number, envelope)
                 allowance.count(envelope)
+                writer.append(payload)
+                if kept is not None:
+                    kept.append(payload)
 
-            engine = ThreadsEngine(record, writer.flush, time_scale=settings.time_scale, seed=settings.seed)
+            def flush() -> None:
+                writer.flush()
+                if kept is not None:
+                    kept.flush()
+
+            engine = ThreadsEngine(record, flush, time_scale=settings.time_scale, seed=settings.seed)
             with closing(engine):
                 blueprint.build(engine)
                 try:
@@ -120,7 +154,11 @@ def _run_threads(
                 except KeyboardInterrupt:
                     quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
             writer.close(complete=quiet)
-        result = replay(path)
+            if kept is not None:
+                if kept.arrivals is not None and kept.arrivals < writer.arrivals:
+                    kept.append(payload)  # it was interrupted between the two
+                kept.close(complete=quiet)
+        result = replay(file)
     if engine.arrivals > allowance.arrivals:
         stopped = not_quiet(engine.arrivals, result.calls)
     if not quiet and result.verdict is Verdict.UNDETERMINED:
@@ -145,11 +183,11 @@ def header_of(scenario: Scenario, settings: Settings, policy: Policy) -> Header:
     )
 
 
-def replay(trace: str | os.PathLike[str], until: int | None = None) -> Result:
+def replay(trace: str | os.PathLike[str] | BinaryIO, until: int | None = None) -> Result:
     """Follow a trace on the stepped engine, comparing every arrival, and judge it.
 
     Args:
-        trace: the file.
+        trace: the file, by its name or open for reading.
         until: stop after this many arrivals; the verdict is then undetermined, unless a rule is violated by then.
 
     Raises:
@@ -174,12 +212,13 @@ def replay(trace: str | os.PathLike[str], until: int | None = None) -> Result:
         Blueprint(scenario, policy).build(engine)
         result = _follow(reader, oracle, engine, judge)
     result.hash = hashed.hexdigest()
+    if isinstance(trace, str | os.PathLike):
+        result.trace = os.fspath(trace)
     return result
 
 
 def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: Judge) -> Result:
     """Let the engine follow a trace as far as that goes, and return what it shows."""
-    until = oracle.until
     try:
         quiet = engine.run()
         if quiet:
@@ -188,8 +227,8 @@ def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: J
         return judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
     except Divergence as divergence:
         return judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
-    if oracle.count == until:
-        return judge.result(Verdict.UNDETERMINED, f"stopped after arrival {until}, as asked")
+    if oracle.count == oracle.until:
+        return judge.result(Verdict.UNDETERMINED, f"stopped after arrival {oracle.until}, as asked")
     if not reader.complete:
         return judge.result(Verdict.UNDETERMINED, reader.end)
     if not quiet:

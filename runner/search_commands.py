@@ -1,8 +1,8 @@
 """The commands ``longpin explore`` and ``longpin stress``: every schedule, or many of them.
 
-Exit status: 0 every rule holds in every schedule, 1 a rule is violated, 2 bad input or a failure of longpin,
-3 undetermined: the budget is spent or the search was interrupted, 130 interrupted before it began. Incomplete is never
-a pass.
+Exit status: 0 every rule asked for holds in every schedule, 1 one is violated, 2 bad input or a failure of longpin,
+3 undetermined: the budget is spent or the search was interrupted, 130 interrupted before it began.
+Incomplete is never a pass.
 """
 
 from contextlib import nullcontext
@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from longpin.runner import startup
-from longpin.runner.options import DEFAULT_SCENARIO, MOST_SEED, ORACLE_NAMES, begin, choose, common, duration
+from longpin.runner.options import (
+    DEFAULT_SCENARIO,
+    MOST_SEED,
+    ORACLE_NAMES,
+    POLICY_HELP,
+    POLICY_METAVAR,
+    begin,
+    choose,
+    common,
+    duration,
+    load,
+)
 from longpin.runner.terminal import BadInput, output, print_lines
 
 if TYPE_CHECKING:
@@ -25,7 +36,7 @@ FAILURES = "longpin-failures"
 def search(command: Any) -> Any:
     """Add the options both commands have."""
     for option in (
-        click.option("--policy", metavar="NAME[:PRESET]", help="The proposal to follow instead of the scenario's own."),
+        click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP),
         click.option(
             "--timers",
             type=click.Choice(["lazy", "racy"]),
@@ -99,21 +110,21 @@ def explore(
         )
     if verify:
         method = "dpor"  # auto may go on to states, which make use of none
-    from longpin.config.loader import load_scenario
     from longpin.runner.ending import Ending
     from longpin.runner.exploration import explore as explore_build
     from longpin.runner.exploration.budget import memory_allowed
     from longpin.runner.pool import default_workers, open_executor
     from longpin.runner.progress import progress_line
+    from longpin.runner.report import exploration
     from longpin.runner.subject import Subject
 
-    loaded = load_scenario(scenario)
+    loaded = load(scenario)
     settings = choose(loaded, policy, seed=seed, timers=timers or "lazy")
     startup.ready()
     subject = Subject(loaded, settings)
     ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()
-    ending.try_known()
+    ending.try_known(exploration.as_object(subject, None))
     count = workers or default_workers()
     with (
         progress_line("executions", seconds, estimated=True) as show,
@@ -124,6 +135,8 @@ def explore(
             method=method,
             check=subject.check,
             always=subject.always,
+            marks=subject.marks,
+            wanted=subject.wanted,
             max_executions=max_executions,
             seconds=seconds,
             max_memory=memory_allowed(),
@@ -138,16 +151,10 @@ def explore(
             # What was explored without checking footprints says nothing about them.
             identity=ending.identity + " with --verify" * verify,
         )
+    found = exploration.as_object(subject, result)
     if result.failures:
-        ending.failed(result.failures[0], f"explore ({result.method.value})", seed, result.seconds)
-    from longpin.runner.report import exploration
-
-    ending.report(
-        result.verdict,
-        exploration.lines(subject, result),
-        exploration.as_object(subject, result),
-        result.seconds,
-    )
+        ending.failed(result.failures[0], f"explore ({result.method.value})", seed, found)
+    ending.report(result.verdict, exploration.lines(subject, result), found)
 
 
 @click.command("stress")
@@ -188,7 +195,6 @@ def stress(
     """
     begin()
     reject_contradictions(engine, timers, time_scale, strategies, workers, dask)
-    from longpin.config.loader import load_scenario
     from longpin.runner.ending import Ending
     from longpin.runner.oracles import PORTFOLIO
     from longpin.runner.pool import default_workers, open_executor
@@ -198,7 +204,7 @@ def stress(
     from longpin.runner.sampling.threads import stress_threads
     from longpin.runner.subject import Subject
 
-    loaded = load_scenario(scenario)
+    loaded = load(scenario)
     threads = engine == "threads"
     # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
     settings = choose(loaded, policy, seed=seed, timers="racy" if threads else timers or "lazy")
@@ -207,7 +213,7 @@ def stress(
     ending = Ending("stress", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()
     if not keep_going:
-        ending.try_known()
+        ending.try_known(campaign.as_object(subject, None, engine))
     count = workers or default_workers()
     wanted = runs if runs is not None or seconds is not None else (100 if threads else 10_000)
     with progress_line("runs", seconds) as show:
@@ -236,6 +242,8 @@ def stress(
                     seed=seed,
                     check=subject.check,
                     always=subject.always,
+                    marks=subject.marks,
+                    wanted=subject.wanted,
                     racy=settings.timers == "racy",
                     first_failure=not keep_going,
                     workers=count,
@@ -245,17 +253,13 @@ def stress(
     if keep_going and not as_json:
         with output():
             print_lines("\n".join(campaign.table(result.by_strategy)))
+    found = campaign.as_object(subject, result, engine)
     if result.failures:
         first = result.failures[0]
         by = f"{first.strategy}, its run {first.own_run:,}, run {first.run:,} of all"
-        ending.failed(first, by, first.seed, result.seconds)
+        ending.failed(first, by, first.seed, found)
     named = "the operating system's" if threads else settings.timers
-    ending.report(
-        result.verdict,
-        campaign.lines(subject, result, named),
-        campaign.as_object(subject, result, named),
-        result.seconds,
-    )
+    ending.report(result.verdict, campaign.lines(subject, result, named), found)
 
 
 def reject_contradictions(

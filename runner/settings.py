@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from longpin.actors.policies import make_policy
+from longpin.actors.policies import make_policy, policy_name
 from longpin.actors.policies.base import Policy
 from longpin.config.schema import Scenario
 
@@ -26,10 +26,17 @@ class Settings:
 
     @classmethod
     def of(cls, scenario: Scenario, **changes: Any) -> "Settings":
-        """Return the scenario's own policy, with ``changes``."""
+        """Return the scenario's own policy, with ``changes``; of another policy or preset it sets no parameter."""
         choice = scenario.policy
-        own = {"policy": choice.name, "preset": choice.preset, "parameters": dict(choice.parameters)}
+        own: dict[str, Any] = {"policy": choice.name, "preset": choice.preset, "parameters": dict(choice.parameters)}
+        if "policy" in changes or "preset" in changes:
+            own["parameters"] = {}
         return cls(**(own | changes))
+
+    @property
+    def policy_name(self) -> str:
+        """Return what the policy is called: its name, its preset, and all parameters that differ from the preset's."""
+        return policy_name(self.make_policy(), self.preset)
 
     def make_policy(self) -> Policy:
         """Return the policy."""

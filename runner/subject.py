@@ -1,4 +1,6 @@
-"""A scenario as the searches take it: how its worlds are built, and what must hold in them."""
+"""A scenario as the searches take it: how its worlds are built, what must hold in them, what must be reached."""
+
+from collections.abc import Iterable
 
 from longpin.actors.base import Actor
 from longpin.config.loader import parse_scenario
@@ -7,13 +9,14 @@ from longpin.messages.envelope import Envelope
 from longpin.runner.exploration.result import Inconclusive, PropertyViolation
 from longpin.runner.invariants.base import Finding
 from longpin.runner.judge import Rules, unplayed
+from longpin.runner.result import ExpectedLine
 from longpin.runner.settings import Settings
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.world import Blueprint, WorldEngine
 
 
 class Subject:
-    """``build``, ``always`` and ``check`` of a scenario under a policy; it can be sent to another process."""
+    """``build``, ``always``, ``check`` and ``marks`` of a scenario under a policy; it can be sent elsewhere."""
 
     def __init__(self, scenario: Scenario, settings: Settings) -> None:
         self.scenario = scenario
@@ -38,8 +41,21 @@ class Subject:
         """
         self.report(self.rules.after(actor, envelope))
 
-    def check(self, engine: SteppedEngine) -> None:
-        """Look at a world in which nothing can happen any more.
+    def marks(self, actor: Actor, _envelope: Envelope) -> frozenset[str]:
+        """Return which lines that must be reached were judged in a step of an actor."""
+        return self.rules.lines.judged(actor)
+
+    @property
+    def wanted(self) -> list[str]:
+        """The marks of all lines that must be reached."""
+        return self.rules.lines.marks
+
+    def unreached(self, marks: Iterable[str]) -> list[ExpectedLine]:
+        """Return the lines that must be reached and are not among ``marks``."""
+        return self.rules.lines.unreached(marks)
+
+    def check(self, engine: SteppedEngine) -> frozenset[str]:
+        """Look at a world in which nothing can happen any more; return which lines are judged by that.
 
         Raises:
             PropertyViolation: a rule does not hold.
@@ -47,8 +63,10 @@ class Subject:
 
         """
         self.check_rules(engine)
+        marks = self.rules.lines.hanging(engine.actors)
         if why := unplayed(self.rules.waiting(engine.actors)):
-            raise Inconclusive(why)
+            raise Inconclusive(why, marks)
+        return marks
 
     def check_rules(self, engine: SteppedEngine) -> None:
         """Look at a quiet world, whether the scenario was played to its end or not.

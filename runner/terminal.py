@@ -15,6 +15,8 @@ from longpin.runner.startup import EXIT_INTERRUPTED
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from longpin.runner.result import Verdict
+
 WIDTH = 120
 """Columns where standard output is no terminal and COLUMNS says nothing."""
 
@@ -111,6 +113,13 @@ def fail(message: str, code: int = EXIT_BAD) -> NoReturn:
     """Print ``message`` as one line and exit."""
     say(f"longpin: {' '.join(message.splitlines())}")
     raise click.exceptions.Exit(code)
+
+
+def end(verdict: "Verdict", not_kept: str) -> NoReturn:
+    """Exit as a verdict that was shown says; if something could not be kept, say so, and exit as after a failure."""
+    if not_kept:
+        fail(not_kept)
+    raise click.exceptions.Exit(verdict.exit_code)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """From a scenario to a world: which actors there are at the start, and the messages that start them."""
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from longpin.actors.base import Engine
 from longpin.actors.blocks import FileStart
@@ -35,6 +35,10 @@ class WorldEngine(Engine, Protocol):
 class Blueprint:
     """A scenario under a policy, worked out once, from which worlds are built."""
 
+    clock: ClassVar[type[Clock]] = Clock
+    process: ClassVar[type[Process]] = Process
+    """What those actors are: others may watch more closely."""
+
     def __init__(self, scenario: Scenario, policy: Policy) -> None:
         machine = scenario.machine
         self.kernel = Kernel(
@@ -61,7 +65,7 @@ class Blueprint:
     def build(self, engine: WorldEngine) -> None:
         """Create the actors of a world and send the messages that start its processes."""
         scenario, kernel = self.scenario, self.kernel
-        engine.spawn(Clock, CLOCK)
+        engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owners[pmem.name])
@@ -74,7 +78,7 @@ class Blueprint:
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
         for pid, image_ in self.started:
             state = (kernel, self.images, image_, pid, image_.name, NOTHING_INHERITED)
-            engine.spawn(Process, f"process:{pid}", *state)
+            engine.spawn(self.process, f"process:{pid}", *state)
         for pid, _ in self.started:
             engine.tell(f"process:{pid}", Start())
 

@@ -1,12 +1,13 @@
 """The command ``longpin conform``.
 
+It writes no file that was not asked for: a difference is printed with a line that runs its program again.
+
 Exit status: 0 the kernels agree about every program, 1 they differ or the emulated one cannot run a program, 2 bad
 input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found, 130
 interrupted before it began.
 """
 
 import contextlib
-import json
 import shlex
 import sys
 import time
@@ -18,24 +19,27 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from longpin.runner import startup
-from longpin.runner.terminal import EXIT_BAD, BadInput, fail, output, say, width_of_output
+from longpin.runner.terminal import EXIT_BAD, BadInput, end, fail, output, say, width_of_output
 
 if TYPE_CHECKING:
     from longpin.runner.conform.check import Tally, Verdict
     from longpin.runner.conform.host import HostRunner
     from longpin.runner.conform.program import Program, Runner
+    from longpin.runner.result import Verdict as Judgement
 
 DEFAULT_PROGRAMS = 100
 """How many random programs run where nothing says how many."""
-DIFFERENCE_FILE = "conform-difference.jsonl"
-"""Where a program about which the kernels differ is written."""
+SENTENCE = "the emulated kernel answers every program as the real one does"
+"""What holds where the kernels agree."""
 _MOST_REASONS = 10
+
+PROGRAMS = click.Path(path_type=Path, allow_dash=True)
 
 Engine = Literal["stepped", "threads"]
 
 
 @click.command("conform")
-@click.option("--recorded", type=click.Path(path_type=Path), metavar="FILE", help="Compare with what FILE recorded.")
+@click.option("--recorded", type=PROGRAMS, metavar="FILE", help="Compare with what FILE recorded; - is standard input.")
 @click.option("--live", is_flag=True, help="Compare with the kernel of this machine.")
 @click.option(
     "--random", "count", type=click.IntRange(1, 10_000_000), metavar="N", help="Run N random programs (live)."
@@ -43,8 +47,14 @@ Engine = Literal["stepped", "threads"]
 @click.option(
     "--seed", type=click.IntRange(0), metavar="S", default=0, show_default=True, help="Of the random programs."
 )
-@click.option("--program", type=click.Path(path_type=Path), metavar="FILE", help="Run the programs in FILE (live).")
+@click.option("--program", type=PROGRAMS, metavar="FILE", help="Run the programs in FILE (live); - is standard input.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Append what the kernel did (live).")
+@click.option(
+    "--difference",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the program about which the kernels differ to FILE.",
+)
 @click.option("--engine", type=click.Choice(["stepped", "threads"]), default="stepped", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")
 def conform(
@@ -54,6 +64,7 @@ def conform(
     seed: int,
     program: Path | None,
     record: Path | None,
+    difference: Path | None,
     engine: Engine,
     as_json: bool,
 ) -> None:
@@ -75,24 +86,33 @@ def conform(
     file = recorded or program
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
-    from longpin.runner.conform.emulated import EmulatedRunner
+    from longpin.actors.policies import policy_name
+    from longpin.runner.conform import emulated
     from longpin.runner.conform.generate import generate
+    from longpin.runner.report.as_json import write_json
 
     startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))
     with _host(live) as real, _appending(record, real) as keep:
-        run = Run(real, EmulatedRunner(engine), keep)
+        run = Run(real, emulated.EmulatedRunner(engine), keep)
         run.go(stream, length)
-        about: dict[str, Any] = {"engine": engine, "seed": None if file else seed, "programs_wanted": length}
-        if real is not None:
-            about |= {"kernel": real.abilities.kernel, "fs": real.abilities.fs}
-        again = run.smallest(about)
+        about: dict[str, Any] = {
+            "mode": "recorded" if real is None else "live",
+            "engine": engine,
+            "policy": policy_name(emulated.POLICY, "intended"),
+            "seed": None if file else seed,
+            "kernel": None if real is None else real.abilities.kernel,
+            "fs": None if real is None else real.abilities.fs,
+            "programs_wanted": length,
+            "shrunk": None,
+        }
+        again = run.smallest(about, difference)
     with output():
         if as_json:
-            click.echo(json.dumps(run.tally.as_json() | about | {"verdict": run.verdict, "again": again}))
+            write_json(run.as_object(about, again, difference), sys.stdout)
         else:
             _show(run, about, again)
-    raise click.exceptions.Exit(run.exit_code)
+    end(run.judgement, run.not_kept)
 
 
 class Run:
@@ -103,13 +123,26 @@ class Run:
 
         self.tally: Tally = Tally()
         self.interrupted = False
-        self.rate = 0.0
-        """Programs a second."""
+        self.seconds = 0.0
+        self.not_kept = ""
+        """What was asked to be kept and could not be, one line."""
         self.shown: Verdict | None = None
         """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
         self._real = real
         self._emulated = emulated
-        self._keep = keep
+        self._keep = None if keep is None else self._kept(keep)
+
+    def _kept(self, keep: "Callable[[Program], None]") -> "Callable[[Program], None]":
+        """Return what keeps a program, until that cannot be done any more: the comparison goes on."""
+
+        def try_keep(program: "Program") -> None:
+            if not self.not_kept:
+                try:
+                    keep(program)
+                except OSError as error:
+                    self.not_kept = f"{error.filename or '--record'}: cannot be written: {error.strerror}"
+
+        return try_keep
 
     def go(self, programs: "Iterable[Program]", length: int) -> None:
         """Compare all programs; an interrupt ends it with what is known."""
@@ -123,23 +156,30 @@ class Run:
                     advance()
         except KeyboardInterrupt:
             self.interrupted = True
-        self.rate = self.tally.programs / max(time.monotonic() - started, 1e-6)
+        self.seconds = time.monotonic() - started
 
-    def smallest(self, about: dict[str, Any]) -> str | None:
-        """Make the first difference small, write it to a file and return the command that shows it again."""
-        from longpin.runner.conform.program import dump_program
+    def smallest(self, about: dict[str, Any], file: Path | None) -> str | None:
+        """Make the first difference small and return the command that shows it again.
+
+        The program is written to ``file`` if that is asked for; otherwise it is in the command.
+        """
+        from longpin.runner.conform.program import STANDARD_INPUT, dump_program
+        from longpin.runner.failures.store import replace_file
 
         if (first := self.tally.first) is None:
             return None
         self.shown = first if self._real is None or self.interrupted else self._shrunk(first, about)
         written = self.shown.program if self._real is not None else replace(self.shown.program, result=first.expected)
-        try:
-            Path(DIFFERENCE_FILE).write_text(dump_program(written) + "\n")
-        except OSError as error:
-            say(f"longpin: {DIFFERENCE_FILE} cannot be written: {error.strerror}")
+        line = dump_program(written)
+        if file is not None:
+            try:
+                replace_file(file, f"{line}\n".encode())
+            except OSError as error:
+                self.not_kept, file = f"{file}: cannot be written: {error.strerror}", None
         source = ["--recorded"] if self._real is None else ["--live", "--program"]
         engine = [] if about["engine"] == "stepped" else ["--engine", about["engine"]]
-        return shlex.join(["longpin", "conform", *source, DIFFERENCE_FILE, *engine])
+        again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *engine])
+        return again if file is not None else f"printf '%s\\n' {shlex.quote(line)} | {again}"
 
     def _shrunk(self, first: "Verdict", about: dict[str, Any]) -> "Verdict":
         from longpin.runner.conform.check import Agreement, check_one
@@ -174,14 +214,16 @@ class Run:
         return best
 
     @property
-    def exit_code(self) -> int:
-        """The status to exit with."""
+    def judgement(self) -> "Judgement":
+        """What it all comes to."""
+        from longpin.runner.result import Verdict as Judgement
+
         if self.tally.differ or self.tally.unsupported:
-            return 1
-        return 3 if self.interrupted or not self.tally.asked else 0
+            return Judgement.VIOLATED
+        return Judgement.UNDETERMINED if self.interrupted or not self.tally.asked else Judgement.HOLDS
 
     @property
-    def verdict(self) -> str:
+    def reason(self) -> str:
         """What it all comes to, in words."""
         if self.tally.differ:
             return "the kernels differ"
@@ -191,6 +233,47 @@ class Run:
             return "interrupted: no difference so far"
         return "the kernels agree" if self.tally.asked else "nothing could be compared"
 
+    def as_object(self, about: dict[str, Any], again: str | None, file: Path | None) -> dict[str, Any]:
+        """Return what the JSON object holds."""
+        head: dict[str, Any] = {"verdict": self.judgement.value, "reason": self.reason, "warnings": []}
+        written = file is not None and self.shown is not None and not self.not_kept
+        failure = self._failure(again, str(file) if written else None)
+        return (
+            head
+            | about
+            | {"failure": failure, "not_kept": self.not_kept or None}
+            | self.tally.as_json()
+            | {"seconds": round(self.seconds, 3)}
+        )
+
+    def _failure(self, again: str | None, file: str | None) -> dict[str, Any] | None:
+        """Return the first difference as every verb tells of the failure that it found."""
+        first, shown = self.tally.first, self.shown
+        found: dict[str, Any] = dict.fromkeys(("rule", "arrival", "before", "after", "scenario"))
+        if first is not None and shown is not None:
+            difference = shown.differences[0]
+            ops = shown.program.ops
+            op = ops[difference.step].op if difference.step < len(ops) else "the end"
+            found |= {"site": f"{difference.key} of {op}", "what": str(difference)}
+            found["before"] = _size(first.program)
+            found["after"] = None if self._real is None else _size(shown.program)
+        elif self.tally.reasons:
+            reason, _ = self.tally.reasons.most_common(1)[0]
+            found |= {"site": "a program that the emulated kernel cannot run", "what": reason}
+        else:
+            return None
+        return found | {"sentence": SENTENCE, "trace": file, "replay": again}
+
+
+def _size(program: "Program") -> dict[str, int | None]:
+    """Return how large a program is, in the words for a scenario."""
+    return {
+        "processes": len(program.processes()),
+        "operations": len(program.ops),
+        "decisions": None,
+        "preemptions": None,
+    }
+
 
 def _show(run: Run, about: dict[str, Any], again: str | None) -> None:
     """Print the tally, the first difference and the command that shows it again."""
@@ -198,10 +281,11 @@ def _show(run: Run, about: dict[str, Any], again: str | None) -> None:
     from longpin.runner.report.rows import printable
 
     tally = run.tally
-    kernel = f" on Linux {about['kernel']} ({about['fs']})" if "kernel" in about else ""
+    kernel = f" on Linux {about['kernel']} ({about['fs']})" if about["kernel"] else ""
     seed = f", seed {about['seed']}" if about["seed"] is not None else ""
     click.echo(
-        f"{run.verdict}: {tally.programs} of {about['programs_wanted']} programs{kernel}{seed}, {run.rate:.0f}/s"
+        f"{run.reason}: {tally.programs} of {about['programs_wanted']} programs{kernel}{seed}, "
+        f"emulated {about['policy']}, {tally.programs / max(run.seconds, 1e-6):.0f}/s"
     )
     skipped = tally.skipped.total()
     click.echo(f"agree {tally.agree}, differ {tally.differ}, unsupported {tally.unsupported}, skipped {skipped}")
@@ -210,7 +294,7 @@ def _show(run: Run, about: dict[str, Any], again: str | None) -> None:
             click.echo(f"{what} {count}: {printable(reason)}")
     if run.shown is not None:
         click.echo()
-        shrunk = about.get("shrunk")
+        shrunk = about["shrunk"]
         size = (
             f", shrunk from {shrunk['from_ops']} to {shrunk['to_ops']} ops in {shrunk['tries']} tries" if shrunk else ""
         )

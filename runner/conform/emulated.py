@@ -143,6 +143,10 @@ class EmulatedRunner:
             world.close()
 
 
+POLICY = make_policy("P0", "intended", {})
+"""What Linux does about pins."""
+
+
 class _World:
     """One machine, and what the harness knows of it."""
 
@@ -152,7 +156,7 @@ class _World:
             if engine == "stepped"
             else ThreadsEngine(lambda *_: None, lambda: None, alarms=False)
         )
-        kernel = Kernel(make_policy("P0", "intended", {}), page_size=PAGE)
+        kernel = Kernel(POLICY, page_size=PAGE)
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
         self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE, {})

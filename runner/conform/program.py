@@ -8,10 +8,11 @@ A program may come from anywhere and the host runs it as root, so a path is one 
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from longpin.config.problems import reason
 from longpin.messages.strict import shown
@@ -21,6 +22,9 @@ from longpin.runner.conform.outcome import Outcome, OutcomeError, read_outcome, 
 RECORDED_PACE = 82
 """Milliseconds after which an op's effects were looked at where a file does not say: from the two recorded programs in
 which a lease-break-time of 1 s runs out between two ops, 10 or 11 ops after the break."""
+
+STANDARD_INPUT = Path("-")
+"""What stands for standard input where a file of programs is expected."""
 
 _MOST_OPS = 200
 _MOST_PROCESSES = 16
@@ -149,33 +153,42 @@ def _op_mistakes(op: Op) -> Iterator[str]:
 
 
 def load_programs(path: Path) -> list[Program]:
-    """Read a file of programs, one a line; empty lines are left out.
+    """Read a file of programs, one a line; empty lines are left out. ``-`` is standard input.
 
     Raises:
         ProgramError: one line of text for each mistake.
         OSError: the file cannot be read.
 
     """
+    if path == STANDARD_INPUT:
+        return _read_programs(sys.stdin.buffer, "standard input")
     if path.stat().st_size > _LARGEST_FILE:
         raise ProgramError(f"{path}: expected at most {_LARGEST_FILE >> 20} MiB")
+    with path.open("rb") as file:
+        return _read_programs(file, str(path))
+
+
+def _read_programs(file: BinaryIO, name: str) -> list[Program]:
     programs: list[Program] = []
     wrong: list[str] = []
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(_LONGEST_LINE + 1):
-            number += 1
-            if len(line) > _LONGEST_LINE:
-                wrong.append(f"{path}:{number}: expected a line of at most {_LONGEST_LINE >> 20} MiB")
-                break
-            if not line.strip():
-                continue
-            try:
-                programs.append(parse_program(line))
-            except ProgramError as error:
-                wrong += [f"{path}:{number}: {text}" for text in str(error).splitlines()]
-            if len(wrong) >= _MOST_MISTAKES:
-                wrong.append(f"{path}: the rest of the file was not read")
-                break
+    number = size = 0
+    while line := file.readline(_LONGEST_LINE + 1):
+        number += 1
+        size += len(line)
+        if size > _LARGEST_FILE:
+            raise ProgramError(f"{name}: expected at most {_LARGEST_FILE >> 20} MiB")
+        if len(line) > _LONGEST_LINE:
+            wrong.append(f"{name}:{number}: expected a line of at most {_LONGEST_LINE >> 20} MiB")
+            break
+        if not line.strip():
+            continue
+        try:
+            programs.append(parse_program(line))
+        except ProgramError as error:
+            wrong += [f"{name}:{number}: {text}" for text in str(error).splitlines()]
+        if len(wrong) >= _MOST_MISTAKES:
+            wrong.append(f"{name}: the rest of the file was not read")
+            break
     if wrong:
         raise ProgramError("\n".join(wrong))
     return programs

@@ -4,7 +4,7 @@ from longpin.runner.exploration.checkpoint import CheckpointError
 from longpin.runner.exploration.estimate import Estimate, estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
 from longpin.runner.exploration.footprints import FootprintError
-from longpin.runner.exploration.replay import Always, replay
+from longpin.runner.exploration.replay import Always, Marks, replay
 from longpin.runner.exploration.result import (
     Broken,
     Exploration,
@@ -28,6 +28,7 @@ __all__ = [
     "Failure",
     "FootprintError",
     "Inconclusive",
+    "Marks",
     "Method",
     "PropertyViolation",
     "Reason",

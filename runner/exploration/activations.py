@@ -66,6 +66,7 @@ class ActivationPath:
         self.ghost: list[bool] = []
         self.conflicts: list[int] = []
         self.failure: Exception | None = None
+        self.marked: list[tuple[int, frozenset[str]]] = []
         self.local: list[int] = []
         self.message: list[int] = []
         """By event: the message that arrived."""
@@ -187,6 +188,8 @@ class ActivationPath:
         if step.sends:
             self._activate(self._activation(name, receiver, step.sends, event, clock))
             self._sent[receiver] |= 1 << event
+        if step.marks:
+            self.marked.append((event, step.marks))
         self._undo.append((process, receiver, state, step.spawned, sender, last, tick, tick_origin))
         self.process.append(process)
         self.message.append(message)
@@ -209,6 +212,8 @@ class ActivationPath:
         self._at[self.place[-1]] ^= 1 << event
         for values in (self.process, self.message, self.place, self.races, self.ghost):
             values.pop()
+        if self.marked and self.marked[-1][0] == event:
+            self.marked.pop()
         for created in spawned:
             self.local[created.actor] = NOBODY
         if (sent := self._by_event.pop(event, None)) is not None:
@@ -226,16 +231,18 @@ class ActivationPath:
             self._open[process] = sender
         self.failure = None
 
-    def decisions(self) -> tuple[Address, ...] | None:
+    def decisions(self, event: int | None = None) -> tuple[Address, ...] | None:
         """Return whose messages arrive in a real order of arrivals that shows the same; None: there is none.
 
-        What happened after a failure, or beside it, is left out.
+        What happened after a failure, or beside it, is left out; so is what happened after ``event``, or beside it.
 
         Raises:
             UntoldError: it takes too long to find out.
 
         """
-        wanted = self.clock[-1] if self.failure is not None and self.clock else (1 << len(self.clock)) - 1
+        if event is None and self.failure is not None and self.clock:
+            event = len(self.clock) - 1
+        wanted = (1 << len(self.clock)) - 1 if event is None else self.clock[event]
         arrivals = [
             Arrival(
                 ALARM_ACTOR if process == ALARM_ACTOR else self._active[process].actor,

@@ -1,6 +1,7 @@
 """What the methods share: one table of steps, and one judgement of each world at rest."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from longpin.messages.envelope import Address
@@ -8,8 +9,16 @@ from longpin.runner.engine import InternalError
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.footprints import body_footprint
 from longpin.runner.exploration.path import NOBODY, Path
-from longpin.runner.exploration.replay import Always, replay
-from longpin.runner.exploration.result import Broken, Exploration, Failure, Inconclusive, PropertyViolation
+from longpin.runner.exploration.realize import UntoldError
+from longpin.runner.exploration.replay import Always, Marks, replay
+from longpin.runner.exploration.result import (
+    NO_MARKS,
+    Broken,
+    Exploration,
+    Failure,
+    Inconclusive,
+    PropertyViolation,
+)
 from longpin.runner.exploration.table import Table
 from longpin.runner.stepped import SteppedEngine
 
@@ -17,7 +26,10 @@ Build = Callable[[Any], object]
 """Creates actors and tells them to start: ``world.spawn(kind, address, *args)``, ``world.tell(address, message)``."""
 
 Check = Callable[[SteppedEngine], object]
-"""Looks at a world; at one that has come to rest it raises PropertyViolation or AssertionError."""
+"""Looks at a world that has come to rest: it raises PropertyViolation or AssertionError, and may return marks.
+
+Marks are a frozenset of strings: what is to be seen in that world. Whatever else it returns is nothing.
+"""
 
 PILOT_EVENTS = 10_000
 """Arrivals of the one schedule that shows whether messages declare footprints."""
@@ -29,6 +41,8 @@ class Judgement(NamedTuple):
     broken: Broken | None
     inconclusive: str
     """Why it could not be judged; empty if it could."""
+    marks: frozenset[str]
+    """What is to be seen in it."""
 
 
 class Explorer:
@@ -40,6 +54,7 @@ class Explorer:
         *,
         check: Check | None = None,
         always: Always | None = None,
+        marks: Marks | None = None,
         racy: bool = False,
         seed: int = 0,
         footprints: bool = True,
@@ -51,11 +66,13 @@ class Explorer:
         self.racy = racy
         self.seed = seed
         self.verify = verify
-        self.table = Table(build, seed=seed, always=always)
+        self.table = Table(build, seed=seed, always=always, marks=marks)
         self.commuting = footprints and self._declared()
         """Messages to one actor commute as they declare."""
         self.inconclusive = ""
         """Why the first world that could not be judged could not."""
+        self.marks: set[str] = set()
+        """What is to be seen in some schedule that can really happen."""
         self._judged: dict[tuple[int, ...], Judgement] = {}
         self._met: set[tuple[int, ...]] = set()
 
@@ -68,15 +85,20 @@ class Explorer:
     def forget(self) -> None:
         """Begin a search whose findings do not depend on those before; what was computed stays known."""
         self.inconclusive = ""
+        self.marks.clear()
         self._met.clear()
 
     def judge_path(self, path: Path | ActivationPath, result: Exploration) -> Broken | None:
-        """Return what is wrong at the end of a schedule.
+        """Return what is wrong at the end of a schedule, and note what is to be seen in it.
 
         Raises:
             UntoldError: it takes too long to tell whether that can happen.
 
         """
+        for event, marks in path.marked:
+            with suppress(UntoldError):  # another schedule may show the same
+                if not marks <= self.marks and path.decisions(event) is not None:
+                    self.marks |= marks
         if path.failure is not None:
             return Broken.by(path.failure)
         if self.check is None:
@@ -95,7 +117,8 @@ class Explorer:
         """Return what the check has to say about the states of all actors; it is asked once for each."""
         if rest not in self._judged:
             self._judged[rest] = self._ask(self.replay(decisions() or ()))
-        broken, inconclusive = self._judged[rest]
+        broken, inconclusive, marks = self._judged[rest]
+        self.marks |= marks
         self.inconclusive = self.inconclusive or inconclusive
         return broken
 
@@ -124,12 +147,13 @@ class Explorer:
     def _ask(self, engine: SteppedEngine) -> Judgement:
         if self.check is not None:
             try:
-                self.check(engine)
+                found = self.check(engine)
             except Inconclusive as why:
-                return Judgement(None, str(why))
+                return Judgement(None, str(why), why.marks)
             except (PropertyViolation, AssertionError) as violation:
-                return Judgement(Broken.by(violation), "")
-        return Judgement(None, "")
+                return Judgement(Broken.by(violation), "", NO_MARKS)
+            return Judgement(None, "", found if isinstance(found, frozenset) else NO_MARKS)
+        return Judgement(None, "", NO_MARKS)
 
     def _declared(self) -> bool:
         """Return whether any message of one schedule declares a footprint; if none does, there is nothing to gain."""

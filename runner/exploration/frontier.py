@@ -70,6 +70,8 @@ class Report(NamedTuple):
     The first branch of each but the last leads to the next point.
     """
     vocabulary: Vocabulary
+    marks: tuple[str, ...]
+    """What is to be seen in some schedule of the leaf that can really happen, sorted."""
 
 
 class Node:

@@ -72,6 +72,7 @@ def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> R
         outside,
         tuple(stack),
         packer.vocabulary(),
+        tuple(sorted(explorer.marks)),
     )
 
 

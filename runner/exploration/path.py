@@ -45,6 +45,8 @@ class Path:
         self.conflicts: list[int] = []
         self.failure: Exception | None = None
         """What the last event's handler raised."""
+        self.marked: list[tuple[int, frozenset[str]]] = []
+        """The events in which something is to be seen, with what that is."""
         self.local: list[int] = []
         """The state of each actor."""
         self._undo: list[tuple[int, ...]] = []
@@ -147,6 +149,8 @@ class Path:
         by[process] = self._at[receiver] = event
         if step.sends:
             self._append(receiver, step.sends, event)
+        if step.marks:
+            self.marked.append((event, step.marks))
         for created in step.spawned:
             self._create(*created, event)
         if step.alarm != KEEP_ALARM:
@@ -162,6 +166,8 @@ class Path:
         self.place.pop()
         self.races.pop()
         self.ghost.pop()
+        if self.marked and self.marked[-1][0] == len(self.clock):
+            self.marked.pop()
         for created in self.table.step(state, self._message_of(process)).spawned:
             self._remove(created.actor)
         self.local[receiver] = state
@@ -176,8 +182,8 @@ class Path:
             self._ready &= ~(1 << receiver)
         self.failure = None
 
-    def decisions(self) -> tuple[Address, ...]:
-        """Return who was let go, arrival by arrival."""
+    def decisions(self, _event: int | None = None) -> tuple[Address, ...]:
+        """Return who was let go, arrival by arrival: an order that really shows every event."""
         return tuple(self.table.addresses[process] for process in self.process)
 
     def key(self, process: int) -> ProcessKey:

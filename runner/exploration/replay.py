@@ -13,6 +13,24 @@ Always = Callable[[Actor, Envelope], object]
 """Looks at an actor that has just handled a message; it raises PropertyViolation or AssertionError if that is wrong."""
 
 
+Marks = Callable[[Actor, Envelope], frozenset[str]]
+"""Looks at an actor that has just handled a message and returns what is to be seen in that step, as names."""
+
+
+class Collector:
+    """Collects the marks of every arrival of a stepped world."""
+
+    def __init__(self, engine: SteppedEngine, marks: Marks) -> None:
+        self.engine = engine
+        self.marks = marks
+        self.found: set[str] = set()
+
+    def arrived(self, _number: int, envelope: Envelope) -> None:
+        """Look, unless the handler raised."""
+        if self.engine.failure is None:
+            self.found |= self.marks(self.engine.actors[envelope.dst], envelope)
+
+
 class Looker:
     """Lets ``always`` look at every arrival of a stepped world."""
 

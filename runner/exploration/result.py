@@ -7,6 +7,8 @@ from typing import NamedTuple
 from longpin.messages.envelope import Address
 from longpin.runner.result import Verdict
 
+NO_MARKS: frozenset[str] = frozenset()
+
 
 class PropertyViolation(Exception):
     """What must hold does not: raised by a handler, by ``always``, or by the ``check`` of a world at rest."""
@@ -21,6 +23,11 @@ class PropertyViolation(Exception):
 
 class Inconclusive(Exception):
     """Raised by ``check``: this world came to rest before what is to be judged could happen."""
+
+    def __init__(self, why: str, marks: frozenset[str] = NO_MARKS) -> None:
+        super().__init__(why)
+        self.marks = marks
+        """What is to be seen in it all the same."""
 
 
 class Abandoned(Exception):
@@ -102,6 +109,12 @@ class Exploration:
     """The first one found; empty if there is none."""
     inconclusive: str = ""
     """What the first world at rest that could not be judged waits for; empty if all could."""
+    marks: set[str] = field(default_factory=set)
+    """What ``marks`` and ``check`` said is to be seen in some schedule that can really happen."""
+    missing: list[str] = field(default_factory=list)
+    """The marks that were wanted and that no schedule explored showed."""
+    not_kept: str = ""
+    """Why the checkpoint does not hold what was explored, one line; empty if it does, or if there is none."""
     seconds: float = 0.0
     estimate: float = 0.0
     """A guess at how many executions there are, from random walks and the branches found by a pilot run.
@@ -118,7 +131,8 @@ class Exploration:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what the exploration was worth: incomplete is never a pass."""
+        """Return the verdict: incomplete is never a pass, and neither is one that lacks a mark that was wanted."""
         if self.failures:
             return Verdict.VIOLATED
-        return Verdict.HOLDS if self.complete and not self.inconclusive else Verdict.UNDETERMINED
+        whole = self.complete and not self.inconclusive and not self.missing
+        return Verdict.HOLDS if whole else Verdict.UNDETERMINED

@@ -1,7 +1,7 @@
 """``explore``: from a function that builds a world to what all its schedules do."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import Any
 
@@ -13,7 +13,7 @@ from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
 from longpin.runner.exploration.path import Path
-from longpin.runner.exploration.replay import Always
+from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import Broken, Exploration, Method, Reason
 from longpin.runner.exploration.shared import Shared, Team, head_of
 from longpin.runner.exploration.states import Global, Matching, Nodes
@@ -33,6 +33,8 @@ def explore(
     method: Method | str = Method.AUTO,
     check: Check | None = None,
     always: Always | None = None,
+    marks: Marks | None = None,
+    wanted: Iterable[str] = (),
     max_executions: int | None = None,
     seconds: float | None = None,
     max_memory: int | None = None,
@@ -66,6 +68,11 @@ def explore(
         always: what must hold of an actor and the message it has just handled; it may look at nothing else, and with
             ``footprints`` only at what the message declares. It is asked once for each step of an actor, in however
             many schedules that occurs.
+        marks: returns what is to be seen in a step of an actor, as names. It may look at what ``always`` may look at,
+            and is asked once for each step too; ``check`` may return such names as well. The result has those that are
+            to be seen in a schedule that can really happen.
+        wanted: marks without which the verdict is undetermined, so that a proof is not one of something that never
+            happened.
         max_executions: give up after so many schedules.
         seconds: give up after so long.
         max_memory: give up when this process has so many bytes resident. A worker that has its share of them forgets
@@ -75,9 +82,9 @@ def explore(
         verify: with footprints, do in both orders whatever is taken to commute, and compare.
         progress: told some five times a second how far it is.
         seed: of the actors' random numbers.
-        workers: explore in so many processes. ``build``, ``check`` and ``always`` are sent there, so they must be
-            functions of a module, methods of objects that can be pickled, or functools.partial of those; a script that
-            calls this needs ``if __name__ == "__main__":``.
+        workers: explore in so many processes. ``build``, ``check``, ``always`` and ``marks`` are sent there, so they
+            must be functions of a module, methods of objects that can be pickled, or functools.partial of those; a
+            script that calls this needs ``if __name__ == "__main__":``.
         executor: who explores instead of processes of its own, for ``workers`` at a time.
         checkpoint: a file that keeps what is done. If there is one, the exploration goes on there.
         identity: says what is explored, in a checkpoint: one of something else is refused.
@@ -94,7 +101,7 @@ def explore(
     shared = workers is not None or executor is not None or checkpoint is not None
     if shared and chosen in (Method.STATES, Method.NAIVE):
         raise ValueError(f"method {chosen.value} is done in one process and without a checkpoint")
-    options: dict[str, Any] = {"check": check, "always": always, "racy": racy, "seed": seed}
+    options: dict[str, Any] = {"check": check, "always": always, "marks": marks, "racy": racy, "seed": seed}
     options |= {"footprints": footprints, "verify": verify}
     team = None
     if executor is not None or (workers or 1) != 1:
@@ -123,6 +130,8 @@ def explore(
             search.finish()
     _confirm(explorer, result)
     result.inconclusive = result.inconclusive or explorer.inconclusive
+    result.marks |= explorer.marks
+    result.missing = [mark for mark in wanted if mark not in result.marks]
     result.seconds = budget.seconds()
     return result
 
@@ -181,6 +190,7 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
 
     matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
     result.reason = _end(matching.run) or Reason.COMPLETE
+    result.marks |= explorer.marks | matching.marks
     return result
 
 
@@ -229,6 +239,7 @@ def _rather(explorer: Explorer, budget: Budget, tried: Exploration) -> Explorati
         matched.why = f"{pilot_run}, and one of {matched.states} states {whole}"
         return matched
     pilot_run = f"{pilot_run}, nor did one of {PILOT_STATES} states"
+    tried.marks |= matched.marks
     if 0 < tried.estimate < MANY_EXECUTIONS:
         tried.why = f"{pilot_run}, but {expected}"
         return None

@@ -5,6 +5,7 @@ applied, in the order of their numbers, and written to the checkpoint if there i
 """
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, wait
 from contextlib import nullcontext
 from dataclasses import replace
@@ -126,13 +127,25 @@ class Shared:
         if result.reason in (Reason.COMPLETE, Reason.VIOLATED):
             failures = [(*failure.broken, failure.decisions) for failure in result.failures]
             counts = (result.executions, result.blocked, result.events, result.impossible)
-            self.checkpoint.finish((result.reason.name, counts, result.inconclusive, failures))
+            marks = tuple(sorted(result.marks))
+            self._keep(self.checkpoint.finish, (result.reason.name, counts, result.inconclusive, failures, marks))
 
-    def _restore(self, reason: str, counts: tuple[int, ...], inconclusive: str, failures: Any) -> Reason:
+    def _keep(self, write: Callable[[Any], object], record: Any) -> None:
+        """Write into the checkpoint; after the first time that fails the exploration goes on without it."""
+        try:
+            write(record)
+        except OSError as error:
+            self.result.not_kept = f"{error.filename}: cannot be written: {error.strerror}"
+            self.checkpoint = None
+
+    def _restore(
+        self, reason: str, counts: tuple[int, ...], inconclusive: str, failures: Any, marks: tuple[str, ...]
+    ) -> Reason:
         """Take the result over that another run came to."""
         result = self.result
         result.executions, result.blocked, result.events, result.impossible = counts
         result.inconclusive = inconclusive
+        result.marks = set(marks)
         result.failures = [Failure(Broken(*broken), decisions) for *broken, decisions in failures]
         self.remembered = True
         return Reason[reason]
@@ -165,6 +178,7 @@ class Shared:
             return self._explore_part(most - result.executions)
         self._add(report)
         result.inconclusive = result.inconclusive or report.inconclusive
+        result.marks |= set(report.marks)
         if report.failure is not None:
             *broken, decisions = report.failure
             result.failures.append(Failure(Broken(*broken), decisions))
@@ -173,7 +187,7 @@ class Shared:
         if report.endless:
             return Reason.ENDLESS
         if self.checkpoint is not None and not known:
-            self.checkpoint.append(report)
+            self._keep(self.checkpoint.append, report)
         if not self.applied:
             result.estimate = report.guess
         self.frontier.apply(self.applied, report)

@@ -95,6 +95,8 @@ class Matching:
         self.prefix: list[int] = []
         """Who was let go before the first of them."""
         self.failed: Exception | None = None
+        self.marks: set[str] = set()
+        """What is to be seen in a step that was taken: every one leads from a state that can be reached."""
 
     def run(self) -> Reason:
         """Explore until nothing is left, something is broken, or the budget is spent."""
@@ -229,6 +231,7 @@ class Matching:
             self._seen(ALARM_ACTOR, (step.alarm,))
         for created in step.spawned:
             self._seen(created.actor, created.sends)
+        self.marks |= step.marks
         special = step.alarm != KEEP_ALARM or step.spawned or step.failure is not None
         taken = nodes.number(step.state, nodes.outbox[node] + step.sends), step if special else None
         nodes.taken[node][message] = taken

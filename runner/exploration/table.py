@@ -18,8 +18,8 @@ from longpin.actors.base import Actor
 from longpin.messages.envelope import WORLD, Address, Envelope, Footprint, Message
 from longpin.runner.engine import ALARM, EngineBase, InternalError
 from longpin.runner.exploration.canonical import OpaqueError, canonical
-from longpin.runner.exploration.replay import Always
-from longpin.runner.exploration.result import Abandoned, PropertyViolation
+from longpin.runner.exploration.replay import Always, Marks
+from longpin.runner.exploration.result import NO_MARKS, Abandoned, PropertyViolation
 
 WORLD_ACTOR, ALARM_ACTOR = 0, 1
 """The numbers of the two senders that are no actors."""
@@ -51,6 +51,8 @@ class Step(NamedTuple):
     alarm: int
     """The tick that was set, KEEP_ALARM or DROP_ALARM."""
     failure: Exception | None
+    marks: frozenset[str] = NO_MARKS
+    """What is to be seen in it."""
 
 
 class Origin(NamedTuple):
@@ -119,9 +121,17 @@ class Cell(EngineBase):
 class Table:
     """The states, messages and steps of the actors that ``build`` creates, as far as they were asked for."""
 
-    def __init__(self, build: Callable[[Any], object], *, seed: int = 0, always: Always | None = None) -> None:
+    def __init__(
+        self,
+        build: Callable[[Any], object],
+        *,
+        seed: int = 0,
+        always: Always | None = None,
+        marks: Marks | None = None,
+    ) -> None:
         self.seed = seed
         self.always = always
+        self.marks = marks
         self.addresses: list[Address] = [WORLD, ALARM]
         self.actors: dict[Address, int] = {WORLD: WORLD_ACTOR, ALARM: ALARM_ACTOR}
         self.envelopes: list[Envelope] = []
@@ -201,9 +211,10 @@ class Table:
             self.alarm_owner = cell.actor.address
             deadline = cell.deadline[-1]
             alarm = DROP_ALARM if deadline is None else self.message(EngineBase.tick(cell.actor, deadline))
+        marks = NO_MARKS if self.marks is None else self.marks(cell.actor, self.envelopes[message])
         after = self._state(cell, (state, message))
         sends, spawned = tuple(map(self.message, cell.posted)), tuple(self._spawn(cell.wanted))
-        step = self.steps[state][message] = Step(after, sends, spawned, alarm, None)
+        step = self.steps[state][message] = Step(after, sends, spawned, alarm, None, marks)
         return step
 
     def _feed(self, cell: Cell, message: int) -> None:

@@ -1,10 +1,11 @@
 """What is done with a failure: shrink it, keep it, and look at what was kept before anything else is tried."""
 
 import dataclasses
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import longpin
 from longpin.config.loader import parse_scenario
@@ -35,7 +36,7 @@ from longpin.runner.subject import Subject
 
 
 class Kept(NamedTuple):
-    """A failure in its folder."""
+    """A failure that was made small, in its folder if it could be written there."""
 
     found: Found
     """As it was found."""
@@ -47,6 +48,8 @@ class Kept(NamedTuple):
     json: Path
     result: Result
     """The shrunk failure up to the arrival after which the rule does not hold, as the trace shows it."""
+    not_kept: str = ""
+    """Why the two files could not be written, one line; empty if they are there."""
 
     @property
     def violation(self) -> Violation:
@@ -65,7 +68,8 @@ def handle(
 ) -> Kept:
     """Shrink a failure and keep it. One that this version of longpin has kept already is not shrunk again.
 
-    Ctrl-C ends the shrinking; what was found by then is kept.
+    Ctrl-C ends the shrinking; what was found by then is kept. What cannot be written is told by
+    :attr:`Kept.not_kept`.
 
     Args:
         subject: what was searched.
@@ -78,7 +82,6 @@ def handle(
 
     Raises:
         InternalError: the failure is a bug in longpin, or it cannot be repeated.
-        OSError, TraceError: it cannot be kept.
 
     """
     if not failure.broken.rule:
@@ -94,26 +97,24 @@ def keep(
 
     Raises:
         InternalError: it cannot be repeated.
-        OSError, TraceError: it cannot be kept.
 
     """
     where = Path(folder)
-    where.mkdir(parents=True, exist_ok=True)
     name = stem(found)
     json, trace = where / f"{name}.json", where / f"{name}.trace"
     if (kept := _kept_before(found, json, trace)) is not None:
         return kept
     shrunk = shrink(found, limits, progress)
     its = shrunk.found
-    oracle = Follower(its.decisions, its.settings.seed)
-    write_atomically(trace, lambda path: run(its.scenario, its.settings, path, oracle))
+    written = io.BytesIO()
+    run(its.scenario, its.settings, written, Follower(its.decisions, its.settings.seed))
     record = Record(
         FORMAT,
         NUMBER,
         longpin.__version__,
         found.scenario.name,
         configuration_hash(found.scenario, found.settings),
-        f"{found.settings.policy}:{found.settings.preset}",
+        found.settings.policy_name,
         found.settings.timers,
         *found.broken[1:],
         found.broken.what,
@@ -125,10 +126,16 @@ def keep(
         shrunk.end.value,
         trace.name,
     )
-    write_record(json, record)
-    if (result := _shown(trace, found)) is None:
-        raise InternalError(f"{trace}: what was written does not show the failure")
-    return Kept(found, its.scenario, record, trace, json, result)
+    if (result := _shown(written, found)) is None:
+        raise InternalError(f"{trace}: what is written there does not show the failure")
+    not_kept = ""
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        write_atomically(trace, lambda path: path.write_bytes(written.getvalue()))
+        write_record(json, record)
+    except OSError as error:
+        not_kept = f"{error.filename or where}: cannot be written: {error.strerror or error}"
+    return Kept(found, its.scenario, record, trace, json, result, not_kept)
 
 
 def still_fails(found: Found) -> Found | None:
@@ -154,7 +161,7 @@ def _kept_before(found: Found, json: Path, trace: Path) -> Kept | None:
     return Kept(found, parse_scenario(header.scenario, header.scenario_name), record, trace, json, result)
 
 
-def _shown(trace: Path, found: Found) -> Result | None:
+def _shown(trace: Path | BinaryIO, found: Found) -> Result | None:
     """Return what a trace shows until a rule is violated; None if that is not this failure."""
     try:
         whole = replay(trace)

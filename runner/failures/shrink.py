@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from longpin.config.loader import parse_scenario
 from longpin.config.problems import ScenarioError
-from longpin.config.schema import RULES, Scenario
+from longpin.config.schema import EXPECTATIONS_RULE, RULES, Scenario
 from longpin.config.writer import Document, write_scenario
 from longpin.runner.engine import InternalError
 from longpin.runner.failures.effort import Effort, End, Limits, SpentError
@@ -26,7 +26,6 @@ from longpin.runner.failures.hunt import Hunt, renumbered
 from longpin.runner.failures.schedule import Schedule, follow, schedule_key, simplest_schedule
 from longpin.runner.failures.simplify import PASSES, Pass, get, programs, tidied
 from longpin.runner.failures.statements import statements, weight
-from longpin.runner.invariants.errnos import ExpectedOutcomes
 from longpin.runner.progress import Shown
 from longpin.runner.sampling.result import same
 from longpin.runner.subject import Subject
@@ -136,12 +135,9 @@ class _Shrinker:
         What the lines expect stays a rule, so that what is said of a call is true in the shrunk scenario too.
         """
         settings, broken = self._original.settings, self._original.broken
-        kept = (broken.rule, ExpectedOutcomes.rule)
+        kept = (broken.rule, EXPECTATIONS_RULE)
         rules = [rule for rule in RULES if rule in self._original.scenario.holds and rule in kept]
-        policy: Any = f"{settings.policy}:{settings.preset}"
-        if settings.parameters:
-            policy = {"name": settings.policy, "preset": settings.preset, **settings.parameters}
-        return tidied(self._document, rules, policy)
+        return tidied(self._document, rules, settings.policy_name)
 
     def _run(self, one_pass: Pass, hunt: Hunt, *, thorough: bool) -> None:
         """Try the candidates of a pass; after a success they are made again, and those before it passed over."""

@@ -9,8 +9,19 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.config.writer import Document
-from longpin.runner.failures.statements import Statement, Term, replaced, statements, terms, tidy, unrolled, without
+from longpin.runner.failures.statements import (
+    Statement,
+    Term,
+    replaced,
+    statements,
+    terms,
+    tidy,
+    unrolled,
+    without,
+    without_expectations,
+)
 
 Place = tuple[str | int, ...]
 """Where in a document a text stands: ``("process", 0, "on_signal", "SIGIO")``."""
@@ -28,11 +39,15 @@ _OPTIONAL = {
 _SIZES = {"pmem": ("blocks",), "file": ("size",), "process": ("memlock",)}
 
 
-def tidied(document: Document, rules: list[str], policy: Any) -> Document:
-    """Return a document that names the rules and the policy it is judged by, its programs without remarks."""
+def tidied(document: Document, rules: list[str], policy: str) -> Document:
+    """Return a document that names the rules and the policy it is judged by, its programs without remarks.
+
+    What lines expect goes where no rule judges it.
+    """
     made = copy.deepcopy(document)
     for place in programs(made):
-        put(made, place, tidy(get(made, place)))
+        text = tidy(get(made, place))
+        put(made, place, text if EXPECTATIONS_RULE in rules else without_expectations(text))
     head: Document = {key: made.pop(key) for key in ("name", "source", "summary") if key in made}
     made.pop("policy", None)
     made.pop("holds", None)

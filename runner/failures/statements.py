@@ -8,6 +8,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from longpin.config.expectations import ARROW
 from longpin.config.program_text import ProgramText
 
 SMALL = 8
@@ -62,6 +63,15 @@ def tidy(text: str) -> str:
     lines = ProgramText(text, ((1, 1),)).source.split("\n")
     kept = [line.rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
     return "".join(f"{line}\n" for line in kept)
+
+
+def without_expectations(text: str) -> str:
+    """Return a program whose comments say nothing of what a call must do."""
+    lines = text.split("\n")
+    for row, (column, comment) in ProgramText(text, ((1, 1),)).comments.items():
+        if ARROW in comment:
+            lines[row - 1] = lines[row - 1][:column].rstrip()
+    return "\n".join(lines)
 
 
 def statements(text: str) -> list[Statement]:

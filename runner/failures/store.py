@@ -67,7 +67,7 @@ class Record:
     configuration: str
     """:func:`~longpin.runner.failures.found.configuration_hash`."""
     policy: str
-    """Name and preset, for people; the hash counts."""
+    """As :func:`longpin.actors.policies.policy_name` writes it, for people; the hash counts."""
     timers: str
     rule: str
     site: str
@@ -117,6 +117,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Let a file hold ``data``, all of it or what it held before; a pipe or a device stays what it is.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+    else:
+        write_atomically(path.resolve(), lambda temporary: temporary.write_bytes(data))
 
 
 def write_record(path: Path, record: Record) -> None:

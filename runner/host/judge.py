@@ -1,4 +1,4 @@
-"""What a run on the host kernel was worth, as far as that can be seen from outside of the kernel."""
+"""What must hold of a run on the host kernel, and whether it did, as far as can be seen from outside of the kernel."""
 
 import platform
 
@@ -7,12 +7,13 @@ from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.facts import CallRecord
 from longpin.config.schema import Scenario
 from longpin.runner.conform.proc_files import leases
+from longpin.runner.expected import ExpectedLines, unreached_reason
 from longpin.runner.host.calls import AwaitLabel
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.program import HostProcess
 from longpin.runner.host.world import Situation, World
-from longpin.runner.invariants.errnos import is_judged, unmet
-from longpin.runner.result import CallResult, Result, Verdict, Violation
+from longpin.runner.invariants.errnos import applicable, is_judged, site_of, unmet
+from longpin.runner.result import CallResult, Judged, Result, Verdict, Violation
 
 OBSERVABLE = ("O3", "O7")
 """The rules that can be judged: the others are about pins and blocks, which no system call shows."""
@@ -29,32 +30,41 @@ class Judge:
         self._world = world
         self._machine = machine
         self._violations: list[Violation] = []
+        self._policy_name = f"host:{platform.release()}"
+        self._judged = Judged.of(scenario, OBSERVABLE)
+        self._lines = ExpectedLines(scenario, self._policy_name)
 
     def result(self, quiet: bool, stopped: str) -> Result:
         """Return the result; ``stopped`` says why if the world is not quiet. To be called before the processes go."""
-        world, holds = self._world, self._scenario.holds
+        world, rules = self._world, self._judged.rules
         waiting = [situation for situation in world.situations if situation.request is not None] if quiet else []
-        if quiet and "O3" in holds:
+        if quiet and "O3" in rules:
             for situation in waiting:
                 asked_for = situation.stopped or _call(situation) in _ASKED_FOR
                 if not isinstance(situation.request, AwaitLabel) and not asked_for:
-                    self._violate("O3", f"hangs for ever: {self._explain(situation)}")
-        if "O7" in holds:
+                    site = f"{_call(situation)} of {situation.process.name}"
+                    self._violate("O3", f"hangs for ever: {self._explain(situation)}", site)
+        if "O7" in rules:
             self._check_calls(quiet)
         unplayed = [s for s in waiting if isinstance(s.request, AwaitLabel)]
-        verdict, reason = Verdict.HOLDS, "nothing can happen any more"
+        unreached = self._lines.unreached(self._reached(quiet))
+        verdict, reason = Verdict.HOLDS, f"nothing can happen any more; {self._judged.hold()}"
         if not quiet:
             verdict, reason = Verdict.UNDETERMINED, stopped
         elif unplayed:
             verdict, reason = Verdict.UNDETERMINED, f"the scenario was not played to its end: {_doing(unplayed[0])}"
+        elif not rules:
+            verdict, reason = Verdict.UNDETERMINED, f"nothing was judged: {self._judged}"
+        elif unreached:
+            verdict, reason = Verdict.UNDETERMINED, unreached_reason(unreached)
         if self._violations:
-            rules = ", ".join(dict.fromkeys(violation.rule for violation in self._violations))
-            verdict, reason = Verdict.VIOLATED, f"{rules} violated"
+            violated = ", ".join(dict.fromkeys(violation.rule for violation in self._violations))
+            verdict, reason = Verdict.VIOLATED, f"{violated} violated"
         return Result(
             verdict,
-            reason + self._judged(),
+            reason,
             self._scenario.name,
-            f"host:{platform.release()}",
+            self._policy_name,
             "host",
             "",
             "",
@@ -67,30 +77,36 @@ class Judge:
             waiting=[self._explain(situation) for situation in waiting],
             summary=self._scenario.summary,
             source=self._scenario.source,
+            judged=self._judged,
+            unreached=unreached,
+            warnings=list(self._scenario.warnings),
         )
 
-    def _judged(self) -> str:
-        """Say which rules were judged and which cannot be."""
-        seen = [rule for rule in self._scenario.holds if rule in OBSERVABLE]
-        unseen = [rule for rule in self._scenario.holds if rule not in OBSERVABLE]
-        text = f"; judged by {', '.join(seen) or 'no rule'}"
-        return text + (f" ({', '.join(unseen)} cannot be observed on a real kernel)" if unseen else "")
-
     def _check_calls(self, quiet: bool) -> None:
-        waiting = [situation.process for situation in self._world.situations if situation.request is not None]
         for process, record in self._world.calls:
             name = ERRNO_NAMES.get(record.errno, str(record.errno))
-            where = f"line {record.op.line}, {process.name}: {record.op.text}"
+            where, site = f"line {record.op.line}, {process.name}: {record.op.text}", site_of(process.name, record)
             if record.returned and record.errno and name not in SIGNATURES[record.op.call].errnos:
-                self._violate("O7", f"{where} failed with {name}, which {record.op.call} may not by its manual page")
-            if record.returned or (quiet and record.op.call != "exit"):
-                for wanted in record.op.expectations:
-                    judged = record.returned or process in waiting or is_judged(wanted)
-                    if wanted.policy is None and judged and (difference := unmet(wanted, record)):
-                        self._violate("O7", f"{where}: {difference}")
+                what = f"failed with {name}, which {record.op.call} may not by its manual page"
+                self._violate("O7", f"{where} {what}", site)
+            wanted = applicable(record.op.expectations, self._policy_name)
+            if wanted is not None and self._decided(process, record, quiet) and (difference := unmet(wanted, record)):
+                self._violate("O7", f"{where}: {difference}", site)
 
-    def _violate(self, rule: str, detail: str) -> None:
-        self._violations.append(Violation(rule, len(self._world.moments), detail))
+    def _reached(self, quiet: bool) -> set[str]:
+        """Return the marks of the lines whose call has returned, or never will."""
+        calls = self._world.calls
+        return {self._lines.mark(record.op) for process, record in calls if self._decided(process, record, quiet)}
+
+    def _decided(self, process: HostProcess, record: CallRecord, quiet: bool) -> bool:
+        """Return whether it is known if a call does what its line expects; of one that was cut off little is."""
+        if record.returned or not quiet or record.op.call == "exit":
+            return record.returned
+        waits = any(s.process is process and s.request is not None for s in self._world.situations)
+        return waits or is_judged(applicable(record.op.expectations, self._policy_name))
+
+    def _violate(self, rule: str, detail: str, site: str) -> None:
+        self._violations.append(Violation(rule, len(self._world.moments), detail, site))
 
     def _explain(self, situation: Situation) -> str:
         """Say what a call waits for, as the kernel shows it: the wait channel, and who has leases here."""

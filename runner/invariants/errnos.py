@@ -7,8 +7,11 @@ from longpin.actors.base import Actor
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.facts import CallCut, CallEnded, CallRecord
+from longpin.actors.policies import policy_name
+from longpin.actors.policies.base import Policy
 from longpin.actors.process import Process
 from longpin.actors.program import Expectation, Outcome
+from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.messages.envelope import Envelope
 from longpin.runner.chronicle import outcome
 from longpin.runner.invariants.base import Actors, Finding, Invariant
@@ -17,21 +20,23 @@ from longpin.runner.invariants.base import Actors, Finding, Invariant
 class ExpectedOutcomes(Invariant):
     """Errnos are among those of the call under the policy; expectations in comments are met."""
 
-    rule: ClassVar[str] = "O7"
+    rule: ClassVar[str] = EXPECTATIONS_RULE
     summary: ClassVar[str] = "errnos: a call fails only as its man page and the policy allow, and as its line expects"
     source: ClassVar[str] = "semantics 3; docs/scenario.md"
+
+    def __init__(self, policy: Policy, preset: str) -> None:
+        super().__init__(policy, preset)
+        self.policy_name = policy_name(policy, preset)
 
     def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
         """Look at the calls that have just returned."""
         if not isinstance(actor, Process) or not actor.facts:
             return ()
         found: list[Finding] = []
-        for fact in actor.facts:
-            if isinstance(fact, CallEnded):
-                found += self._errno(actor, fact.record)
-                found += self._expected(actor, fact.record)
-            elif isinstance(fact, CallCut) and is_judged(self._wanted(fact.record)):
-                found += self._expected(actor, fact.record)
+        for record in decided(actor, self.policy_name):
+            if record.returned:
+                found += self._errno(actor, record)
+            found += self._expected(actor, record)
         return found
 
     def quiet(self, actors: Actors) -> Iterator[Finding]:
@@ -47,15 +52,21 @@ class ExpectedOutcomes(Invariant):
         call = record.op.call
         if record.errno and name not in SIGNATURES[call].errnos | self.policy.errnos.get(call, frozenset()):
             what = f"failed with {name}, which {call} may not under {self.policy.name}"
-            yield self.found(_site(process, record), f"{_where(process, record)} {what}")
-
-    def _wanted(self, record: CallRecord) -> Expectation | None:
-        return applicable(record.op.expectations, self.policy.name, self.preset)
+            yield self.found(site_of(process.name, record), f"{_where(process, record)} {what}")
 
     def _expected(self, process: Process, record: CallRecord) -> Iterator[Finding]:
-        wanted = self._wanted(record)
+        wanted = applicable(record.op.expectations, self.policy_name)
         if wanted is not None and (difference := unmet(wanted, record)):
-            yield self.found(_site(process, record), f"{_where(process, record)}: {difference}")
+            yield self.found(site_of(process.name, record), f"{_where(process, record)}: {difference}")
+
+
+def decided(process: Process, policy_name: str) -> Iterator[CallRecord]:
+    """Yield the calls whose expectations the last arrival has decided: those that have returned or never will."""
+    for fact in process.facts:
+        if isinstance(fact, CallEnded) or (
+            isinstance(fact, CallCut) and is_judged(applicable(fact.record.op.expectations, policy_name))
+        ):
+            yield fact.record
 
 
 def is_judged(wanted: Expectation | None) -> bool:
@@ -63,10 +74,13 @@ def is_judged(wanted: Expectation | None) -> bool:
     return wanted is not None and set(wanted.outcomes) <= {Outcome.BLOCKS, Outcome.HANGS}
 
 
-def applicable(expectations: tuple[Expectation, ...], policy: str, preset: str) -> Expectation | None:
-    """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy."""
+def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:
+    """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
+
+    One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    """
     by_policy = {expectation.policy: expectation for expectation in expectations}
-    for key in (f"{policy}:{preset}", policy, None):
+    for key in (policy_name, policy_name.partition(":")[0], None):
         if key in by_policy:
             return by_policy[key]
     return None
@@ -82,10 +96,11 @@ def unmet(wanted: Expectation, record: CallRecord) -> str:
     return ""
 
 
-def _site(process: Process, record: CallRecord) -> str:
+def site_of(process: str, record: CallRecord) -> str:
+    """Return what a finding about a call is about: the call, the process's name, and how it ended."""
     name = ERRNO_NAMES.get(record.errno, str(record.errno)) if record.errno else "success"
     how = name if record.returned else "no return"
-    return f"{record.op.call} of {process.name}: {how}"
+    return f"{record.op.call} of {process}: {how}"
 
 
 def _where(process: Process, record: CallRecord) -> str:

@@ -189,6 +189,34 @@ class History:
         program.calls[-1] = CallOutcome(call.line, result, call.text)
         self._returned_last = program
 
+    def may_become(self, outcome: ProcessOutcome) -> bool:
+        """Return False only if nothing that can follow makes this outcome of it."""
+        main, *handlers = self._programs
+        told = sorted((program for program in handlers if program.calls), key=lambda program: program.first)
+        if outcome.end.by_signal:  # what it had no time to see is left out
+            told = [program for program in told if len(program.calls) > 1 or self._is_seen(program)]
+            left = iter(outcome.handlers)
+            return _may_become(main, outcome.calls, 1) and all(
+                any(_is_same(program, handler) and _may_become(program, handler.calls, 1) for handler in left)
+                for program in told
+            )
+        made = [handler for handler in outcome.handlers if handler.calls]
+        idle = [(h.signo, h.si_fd) for h in outcome.handlers if not h.calls]
+        for program in handlers:
+            if not program.calls and not any(program is running for running in self._running):
+                if (program.signo, program.si_fd) not in idle:
+                    return False
+                idle.remove((program.signo, program.si_fd))
+        return (
+            _may_become(main, outcome.calls)
+            and len(told) <= len(made)
+            and all(_is_same(p, h) and _may_become(p, h.calls) for p, h in zip(told, made, strict=False))
+        )
+
+    def _is_seen(self, program: _Program) -> bool:
+        """Return whether the last call of a program has returned, and to user space."""
+        return program.calls[-1].result != NEVER and program is not self._returned_last
+
     def outcomes(self, end: End) -> tuple[ProcessOutcome, ...]:
         """Return what user space may have seen of it: two things if a signal killed it just after a call.
 
@@ -207,3 +235,16 @@ class History:
         handlers.sort(key=lambda program: program.first)
         told = [HandlerOutcome(program.signo, program.si_fd, tuple(program.calls)) for program in handlers]
         return settle(self._pid, self._name, main.calls, told, end)
+
+
+def _is_same(program: _Program, handler: HandlerOutcome) -> bool:
+    return (program.signo, program.si_fd) == (handler.signo, handler.si_fd)
+
+
+def _may_become(program: _Program, calls: tuple[CallOutcome, ...], more: int = 0) -> bool:
+    """Return whether a program may come to these calls; ``more``: so many at its end may be left out."""
+    made = program.calls
+    return len(made) <= len(calls) + more and all(
+        one == other or (one is made[-1] and one.result == NEVER and one.line == other.line)
+        for one, other in zip(made, calls, strict=False)
+    )

@@ -1,36 +1,140 @@
-"""A result as one JSON object, for programs."""
+"""What ``--json`` prints: one object a verb, with the same keys whatever the verdict.
+
+The files in ``schemas/`` describe them, ``docs/json.md`` explains them. What is the same thing has the same name in all
+of them; what is not known, or makes no sense there, is null.
+"""
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from importlib import resources
 from typing import Any, TextIO
 
-from longpin.runner.result import Result
+from longpin.runner.invariants import INVARIANTS
+from longpin.runner.result import ExpectedLine, Judged, Result, Verdict, Violation
+
+Object = dict[str, Any]
+
+STILL_FAILS = "a failure that was kept before still fails"
+"""Why a search ended that searched nothing."""
+
+VERBS = ("run", "replay", "explore", "stress", "conform", "list")
+"""The verbs that have ``--json``, each with a schema."""
 
 
-def as_object(result: Result) -> dict[str, Any]:
-    """Return what the object holds; the moments of the time line are for people and left out."""
+def schema(verb: str) -> Object:
+    """Return the JSON Schema (draft 2020-12) of what a verb prints."""
+    text = (resources.files("longpin.runner.report") / "schemas" / f"{verb}.json").read_text(encoding="utf-8")
+    found: Object = json.loads(text)
+    return found
+
+
+def head(
+    verdict: Verdict,
+    reason: str,
+    scenario: str,
+    policy: str,
+    engine: str,
+    timers: str | None,
+    seed: int | None,
+    judged: Judged,
+    unreached: Sequence[ExpectedLine],
+    warnings: Sequence[str],
+) -> Object:
+    """Return what the objects of all verbs that take a scenario begin with."""
     return {
-        "verdict": result.verdict.value,
-        "reason": result.reason,
-        "violations": [dataclasses.asdict(violation) for violation in result.violations],
+        "verdict": verdict.value,
+        "reason": reason,
+        "scenario": scenario,
+        "policy": policy,
+        "engine": engine,
+        "timers": timers,
+        "seed": seed,
+        "rules": list(judged.rules),
+        "not_asked": list(judged.not_asked),
+        "not_observed": list(judged.not_observed),
+        "unreached": [line._asdict() for line in unreached],
+        "warnings": list(warnings),
+        "failure": None,
+        "not_kept": None,
+    }
+
+
+def failure_object(
+    violation: Violation,
+    *,
+    before: Object | None = None,
+    after: Object | None = None,
+    trace: str | None = None,
+    replay: str | None = None,
+    scenario: str | None = None,
+) -> Object:
+    """Return how every verb tells of the failure that it found."""
+    return {
+        "rule": violation.rule,
+        "site": violation.site,
+        "sentence": INVARIANTS[violation.rule].summary,
+        "what": violation.detail,
+        "arrival": violation.arrival,
+        "before": before,
+        "after": after,
+        "trace": trace,
+        "replay": replay,
+        "scenario": scenario,
+    }
+
+
+def run_object(result: Result, again: str) -> Object:
+    """Return what ``run`` and ``replay`` print; the moments of the time line are for people and left out.
+
+    Args:
+        result: the run.
+        again: the command that shows it again.
+
+    """
+    emulated = result.engine != "host"
+    found = head(
+        result.verdict,
+        result.reason,
+        result.scenario,
+        result.policy,
+        result.engine,
+        result.timers if result.engine == "stepped" else None,
+        result.seed if emulated else None,
+        result.judged,
+        result.unreached,
+        result.warnings,
+    )
+    if result.verdict is Verdict.VIOLATED:
+        trace = result.trace if result.trace and not result.not_kept else None
+        found["failure"] = failure_object(result.violations[0], trace=trace, replay=again)
+    return found | {
+        "not_kept": result.not_kept or None,
+        "trace": result.trace or None,
+        "oracle": result.oracle or None,
+        "arrivals": result.arrivals,
+        "hash": result.hash or None,
+        "violations": [
+            {"rule": one.rule, "site": one.site, "what": one.detail, "arrival": one.arrival}
+            for one in result.violations
+        ],
         "calls": [dataclasses.asdict(call) for call in result.calls],
         "waiting": result.waiting,
-        "arrivals": result.arrivals,
-        "seed": result.seed,
-        "policy": result.policy,
-        "engine": result.engine,
-        "oracle": result.oracle or None,
-        "timers": result.timers or None,
-        "scenario": result.scenario,
-        "hash": result.hash or None,
     }
 
 
 class JsonReport:
-    """Writes the object on one line, in ASCII, so that nothing in it can steer a terminal."""
+    """Writes a run as one object.
 
-    def __init__(self, file: TextIO) -> None:
+    Args:
+        file: where to.
+        again: the command that shows it again.
+
+    """
+
+    def __init__(self, file: TextIO, again: str = "") -> None:
         self.file = file
+        self.again = again
 
     def show(self, result: Result) -> None:
         """Write it.
@@ -39,6 +143,16 @@ class JsonReport:
             OSError: it cannot be written.
 
         """
-        json.dump(as_object(result), self.file)
-        self.file.write("\n")
-        self.file.flush()
+        write_json(run_object(result, self.again), self.file)
+
+
+def write_json(found: Object | list[Object], file: TextIO) -> None:
+    """Write an object on one line, in ASCII, so that nothing in it can steer a terminal.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    json.dump(found, file)
+    file.write("\n")
+    file.flush()

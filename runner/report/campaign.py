@@ -1,8 +1,9 @@
-"""What a campaign of sampled schedules that broke nothing was worth: for people, and as one JSON object."""
+"""What is known after a campaign of sampled schedules that broke nothing: for people, and as one JSON object."""
 
-from typing import Any
-
+from longpin.runner.report.as_json import STILL_FAILS, Object, head
+from longpin.runner.report.console import unreached_lines
 from longpin.runner.report.rows import printable
+from longpin.runner.result import Verdict
 from longpin.runner.sampling.result import Campaign, StrategyRow
 from longpin.runner.subject import Subject
 
@@ -12,17 +13,19 @@ def lines(subject: Subject, result: Campaign, timers: str) -> list[str]:
     settings = subject.settings
     traces = f"{'at least ' * result.capped}{result.distinct:,} distinct trace{'s' * (result.distinct != 1)}"
     last = result.seed + max(result.runs, 1) - 1
+    runs = f" in {result.runs:,} run{'s' * (result.runs != 1)}, {traces}"
     found = [
         f"{subject.scenario.name}: {subject.scenario.summary}",
-        f"policy: {settings.policy}:{settings.preset}",
+        f"policy: {settings.policy_name}",
         f"{result.verdict.value}: {result.reason.value}; samples prove nothing, longpin explore may",
-        f"  {', '.join(subject.scenario.holds)} held in {result.runs:,} run{'s' * (result.runs != 1)}, {traces}",
+        f"  {subject.rules.judged.hold(runs, past=True)}",
         f"  one more run would have a trace not seen yet with probability {result.unseen:.2%} (Good-Turing estimate)",
     ]
     if result.endless:
         found.append(f"  {result.endless:,} runs were given up, as they did not come to rest")
     if result.inconclusive:
         found.append(f"  {result.unjudged:,} runs could not be judged, the first because {result.inconclusive}")
+    found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
     found += table(result.by_strategy)
     rate = result.runs / result.seconds if result.seconds else 0
     found.append(f"  seeds {result.seed} to {last}, timers {timers}, {rate:,.0f} runs/s")
@@ -39,24 +42,35 @@ def _found(row: StrategyRow) -> str:
     return "".join(f"  {rule or site or what} in run {first:,}" for (rule, site, what), first in row.found.items())
 
 
-def as_object(subject: Subject, result: Campaign, timers: str) -> dict[str, Any]:
-    """Return what the JSON object holds."""
+def as_object(subject: Subject, result: Campaign | None, engine: str) -> Object:
+    """Return what ``stress`` prints as JSON; without a result nothing was run, as a kept failure still fails.
+
+    The seed is that of the first run.
+    """
     settings = subject.settings
-    return {
-        "verdict": result.verdict.value,
-        "reason": result.reason.value,
-        "scenario": subject.scenario.name,
-        "policy": f"{settings.policy}:{settings.preset}",
-        "timers": timers,
-        "seed": result.seed,
-        "rules": list(subject.scenario.holds),
-        "runs": result.runs,
-        "distinct": result.distinct,
-        "distinct_is_a_lower_bound": result.capped,
-        "unseen_probability": result.unseen,
-        "endless": result.endless,
-        "inconclusive": result.inconclusive or None,
-        "arrivals": result.events,
+    shown = result or Campaign(settings.seed)
+    found = head(
+        result.verdict if result else Verdict.VIOLATED,
+        result.reason.value if result else STILL_FAILS,
+        subject.scenario.name,
+        settings.policy_name,
+        engine,
+        settings.timers if engine == "stepped" else None,
+        shown.seed,
+        subject.rules.judged,
+        subject.unreached(shown.marks) if result and not result.failures else [],
+        subject.scenario.warnings,
+    )
+    return found | {
+        "found": None,
+        "runs": shown.runs,
+        "distinct": shown.distinct,
+        "distinct_is_a_lower_bound": shown.capped,
+        "unseen_probability": shown.unseen,
+        "endless": shown.endless,
+        "unjudged": shown.unjudged,
+        "inconclusive": shown.inconclusive or None,
+        "arrivals": shown.events,
         "strategies": [
             {
                 "name": row.name,
@@ -65,7 +79,7 @@ def as_object(subject: Subject, result: Campaign, timers: str) -> dict[str, Any]
                 "broken": row.broken,
                 "found": [{"rule": rule, "site": site, "run": run} for (rule, site, _), run in row.found.items()],
             }
-            for row in result.by_strategy
+            for row in shown.by_strategy
         ],
-        "seconds": round(result.seconds, 3),
+        "seconds": round(shown.seconds, 3),
     }

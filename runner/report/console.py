@@ -1,14 +1,15 @@
 """A result for people: what ran, its time line, the verdict, and the line that shows it again."""
 
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-from longpin.actors.policies import find_policy
+from longpin.actors.policies import read_policy
 from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
 from longpin.runner.report.rows import Row, printable, rows
-from longpin.runner.result import Kind, Result, Verdict
+from longpin.runner.result import ExpectedLine, Kind, Result, Verdict
 
 UNREADABLE = 60
 """Processes beyond which no picture is offered."""
@@ -17,6 +18,8 @@ MOST_ROWS = 1000
 """Rows of a time line; of a longer one the first and the last are shown."""
 
 MOST_VIOLATIONS = 20
+
+MOST_UNREACHED = 20
 
 VERDICT_STYLES = {
     Verdict.HOLDS: "bold green",
@@ -89,8 +92,13 @@ class ConsoleReport:
         if not result.violations:
             for waiting in result.waiting[:MOST_VIOLATIONS]:
                 self._say("waiting", waiting, "yellow")
+        if result.verdict is Verdict.UNDETERMINED:
+            for line in unreached_lines(result.unreached):
+                self._say("", line)
+        if result.verdict is not Verdict.HOLDS:
+            self._say("judged by", str(result.judged))
         if result.engine == "host":
-            self._say("", f"{result.arrivals} moments" + (f"; {result.reason}" if rules else ""))
+            self._say("", f"{result.arrivals} moments")
         else:
             self._say("", f"{result.arrivals} arrivals, seed {result.seed}, hash {result.hash[:16]}")
         if result.verdict is Verdict.VIOLATED and self.again:
@@ -112,11 +120,19 @@ class ConsoleReport:
             self.console.print(Text.assemble("  " if number else "", line), soft_wrap=True)
 
 
+def unreached_lines(unreached: Sequence[ExpectedLine]) -> list[str]:
+    """Return a line for each line of a scenario that expects something and was not reached; of many, the first."""
+    told = [f"not reached: {line}" for line in unreached[:MOST_UNREACHED]]
+    if (more := len(unreached) - MOST_UNREACHED) > 0:
+        told.append(f"not reached: {more} more lines")
+    return told
+
+
 def _policy_summary(result: Result) -> str:
     """Return what the policy is in one sentence; on the host engine it is the kernel of the machine."""
     if result.engine == "host":
         return "the kernel of this machine, as it is"
-    return find_policy(result.policy)[0].summary
+    return read_policy(result.policy)[0].summary
 
 
 def _how(result: Result) -> str:

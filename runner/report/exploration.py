@@ -1,34 +1,42 @@
-"""What an exploration that broke nothing was worth: for people, and as one JSON object."""
+"""What is known after an exploration that broke nothing: for people, and as one JSON object."""
 
-import json
-from typing import Any, TextIO
-
-from longpin.runner.exploration.result import Exploration
+from longpin.runner.expected import unreached_reason
+from longpin.runner.exploration.result import Exploration, Method, Reason
+from longpin.runner.report.as_json import STILL_FAILS, Object, head
+from longpin.runner.report.console import unreached_lines
 from longpin.runner.report.rows import printable
+from longpin.runner.result import Verdict
 from longpin.runner.subject import Subject
 
 
 def lines(subject: Subject, result: Exploration) -> list[str]:
     """Return the lines of the report. A proof states its bounds, and what is incomplete says how much is known."""
     settings = subject.settings
-    holds = ", ".join(subject.scenario.holds)
+    judged = subject.rules.judged
     found = [
         f"{subject.scenario.name}: {subject.scenario.summary}",
-        f"policy: {settings.policy}:{settings.preset}",
+        f"policy: {settings.policy_name}",
         f"method: {result.method.value}" + (f": {result.why}" if result.why else ""),
-        f"{result.verdict.value}: {result.reason.value}",
+        f"{result.verdict.value}: {reason(subject, result)}",
     ]
-    if result.complete:
-        found.append(f"  {holds} hold in all of {_size(result)}")
+    if result.verdict is Verdict.HOLDS:
+        found.append(f"  {judged.hold(f' in all of {_size(result)}')}")
         found.append(f"  bounds: these programs, timers {settings.timers}, random numbers of seed {settings.seed}")
     else:
-        found.append(f"  {holds} held in {_size(result)}" + _share(result))
+        found.append(f"  {judged.hold(f' in {_size(result)}', past=True)}" + _share(result))
     if result.inconclusive:
         found.append(f"  {result.inconclusive}")
+    found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
     if result.blocked:
         found.append(f"  {result.blocked:,} executions were given up half-way, as they could only repeat another")
     found.append(f"  {result.events:,} arrivals, {result.seconds:.2f} s, seed {settings.seed}")
     return [printable(line) for line in found]
+
+
+def reason(subject: Subject, result: Exploration) -> str:
+    """Return why the exploration ended, and why it is no proof although it is complete."""
+    unreached = unreached_reason(subject.unreached(result.marks))
+    return f"{result.reason.value}, but {unreached}" if result.complete and unreached else result.reason.value
 
 
 def _size(result: Exploration) -> str:
@@ -44,32 +52,34 @@ def _share(result: Exploration) -> str:
     return f", of some {float(f'{result.estimate:.1e}'):,.0f}: {share:.0%}, a guess that may be ten times too low"
 
 
-def as_object(subject: Subject, result: Exploration) -> dict[str, Any]:
-    """Return what the JSON object holds."""
+def as_object(subject: Subject, result: Exploration | None) -> Object:
+    """Return what ``explore`` prints as JSON; without a result nothing was explored, as a kept failure still fails."""
     settings = subject.settings
-    return {
-        "verdict": result.verdict.value,
-        "reason": result.reason.value,
-        "complete": result.complete,
-        "scenario": subject.scenario.name,
-        "policy": f"{settings.policy}:{settings.preset}",
-        "timers": settings.timers,
-        "seed": settings.seed,
-        "rules": list(subject.scenario.holds),
-        "method": result.method.value,
-        "why": result.why,
-        "executions": result.executions,
-        "estimated_executions": result.estimate or None,
-        "blocked": result.blocked,
-        "states": result.states or None,
-        "arrivals": result.events,
-        "inconclusive": result.inconclusive or None,
-        "seconds": round(result.seconds, 3),
+    found = head(
+        result.verdict if result else Verdict.VIOLATED,
+        reason(subject, result) if result else STILL_FAILS,
+        subject.scenario.name,
+        settings.policy_name,
+        "stepped",
+        settings.timers,
+        settings.seed,
+        subject.rules.judged,
+        subject.unreached(result.marks) if result and not result.failures else [],
+        subject.scenario.warnings,
+    )
+    shown = result or Exploration(Method.DPOR, reason=Reason.INTERRUPTED)
+    return found | {
+        "found": None,
+        "not_kept": shown.not_kept or None,
+        "complete": shown.complete,
+        "method": shown.method.value if result else None,
+        "why": shown.why or None,
+        "executions": shown.executions,
+        "estimated_executions": shown.estimate or None,
+        "blocked": shown.blocked,
+        "impossible": shown.impossible,
+        "states": shown.states or None,
+        "arrivals": shown.events,
+        "inconclusive": shown.inconclusive or None,
+        "seconds": round(shown.seconds, 3),
     }
-
-
-def write_json(found: dict[str, Any], file: TextIO) -> None:
-    """Write an object on one line, in ASCII, so that nothing in it can steer a terminal."""
-    json.dump(found, file)
-    file.write("\n")
-    file.flush()

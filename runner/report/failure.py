@@ -5,9 +5,8 @@ how much smaller it is, who found it, and last the line that shows it again.
 """
 
 import dataclasses
-import json
 import tomllib
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -16,8 +15,9 @@ from longpin.config.writer import write_scenario
 from longpin.runner.failures.keep import Kept
 from longpin.runner.invariants import INVARIANTS
 from longpin.runner.options import command
-from longpin.runner.report import as_json
+from longpin.runner.report.as_json import Object, failure_object
 from longpin.runner.report.console import VERDICT_STYLES, ConsoleReport
+from longpin.runner.result import Judged
 
 STORY = ("name", "source", "summary")
 """What a scenario file says of itself; a part of a scenario is no longer what it tells."""
@@ -49,8 +49,8 @@ class FailureReport(ConsoleReport):
     def __init__(self, console: Console, file: TextIO) -> None:
         super().__init__(console, file)
 
-    def show_failure(self, kept: Kept) -> None:
-        """Write it.
+    def show_failure(self, kept: Kept, judged: Judged) -> None:
+        """Write it, and by which rules the scenario it was found in was judged.
 
         Raises:
             OSError: it cannot be written.
@@ -72,8 +72,10 @@ class FailureReport(ConsoleReport):
             before, after = dataclasses.asdict(record.before), dataclasses.asdict(record.after)
             sizes = [f"{before[what]} -> {after[what]} {_SHOWN[what]}" for what in _SHOWN]
             self._say("made small", f"{', '.join(sizes)}; {record.end}")
+            self._say("judged by", str(judged))
             self._say("found by", f"{record.by}, seed {record.seed}")
-            self.console.print(Text(replay_line(kept)), soft_wrap=True)
+            if not kept.not_kept:
+                self.console.print(Text(replay_line(kept)), soft_wrap=True)
         self.file.write(capture.get())
         self.file.flush()
 
@@ -81,39 +83,21 @@ class FailureReport(ConsoleReport):
 _SHOWN = {"decisions": "decisions", "preemptions": "preemptions", "processes": "processes", "operations": "calls"}
 
 
-def as_object(kept: Kept) -> dict[str, Any]:
-    """Return what the JSON object holds."""
-    record, violation = kept.record, kept.violation
-    return {
-        "verdict": kept.result.verdict.value,
-        "rule": violation.rule,
-        "sentence": INVARIANTS[violation.rule].summary,
-        "site": violation.site,
-        "what": violation.detail,
-        "arrival": violation.arrival,
-        "scenario": record.scenario,
-        "policy": record.policy,
-        "timers": record.timers,
-        "shrunk": as_json.as_object(kept.result),
-        "shrunk_scenario": kept.shrunk.text,
-        "before": dataclasses.asdict(record.before),
-        "after": dataclasses.asdict(record.after),
-        "end": record.end,
-        "found_by": record.by,
+def as_objects(kept: Kept) -> Object:
+    """Return what the JSON object of a search says of the failure and of how it was found."""
+    record = kept.record
+    failure = failure_object(
+        kept.violation,
+        before=dataclasses.asdict(record.before),
+        after=dataclasses.asdict(record.after),
+        trace=None if kept.not_kept else str(kept.trace),
+        replay=None if kept.not_kept else replay_line(kept),
+        scenario=kept.shrunk.text,
+    )
+    found = {
+        "by": record.by,
         "seed": record.seed,
-        "kept": str(kept.json),
-        "trace": str(kept.trace),
-        "replay": replay_line(kept),
+        "end": record.end,
+        "kept": None if kept.not_kept else str(kept.json),
     }
-
-
-def write_json(kept: Kept, file: TextIO) -> None:
-    """Write the object on one line, in ASCII, so that nothing in it can steer a terminal.
-
-    Raises:
-        OSError: it cannot be written.
-
-    """
-    json.dump(as_object(kept), file)
-    file.write("\n")
-    file.flush()
+    return {"failure": failure, "found": found, "not_kept": kept.not_kept or None}

@@ -7,7 +7,7 @@ reported depends neither on how many processes there are nor on how large the ba
 
 import pickle
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, nullcontext
 from functools import lru_cache
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.exploration.explorer import Build, Check
-from longpin.runner.exploration.replay import Always
+from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.oracles.profile import profile_of
 from longpin.runner.pool import in_order, open_executor, packed
@@ -71,6 +71,8 @@ def stress(
     seed: int = 0,
     check: Check | None = None,
     always: Always | None = None,
+    marks: Marks | None = None,
+    wanted: Iterable[str] = (),
     racy: bool = False,
     most: int = MOST_ARRIVALS,
     first_failure: bool = True,
@@ -94,6 +96,9 @@ def stress(
         check: what must hold of a world at rest. It raises Inconclusive if that world cannot be judged. It may be asked
             only once for each combination of the actors' states.
         always: what must hold of an actor and the message it has just handled; it may look at nothing else.
+        marks: what is to be seen in a step, of an actor and the message it has just handled, as names of its own;
+            ``check`` may return such names as well. What any run showed is in the result.
+        wanted: marks to look for; those that no run showed are in the result.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         most: give a run up after so many arrivals.
         first_failure: end with the first run that breaks something; otherwise make all runs and report every failure.
@@ -121,7 +126,7 @@ def stress(
     try:
         profile = profile_of(build, racy=racy)
         share = memory_allowed() // workers
-        plan = Plan(build, tuple(strategies), profile, check, always, racy, most, remember, share)
+        plan = Plan(build, tuple(strategies), profile, check, always, racy, most, remember, marks, share)
         sampler = Sampler(plan)
         with closing(_batches(sampler, pace, workers, executor, first_failure=first_failure)) as batches:
             for batch in batches:
@@ -136,6 +141,7 @@ def stress(
     except KeyboardInterrupt:
         tally.campaign.reason = Reason.INTERRUPTED
     tally.campaign.seconds = time.monotonic() - pace.started
+    tally.campaign.missing = [mark for mark in wanted if mark not in tally.campaign.marks]
     return tally.campaign
 
 

@@ -18,7 +18,7 @@ from longpin.messages.envelope import Address, Envelope
 from longpin.runner.engine import InternalError
 from longpin.runner.exploration.budget import Budget, OutOfBudgetError
 from longpin.runner.exploration.explorer import Build
-from longpin.runner.exploration.replay import Always
+from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.table import (
     ALARM_ACTOR,
     DROP_ALARM,
@@ -96,6 +96,7 @@ class More(NamedTuple):
     """The alarm was set before anything was sent."""
     spawned: tuple[Spawned, ...]
     failure: Exception | None
+    marks: frozenset[str]
 
 
 class Move(NamedTuple):
@@ -127,6 +128,8 @@ class Ended(NamedTuple):
     failure: Exception | None
     states: tuple[int, ...]
     """The state of each actor, by its number in the table."""
+    marks: frozenset[str]
+    """What is to be seen in its steps."""
 
 
 class Memory:
@@ -137,15 +140,25 @@ class Memory:
 
     """
 
-    def __init__(self, build: Build, always: Always | None, *, racy: bool, most_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        build: Build,
+        always: Always | None,
+        marks: Marks | None,
+        *,
+        racy: bool,
+        most_bytes: int | None = None,
+    ) -> None:
         self.racy = racy
         self._budget = Budget(memory=most_bytes)
-        self.table = WatchedTable(build, always=always)
+        self.table = WatchedTable(build, always=always, marks=marks)
         self.arrivals = 0
         """In all runs that have ended."""
         self.computed = 0
         """Steps that were not in memory."""
         self._look = FIRST_LOOK
+        self._seen: set[str] = set()
+        """What is to be seen in the steps of the run under way."""
         self._moves: list[dict[int, Move]] = [{} for _ in self.table.steps]
         """By state, then by message."""
         self._need(not any(first.sends for first in self.table.first), "an actor sends while it is made")
@@ -167,6 +180,7 @@ class Memory:
         receiver_of = table.receiver
         senders: list[Sender] = []
         ready: list[Sender] = []
+        self._seen.clear()
         self._enlarge(senders)
         world, alarm = senders[WORLD_ACTOR], senders[ALARM_ACTOR]
         for actor, state, _ in table.first:
@@ -205,12 +219,13 @@ class Memory:
                 receiver.outbox.extend(move.envelopes)
         self.arrivals += len(arrived)
         quiet = failure is None and not ready and not alarm.numbers
-        return Ended(quiet, failure, tuple([sender.state for sender in senders]))
+        return Ended(quiet, failure, tuple([sender.state for sender in senders]), frozenset(self._seen))
 
     def _take_more(self, move: Move, receiver: Sender, senders: list[Sender], ready: list[Sender]) -> Exception | None:
         """Send, set the alarm and create actors, in the order in which the handler did, as far as it can be seen."""
         assert move.more is not None
         more = move.more
+        self._seen |= more.marks
         if more.alarm != KEEP_ALARM and more.alarm_first:
             self._set_alarm(more.alarm, senders[ALARM_ACTOR], ready)
         if move.numbers:
@@ -253,8 +268,8 @@ class Memory:
         self._need(not table.asked_random, "an actor asks for random numbers")
         self._need(not table.opaque, "an actor holds what has no canonical form")
         more = None
-        if step.alarm != KEEP_ALARM or step.spawned or step.failure is not None:
-            more = More(step.alarm, table.alarm_first, step.spawned, step.failure)
+        if step.alarm != KEEP_ALARM or step.spawned or step.failure is not None or step.marks:
+            more = More(step.alarm, table.alarm_first, step.spawned, step.failure, step.marks)
         move = Move(step.state, step.sends, tuple([table.envelopes[sent] for sent in step.sends]), more)
         moves.extend({} for _ in range(len(moves), len(table.steps)))
         moves[state][number] = move

@@ -90,6 +90,10 @@ class Campaign:
     """Runs that came to rest before what is to be judged could happen."""
     inconclusive: str = ""
     """What the first of those waits for."""
+    marks: set[str] = field(default_factory=set)
+    """What ``marks`` and ``check`` said is to be seen in some run."""
+    missing: list[str] = field(default_factory=list)
+    """The marks that were wanted and that no run showed."""
     events: int = 0
     """Arrivals in all runs together."""
     reason: Reason = Reason.RUNS
@@ -108,5 +112,5 @@ class Campaign:
 
     @property
     def verdict(self) -> Verdict:
-        """Return what the campaign was worth: samples prove nothing."""
+        """Return the verdict: samples prove nothing."""
         return Verdict.VIOLATED if self.failures else Verdict.UNDETERMINED

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from longpin.messages.envelope import Address, Envelope
 from longpin.runner.engine import InternalError
 from longpin.runner.exploration.explorer import Build, Check
-from longpin.runner.exploration.replay import Always, Decisions, Looker
-from longpin.runner.exploration.result import Broken, Inconclusive, PropertyViolation
+from longpin.runner.exploration.replay import Always, Collector, Decisions, Looker, Marks
+from longpin.runner.exploration.result import NO_MARKS, Broken, Inconclusive, PropertyViolation
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.base import Oracle, Profile
 from longpin.runner.sampling.memory import Memory, UnrememberableError
@@ -27,6 +27,8 @@ class Judgement(NamedTuple):
 
     broken: Broken | None = None
     inconclusive: str = ""
+    marks: frozenset[str] = NO_MARKS
+    """What the check said is to be seen in the world at rest."""
 
 
 class Run(NamedTuple):
@@ -36,12 +38,15 @@ class Run(NamedTuple):
     trace: int
     """The number of its trace; NO_TRACE if it did not come to rest."""
     arrived: list[Envelope]
+    marks: frozenset[str]
+    """What is to be seen in it, at its end too."""
 
     def same_as(self, other: "Run") -> bool:
-        """Return whether the same arrived and broke."""
+        """Return whether the same arrived, broke and was to be seen."""
         return (
             self.trace == other.trace
             and self.arrived == other.arrived
+            and self.marks == other.marks
             and self.judgement.inconclusive == other.judgement.inconclusive
             and same(self.judgement.broken, other.judgement.broken)
         )
@@ -63,6 +68,7 @@ class Plan(NamedTuple):
     racy: bool
     most: int
     remember: bool
+    marks: Marks | None = None
     most_bytes: int | None = None
     """What a process may have resident and still remember; None: anything."""
 
@@ -120,6 +126,11 @@ class Sampler:
         engine.record = log.__setitem__
         if self.plan.always is not None:
             engine.observers.append(Looker(engine, self.plan.always))
+        seen: set[str] = set()
+        if self.plan.marks is not None:
+            collector = Collector(engine, self.plan.marks)
+            engine.observers.append(collector)
+            seen = collector.found
         self.plan.build(engine)
         broken, quiet = None, False
         try:
@@ -132,8 +143,9 @@ class Sampler:
             broken = Broken.by(error.__cause__)
         arrived = list(log.values())
         if not quiet:
-            return Run(Judgement(broken), NO_TRACE, arrived)
-        return Run(self._ask(engine), trace_number(arrived), arrived)
+            return Run(Judgement(broken), NO_TRACE, arrived, frozenset(seen))
+        judgement = self._ask(engine)
+        return Run(judgement, trace_number(arrived), arrived, judgement.marks | seen)
 
     def confirm(self, broken: Broken, decisions: Sequence[Address], seed: int) -> None:
         """Carry out the decisions of a failing run on the stepped engine.
@@ -149,8 +161,9 @@ class Sampler:
         memory = self.memory
         if memory is None or memory.full:
             self._judged.clear()
+            plan = self.plan
             memory = self.memory = Memory(
-                self.plan.build, self.plan.always, racy=self.plan.racy, most_bytes=self.plan.most_bytes
+                plan.build, plan.always, plan.marks, racy=plan.racy, most_bytes=plan.most_bytes
             )
         oracle = self.oracle(seed)
         oracle.new_execution()
@@ -158,8 +171,9 @@ class Sampler:
         ended = memory.run(oracle, self.plan.most, arrived)
         if not ended.quiet:
             broken = None if ended.failure is None else Broken.by(ended.failure)
-            return Run(Judgement(broken), NO_TRACE, arrived)
-        return Run(self._judge(ended.states, arrived, seed), trace_number(arrived), arrived)
+            return Run(Judgement(broken), NO_TRACE, arrived, ended.marks)
+        judgement = self._judge(ended.states, arrived, seed)
+        return Run(judgement, trace_number(arrived), arrived, judgement.marks | ended.marks)
 
     def _judge(self, states: tuple[int, ...], arrived: list[Envelope], seed: int) -> Judgement:
         """Return what the check says of a world at rest; it is asked once for each combination of actors' states."""
@@ -179,12 +193,12 @@ class Sampler:
         if self.plan.check is None:
             return Judgement()
         try:
-            self.plan.check(engine)
+            found = self.plan.check(engine)
         except Inconclusive as why:
-            return Judgement(inconclusive=str(why))
+            return Judgement(inconclusive=str(why), marks=why.marks)
         except (PropertyViolation, AssertionError) as violation:
             return Judgement(Broken.by(violation))
-        return Judgement()
+        return Judgement(marks=found) if isinstance(found, frozenset) else Judgement()
 
     def _forget(self) -> None:
         """Let the stepped engine do everything from now on."""

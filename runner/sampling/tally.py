@@ -35,13 +35,16 @@ class Batch:
         self.endless = 0
         self.unjudged = 0
         self.inconclusive = ""
+        self.marks: set[str] = set()
+        """What is to be seen in any of them."""
         self.events = 0
         self.seconds = 0.0
         """How long they took, for whoever plans the next batch."""
 
     def add(self, seed: int, run: Run, trace: bytes = b"") -> None:
         """Note the next run."""
-        broken, inconclusive = run.judgement
+        broken, inconclusive, _ = run.judgement
+        self.marks |= run.marks
         self.traces.append(run.trace)
         self.events += len(run.arrived)
         if broken is not None:
@@ -85,6 +88,7 @@ class Tally:
         campaign.endless += batch.endless
         campaign.unjudged += batch.unjudged
         campaign.inconclusive = campaign.inconclusive or batch.inconclusive
+        campaign.marks |= batch.marks
         campaign.events += batch.events
         campaign.distinct, campaign.once = traces.distinct, traces.once
         campaign.counted, campaign.capped = traces.counted, traces.full

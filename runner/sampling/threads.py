@@ -79,6 +79,7 @@ def stress_threads(
     except KeyboardInterrupt:
         campaign.reason = Reason.INTERRUPTED
     campaign.seconds = time.monotonic() - pace.started
+    campaign.missing = [mark for mark in recorder.subject.wanted if mark not in campaign.marks]
     return campaign
 
 
@@ -97,6 +98,7 @@ class Recorder:
                 racy=True,
                 most=MOST_ARRIVALS + MOST_FOR_PAGES,
                 remember=False,
+                marks=subject.marks,
             )
         )
 

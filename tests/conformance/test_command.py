@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from quality.json_output import valid
 
 from longpin.runner.conform import emulated
-from longpin.runner.conform.command import DIFFERENCE_FILE, conform
+from longpin.runner.conform.command import conform
 from longpin.runner.conform.host import HostRunner
 from longpin.runner.conform.outcome import OpResult, Outcome
 from longpin.runner.conform.program import Op, Program, Unsupported, dump_program, load_programs, make_op
@@ -30,8 +30,19 @@ LEASE = Program(
 Spoil = Callable[[Op, OpResult], OpResult]
 
 
-def invoke(*words: str) -> Result:
-    return CliRunner().invoke(MAIN, ["conform", *words], prog_name="longpin")
+def invoke(*words: str, text: str | None = None) -> Result:
+    return CliRunner().invoke(MAIN, ["conform", *words], prog_name="longpin", input=text)
+
+
+def run_line(line: str, *more: str) -> Result:
+    """Do what a shell does with a line that was printed: a command, or a program that is piped into one."""
+    words = shlex.split(line)
+    text = None
+    if words[0] == "printf":
+        assert words[1] == "%s\\n"
+        text, words = words[2] + "\n", words[words.index("|") + 1 :]
+    assert words[:2] == ["longpin", "conform"]
+    return invoke(*words[2:], *more, text=text)
 
 
 @pytest.fixture(autouse=True)
@@ -85,11 +96,37 @@ def test_a_recorded_difference_is_shown_and_the_last_line_shows_it_again(recorde
     assert "! 6 A getlease fd=a" in done.stdout
     assert "[red]" in done.stdout
     assert "\x1b" not in done.stdout
-    again = shlex.split(done.stdout.splitlines()[-1])
-    assert again[:2] == ["longpin", "conform"]
-    repeated = invoke(*again[2:])
+    assert [path.name for path in Path().iterdir()] == ["wrong.jsonl"], "nothing is written that was not asked for"
+    repeated = run_line(done.stdout.splitlines()[-1])
     assert repeated.exit_code == 1
     assert repeated.stdout.splitlines()[1:] == done.stdout.splitlines()[1:]
+    kept = invoke("--recorded", "wrong.jsonl", "--difference", "kept.jsonl")
+    assert kept.stdout.splitlines()[-1] == "longpin conform --recorded kept.jsonl"
+    again = run_line(kept.stdout.splitlines()[-1])
+    assert again.stdout.splitlines()[1:-1] == done.stdout.splitlines()[1:-1]
+
+
+@pytest.mark.parametrize("place", ["nowhere/x", "/dev/full"])
+def test_a_difference_that_cannot_be_written_is_shown_all_the_same(recorded: dict[str, Path], place: str) -> None:
+    program = load_programs(recorded["kernel_leases"])[0]
+    assert program.result is not None
+    wrong = Outcome((*program.result.results[:-1], replace(program.result.results[-1], ret=77)))
+    Path("wrong.jsonl").write_text(dump_program(replace(program, result=wrong)) + "\n")
+    done = invoke("--recorded", "wrong.jsonl", "--difference", place)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith(f"longpin: {place}: cannot be written: ")
+    assert run_line(done.stdout.splitlines()[-1]).exit_code == 1, "the program is in the line instead"
+    said = json.loads(invoke("--recorded", "wrong.jsonl", "--difference", place, "--json").stdout)
+    assert said["not_kept"].startswith(f"{place}: ")
+    assert said["failure"]["trace"] is None
+    assert not Path("nowhere").exists()
+
+
+def test_a_program_may_come_from_standard_input() -> None:
+    done = invoke("--recorded", "-", text=dump_program(LEASE) + "\n\n")
+    assert (done.exit_code, "skipped 1" in done.stdout) == (3, True)
+    bad = invoke("--recorded", "-", text="{\n")
+    assert bad.stderr.startswith("standard input:1: expected a JSON object")
 
 
 MISTAKES: dict[str, Spoil] = {
@@ -111,15 +148,14 @@ def test_a_planted_mistake_is_found_and_made_small(
 ) -> None:
     stand_in(monkeypatch, spoiled(host, MISTAKES[mistake]))
     done = invoke("--live", "--random", "60", "--seed", "4", "--json")
-    said = json.loads(done.stdout)
+    said = valid("conform", done.stdout)
     assert done.exit_code == 1
     assert said["differ"] > 0
     assert said["seed"] == 4
     assert said["shrunk"]["to_ops"] <= 5
-    [saved] = load_programs(Path(DIFFERENCE_FILE))
-    assert len(saved.ops) == said["shrunk"]["to_ops"]
-    again = shlex.split(said["again"])
-    assert json.loads(invoke(*again[2:], "--json").stdout)["differ"] == 1
+    assert said["failure"]["after"]["operations"] == said["shrunk"]["to_ops"]
+    assert json.loads(run_line(said["failure"]["replay"], "--json").stdout)["differ"] == 1
+    assert not list(Path().iterdir()), "nothing is written that was not asked for"
 
 
 def test_what_the_host_did_is_recorded_and_can_be_compared(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +175,7 @@ def test_unsupported_counts_against_the_emulated_kernel(host: HostRunner, monkey
 
     stand_in(monkeypatch, refuse)
     done = invoke("--live", "--random", "3", "--json")
-    said = json.loads(done.stdout)
+    said = valid("conform", done.stdout)
     assert (done.exit_code, said["unsupported"], said["agree"]) == (1, 3, 0)
     assert said["unsupported_reasons"] == {"no leases yet": 3}
 
@@ -163,9 +199,10 @@ def test_an_interrupt_ends_with_what_is_known(host: HostRunner, monkeypatch: pyt
 
     stand_in(monkeypatch, interrupted)
     done = invoke("--live", "--random", "100", "--json")
-    said: dict[str, Any] = json.loads(done.stdout)
+    said = valid("conform", done.stdout)
     assert done.exit_code == 3
-    assert (said["programs"], said["agree"], said["verdict"]) == (2, 2, "interrupted: no difference so far")
+    assert (said["programs"], said["agree"], said["reason"]) == (2, 2, "interrupted: no difference so far")
+    assert said["verdict"] == "undetermined"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """``run --engine host``: scenarios in real processes on the kernel of this machine."""
 
-import json
 import os
 import select
 import signal
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from quality.json_output import valid
 
 from longpin.config.loader import load_scenario, parse_scenario
 from longpin.config.problems import ScenarioError
@@ -57,7 +57,7 @@ def test_a_shipped_scenario_does_the_same_here_and_in_the_emulator() -> None:
     loaded = load_scenario("lease-shared")
     here, emulated = run_on_host(loaded, "x.toml"), run_emulated(loaded, Settings.of(loaded))
     assert here.verdict is emulated.verdict is Verdict.HOLDS
-    assert here.reason.endswith("judged by O3, O7 (O1, O6 cannot be observed on a real kernel)")
+    assert here.reason.endswith("O3, O7 hold (O1, O6 cannot be observed on a real kernel)")
     for process in ("taker", "child", "writer"):
         assert calls(here, process) == calls(emulated, process)
     assert here.lanes == emulated.lanes
@@ -231,6 +231,31 @@ def test_a_layout_lease_is_an_answer_of_the_kernel() -> None:
     assert returns(run(a='fd = open("/f", O_RDWR)\nfcntl(fd, F_SETLEASE, F_LAYOUT)'), "a") == [3, "EINVAL"]
 
 
+def test_a_line_that_is_not_reached_leaves_the_verdict_undetermined() -> None:
+    """Killed by SIGIO, which it does not handle; of the lines of a named policy none is needed."""
+    holder = """
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_WRLCK)   # -> 0
+label("leased")
+pause()
+fcntl(fd, F_SETLEASE, F_UNLCK)   # -> 0
+close(fd)                        # P5 -> 0
+close(fd)                        # -> optional, EBADF
+"""
+    result = run(holder=holder, opener='\nwait_for("leased")\nopen("/f", O_RDONLY)  # -> ok\n')
+    assert [line.text for line in result.unreached] == ["fcntl(fd, F_SETLEASE, F_UNLCK)"]
+    assert result.verdict is Verdict.UNDETERMINED
+    assert result.reason.startswith("1 line that expects something was never reached")
+
+
+def test_a_scenario_of_whose_rules_none_can_be_observed_is_undetermined() -> None:
+    machine = "[machine]\nlease_break_time = 1"
+    result = run(f'holds = ["O1", "O6"]\n{machine}', a="getpid()")
+    assert result.verdict is Verdict.UNDETERMINED
+    assert result.reason.startswith("nothing was judged: no rule (O3, O7 were not asked; O1, O6 cannot be observed")
+    assert run(f'holds = ["O3"]\n{machine}', a="getpid()").verdict is Verdict.HOLDS
+
+
 def test_a_run_that_waits_for_a_label_was_not_played_to_its_end() -> None:
     result = run(a='wait_for("x")', b='kill("b", SIGKILL)\nlabel("x")')
     assert result.verdict is Verdict.UNDETERMINED
@@ -262,8 +287,10 @@ def test_a_long_lease_break_time_is_shortened_and_said_so() -> None:
 def test_the_command_prints_the_same_json_and_refuses_what_has_no_meaning() -> None:
     shown = CliRunner().invoke(main, ["run", "lease-shared", "--engine", "host", "--json"])
     assert shown.exit_code == 0
-    result = json.loads(shown.stdout)
-    assert (result["engine"], result["seed"], result["hash"], result["verdict"]) == ("host", 0, None, "holds")
+    result = valid("run", shown.stdout)
+    assert (result["engine"], result["seed"], result["hash"], result["verdict"]) == ("host", None, None, "holds")
+    assert (result["rules"], result["not_observed"]) == (["O3", "O7"], ["O1", "O6"])
+    assert any("lease-break-time" in warning for warning in result["warnings"])
     assert result["policy"] == f"host:{os.uname().release}"
     assert "lease-break-time" in shown.stderr
     assert (

@@ -174,7 +174,7 @@ def test_another_file_is_refused(tmp_path: FilePath, script: FilePath) -> None:
         assert file.read_bytes() == content
 
 
-LEAF = (1, 0, 0, 0, 0, "", False, 1.0, None, (), (), ((), ()))
+LEAF = (1, 0, 0, 0, 0, "", False, 1.0, None, (), (), ((), ()), ())
 """A report of one execution, with nothing left."""
 
 
@@ -184,12 +184,12 @@ LEAF = (1, 0, 0, 0, 0, "", False, 1.0, None, (), (), ((), ()))
         5,
         ("leaf", 1),
         ("end",),
-        ("end", "NOWHERE", (1, 2, 3, 4), "", []),
-        ("end", "VIOLATED", (1, 2, 3, 4), "", [("what", "rule", "site", ("nobody",))]),
+        ("end", "NOWHERE", (1, 2, 3, 4), "", [], ()),
+        ("end", "VIOLATED", (1, 2, 3, 4), "", [("what", "rule", "site", ("nobody",))], ()),
         ("leaf", "x", *LEAF[1:]),
         ("leaf", *LEAF[:8], ("what", "rule", "site", ("nobody",)), *LEAF[9:]),
         ("leaf", *LEAF[:9], ((5, (1,), (1,), (b"x",)),), *LEAF[10:]),
-        ("leaf", *LEAF[:10], (((), ((99, 99, ()),)),), ((), ())),
+        ("leaf", *LEAF[:10], (((), ((99, 99, ()),)),), *LEAF[11:]),
     ],
 )
 def test_a_forged_checkpoint_is_refused(record: Any, tmp_path: FilePath, script: FilePath) -> None:

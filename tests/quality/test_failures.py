@@ -24,7 +24,8 @@ from longpin.runner.failures.keep import Kept, handle, keep, still_fails, try_kn
 from longpin.runner.failures.schedule import follow
 from longpin.runner.failures.shrink import shrink
 from longpin.runner.failures.store import RecordError, Size, known, read_record, stem, write_atomically
-from longpin.runner.report.failure import FailureReport, as_object, write_json
+from longpin.runner.report.as_json import write_json
+from longpin.runner.report.failure import FailureReport, as_objects
 from longpin.runner.result import Verdict
 from longpin.runner.run import replay, run
 from longpin.runner.sampling import stress
@@ -356,10 +357,12 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
         read_record(path)
 
 
-def test_a_folder_that_cannot_be_is_told_before_any_work(tmp_path: Path) -> None:
+def test_what_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(FileExistsError):
-        keep(race(), tmp_path / "file", progress=interrupting(0))
+    kept = keep(race(), tmp_path / "file", progress=interrupting(0))
+    assert kept.not_kept == f"{tmp_path / 'file'}: cannot be written: File exists"
+    assert (kept.result.verdict, kept.violation.rule) == (Verdict.VIOLATED, race().broken.rule)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_handler_that_raises_is_a_bug_and_not_kept(tmp_path: Path) -> None:
@@ -381,7 +384,7 @@ def test_a_failing_sample_is_kept_with_its_seed(tmp_path: Path) -> None:
 
 def printed(kept: Kept, width: int = 100) -> str:
     text = io.StringIO()
-    FailureReport(Console(width=width, color_system=None), text).show_failure(kept)
+    FailureReport(Console(width=width, color_system=None), text).show_failure(kept, kept.found.subject().rules.judged)
     return text.getvalue()
 
 
@@ -408,6 +411,7 @@ def test_the_order_of_the_report(kept: Kept) -> None:
         "what remained of the scenario:",
         'fork("child")\n',
         f"made small: {kept.record.before.decisions} -> {kept.record.after.decisions} decisions, ",
+        "judged by: O1, O3, O6, O7\n",
         "found by: explore (dpor), seed 0\n",
         "longpin replay ",
     ]
@@ -419,14 +423,19 @@ def test_the_order_of_the_report(kept: Kept) -> None:
 
 def test_the_object_for_programs(kept: Kept) -> None:
     text = io.StringIO()
-    write_json(kept, text)
+    write_json(as_objects(kept), text)
     assert text.getvalue().isascii()
     assert len(text.getvalue().splitlines()) == 1
     made = json.loads(text.getvalue())
-    assert made == json.loads(json.dumps(as_object(kept)))
-    assert (made["verdict"], made["rule"], made["site"]) == ("violated", *race().broken[1:])
-    assert made["replay"] == f"longpin replay {shlex.quote(str(kept.trace))}"
-    assert parse_scenario(made["shrunk_scenario"], "x").name == "lease-shared"
+    failure, found = made["failure"], made["found"]
+    assert (failure["rule"], failure["site"]) == race().broken[1:]
+    assert failure["replay"] == f"longpin replay {shlex.quote(str(kept.trace))}"
+    assert failure["after"]["decisions"] < failure["before"]["decisions"]
+    assert parse_scenario(failure["scenario"], "x").name == "lease-shared"
+    assert (found["by"], found["kept"], made["not_kept"]) == (kept.record.by, str(kept.json), None)
+    lost = as_objects(kept._replace(not_kept="no space"))
+    assert (lost["failure"]["trace"], lost["failure"]["replay"], lost["found"]["kept"]) == (None, None, None)
+    assert lost["not_kept"] == "no space"
 
 
 def replays(kept: Kept, times: int = 100) -> None:

@@ -25,6 +25,11 @@ def found(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
+def by(done: subprocess.CompletedProcess[str]) -> str:
+    """Return who found a failure."""
+    return str(json.loads(done.stdout)["found"]["by"])
+
+
 def test_a_proof_states_its_bounds(tmp_path: Path) -> None:
     done = longpin(tmp_path, "explore", "layout-lease-ignored", "--workers", "1")
     assert done.returncode == 0, done.stderr
@@ -51,8 +56,8 @@ def test_a_kept_failure_is_tried_first(tmp_path: Path) -> None:
     kept = sorted(path.name for path in (tmp_path / "longpin-failures").iterdir())
     second = longpin(tmp_path, "explore", "truncate-waits", "--json", "--workers", "1")
     assert first.returncode == second.returncode == 1
-    assert found(first)["found_by"] == found(second)["found_by"]
-    assert str(found(second)["found_by"]).startswith("pos")
+    assert by(first) == by(second)
+    assert by(second).startswith("pos")
     assert sorted(path.name for path in (tmp_path / "longpin-failures").iterdir()) == kept
     other = longpin(tmp_path, "explore", "truncate-waits", "--policy", "P5", "--json", "--workers", "1")
     assert other.returncode == 0, "another configuration has no failure kept"
@@ -86,7 +91,7 @@ def test_incomplete_is_never_a_pass(tmp_path: Path) -> None:
 def test_threads_are_stressed_too(tmp_path: Path) -> None:
     done = longpin(tmp_path, "stress", "truncate-waits", "--engine", "threads", "--runs", "3", "--json")
     assert done.returncode == 1, done.stderr
-    replayed = longpin(tmp_path, *shlex.split(str(found(done)["replay"]))[1:])
+    replayed = longpin(tmp_path, *shlex.split(json.loads(done.stdout)["failure"]["replay"])[1:])
     assert replayed.returncode == 1
 
 

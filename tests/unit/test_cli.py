@@ -183,7 +183,6 @@ def test_policy_replaces_the_scenarios_own(hangs: str) -> None:
         (["run", "--time-scale", "1"], ["longpin: --time-scale "]),
         (["run", "--engine", "threads", "--time-scale", "nan"], ["longpin: --time-scale: ", "nan"]),
         (["run", "--engine", "threads", "--time-scale", "-1"], ["longpin: --time-scale: "]),
-        (["run", "--trace", "/no/such/file"], ["longpin: /no/such/file: cannot be written: No such file"]),
         (["replay", "/no/such/file"], ["longpin: /no/such/file: cannot be read: No such file"]),
         (["replay", __file__], ["longpin: ", "not a longpin trace"]),
     ],
@@ -251,6 +250,8 @@ def test_list_of_policies() -> None:
     found = {entry["name"]: entry for entry in json.loads(longpin("list", "policies", "--json").stdout)}
     assert found["P5"]["alias"] == "flv1"
     assert found["P5"]["presets"] == ["as_posted", "intended"]
+    assert found["P5"]["parameters"]["lease_check"] == "one of any_lease, own_tgid, active_only"
+    assert "lease_check" not in found["P0"]["parameters"]
     assert "flv1" in longpin("list", "policies").stdout
 
 

@@ -245,8 +245,8 @@ programm = "close(1)"
             "found 'fdd' (did you mean fd?)"
         ),
         (
-            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, an errno, a number, a constant or bytes, "
-            "found 'EAGIAN' (did you mean EAGAIN?)"
+            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, optional, an errno, a number, a constant "
+            "or bytes, found 'EAGIAN' (did you mean EAGAIN?)"
         ),
         "f.toml:20: process.app.program: expected a program, found none",
         "f.toml:21: process.app.name: expected a name no other table of this kind has, found 'app'",
@@ -281,6 +281,7 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("process = 3", "process: expected an array, found 3"),
         ("process = [3]", "process[0]: expected a table, found 3"),
         ("machine = []", "machine: expected a table, found an array"),
+        ("holds = []", "holds: expected at least one of the rules O1, O3, O6, O7, found none"),
         ("holds = [1]", "holds[0]: expected a string, found 1"),
         ("policy = 5", 'policy: expected a policy such as "P5:intended", or a table, found 5'),
         ("policy = 'P9'", "policy: expected a policy, one of P0 (reject), P1 (wait), P5 (flv1), found 'P9'"),
@@ -292,6 +293,11 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
             "policy = {lease_check = 'x'}",
             "policy.lease_check: expected one of any_lease, own_tgid, active_only, found 'x'",
         ),
+        (
+            "policy = 'P5,lease_check=x'",
+            "policy: expected lease_check to be one of any_lease, own_tgid, active_only, found",
+        ),
+        ("policy = 'P5,odd=1'", "policy: expected a parameter of P5 ("),
         ("policy = {evict_waits = 1}", "policy.evict_waits: expected true or false, found 1"),
         ("machine.page_size = 256", "machine.page_size: expected a number from 512 to 65536, found 256"),
         ("machine.page_size = true", "machine.page_size: expected an integer or an expression such as"),

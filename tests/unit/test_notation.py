@@ -1,5 +1,7 @@
 """The notation of programs: what it reads, and how it refuses the rest."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,9 +175,11 @@ def test_columns_count_characters() -> None:
         ('open("\\ud800", 0)', "1:6 text that UTF-8 can hold | half of a surrogate pair"),
         ("close(1)\n# -> 0", "2:1 a call such as close(fd) that ends on the line of its expectation | no such call"),
         ("for i in range(2):  # -> 0\n    close(i)", "1:21 a call such as close(fd) that ends"),
+        ("exit(1)  # -> 0", "1:10 an expectation of a call that may return | one of exit, which never does"),
+        ("close(1)  # optional -> 0", "1:13 a policy, one of P0 (reject), P1 (wait), P5 (flv1) | 'optional'"),
         (
             "close(1)  # -> EAGIAN",
-            "1:16 blocks, hangs, ok, an errno, a number, a constant or bytes | 'EAGIAN' (did you mean",
+            "1:16 blocks, hangs, ok, optional, an errno, a number, a constant or bytes | 'EAGIAN' (did you mean",
         ),
     ],
 )
@@ -291,9 +295,11 @@ def test_facts_tell_what_a_program_refers_to() -> None:
         ("# -> EAGAIN (another writer; it -> stays, open)", ((None, ("EAGAIN",)),)),
         ("# -> -1, EBADF", ((None, (-1, "EBADF")),)),
         ("# -> 0, 0;", ((None, (0,)),)),
+        ("# -> optional, EBADF", ((None, ("EBADF",), True),)),
+        ("# P5 -> 0; -> optional", (("P5", (0,)), (None, (), True))),
     ],
 )
-def test_expectations(comment: str, expected: tuple[tuple[str | None, tuple[str | int, ...]], ...]) -> None:
+def test_expectations(comment: str, expected: tuple[tuple[Any, ...], ...]) -> None:
     assert read_expectations(comment, PROGRAM_CONSTANTS) == tuple(Expectation(*part) for part in expected)
 
 

@@ -1,14 +1,17 @@
 """The proposals P0, P1 and P5 with their presets, and the hook interface, proven by policies that exist only here."""
 
 import errno
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
+from itertools import product
 from typing import Any, ClassVar
 
 import pytest
 
 from longpin.actors.inode import Inode
-from longpin.actors.policies import POLICIES, find_policy, make_policy
+from longpin.actors.policies import POLICIES, find_policy, make_policy, policy_name, read_policy
 from longpin.actors.policies.base import (
     Allow,
     Decision,
@@ -21,6 +24,9 @@ from longpin.actors.policies.base import (
     WaitForPages,
 )
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1, LeaseCheck
+from longpin.actors.policies.parameters import parameter_types
+from longpin.config.expectations import read_expectations
+from longpin.runner.invariants.errnos import applicable
 
 Play = Callable[..., Any]
 
@@ -59,8 +65,69 @@ def test_parameters_replace_the_presets() -> None:
     assert policy == LayoutLeaseV1(lease_check=LeaseCheck.ACTIVE_ONLY, pin_kind_known=False)
     with pytest.raises(ValueError, match="nobody"):
         make_policy("P5", "intended", {"lease_check": "nobody"})
+    with pytest.raises(ValueError, match="evict_waits: expected true or false, found 1"):
+        make_policy("P5", "intended", {"evict_waits": 1})
     with pytest.raises(TypeError):
         make_policy("P5", "intended", {"bogus": 1})
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("preset", ["as_posted", "intended"])
+def test_a_policys_name_says_all_that_differs_from_its_preset_and_is_read_again(name: str, preset: str) -> None:
+    types = parameter_types(POLICIES[name])
+    values = [[member.value for member in kind] if issubclass(kind, Enum) else [False, True] for kind in types.values()]
+    names = set()
+    for chosen in product(*values):
+        policy = make_policy(name, preset, dict(zip(types, chosen, strict=True)))
+        called = policy_name(policy, preset)
+        assert make_policy(*_read(called)) == policy
+        names.add(called)
+    assert f"{name}:{preset}" in names
+    assert len(names) == math.prod(map(len, values)), "two policies have one name"
+
+
+def _read(text: str) -> tuple[str, str, dict[str, bool | int | float | str]]:
+    policy, preset, parameters = read_policy(text)
+    return policy.name, preset, parameters
+
+
+def test_a_name_is_short_where_nothing_differs_and_may_be_written_in_other_ways() -> None:
+    assert policy_name(make_policy("P5", "intended", {"lease_check": "own_tgid"}), "intended") == "P5:intended"
+    assert _read("flv1") == ("P5", "intended", {})
+    assert _read("P5, lease_check = active_only ,evict_waits=false") == (
+        "P5",
+        "intended",
+        {"lease_check": "active_only", "evict_waits": False},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("P5,", r"expected a parameter of P5 \(.*lease_check.*\), as NAME=VALUE, found ''"),
+        ("P5,lease_check", "as NAME=VALUE, found 'lease_check'"),
+        ("P0,lease_check=any_lease", r"expected a parameter of P0 \((?!.*lease_check.*\))"),
+        ("P5,lease_check=nobody", "lease_check: expected one of any_lease, own_tgid, active_only, found 'nobody'"),
+        ("P5,evict_waits=1", "evict_waits: expected true or false, found '1'"),
+        ("P5,evict_waits=true,evict_waits=true", "expected evict_waits once, found it twice"),
+        ("lease_check=own_tgid", "expected a policy, one of"),
+    ],
+)
+def test_a_mistake_in_a_name_is_one_sentence(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_policy(text)
+
+
+def test_an_expectation_of_a_preset_is_for_the_unchanged_preset() -> None:
+    """With a parameter changed the part for the policy counts, or the one for all."""
+    parts = read_expectations("# P5:intended -> EPERM; P5 -> ok; -> 0", {})
+    unchanged = make_policy("P5", "intended", {"lease_check": "own_tgid"})
+    changed = make_policy("P5", "intended", {"lease_check": "active_only"})
+    found = [applicable(parts, policy_name(policy, "intended")) for policy in (unchanged, changed)]
+    assert [None if one is None else one.policy for one in found] == ["P5:intended", "P5"]
+    (rest,) = (applicable(parts[::2], policy_name(changed, "intended")),)
+    assert rest is not None
+    assert rest.policy is None
 
 
 # P0.

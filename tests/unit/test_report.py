@@ -146,6 +146,7 @@ GOLDEN = """\
 violated: O3
 O3: at arrival 25: truncater hangs for ever in truncate: it waits for page 0, pinned by mr:100.1
   xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+judged by: O1, O3, O6, O7
 25 arrivals, seed 7, hash 0123456789abcdef
 longpin replay story.trace
 """
@@ -303,8 +304,9 @@ def test_json_is_one_line_of_ascii() -> None:
     assert text.count("\n") == 1
     found = json.loads(text)
     assert found["violations"] == [
-        {"rule": "O3", "arrival": 25, "detail": story().violations[0].detail, "site": story().violations[0].site}
+        {"rule": "O3", "arrival": 25, "what": story().violations[0].detail, "site": story().violations[0].site}
     ]
+    assert found["failure"]["what"] == story().violations[0].detail
     assert found["calls"][1] == {
         "process": "app",
         "line": 2,
