@@ -534,6 +534,27 @@ def test_a_group_is_signalled_and_a_handler_may_fork(play: Play) -> None:
         assert main_results(outcome, "c_other") == ["EAGAIN"]
 
 
+def test_what_killing_the_sleepers_sets_off_is_not_part_of_a_run(play: Play) -> None:
+    """The first one that is killed lets go of its lease, which wakes the others."""
+    outcome = only(
+        play(
+            runs=60,
+            p="""
+            sigprocmask(SIG_BLOCK, SIGIO)
+            a = open("/f", O_RDONLY)
+            fcntl(a, F_SETLEASE, F_RDLCK)
+            label("leased")
+            pause()
+            """,
+            q='wait_for("leased")\nopen("/f", O_WRONLY)\nfork("c_child")\ngetpid()',
+            r='wait_for("leased")\ntruncate("/f", 0)\ngetpid()',
+            c_child="pause()",
+        )
+    )
+    assert main_results(outcome, "q") == main_results(outcome, "r") == ["0", NEVER]
+    assert [str(process.end) for process in outcome.processes] == ["sleeps for ever"] * 3
+
+
 # What is not done.
 
 
