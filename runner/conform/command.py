@@ -3,7 +3,8 @@
 It writes no file that was not asked for: a difference is printed with a line that runs its program again.
 
 Exit status: 0 the kernels agree about every program, 1 they differ or the emulated one cannot run a program, 2 bad
-input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found.
+input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found, 130
+interrupted before it began.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from longpin.runner import startup
 from longpin.runner.options import MOST_SEED, duration
 from longpin.runner.terminal import EXIT_BAD, BadInput, end, fail, output, say, width_of_output
 
@@ -114,7 +116,8 @@ def conform(
     With --races each SCENARIO, or N random ones, runs free on the kernel of this machine, many times, and every outcome
     (results of all calls, signals handled, how each process ended) must be one that some schedule of the model shows.
 
-    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted.
+    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted, 130
+    interrupted before the first program.
     """
     if (recorded is not None) + live + races != 1:
         raise BadInput("expected one of --recorded FILE, --live and --races")
@@ -141,14 +144,14 @@ def conform(
     file = recorded or program
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
+    from longpin.actors.policies import policy_name
+    from longpin.runner.conform import emulated
     from longpin.runner.conform.generate import generate
+    from longpin.runner.report.as_json import write_json
 
+    startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))
     with _host(live) as real, _appending(record, real) as keep:
-        from longpin.actors.policies import policy_name
-        from longpin.runner.conform import emulated
-        from longpin.runner.report.as_json import write_json
-
         run = Run(real, emulated.EmulatedRunner(engine), keep)
         run.go(stream, length)
         about: dict[str, Any] = {
@@ -387,7 +390,7 @@ def _host(live: bool) -> "Iterator[HostRunner | None]":
     from longpin.runner.conform.processes import HostError
 
     try:
-        with HostRunner() as host:
+        with HostRunner(tell=lambda text: say(f"longpin: {text}")) as host:
             yield host
     except HostError as error:
         fail(str(error))

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -15,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from longpin.runner.conform import agent as agent_program
-from longpin.runner.conform.agent import LONGEST_MESSAGE
+from longpin.runner.conform.agent import CONTROL, LONGEST_MESSAGE, remove
 from longpin.runner.conform.proc_files import Look, look, pending_signals
 
 _FIRST_WAIT = 0.001
 """Seconds in which most calls return; only after them is it worth to look at the process."""
 _BETWEEN_LOOKS = 0.0002
-_PATIENCE = 10.0
-"""Seconds after which an agent that neither answers nor sleeps in a call counts as broken."""
+_PATIENCE = 60.0
+"""Seconds after which a process that does not answer counts as broken: on a machine with much to do some may pass."""
+
+
+LEAST_DESCRIPTORS = CONTROL + 100
+"""What RLIMIT_NOFILE must allow: processes keep their own descriptors out of the way of a program's."""
 
 _PIDFD_INFO = struct.Struct("=Q52xi")
 """``struct pidfd_info`` of ``include/uapi/linux/pidfd.h``: ``mask``, and ``exit_code`` at its end."""
@@ -32,6 +37,17 @@ _PIDFD_INFO_EXIT = 1 << 3
 
 class HostError(Exception):
     """The host cannot be used as it should, or a process of ours does not do what it must; the text is one line."""
+
+
+class DisturbedError(Exception):
+    """Somebody else has set fs.lease-break-time while a program ran: its answers say nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else set fs.lease-break-time while it ran")
+
+
+RUNS_IF_DISTURBED = 3
+"""How often a program is run before it is given up because others set fs.lease-break-time."""
 
 
 def message_waits(sock: socket.socket, seconds: float) -> bool:
@@ -245,8 +261,12 @@ class Zygote:
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most < LEAST_DESCRIPTORS:
+            raise HostError(f"at least {LEAST_DESCRIPTORS} descriptors are needed, {most} are allowed (ulimit -n)")
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._folder: Path | None = None
         source = Path(agent_program.__file__).read_text()
         try:
             with theirs:
@@ -261,7 +281,20 @@ class Zygote:
         except OSError as error:
             self._control.close()
             raise HostError(f"{sys.executable} cannot be started: {error.strerror}") from None
-        self._ask({"call": "note", "folder": str(folder)})
+
+    def make_folder(self, prefix: str, place: Path | str) -> Path:
+        """Make a temporary folder, the only one, which is removed when the runner has gone.
+
+        Raises:
+            HostError: it cannot be made.
+
+        """
+        try:
+            self._folder = Path(self._ask({"call": "folder", "prefix": prefix, "place": str(place)})["ret"])
+        except BaseException:
+            self.close()
+            raise
+        return self._folder
 
     def undo_at_end(self, file: Path, content: str, lock: int) -> None:
         """Have a file in /proc/sys written back when the runner has gone, and a lock held until then."""
@@ -300,3 +333,5 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._folder is not None:
+            remove(str(self._folder))  # where somebody has killed it

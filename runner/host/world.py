@@ -75,6 +75,10 @@ class World:
         self.calls: list[tuple[HostProcess, CallRecord]] = []
         self.moments: list[Moment] = []
         self._longest_break = machine.pace.break_time
+        self._break_times = {machine.break_time_now()}
+        """What lease-break-time is, unless somebody else sets it: what it was set to, and what programs set it to."""
+        self.disturbed = False
+        """Somebody else has set lease-break-time: what breaks of leases did then says nothing."""
         self._start = time.monotonic()
         self._deadline = self._start + GIVE_UP_AFTER + 2 * machine.pace.break_time
 
@@ -109,9 +113,11 @@ class World:
                 continue
             left = [situation for situation in self.situations if situation.request is not None]
             if not left:
-                return True
+                self._look_at_break_time()
+                return not self.disturbed
             now = time.monotonic()
-            if now > self._deadline or len(self.calls) > MOST_CALLS:
+            self._look_at_break_time()
+            if now > self._deadline or len(self.calls) > MOST_CALLS or self.disturbed:
                 return False
             if all(self._at_rest(situation) for situation in left):
                 quiet_since = now if quiet_since is None else quiet_since
@@ -123,6 +129,9 @@ class World:
             for situation in left:
                 poller.register(situation.process.agent, select.POLLIN)
             poller.poll(_POLL)
+
+    def _look_at_break_time(self) -> None:
+        self.disturbed = self.disturbed or self._machine.break_time_now() not in self._break_times
 
     def _patience(self, left: list[Situation]) -> float:
         """Return how long everything must have been at rest: a break that began before may still run out."""
@@ -233,6 +242,7 @@ class World:
         """Return the lease-break-time to set for one of the scenario: whole seconds, and none becomes for ever."""
         value = max(1, round(seconds * self._machine.pace.factor)) if seconds > 0 else seconds
         self._longest_break = max(self._longest_break, min(value, int(GIVE_UP_AFTER)))
+        self._break_times.add(value)
         return value
 
     def find(self, target: str | int) -> HostProcess | None:

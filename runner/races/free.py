@@ -100,10 +100,9 @@ class FreeKernel:
     def __init__(self, folder: Path | None = None) -> None:
         with contextlib.ExitStack() as undo:
             try:
-                self._folder = Path(tempfile.mkdtemp(prefix="longpin-races-", dir=folder or usual_place()))
-                undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
-                self._zygote = Zygote(self._folder)
+                self._zygote = Zygote()
                 undo.callback(self._zygote.close)
+                self._folder = self._zygote.make_folder("longpin-races-", folder or usual_place())
                 self._runner = compiled_runner(self._folder)
                 self.abilities: HostAbilities = probe(self._folder)
             except OSError as error:
