@@ -463,6 +463,22 @@ def test_a_stopped_process_goes_on(play: Play) -> None:
     assert process(outcome, "p").end.kind is EndKind.ASLEEP
 
 
+def test_a_signal_comes_between_two_calls(play: Play) -> None:
+    """The handler closes the descriptor between the lease and the question about it: seldom, but Linux does it."""
+    programs = {
+        "h": 'a = open("/f", O_RDONLY)\nfcntl(a, F_SETLEASE, F_RDLCK)\nfcntl(a, F_GETLEASE)',
+        "h__SIGIO": "close(a)",
+        "b": 'open("/f", O_WRONLY)',
+    }
+    seen: set[str] = set()
+    for _ in range(10):
+        seen |= {main_results(outcome, "h")[-1] for outcome in play(runs=200, **programs).outcomes}
+        if "EBADF" in seen:
+            break
+    assert "EBADF" in seen
+    assert seen <= {"EBADF", "0", "2"}
+
+
 # Processes.
 
 
