@@ -92,7 +92,10 @@ class Series:
             InternalError: a bug of longpin.
 
         """
-        named = [(name, load_scenario(name)) for name in self.wanted.scenarios]
+        named = [
+            ("standard input" if name == STANDARD_INPUT else name, load_scenario(name))
+            for name in self.wanted.scenarios
+        ]
         for name, scenario in named:
             refuse(scenario, name)
         try:
