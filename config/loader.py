@@ -29,6 +29,7 @@ __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipp
 MOST_BYTES = 1 << 20
 """The largest scenario file."""
 
+STANDARD_INPUT = "-"
 _SUFFIX = ".toml"
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LONG_NUMBER = re.compile(rf"[0-9](?:_?[0-9]){{{sys.get_int_max_str_digits() or 1}}}[0-9_]*+")
@@ -37,7 +38,7 @@ _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\\\n]*+"|'[^'\n]*+')[ \t]
 
 
 def load_scenario(name_or_path: str) -> Scenario:
-    """Return the scenario in a file, or the shipped one of that name.
+    """Return the scenario in a file, or the shipped one of that name; ``-`` is standard input.
 
     An argument with a slash, one that ends in ``.toml`` and one that names an existing file are paths.
 
@@ -47,7 +48,11 @@ def load_scenario(name_or_path: str) -> Scenario:
     """
     try:
         is_path = "/" in name_or_path or name_or_path.endswith(_SUFFIX) or Path(name_or_path).is_file()
-        if is_path:
+        filename = name_or_path if is_path else f"{name_or_path}{_SUFFIX}"
+        if name_or_path == STANDARD_INPUT:
+            filename = "standard input"
+            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        elif is_path:
             with Path(name_or_path).open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         else:
@@ -60,7 +65,6 @@ def load_scenario(name_or_path: str) -> Scenario:
         raise _error(name_or_path, "a readable file", f"an error ({error.strerror})") from error
     except ValueError as error:
         raise _error(ascii(name_or_path), "the name of a file", f"an error ({error})") from error
-    filename = name_or_path if is_path else f"{name_or_path}{_SUFFIX}"
     if len(data) > MOST_BYTES:
         raise _error(filename, f"at most {MOST_BYTES} bytes", "more")
     try:

@@ -1,12 +1,14 @@
 """The runner's side of the zygote and its agents: orders, replies, and how it is known that a call sleeps."""
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -26,6 +28,11 @@ _PATIENCE = 60.0
 
 LEAST_DESCRIPTORS = CONTROL + 100
 """What RLIMIT_NOFILE must allow: processes keep their own descriptors out of the way of a program's."""
+
+_PIDFD_INFO = struct.Struct("=Q52xi")
+"""``struct pidfd_info`` of ``include/uapi/linux/pidfd.h``: ``mask``, and ``exit_code`` at its end."""
+_PIDFD_GET_INFO = 3 << 30 | _PIDFD_INFO.size << 16 | 0xFF << 8 | 11
+_PIDFD_INFO_EXIT = 1 << 3
 
 
 class HostError(Exception):
@@ -219,6 +226,19 @@ class Agent:
         except PermissionError:
             pass  # it has become somebody else
         return True
+
+    def killed_by(self) -> int:
+        """Return the signal that killed the process, which has ended; 0 if none did, or the kernel does not say.
+
+        The kernel says it from Linux 6.15 on, also of processes that nobody waits for: PIDFD_INFO_EXIT.
+        """
+        info = bytearray(_PIDFD_INFO.pack(_PIDFD_INFO_EXIT, 0))
+        try:
+            fcntl.ioctl(self._handle, _PIDFD_GET_INFO, info)
+        except OSError:
+            return 0
+        mask, status = _PIDFD_INFO.unpack(info)
+        return status & 0x7F if mask & _PIDFD_INFO_EXIT else 0
 
     def hang_up(self) -> None:
         """Close the sockets."""

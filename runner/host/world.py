@@ -7,12 +7,13 @@ by its wait channel, so nothing depends on how long anything takes, except a lea
 
 import errno
 import select
-import signal
 import time
+from signal import SIGKILL
 
-from longpin.actors.constants import INT_MIN
+from longpin.actors.constants import INT_MIN, signal_name
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
+from longpin.actors.pending import Siginfo
 from longpin.actors.process_state import MOST_FDS, Value
 from longpin.actors.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
@@ -106,7 +107,7 @@ class World:
     def close(self) -> None:
         """Close the runner's ends of everything; the machine ends the processes."""
         for situation in self.situations:
-            situation.process.agent.send_signal(signal.SIGKILL)
+            situation.process.agent.send_signal(SIGKILL)
             situation.process.agent.close()
 
     def _loop(self) -> bool:
@@ -216,7 +217,8 @@ class World:
         process.steps.close()
         process.agent.gone(time.monotonic() + GIVE_UP_AFTER)
         process.agent.hang_up()
-        self.note(process, Kind.END, process.end)
+        ending = "is killed by a signal" if process.status is None else f"exits with {process.status}"
+        self.note(process, Kind.END, ending)
 
     # What processes ask for.
 
@@ -314,6 +316,14 @@ class World:
     def ended(self, process: HostProcess, record: CallRecord) -> None:
         """Note a call that has returned."""
         self.note(process, Kind.RETURN, record.op.text, record)
+
+    def handler_begins(self, process: HostProcess, signal: Siginfo) -> None:
+        """Note that a handler is entered."""
+        descriptor = f" (si_fd {signal.si_fd})" if signal.si_fd >= 0 else ""
+        self.note(process, Kind.SIGNAL, f"{signal_name(signal.signo)}{descriptor}: its handler runs")
+
+    def handler_returns(self, process: HostProcess) -> None:
+        """Note that the handler entered last has returned: the time line does not show it."""
 
     def note(self, process: HostProcess, kind: Kind, text: str, record: CallRecord | None = None) -> None:
         """Add to the time line, in seconds of the scenario."""

@@ -261,7 +261,7 @@ static void one_call(struct frame *frame)
 	finish_call(frame);
 }
 
-/* Threads of the machine interleave as they like; this makes them like more. */
+/* Have the processes interleave in more ways than they would by themselves. */
 static void delay(void)
 {
 	random_state ^= random_state << 13;
