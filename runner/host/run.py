@@ -55,7 +55,7 @@ def _run_once(scenario: Scenario, tell: Callable[[str], None], folder: Path | No
         world, interrupted = World(scenario, machine), False
         try:
             try:
-                quiet, stopped = world.run(scenario), "not quiet in time"
+                quiet, stopped = world.run(scenario), world.stopped
             except KeyboardInterrupt:
                 interrupted = True
                 quiet, stopped = False, f"interrupted after {len(world.moments)} moments"

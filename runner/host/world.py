@@ -82,6 +82,11 @@ class World:
         self._start = time.monotonic()
         self._deadline = self._start + GIVE_UP_AFTER + 2 * machine.pace.break_time
 
+    @property
+    def stopped(self) -> str:
+        """Why a run that is not quiet was given up."""
+        return f"not quiet after {MOST_CALLS:,} calls" if len(self.calls) > MOST_CALLS else "not quiet in time"
+
     def run(self, scenario: Scenario) -> bool:
         """Run to the end; return whether nothing can happen any more.
 

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import click
 
+from longpin.runner import startup
 from longpin.runner.conform.processes import HostError
 from longpin.runner.races.series import Series, Wanted, open_kernel
 from longpin.runner.report.as_json import write_json
@@ -22,6 +23,7 @@ def race(wanted: Wanted, *, as_json: bool) -> NoReturn:
         InternalError: a bug of longpin.
 
     """
+    startup.ready()
     started = time.monotonic()
     try:
         with open_kernel() as kernel:

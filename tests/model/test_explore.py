@@ -1,6 +1,8 @@
 """Exploration: exact counts where they can be derived on paper, and agreement with brute force where they cannot."""
 
 import itertools
+import os
+import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +23,7 @@ from longpin.runner.exploration import (
     Method,
     PropertyViolation,
     Reason,
+    budget,
     estimate,
     explore,
     replay,
@@ -282,6 +285,13 @@ def test_time_and_memory_are_looked_at_within_a_schedule(method: str, monkeypatc
     full = explore(counting, method=method, max_memory=1)
     assert (full.reason, full.executions) == (Reason.MEMORY, 0)
     assert full.events < 10
+
+
+def test_the_memory_allowed_is_no_more_than_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = budget.memory_allowed()
+    assert 0 < usual < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1000, resource.RLIM_INFINITY))
+    assert budget.memory_allowed() == 800
 
 
 def test_a_guess_is_cut_short_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ VERBS = {
     "stress": ["stress"],
     "conform": ["conform", "--recorded", str(RECORDED)],
     "live": ["conform", "--live", "--random", "1"],
+    "races": ["conform", "--races", "--random", "1"],
 }
 
 
