@@ -30,7 +30,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel import MOST_SIZE
 from longpin.actors.locks import Lock
-from longpin.actors.pending import POLL_MSG, SI_KERNEL
+from longpin.actors.pending import HAS_OWN_CODES, POLL_MSG, SI_KERNEL, SI_SIGIO
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import (
     Data,
@@ -215,9 +215,13 @@ class OpenFileDescription(Actor):
         members: tuple[Address, ...] = (self.owner,) if self.owner else ()
         if self.owner_pid < 0:
             members = yield from self._owners()
-        si_fd, si_code = (request.fd, POLL_MSG) if self.signo else (-1, SI_KERNEL)
+        signo, si_fd, si_code = self.signo or SIGIO, request.fd, POLL_MSG
+        if not self.signo:
+            si_fd, si_code = -1, SI_KERNEL
+        elif signo in HAS_OWN_CODES:
+            si_code = SI_SIGIO
         for process in members:
-            yield Call(process, Signal(self.signo or SIGIO, si_fd, self.owner_uid, quiet=True, si_code=si_code))
+            yield Call(process, Signal(signo, si_fd, self.owner_uid, quiet=True, si_code=si_code))
         return DONE
 
     # Data.

@@ -39,8 +39,10 @@ DUMPS_CORE = frozenset({SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV, SIGB
 
 UNBLOCKABLE = frozenset({SIGKILL, SIGSTOP})
 """No handler, no mask and no disposition keeps these off."""
+HAS_OWN_CODES = SYNCHRONOUS | {SIGCHLD}
+"""In siginfo of these, and of SIGIO, the codes from 1 on have meanings of their own [sig_specific_sicodes]."""
 
-SI_USER, SI_KERNEL, POLL_MSG = 0, 0x80, 3
+SI_USER, SI_KERNEL, POLL_MSG, SI_SIGIO = 0, 0x80, 3, -5
 CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED = 1, 2, 5, 6
 
 
@@ -51,7 +53,7 @@ class Siginfo(NamedTuple):
     si_fd: int = -1
     """The descriptor a lease break is told by; -1 where there is none."""
     si_code: int = SI_USER
-    """SI_USER from kill(2), POLL_MSG or SI_KERNEL for a lease, CLD_* for a child."""
+    """SI_USER from kill(2); POLL_MSG, SI_SIGIO or SI_KERNEL for a lease; CLD_* for a child."""
     fault: bool = False
     """An access of the process itself raised it: it comes before what others sent."""
 
@@ -76,6 +78,8 @@ class PendingSignals:
         merges = signal.signo < FIRST_REALTIME or not self.has_room(signal.signo)
         if merges and any(other.signo == signal.signo for other in self.signals):
             return False
+        if signal.si_code < 0 and len(self.signals) >= self.limit:
+            signal = Siginfo(signal.signo)  # it comes, but loses what it carries [__send_signal_locked]
         self.signals.append(signal)
         return True
 

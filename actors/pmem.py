@@ -6,10 +6,10 @@ become idle sleeps here.
 """
 
 import errno
-from bisect import insort
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Conversation, KernelError, Wait, WaitQueue, WaitsFor
+from longpin.actors.free_space import FreeSpace
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
 from longpin.messages.pmem import (
@@ -41,8 +41,8 @@ class Pmem(Actor):
         self.page_size = page_size
         self.owners = dict(owners)
         """The inode and its page each allocated block belongs to."""
-        self.free = [block for block in range(blocks) if block not in owners]
-        """In order. Invariant: free and owners together are all blocks, each once."""
+        self.free = FreeSpace(blocks, owners)
+        """Invariant: free and owners together are all blocks, each once."""
         self.generations: dict[int, int] = {}
         """How often each block was freed; 0 where nothing stands."""
         self.pins: dict[int, list[Pin]] = {}
@@ -53,9 +53,9 @@ class Pmem(Actor):
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:
         """Give out the lowest free block, zeroed."""
-        if not self.free:
+        block = self.free.take_lowest()
+        if block is None:
             raise KernelError(errno.ENOSPC)
-        block = self.free.pop(0)
         self.owners[block] = (request.inode, request.page)
         self.contents.pop(block, None)
         return Allocated(block)
@@ -66,7 +66,7 @@ class Pmem(Actor):
         for block in request.blocks:
             del self.owners[block]
             self.generations[block] = self.generation(block) + 1
-            insort(self.free, block)
+            self.free.add(block)
         return DONE
 
     @handles(Move)

@@ -122,16 +122,12 @@ class Process(SignalTarget):
 
     def _run(self) -> Conversation[None]:
         end: Exit | None = None
-        at_once = True
         while end is None:
             try:
-                frames = yield from self.get_signals()
-                yield from self.run_handlers(frames)
-                yield from self.execute(self.image.program, EXITS, at_once=at_once and not frames)
+                yield from self.execute(self.image.program, EXITS)
                 end = Exit(0)
             except Exec as replaced:
                 self.replace_image(replaced.image)
-                at_once = False
             except Exit as exit_:
                 end = exit_
         yield from self.end(end)
@@ -152,19 +148,15 @@ class Process(SignalTarget):
         yield from self._exit(end)
         self.dead = True
 
-    def execute(self, program: Program, then: str, *, at_once: bool = False) -> Conversation[None]:
+    def execute(self, program: Program, then: str) -> Conversation[None]:
         """Run a program, the main one or a handler's; ``then`` is the call it ends with.
 
-        Before each call, and before that one, the process is in user space. ``at_once``: it has just come there, so
-        nothing that gets in before the first call could be told from what came earlier.
+        Before each call, and before that one, the process is in user space.
         """
         for op in unroll(program.statements, self.variables):
-            if not at_once:
-                yield from self.in_user_space(op.call)
-            at_once = False
+            yield from self.in_user_space(op.call)
             yield from self._call(op)
-        if not at_once:
-            yield from self.in_user_space(then)
+        yield from self.in_user_space(then)
 
     def in_user_space(self, call: str) -> Conversation[None]:
         """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""

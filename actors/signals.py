@@ -78,7 +78,7 @@ class SignalTarget(Actor):
         super().on_receive(message)
 
     @abstractmethod
-    def execute(self, program: Program, then: str, *, at_once: bool = False) -> Conversation[None]:
+    def execute(self, program: Program, then: str) -> Conversation[None]:
         """Run a program, the main one or a handler's; ``then`` is the call it ends with."""
 
     @abstractmethod

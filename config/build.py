@@ -16,6 +16,7 @@ from longpin.config.structure import PolicyText, ScenarioTable, Size
 from longpin.messages.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_BLOCKS = 1_000_000
+"""Blocks of a pmem set, and of all sets of a scenario together."""
 MOST_SECONDS = 1_000_000_000
 _MOST_UID = (1 << 32) - 2
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -75,10 +76,15 @@ def build_pmem(report: Report, table: ScenarioTable, page_size: int) -> tuple[Pm
     """Return the block sets; one named pmem0 if the file has none."""
     taken: set[str] = set()
     made = []
+    before = 0
     for index, given in enumerate(table.pmem):
         path = ("pmem", index)
         blocks = size(report, (*path, "blocks"), given.blocks, Pmem("").blocks, page_size, 1, MOST_BLOCKS)
         made.append(Pmem(name(report, path, given.name, taken), blocks))
+        if before <= MOST_BLOCKS < before + blocks:
+            expected = f"at most {MOST_BLOCKS} blocks in all pmem sets together"
+            report.add((*path, "blocks"), expected, f"{blocks} after {before} in the sets before it")
+        before += blocks
     return tuple(made) or (Pmem("pmem0"),)
 
 

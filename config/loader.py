@@ -1,7 +1,9 @@
 """Reads scenario files: TOML in, a checked :class:`~longpin.config.schema.Scenario` out, or every mistake at once."""
 
 import re
+import sys
 import tomllib
+from bisect import bisect_left
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -16,25 +18,27 @@ from longpin.config.build import (
     build_pmem,
     build_policy,
 )
-from longpin.config.problems import Problem, ScenarioError, closest, reason, shown
+from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import Report
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
-from longpin.config.structure import structure
+from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
 
 MOST_BYTES = 1 << 20
 """The largest scenario file."""
 
+STANDARD_INPUT = "-"
 _SUFFIX = ".toml"
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_LONG_NUMBER = re.compile(rf"[0-9](?:_?[0-9]){{{sys.get_int_max_str_digits() or 1}}}[0-9_]*+")
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\\\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
 """A key of so many parts that tomllib's work, which grows with their square, would not end."""
 
 
 def load_scenario(name_or_path: str) -> Scenario:
-    """Return the scenario in a file, or the shipped one of that name.
+    """Return the scenario in a file, or the shipped one of that name; ``-`` is standard input.
 
     An argument with a slash, one that ends in ``.toml`` and one that names an existing file are paths.
 
@@ -44,7 +48,11 @@ def load_scenario(name_or_path: str) -> Scenario:
     """
     try:
         is_path = "/" in name_or_path or name_or_path.endswith(_SUFFIX) or Path(name_or_path).is_file()
-        if is_path:
+        filename = name_or_path if is_path else f"{name_or_path}{_SUFFIX}"
+        if name_or_path == STANDARD_INPUT:
+            filename = "standard input"
+            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        elif is_path:
             with Path(name_or_path).open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         else:
@@ -57,7 +65,6 @@ def load_scenario(name_or_path: str) -> Scenario:
         raise _error(name_or_path, "a readable file", f"an error ({error.strerror})") from error
     except ValueError as error:
         raise _error(ascii(name_or_path), "the name of a file", f"an error ({error})") from error
-    filename = name_or_path if is_path else f"{name_or_path}{_SUFFIX}"
     if len(data) > MOST_BYTES:
         raise _error(filename, f"at most {MOST_BYTES} bytes", "more")
     try:
@@ -76,12 +83,18 @@ def shipped_scenarios() -> list[str]:
 def parse_scenario(text: str, filename: str) -> Scenario:
     """Read the text of a scenario file; ``filename`` is for messages.
 
+    A byte order mark, with which some editors begin a file, is left out: TOML has no word for it.
+
     Raises:
         ScenarioError: with every mistake in the text; of mistakes in the TOML itself, the first.
 
     """
+    text = text.removeprefix("\ufeff")
     document = _parse_toml(text, filename)
     report = Report(filename, text, document)
+    for misfit in oversized(document):
+        report.add(misfit.path, misfit.expected, misfit.found)
+    report.raise_if_any()
     table, misfits = structure(document)
     for misfit in misfits:
         report.add(misfit.path, misfit.expected, misfit.found)
@@ -147,7 +160,7 @@ def _parse_toml(text: str, filename: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise _error(filename, "TOML", "an error (nested too deeply)") from error
-    except ValueError as error:
+    except tomllib.TOMLDecodeError as error:
         message = str(error)
         place = _TOML_PLACE.search(message)
         line, column = 1, None
@@ -155,7 +168,32 @@ def _parse_toml(text: str, filename: str) -> dict[str, Any]:
             line, column = int(place[1]), int(place[2])
         elif place:
             line = text.count("\n") + 1
-        raise _error(filename, "TOML", f"an error ({reason(_TOML_PLACE.sub('', message))})", line, column) from error
+        raise _error(filename, "TOML", f"an error ({_TOML_PLACE.sub('', message)})", line, column) from error
+    except ValueError as error:
+        number = _first_long_number(text)
+        line, column = text.count("\n", 0, number.start()) + 1, number.start() - text.rfind("\n", 0, number.start())
+        expected = f"an integer of at most {sys.get_int_max_str_digits()} digits"
+        raise _error(filename, expected, "a longer one", line, column) from error
+
+
+def _first_long_number(text: str) -> re.Match[str]:
+    """Return the first integer in a TOML text that Python refuses to read for its length; there is one.
+
+    What looks like one may stand in a string or a comment. Up to and with the first that is one the text fails in the
+    same way, and so it does up to every later one.
+    """
+    found = list(_LONG_NUMBER.finditer(text))
+    return found[bisect_left(found, True, key=lambda number: _fails_by_length(text[: number.end()]))]
+
+
+def _fails_by_length(text: str) -> bool:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+    except ValueError:
+        return True
+    return False
 
 
 def _error(filename: str, expected: str, found: str, line: int = 1, column: int | None = None) -> ScenarioError:

@@ -65,7 +65,8 @@ class Positions:
                 many = self._text.startswith("[[", at)
                 keys, at = self._keys(at + 1 + many)
                 table = self._header(keys, many=many)
-                self._at.setdefault(table, start)
+                for length in range(1, len(table) + 1):
+                    self._at.setdefault(table[:length], start)
                 at += 1 + many
             else:
                 keys, at = self._keys(at)

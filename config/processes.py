@@ -18,7 +18,6 @@ from longpin.config.report import Report
 from longpin.config.schema import CAPABILITIES, ProcessSpec
 from longpin.config.structure import ProcessTable, ScenarioTable
 
-MOST_PROCESSES = 1000
 _DEFAULT = ProcessSpec("", Program())
 
 
@@ -49,9 +48,6 @@ def build_processes(report: Report, table: ScenarioTable, page_size: int) -> tup
         draft = _Draft(path, name(report, path, given.name, taken), _start(report, path, given))
         drafts.append(draft)
         specs.append(_spec(report, draft, given, page_size))
-    if len(drafts) > MOST_PROCESSES:
-        report.add((), f"at most {MOST_PROCESSES} processes", shown(len(drafts)))
-        return tuple(specs)
     if all(draft.start != "now" for draft in drafts):
         report.add((), 'at least one [[process]] with start = "now"', "none")
     _check_references(report, drafts)

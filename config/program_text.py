@@ -9,6 +9,8 @@ MOST_TOKENS = 200
 """Words and signs in one statement. Parser, tree and this package recurse no deeper than a statement is long."""
 MOST_INDENTS = 20
 """Loops inside each other."""
+LONGEST_NUMBER = 1000
+"""Digits of a number: far more than 64 bits take, and fewer than Python refuses to read."""
 
 _LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT)
 
@@ -62,6 +64,10 @@ class ProgramText:
                 length = 0 if token.type == tokenize.NEWLINE else length + (token.type not in _LAYOUT)
                 if length > MOST_TOKENS:
                     self.obstacle = (row, column, f"at most {MOST_TOKENS} words and signs in a statement", "more")
+                    return
+                if token.type == tokenize.NUMBER and len(token.string) > LONGEST_NUMBER:
+                    found = f"one of {len(token.string)} digits"
+                    self.obstacle = (row, column, "a number of at most 64 bits with its sign", found)
                     return
                 if indents > MOST_INDENTS:
                     self.obstacle = (row, column, f"at most {MOST_INDENTS} loops inside each other", "more")

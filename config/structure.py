@@ -22,6 +22,9 @@ from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn
 from longpin.config.positions import Path
 from longpin.config.problems import closest, shown
 
+MOST_ENTRIES = 1000
+"""Elements of an array and keys of a table: so many tables, files or processes nobody writes down or looks at."""
+
 Size = int | str
 """A number, or an expression such as ``4 * PAGE``."""
 PolicyText = str | dict[str, Any]
@@ -110,6 +113,31 @@ class _WrongTypeError(Exception):
     def __init__(self, expected: str, value: object) -> None:
         super().__init__(expected)
         self.expected, self.found = expected, shown(value)
+
+
+def oversized(document: dict[str, Any]) -> list[Misfit]:
+    """Return every array and table of a parsed TOML document that has more entries than any scenario needs.
+
+    Each is told at the first entry too many, and what is in it is not looked at.
+    """
+    found: list[Misfit] = []
+    todo: list[tuple[Path, Any]] = [((), document)]
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, list | dict):
+            if len(value) > MOST_ENTRIES:
+                found.append(_too_many(path, value))
+            else:
+                entries = value.items() if isinstance(value, dict) else enumerate(value)
+                todo += [((*path, step), entry) for step, entry in entries]
+    return found
+
+
+def _too_many(path: Path, value: list[Any] | dict[str, Any]) -> Misfit:
+    if isinstance(value, dict):
+        return Misfit((*path, list(value)[MOST_ENTRIES]), f"at most {MOST_ENTRIES} keys in a table", str(len(value)))
+    kind = f"[[{path[-1]}]] tables" if isinstance(value[0], dict) else "elements in an array"
+    return Misfit((*path, MOST_ENTRIES), f"at most {MOST_ENTRIES} {kind}", str(len(value)))
 
 
 def structure(document: dict[str, Any]) -> tuple[ScenarioTable, list[Misfit]]:

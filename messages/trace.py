@@ -10,7 +10,7 @@ A run that was killed leaves a file that ends early, perhaps inside a frame: tha
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
 from pathlib import Path
@@ -29,8 +29,8 @@ FORMAT = 1
 MAX_HEADER = 4 << 20
 """The largest header payload, in bytes; a scenario's text is most of it."""
 
-MAX_ARRIVAL = 1 << 20
-"""The largest payload of an arrival, in bytes."""
+MAX_ARRIVAL = 32 << 20
+"""The largest payload of an arrival, in bytes: the registration of a million pages has 27 MB."""
 
 _MAX_KEYS = 256
 """The most keys a map in the header may have."""
@@ -265,8 +265,8 @@ class TraceReader:
                 raise self._unreadable(error) from None
         self._first, self._crc = frames.offset, frames.crc
 
-    def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """Read the arrivals, each as the offset of its frame and its payload.
+    def __iter__(self) -> Generator[tuple[int, bytes]]:
+        """Read the arrivals, each as the offset of its frame and its payload; who stops earlier closes the generator.
 
         Raises:
             TraceError: a record is damaged, the footer does not match the arrivals, or something follows it.

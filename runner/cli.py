@@ -6,13 +6,17 @@ Exit status: 0 every rule that was asked for holds, 1 one is violated, 2 bad inp
 diverged or a trace that cannot be written, 3 undetermined, 130 interrupted before anything was known.
 """
 
+from longpin.runner import startup
+
+if __name__ == "__main__":  # before the rest is imported: until then Ctrl-C would be a stack trace
+    startup.begin()
+
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from longpin import __version__
 from longpin.runner.conform.command import conform
 from longpin.runner.options import (
     DEFAULT_SCENARIO,
@@ -61,11 +65,12 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="longpin")
+@click.version_option(package_name="longpin", prog_name="longpin")
 def main() -> None:
     """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
 
-    Exit status: 0 every rule asked for holds, 1 violated, 2 bad input or failure, 3 undetermined.
+    Exit status: 0 every rule asked for holds, 1 violated, 2 bad input or failure, 3 undetermined, 130
+    interrupted early.
     """
 
 
@@ -109,6 +114,7 @@ def run(
     given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
     options = {name: value for name, value in given.items() if value is not None}
     settings = choose(loaded, policy, engine=engine, seed=seed, **options)
+    startup.ready()
     result = run_scenario(loaded, settings, trace)
     advice = ""
     if trace is not None and not result.not_kept:
@@ -152,6 +158,7 @@ def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
         say(f"longpin: {text}")
 
     is_path = "/" in scenario or scenario.endswith(".toml") or Path(scenario).is_file()
+    startup.ready()
     try:
         result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", tell)
     except HostError as error:
@@ -215,6 +222,7 @@ def replay(trace: str, until: int | None, as_json: bool) -> None:
     begin()
     from longpin.runner.run import replay as replay_trace
 
+    startup.ready()
     result = replay_trace(trace, until)
     for warning in result.warnings:
         say(warning)

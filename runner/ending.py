@@ -2,7 +2,9 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +21,8 @@ from longpin.runner.result import Verdict
 from longpin.runner.subject import Subject
 from longpin.runner.terminal import BadInput, end, make_console, output, print_lines, say
 
+_LONGEST_SHOWN = 100
+
 SHRINK_SECONDS = 60.0
 """How long a failure is made smaller where nothing says how long."""
 
@@ -26,13 +30,55 @@ SHRINK_SECONDS = 60.0
 def require_writable(folder: Path, option: str) -> None:
     """Check now that a folder, or the one it would be made in, can be written to: after hours would be too late.
 
+    A file without a name is made there, as permission bits bind no root and not every file system takes files.
+
     Raises:
         BadInput: it cannot.
 
     """
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise BadInput(f"{option}: nothing can be written in {there}")
+    try:
+        whole = folder.absolute()
+    except OSError as error:
+        raise BadInput(f"{option}: {_shown(folder)} is in a folder that is gone: {_reason(error)}") from None
+    there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
+    try:
+        with suppress(FileNotFoundError):
+            folder.lstat()  # its name may be too long
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{option}: nothing can be written in {_shown(there)}: {_reason(error)}") from None
+
+
+def require_file(path: Path, option: str) -> None:
+    """Check now that a file can be written, or made.
+
+    Raises:
+        BadInput: it cannot.
+
+    """
+    try:
+        if path.exists() and not path.is_dir() and not path.is_file():
+            fits = os.access(path, os.W_OK)  # a pipe or a device: it stays what it is
+        else:
+            file = path.resolve()
+            fits = file.parent.is_dir() and not file.is_dir()
+            if fits:
+                require_writable(file.parent, option)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{option}: {_shown(path)} cannot be written: {_reason(error)}") from None
+    if not fits:
+        raise BadInput(f"{option}: {_shown(path)} cannot be written, it is a folder, in none, or not ours to write")
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as a message names it: on one line, and not longer than that."""
+    text = str(path)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 class Ending:
@@ -69,10 +115,7 @@ class Ending:
         """
         require_writable(self.folder, "--failures")
         if self.junit is not None:
-            file = Path(self.junit)
-            require_writable(file.parent, "--junit")
-            if file.is_dir() or not file.parent.exists():
-                raise BadInput(f"--junit: {file} cannot be written, it is a folder or in none")
+            require_file(Path(self.junit), "--junit")
 
     def try_known(self, unsearched: Object) -> None:
         """End with a failure that was kept before and still fails, if there is one.

@@ -2,29 +2,54 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 import structlog
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
+class StandardError:
+    """Standard error, as far as it can be written to: a line that is lost there changes nothing else."""
+
+    def __init__(self) -> None:
+        self._file = sys.stderr
+        """None where it is closed; :mod:`logging` and structlog would take standard output then."""
+
+    def write(self, text: str) -> None:
+        """Write, if that is possible."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.write(text)
+
+    def flush(self) -> None:
+        """Hand on what was written, if that is possible."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.flush()
+
+    def isatty(self) -> bool:
+        """Return whether somebody is looking."""
+        return self._file is not None and self._file.isatty()
+
+
 def configure_logs(verbosity: int) -> None:
     """Send logs to standard error: warnings, with 1 also what is done, with 2 also every moment of a run."""
     level = LEVELS[min(verbosity, len(LEVELS) - 1)]
-    stream = sys.stderr
+    stream = StandardError()
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
     ]
     renderer = structlog.dev.ConsoleRenderer(
-        colors=stream is not None and stream.isatty(),
+        colors=stream.isatty(),
         exception_formatter=structlog.dev.plain_traceback,
     )
     structlog.configure(
         processors=[*processors, structlog.processors.StackInfoRenderer(), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=structlog.PrintLoggerFactory(stream),  # type: ignore[arg-type]  # it writes and flushes, no more
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(

@@ -3,8 +3,7 @@
 import dataclasses
 import os
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import BinaryIO, cast
 
@@ -18,6 +17,7 @@ from longpin.config.schema import Scenario
 from longpin.messages.codec import ArrivalHash, Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter, text_sha256
+from longpin.runner.allowance import Allowance, not_quiet, run_threads_within, run_within
 from longpin.runner.judge import Judge
 from longpin.runner.oracles import NO_PROFILE, ORACLES, Oracle
 from longpin.runner.oracles.profile import profile_of
@@ -31,17 +31,10 @@ from longpin.runner.world import Blueprint
 
 log = structlog.get_logger()
 
-MOST_ARRIVALS = 1_000_000
-"""Arrivals after which a run that is still not quiet is undetermined: a program can signal itself for ever."""
-
 QUIET = "nothing can happen any more"
-NOT_QUIET = f"not quiet after {MOST_ARRIVALS:,} arrivals"
 
 MOST_IN_MEMORY = 16 << 20
 """Bytes of the record of a run on threads that are held in memory; a longer one goes into a temporary file."""
-
-GIVE_UP_AFTER = 60.0
-"""Real seconds after which a run on threads that is still not quiet is undetermined."""
 
 
 def run(
@@ -102,11 +95,12 @@ def _run_stepped(
         oracle = strategy(settings.seed, profile_of(blueprint.build, racy=racy) if strategy.profiled else NO_PROFILE)
     engine = SteppedEngine(oracle, racy=racy, seed=settings.seed)
     judge = Judge(scenario, settings, engine, policy)
-    encoder, hashed = Encoder(), ArrivalHash()
+    encoder, hashed, allowance = Encoder(), ArrivalHash(), Allowance()
 
     def record(number: int, envelope: Envelope) -> None:
         payload = encoder.encode(number, envelope)
         hashed.update(payload)
+        allowance.count(envelope)
         if kept is not None:
             kept.append(payload)
             kept.flush()
@@ -114,9 +108,12 @@ def _run_stepped(
     engine.record = record
     blueprint.build(engine)
     try:
-        quiet = engine.run(MOST_ARRIVALS)
-        verdict, reason = (None, QUIET) if quiet else (Verdict.UNDETERMINED, NOT_QUIET)
-        result = judge.result(verdict, reason)
+        quiet = run_within(engine, allowance)
+        if quiet:
+            result = judge.result(None, QUIET)
+        else:
+            stopped = not_quiet(engine.arrivals, judge.chronicle.results())
+            result = judge.result(Verdict.UNDETERMINED, stopped)
     except KeyboardInterrupt:
         quiet = False
         result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
@@ -133,11 +130,12 @@ def _run_threads(
     with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY, prefix="longpin-") as spooled:
         file = cast("BinaryIO", spooled)
         with TraceWriter(file, header) as writer:
-            encoder, payload = Encoder(), b""
+            encoder, allowance, payload = Encoder(), Allowance(), b""
 
             def record(number: int, envelope: Envelope) -> None:
                 nonlocal payload
                 payload = encoder.encode(number, envelope)
+                allowance.count(envelope)
                 writer.append(payload)
                 if kept is not None:
                     kept.append(payload)
@@ -151,8 +149,8 @@ def _run_threads(
             with closing(engine):
                 blueprint.build(engine)
                 try:
-                    quiet = engine.run(time.monotonic() + GIVE_UP_AFTER, MOST_ARRIVALS)
-                    stopped = NOT_QUIET if engine.arrivals > MOST_ARRIVALS else f"not quiet after {GIVE_UP_AFTER:g} s"
+                    quiet = run_threads_within(engine, allowance)
+                    stopped = f"not quiet after {allowance.seconds:g} s"
                 except KeyboardInterrupt:
                     quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
             writer.close(complete=quiet)
@@ -161,6 +159,8 @@ def _run_threads(
                     kept.append(payload)  # it was interrupted between the two
                 kept.close(complete=quiet)
         result = replay(file)
+    if engine.arrivals > allowance.arrivals:
+        stopped = not_quiet(engine.arrivals, result.calls)
     if not quiet and result.verdict is Verdict.UNDETERMINED:
         result.reason = stopped
     return result
@@ -199,38 +199,43 @@ def replay(trace: str | os.PathLike[str] | BinaryIO, until: int | None = None) -
     scenario, settings, policy = _read_header(reader)
     hashed = ArrivalHash()
 
-    def payloads() -> Iterator[bytes]:
-        for _, payload in reader:
-            yield payload
-            hashed.update(payload)
+    def payloads() -> Generator[bytes]:
+        with closing(iter(reader)) as records:
+            for _, payload in records:
+                yield payload
+                hashed.update(payload)
 
-    oracle = Replay(payloads(), settings.seed, until)
-    engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
-    judge = Judge(scenario, settings, engine, policy)
-    Blueprint(scenario, policy).build(engine)
+    with closing(payloads()) as recorded:
+        oracle = Replay(recorded, settings.seed, until)
+        engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
+        judge = Judge(scenario, settings, engine, policy)
+        Blueprint(scenario, policy).build(engine)
+        result = _follow(reader, oracle, engine, judge)
+    result.hash = hashed.hexdigest()
+    if isinstance(trace, str | os.PathLike):
+        result.trace = os.fspath(trace)
+    return result
+
+
+def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: Judge) -> Result:
+    """Let the engine follow a trace as far as that goes, and return what it shows."""
     try:
         quiet = engine.run()
         if quiet:
             oracle.expect_end()
     except KeyboardInterrupt:
-        result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
+        return judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
     except Divergence as divergence:
-        result = judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
-    else:
-        if oracle.count == until:
-            result = judge.result(Verdict.UNDETERMINED, f"stopped after arrival {until}, as asked")
-        elif not reader.complete:
-            result = judge.result(Verdict.UNDETERMINED, reader.end)
-        elif not quiet:
-            sender = engine.ready[0]
-            reason = f"the trace is complete, but {sender.address} has sent more: {sender.outbox[0].body}"
-            result = judge.result(Verdict.DIVERGED, f"{reason}. {_likely_causes(reader)}")
-        else:
-            result = judge.result(None, QUIET)
-    result.hash = hashed.hexdigest()
-    if isinstance(trace, str | os.PathLike):
-        result.trace = os.fspath(trace)
-    return result
+        return judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
+    if oracle.count == oracle.until:
+        return judge.result(Verdict.UNDETERMINED, f"stopped after arrival {oracle.until}, as asked")
+    if not reader.complete:
+        return judge.result(Verdict.UNDETERMINED, reader.end)
+    if not quiet:
+        sender = engine.ready[0]
+        reason = f"the trace is complete, but {sender.address} has sent more: {sender.outbox[0].body}"
+        return judge.result(Verdict.DIVERGED, f"{reason}. {_likely_causes(reader)}")
+    return judge.result(None, QUIET)
 
 
 def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Policy]:

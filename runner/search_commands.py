@@ -1,7 +1,8 @@
 """The commands ``longpin explore`` and ``longpin stress``: every schedule, or many of them.
 
 Exit status: 0 every rule asked for holds in every schedule, 1 one is violated, 2 bad input or a failure of longpin,
-3 undetermined: the budget is spent or the search was interrupted. Incomplete is never a pass.
+3 undetermined: the budget is spent or the search was interrupted, 130 interrupted before it began.
+Incomplete is never a pass.
 """
 
 from contextlib import nullcontext
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from longpin.runner import startup
 from longpin.runner.options import (
     DEFAULT_SCENARIO,
     MOST_SEED,
@@ -22,7 +24,7 @@ from longpin.runner.options import (
     duration,
     load,
 )
-from longpin.runner.terminal import BadInput, print_lines
+from longpin.runner.terminal import BadInput, output, print_lines
 
 if TYPE_CHECKING:
     from longpin.runner.sampling import Campaign
@@ -110,6 +112,7 @@ def explore(
         method = "dpor"  # auto may go on to states, which make use of none
     from longpin.runner.ending import Ending
     from longpin.runner.exploration import explore as explore_build
+    from longpin.runner.exploration.budget import memory_allowed
     from longpin.runner.pool import default_workers, open_executor
     from longpin.runner.progress import progress_line
     from longpin.runner.report import exploration
@@ -117,6 +120,7 @@ def explore(
 
     loaded = load(scenario)
     settings = choose(loaded, policy, seed=seed, timers=timers or "lazy")
+    startup.ready()
     subject = Subject(loaded, settings)
     ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()
@@ -135,6 +139,7 @@ def explore(
             wanted=subject.wanted,
             max_executions=max_executions,
             seconds=seconds,
+            max_memory=memory_allowed(),
             footprints=footprints,
             racy=settings.timers == "racy",
             verify=verify,
@@ -203,6 +208,7 @@ def stress(
     threads = engine == "threads"
     # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
     settings = choose(loaded, policy, seed=seed, timers="racy" if threads else timers or "lazy")
+    startup.ready()
     subject = Subject(loaded, settings)
     ending = Ending("stress", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
     ending.require_places()
@@ -245,7 +251,8 @@ def stress(
                     progress=progress,
                 )
     if keep_going and not as_json:
-        print_lines("\n".join(campaign.table(result.by_strategy)))
+        with output():
+            print_lines("\n".join(campaign.table(result.by_strategy)))
     found = campaign.as_object(subject, result, engine)
     if result.failures:
         first = result.failures[0]

@@ -111,7 +111,7 @@ class SteppedEngine(EngineBase):
         """Deliver until nothing can happen any more, or the oracle stops; return whether the world is quiet.
 
         Args:
-            most: give up after this many arrivals.
+            most: stop after this many arrivals; another call goes on.
 
         Raises:
             InternalError: an actor failed.
@@ -122,8 +122,7 @@ class SteppedEngine(EngineBase):
         while ready or self.alarm.outbox:
             if not ready:
                 ready.append(self.alarm)
-            index = choose(ready)
-            if index is None or self.arrivals == most:
+            if self.arrivals == most or (index := choose(ready)) is None:
                 return False
             sender = ready.pop(index)
             envelope = sender.outbox.popleft()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from longpin.runner.startup import EXIT_INTERRUPTED
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -22,7 +24,6 @@ HEIGHT = 25
 """Lines of the screen; nothing here depends on it."""
 
 EXIT_BAD = 2
-EXIT_INTERRUPTED = 130
 
 VERBOSITY = "longpin.verbosity"
 
@@ -40,8 +41,7 @@ class Commands(click.Group):
             return super().main(*args, **kwargs)
         except OSError as error:
             discard_output()
-            with contextlib.suppress(OSError):
-                click.echo(f"longpin: {error.strerror or error}", err=True)
+            say(f"longpin: {error.strerror or error}")
             sys.exit(EXIT_BAD)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -55,7 +55,21 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             fail("interrupted", EXIT_INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - a stack trace is for those who ask for it
+            if by_interrupt(error):
+                fail("interrupted", EXIT_INTERRUPTED)
             explain(error, verbose=bool(ctx.meta.get(VERBOSITY)))
+
+
+def by_interrupt(error: BaseException) -> bool:
+    """Return whether Ctrl-C is behind an exception: a class that was being made wraps it in another."""
+    seen: list[BaseException] = []
+    reason: BaseException | None = error
+    while reason is not None and reason not in seen:
+        if isinstance(reason, KeyboardInterrupt):
+            return True
+        seen.append(reason)
+        reason = reason.__cause__ or reason.__context__
+    return False
 
 
 def explain(error: Exception, *, verbose: bool) -> NoReturn:
@@ -65,29 +79,34 @@ def explain(error: Exception, *, verbose: bool) -> NoReturn:
     from longpin.runner.engine import InternalError
     from longpin.runner.exploration.checkpoint import CheckpointError
     from longpin.runner.pool import PoolError
+    from longpin.runner.threads import TooManyThreadsError
 
     if isinstance(error, ScenarioError):
         for line in str(error).splitlines():
             say(line)
         raise click.exceptions.Exit(EXIT_BAD)
-    if isinstance(error, BadInput | TraceError | CheckpointError | PoolError):
+    if isinstance(error, BadInput | TraceError | CheckpointError | PoolError | TooManyThreadsError):
         fail(str(error))
+    if isinstance(error, MemoryError):
+        fail("out of memory")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         fail(f"{where}{error.strerror or error}")
     if verbose:
         import traceback
 
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+        with contextlib.suppress(OSError):
+            click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
     what = str(error) if isinstance(error, InternalError) else f"{type(error).__name__}: {error}"
     fail(f"internal error (a bug in longpin): {what}" + ("" if verbose else "; -v shows where"))
 
 
 def say(line: str) -> None:
-    """Print a line on standard error, whatever is in it."""
+    """Print a line on standard error, whatever is in it; if nobody can read it, that changes nothing else."""
     from longpin.runner.report.rows import printable
 
-    click.echo(printable(line), err=True)
+    with contextlib.suppress(OSError):
+        click.echo(printable(line), err=True)
 
 
 def fail(message: str, code: int = EXIT_BAD) -> NoReturn:

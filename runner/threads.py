@@ -13,7 +13,7 @@ from itertools import count
 from queue import SimpleQueue
 from typing import Any
 
-from pykka import ActorRef
+from pykka import ActorRef, ActorRegistry
 from pykka._envelope import Envelope as PykkaEnvelope
 
 from longpin.actors.base import Actor
@@ -25,6 +25,10 @@ POLL = 0.0005
 
 JOIN_TIMEOUT = 10.0
 """Seconds a thread may take to end after its actor has stopped."""
+
+
+class TooManyThreadsError(Exception):
+    """The system allows no more threads; the text is one line."""
 
 
 class ArrivalInbox:
@@ -95,6 +99,7 @@ class ThreadsEngine(EngineBase):
         self.actors: dict[Address, Actor] = {}
         """Every actor; to look at only when the world is quiet."""
         self.closing = False
+        self.exhausted: TooManyThreadsError | None = None
         self.refs: list[ActorRef[Any]] = []
         self.threads: list[threading.Thread] = []
         self.alarm_set: tuple[Actor, float, float] | None = None
@@ -125,10 +130,29 @@ class ThreadsEngine(EngineBase):
         self.threads.append(threading.current_thread())
 
     def spawn(self, kind: type[Actor], address: Address, *args: Any) -> None:
-        """Create and start an actor the way pykka does."""
+        """Create and start an actor the way pykka does.
+
+        Raises:
+            TooManyThreadsError: the system allows no more threads.
+
+        """
         if address in self.inboxes:
             raise InternalError(f"a second actor would have the address {address}")
-        self.refs.append(kind.start(self, address, *args))
+        try:
+            self.refs.append(kind.start(self, address, *args))
+        except RuntimeError as error:
+            if (actor := self.actors.get(address)) is not None:
+                ActorRegistry.unregister(actor.actor_ref)
+            raise TooManyThreadsError(
+                f"the system does not allow as many threads as there are actors: {len(self.refs)} could be started"
+            ) from error
+
+    def failed(self, actor: Actor, error: Exception) -> None:
+        """Keep the first failure; that there are no more threads is none of the actor's."""
+        if isinstance(error, TooManyThreadsError):
+            self.exhausted = self.exhausted or error
+        else:
+            super().failed(actor, error)
 
     def post(self, actor: Actor, envelope: Envelope) -> None:
         """Put it into the receiver's inbox; a world that is being closed is still."""
@@ -159,9 +183,10 @@ class ThreadsEngine(EngineBase):
 
         Raises:
             InternalError: an actor failed.
+            TooManyThreadsError: the system allows no more threads.
 
         """
-        while self.failure is None:
+        while self.failure is None and self.exhausted is None:
             self._record_log()
             alarm = self.alarm_set
             if alarm is not None:
@@ -173,6 +198,8 @@ class ThreadsEngine(EngineBase):
                 return False
             time.sleep(POLL)
         self._record_log()
+        if self.exhausted is not None:
+            raise self.exhausted
         if self.failure is not None:
             raise self.failure
         return True

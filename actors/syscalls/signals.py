@@ -24,8 +24,6 @@ def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]
 
     Several receivers: it succeeds if one of them may be signalled.
     """
-    if not 0 <= signo <= 64:
-        raise KernelError(errno.EINVAL)
     if isinstance(target, int) and target <= 0:
         if target == INT_MIN:  # there is no such positive number [kill_something_info]
             raise KernelError(errno.ESRCH)
@@ -35,6 +33,8 @@ def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]
             members.remove(process.address)
     else:
         members = [(yield Call(PROCESS_TABLE, find(target))).address]
+    if members and not 0 <= signo <= 64:  # looked at for each receiver [check_kill_permission]
+        raise KernelError(errno.EINVAL)
     capable = "CAP_KILL" in process.credentials.capabilities
     error = KernelError(errno.ESRCH)
     sent = False

@@ -120,8 +120,7 @@ def _why_no_leases(folder: Path) -> str:
 
 def _why_no_break_time() -> str:
     try:
-        text = LEASE_BREAK_TIME.read_text()
-        LEASE_BREAK_TIME.write_text(text)
+        LEASE_BREAK_TIME.open("r+").close()  # nothing is written: it may be in use by another run
     except OSError as error:
         return f"{LEASE_BREAK_TIME} cannot be written: {error.strerror}"
     return ""

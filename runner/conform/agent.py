@@ -202,6 +202,18 @@ def serve(*, afresh: bool) -> None:
         control.send(json.dumps(reply).encode())
 
 
+def remove(folder: str) -> None:
+    """Remove a folder and all in it, also what its programs have made unreadable."""
+    with contextlib.suppress(OSError):
+        Path(folder).chmod(0o700)
+    for inside, names, _ in os.walk(folder):  # a folder is asked for its own names after this has seen its name
+        for path in (Path(inside, name) for name in names):
+            with contextlib.suppress(OSError):
+                if not path.is_symlink():
+                    path.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Zygote:
     """Forks agents, and tidies up in the end."""
 
@@ -222,7 +234,13 @@ class Zygote:
                     break
                 order: Order = json.loads(data)
                 high = make_high(list(fds))
-                reply = self._spawn(order, high) if order["call"] == "spawn" else self._note(order, high)
+                match order["call"]:
+                    case "spawn":
+                        reply = self._spawn(order, high)
+                    case "folder":
+                        reply = self._make_folder(order)
+                    case _:
+                        reply = self._note(order, high)
                 self._control.send(json.dumps(reply).encode())
         except ConnectionError:
             pass
@@ -249,10 +267,18 @@ class Zygote:
         finally:
             os._exit(1)
 
+    def _make_folder(self, order: Order) -> Reply:
+        """Make the folder that is removed in the end: whoever makes it must know of it when the runner is killed."""
+        import tempfile
+
+        try:
+            self._folder = tempfile.mkdtemp(prefix=order["prefix"], dir=order["place"])
+        except OSError as error:
+            return {"broken": f"cannot make a folder: {error}"}
+        return {"ret": self._folder}
+
     def _note(self, order: Order, fds: list[int]) -> Reply:
         """Remember what to undo."""
-        if "folder" in order:
-            self._folder = order["folder"]
         if "sysctl" in order:
             for fd in self._lock:
                 os.close(fd)
@@ -272,7 +298,7 @@ class Zygote:
             with contextlib.suppress(OSError):
                 Path(self._sysctl[0]).write_text(self._sysctl[1])
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(self._folder)
 
     @staticmethod
     def _children() -> list[int]:

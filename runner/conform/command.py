@@ -3,7 +3,8 @@
 It writes no file that was not asked for: a difference is printed with a line that runs its program again.
 
 Exit status: 0 the kernels agree about every program, 1 they differ or the emulated one cannot run a program, 2 bad
-input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found.
+input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found, 130
+interrupted before it began.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from longpin.runner import startup
+from longpin.runner.options import MOST_SEED, duration
 from longpin.runner.terminal import EXIT_BAD, BadInput, end, fail, output, say, width_of_output
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PROGRAMS = 100
 """How many random programs run where nothing says how many."""
+DEFAULT_RUNS, DEFAULT_SECONDS, DEFAULT_SHRINK = 500, 20.0, 60.0
+"""How often a scenario runs free, and how many seconds it may be explored and made smaller, where nothing says it."""
 SENTENCE = "the emulated kernel answers every program as the real one does"
 """What holds where the kernels agree."""
 _MOST_REASONS = 10
@@ -37,13 +42,26 @@ Engine = Literal["stepped", "threads"]
 
 
 @click.command("conform")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
 @click.option("--recorded", type=PROGRAMS, metavar="FILE", help="Compare with what FILE recorded; - is standard input.")
 @click.option("--live", is_flag=True, help="Compare with the kernel of this machine.")
 @click.option(
-    "--random", "count", type=click.IntRange(1, 10_000_000), metavar="N", help="Run N random programs (live)."
+    "--races", is_flag=True, help="Run SCENARIOs free on the kernel of this machine, and compare with every schedule."
 )
 @click.option(
-    "--seed", type=click.IntRange(0), metavar="S", default=0, show_default=True, help="Of the random programs."
+    "--random",
+    "count",
+    type=click.IntRange(1, 10_000_000),
+    metavar="N",
+    help="Run N random programs (live) or scenarios (races).",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MOST_SEED),
+    metavar="S",
+    default=0,
+    show_default=True,
+    help="Of the random programs or scenarios.",
 )
 @click.option("--program", type=PROGRAMS, metavar="FILE", help="Run the programs in FILE (live); - is standard input.")
 @click.option("--record", type=click.Path(path_type=Path), metavar="FILE", help="Append what the kernel did (live).")
@@ -51,30 +69,73 @@ Engine = Literal["stepped", "threads"]
     "--difference",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the program about which the kernels differ to FILE.",
+    help="Write the program about which the kernels differ to FILE, or the scenario.",
+)
+@click.option(
+    "--runs",
+    type=click.IntRange(1, 1_000_000),
+    metavar="N",
+    help=f"How often each scenario runs free (races).  [default: {DEFAULT_RUNS}]",
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=duration,
+    metavar="TIME",
+    help=f"Explore each scenario for at most so long (races).  [default: {DEFAULT_SECONDS:g}]",
+)
+@click.option(
+    "--shrink",
+    type=duration,
+    metavar="TIME",
+    help=f"Time to make a scenario smaller (races).  [default: {DEFAULT_SHRINK:g}]",
 )
 @click.option("--engine", type=click.Choice(["stepped", "threads"]), default="stepped", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")
 def conform(
+    scenarios: tuple[str, ...],
     recorded: Path | None,
     live: bool,
+    races: bool,
     count: int | None,
     seed: int,
     program: Path | None,
     record: Path | None,
     difference: Path | None,
+    runs: int | None,
+    seconds: float | None,
+    shrink: float | None,
     engine: Engine,
     as_json: bool,
 ) -> None:
-    """Compare the emulated kernel with a real one, program by program.
+    """Compare the emulated kernel with a real one.
 
-    A program is a list of system calls around fcntl(2) leases. Either its answers were recorded, or it runs on the
-    kernel of this machine, in real processes that are gone afterwards.
+    Program by program: a program is a list of system calls around fcntl(2) leases, one after the other. Either its
+    answers were recorded, or it runs on the kernel of this machine, in real processes that are gone afterwards.
 
-    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted.
+    With --races each SCENARIO, or N random ones, runs free on the kernel of this machine, many times, and every outcome
+    (results of all calls, signals handled, how each process ended) must be one that some schedule of the model shows.
+
+    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted, 130
+    interrupted before the first program.
     """
-    if (recorded is None) == (not live):
-        raise BadInput("expected either --recorded FILE or --live")
+    if (recorded is not None) + live + races != 1:
+        raise BadInput("expected one of --recorded FILE, --live and --races")
+    for_races = {"--runs": runs, "--for": seconds, "--shrink": shrink, "SCENARIO": scenarios or None}
+    if given_for_races := [name for name, given in for_races.items() if given is not None and not races]:
+        raise BadInput(f"{given_for_races[0]} needs --races")
+    if races:
+        if program is not None or record is not None or engine != "stepped":
+            raise BadInput("--program, --record and --engine threads need --live: --races takes scenarios")
+        if count is not None and scenarios:
+            raise BadInput("expected either SCENARIOs or --random")
+        from longpin.runner.races.check import Effort
+        from longpin.runner.races.command import race
+        from longpin.runner.races.series import Wanted
+
+        effort = Effort(runs or DEFAULT_RUNS, DEFAULT_SECONDS if seconds is None else seconds, seed)
+        limit = DEFAULT_SHRINK if shrink is None else shrink
+        race(Wanted(scenarios, count or DEFAULT_PROGRAMS, effort, limit, difference), as_json=as_json)
     for given, name in ((count, "--random"), (program, "--program"), (record, "--record")):
         if given is not None and not live:
             raise BadInput(f"{name} needs --live: a recorded kernel cannot be asked again")
@@ -83,14 +144,14 @@ def conform(
     file = recorded or program
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
+    from longpin.actors.policies import policy_name
+    from longpin.runner.conform import emulated
     from longpin.runner.conform.generate import generate
+    from longpin.runner.report.as_json import write_json
 
+    startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))
     with _host(live) as real, _appending(record, real) as keep:
-        from longpin.actors.policies import policy_name
-        from longpin.runner.conform import emulated
-        from longpin.runner.report.as_json import write_json
-
         run = Run(real, emulated.EmulatedRunner(engine), keep)
         run.go(stream, length)
         about: dict[str, Any] = {
@@ -102,6 +163,7 @@ def conform(
             "fs": None if real is None else real.abilities.fs,
             "programs_wanted": length,
             "shrunk": None,
+            "races": None,
         }
         again = run.smallest(about, difference)
     with output():
@@ -328,7 +390,7 @@ def _host(live: bool) -> "Iterator[HostRunner | None]":
     from longpin.runner.conform.processes import HostError
 
     try:
-        with HostRunner() as host:
+        with HostRunner(tell=lambda text: say(f"longpin: {text}")) as host:
             yield host
     except HostError as error:
         fail(str(error))

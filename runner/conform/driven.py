@@ -97,9 +97,9 @@ class DrivenProcess(Process):
         if not (self.exiting or self.busy) and (self.killed or self.pending.first(self.mask.blocked)):
             self.main = self.start_task(self._one(None))
 
-    def execute(self, program: Text, then: str, *, at_once: bool = False) -> Conversation[None]:
+    def execute(self, program: Text, then: str) -> Conversation[None]:
         """Note a run of a handler. It does nothing, so it has run when those that interrupted its beginning have."""
-        yield from super().execute(program, then, at_once=at_once)
+        yield from super().execute(program, then)
         if then == SIGRETURN:
             self.handled.append(self.handling[-1].signal.signo)
 

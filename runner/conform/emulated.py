@@ -30,6 +30,7 @@ from longpin.actors.pending import (
     CLD_STOPPED,
     POLL_MSG,
     SI_KERNEL,
+    SI_SIGIO,
     SI_USER,
     Siginfo,
 )
@@ -69,7 +70,7 @@ BLOCKS = 1 << 16
 _NO_PROCESS = -INT_MIN - 1
 """A number that no process has."""
 _ALL_SIGNALS = frozenset(range(1, 65))
-_SI_CODES = {SI_USER: "SI_USER", SI_KERNEL: "SI_KERNEL", POLL_MSG: "POLL_MSG"}
+_SI_CODES = {SI_USER: "SI_USER", SI_KERNEL: "SI_KERNEL", POLL_MSG: "POLL_MSG", SI_SIGIO: "SI_SIGIO"}
 _CLD_CODES = {
     CLD_EXITED: "CLD_EXITED",
     CLD_KILLED: "CLD_KILLED",

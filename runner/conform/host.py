@@ -6,22 +6,26 @@ Whatever happens, the machine is left as it was: see :class:`longpin.runner.conf
 import contextlib
 import fcntl
 import os
-import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
 from longpin.runner.conform.abilities import HostAbilities, probe
 from longpin.runner.conform.outcome import Outcome
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, file_system
-from longpin.runner.conform.processes import HostError, Zygote
+from longpin.runner.conform.processes import RUNS_IF_DISTURBED, DisturbedError, HostError, Zygote
 from longpin.runner.conform.program import Program, Unsupported
 from longpin.runner.conform.stage import Stage
 
-_BUSY = 60.0
-"""Seconds to wait for another run that uses lease-break-time."""
+_BUSY = 600.0
+"""Seconds to wait for other runs that use lease-break-time: one of the host engine may take a minute or two."""
+_SILENT = 2.0
+"""Seconds to wait for them before it is said."""
+
+Tell = Callable[[str], object]
+"""Takes a sentence for whoever started the run."""
 
 
 class HostRunner:
@@ -34,18 +38,12 @@ class HostRunner:
 
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, tell: Tell | None = None) -> None:
+        self._tell = tell
+        self._zygote = Zygote()
+        self._folder = self._zygote.make_folder("longpin-conform-", folder or usual_place())
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="longpin-conform-", dir=folder or usual_place()))
             self._folder.chmod(0o777)  # processes that have given up root work in it as well
-        except OSError as error:
-            raise HostError(f"cannot make a folder: {error}") from None
-        try:
-            self._zygote = Zygote(self._folder)
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
-        try:
             self.abilities: HostAbilities = probe(self._folder)
         except OSError as error:
             self.close()
@@ -63,10 +61,9 @@ class HostRunner:
     def close(self) -> None:
         """End every process, put back what was changed and remove the files."""
         self._zygote.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def run(self, program: Program) -> Outcome:
-        """Run a program.
+        """Run a program, and again if somebody else sets lease-break-time meanwhile.
 
         Raises:
             Unsupported: this host cannot run it, and why.
@@ -75,7 +72,15 @@ class HostRunner:
         """
         if reason := self.abilities.against(program):
             raise Unsupported(reason)
-        with machine_to_ourselves() as lock:
+        for _ in range(RUNS_IF_DISTURBED):
+            try:
+                return self._run_once(program)
+            except DisturbedError as error:
+                disturbed = error
+        raise Unsupported(f"{disturbed}, {RUNS_IF_DISTURBED} times")
+
+    def _run_once(self, program: Program) -> Outcome:
+        with machine_to_ourselves(self._tell) as lock:
             folder = Path(tempfile.mkdtemp(dir=self._folder))
             stage = Stage(program, self._zygote, folder, self.abilities, lock)
             try:
@@ -100,23 +105,28 @@ def usual_place() -> str:
 
 
 @contextlib.contextmanager
-def machine_to_ourselves() -> Iterator[int]:
+def machine_to_ourselves(tell: Tell | None = None) -> Iterator[int]:
     """Hold the machine's lease-break-time: by an flock(2) on its file, which every user can take and no one leaves.
 
     Gives the descriptor. Whoever gets a copy of it holds the lock as well: the zygote, until it has put things right.
+    ``tell`` is told if that takes a while.
 
     Raises:
-        HostError: another run has held it for a minute.
+        HostError: other runs have held it for ten minutes.
 
     """
     with LEASE_BREAK_TIME.open() as file:
-        end = time.monotonic() + _BUSY
+        began, told = time.monotonic(), tell is None
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > end:
+                waited = time.monotonic() - began
+                if waited > _BUSY:
                     raise HostError("another run uses fs.lease-break-time") from None
+                if waited > _SILENT and tell is not None and not told:
+                    told = True
+                    tell("waiting for another run that uses fs.lease-break-time")
                 time.sleep(0.01)
         yield file.fileno()

@@ -12,9 +12,11 @@ LEASE_BREAK_TIME = Path("/proc/sys/fs/lease-break-time")
 LEASES_ENABLE = Path("/proc/sys/fs/leases-enable")
 """1 where leases can be taken; proc_sys_fs(5)."""
 LOCKS = Path("/proc/locks")
+"""Every lock and lease; proc_locks(5)."""
 MOST_READINGS = 20
 """How often a file that others change all the time is read before it is taken as it is."""
-"""Every lock and lease; proc_locks(5)."""
+PIECE = 4096 - 256
+"""The kernel hands out a page of a file in /proc at once, in whole lines; with fewer bytes than this it was all."""
 
 
 class Look(NamedTuple):
@@ -94,20 +96,29 @@ class Lease(NamedTuple):
 def leases() -> list[Lease]:
     """Read the leases of the whole machine.
 
-    The kernel hands the file out piece by piece: a line can come twice, or not at all, if somebody else's lock goes
-    meanwhile. So it is read until two readings agree.
+    What the kernel hands out in one piece is as it was at one moment. A longer file comes piece by piece: a line can
+    come twice, or not at all, if somebody else's lock comes or goes meanwhile. So it is read until two readings agree.
     """
-    found = list(_read_leases())
-    for _ in range(MOST_READINGS):
-        before, found = found, list(_read_leases())
-        if found == before:
+    text, whole = _read_locks()
+    for _ in range(0 if whole else MOST_READINGS):
+        before, (text, whole) = text, _read_locks()
+        if whole or text == before:
             break
-    return found
+    return list(_leases_in(text))
 
 
-def _read_leases() -> Iterator[Lease]:
+def _read_locks() -> tuple[str, bool]:
+    """Return the file, and whether it came in one piece."""
+    with LOCKS.open("rb", buffering=0) as file:
+        data = file.read(1 << 20)  # not to the end: asked for more, the kernel would look again
+        if whole := len(data) < PIECE:
+            return data.decode(), whole
+        return (data + file.read()).decode(), whole
+
+
+def _leases_in(text: str) -> Iterator[Lease]:
     # 1: LEASE  ACTIVE    READ  4711 fd:00:1234 0 EOF; proc_locks(5)
-    for line in LOCKS.read_text().splitlines():
+    for line in text.splitlines():
         words = line.split()
         if len(words) >= 6 and words[1] == "LEASE":
             major, minor, inode = words[5].split(":")

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -14,25 +15,40 @@ import time
 from pathlib import Path
 from typing import Any
 
-from longpin.runner.conform.agent import source
-from longpin.runner.conform.agent_libc import LONGEST_MESSAGE
+from longpin.runner.conform.agent import remove, source
+from longpin.runner.conform.agent_libc import CONTROL, LONGEST_MESSAGE
 from longpin.runner.conform.names import Names
 from longpin.runner.conform.proc_files import Look, Status, exit_code, look, pending_mask, status
 
 _FIRST_WAIT = 0.001
 """Seconds in which most calls return; only after them is it worth to look at the process."""
 _BETWEEN_LOOKS = 0.0002
-_PATIENCE = 10.0
-"""Seconds after which an agent that neither answers nor sleeps in a call counts as broken."""
+_PATIENCE = 60.0
+"""Seconds after which a process that does not answer counts as broken: on a machine with much to do some may pass."""
 FIRST_MAPPING = 0x1000_0000_0000
 """Where mappings of a program lie: nothing else of its process is near."""
-_PIDFD_GET_INFO, _PIDFD_INFO_EXIT = 0xC040FF0B, 1 << 3
-_PIDFD_INFO = struct.Struct("Q52xi")
-"""The mask and the exit code in ``struct pidfd_info`` [pidfd_open(2), linux/pidfd.h]."""
+LEAST_DESCRIPTORS = CONTROL + 100
+"""What RLIMIT_NOFILE must allow: processes keep their own descriptors out of the way of a program's."""
+
+_PIDFD_INFO = struct.Struct("=Q52xi")
+"""``struct pidfd_info`` of ``include/uapi/linux/pidfd.h``: ``mask``, and ``exit_code`` at its end."""
+_PIDFD_GET_INFO = 3 << 30 | _PIDFD_INFO.size << 16 | 0xFF << 8 | 11
+_PIDFD_INFO_EXIT = 1 << 3
 
 
 class HostError(Exception):
     """The host cannot be used as it should, or a process of ours does not do what it must; the text is one line."""
+
+
+class DisturbedError(Exception):
+    """Somebody else has set fs.lease-break-time while a program ran: its answers say nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody else set fs.lease-break-time while it ran")
+
+
+RUNS_IF_DISTURBED = 3
+"""How often a program is run before it is given up because others set fs.lease-break-time."""
 
 
 def message_waits(sock: socket.socket, seconds: float) -> bool:
@@ -288,6 +304,14 @@ class Agent:
             pass  # it has become somebody else
         return True
 
+    def killed_by(self) -> int:
+        """Return the signal that killed the process, which has ended; 0 if none did, or the kernel does not say.
+
+        The kernel says it from Linux 6.15 on of processes that nobody waits for.
+        """
+        status = self.wait_status()
+        return status & 0x7F if status is not None else 0
+
     def hang_up(self) -> None:
         """Close the sockets."""
         for sock in (
@@ -316,8 +340,12 @@ class Zygote:
 
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if most < LEAST_DESCRIPTORS:
+            raise HostError(f"at least {LEAST_DESCRIPTORS} descriptors are needed, {most} are allowed (ulimit -n)")
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._folder: Path | None = None
         try:
             with theirs:
                 # A session of its own: Ctrl-C reaches the runner only.
@@ -331,7 +359,20 @@ class Zygote:
         except OSError as error:
             self._control.close()
             raise HostError(f"{sys.executable} cannot be started: {error.strerror}") from None
-        self._ask({"call": "note", "folder": str(folder)})
+
+    def make_folder(self, prefix: str, place: Path | str) -> Path:
+        """Make a temporary folder, the only one, which is removed when the runner has gone.
+
+        Raises:
+            HostError: it cannot be made.
+
+        """
+        try:
+            self._folder = Path(self._ask({"call": "folder", "prefix": prefix, "place": str(place)})["ret"])
+        except BaseException:
+            self.close()
+            raise
+        return self._folder
 
     def undo_at_end(self, file: Path, content: str, lock: int) -> None:
         """Have a file in /proc/sys written back when the runner has gone, and a lock held until then."""
@@ -370,3 +411,5 @@ class Zygote:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._folder is not None:
+            remove(str(self._folder))  # where somebody has killed it

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from longpin.config.problems import reason
 from longpin.messages.strict import shown
 from longpin.runner.conform.ops import (
     COORDINATOR,
@@ -298,7 +299,7 @@ def parse_program(line: str | bytes) -> Program:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise ProgramError(f"expected a JSON object, found {str(error).splitlines()[0]}") from None
+        raise ProgramError(f"expected a JSON object, found {reason(str(error).splitlines()[0])}") from None
     if not isinstance(data, dict):
         raise ProgramError(f"expected a JSON object, found {shown(data)}")
     wrong = []

@@ -9,7 +9,6 @@ runs its handlers, stops or dies by itself, and whoever does that may set off mo
 """
 
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from longpin.runner.conform.abilities import DEFAULT_BREAK_TIME, HostAbilities
+from longpin.runner.conform.agent import remove
 from longpin.runner.conform.names import Names
 from longpin.runner.conform.ops import (
     COORDINATOR,
@@ -32,11 +32,11 @@ from longpin.runner.conform.ops import (
 from longpin.runner.conform.orders import ORDERS, Order, touch
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, child_status
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, Status, leases
-from longpin.runner.conform.processes import FIRST_MAPPING, Agent, Died, HostError, Zygote
+from longpin.runner.conform.processes import FIRST_MAPPING, Agent, Died, DisturbedError, HostError, Zygote
 from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
 
-_WATCHDOG = 20.0
-"""Seconds a program may take beside its sleeps."""
+_WATCHDOG = 40.0
+"""Seconds a program may take beside its sleeps; less than the default lease-break-time, which must not run out."""
 _LATE_CLOSE = 0.01
 """Seconds in which the kernel closes descriptors that were on their way in a socket whose end has died."""
 _SHORTEST_DEFAULT = 20
@@ -72,6 +72,8 @@ class Stage:
         """The last known name of each inode."""
         self._break_time: str | None = None
         """What lease-break-time was, if it was changed."""
+        self._expected = ""
+        """What it is unless somebody else sets it, who need not hold the lock."""
         slept = sum(op.args["ms"] for op in program.ops if op.op == "sleep")
         paced = program.settle(blocked=True) * len(program.ops) if program.timed else 0
         self._deadline = time.monotonic() + _WATCHDOG + (slept + paced) / 1000
@@ -93,11 +95,17 @@ class Stage:
         folder.chmod(0o777)
 
     def play(self) -> Outcome:
-        """Make every op."""
+        """Make every op.
+
+        Raises:
+            DisturbedError: somebody else has set lease-break-time, and has not put it back before it was looked at.
+
+        """
         if self._break_time_now() != str(DEFAULT_BREAK_TIME) and not self._abilities.break_time:
             self._set_break_time(DEFAULT_BREAK_TIME)
         elif 0 < int(self._break_time_now()) < _SHORTEST_DEFAULT:
             raise Unsupported(f"lease-break-time is {self._break_time_now()} s: {self._abilities.break_time}")
+        self._expected = self._break_time_now()
         self._due = time.monotonic()
         results = [self._step(step, op) for step, op in enumerate(self._program.ops)]
         return Outcome(
@@ -116,9 +124,10 @@ class Stage:
             for agent in self._agents.values():
                 agent.close()
             if self._break_time is not None:
-                LEASE_BREAK_TIME.write_text(self._break_time)
+                if self._break_time_now() == self._expected:  # else it is somebody else's now
+                    LEASE_BREAK_TIME.write_text(self._break_time)
                 self._zygote.nothing_to_undo()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove(str(self._folder))
 
     def _pace(self, op: Op, blocked: bool) -> None:
         """Wait until the op's effects are due, on a time line that our own work does not stretch."""
@@ -137,6 +146,8 @@ class Stage:
         unblocked = self._returned(step)
         self._read_signals()
         pending, handled, stopped = self._seen_of_signals()
+        if self._break_time_now() != self._expected:
+            raise DisturbedError
         return OpResult(
             **own,
             unblocked=tuple(unblocked),
@@ -401,6 +412,8 @@ class Stage:
 
     def _set_break_time(self, seconds: int) -> None:
         now = self._break_time_now()
+        if now != self._expected and self._expected:
+            raise DisturbedError
         if now == str(seconds):
             return
         if self._abilities.break_time:
@@ -409,6 +422,7 @@ class Stage:
             self._zygote.undo_at_end(LEASE_BREAK_TIME, now, self._lock)
             self._break_time = now
         LEASE_BREAK_TIME.write_text(str(seconds))
+        self._expected = str(seconds)
 
     def _locks(self) -> list[LockLine]:
         """Return the leases on files that have, or had, a name in the folder."""

@@ -235,6 +235,10 @@ class ActivationPath:
         """Return whose messages arrive in a real order of arrivals that shows the same; None: there is none.
 
         What happened after a failure, or beside it, is left out; so is what happened after ``event``, or beside it.
+
+        Raises:
+            UntoldError: it takes too long to find out.
+
         """
         if event is None and self.failure is not None and self.clock:
             event = len(self.clock) - 1

@@ -22,7 +22,7 @@ from longpin.runner.exploration.frontier import Report
 MAGIC = b"\x89LPCP\r\n\x1a"
 """As that of a trace: a byte no text has, a name, and a line end and an end of file that a transfer would change."""
 
-FORMAT = 2
+FORMAT = 3
 """Changes when a report does."""
 
 LARGEST = 64 << 20
@@ -31,6 +31,23 @@ LARGEST = 64 << 20
 
 class CheckpointError(Exception):
     """A file is no checkpoint, or one of something else; the text is one line."""
+
+
+@contextmanager
+def blamed(name: str, *more: type[Exception]) -> Iterator[None]:
+    """Take what goes wrong with what a checkpoint holds for the file's fault: its checksums can be forged.
+
+    ``more``: exceptions that come of it besides those of values of the wrong shape.
+
+    Raises:
+        CheckpointError: something went wrong.
+
+    """
+    kinds: tuple[type[Exception], ...] = (TypeError, ValueError, LookupError, AttributeError, *more)
+    try:
+        yield
+    except kinds as error:
+        raise CheckpointError(f"{name}: it holds what no exploration of this has written: {error}") from None
 
 
 class Head(NamedTuple):
@@ -52,6 +69,7 @@ class Checkpoint:
 
     def __init__(self, file: Any, crc: int, reports: list[Report], end: tuple[Any, ...] | None) -> None:
         self._file = file
+        self.name = str(file.name)
         self._crc = crc
         self.reports = reports
         """Those that were in the file."""
@@ -148,11 +166,12 @@ def _read(where: FilePath, head: Head) -> _Found:
         crc = frames.crc
         while (payload := _next(frames)) is not None:
             crc = frames.crc
-            kind, *fields = msgpack.unpackb(payload, use_list=False)
-            if kind == "end":
-                end = tuple(fields)
-            else:
-                reports.append(Report(*fields))
+            with blamed(str(where)):
+                kind, *fields = msgpack.unpackb(payload, use_list=False)
+                if kind == "end":
+                    end = tuple(fields)
+                else:
+                    reports.append(Report(*fields))
         return _Found(reports, end, frames.offset, crc)
 
 

@@ -34,7 +34,8 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from longpin.messages.envelope import Address
-from longpin.runner.exploration.budget import ARRIVALS_AT_MOST, Budget, EndlessError
+from longpin.runner.exploration.budget import ARRIVALS_AT_MOST, Budget, EndlessError, OutOfBudgetError
+from longpin.runner.exploration.realize import UntoldError
 from longpin.runner.exploration.result import Broken, Exploration, Failure, Reason
 from longpin.runner.exploration.table import ALARM_ACTOR
 from longpin.runner.exploration.wakeup import Branch, Sequence
@@ -65,7 +66,12 @@ class Track(Protocol):
         """Take the last event back."""
 
     def decisions(self) -> tuple[Address, ...] | None:
-        """Return who was let go; None if no real order of arrivals shows this."""
+        """Return who was let go; None if no real order of arrivals shows this.
+
+        Raises:
+            UntoldError: it takes too long to find out.
+
+        """
 
 
 class Point:
@@ -115,7 +121,7 @@ class Dpor:
     ) -> None:
         self.path = path
         self.judge = judge
-        """Says what is wrong at the end of a schedule."""
+        """Says what is wrong at the end of a schedule; raises UntoldError as :meth:`Track.decisions` does."""
         self.result = result
         self.budget = budget
         self.points = [Point({}, [])] if points is None else points
@@ -137,18 +143,43 @@ class Dpor:
             if self._begun and not self.back():
                 return Reason.COMPLETE
             self._begun = True
-            if self._extend():
+            try:
+                ended = self._extend()
+            except OutOfBudgetError as spent:
+                return spent.reason
+            if ended:
                 result.executions += 1
-                if (what := self.judge()) is not None:
-                    if (decisions := self.path.decisions()) is not None:
-                        result.failures.append(Failure(what, decisions))
-                        return Reason.VIOLATED
-                    result.impossible += 1
+                if self._judge():
+                    return Reason.VIOLATED
             else:
                 result.blocked += 1
             self._plan()
             if (reason := self.budget.spent(result)) is not None:
                 return reason
+
+    def _judge(self) -> bool:
+        """Return whether something is wrong at the end of the schedule, and a real order of arrivals shows it."""
+        try:
+            if (what := self.judge()) is None:
+                return False
+            if (decisions := self.path.decisions()) is not None:
+                self.result.failures.append(Failure(what, decisions))
+                return True
+        except UntoldError:
+            self.result.untold += 1
+            return False
+        self.result.impossible += 1
+        return False
+
+    def _fails(self) -> bool:
+        """Return whether a real order of arrivals shows what a handler has just raised."""
+        try:
+            if self.path.decisions() is not None:
+                return True
+            self.result.impossible += 1
+        except UntoldError:
+            self.result.untold += 1
+        return False
 
     def _extend(self) -> bool:
         """Run to the end, along the wakeup tree while there is one; False if only sleepers could go on."""
@@ -164,16 +195,16 @@ class Dpor:
             path.push(branch.process)
             if len(path.clock) > ARRIVALS_AT_MOST:
                 raise EndlessError
+            self.budget.check()
             self.result.events += 1
             awake = conflicts[branch.place]
             sleep = {q: place for q, place in point.sleep.items() if not awake >> place & 1} if point.sleep else {}
             points.append(Point(sleep, branch.branches))
             if path.failure is not None:
-                if path.decisions() is not None:
+                if self._fails():
                     return True
                 # Nothing comes of it, but what else was under way may race with what came before it.
                 path.failure = None
-                self.result.impossible += 1
 
     def _plan(self) -> None:
         """Put the reversals of races into wakeup trees, for races that are new or not settled."""

@@ -17,10 +17,11 @@ persistent set that is too small loses leaves, so the estimate may be low where 
 
 import math
 import random
+from contextlib import suppress
 from typing import NamedTuple
 
 from longpin.runner.exploration.activations import ActivationPath
-from longpin.runner.exploration.budget import ARRIVALS_AT_MOST
+from longpin.runner.exploration.budget import ARRIVALS_AT_MOST, Budget, OutOfBudgetError
 from longpin.runner.exploration.explorer import Explorer
 from longpin.runner.exploration.keys import Book
 from longpin.runner.exploration.path import Path
@@ -45,22 +46,32 @@ class Estimate(NamedTuple):
     """How many walks it is made from."""
 
 
-def estimate(explorer: Explorer, probes: int = PROBES, seed: int = 0) -> Estimate:
+def estimate(explorer: Explorer, probes: int = PROBES, seed: int = 0, budget: Budget | None = None) -> Estimate:
     """Return how many executions there are, about; the same number for the same seed.
+
+    Args:
+        explorer: what is explored.
+        probes: how many walks to make.
+        seed: of the walks.
+        budget: when to make no more of them; if there were none, the estimate is 0.
 
     Raises:
         InternalError, FootprintError: as ``explore``.
 
     """
     chance, kinds = random.Random(seed), _Kinds()
-    for _ in range(WALKS):
-        walk = _Walk(explorer.new_path(), kinds)
-        while walk.goes_on():
-            walk.push(chance.choice(walk.ready))
-    found = [_probe(_Walk(explorer.new_path(), kinds), chance) for _ in range(probes)]
-    mean = math.fsum(found) / probes
-    variance = math.fsum((weight - mean) ** 2 for weight in found) / max(probes - 1, 1)
-    return Estimate(mean, math.sqrt(variance / probes), probes)
+    found: list[float] = []
+    with suppress(OutOfBudgetError):
+        for _ in range(WALKS):
+            walk = _Walk(explorer.new_path(), kinds, budget)
+            while walk.goes_on():
+                walk.push(chance.choice(walk.ready))
+        for _ in range(probes):
+            found.append(_probe(_Walk(explorer.new_path(), kinds, budget), chance))
+    made = max(len(found), 1)
+    mean = math.fsum(found) / made
+    variance = math.fsum((weight - mean) ** 2 for weight in found) / max(made - 1, 1)
+    return Estimate(mean, math.sqrt(variance / made), len(found))
 
 
 class _Kinds:
@@ -117,9 +128,10 @@ class _Kinds:
 class _Walk:
     """A schedule, and who is ready with a message of which kind."""
 
-    def __init__(self, path: Path | ActivationPath, kinds: _Kinds) -> None:
+    def __init__(self, path: Path | ActivationPath, kinds: _Kinds, budget: Budget | None) -> None:
         self.path = path
         self.kinds = kinds
+        self.budget = budget
         self._places: dict[int, int] = {}
         """The number of each place in the book."""
         self.pending: dict[int, int] = {}
@@ -132,7 +144,14 @@ class _Walk:
         return bool(self.ready) and self.path.failure is None and len(self.path.clock) < ARRIVALS_AT_MOST
 
     def push(self, process: int) -> None:
-        """Let a process move, and learn from it."""
+        """Let a process move, and learn from it.
+
+        Raises:
+            OutOfBudgetError: time or memory is spent.
+
+        """
+        if self.budget is not None:
+            self.budget.check()
         path, kinds, before = self.path, self.kinds, self.pending
         path.push(process)
         self._look()

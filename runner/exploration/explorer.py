@@ -1,6 +1,7 @@
 """What the methods share: one table of steps, and one judgement of each world at rest."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from longpin.messages.envelope import Address
@@ -8,6 +9,7 @@ from longpin.runner.engine import InternalError
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.footprints import body_footprint
 from longpin.runner.exploration.path import NOBODY, Path
+from longpin.runner.exploration.realize import UntoldError
 from longpin.runner.exploration.replay import Always, Marks, replay
 from longpin.runner.exploration.result import (
     NO_MARKS,
@@ -87,10 +89,16 @@ class Explorer:
         self._met.clear()
 
     def judge_path(self, path: Path | ActivationPath, result: Exploration) -> Broken | None:
-        """Return what is wrong at the end of a schedule, and note what is to be seen in it."""
+        """Return what is wrong at the end of a schedule, and note what is to be seen in it.
+
+        Raises:
+            UntoldError: it takes too long to tell whether that can happen.
+
+        """
         for event, marks in path.marked:
-            if not marks <= self.marks and path.decisions(event) is not None:
-                self.marks |= marks
+            with suppress(UntoldError):  # another schedule may show the same
+                if not marks <= self.marks and path.decisions(event) is not None:
+                    self.marks |= marks
         if path.failure is not None:
             return Broken.by(path.failure)
         if self.check is None:
@@ -149,7 +157,11 @@ class Explorer:
 
     def _declared(self) -> bool:
         """Return whether any message of one schedule declares a footprint; if none does, there is nothing to gain."""
-        path = Path(self.table, racy=self.racy)
-        while path.failure is None and len(path.clock) < PILOT_EVENTS and (process := path.ready({})) >= 0:
+        path, table, seen = Path(self.table, racy=self.racy), self.table, 0
+        while True:
+            if any(body_footprint(table, message) is not None for message in range(seen, len(table.envelopes))):
+                return True
+            seen = len(table.envelopes)
+            if path.failure is not None or len(path.clock) >= PILOT_EVENTS or (process := path.ready({})) < 0:
+                return False
             path.push(process)
-        return any(body_footprint(self.table, message) is not None for message in range(len(self.table.envelopes)))

@@ -20,10 +20,15 @@ class FootprintError(Exception):
     """Two messages that declare to commute do not."""
 
 
-def overlap(one: Part, other: Part) -> bool:
-    """Return whether one part is in the other."""
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
+def overlap(some: frozenset[Part], others: frozenset[Part]) -> bool:
+    """Return whether a part of the first set is in one of the second, or the other way round.
+
+    In time proportional to the parts: a message about every block of a large file names them all.
+    """
+    if not some or not others:
+        return False
+    begins = {part[:length] for part in others for length in range(len(part) + 1)}
+    return any(part in begins or any(part[:length] in others for length in range(len(part))) for part in some)
 
 
 def conflict(one: Footprint | None, other: Footprint | None) -> bool:
@@ -31,12 +36,10 @@ def conflict(one: Footprint | None, other: Footprint | None) -> bool:
     if one is None or other is None:
         rest = one or other
         return rest is None or any(rest)
-    return any(
-        overlap(changed, touched)
-        for a, b in ((one, other), (other, one))
-        for changes, touches in ((a.writes, (*b.reads, *b.writes, *b.adds)), (a.adds, b.reads))
-        for changed in changes
-        for touched in touches
+    return (
+        overlap(one.writes, other.reads | other.writes | other.adds)
+        or overlap(one.adds, other.reads | other.writes)
+        or overlap(one.reads, other.writes | other.adds)
     )
 
 

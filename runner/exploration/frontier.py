@@ -55,6 +55,7 @@ class Report(NamedTuple):
     blocked: int
     events: int
     impossible: int
+    untold: int
     inconclusive: str
     endless: bool
     guess: float

@@ -64,6 +64,7 @@ def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> R
         result.blocked,
         result.events,
         result.impossible,
+        result.untold,
         explorer.inconclusive,
         result.reason is Reason.ENDLESS,
         guess,

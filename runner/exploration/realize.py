@@ -8,14 +8,16 @@ search turns back.
 
 from typing import NamedTuple
 
-from longpin.runner.engine import InternalError
-
 NEVER = -1
 """A message that was sent and did not arrive: it keeps those behind it in the outbox."""
 
 
 LOOKS_AT_MOST = 200_000
 """Positions looked at before the search gives up."""
+
+
+class UntoldError(Exception):
+    """It takes too long to tell whether a schedule can happen."""
 
 
 class Arrival(NamedTuple):
@@ -41,7 +43,7 @@ def realize(
         lazy: the alarm, whose events no outbox holds, goes off only when nothing else can happen.
 
     Raises:
-        InternalError: it takes too long to tell.
+        UntoldError: it takes too long to tell.
 
     """
     alarms = set(range(len(arrivals))) - {e for a in arrivals for e in a.sends}
@@ -57,7 +59,7 @@ def realize(
             continue
         tried.add((done, boxes))
         if len(tried) > LOOKS_AT_MOST:
-            raise InternalError("it takes too long to tell whether a schedule can happen: explore without footprints")
+            raise UntoldError
         heads = [box[0] for _, box in boxes if box[0] != NEVER]
         heads += [event for event in alarms if not done >> event & 1 and (not boxes or not lazy)]
         for event in sorted(heads, reverse=True):

@@ -58,7 +58,8 @@ class Reason(StrEnum):
     STATES = "the number of states allowed is spent"
     SECONDS = "the time allowed is spent"
     MEMORY = "the memory allowed is spent"
-    ENDLESS = "a schedule goes on and on: only matching states can come to an end"
+    ENDLESS = "a schedule has more than 5,000 arrivals, and may never end: only matching states can come to an end"
+    UNTOLD = "it takes too long to tell whether some schedules can happen: with --no-footprints all can"
     INTERRUPTED = "it was interrupted"
 
 
@@ -101,6 +102,8 @@ class Exploration:
     """Arrivals executed or looked up."""
     impossible: int = 0
     """With footprints: what handlers raised, and worlds at rest, that no real order of arrivals shows; no failures."""
+    untold: int = 0
+    """With footprints: schedules of which it takes too long to tell whether a real order of arrivals shows them."""
     reason: Reason = Reason.COMPLETE
     failures: list[Failure] = field(default_factory=list)
     """The first one found; empty if there is none."""

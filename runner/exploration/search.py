@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import Any
 
+from longpin.runner.engine import InternalError
 from longpin.runner.exploration import naive
-from longpin.runner.exploration.budget import Budget, EndlessError, Progress
-from longpin.runner.exploration.checkpoint import open_checkpoint
+from longpin.runner.exploration.budget import GUESS_SECONDS, Budget, EndlessError, Progress
+from longpin.runner.exploration.checkpoint import blamed, open_checkpoint
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
@@ -74,7 +75,8 @@ def explore(
             happened.
         max_executions: give up after so many schedules.
         seconds: give up after so long.
-        max_memory: give up when this process has so many bytes resident. A worker that has forgets what it looked up.
+        max_memory: give up when this process has so many bytes resident. A worker that has its share of them forgets
+            what it looked up.
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         verify: with footprints, do in both orders whatever is taken to commute, and compare.
@@ -105,8 +107,8 @@ def explore(
     if executor is not None or (workers or 1) != 1:
         count = default_workers() if workers is None else workers
         team = Team(packed("what is explored", (build, options)), count, executor)
-    explorer = Explorer(build, **options)
     budget = Budget(max_executions, seconds, progress, memory=max_memory)
+    explorer = Explorer(build, **options)
     if chosen is Method.STATES:
         result = _match(explorer, budget)
     elif chosen is Method.NAIVE:
@@ -122,14 +124,22 @@ def explore(
         with open_checkpoint(checkpoint, head_of(explorer, identity, footprints=footprints)) as kept:
             search = Shared(explorer, budget, team, kept)
             result = _schedules(explorer, budget, search, auto=False)
+            if search.remembered:
+                with blamed(kept.name, InternalError):
+                    _confirm(explorer, result)
             search.finish()
-    for failure in result.failures:
-        explorer.confirm(failure)
+    _confirm(explorer, result)
     result.inconclusive = result.inconclusive or explorer.inconclusive
     result.marks |= explorer.marks
     result.missing = [mark for mark in wanted if mark not in result.marks]
     result.seconds = budget.seconds()
     return result
+
+
+def _confirm(explorer: Explorer, result: Exploration) -> None:
+    """Carry out every failure on the stepped engine."""
+    for failure in result.failures:
+        explorer.confirm(failure)
 
 
 class Alone:
@@ -191,18 +201,22 @@ def _schedules(explorer: Explorer, budget: Budget, search: Alone | Shared, *, au
     if auto and reason in (Reason.COMPLETE, Reason.VIOLATED):
         result.why = f"the pilot run was the whole: {result.executions} executions"
     if reason in (None, Reason.EXECUTIONS, Reason.SECONDS):
-        reason = _end(lambda: _guess(explorer, result)) or reason
+        reason = _end(lambda: _guess(explorer, budget, result)) or reason
     if auto and reason in (None, Reason.ENDLESS) and (matched := _rather(explorer, budget, result)) is not None:
         return matched
     result.reason = reason or _end(search.rest) or Reason.COMPLETE
-    if result.reason in (Reason.COMPLETE, Reason.VIOLATED) or result.executions >= result.estimate:
+    if result.complete and result.untold:
+        result.reason = Reason.UNTOLD
+    if result.reason in (Reason.COMPLETE, Reason.UNTOLD, Reason.VIOLATED) or result.executions >= result.estimate:
         result.estimate = 0.0
     return result
 
 
-def _guess(explorer: Explorer, result: Exploration) -> None:
+def _guess(explorer: Explorer, budget: Budget, result: Exploration) -> None:
     """Guess how many executions there are, from random walks or the branches found so far, whichever says more."""
-    result.estimate = max(estimate(explorer).executions, result.estimate)
+    left = budget.left()
+    allowed = Budget(seconds=None if left is None else max(left, GUESS_SECONDS), memory=budget.memory)
+    result.estimate = max(estimate(explorer, budget=allowed).executions, result.estimate)
 
 
 def _rather(explorer: Explorer, budget: Budget, tried: Exploration) -> Exploration | None:

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from longpin.runner.exploration.budget import Budget
-from longpin.runner.exploration.checkpoint import Checkpoint, Head
+from longpin.runner.exploration.checkpoint import Checkpoint, Head, blamed
 from longpin.runner.exploration.explorer import Explorer
 from longpin.runner.exploration.frontier import Frontier, Report
 from longpin.runner.exploration.leaf import explore_leaf, work
@@ -63,17 +63,20 @@ class Shared:
         self.team = team
         self.checkpoint = checkpoint
         self.frontier = Frontier()
+        self.remembered = False
+        """The failure is in the checkpoint: this run has not come to it."""
         self.applied = 0
         """Leaves of which the reports were applied: also the number of the next one."""
 
     def pilot(self) -> Reason | None:
         """Go on where the checkpoint ends, or explore leaf 0; None: more is left."""
         if self.checkpoint is not None:
-            if self.checkpoint.end is not None:
-                return self._restore(*self.checkpoint.end)
-            for report in self.checkpoint.reports:
-                if (reason := self._apply(report, known=True)) is not None:
-                    return reason
+            with blamed(self.checkpoint.name):
+                if self.checkpoint.end is not None:
+                    return self._restore(*self.checkpoint.end)
+                for report in self.checkpoint.reports:
+                    if (reason := self._apply(report, known=True)) is not None:
+                        return reason
         if not self.applied and (reason := self._explore_next()) is not None:
             return reason
         return None if self.frontier.leaves else Reason.COMPLETE
@@ -89,22 +92,22 @@ class Shared:
             with (
                 nullcontext(self.team.executor) if self.team.executor else open_executor(self.team.workers) as executor
             ):
-                return self._elsewhere(executor, self.team.setup, AHEAD * self.team.workers)
+                return self._elsewhere(executor, self.team)
         while self.frontier.leaves:
             if (reason := self._explore_next()) is not None:
                 return reason
         return Reason.COMPLETE
 
-    def _elsewhere(self, executor: Executor, setup: bytes, ahead: int) -> Reason:
-        """Have an executor explore what is left, ``ahead`` leaves at a time."""
+    def _elsewhere(self, executor: Executor, team: Team) -> Reason:
+        """Have an executor explore what is left, some leaves for each worker at a time."""
         pending: deque[Future[Report]] = deque()
+        ahead, memory = AHEAD * team.workers, self.budget.memory
+        share = None if memory is None else memory // team.workers
         try:
             with broken_pool():
                 while self.frontier.leaves:
                     while len(pending) < ahead and (number := self.applied + len(pending)) < self.frontier.count:
-                        pending.append(
-                            executor.submit(work, setup, self.frontier.task(number), self.leaf, self.budget.memory)
-                        )
+                        pending.append(executor.submit(work, team.setup, self.frontier.task(number), self.leaf, share))
                     while not pending[0].done():
                         if (reason := self.budget.look(self.result)) is not None:
                             return reason
@@ -144,6 +147,7 @@ class Shared:
         result.inconclusive = inconclusive
         result.marks = set(marks)
         result.failures = [Failure(Broken(*broken), decisions) for *broken, decisions in failures]
+        self.remembered = True
         return Reason[reason]
 
     def _explore_next(self) -> Reason | None:
@@ -153,10 +157,10 @@ class Shared:
         try:
             report = explore_leaf(self.explorer, self.frontier.task(self.applied), budget, found)
         except KeyboardInterrupt:
-            self._add(found.executions, found.blocked, found.events, found.impossible)
+            self._add(found)
             raise
         if report is None:
-            self._add(found.executions, found.blocked, found.events, found.impossible)
+            self._add(found)
             return found.reason
         return self._apply(report) or self.budget.look(self.result)
 
@@ -172,12 +176,13 @@ class Shared:
         result, most = self.result, self.budget.executions
         if most is not None and result.executions + report.executions > most:
             return self._explore_part(most - result.executions)
-        self._add(report.executions, report.blocked, report.events, report.impossible)
+        self._add(report)
         result.inconclusive = result.inconclusive or report.inconclusive
         result.marks |= set(report.marks)
         if report.failure is not None:
             *broken, decisions = report.failure
             result.failures.append(Failure(Broken(*broken), decisions))
+            self.remembered = known
             return Reason.VIOLATED
         if report.endless:
             return Reason.ENDLESS
@@ -195,13 +200,14 @@ class Shared:
         found = Exploration(Method.DPOR)
         report = explore_leaf(self.explorer, self.frontier.task(self.applied), Budget(executions), found)
         assert report is not None
-        self._add(report.executions, report.blocked, report.events, report.impossible)
+        self._add(report)
         self.result.failures += found.failures
         self.result.inconclusive = self.result.inconclusive or report.inconclusive
         return Reason.VIOLATED if found.failures else Reason.EXECUTIONS
 
-    def _add(self, executions: int, blocked: int, events: int, impossible: int) -> None:
-        self.result.executions += executions
-        self.result.blocked += blocked
-        self.result.events += events
-        self.result.impossible += impossible
+    def _add(self, found: Report | Exploration) -> None:
+        self.result.executions += found.executions
+        self.result.blocked += found.blocked
+        self.result.events += found.events
+        self.result.impossible += found.impossible
+        self.result.untold += found.untold

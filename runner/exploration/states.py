@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 
 from longpin.messages.envelope import Address
 from longpin.runner.engine import InternalError
-from longpin.runner.exploration.budget import Budget
+from longpin.runner.exploration.budget import Budget, OutOfBudgetError
 from longpin.runner.exploration.result import Abandoned, Broken, Exploration, Failure, Reason
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Step, Table
 
@@ -104,7 +104,10 @@ class Matching:
             self.news = False
             self.came.clear()
             self.result.executions = 0
-            reason = self._pass()
+            try:
+                reason = self._pass()
+            except OutOfBudgetError as spent:
+                reason = spent.reason
             self.result.states = len(self.came)
             if reason is not Reason.COMPLETE or not self.news:
                 return reason
@@ -194,6 +197,7 @@ class Matching:
     def _step(self, state: Global, process: int) -> Global:
         """Return the state after the next arrival from ``process``."""
         nodes, after = self.nodes, list(state)
+        self.budget.check()
         self.result.events += 1
         if process == ALARM_ACTOR:
             message = state[ALARM_ACTOR] - 1

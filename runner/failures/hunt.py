@@ -12,7 +12,6 @@ from longpin.actors.base import Actor
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Address, Envelope
-from longpin.runner.engine import InternalError
 from longpin.runner.exploration.budget import Budget, EndlessError
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.explorer import Explorer
@@ -163,11 +162,9 @@ class Hunt:
             found.reason = search.run()
         except EndlessError:
             found.reason = Reason.ENDLESS
-        except InternalError:  # it takes too long to tell whether a schedule can happen
-            found.reason = Reason.EXECUTIONS
         self.effort.spend(found.executions + found.blocked)
         schedule = self._breaks(subject, found.failures[0].decisions) if found.failures else None
-        return found.complete, schedule
+        return found.complete and not found.untold, schedule
 
 
 def renumbered(decisions: Sequence[Address], before: Scenario, now: Scenario) -> tuple[Address, ...]:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from longpin.config.schema import Scenario
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter, problems
@@ -157,7 +157,7 @@ def read_record(path: Path) -> Record:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise RecordError(f"{path}: larger than any failure")
-        made = json.loads(data)
+        made = _parsed(path, data)
         if not isinstance(made, dict) or made.get("format") != FORMAT:
             raise RecordError(f"{path}: not a failure that longpin kept")
         if made.get("number") != NUMBER:
@@ -165,14 +165,19 @@ def read_record(path: Path) -> Record:
         record = _converter.structure(made, Record)
     except OSError as error:
         raise RecordError(f"{path}: {error.strerror or error}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
-        raise RecordError(f"{path}: damaged, not JSON") from None
     except STRUCTURE_ERRORS as error:
         where, sentence = problems(error, "failure")[0]
         raise RecordError(f"{path}: damaged, {where}: {sentence}") from None
     if Path(record.trace).name != record.trace:
         raise RecordError(f"{path}: damaged, the trace is not a file beside it")
     return record
+
+
+def _parsed(path: Path, data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):  # of an integer with thousands of digits too
+        raise RecordError(f"{path}: damaged, not JSON") from None
 
 
 def records(folder: Path, tell: Callable[[str], object]) -> Iterator[Record]:

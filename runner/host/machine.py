@@ -5,15 +5,13 @@ All of it is undone in the end, by the zygote if the runner is killed (:class:`l
 
 import contextlib
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from longpin.config.schema import Scenario
 from longpin.runner.conform.abilities import HostAbilities, probe
-from longpin.runner.conform.host import machine_to_ourselves, usual_place
+from longpin.runner.conform.host import Tell, machine_to_ourselves, usual_place
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
 from longpin.runner.conform.processes import Agent, HostError, Zygote
 
@@ -67,15 +65,14 @@ class Machine:
 
     """
 
-    def __init__(self, scenario: Scenario, folder: Path | None = None) -> None:
+    def __init__(self, scenario: Scenario, folder: Path | None = None, tell: Tell | None = None) -> None:
         self._undo = contextlib.ExitStack()
         try:
-            self._lock = self._undo.enter_context(machine_to_ourselves())
-            made = Path(tempfile.mkdtemp(prefix="longpin-host-", dir=folder or usual_place()))
-            self._undo.callback(shutil.rmtree, made, ignore_errors=True)
-            made.chmod(0o777)
-            self.zygote = Zygote(made)
+            self._lock = self._undo.enter_context(machine_to_ourselves(tell))
+            self.zygote = Zygote()
             self._undo.callback(self.zygote.close)
+            made = self.zygote.make_folder("longpin-host-", folder or usual_place())
+            made.chmod(0o777)
             self.abilities: HostAbilities = probe(made)
             if missing := _missing(scenario, self.abilities):
                 raise HostError(missing)
@@ -94,6 +91,15 @@ class Machine:
 
     def __exit__(self, *_: object) -> None:
         self._undo.close()
+
+    @staticmethod
+    def break_time_now() -> int:
+        """Return what lease-break-time is, in seconds."""
+        return int(LEASE_BREAK_TIME.read_text())
+
+    def leave_break_time(self) -> None:
+        """Leave lease-break-time as somebody else has set it."""
+        self.zygote.nothing_to_undo()
 
     def spawn(self, agent: Agent) -> None:
         """Start a process.
@@ -120,7 +126,7 @@ class Machine:
                 os.fchmod(opened.fileno(), file.mode)
 
     def _set_pace(self, scenario: Scenario) -> Pace:
-        now = int(LEASE_BREAK_TIME.read_text())
+        now = self.break_time_now()
         pace = pace_of(scenario.machine.lease_break_time, now, self.abilities.break_time)
         if not self.abilities.break_time:
             self.zygote.undo_at_end(LEASE_BREAK_TIME, str(now), self._lock)

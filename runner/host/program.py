@@ -12,7 +12,7 @@ import errno
 from collections.abc import Generator
 
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import SIG_HANDLER, SIG_IGN, signal_name
+from longpin.actors.constants import SIG_HANDLER, SIG_IGN
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
 from longpin.actors.interpreter import arguments, unroll
@@ -24,7 +24,6 @@ from longpin.actors.signals import initial_dispositions
 from longpin.runner.conform.processes import Agent
 from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
-from longpin.runner.result import Kind
 
 
 class HostProcess:
@@ -53,8 +52,8 @@ class HostProcess:
         """The call under way, or the last one."""
         self.calls: list[CallRecord] = []
         """Those that have not returned: the program's, then that of a handler which interrupted it."""
-        self.end = "is killed by a signal"
-        """How the process ended, if it has."""
+        self.status: int | None = None
+        """What it has exited with; None: it lives, or a signal has killed it."""
         self.steps: Steps = self._run()
 
     @property
@@ -99,7 +98,7 @@ class HostProcess:
                 self._install_handlers()
             except Exit as exit_:
                 end = exit_
-        self.end = f"exits with {end.status}"
+        self.status = end.status
         yield from ask("exit", status=end.status)
         return 0
 
@@ -168,10 +167,9 @@ class HostProcess:
             self.handling.append(frame)
             self._show(frame)
             yield from self.tell_kernel()
-            si_fd = frame.signal.si_fd
-            descriptor = f" (si_fd {si_fd})" if si_fd >= 0 else ""
-            self.world.note(self, Kind.SIGNAL, f"{signal_name(frame.signal.signo)}{descriptor}: its handler runs")
+            self.world.handler_begins(self, frame.signal)
             yield from self._execute(self.handler_programs[frame.signal.signo])
+            self.world.handler_returns(self)
             self.handling.pop()
             self.mask.pop(frame)
             yield from self.tell_kernel()

@@ -4,17 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from longpin.config.schema import Scenario
+from longpin.runner.conform.processes import RUNS_IF_DISTURBED, DisturbedError
 from longpin.runner.host.judge import Judge
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import refuse
 from longpin.runner.host.world import World
-from longpin.runner.result import Result
+from longpin.runner.result import Result, Verdict
 
 
 def run_on_host(
     scenario: Scenario, filename: str, tell: Callable[[str], None] = lambda _: None, folder: Path | None = None
 ) -> Result:
-    """Run a scenario on the kernel of this machine.
+    """Run a scenario on the kernel of this machine, and again if somebody else sets lease-break-time meanwhile.
 
     Args:
         scenario: what to run.
@@ -28,19 +29,38 @@ def run_on_host(
 
     """
     refuse(scenario, filename)
-    with Machine(scenario, folder) as machine:
-        for notice in (
-            machine.pace.notice,
-            machine.abilities.root and f"processes run as this user: {machine.abilities.root}",
-        ):
-            if notice:
-                tell(notice)
-        world = World(scenario, machine)
+    told: set[str] = set()
+
+    def tell_once(notice: str) -> None:
+        if notice and notice not in told:
+            told.add(notice)
+            tell(notice)
+
+    for _ in range(RUNS_IF_DISTURBED):
+        result, disturbed = _run_once(scenario, tell_once, folder)
+        if not disturbed:
+            return result
+    # What was seen, and what was wrong with it, may be the work of whoever set it.
+    result.verdict, result.violations = Verdict.UNDETERMINED, []
+    result.reason = f"{DisturbedError()}, {RUNS_IF_DISTURBED} times"
+    return result
+
+
+def _run_once(scenario: Scenario, tell: Callable[[str], None], folder: Path | None) -> tuple[Result, bool]:
+    """Return the result, and whether it says nothing because lease-break-time was set by somebody else."""
+    with Machine(scenario, folder, tell) as machine:
+        tell(machine.pace.notice)
+        if machine.abilities.root:
+            tell(f"processes run as this user: {machine.abilities.root}")
+        world, interrupted = World(scenario, machine), False
         try:
             try:
-                quiet, stopped = world.run(scenario), "not quiet in time"
+                quiet, stopped = world.run(scenario), world.stopped
             except KeyboardInterrupt:
+                interrupted = True
                 quiet, stopped = False, f"interrupted after {len(world.moments)} moments"
-            return Judge(scenario, world, machine).result(quiet, stopped)
+            if world.disturbed:
+                machine.leave_break_time()
+            return Judge(scenario, world, machine).result(quiet, stopped), world.disturbed and not interrupted
         finally:
             world.close()

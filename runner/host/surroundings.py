@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Protocol
 
 from longpin.actors.facts import CallRecord
+from longpin.actors.pending import Siginfo
 from longpin.actors.process_state import Value
 from longpin.actors.program import Image
-from longpin.runner.result import Kind
 
 if TYPE_CHECKING:
     from longpin.runner.host.calls import Steps
@@ -62,5 +62,8 @@ class Surroundings(Protocol):
     def ended(self, process: "HostProcess", record: CallRecord) -> None:
         """Note a call that has returned."""
 
-    def note(self, process: "HostProcess", kind: Kind, text: str) -> None:
-        """Note anything else."""
+    def handler_begins(self, process: "HostProcess", signal: Siginfo) -> None:
+        """Note that a handler is entered."""
+
+    def handler_returns(self, process: "HostProcess") -> None:
+        """Note that the handler entered last has returned."""

@@ -7,12 +7,13 @@ by its wait channel, so nothing depends on how long anything takes, except a lea
 
 import errno
 import select
-import signal
 import time
+from signal import SIGKILL
 
-from longpin.actors.constants import INT_MIN
+from longpin.actors.constants import INT_MIN, signal_name
 from longpin.actors.conversation import KernelError
 from longpin.actors.facts import CallRecord
+from longpin.actors.pending import Siginfo
 from longpin.actors.process_state import MOST_FDS, Value
 from longpin.actors.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
@@ -74,8 +75,17 @@ class World:
         self.calls: list[tuple[HostProcess, CallRecord]] = []
         self.moments: list[Moment] = []
         self._longest_break = machine.pace.break_time
+        self._break_times = {machine.break_time_now()}
+        """What lease-break-time is, unless somebody else sets it: what it was set to, and what programs set it to."""
+        self.disturbed = False
+        """Somebody else has set lease-break-time: what breaks of leases did then says nothing."""
         self._start = time.monotonic()
         self._deadline = self._start + GIVE_UP_AFTER + 2 * machine.pace.break_time
+
+    @property
+    def stopped(self) -> str:
+        """Why a run that is not quiet was given up."""
+        return f"not quiet after {MOST_CALLS:,} calls" if len(self.calls) > MOST_CALLS else "not quiet in time"
 
     def run(self, scenario: Scenario) -> bool:
         """Run to the end; return whether nothing can happen any more.
@@ -97,7 +107,7 @@ class World:
     def close(self) -> None:
         """Close the runner's ends of everything; the machine ends the processes."""
         for situation in self.situations:
-            situation.process.agent.send_signal(signal.SIGKILL)
+            situation.process.agent.send_signal(SIGKILL)
             situation.process.agent.close()
 
     def _loop(self) -> bool:
@@ -108,9 +118,11 @@ class World:
                 continue
             left = [situation for situation in self.situations if situation.request is not None]
             if not left:
-                return True
+                self._look_at_break_time()
+                return not self.disturbed
             now = time.monotonic()
-            if now > self._deadline or len(self.calls) > MOST_CALLS:
+            self._look_at_break_time()
+            if now > self._deadline or len(self.calls) > MOST_CALLS or self.disturbed:
                 return False
             if all(self._at_rest(situation) for situation in left):
                 quiet_since = now if quiet_since is None else quiet_since
@@ -122,6 +134,9 @@ class World:
             for situation in left:
                 poller.register(situation.process.agent, select.POLLIN)
             poller.poll(_POLL)
+
+    def _look_at_break_time(self) -> None:
+        self.disturbed = self.disturbed or self._machine.break_time_now() not in self._break_times
 
     def _patience(self, left: list[Situation]) -> float:
         """Return how long everything must have been at rest: a break that began before may still run out."""
@@ -202,7 +217,8 @@ class World:
         process.steps.close()
         process.agent.gone(time.monotonic() + GIVE_UP_AFTER)
         process.agent.hang_up()
-        self.note(process, Kind.END, process.end)
+        ending = "is killed by a signal" if process.status is None else f"exits with {process.status}"
+        self.note(process, Kind.END, ending)
 
     # What processes ask for.
 
@@ -231,6 +247,7 @@ class World:
         """Return the lease-break-time to set for one of the scenario: whole seconds, and none becomes for ever."""
         value = max(1, round(seconds * self._machine.pace.factor)) if seconds > 0 else seconds
         self._longest_break = max(self._longest_break, min(value, int(GIVE_UP_AFTER)))
+        self._break_times.add(value)
         return value
 
     def find(self, target: str | int) -> HostProcess | None:
@@ -299,6 +316,14 @@ class World:
     def ended(self, process: HostProcess, record: CallRecord) -> None:
         """Note a call that has returned."""
         self.note(process, Kind.RETURN, record.op.text, record)
+
+    def handler_begins(self, process: HostProcess, signal: Siginfo) -> None:
+        """Note that a handler is entered."""
+        descriptor = f" (si_fd {signal.si_fd})" if signal.si_fd >= 0 else ""
+        self.note(process, Kind.SIGNAL, f"{signal_name(signal.signo)}{descriptor}: its handler runs")
+
+    def handler_returns(self, process: HostProcess) -> None:
+        """Note that the handler entered last has returned: the time line does not show it."""
 
     def note(self, process: HostProcess, kind: Kind, text: str, record: CallRecord | None = None) -> None:
         """Add to the time line, in seconds of the scenario."""

@@ -98,7 +98,8 @@ def unmet(wanted: Expectation, record: CallRecord) -> str:
 
 def site_of(process: str, record: CallRecord) -> str:
     """Return what a finding about a call is about: the call, the process's name, and how it ended."""
-    how = (ERRNO_NAMES.get(record.errno) if record.errno else "success") if record.returned else "no return"
+    name = ERRNO_NAMES.get(record.errno, str(record.errno)) if record.errno else "success"
+    how = name if record.returned else "no return"
     return f"{record.op.call} of {process}: {how}"
 
 

@@ -11,6 +11,11 @@ from pathlib import Path
 
 from longpin.runner.conform.processes import HostError
 
+
+class NoRunnerError(HostError):
+    """The runner in C cannot be had on this machine; the text says why."""
+
+
 COMPILERS = ("cc", "gcc", "clang")
 MACHINES = ("x86_64", "aarch64")
 """Those for which ``entry.S`` has a system call."""
@@ -30,13 +35,13 @@ def find_compiler() -> Path:
     """Return the C compiler of this machine.
 
     Raises:
-        HostError: there is none.
+        NoRunnerError: there is none.
 
     """
     for name in COMPILERS:
         if found := shutil.which(name):
             return Path(found).resolve()
-    raise HostError(f"no C compiler: expected one of {', '.join(COMPILERS)} in PATH")
+    raise NoRunnerError(f"no C compiler: expected one of {', '.join(COMPILERS)} in PATH")
 
 
 def compiled_runner(spare: Path) -> Path:
@@ -49,17 +54,17 @@ def compiled_runner(spare: Path) -> Path:
         spare: the folder to make it in where that cannot be used.
 
     Raises:
-        HostError: no compiler, a machine for which there is no system call here, or the compiler fails.
+        NoRunnerError: no compiler, a machine for which there is no system call here, or the compiler fails.
 
     """
     if platform.system() != "Linux" or platform.machine() not in MACHINES:
-        raise HostError(f"the runner in C is for Linux on {' and '.join(MACHINES)}, not {platform.machine()}")
+        raise NoRunnerError(f"the runner in C is for Linux on {' and '.join(MACHINES)}, not {platform.machine()}")
     compiler = find_compiler()
     name = f"races-{_fingerprint(compiler)}"
     for folder in (_cache_folder(), spare):
         if folder is not None and (_is_ours(folder / name) or _compile(compiler, folder / name)):
             return folder / name
-    raise HostError(f"the runner in C can be executed neither in the cache folder nor in {spare}")
+    raise NoRunnerError(f"the runner in C can be executed neither in the cache folder nor in {spare}")
 
 
 def _fingerprint(compiler: Path) -> str:
@@ -107,7 +112,7 @@ def _compile(compiler: Path, program: Path) -> bool:
     """Compile the runner to a file; return whether it can be executed there.
 
     Raises:
-        HostError: the compiler fails.
+        NoRunnerError: the compiler fails.
 
     """
     try:
@@ -120,10 +125,10 @@ def _compile(compiler: Path, program: Path) -> bool:
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE)  # noqa: S603
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise HostError(f"{compiler} cannot compile the runner: {error}") from None
+            raise NoRunnerError(f"{compiler} cannot compile the runner: {error}") from None
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), "no reason given")
-            raise HostError(f"{compiler} cannot compile the runner: {first.strip()}")
+            raise NoRunnerError(f"{compiler} cannot compile the runner: {first.strip()}")
         if not _starts(Path(made)):
             return False
         Path(made).replace(program)

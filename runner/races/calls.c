@@ -457,6 +457,11 @@ static int prepare_pause(struct frame *frame, const struct instruction *in, cons
 static int prepare_sleep(struct frame *frame, const struct instruction *in, const int64_t *value)
 {
 	(void)in;
+	/* The kernel sleeps for some 50 microseconds even if it is to sleep for none, and that would look like rest. */
+	if (!value[0]) {
+		set(frame, SYS_sched_yield, 0, 0, 0, 0, 0);
+		return 0;
+	}
 	fill_time(&frame->scratch.timed.time, value[0]);
 	set(frame, SYS_nanosleep, (long)&frame->scratch.timed.time, 0, 0, 0, 0);
 	return 0;

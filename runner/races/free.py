@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -90,21 +90,24 @@ class FreeKernel:
     Only one user of lease-break-time runs at a time on a machine: the others wait their turn.
 
     Raises:
-        HostError: no compiler, or this machine cannot be used; the text is one line.
+        NoRunnerError: no compiler, or it cannot compile the runner; the text is one line.
+        HostError: this machine cannot be used.
 
     """
+
+    how = "a runner in C"
 
     def __init__(self, folder: Path | None = None) -> None:
         with contextlib.ExitStack() as undo:
             try:
-                self._folder = Path(tempfile.mkdtemp(prefix="longpin-races-", dir=folder or usual_place()))
-                undo.callback(shutil.rmtree, self._folder, ignore_errors=True)
-                self._zygote = Zygote(self._folder)
+                self._zygote = Zygote()
                 undo.callback(self._zygote.close)
+                self._folder = self._zygote.make_folder("longpin-races-", folder or usual_place())
                 self._runner = compiled_runner(self._folder)
                 self.abilities: HostAbilities = probe(self._folder)
             except OSError as error:
                 raise HostError(f"the host cannot be prepared: {error}") from None
+            self.release, self.fs = self.abilities.kernel, self.abilities.fs
             if self.abilities.leases:
                 raise HostError(self.abilities.leases)
             self._undo = undo.pop_all()
@@ -126,7 +129,8 @@ class FreeKernel:
             scenario: what to run.
             filename: the scenario's file, for messages.
             runs: how many times, in four modes by turns (:data:`MODES`).
-            seed: of the delays; the order is the operating system's all the same.
+            seed: of the delays; the order is the operating system's all the same. An interrupt (KeyboardInterrupt)
+                ends everything that was started.
 
         Raises:
             ScenarioError: the scenario has what cannot run free on the kernel.
@@ -144,8 +148,12 @@ class FreeKernel:
             nonce=secrets.token_hex(8),
         )
         try:
-            with machine_to_ourselves() as lock, self._long_break_time(lock):
-                return _Reader(encoded).read(_lines(self._runner, orders))
+            with (
+                machine_to_ourselves() as lock,
+                self._long_break_time(lock),
+                contextlib.closing(_lines(self._runner, orders)) as lines,
+            ):
+                return _Reader(encoded).read(lines)
         except OSError as error:
             raise HostError(f"the host cannot run it: {error}") from None
         finally:
@@ -183,7 +191,7 @@ def run_free(scenario: Scenario, filename: str, runs: int, seed: int = 0, folder
         return kernel.run(scenario, filename, runs, seed)
 
 
-def _lines(runner: Path, orders: bytes) -> Iterator[str]:
+def _lines(runner: Path, orders: bytes) -> Generator[str, None, None]:
     """Have the runner do as it is told, and yield what it writes.
 
     Raises:

@@ -25,6 +25,7 @@ from longpin.runner.stepped import SteppedEngine
 from longpin.runner.world import Blueprint
 
 POLICY, PRESET = "P0", "intended"
+POLICY_NAME = f"{POLICY}:{PRESET}"
 """The model of today's kernel; without pins the policies hardly differ."""
 
 MOST_MEMORY = 4 << 30

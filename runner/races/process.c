@@ -183,6 +183,14 @@ static void finish_call(struct frame *frame)
 
 	if (frame->finished || frame->call.raw == NEVER)
 		return;
+	if (is_kind(record, "wait_for") && frame->call.raw != -EINTR) {
+		uint32_t post = __atomic_load_n((uint32_t *)frame->call.argument[0], __ATOMIC_SEQ_CST);
+
+		if (!post)
+			void_run("a process was woken for a label that is not set");
+		__atomic_compare_exchange_n(&record->extra, &unset, run->post[post - 1], false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_SEQ_CST);
+	}
 	record->raw = frame->call.raw;
 	n = assignments(frame, record, list);
 	for (int i = 0; i < n; i++)
@@ -190,12 +198,6 @@ static void finish_call(struct frame *frame)
 	order_stores();
 	if (frame->finished)
 		return;
-	if (is_kind(record, "wait_for") && !errno_of(record)) {
-		uint32_t post = __atomic_load_n((uint32_t *)frame->call.argument[0], __ATOMIC_SEQ_CST);
-
-		__atomic_compare_exchange_n(&record->extra, &unset, run->post[post - 1], false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST);
-	}
 	record->ended = now();
 	for (int i = 0; i < n; i++)
 		__atomic_compare_exchange_n(&variable[list[i].variable], &before[i], list[i].to, false,
@@ -259,7 +261,7 @@ static void one_call(struct frame *frame)
 	finish_call(frame);
 }
 
-/* Threads of the machine interleave as they like; this makes them like more. */
+/* Have the processes interleave in more ways than they would by themselves. */
 static void delay(void)
 {
 	random_state ^= random_state << 13;

@@ -37,6 +37,13 @@ struct run *run;
 static struct orders orders;
 static cpu_set_t allowed;
 
+/*
+ * When the run was over, and how many processes it had then. To end processes that sleep takes one signal for each, and
+ * what the first ones let go of wakes the others: what happens after this is none of the run's affair.
+ */
+static int64_t over_at;
+static int over_with;
+
 /* The end of processes. */
 
 static void note_end(pid_t pid, int status)
@@ -183,6 +190,8 @@ static bool quiet(void)
 	for (int slot = 0; slot < processes; slot++)
 		if (!run->process[slot].ended)
 			run->process[slot].end = strchr("Tt", first[slot].state) ? STOPPED : ASLEEP;
+	over_at = now();
+	over_with = processes;
 	return true;
 }
 
@@ -266,8 +275,11 @@ static enum verdict watch(const sigset_t *wanted)
 		reap();
 		if (run->voided)
 			return VOID;
-		if (!any_left())
+		if (!any_left()) {
+			over_at = now();
+			over_with = process_count();
 			return OVER;
+		}
 		if (now() > deadline)
 			return TOO_LONG;
 		if (signo < 0 && quiet())
@@ -311,7 +323,12 @@ struct place {
 /* What was entered and not filled in before the process was killed is from an earlier run. */
 static bool has_begun(const struct record *record)
 {
-	return record->begun >= run->start;
+	return record->begun >= run->start && record->begun <= over_at;
+}
+
+static bool has_ended(const struct record *record)
+{
+	return record->ended && record->ended <= over_at;
 }
 
 static bool called_by(const struct process *process, int i, int invocation)
@@ -370,7 +387,7 @@ static void print_record(const struct record *record)
 	int error;
 
 	printf(" %d", record->pc);
-	if (record->raw == NEVER) {
+	if (!has_ended(record)) {
 		fputs(" ?", stdout);
 	} else if ((error = errno_of(record))) {
 		printf(" !%d", error);
@@ -385,7 +402,7 @@ static void print_record(const struct record *record)
 
 static int64_t since_start(int64_t time)
 {
-	return time ? time - run->start : 0;
+	return time && time <= over_at ? time - run->start : 0;
 }
 
 static void print_process(const struct process *process)
@@ -430,11 +447,11 @@ static void print_times(const struct process *process)
 static void print_run(void)
 {
 	printf("run %d", run->number);
-	for (int slot = 0; slot < process_count(); slot++)
+	for (int slot = 0; slot < over_with; slot++)
 		if (run->process[slot].pid)
 			print_process(&run->process[slot]);
 	fputs(" |", stdout);
-	for (int slot = 0; slot < process_count(); slot++)
+	for (int slot = 0; slot < over_with; slot++)
 		if (run->process[slot].pid)
 			print_times(&run->process[slot]);
 	fputc('\n', stdout);

@@ -13,6 +13,7 @@ from contextlib import closing, nullcontext
 from functools import lru_cache
 from typing import NamedTuple
 
+from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.oracles import ORACLES, PORTFOLIO
@@ -124,7 +125,8 @@ def stress(
     pace = Pace(tally.campaign, runs, seconds, progress)
     try:
         profile = profile_of(build, racy=racy)
-        plan = Plan(build, tuple(strategies), profile, check, always, racy, most, remember, marks)
+        share = memory_allowed() // workers
+        plan = Plan(build, tuple(strategies), profile, check, always, racy, most, remember, marks, share)
         sampler = Sampler(plan)
         with closing(_batches(sampler, pace, workers, executor, first_failure=first_failure)) as batches:
             for batch in batches:

@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 from longpin.actors.base import Actor
 from longpin.messages.envelope import Address, Envelope
 from longpin.runner.engine import InternalError
+from longpin.runner.exploration.budget import Budget, OutOfBudgetError
 from longpin.runner.exploration.explorer import Build
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.table import (
@@ -139,8 +140,17 @@ class Memory:
 
     """
 
-    def __init__(self, build: Build, always: Always | None, marks: Marks | None, *, racy: bool) -> None:
+    def __init__(
+        self,
+        build: Build,
+        always: Always | None,
+        marks: Marks | None,
+        *,
+        racy: bool,
+        most_bytes: int | None = None,
+    ) -> None:
         self.racy = racy
+        self._budget = Budget(memory=most_bytes)
         self.table = WatchedTable(build, always=always, marks=marks)
         self.arrivals = 0
         """In all runs that have ended."""
@@ -244,6 +254,10 @@ class Memory:
     def _compute(self, state: int, number: int, arrivals: int) -> Move:
         """Return a step that is not in memory, and keep it."""
         table, moves = self.table, self._moves
+        try:
+            self._budget.check()
+        except OutOfBudgetError:
+            raise UnrememberableError("its states are too large to be kept") from None
         self.computed += 1
         if self.computed == self._look:
             wanted = min(WORTH_IT, WORTH_IT * self.computed / (5 * FIRST_LOOK))

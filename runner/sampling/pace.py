@@ -31,7 +31,8 @@ class Pace:
         self.told = 0.0
         """When progress was told last, in seconds since the beginning."""
         self.until = None if seconds is None else self.started + seconds
-        self.size = FIRST_BATCH
+        # Where the time is limited, a run that takes long is not made four times before anybody looks at the watch.
+        self.size = FIRST_BATCH if seconds is None else 1
 
     def batches(self) -> Iterator[tuple[int, int]]:
         """Yield the first seed and the number of runs of each batch, as long as there is time."""

@@ -69,6 +69,8 @@ class Plan(NamedTuple):
     most: int
     remember: bool
     marks: Marks | None = None
+    most_bytes: int | None = None
+    """What a process may have resident and still remember; None: anything."""
 
 
 class Sampler:
@@ -159,7 +161,10 @@ class Sampler:
         memory = self.memory
         if memory is None or memory.full:
             self._judged.clear()
-            memory = self.memory = Memory(self.plan.build, self.plan.always, self.plan.marks, racy=self.plan.racy)
+            plan = self.plan
+            memory = self.memory = Memory(
+                plan.build, plan.always, plan.marks, racy=plan.racy, most_bytes=plan.most_bytes
+            )
         oracle = self.oracle(seed)
         oracle.new_execution()
         arrived: list[Envelope] = []

@@ -13,10 +13,11 @@ from longpin.config.schema import Scenario
 from longpin.messages.codec import Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import TraceWriter
+from longpin.runner.allowance import MOST_ARRIVALS, MOST_FOR_PAGES, Allowance, run_threads_within
 from longpin.runner.engine import InternalError
 from longpin.runner.exploration.replay import Decisions
 from longpin.runner.oracles import NO_PROFILE
-from longpin.runner.run import GIVE_UP_AFTER, MOST_ARRIVALS, header_of
+from longpin.runner.run import header_of
 from longpin.runner.sampling.pace import Pace, Progress
 from longpin.runner.sampling.result import Campaign, Reason
 from longpin.runner.sampling.sample import Plan, Run, Sampler
@@ -95,7 +96,7 @@ class Recorder:
                 subject.check,
                 subject.always,
                 racy=True,
-                most=MOST_ARRIVALS,
+                most=MOST_ARRIVALS + MOST_FOR_PAGES,
                 remember=False,
                 marks=subject.marks,
             )
@@ -118,12 +119,17 @@ class Recorder:
     def record(self, seed: int) -> tuple[list[Envelope], bool]:
         """Run on threads; return what arrived, in order, and whether nothing could happen any more in the end."""
         log: dict[int, Envelope] = {}
-        settings = self.subject.settings
-        engine = ThreadsEngine(log.__setitem__, lambda: None, time_scale=settings.time_scale, seed=seed)
+        allowance = Allowance()
+
+        def note(number: int, envelope: Envelope) -> None:
+            log[number] = envelope
+            allowance.count(envelope)
+
+        engine = ThreadsEngine(note, lambda: None, time_scale=self.subject.settings.time_scale, seed=seed)
         with closing(engine):
             self.subject.build(engine)
             try:
-                quiet = engine.run(time.monotonic() + GIVE_UP_AFTER, MOST_ARRIVALS)
+                quiet = run_threads_within(engine, allowance)
             except InternalError:
                 quiet = False  # following it on the stepped engine says what went wrong
         return list(log.values()), quiet

@@ -1,5 +1,10 @@
 """longpin: long-term pins of FS-DAX pages, and what file systems can do about them, as races that run."""
 
-from importlib.metadata import version
 
-__version__ = version("longpin")
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for: what that needs takes longer to import than the command line."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("longpin")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

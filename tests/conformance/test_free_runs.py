@@ -463,6 +463,22 @@ def test_a_stopped_process_goes_on(play: Play) -> None:
     assert process(outcome, "p").end.kind is EndKind.ASLEEP
 
 
+def test_a_signal_comes_between_two_calls(play: Play) -> None:
+    """The handler closes the descriptor between the lease and the question about it: seldom, but Linux does it."""
+    programs = {
+        "h": 'a = open("/f", O_RDONLY)\nfcntl(a, F_SETLEASE, F_RDLCK)\nfcntl(a, F_GETLEASE)',
+        "h__SIGIO": "close(a)",
+        "b": 'open("/f", O_WRONLY)',
+    }
+    seen: set[str] = set()
+    for _ in range(10):
+        seen |= {main_results(outcome, "h")[-1] for outcome in play(runs=200, **programs).outcomes}
+        if "EBADF" in seen:
+            break
+    assert "EBADF" in seen
+    assert seen <= {"EBADF", "0", "2"}
+
+
 # Processes.
 
 
@@ -532,6 +548,27 @@ def test_a_group_is_signalled_and_a_handler_may_fork(play: Play) -> None:
         assert main_results(outcome)[2:] == ["0", "10001", "10002"]
         assert str(process(outcome, "c_child").end) == "exits with 4"
         assert main_results(outcome, "c_other") == ["EAGAIN"]
+
+
+def test_what_killing_the_sleepers_sets_off_is_not_part_of_a_run(play: Play) -> None:
+    """The first one that is killed lets go of its lease, which wakes the others."""
+    outcome = only(
+        play(
+            runs=60,
+            p="""
+            sigprocmask(SIG_BLOCK, SIGIO)
+            a = open("/f", O_RDONLY)
+            fcntl(a, F_SETLEASE, F_RDLCK)
+            label("leased")
+            pause()
+            """,
+            q='wait_for("leased")\nopen("/f", O_WRONLY)\nfork("c_child")\ngetpid()',
+            r='wait_for("leased")\ntruncate("/f", 0)\ngetpid()',
+            c_child="pause()",
+        )
+    )
+    assert main_results(outcome, "q") == main_results(outcome, "r") == ["0", NEVER]
+    assert [str(process.end) for process in outcome.processes] == ["sleeps for ever"] * 3
 
 
 # What is not done.
@@ -669,11 +706,13 @@ def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 UNENDING = textwrap.dedent("""
     import contextlib
+    import signal
     import sys
     from pathlib import Path
     from conformance.by_hand import scenario
     from longpin.runner.races import free
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # No lease here can run out, so others need not wait until this is over.
     free.machine_to_ourselves = lambda: contextlib.nullcontext(-1)
     programs = {"p": 'fork("c_child")\\nlabel("up")\\npause()', "c_child": "pause()", "q": 'wait_for("up")\\npause()'}
@@ -682,7 +721,9 @@ UNENDING = textwrap.dedent("""
 """)
 
 
-@pytest.mark.parametrize("victim", ["python, by SIGTERM", "python, by SIGKILL", "guardian", "coordinator"])
+@pytest.mark.parametrize(
+    "victim", ["python, by SIGINT", "python, by SIGTERM", "python, by SIGKILL", "guardian", "coordinator"]
+)
 def test_nothing_is_left_whoever_is_killed(tmp_path: Path, victim: str) -> None:
     command = [sys.executable, "-c", UNENDING, str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
@@ -692,6 +733,8 @@ def test_nothing_is_left_whoever_is_killed(tmp_path: Path, victim: str) -> None:
             wait_until(lambda: processes_in(tmp_path) > 2)
             handles = [os.pidfd_open(pid) for pid in (guardian, coordinator)]
             match victim:
+                case "python, by SIGINT":
+                    python.send_signal(signal.SIGINT)
                 case "python, by SIGTERM":
                     python.terminate()
                 case "python, by SIGKILL":

@@ -1,18 +1,27 @@
 """The kernel of this machine as a runner: the recorded answers, calls that sleep, and what is left behind (nothing)."""
 
 import os
+import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from children import heed_sigint
 
-from longpin.runner.conform import abilities, stage
+from longpin.runner.conform import abilities, proc_files
+from longpin.runner.conform import host as host_module
+from longpin.runner.conform.check import Agreement, check_one
+from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner, machine_to_ourselves
 from longpin.runner.conform.outcome import OpResult, compare
@@ -54,6 +63,46 @@ def break_time_at_rest() -> str:
 
 def recorded_programs(path: Path, *, timed: bool) -> list[Program]:
     return [program for program in load_programs(path) if program.timed == timed]
+
+
+@contextmanager
+def disturbing(host: HostRunner, monkeypatch: pytest.MonkeyPatch, times: int) -> Iterator[list[str]]:
+    """Have somebody who knows of no lock set lease-break-time in the middle of so many programs."""
+    if host.abilities.break_time:
+        pytest.skip(host.abilities.break_time)
+    before, order, done = break_time_at_rest(), Agent.order, list[str]()
+
+    def disturbed(agent: Agent, call: str, *args: Any) -> None:
+        if call == "setlease" and len(done) < times:
+            LEASE_BREAK_TIME.write_text("44")
+            done.append(agent.name)
+        order(agent, call, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Agent, "order", disturbed)
+        try:
+            yield done
+        finally:
+            with machine_to_ourselves():
+                LEASE_BREAK_TIME.write_text(before)
+
+
+@pytest.mark.parametrize("ops", [(), (make_op("*", "sysctl", lease_break_time=33),)], ids=["default", "set"])
+def test_a_program_is_run_again_if_somebody_sets_lease_break_time(
+    host: HostRunner, monkeypatch: pytest.MonkeyPatch, ops: tuple[Op, ...]
+) -> None:
+    with disturbing(host, monkeypatch, 2) as done:
+        assert run(host, *ops, CREATE, OPEN, LEASE)[-1].ret == 0
+    assert len(done) == 2
+
+
+def test_a_program_that_is_disturbed_every_time_is_skipped(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    with disturbing(host, monkeypatch, 100) as done:
+        verdict = check_one(Program("x", (CREATE, OPEN, LEASE, BREAK)), host, EmulatedRunner("stepped"))
+        assert break_time_at_rest() == "44\n"  # it is somebody else's, and stays
+    assert verdict.agreement is Agreement.SKIPPED
+    assert verdict.reason.endswith("somebody else set fs.lease-break-time while it ran, 3 times")
+    assert len(done) == 3
 
 
 @pytest.mark.parametrize("name", ["kernel_leases", "kernel_leases_random"])
@@ -150,15 +199,16 @@ def test_nothing_is_left_of_a_program(host: HostRunner) -> None:
 
 
 def test_an_agent_that_does_nothing_is_given_up(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = Agent.order
+    order, reply = Agent.order, Agent.reply
 
     def stopped(agent: Agent, call: str, *args: Any) -> None:
         if call == "getlease":
             os.kill(agent.pid, signal.SIGSTOP)
+            # Only now: on a machine with much to do the ops before may take long.
+            monkeypatch.setattr(Agent, "reply", lambda self, _deadline: reply(self, time.monotonic() + 0.5))
         order(agent, call, *args)
 
     monkeypatch.setattr(Agent, "order", stopped)
-    monkeypatch.setattr(stage, "_WATCHDOG", 0.5)
     with pytest.raises(HostError, match=r"process A neither answers nor sleeps in its call \(state T"):
         run(host, CREATE, OPEN, make_op("A", "getlease", fd="a"))
     assert in_folder(host._folder) == []
@@ -173,6 +223,16 @@ def test_without_the_zygote_there_is_one_line_and_nothing_is_left() -> None:
             with pytest.raises(HostError, match="the process that starts the others"):
                 host.run(Program("x", (CREATE, OPEN)))
     assert not host._folder.exists()
+
+
+def wait_for_end(handle: int) -> None:
+    """Wait until a process, given by a pidfd, has ended; how long that takes is for the test's timeout to say."""
+    ended = select.poll()
+    ended.register(handle, select.POLLIN)
+    try:
+        assert ended.poll()
+    finally:
+        os.close(handle)
 
 
 INTERRUPTED = textwrap.dedent("""
@@ -204,24 +264,113 @@ INTERRUPTED = textwrap.dedent("""
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_an_interrupted_run(host: HostRunner, number: signal.Signals) -> None:
     before = break_time_at_rest()
-    with subprocess.Popen([sys.executable, "-c", INTERRUPTED], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_sigint,
+    ) as child:
         assert child.stdout is not None
         folder, zygote = child.stdout.readline().split()
         path = Path(os.fsdecode(folder))
-        ended = select.poll()
         handle = os.pidfd_open(int(zygote))
-        try:
-            ended.register(handle, select.POLLIN)
-            assert len(in_folder(path)) == 3
-            assert any(True for _ in leases())
-            child.send_signal(number)
-            assert ended.poll(30_000)
-        finally:
-            os.close(handle)
+        assert len(in_folder(path)) == 3
+        assert any(True for _ in leases())
+        child.send_signal(number)
+        wait_for_end(handle)
         child.communicate()
     assert not path.exists()
     assert in_folder(path) == []
     assert break_time_at_rest() == before
+
+
+KILLED_AT_THE_START = textwrap.dedent("""
+    import os, sys
+    from pathlib import Path
+    from longpin.config.loader import load_scenario
+    from longpin.runner.conform import processes
+    from longpin.runner.conform.host import HostRunner
+    from longpin.runner.conform.processes import Zygote
+    from longpin.runner.host.machine import Machine
+
+    def ask(self, order, fds=None, real=Zygote._ask):
+        if order["call"] == "folder":
+            print(self._process.pid, flush=True)
+            processes.message_waits = lambda *_: os.kill(os.getpid(), int(sys.argv[2]))
+        return real(self, order, fds)
+
+    Zygote._ask = ask
+    place = Path(sys.argv[1])
+    HostRunner(place) if sys.argv[3] == "conform" else Machine(load_scenario("lease-retaken"), place)
+""")
+
+
+@pytest.mark.parametrize("engine", ["conform", "host"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_runner_killed_before_it_knows_its_folder_leaves_none(
+    number: signal.Signals, engine: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", KILLED_AT_THE_START, str(tmp_path), str(int(number)), engine]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        zygote = int(child.stdout.readline())
+        with suppress(ProcessLookupError):  # it has ended already
+            wait_for_end(os.pidfd_open(zygote))
+        assert child.wait() == -number
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_goes_though_its_programs_made_it_unreadable(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "made", tmp_path / "outside"
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "f").touch()
+    outside.mkdir(mode=0o500)
+    (folder / "link").symlink_to(outside)
+    for path in (folder / "a" / "b", folder / "a", folder):
+        path.chmod(0)
+    script = "import sys\nfrom longpin.runner.conform.agent import remove\nremove(sys.argv[1])"
+    # Permission bits bind no root that has its capabilities.
+    bound = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    if bound and not shutil.which("setpriv"):
+        pytest.skip("without setpriv(1) root cannot be bound")
+    subprocess.run([*bound, sys.executable, "-c", script, str(folder)], check=True)
+    assert list(tmp_path.iterdir()) == [outside]
+    assert outside.stat().st_mode & 0o777 == 0o500
+
+
+def test_whoever_has_to_wait_for_another_run_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    with machine_to_ourselves():
+        monkeypatch.setattr(host_module, "_SILENT", 0.0)
+        monkeypatch.setattr(host_module, "_BUSY", 0.1)
+        with pytest.raises(HostError, match="another run uses"), machine_to_ourselves(told.append):
+            pass
+    assert told == ["waiting for another run that uses fs.lease-break-time"]
+
+
+class Pieces:
+    """A file in /proc that somebody changes between two reads: asked for more, it has its last line once more."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.pieces = ["".join(lines).encode(), lines[-1].encode()]
+
+    def open(self, *_args: object, **_options: object) -> "Pieces":
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def read(self, _size: int = -1) -> bytes:
+        return self.pieces.pop(0)
+
+
+def test_a_short_list_of_locks_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"{number}: LEASE  ACTIVE    READ  {number} fe:00:7 0 EOF\n" for number in (1, 2)]
+    monkeypatch.setattr(proc_files, "LOCKS", Pieces(lines))
+    assert [lease.pid for lease in leases()] == [1, 2]
 
 
 def test_two_runners_take_turns(host: HostRunner) -> None:
@@ -258,6 +407,17 @@ def test_disabled_leases_are_found_out(tmp_path: Path, monkeypatch: pytest.Monke
         assert host.abilities.leases == "leases are disabled: fs.leases-enable is 0"
         with pytest.raises(Unsupported, match=r"fs\.leases-enable is 0"):
             host.run(Program("x", (CREATE,)))
+
+
+def test_too_few_descriptors_are_one_line(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, limits[1]))
+    try:
+        with pytest.raises(HostError, match=r"at least 600 descriptors are needed, 100 are allowed \(ulimit -n\)"):
+            HostRunner(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_interpreter_that_cannot_be_started_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

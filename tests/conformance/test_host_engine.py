@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,8 @@ from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
 from longpin.runner.conform.processes import HostError
 from longpin.runner.host.machine import Machine, Pace, pace_of
 from longpin.runner.host.run import run_on_host
-from longpin.runner.result import CallResult, Kind, Result, Verdict
+from longpin.runner.host.world import World
+from longpin.runner.result import CallResult, Kind, Moment, Result, Verdict
 from longpin.runner.run import Settings
 from longpin.runner.run import run as run_emulated
 
@@ -350,6 +352,41 @@ def test_nothing_is_left_of_a_run_that_was_killed(number: signal.Signals) -> Non
     assert not Path(folder).parent.exists()
     with machine_to_ourselves():
         assert LEASE_BREAK_TIME.read_text() == before
+
+
+@root
+@pytest.mark.parametrize("times", [1, 100])
+def test_somebody_else_who_sets_lease_break_time_is_noticed(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with machine_to_ourselves():
+        before = LEASE_BREAK_TIME.read_text()
+    done: list[Moment] = []
+    note = World.note
+
+    def noted(world: World, *args: Any) -> None:
+        note(world, *args)
+        if world.moments[-1].kind is Kind.SLEEP and len(done) < times:
+            LEASE_BREAK_TIME.write_text("7")
+            done.append(world.moments[-1])
+
+    monkeypatch.setattr(World, "note", noted)
+    try:
+        result = run(
+            a='fd = open("/f", O_RDONLY)\nset_lease_break_time(2)\nfcntl(fd, F_SETLEASE, F_RDLCK)\nlabel("x")\npause()',
+            a__x='on_signal.SIGIO = "fcntl(fd, F_SETLEASE, F_UNLCK)"',
+            b='wait_for("x")\nopen("/f", O_WRONLY)  # -> blocks, ok\n',
+        )
+    finally:
+        with machine_to_ourselves():
+            after = LEASE_BREAK_TIME.read_text()
+            LEASE_BREAK_TIME.write_text(before)
+    if times == 1:
+        assert result.verdict is Verdict.HOLDS
+    else:
+        assert len(done) >= 3
+        assert result.verdict is Verdict.UNDETERMINED
+        assert result.reason == "somebody else set fs.lease-break-time while it ran, 3 times"
+        assert not result.violations
+        assert after == "7\n"
 
 
 def test_a_machine_leaves_nothing_behind(tmp_path: Path) -> None:

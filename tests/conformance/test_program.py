@@ -47,6 +47,7 @@ def test_the_recorded_programs_survive_a_round_trip(recorded: dict[str, Path]) -
         ("[]", "expected a JSON object, found list"),
         ("[" * 100_000, "expected a JSON object"),
         (b"\xff\xfe", "expected a JSON object"),
+        ("9" * 5000, "expected a JSON object, found Exceeds the limit (4300 digits) for integer string conversion"),
         ('{"id": 1, "program": []}', "id: expected text, found 1"),
         ('{"id": "x"}', "program: expected an array of ops, found None"),
         (line(["A", "open"]), "op 0: expected [process, op, arguments], found list"),

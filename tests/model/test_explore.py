@@ -1,5 +1,9 @@
 """Exploration: exact counts where they can be derived on paper, and agreement with brute force where they cannot."""
 
+import itertools
+import os
+import resource
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,17 +17,21 @@ from longpin.config.loader import load_scenario
 from longpin.messages.envelope import Address, Envelope
 from longpin.runner.exploration import (
     Exploration,
+    Explorer,
     FootprintError,
     Inconclusive,
     Method,
     PropertyViolation,
     Reason,
+    budget,
+    estimate,
     explore,
     replay,
 )
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.dpor import Dpor
+from longpin.runner.exploration.estimate import PROBES
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.states import Global, Matching, Nodes
 from longpin.runner.exploration.table import Table
@@ -249,6 +257,48 @@ def test_a_schedule_without_end_is_given_up(method: str) -> None:
     result = explore(endless, method=method)
     assert result.reason is Reason.ENDLESS
     assert result.verdict is Verdict.UNDETERMINED
+
+
+class Counting(Actor):
+    """Sends to itself, and is in a new state each time."""
+
+    count = 0
+
+    @handles(schedules.StartClient)
+    def again(self, start: schedules.StartClient, _src: Address) -> None:
+        self.count += 1
+        self.send(self.address, start)
+
+
+def counting(world: Any) -> None:
+    world.spawn(Counting, "a")
+    world.tell("a", schedules.StartClient())
+
+
+@pytest.mark.parametrize("method", ["dpor", "states"])
+def test_time_and_memory_are_looked_at_within_a_schedule(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule can be long, and so can the chain of ample steps between two states that are matched."""
+    clock = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    late = explore(counting, method=method, seconds=500)
+    assert (late.reason, late.executions) == (Reason.SECONDS, 0)
+    full = explore(counting, method=method, max_memory=1)
+    assert (full.reason, full.executions) == (Reason.MEMORY, 0)
+    assert full.events < 10
+
+
+def test_the_memory_allowed_is_no_more_than_the_limits_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = budget.memory_allowed()
+    assert 0 < usual < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1000, resource.RLIM_INFINITY))
+    assert budget.memory_allowed() == 800
+
+
+def test_a_guess_is_cut_short_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
+    assert estimate(Explorer(schedules.s1(3)), budget=Budget(seconds=100)).probes == 0
+    assert 0 < estimate(Explorer(schedules.s1(3)), budget=Budget(seconds=3000)).probes < PROBES
 
 
 @pytest.mark.parametrize("method", ["states", "auto"])

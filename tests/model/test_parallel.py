@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
+from pathlib import Path as FilePath
 from typing import Any
 
 import pytest
@@ -14,7 +15,18 @@ from model import random_actors, random_footprints, schedules
 from longpin.config.loader import load_scenario
 from longpin.messages.envelope import Address
 from longpin.runner import pool
-from longpin.runner.exploration import Exploration, Explorer, Method, PropertyViolation, Reason, explore, replay, shared
+from longpin.runner.exploration import (
+    Exploration,
+    Explorer,
+    Method,
+    PropertyViolation,
+    Reason,
+    activations,
+    explore,
+    realize,
+    replay,
+    shared,
+)
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.frontier import Frontier
@@ -23,6 +35,7 @@ from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.result import Broken
 from longpin.runner.exploration.shared import Shared
 from longpin.runner.pool import PoolError, SerialExecutor, in_order, open_executor, packed
+from longpin.runner.result import Verdict
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
@@ -184,6 +197,45 @@ def test_the_failure_does_not_depend_on_workers(monkeypatch: pytest.MonkeyPatch)
 
 def _ledger(messages: int, world: Any) -> None:
     schedules.s7(messages)[0](world)
+
+
+def test_what_takes_too_long_to_tell_is_undetermined_with_workers_and_checkpoints_too(
+    tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order of arrivals is looked for in a bounded number of positions; here the bound is one."""
+    scenario = load_scenario("lease-shared")
+    subject = Subject(scenario, Settings.of(scenario))
+    options: dict[str, Any] = {"method": "dpor", "check": subject.check, "always": subject.always}
+    whole = explore(subject.build, **options)
+    assert (whole.verdict, whole.untold) == (Verdict.HOLDS, 0)
+    monkeypatch.setattr(realize, "LOOKS_AT_MOST", 1)
+    here = {"executor": SerialExecutor(), "workers": 2}  # other processes would have the usual bound
+    for more in ({}, {"workers": 1}, here, {"checkpoint": tmp_path / "c"}, {"checkpoint": tmp_path / "c"}):
+        result = explore(subject.build, **options, **more)
+        assert (result.reason, result.executions) == (Reason.UNTOLD, whole.executions)
+        assert result.untold == whole.executions
+        assert result.verdict is Verdict.UNDETERMINED
+        assert "--no-footprints" in result.reason.value
+    assert explore(subject.build, footprints=False, **options).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("untold", [3, 1_000_000])
+def test_a_failure_that_can_be_told_is_found_though_others_take_too_long(
+    untold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell, asked = realize.realize, count(1)
+
+    def give_up(*args: Any, **options: Any) -> list[int] | None:
+        if next(asked) <= untold:
+            raise realize.UntoldError
+        return tell(*args, **options)
+
+    monkeypatch.setattr(activations, "realize", give_up)
+    scenario = load_scenario("layout-lease-answered")
+    subject = Subject(scenario, Settings.of(scenario))
+    result = explore(subject.build, method="dpor", check=subject.check, always=subject.always, racy=True)
+    assert result.untold
+    assert result.verdict is (Verdict.VIOLATED if untold == 3 else Verdict.UNDETERMINED)
 
 
 def test_a_budget_of_executions_is_kept_exactly() -> None:

@@ -407,7 +407,6 @@ def test_random_programs(tmp_path: Path, block: int) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("block", range(100))
 def test_many_random_programs(tmp_path: Path, block: int) -> None:
     for seed in range(10_000 + block * 200, 10_000 + (block + 1) * 200):

@@ -219,7 +219,6 @@ def test_footprints_change_no_end_with_racy_timers(name: str) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("timers", ["lazy", "racy"])
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("name", SHIPPED)

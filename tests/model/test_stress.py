@@ -1,5 +1,6 @@
 """Sampling: the traces counted are the traces there are, and a remembered run is the run the stepped engine makes."""
 
+import dataclasses
 import itertools
 import random
 from collections import Counter
@@ -17,6 +18,7 @@ from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.oracles.profile import profile_of
 from longpin.runner.result import Verdict
 from longpin.runner.sampling import Reason, stress
+from longpin.runner.sampling import campaign as campaign_module
 from longpin.runner.sampling.sample import Plan, Sampler
 from longpin.runner.sampling.trace import NO_TRACE, Traces, trace_number
 from longpin.runner.settings import Settings
@@ -56,6 +58,17 @@ def test_scenarios_show_no_more_traces_than_there_are(name: str) -> None:
     campaign = stress(subject.build, runs=400)
     assert 0 < campaign.distinct <= executions
     assert campaign.unseen > 0 or campaign.distinct == executions
+
+
+def test_without_memory_the_runs_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked up then; every handler runs."""
+    usual = stress(schedules.s4(1), runs=200)
+    monkeypatch.setattr(campaign_module, "memory_allowed", lambda: 0)
+    small = sampler(schedules.s4(1), most_bytes=0)
+    small.run(0)
+    assert not small.remember
+    found = stress(schedules.s4(1), runs=200)
+    assert dataclasses.replace(found, seconds=0.0) == dataclasses.replace(usual, seconds=0.0)
 
 
 @pytest.mark.parametrize(("timers", "racy"), [(False, False), (True, False), (True, True)])

@@ -6,11 +6,22 @@ import sys
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Any
+from zlib import crc32
 
 import pytest
+from children import heed_sigint
 from model import schedules
 
-from longpin.runner.exploration import CheckpointError, Exploration, PropertyViolation, Reason, explore, shared
+from longpin.messages.frames import Frames
+from longpin.runner.exploration import (
+    CheckpointError,
+    Exploration,
+    PropertyViolation,
+    Reason,
+    checkpoint,
+    explore,
+    shared,
+)
 
 TESTS = FilePath(__file__).parents[1]
 
@@ -56,7 +67,9 @@ def program(clients: int, world: Any) -> None:
 def run(script: FilePath, file: FilePath, workers: int, *, at: int = 0, half: int = 0, interrupts: int = 0) -> Any:
     """Run the script. Its workers hold its standard output too, so this returns when the last has ended."""
     command = [sys.executable, str(script), str(TESTS), str(file), *map(str, (workers, at, half, interrupts))]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, start_new_session=True, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, start_new_session=True, preexec_fn=heed_sigint, check=False
+    )
 
 
 @pytest.fixture
@@ -159,6 +172,39 @@ def test_another_file_is_refused(tmp_path: FilePath, script: FilePath) -> None:
         with pytest.raises(CheckpointError):
             resumed(file)
         assert file.read_bytes() == content
+
+
+LEAF = (1, 0, 0, 0, 0, "", False, 1.0, None, (), (), ((), ()), ())
+"""A report of one execution, with nothing left."""
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        5,
+        ("leaf", 1),
+        ("end",),
+        ("end", "NOWHERE", (1, 2, 3, 4), "", [], ()),
+        ("end", "VIOLATED", (1, 2, 3, 4), "", [("what", "rule", "site", ("nobody",))], ()),
+        ("leaf", "x", *LEAF[1:]),
+        ("leaf", *LEAF[:8], ("what", "rule", "site", ("nobody",)), *LEAF[9:]),
+        ("leaf", *LEAF[:9], ((5, (1,), (1,), (b"x",)),), *LEAF[10:]),
+        ("leaf", *LEAF[:10], (((), ((99, 99, ()),)),), *LEAF[11:]),
+    ],
+)
+def test_a_forged_checkpoint_is_refused(record: Any, tmp_path: FilePath, script: FilePath) -> None:
+    """Its checksums are right, and what it says makes no sense."""
+    file = tmp_path / "file"
+    resumed(file)
+    content = file.read_bytes()
+    with file.open("rb") as opened:
+        frames = Frames(opened, len(checkpoint.MAGIC), crc32(checkpoint.MAGIC), checkpoint.LARGEST)
+        assert frames.take() is not None
+        frame, _ = checkpoint._frame(record, frames.crc)
+        file.write_bytes(content[: frames.offset] + frame)
+    with pytest.raises(CheckpointError, match="holds what no exploration of this has written") as refused:
+        resumed(file)
+    assert "\n" not in str(refused.value)
 
 
 def test_two_explorations_do_not_write_one_checkpoint(tmp_path: FilePath, script: FilePath) -> None:

@@ -283,7 +283,6 @@ def test_every_shipped_scenario_passes(name: str, choice: str) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("name", shipped_scenarios())
 def test_every_shipped_scenario_passes_with_many_seeds(name: str, choice: str) -> None:

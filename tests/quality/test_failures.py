@@ -306,6 +306,7 @@ DAMAGED = {
     "empty": lambda _: b"",
     "binary": lambda _: b"\xff\xfe\x00",
     "deep": lambda _: b"[" * 100_000,
+    "digits": lambda data: data.replace(b'"seed": 0', b'"seed": ' + b"9" * 5000),
     "list": lambda _: b"[1, 2]",
     "foreign": lambda _: b'{"format": "other"}',
     "newer": lambda data: data.replace(b'"number": 1', b'"number": 2'),
@@ -462,7 +463,6 @@ def test_every_hazard_replays_100_times(policy: str, timers: str, tmp_path: Path
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 def test_noise_around_stray_dma_is_removed() -> None:
     """As small as what remains without the noise: ``pytest -m heavy tests/quality/test_failures.py``, a minute."""
     sizes = []

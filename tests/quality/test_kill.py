@@ -62,7 +62,6 @@ def test_a_killed_run_replays_to_its_last_record(engine: str, tmp_path: Path) ->
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ["stepped", "threads"])
 def test_fifty_killed_runs(engine: str, tmp_path: Path) -> None:
     assert len({check_killed(engine, 100 + moment, tmp_path) for moment in range(50)}) > 40

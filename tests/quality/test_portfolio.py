@@ -115,7 +115,6 @@ def test_a_strategy_without_a_bound_shows_every_order(name: str, runs: int) -> N
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "runs"), [("pct", 40_000), ("pctcp", 230_000)])
 def test_priorities_of_depth_five_are_enough_for_every_order(name: str, runs: int) -> None:
     """See the command at the head of this file."""

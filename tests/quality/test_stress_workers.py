@@ -12,6 +12,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from children import heed_sigint
 
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.runner.pool import PoolError, open_executor
@@ -53,7 +54,6 @@ def test_the_result_does_not_depend_on_the_number_of_workers() -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("racy", [False, True])
 @pytest.mark.parametrize("name", shipped_scenarios())
 def test_no_scenario_depends_on_the_number_of_workers(name: str, racy: bool) -> None:
@@ -120,7 +120,7 @@ if __name__ == "__main__":
 def test_ctrl_c_ends_with_what_is_known(workers: int) -> None:
     command = [sys.executable, "-c", INTERRUPTED, str(workers)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0, preexec_fn=heed_sigint
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -125,7 +125,6 @@ def test_threads_run_in_more_than_one_order(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", shipped_scenarios())
 def test_a_thousand_recorded_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = record_and_compare(name, THOUSAND, tmp_path / "trace", monkeypatch)

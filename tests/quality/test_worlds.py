@@ -28,7 +28,7 @@ from longpin.runner.oracles.fifo import Fifo
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import Settings, replay, run
 from longpin.runner.stepped import SteppedEngine
-from longpin.runner.threads import ThreadsEngine
+from longpin.runner.threads import ThreadsEngine, TooManyThreadsError
 from longpin.runner.trace_file import TraceFile
 from longpin.runner.world import Blueprint
 
@@ -151,6 +151,7 @@ def test_a_failing_world_on_threads_alone() -> None:
     assert len(arrived) == 1
 
 
+@pytest.mark.usefixtures("sigint")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_world_that_is_interrupted(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     append = TraceWriter.append
@@ -168,6 +169,23 @@ def test_a_world_that_is_interrupted(engine: str, tmp_path: Path, monkeypatch: p
     assert result.reason.startswith("interrupted after arrival ")
     monkeypatch.undo()
     assert replay(tmp_path / "trace").arrivals == result.arrivals
+
+
+@pytest.mark.parametrize("threads", [3, 10], ids=["while it is built", "in a handler"])
+def test_a_system_that_allows_no_more_threads(threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def limited(self: threading.Thread) -> None:
+        if len(started) == threads:
+            raise RuntimeError("can't start new thread")
+        started.append(self)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(TooManyThreadsError, match=f"as there are actors: {threads} could be started"):
+        run_one("layout-lease-answered", "threads", tmp_path / "trace")
+    assert not any(thread.is_alive() for thread in started)
+    assert not pykka.ActorRegistry.get_all()
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -70,7 +70,6 @@ def test_it_holds_in_every_schedule(deep: Deep) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("deep", SLOW, ids=str)
 def test_it_holds_in_every_one_of_many_schedules(deep: Deep) -> None:
     holds_in_every_schedule(deep)
@@ -101,7 +100,6 @@ def test_two_processes_may_be_killed_at_any_time() -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.timeout(600)
 def test_two_leases_and_two_pins_against_one_truncate() -> None:
     """A lease for each pinner: half a million states; with racy timers more than can be matched in three minutes."""
     second = 'fd  = open("/pmem/data", O_RDWR)\nfcntl(fd, F_SETLEASE, F_LAYOUT)\nfork("truncater")\n'

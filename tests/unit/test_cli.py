@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import pytest
+from children import heed_sigint
 from click.testing import CliRunner, Result
 
 from longpin.config.loader import shipped_scenarios
@@ -59,7 +60,7 @@ def process(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str
     command = [sys.executable, "-m", "longpin.runner.cli", *arguments]
     environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
     return subprocess.run(
-        command, **{"capture_output": True, "text": True, "timeout": 60, "env": environment, "check": False, **options}
+        command, **{"capture_output": True, "text": True, "env": environment, "check": False, **options}
     )
 
 
@@ -268,7 +269,7 @@ def test_help_needs_nothing_heavy() -> None:
         "try: cli.main(['--help'])\n"
         "except SystemExit as end: print(end.code, sorted({'rich', 'pykka', 'structlog'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
@@ -302,9 +303,36 @@ def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
     assert re.fullmatch("longpin: .*No space left on device\n", done.stderr)
 
 
+@pytest.mark.parametrize("arguments", [["run", "-v"], ["run", "no-such"], ["run", "lease-retaken", "--engine", "host"]])
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-"])
+def test_a_standard_error_that_takes_nothing_changes_nothing(arguments: list[str], where: str) -> None:
+    command = shlex.join([sys.executable, "-m", "longpin", *arguments])
+    done = subprocess.run(["sh", "-c", f"{command} {where}"], capture_output=True, text=True, check=False)
+    usual = process(*arguments)
+    assert done.returncode == usual.returncode
+    assert [*re.findall("^(?:holds|violated).*$", done.stdout, re.MULTILINE)] == re.findall(
+        "^(?:holds|violated).*$", usual.stdout, re.MULTILINE
+    )
+
+
+def test_logs_never_go_to_standard_output() -> None:
+    command = shlex.join([sys.executable, "-m", "longpin", "run", "--json", "-vv"])
+    done = subprocess.run(["sh", "-c", f"{command} 2>&-"], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["verdict"] == "holds"
+
+
+def test_a_lack_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("longpin.runner.run.run", run)
+    done = longpin("run")
+    assert (done.exit_code, done.stdout, done.stderr) == (2, "", "longpin: out of memory\n")
+
+
 def test_a_closed_standard_output_is_one_line() -> None:
     command = shlex.join([sys.executable, "-m", "longpin.runner.cli", "run"])
-    done = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "longpin: standard output is closed\n")
 
 
@@ -338,14 +366,16 @@ def test_an_interrupted_run_tells_what_it_knows(tmp_path: Path) -> None:
         "1000",
         "--json",
     ]
-    running = subprocess.Popen([*command, "--trace", str(trace)], stdout=subprocess.PIPE, text=True)
-    try:
-        while not (trace.exists() and trace.stat().st_size and arrivals_in(trace) > 40):
-            assert running.poll() is None
-        running.send_signal(signal.SIGINT)
-        output, _ = running.communicate(timeout=60)
-    finally:
-        running.kill()
+    with subprocess.Popen(
+        [*command, "--trace", str(trace)], stdout=subprocess.PIPE, text=True, preexec_fn=heed_sigint
+    ) as running:
+        try:
+            while not (trace.exists() and trace.stat().st_size and arrivals_in(trace) > 40):
+                assert running.poll() is None
+            running.send_signal(signal.SIGINT)
+            output, _ = running.communicate()
+        finally:
+            running.kill()
     found = json.loads(output)
     assert running.returncode == 3
     assert found["verdict"] == "undetermined"

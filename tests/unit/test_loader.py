@@ -166,6 +166,8 @@ s.'t' = '''
 ]'''
 [[p.q]]
 z = 1
+[x.'y z'.w]
+[[u.v]]
 """
     positions = Positions(text)
     places = {
@@ -181,6 +183,13 @@ z = 1
         ("p", 1, "n"): 11,
         ("p", 1, "s", "t"): 12,
         ("p", 1, "q", 0, "z"): 15,
+        ("p", 1, "q"): 14,
+        ("p", 1, "q", 0): 14,
+        ("x",): 16,
+        ("x", "y z"): 16,
+        ("x", "y z", "w", "k"): 16,
+        ("u",): 17,
+        ("u", "v"): 17,
         ("p", 1, "nothing"): 10,
         ("nothing", 3): 1,
     }
@@ -261,7 +270,11 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("name = x", "f.toml:1:8: scenario: expected TOML, found an error (Invalid value)"),
         ("name = 'x", "scenario: expected TOML, found an error ("),
         ("a = " + "[" * 5000, "scenario: expected TOML, found an error (nested too deeply)"),
-        ("a = " + "9" * 5000, "scenario: expected TOML, found an error (Exceeds the limit"),
+        ("a = " + "9" * 5000, "f.toml:1:5: scenario: expected an integer of at most 4300 digits, found a longer one"),
+        (
+            f"# {'1' * 5000}\na = '{'2' * 5000}'\nb = [1,\n  -{'3_' * 5000}3]\nc = {'4' * 5000}\n",
+            "f.toml:4:4: scenario: expected an integer of at most 4300 digits, found a longer one",
+        ),
         ("a." * 40 + "b = 1", "scenario: expected keys of at most 32 parts, found a longer one"),
         ("a = 1\n\udc80", "f.toml:2: scenario: expected text that UTF-8 can hold, found half of a surrogate pair"),
         ("#" * (1 << 20) + "#", "scenario: expected at most 1048576 bytes, found more"),
@@ -303,6 +316,15 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("[[pmem]]\nname = 'a'\n[[pmem]]\nname = 'a'", "f.toml:4: pmem.a.name: expected a name no other table"),
         ("[[pmem]]\nname = 'a'\nblocks = 0", "pmem.a.blocks: expected a number from 1 to 1000000, found 0"),
         ("[[pmem]]\nname = 'a'\nblocks = 1000001", "pmem.a.blocks: expected a number from 1 to 1000000"),
+        (
+            "[[pmem]]\nname = 'a'\nblocks = 600000\n[[pmem]]\nname = 'b'\nblocks = 600000\n[[pmem]]\nname = 'c'",
+            "f.toml:6: pmem.b.blocks: expected at most 1000000 blocks in all pmem sets together, found 600000",
+        ),
+        ("\n[[no]]\n[[no]]", "f.toml:2: no: expected one of the keys "),
+        ("\n[no.such.'table']", "f.toml:2: no: expected one of the keys "),
+        ("\n[[process]]\n[[process.no]]\n", "f.toml:3: process[0].no: expected one of the keys "),
+        ("\n[machine]\n[machine.no]\nx = 1", "f.toml:3: machine.no: expected one of the keys "),
+        ("\n[[machine]]", "f.toml:2: machine: expected a table, found an array"),
         ("[[device]]\nname = ''", "device[0].name: expected a name of 1 to 64 letters"),
         ("[[file]]\nsize = 1", "file[0].path: expected an absolute path of at most 4095 bytes, found none"),
         ("[[file]]\npath = 'a'", "file.a.path: expected an absolute path of at most 4095 bytes, found 'a'"),
@@ -414,6 +436,23 @@ def test_a_long_list_of_mistakes_is_cut() -> None:
     assert lines[-1] == "f.toml: 402 more problems are not shown"
 
 
+@pytest.mark.parametrize("table", ["pmem", "device", "file", "process", "no"])
+def test_too_many_tables_are_one_mistake_at_the_first_too_many(table: str) -> None:
+    text = "name = 'x'\n" + f"[[{table}]]\n" * 1500
+    place = f"f.toml:1002: {table}[1000]"
+    assert errors(text) == [f"{place}: expected at most 1000 [[{table}]] tables, found 1500"]
+
+
+def test_too_many_keys_and_elements_are_one_mistake_each() -> None:
+    keys = "".join(f"key{index} = 1\n" for index in range(1500))
+    text = f"holds = [\n{'1,' * 2000}]\n[machine]\n{keys}[[process]]\n[process.on_signal]\n{keys}"
+    assert errors(text) == [
+        "f.toml:2: holds[1000]: expected at most 1000 elements in an array, found 2000",
+        "f.toml:1004: machine.key1000: expected at most 1000 keys in a table, found 1500",
+        "f.toml:2506: process[0].on_signal.key1000: expected at most 1000 keys in a table, found 1500",
+    ]
+
+
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "scenario.toml"
     path.write_text(MINIMAL)
@@ -422,6 +461,19 @@ def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_scenario("scenario.toml").name == "small"
     path.rename(tmp_path / "plain")
     assert load_scenario("plain").name == "small"
+
+
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "scenario.toml"
+    path.write_text(MINIMAL, encoding="utf-8-sig")
+    scenario = load_scenario(str(path))
+    assert (scenario.name, scenario.text) == ("small", MINIMAL)
+    path.write_text(f"x = 1\n{MINIMAL}", encoding="utf-8-sig")
+    with pytest.raises(ScenarioError, match=r":1: x: expected one of the keys"):
+        load_scenario(str(path))
+    path.write_text(MINIMAL, encoding="utf-16")
+    with pytest.raises(ScenarioError, match="expected text in UTF-8, found the byte 0xff"):
+        load_scenario(str(path))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -241,6 +241,12 @@ def test_hostile_text_is_one_short_problem(source: str) -> None:
     assert len(str(problems[0])) < 300
 
 
+def test_a_number_of_thousands_of_digits_is_told_at_its_place() -> None:
+    assert wrong("close(1)\nclose(2 + " + "9" * 5000 + ")") == (
+        "2:11 a number of at most 64 bits with its sign | one of 5000 digits"
+    )
+
+
 def test_loops_are_counted_written_out() -> None:
     assert read("for i in range(100):\n    for j in range(100):\n        close(j)").statements
     assert wrong("for i in range(101):\n    for j in range(100):\n        close(j)") == (

@@ -1,9 +1,12 @@
 """Pmem block sets: allocation, generations, references, and who waits for a block to be idle [1.7]."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longpin.actors.base import Actor, handles
 from longpin.actors.conversation import Call, Conversation, outcome
+from longpin.actors.free_space import FreeSpace
 from longpin.actors.pmem import Pmem
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import Message
@@ -21,6 +24,7 @@ from longpin.messages.pmem import (
     Store,
     Unpin,
 )
+from longpin.runner.exploration.canonical import canonical
 from longpin.runner.oracles import ORACLES
 from longpin.runner.stepped import SteppedEngine
 
@@ -133,3 +137,23 @@ def test_unpinning_drops_one_regions_references_only() -> None:
     (busy,) = world.ask(ScanBusy((0, 1)))
     assert isinstance(busy, Busy)
     assert [(found.block, found.owner) for found in busy.pins] == [(1, "mr:2")]
+
+
+@given(st.lists(st.integers(0, 11), max_size=40), st.frozensets(st.integers(0, 11)))
+def test_free_space_is_a_sorted_list_and_keeps_no_history(choices: list[int], used: frozenset[int]) -> None:
+    space, plain = FreeSpace(12, used), [block for block in range(12) if block not in used]
+    for choice in choices:
+        if choice % 2:
+            assert space.take_lowest() == (plain.pop(0) if plain else None)
+        elif taken := [block for block in range(12) if block not in plain]:
+            block = taken[choice % len(taken)]
+            space.add(block)
+            plain = sorted([*plain, block])
+        assert list(space) == plain
+        assert canonical(space) == canonical(FreeSpace(12, set(range(12)) - set(plain)))
+
+
+def test_a_large_set_costs_nothing_until_it_is_used() -> None:
+    engine = SteppedEngine(ORACLES["fifo"](0))
+    engine.spawn(Pmem, "pmem", 10**12, PAGE, {0: ("inode:/f", 0)})
+    assert len(repr(canonical(engine.actors["pmem"]))) < 1000

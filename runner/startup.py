@@ -1,0 +1,32 @@
+"""What Ctrl-C means while the command line is still importing: one line and exit status 130.
+
+Python's own handler raises KeyboardInterrupt wherever the interpreter is, and within an import that is a stack trace,
+is swallowed by a callback, or comes out as another exception. Nothing is worth keeping then, so the process just ends.
+
+Only what the interpreter has loaded already is imported here.
+"""
+
+import os
+import signal
+
+EXIT_INTERRUPTED = 130
+"""As of a process that SIGINT killed, in a shell."""
+
+
+def begin() -> None:
+    """Let Ctrl-C end the process at once, until :func:`ready`; started with SIGINT ignored, it stays ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+def ready() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from now on: everything is imported, and there may be something to tell."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(_signo: int, _frame: object) -> None:
+    try:
+        os.write(2, b"longpin: interrupted\n")
+    finally:
+        os._exit(EXIT_INTERRUPTED)

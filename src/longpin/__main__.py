@@ -1,0 +1,15 @@
+"""The command ``longpin``, and ``python -m longpin``."""
+
+from longpin.runner import startup
+
+
+def main() -> None:
+    """Import the command line, during which Ctrl-C is no stack trace, and run it."""
+    startup.begin()
+    from longpin.runner.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Races against the kernel of this machine: the model allows every outcome it shows, and mistakes are found."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from conformance.conftest import DATA
+
+from longpin.actors.constants import SIGIO
+from longpin.actors.conversation import Conversation
+from longpin.actors.pending import PendingSignals, Siginfo
+from longpin.actors.process import Process
+from longpin.actors.signal_mask import Frame
+from longpin.config.loader import load_scenario
+from longpin.runner import cli
+from longpin.runner.conform.processes import HostError
+from longpin.runner.races.check import Effort, RacingKernel, compare
+from longpin.runner.races.free import FreeKernel
+from longpin.runner.races.hosted import HostedKernel
+
+RACES = sorted(DATA.glob("races/*.toml"))
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[FreeKernel]:
+    try:
+        with FreeKernel() as found:
+            yield found
+    except HostError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("path", RACES, ids=lambda path: path.stem)
+def test_a_race_that_the_kernel_has_shown(kernel: FreeKernel, path: Path) -> None:
+    compared = compare(kernel, load_scenario(str(path)), str(path), Effort(200, 1.0))
+    assert compared.free.runs >= 150
+    assert len(compared.free.outcomes) > 1
+    assert not compared.outside
+    assert not compared.undetermined
+
+
+@pytest.mark.parametrize("name", ["signal-between-calls", "two-handlers"])
+def test_a_race_on_the_host_engine(name: str) -> None:
+    path = DATA / "races" / f"{name}.toml"
+    try:
+        compared = compare(HostedKernel("asked for"), load_scenario(str(path)), str(path), Effort(5, 5.0))
+    except HostError as error:
+        pytest.skip(str(error))
+    assert compared.free.outcomes or compared.free.lost
+    assert not compared.outside
+    assert not compared.undetermined
+
+
+@pytest.mark.usefixtures("kernel")
+def test_random_scenarios() -> None:
+    """The whole command, on programs that nobody has looked at."""
+    words = ["--random", "20", "--seed", "4", "--runs", "100", "--for", "3", "--json"]
+    done = CliRunner().invoke(cli.main, ["conform", "--races", *words])
+    found = json.loads(done.stdout)
+    assert (done.exit_code, found["reason"]) == (0, "the model allows all that the kernel did")
+    assert found["races"]["seen"] > 30
+    assert found["races"]["seen"] <= found["races"]["explored"]
+
+
+def differ(kernel: RacingKernel, name: str | Path, runs: int) -> list[str]:
+    """Return what the kernel does with a scenario that the model does not allow."""
+    path = str(DATA / "races" / f"{name}.toml" if isinstance(name, str) else name)
+    return [outcome.describe() for outcome in compare(kernel, load_scenario(path), path, Effort(runs, 20)).outside]
+
+
+def test_a_model_without_a_point_between_calls_is_found_out(
+    kernel: FreeKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once(process: Process, _call: str) -> Conversation[None]:
+        frames: list[Frame] | None = None
+        while frames is None or frames:
+            frames = yield from process.get_signals()
+            yield from process.run_handlers(frames)
+
+    assert not differ(kernel, "signal-between-calls", 500)
+    monkeypatch.setattr(Process, "in_user_space", at_once)
+    assert any("EBADF" in outcome for outcome in differ(kernel, "signal-between-calls", 2000))
+
+
+def test_a_model_that_takes_SIGIO_first_is_found_out(  # noqa: N802
+    kernel: FreeKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    take = PendingSignals.take
+
+    def sigio_first(pending: PendingSignals, blocked: frozenset[int]) -> Siginfo | None:
+        found = [signal for signal in pending.signals if signal.signo == SIGIO and SIGIO not in blocked]
+        return take(pending, frozenset(range(65)) - {SIGIO} if found else blocked)
+
+    assert not differ(kernel, "two-handlers", 20)
+    monkeypatch.setattr(PendingSignals, "take", sigio_first)
+    assert len(differ(kernel, "two-handlers", 20)) == 1
+    scenario, small = str(DATA / "races" / "two-handlers.toml"), tmp_path / "small.toml"
+    command = ["conform", "--races", scenario, "--runs", "20", "--shrink", "20", "--difference", str(small)]
+    told = CliRunner().invoke(cli.main, command)
+    assert told.exit_code == 1
+    assert told.stdout.splitlines()[-1] == f"longpin conform --races {small} --runs 20 --seed 0"
+    assert len(small.read_text()) < len(Path(scenario).read_text())
+    assert differ(kernel, small, 20)
