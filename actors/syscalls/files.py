@@ -22,6 +22,7 @@ from longpin.actors.constants import (
     O_CREAT,
     O_DIRECTORY,
     O_EXCL,
+    O_NOFOLLOW,
     O_PATH,
     O_RDONLY,
     O_TMPFILE,
@@ -112,12 +113,15 @@ def _to_open(process: "Process", path: str, flags: int) -> Place | Address:
     if flags & O_CREAT and place.slash:
         raise KernelError(errno.EISDIR)
     backing = place.backing()
-    if place.is_folder:
+    followed = place.slash or not flags & O_NOFOLLOW
+    if place.is_folder and followed:
         return Place("", backing)
     if flags & O_CREAT and flags & O_EXCL:
         raise KernelError(errno.EEXIST)
     if flags & O_DIRECTORY:
         raise KernelError(errno.ENOTDIR)
+    if not followed:  # with O_PATH it would be the link itself that is opened: no program may do that
+        raise KernelError(errno.ELOOP)
     return backing
 
 

@@ -53,6 +53,8 @@ OWN = (CONTROL, INBOX, WAKEUP)
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 24, 36, 47, 2
 CAPABILITY_VERSION = 0x20080522
 RLIMIT_SIGPENDING = 11
+MOST_DESCRIPTORS = 1024
+"""How many descriptors a process may have, wherever it runs, until it sets a limit of its own."""
 
 
 def source() -> str:
@@ -114,8 +116,8 @@ def setrlimit(order: Order) -> Reply:
 
 def nanosleep(order: Order) -> Reply:
     """Sleep; a signal ends it."""
-    seconds = order["seconds"]
-    return answer(LIBC.nanosleep((ctypes.c_long * 2)(int(seconds), int(seconds % 1 * 1e9)), None))
+    whole, part = divmod(order["seconds"], 1)
+    return answer(LIBC.nanosleep((ctypes.c_long * 2)(int(whole), int(part * 1e9)), None))
 
 
 def become(order: Order) -> Reply:
@@ -317,11 +319,15 @@ def main() -> None:
     """Be what the last argument says."""
     if sys.argv[-1] == "agent":
         serve(afresh=False)
+    import resource
+
     os.umask(0)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # whoever ends the run ends the runner, and that ends us
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(MOST_DESCRIPTORS, most),) * 2)
     [control] = make_high([0])
     os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # 0 again: a program's first descriptor is 3
     Zygote(socket.socket(fileno=control)).run()

@@ -41,7 +41,7 @@ def sendfd(order: Order) -> Reply:
     """Send a descriptor through the socket that came with the order."""
     with socket.socket(fileno=order["received"].pop()) as way:
         try:
-            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", order["fd"]))
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", ctypes.c_int(order["fd"]).value))
             return {"ret": way.sendmsg([b"f"], [rights], socket.MSG_DONTWAIT), "errno": None}
         except OSError as error:
             return error_answer(error)

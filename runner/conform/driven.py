@@ -27,7 +27,7 @@ class Perform(Message):
     """Make one call."""
 
     call: str
-    args: tuple[int | str | bytes | None, ...]
+    args: tuple[int | float | str | bytes | None, ...]
 
 
 class WatchedSignals(PendingSignals):

@@ -144,5 +144,6 @@ CALLS: dict[str, Maker] = {
     "sigsuspend": lambda _who, a: ("sigsuspend", *signals_in(a["sigs"])),
     "ppoll": lambda _who, a: ("ppoll", 0 if "ms" in a else None, *signals_in(a["sigs"])),
     "pause": lambda _who, _a: ("pause",),
+    "nanosleep": lambda _who, a: ("sleep", a["seconds"]),
 }
 """The call that each op of a process is."""

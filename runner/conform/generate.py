@@ -16,27 +16,33 @@ from typing import Any
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
 from longpin.runner.conform.generate_signals import SignalOps
 from longpin.runner.conform.ops import COORDINATOR, LEASE_TYPES, READ
-from longpin.runner.conform.program import Op, Program, make_op
+from longpin.runner.conform.program import Op, Program, make_op, mistakes
 
 LEASE_BREAK_TIME = 1
 """Seconds, in the programs that let it run out."""
 EXPIRY = 1300
 """Milliseconds after which it has: a timer of a second may be late by some 40 ms, and the ops between take time too."""
 
-_TIMED = 0.015
+_TIMED = 0.02
 """The share of programs in which a lease-break-time runs out; each takes seconds."""
 _SIGNALLED, _SPELLED, _WIDENED = 0.4, 0.4, 0.3
 """The shares of the others that use signals, unusual paths and flags, and numbers that are cut."""
+_SELDOM = ("fallocate", "lseek", "access", "flock", "mmap", "munmap", "read", "dup2")
+"""Ops of which there are more, and more with such a number, in programs that use numbers that are cut."""
+_ON_PAGES = ("mmap", "munmap", "load", "store")
+"""Ops of which there are more in programs that touch pages."""
 _LEAST_OPS, _MOST_OPS = 8, 26
 _SHRINKING = ("truncate", "ftruncate", "fallocate")
+_AFTER_EXPIRY = ("ftruncate", "rename", "open", "setlease", "getlease", "truncate", "link", "unlink", "chmod", "stat")
+"""What somebody does who may notice that a lease is overdue, or not."""
 
 _WEIGHTS: dict[str, float] = {
-    "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 4, "recvfd": 4,
-    "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1, "rename": 1.5,
-    "unlink": 1, "link": 1, "chmod": 0.7, "chown": 1.5, "utimes": 0.4, "setxattr": 0.3, "stat": 1, "access": 0.4,
-    "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 1, "reopen": 1.5, "setuid": 2, "setfsuid": 1, "exec": 0.15,
+    "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 6, "recvfd": 4,
+    "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1.5, "rename": 1.5,
+    "unlink": 1, "link": 1, "chmod": 0.7, "chown": 1.5, "utimes": 0.4, "setxattr": 0.3, "stat": 1, "access": 0.7,
+    "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 1.5, "reopen": 1.5, "setuid": 2, "setfsuid": 1, "exec": 0.15,
     "exit": 1.5, "interrupt": 5, "kill": 2, "execve": 0.5, "pipe": 0.3, "mkdir": 0.3, "create": 0.5, "sleep": 0,
-    "dup2": 1, "lseek": 0.4, "flock": 1, "munmap": 0.7, "load": 0.7, "store": 0.5,
+    "dup2": 1, "lseek": 0.6, "flock": 1, "munmap": 1, "load": 1, "store": 1, "nanosleep": 0.4,
 }  # fmt: skip
 """How often each op is chosen."""
 
@@ -44,7 +50,9 @@ _WEIGHTS: dict[str, float] = {
 def generate(seed: int, index: int) -> Program:
     """Return the program with a number, from 0, in the sequence that a seed stands for."""
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
-    return _Writer(random.Random(f"longpin conform {seed} {index}")).program(f"random-{seed}-{index}")
+    program = _Writer(random.Random(f"longpin conform {seed} {index}")).program(f"random-{seed}-{index}")
+    assert not (wrong := mistakes(program.ops)), (program.id, wrong)
+    return program
 
 
 class _Writer:
@@ -88,7 +96,8 @@ class _Writer:
 
     def _ops(self) -> Iterator[Op]:
         for op in self._usual_ops():
-            yield widened(self.choice, op) if self._widens and self.choice.random() < 0.2 else op
+            share = 0.6 if op.op in (*_SELDOM, "setown", "setsig") else 0.2
+            yield widened(self.choice, op) if self._widens and self.choice.random() < share else op
 
     def _usual_ops(self) -> Iterator[Op]:
         choice = self.choice
@@ -106,7 +115,8 @@ class _Writer:
         yield from self._lease()
         left = choice.randint(_LEAST_OPS, _MOST_OPS)
         names = list(_WEIGHTS)
-        weights = [*_WEIGHTS.values()]
+        often = (*(_ON_PAGES if self._maps else ()), *(_SELDOM if self._widens else ()))
+        weights = [weight * (4 if name in often else 1) for name, weight in _WEIGHTS.items()]
         sleeps = 2 if self._timed else 0
         signals = choice.randint(5, 16) if self._signals is not None else 0
         if self._signals is not None:
@@ -120,10 +130,12 @@ class _Writer:
             if sleeps and choice.random() < 0.12:
                 sleeps -= 1
                 yield make_op(COORDINATOR, "sleep", ms=EXPIRY)
+                yield from self._op(choice.choice(_AFTER_EXPIRY))
                 continue
             yield from self._op(choice.choices(names, weights)[0])
         if sleeps:
             yield make_op(COORDINATOR, "sleep", ms=EXPIRY)
+            yield from self._op(choice.choice(_AFTER_EXPIRY))
             yield from self._op("getlease")
 
     def _lease(self) -> Iterator[Op]:
@@ -133,10 +145,15 @@ class _Writer:
         flags = self.choice.choices(("O_RDONLY", "O_RDWR", "O_WRONLY"), (8, 2, 1))[0]
         yield make_op(proc, "open", {"path": "f", "flags": flags, "as": name})
         if self.choice.random() < 0.4:
-            yield make_op(proc, "setsig", fd=name, sig=self.choice.choice(READ))
+            yield make_op(proc, "setsig", fd=name, sig=self._lease_signal())
         yield make_op(
             proc, "setlease", fd=name, type="RD" if flags == "O_RDONLY" and self.choice.random() < 0.6 else "WR"
         )
+
+    def _lease_signal(self) -> str:
+        """Choose what F_SETSIG asks for."""
+        more = self._signals.for_leases if self._signals is not None else []
+        return self.choice.choice([*READ, *more])
 
     def new_descriptor(self, proc: str) -> str:
         """Name a descriptor that a process will have, if the call succeeds."""
@@ -194,6 +211,8 @@ class _Writer:
         args |= self._more(op, proc, args)
         yield make_op(proc, op, args)
         self._after(op, proc, args)
+        if op == "mmap" and "as" in args:
+            yield from self._on_mapping(choice.choice(("munmap", "load", "store")), proc)
 
     def _coordinate(self, op: str, proc: str) -> Iterator[Op]:
         if op == "create":
@@ -277,7 +296,7 @@ class _Writer:
                 kinds: list[Any] = [*LEASE_TYPES, 16, 3]
                 return {"type": choice.choices(kinds, (10, 6, 8, 0.2, 0.2))[0]}
             case "setsig":
-                return {"sig": choice.choice([*READ, "0"])}
+                return {"sig": self._lease_signal() if choice.random() < 0.8 else "0"}
             case "setown":
                 owner = choice.choice(self.processes)
                 group = "0" if self._signals is not None else f"-{owner}"
@@ -294,6 +313,8 @@ class _Writer:
                 return {"mode": choice.choice((0o777, 0o666, 0o600))}
             case "chown" | "setuid" | "setfsuid":
                 return {"uid": NOBODY if op != "chown" or choice.random() < 0.7 else 0}
+            case "nanosleep":
+                return {"seconds": choice.choice((-1, -0.5, -10, 1000, 2000.25))}
             case "mmap":
                 return self._mapping(proc)
             case "mkdir":
@@ -339,6 +360,8 @@ class _Writer:
             flags += more_flags(choice, may_make=not self._maps)
         if self._unnamed and choice.random() < 0.2:
             flags.append("O_TMPFILE")
+        if "O_PATH" in flags and "O_NOFOLLOW" in flags:
+            flags.remove("O_NOFOLLOW")  # it would open a link itself
         return "|".join(dict.fromkeys(flags))
 
     def _after(self, op: str, proc: str, args: dict[str, Any]) -> None:
@@ -346,7 +369,7 @@ class _Writer:
         match op:
             case "close" if self.choice.random() < 0.7:
                 self._fds[proc].remove(args["fd"])
-            case "rename" | "link" if args["to"] not in self._files and args["to"] in "gkh":
+            case "rename" | "link" if args["to"] not in self._files and args["to"] in ("g", "h", "k"):
                 self._files.append(args["to"])
                 if args["to"] in self._spare:
                     self._spare.remove(args["to"])

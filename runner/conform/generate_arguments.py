@@ -103,14 +103,28 @@ def widened(choice: random.Random, op: Op) -> Op:
     }
     known = [name for name in values if name.startswith(f"{op.op} ")]
     if op.op == "fallocate":
-        args |= choice.choice(({"offset": _OFF_MAX, "len": 1}, {"len": 0}, {"offset": -1}, {"len": -1}, _TOO_FAR))
+        args |= choice.choice(_RANGES)
     elif known:
         name = choice.choice(known)
         args[name.partition(" ")[2]] = values[name]()
     return make_op(op.proc, op.op, args)
 
 
-_TOO_FAR = {"offset": _OFF_MAX - 100, "len": _OFF_MAX}
+_RANGES: tuple[dict[str, Any], ...] = (
+    {"offset": _OFF_MAX, "len": 1},
+    {"offset": _OFF_MAX - 100, "len": _OFF_MAX},
+    {"len": 0},
+    {"offset": -1},
+    {"len": -1},
+    {"mode": "INSERT", "len": PAGE},
+    {"mode": "INSERT", "offset": PAGE},
+    {"mode": "INSERT", "len": 100},
+    {"mode": "INSERT", "len": _OFF_MAX - PAGE + 1},
+    {"mode": "INSERT", "offset": PAGE, "len": _OFF_MAX - 2 * PAGE + 1},
+    {"mode": "COLLAPSE", "len": PAGE},
+    {"mode": "COLLAPSE", "offset": PAGE},
+)
+"""What fallocate(2) refuses, or moves, in a file of a few pages; sizes end at 2^63 - 1."""
 
 
 def _wide_process(choice: random.Random, value: Any) -> Any:

@@ -39,10 +39,11 @@ _LEASE_SIGNALS = ("SIGIO", "SIGRT1", "SIGUSR1")
 
 _WEIGHTS: dict[str, float] = {
     "kill": 11, "sigaction": 5, "sigprocmask": 5, "sigtimedwait": 1.6, "sigwaitinfo": 1, "sigsuspend": 0.8,
-    "ppoll": 0.8, "pause": 0.6, "waitpid": 3, "fork": 1.5, "exit": 1.2, "setrlimit": 0.5, "setown": 1, "interrupt": 1,
+    "ppoll": 0.8, "pause": 0.6, "nanosleep": 0.7, "waitpid": 3,
+    "fork": 1.5, "exit": 1.2, "setrlimit": 0.5, "setown": 1, "interrupt": 1,
 }  # fmt: skip
 """How often each op is chosen."""
-_WAITS = ("sigwaitinfo", "sigsuspend", "ppoll", "pause")
+_WAITS = ("sigwaitinfo", "sigsuspend", "ppoll", "pause", "nanosleep")
 
 
 class Surroundings(Protocol):
@@ -88,6 +89,8 @@ class SignalOps:
         """Those that may have a handler."""
         if self._stops or self._groups:
             self._handled.discard("SIGCHLD")
+        self.for_leases = [name for name in self.cast if not self._stops]
+        """What a lease may tell its owner by."""
         self._stopped: set[str] = set()
         """Those that may be stopped."""
 
@@ -119,7 +122,7 @@ class SignalOps:
                 yield make_op(proc, op, how=how, sigs=self._some_signals())
             case "sigtimedwait":
                 yield make_op(proc, op)
-            case "sigwaitinfo" | "sigsuspend" | "ppoll" | "pause":
+            case _ if op in _WAITS:
                 yield from self._wait(proc, op)
             case "waitpid":
                 yield from self._waitpid(proc)
@@ -222,6 +225,8 @@ class SignalOps:
             args["sigs"] = self._some_signals() if self._choice.random() < 0.5 else ""
         if op == "ppoll" and self._choice.random() < 0.6:
             args["ms"] = 0
+        if op == "nanosleep":
+            args["seconds"] = self._choice.choice((1000, 1000.5, -0.25))
         yield make_op(proc, op, args)
         if self._choice.random() < 0.75:
             others = [name for name in self._around.processes if name != proc]

@@ -105,6 +105,9 @@ F_SETOWN, F_GETOWN, F_SETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 1024, 1025
 TASK_SIZE: Final = 1 << 47
 """More bytes than any buffer or mapping can have."""
 
+LEAST_SLEEP: Final = 1000
+"""Seconds that a process sleeps at least: only a signal ends that, since whole programs take less."""
+
 NOBODY: Final = "nobody"
 """Stands for a number that no process has, instead of a process's name."""
 _BEYOND_INT = "+2^32"
@@ -240,6 +243,10 @@ KINDS: dict[str, Kind] = {
         lambda value: _is_long(value) and (value & _INT_BITS <= -INT_MIN - 1 or value & _INT_BITS == _INT_BITS),
     ),
     "seconds": Kind("seconds from 0 to 3600", _number(0, 3600)),
+    "sleep": Kind(
+        f"seconds before 0, or from {LEAST_SLEEP} to 3600, which no program outlasts",
+        lambda value: type(value) in (int, float) and (-(10**9) <= value < 0 or LEAST_SLEEP <= value <= 3600),
+    ),
     "milliseconds": Kind("milliseconds from 0 to 120000", _number(0, 120_000)),
     "at once": Kind("0", _number(0, 0)),
 }
@@ -319,6 +326,7 @@ OPS: dict[str, Rule] = {
     "sigsuspend": Rule({"sigs": "signals"}),
     "ppoll": Rule({"sigs": "signals"}, {"ms": "at once"}),
     "pause": Rule({}),
+    "nanosleep": Rule({"seconds": "sleep"}),
 }
 """Every op of a process by its name."""
 

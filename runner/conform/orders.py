@@ -165,5 +165,6 @@ ORDERS: dict[str, Maker] = {
     "sigsuspend": lambda _who, a: Order("sigsuspend", {"sigs": signals_in(a["sigs"])}),
     "ppoll": lambda _who, a: Order("ppoll", {"sigs": signals_in(a["sigs"]), "at_once": "ms" in a}),
     "pause": lambda _who, _a: libc("pause"),
+    "nanosleep": lambda _who, a: Order("nanosleep", {"seconds": a["seconds"]}),
 }
 """The order that each op of a process is."""

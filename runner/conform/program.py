@@ -23,6 +23,7 @@ from longpin.runner.conform.ops import (
     LONGEST_FILE,
     NEW_FD,
     NEW_MAP,
+    PAGE,
     READ,
     SIGNALS,
     Arguments,
@@ -230,10 +231,11 @@ def _op_mistakes(op: Op) -> Iterator[str]:
         return
     if op.proc != COORDINATOR and not KINDS["process"].accepts(op.proc):
         yield f"expected a process's name such as A, found {shown(op.proc)}"
+    wrong = False
     for name, kind in rule.required.items():
         if name not in op.args:
+            wrong = True
             yield f"{op.op}: expected {name}, {KINDS[kind].text}"
-    wrong = False
     for name, value in op.args.items():
         if name not in rule.kinds:
             wrong = True
@@ -243,8 +245,18 @@ def _op_mistakes(op: Op) -> Iterator[str]:
             yield f"{op.op}: expected {name} to be {KINDS[rule.kinds[name]].text}, found {shown(value)}"
     if op.op == "fallocate" and not wrong:
         offset, length = op.args.get("offset", 0), op.args.get("len", 0)
-        if offset >= 0 and length > 0 and LONGEST_FILE < offset + length <= _OFF_MAX:
-            yield f"fallocate: expected an end of up to 16 MiB, or beyond 2^63 - 1, found {offset + length}"
+        # Nothing is allocated for what is inserted, but it must not fit into the largest file of any file system.
+        most = _OFF_MAX - PAGE if op.args["mode"] == "INSERT" else _OFF_MAX
+        if offset >= 0 and length > 0 and LONGEST_FILE < offset + length <= most:
+            yield f"fallocate: expected an end of up to 16 MiB, or beyond {most}, found {offset + length}"
+    if op.op in ("open", "reopen") and not wrong and {"O_PATH", "O_NOFOLLOW"} <= _parts(op.args["flags"]):
+        path = op.args.get("path", "@")
+        if path.startswith("@") and "/" not in path:
+            yield f"{op.op}: expected O_PATH without O_NOFOLLOW, since the name of a descriptor is a link"
+
+
+def _parts(flags: str) -> set[str]:
+    return {part.strip() for part in flags.split("|")}
 
 
 def load_programs(path: Path) -> list[Program]:

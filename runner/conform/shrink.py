@@ -44,6 +44,7 @@ _SIMPLEST: dict[str, tuple[Any, ...]] = {
     "uid": (65534,),
     "mode": (0o666, "ALLOC"),
     "ms": (0,),
+    "seconds": (-1, 1000),
     "prot": ("r",),
     "lease_break_time": (45,),
 }
