@@ -6,6 +6,8 @@ Between two calls it is in user space, which is a schedule point (:class:`~longp
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import GeneratorType
 
 from longpin.actors.address_space import AddressSpace, Mapping, Pte
@@ -96,6 +98,8 @@ class Process(SignalTarget):
         """The call under way has started a timer."""
         self.resumes = False
         """It is made again after a stop: its timer goes on."""
+        self.put_aside: list[str] = []
+        """The timers of calls that will be made again when the handlers that run have returned."""
         self.wc_status = 0
         self.counters: dict[str, int] = {}
         self.dead = False
@@ -220,9 +224,21 @@ class Process(SignalTarget):
         if not again:
             self._return(record, value)
         yield from self.run_handlers(frames)
-        if again and frames:
-            yield from self.in_user_space(call)
+        if again and (frames or self.pending.first(self.mask.blocked)):  # open since sigsuspend's mask was put back
+            with self._timer_put_aside():
+                yield from self.in_user_space(call)
         return again
+
+    @contextmanager
+    def _timer_put_aside(self) -> Iterator[None]:
+        """Keep the timer of a call that is made again from the calls of the handlers that run before."""
+        self.put_aside.append(self.timer)
+        timed, resumes = self.timed, self.resumes
+        self.timer, self.timed, self.resumes = "", False, False
+        try:
+            yield
+        finally:
+            self.timer, self.timed, self.resumes = self.put_aside.pop(), timed, resumes
 
     def _return(self, record: CallRecord, value: Value) -> None:
         """Note that a call has returned, and set the program's variable."""
@@ -348,6 +364,8 @@ class Process(SignalTarget):
         if timer.name == self.timer:
             self.timer = ""
             self.sleepers.wake_all(self)
+        elif timer.name in self.put_aside:
+            self.put_aside[self.put_aside.index(timer.name)] = ""
 
     # Parents and children.
 

@@ -41,8 +41,9 @@ _WEIGHTS: dict[str, float] = {
     "kill": 11, "sigaction": 5, "sigprocmask": 5, "sigtimedwait": 1.6, "sigwaitinfo": 1, "sigsuspend": 0.8,
     "ppoll": 0.8, "pause": 0.6, "nanosleep": 0.7, "waitpid": 3,
     "fork": 1.5, "exit": 1.2, "setrlimit": 0.5, "setown": 1, "interrupt": 1,
+    "volley": 3.5, "restart": 2, "child": 1.2,
 }  # fmt: skip
-"""How often each op is chosen."""
+"""How often each op, or sequence of ops, is chosen."""
 _WAITS = ("sigwaitinfo", "sigsuspend", "ppoll", "pause", "nanosleep")
 
 
@@ -106,6 +107,9 @@ class SignalOps:
             proc = self._choice.choice(self._around.processes)
             yield self._action(proc, "SIGCHLD")
             yield from self._around.fork(proc)
+        if self._choice.random() < 0.7:
+            sequence = self._choice.choice((self._volley, self._volley, self._restart, self._child))
+            yield from sequence(self._choice.choice(self._around.processes))
 
     def some(self) -> Iterator[Op]:
         """Yield an op, or a few that go together."""
@@ -134,6 +138,12 @@ class SignalOps:
                 yield make_op(proc, op, status=choice.choice((0, 1, 3, 255, 256, -1, 700)))
             case "setrlimit":
                 yield from self._limit(proc)
+            case "volley":
+                yield from self._volley(proc)
+            case "restart":
+                yield from self._restart(proc)
+            case "child":
+                yield from self._child(proc)
             case "setown":
                 # Of a pipe, which has no lease and so signals nobody.
                 ends = around.new_descriptor(proc), around.new_descriptor(proc)
@@ -215,6 +225,93 @@ class SignalOps:
             self._stopped |= targets & {*self._around.processes}
         elif name == "SIGCONT":
             self._stopped -= targets
+
+    def _volley(self, proc: str) -> Iterator[Op]:
+        """Block signals, have several sent, and then let them in, throw them away, or take them."""
+        choice = self._choice
+        others = [name for name in self._around.processes if name != proc]
+        names = [name for name in self.cast if name not in _STOPS]
+        if not names or not others or proc in self._stopped:
+            return
+        names = choice.sample(names, min(len(names), choice.choice((1, 2, 2, 3))))
+        for name in names:
+            if name in self._handled and choice.random() < 0.7:
+                yield make_op(proc, "sigaction", sig=name, action="SIG_HANDLER")
+        yield make_op(proc, "sigprocmask", how="SIG_BLOCK", sigs="|".join(names))
+        for name in choice.sample([*names, choice.choice(names)], len(names) + 1):
+            yield make_op(choice.choice(others), "kill", pid=proc, sig=name)
+        match choice.choice(("let in", "let in", "let in", "ignored", "taken", "suspended")):
+            case "let in":
+                how = choice.choice((("SIG_UNBLOCK", "|".join(names)), ("SIG_SETMASK", "")))
+                yield make_op(proc, "sigprocmask", how=how[0], sigs=how[1])
+            case "ignored":
+                for action in choice.choice((("SIG_IGN",), ("SIG_DFL",), ("SIG_IGN", "SIG_DFL"))):
+                    yield make_op(proc, "sigaction", sig=names[0], action=action)
+            case "taken":
+                yield make_op(proc, "sigtimedwait")
+            case _:
+                yield make_op(proc, choice.choice(("sigsuspend", "ppoll")), sigs="")
+
+    def _restart(self, proc: str) -> Iterator[Op]:
+        """Interrupt a call that waits, by a signal with a handler."""
+        choice = self._choice
+        others = [name for name in self._around.processes if name != proc]
+        names = [name for name in self.cast if name in self._handled and name not in _STOPS]
+        if not names or not others or proc in self._stopped:
+            return
+        name = choice.choice(names)
+        flags = {"flags": "SA_RESTART"} if choice.random() < 0.7 else {}
+        yield make_op(proc, "sigaction", {"sig": name, "action": "SIG_HANDLER"} | flags)
+        yield make_op(proc, "sigprocmask", how="SIG_UNBLOCK", sigs=name)
+        match choice.choice(("open", "open", "waitpid", "nanosleep", "pause")):
+            case "open":
+                fd = self._around.new_descriptor(proc)
+                yield make_op(proc, "open", {"path": "f", "flags": "O_RDWR", "as": fd})
+            case "waitpid" if not self._groups:
+                yield make_op(proc, "waitpid", pid=-1)
+            case "nanosleep":
+                yield make_op(proc, "nanosleep", seconds=1000)
+            case _:
+                yield make_op(proc, "pause")
+        yield make_op(choice.choice(others), "kill", pid=proc, sig=name)
+
+    def _child(self, proc: str) -> Iterator[Op]:
+        """Have a child end, stop or go on, and the parent look."""
+        choice, around = self._choice, self._around
+        if self._groups or proc in self._stopped or len(around.processes) > 4 or proc in around.limited:
+            return
+        action = choice.choice(("SIG_DFL", "SIG_DFL", "SIG_HANDLER" if "SIGCHLD" in self._handled else "SIG_DFL"))
+        yield make_op(proc, "sigaction", sig="SIGCHLD", action=action)
+        if choice.random() < 0.6:
+            yield make_op(proc, "sigprocmask", how="SIG_BLOCK", sigs="SIGCHLD")
+        yield from around.fork(proc)
+        child = around.processes[-1]
+        ends = choice.random() < 0.6
+        if ends and choice.random() < 0.5:
+            yield make_op(child, "exit", status=choice.choice((0, 1, 255)))
+        elif ends:
+            yield make_op(proc, "kill", pid=child, sig="SIGKILL")
+        else:
+            yield make_op(proc, "kill", pid=child, sig="SIGSTOP")
+            if choice.random() < 0.6:
+                yield make_op(proc, "sigtimedwait")
+            yield make_op(proc, "kill", pid=child, sig="SIGCONT")
+        if ends:
+            around.processes.remove(child)
+            around.dead.append(child)
+        for op in choice.sample(("sigtimedwait", "waitpid", "kill", "setown"), 2):
+            match op:
+                case "sigtimedwait":
+                    yield make_op(proc, op)
+                case "waitpid":
+                    yield make_op(proc, op, pid=choice.choice((child, -1)), options="WNOHANG|WUNTRACED|WCONTINUED")
+                case "kill":
+                    yield make_op(proc, op, pid=child, sig=0)
+                case _:
+                    ends_of_pipe = around.new_descriptor(proc), around.new_descriptor(proc)
+                    yield make_op(proc, "pipe", r=ends_of_pipe[0], w=ends_of_pipe[1])
+                    yield make_op(proc, op, fd=ends_of_pipe[0], pid=child)
+                    yield make_op(proc, "getown", fd=ends_of_pipe[0])
 
     # Waiting.
 

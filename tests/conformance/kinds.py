@@ -162,10 +162,14 @@ class Before:
         """A lease was being broken when lease-break-time ran out, and has not been looked at since."""
         self.ended: set[str] = set()
         """The processes that have ended, reaped or not."""
+        self.asleep: set[str] = set()
+        """The processes whose calls have not returned."""
 
     def note(self, op: Op, result: OpResult) -> None:
         """Take note of an op."""
         self.ended |= result.killed.keys()
+        self.asleep -= {call.proc for call in result.unblocked} | result.killed.keys()
+        self.asleep |= {op.proc} if result.blocked else set()
         if result.skipped is None and op.op == "exit":
             self.ended.add(op.proc)
         if result.skipped is None and op.op == "kill" and op.proc == "*":
@@ -206,8 +210,8 @@ RESULTS: dict[str, Callable[[Op, OpResult, Before], bool]] = {
     "a process goes on": lambda _o, r, b: bool(set(b.last.stopped) - set(r.stopped) - set(r.killed)),
     "a stopped process is not asked": _skips("proc stopped"),
     "a signal ends a wait with EINTR": lambda _o, r, _b: any(call.errno == "EINTR" for call in r.unblocked),
-    "a call goes on after a handler": lambda _o, r, b: (
-        bool(r.handled) and any(not call.errno or call.errno != "EINTR" for call in r.unblocked)
+    "a call is made again after a handler": lambda _o, r, b: bool(
+        (b.asleep & r.handled.keys()) - {call.proc for call in r.unblocked} - r.killed.keys()
     ),
     "a wait for signals ends": lambda _o, r, _b: any(str(call.ret).startswith("SIG") for call in r.unblocked),
     "SIGCHLD is read": _read(lambda signal: signal.sig == "SIGCHLD"),

@@ -414,6 +414,30 @@ def test_sigtimedwait_is_not_made_again(play: Play) -> None:
     )
 
 
+@pytest.mark.parametrize("wait", ["sigsuspend(SIGCONT)", "ppoll(5, SIGCONT)"])
+def test_what_a_wait_kept_off_comes_when_a_stop_puts_the_mask_back(play: Play, wait: str) -> None:
+    """Measured: SIGCONT is pending behind the wait's mask; its handler runs, and the wait goes on all the same."""
+    run = play(
+        "P0",
+        details={"p": handlers(SIGCONT="getpid()", SIGUSR2="getpid()")},
+        p=f'label("up")\n{wait}   # -> blocks, EINTR',
+        q='wait_for("up")\nsleep(1)\nkill("p", SIGSTOP)\nsleep(1)\nkill("p", SIGCONT)\nsleep(1)\nkill("p", SIGUSR2)',
+    )
+    assert run.taken("p") == ["SIGSTOP: it stops the process", "SIGCONT: its handler runs", "SIGUSR2: its handler runs"]
+    assert run.returned("p") == 3.0
+
+
+@pytest.mark.parametrize(("first", "handled"), [(3, 5.0), (9, 11.0)])
+def test_the_time_of_a_wait_goes_on_in_a_handler_that_does_not_end_it(play: Play, first: int, handled: float) -> None:
+    run = play(
+        "P0",
+        details={"p": handlers(SIGCONT="sleep(2)")},
+        p=f'label("up")\nppoll({first}, SIGCONT)   # -> blocks, 0\nppoll(2)   # -> 0',
+        q='wait_for("up")\nsleep(1)\nkill("p", SIGSTOP)\nkill("p", SIGCONT)',
+    )
+    assert run.returned("p") == handled
+
+
 # Waiting for signals.
 
 
@@ -497,6 +521,11 @@ def test_kill_of_many(play: Play) -> None:
         details={"p": "uid = 1000", "q": "uid = 1000\n" + handlers(SIGUSR1="getpid()"), "r": "uid = 1001"},
         p="""
 kill(-2147483648, 0)                 # -> ESRCH
+kill(-2147483648, 65)                # -> ESRCH (it is looked for before its signal is)
+kill(4711, 65)                       # -> ESRCH
+kill(-4711, 65)                      # -> ESRCH
+kill(-102, 65)                       # -> EINVAL
+kill(102, 65)                        # -> EINVAL
 kill(-4711, 0)                       # -> ESRCH
 kill(0, 0)                           # -> 0 (the own group)
 kill(-1, 0)                          # -> 0 (one of the others may be signalled)
