@@ -288,16 +288,16 @@ class OpenFileDescription(Actor):
 
     @handles(FallocateFile)
     def fallocate(self, request: FallocateFile, _src: Address) -> Conversation[Done]:
-        """fallocate(2): range and mode are looked at before the description [vfs_fallocate]."""
+        """fallocate(2): mode and signs are looked at before the description, the size after it [vfs_fallocate]."""
         if request.offset < 0 or request.length <= 0:
             raise KernelError(errno.EINVAL)
         if request.mode not in FALLOCATE_MODES:
             raise KernelError(errno.EOPNOTSUPP)
-        if request.offset + request.length > MOST_SIZE:
-            raise KernelError(errno.EFBIG)
         if not self.writable:
             raise KernelError(errno.EBADF)
         self._regular_file(errno.ESPIPE if self.kind == "pipe" else errno.ENODEV)
+        if request.offset + request.length > MOST_SIZE:
+            raise KernelError(errno.EFBIG)
         r = request
         reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.tgid))
         return reply

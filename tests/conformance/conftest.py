@@ -8,6 +8,8 @@ import pytest
 from longpin.runner.conform.host import HostRunner
 
 DATA = Path(__file__).parents[1] / "data"
+RECORDED = {"kernel_leases": 169, "kernel_leases_random": 84, "kernel_signals": 9999}
+"""The files of recorded programs, and how many each has."""
 
 
 @pytest.fixture(scope="module")
@@ -20,4 +22,4 @@ def host() -> Iterator[HostRunner]:
 
 @pytest.fixture
 def recorded() -> dict[str, Path]:
-    return {name: DATA / f"{name}.jsonl" for name in ("kernel_leases", "kernel_leases_random")}
+    return {name: DATA / f"{name}.jsonl" for name in RECORDED}

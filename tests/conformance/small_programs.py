@@ -68,6 +68,17 @@ BY_HAND: dict[str, list[list[Any]]] = {
         ["B", "kill", {"pid": "A", "sig": "SIGHUP"}],
         ["A", "sigprocmask", {"how": "SIG_SETMASK", "sigs": ""}],
     ],
+    "fallocate: what is looked at first": [
+        ["*", "create", {"path": "f"}],
+        ["A", "open", {"path": "f", "flags": "O_RDONLY", "as": "a"}],
+        ["A", "pipe", {"r": "r", "w": "w"}],
+        *[
+            ["A", "fallocate", {"fd": fd, "mode": mode, "offset": (1 << 63) - 101, "len": (1 << 63) - 1}]
+            for fd in ("a", "r", "w")
+            for mode in ("ALLOC", "PUNCH_HOLE")
+        ],
+        ["A", "fallocate", {"fd": "a", "mode": "ALLOC", "len": 0}],
+    ],
     "no signal for somebody without a right, for nobody": [
         ["B", "getpid", {}],
         ["A", "setuid", {"uid": 65534}],

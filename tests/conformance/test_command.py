@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from conformance.conftest import RECORDED
 from quality.json_output import valid
 
 from longpin.runner.conform import emulated
@@ -77,8 +78,8 @@ def spoiled(host: HostRunner, spoil: Spoil) -> Callable[[Program], Outcome]:
 
 @pytest.mark.parametrize("engine", ["stepped", "threads"])
 def test_the_recorded_kernel_and_the_emulated_agree(recorded: dict[str, Path], engine: str) -> None:
-    for path, count in ((recorded["kernel_leases"], 169), (recorded["kernel_leases_random"], 84)):
-        done = invoke("--recorded", str(path), "--json", "--engine", engine)
+    for name, count in RECORDED.items():
+        done = invoke("--recorded", str(recorded[name]), "--json", "--engine", engine)
         said = json.loads(done.stdout)
         keys = ("programs", "agree", "differ", "unsupported", "skipped", "first_difference")
         assert [said[key] for key in keys] == [count, count, 0, 0, 0, None]

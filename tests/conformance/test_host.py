@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import pytest
 from children import heed_sigint
+from conformance.conftest import RECORDED
 
 from longpin.runner.conform import abilities, proc_files
 from longpin.runner.conform import host as host_module
@@ -114,8 +115,19 @@ def test_this_kernel_answers_as_recorded(host: HostRunner, recorded: dict[str, P
         assert not [str(d) for d in compare(program.result, host.run(program))], program.id
 
 
+@pytest.mark.parametrize("part", [pytest.param(9, id="some"), pytest.param(1, id="all", marks=pytest.mark.heavy)])
+def test_this_kernel_answers_on_signals_and_arguments_as_recorded(
+    host: HostRunner, recorded: dict[str, Path], part: int
+) -> None:
+    for program in recorded_programs(recorded["kernel_signals"], timed=False)[::part]:
+        if host.abilities.against(program):
+            continue
+        assert program.result is not None
+        assert not [str(d) for d in compare(program.result, host.run(program))], program.id
+
+
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", ["kernel_leases", "kernel_leases_random"])
+@pytest.mark.parametrize("name", RECORDED)
 def test_this_kernel_lets_time_run_out_as_recorded(host: HostRunner, recorded: dict[str, Path], name: str) -> None:
     for program in recorded_programs(recorded[name], timed=True):
         if host.abilities.against(program):

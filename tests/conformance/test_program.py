@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance.conftest import RECORDED
 
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, compare
 from longpin.runner.conform.program import (
@@ -31,8 +32,8 @@ def error(text: str | bytes) -> str:
 
 
 def test_the_recorded_programs_survive_a_round_trip(recorded: dict[str, Path]) -> None:
-    for path, count in ((recorded["kernel_leases"], 169), (recorded["kernel_leases_random"], 84)):
-        programs = load_programs(path)
+    for name, count in RECORDED.items():
+        programs = load_programs(recorded[name])
         assert len(programs) == count
         for program in programs:
             assert parse_program(dump_program(program)) == program

@@ -80,6 +80,11 @@ fallocate(fd, {mode}, 1, {MOST})                           # -> EFBIG
 fallocate(fd, {mode}, {TOP}, PAGE)                         # -> EFBIG
 fallocate(fd, {mode}, {MOST} - 1, 1)                       # -> {inside}
 fallocate(fd, {mode}, {TOP} - PAGE, PAGE)                  # -> {inside}
+end = open("/f", O_RDONLY)
+fallocate(end, {mode}, {MOST}, 1)                          # -> EBADF
+fallocate(end, {mode}, {MOST}, 0)                          # -> EINVAL
+pipe()
+fallocate(pipe_w, {mode}, {MOST}, 1)                       # -> ESPIPE
 """,
     )
 
