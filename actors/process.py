@@ -117,9 +117,13 @@ class Process(SignalTarget):
     # The program.
 
     @handles(Start)
-    def start_program(self, _request: Start, _src: Address) -> None:
+    def begin(self, _request: Start, _src: Address) -> None:
         """Begin."""
         self.spawn(RunQueue, self.run_queue)
+        self.start_program()
+
+    def start_program(self) -> None:
+        """Begin with the first call."""
         self.main = self.start_task(self._run())
 
     def _run(self) -> Conversation[None]:

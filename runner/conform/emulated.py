@@ -90,8 +90,7 @@ class DrivenProcess(Process):
         self.last = super().begin_call(op)
         return self.last
 
-    @handles(Start)
-    def start_program(self, _request: Start, _src: Address) -> None:
+    def start_program(self) -> None:
         """Wait to be told."""
 
     @handles(Perform)
@@ -250,6 +249,7 @@ class _World:
             self.engine.spawn(
                 DrivenProcess, address, self.kernel, {"driven": IMAGE}, IMAGE, pid, name, NOTHING_INHERITED
             )
+            self.engine.tell(address, Start())
             self.engine.tell(PROCESS_TABLE, Enroll(pid, name, address, pid))
             self.processes[name] = process = self._actor(address, DrivenProcess)
             self.fds[name] = {}
