@@ -83,6 +83,7 @@ class Actor(pykka.ThreadingActor):
         self._suspended: dict[int, Task] = {}
         self._numbers = 0
         self._ready: deque[tuple[Task, Any, KernelError | None]] = deque()
+        self._woken: list[Envelope] = []
         super().__init__()
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]
@@ -122,6 +123,9 @@ class Actor(pykka.ThreadingActor):
                 self._begin(message)
             while self._ready:
                 self._advance(*self._ready.popleft())
+            for envelope in self._woken:
+                self.engine.post(self, envelope)
+            self._woken.clear()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must end with it
             self.engine.failed(self, error)
 
@@ -217,8 +221,11 @@ class Actor(pykka.ThreadingActor):
         self._ready.append((task, value, None))
 
     def wake(self, number: int, body: Message = AWAKE) -> None:
-        """Go on with the conversation suspended under ``number`` when a message to ourselves has arrived."""
-        self.engine.post(self, Envelope(self.address, self.address, body, -number))
+        """Go on with the conversation suspended under ``number`` when a message to ourselves has arrived.
+
+        It is sent after everything else that this arrival leads to: who wakes a sleeper need not wait until it runs.
+        """
+        self._woken.append(Envelope(self.address, self.address, body, -number))
 
     def interrupt(self, task: Task | None, *, fatal: bool) -> None:
         """Tell a conversation that its caller has a signal pending; one that has ended is left alone [2.3.3 step 5]."""

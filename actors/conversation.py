@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from longpin.messages.envelope import AWAKE, Address, Message
+from longpin.messages.envelope import AWAKE, Address, Envelope, Message
 
 if TYPE_CHECKING:
     from longpin.actors.base import Actor
@@ -130,6 +130,22 @@ class Step(Effect):
         if self.body is not AWAKE:
             task.step = self.body
         actor.wake(actor.suspend(task, self), self.body)
+        return self.SUSPENDED
+
+
+class Runnable(Step):
+    """A schedule point at which a process waits for a CPU, in its run queue: meanwhile others get answers from it."""
+
+    __slots__ = ("queue",)
+
+    def __init__(self, queue: Address, body: Message) -> None:
+        super().__init__(body)
+        self.queue = queue
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Stand in the queue."""
+        task.step = self.body
+        actor.engine.post(actor, Envelope(actor.address, self.queue, self.body, actor.suspend(task, self)))
         return self.SUSPENDED
 
 

@@ -19,6 +19,8 @@ class CallRecord:
     returned: bool = False
     value: Value = None
     """What the program's variable got."""
+    arguments: list[Value] | None = None
+    """Their values when it was made, which it keeps when it is made again; None before that."""
 
 
 @dataclass(frozen=True, slots=True)

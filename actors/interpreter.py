@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.conversation import KernelError
+from longpin.actors.facts import CallRecord
 from longpin.actors.process_state import Value
 from longpin.actors.program import Const, Expression, Name, Op, Statement
 
@@ -47,17 +48,22 @@ def evaluate(expression: Expression, variables: dict[str, Value]) -> Value:
     return (result + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
-def arguments(op: Op, variables: dict[str, Value]) -> list[Value]:
-    """Evaluate the arguments of a call; integers are cut to the width that the kernel takes.
+def arguments(record: CallRecord, variables: dict[str, Value]) -> list[Value]:
+    """Return the arguments of a call, evaluated when it is made first; integers are cut to the width the kernel takes.
 
     Raises:
         KernelError: EINVAL where one is of a kind the call cannot take, such as a failed handle.
 
     """
-    values = [evaluate(argument, variables) for argument in op.args]
+    if record.arguments is None:
+        record.arguments = _evaluated(record.op, variables)
+    return record.arguments
+
+
+def _evaluated(op: Op, variables: dict[str, Value]) -> list[Value]:
     taken = []
-    for position, value in enumerate(values):
-        parameter = SIGNATURES[op.call].parameter(position)
+    for position, argument in enumerate(op.args):
+        value, parameter = evaluate(argument, variables), SIGNATURES[op.call].parameter(position)
         if not isinstance(value, parameter.types):
             raise KernelError(errno.EINVAL)
         taken.append(parameter.cut(value))

@@ -12,20 +12,21 @@ class Labels(Actor):
     def __init__(self, engine: Engine, address: Address = LABELS) -> None:
         super().__init__(engine, address)
         self.values: dict[str, Value] = {}
-        self.waiters: dict[str, WaitQueue] = {}
+        self.waiters: dict[str, dict[Address, WaitQueue]] = {}
+        """Who waits for a label, each in a queue of its own: the order in which they came means nothing."""
 
     @handles(PostLabel)
     def post(self, label: PostLabel, _src: Address) -> Done:
         """Set a label; set again, it has the new value."""
         self.values[label.name] = label.value
-        if label.name in self.waiters:
-            self.waiters.pop(label.name).wake_all(self)
+        for _, queue in sorted(self.waiters.pop(label.name, {}).items()):
+            queue.wake_all(self)
         return DONE
 
     @handles(AwaitLabel)
-    def wait(self, label: AwaitLabel, _src: Address) -> Conversation[LabelValue]:
+    def wait(self, label: AwaitLabel, src: Address) -> Conversation[LabelValue]:
         """Sleep until the label is set."""
         while label.name not in self.values:
-            queue = self.waiters.setdefault(label.name, WaitQueue())
+            queue = self.waiters.setdefault(label.name, {}).setdefault(src, WaitQueue())
             yield queue.sleep(WaitsFor("label", self.address, f"label {label.name!r}"))
         return LabelValue(self.values[label.name])

@@ -14,7 +14,7 @@ from longpin.actors.address_space import AddressSpace, Mapping, Pte
 from longpin.actors.base import Engine, handles
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
-from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
+from longpin.actors.conversation import Call, Conversation, KernelError, Runnable, Step, WaitQueue, outcome, single
 from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
 from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.kernel import Kernel
@@ -22,8 +22,9 @@ from longpin.actors.locks import Lock
 from longpin.actors.pending import CLD_EXITED, CLD_KILLED, Siginfo
 from longpin.actors.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value
 from longpin.actors.program import Image, Op, Program
+from longpin.actors.run_queue import RunQueue
 from longpin.actors.signal_mask import Frame, is_made_again
-from longpin.actors.signals import EXITS, SignalTarget, initial_dispositions
+from longpin.actors.signals import EXIT_NOTIFY, EXITS, SignalTarget, initial_dispositions
 from longpin.actors.syscalls import CALLS
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
@@ -120,8 +121,13 @@ class Process(SignalTarget):
     # The program.
 
     @handles(Start)
-    def start_program(self, _request: Start, _src: Address) -> None:
+    def begin(self, _request: Start, _src: Address) -> None:
         """Begin."""
+        self.spawn(RunQueue, self.run_queue)
+        self.start_program()
+
+    def start_program(self) -> None:
+        """Begin with the first call."""
         self.main = self.start_task(self._run())
 
     def _run(self) -> Conversation[None]:
@@ -166,7 +172,7 @@ class Process(SignalTarget):
         """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""
         frames: list[Frame] | None = None
         while frames is None or frames:
-            yield Step(NextCall(call))
+            yield Runnable(self.run_queue, NextCall(call))
             frames = yield from self.get_signals()
             yield from self.run_handlers(frames)
 
@@ -204,7 +210,7 @@ class Process(SignalTarget):
         record.errno = 0
         value: Value = -1
         try:
-            result = CALLS[record.op.call](self, *arguments(record.op, self.variables))
+            result = CALLS[record.op.call](self, *arguments(record, self.variables))
             value = (yield from result) if type(result) is GeneratorType else result
         except KernelError as error:
             record.errno = error.errno
@@ -217,7 +223,7 @@ class Process(SignalTarget):
         If it is not, it has returned, and its variable is set, before a handler runs.
         """
         call = record.op.call
-        yield Step(NextCall(call))
+        yield Runnable(self.run_queue, NextCall(call))
         frames = yield from self.get_signals()
         again = is_made_again(SIGNATURES[call].restart, frames)
         self.resumes = again and self.timed
@@ -375,17 +381,19 @@ class Process(SignalTarget):
             self.send(self.parent, ChildChanged(self.pid, code, signo))
 
     @handles(ChildChanged)
-    def child_changed(self, news: ChildChanged, _src: Address) -> Conversation[Done]:
+    def child_changed(self, news: ChildChanged, _src: Address) -> Conversation[None]:
         """A child has ended, stopped or gone on: SIGCHLD, and perhaps a zombie. A dead parent's children are init's."""
         if self._hears_of_children:
             yield Step(NotifyParent())
         ended = news.code in (CLD_EXITED, CLD_KILLED)
-        if (child := self.children.get(news.pid)) is None:
-            return Done(1)
         disposition = self.disposition(SIGCHLD)
-        if ended and disposition.reaps:
-            del self.children[news.pid]
-        elif ended:
+        child = self.children.get(news.pid)
+        if ended and (child is None or disposition.reaps):
+            self.children.pop(news.pid, None)
+            self.send(PROCESS_TABLE, Retire(news.pid))
+        if child is None:
+            return
+        if ended:
             child.ended = True
             child.status = news.status << 8 if news.code == CLD_EXITED else news.status
         else:
@@ -393,7 +401,6 @@ class Process(SignalTarget):
         if not self.exiting and self._hears_of_children and (ended or disposition.tells_of_stops):
             self.generate(Siginfo(SIGCHLD, si_code=news.code))
         self.child_waiters.wake_all(self)
-        return Done(int(ended and disposition.reaps))
 
     @property
     def _hears_of_children(self) -> bool:
@@ -419,14 +426,13 @@ class Process(SignalTarget):
         for file in releases:
             # Whatever a release has to say, nobody is left to hear it.
             yield from outcome(single(Call(file.ofd, Release(exiting=True))))
-        zombies = [pid for pid, child in self.children.items() if child.ended]
+        yield Runnable(self.run_queue, NextCall(EXIT_NOTIFY))  # who sends it signals meanwhile still finds it
+        for child in self.children.values():
+            if child.ended:
+                self.send(PROCESS_TABLE, Retire(child.pid))
         self.children.clear()
-        for pid in zombies:
-            yield Call(PROCESS_TABLE, Retire(pid))
-        yield Step(NextCall(EXITS))  # who sends it signals meanwhile still finds it
-        if not self.parent:
-            yield Call(PROCESS_TABLE, Retire(self.pid))
-            return
-        code, status = (CLD_KILLED, end.signo) if end.signo else (CLD_EXITED, end.status & 0xFF)
-        if (yield Call(self.parent, ChildChanged(self.pid, code, status))).value:
-            yield Call(PROCESS_TABLE, Retire(self.pid))
+        if self.parent:
+            code, status = (CLD_KILLED, end.signo) if end.signo else (CLD_EXITED, end.status & 0xFF)
+            self.send(self.parent, ChildChanged(self.pid, code, status))
+        else:
+            self.send(PROCESS_TABLE, Retire(self.pid))

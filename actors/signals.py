@@ -13,7 +13,7 @@ from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGCONT, SIG
 from longpin.actors.conversation import (
     Conversation,
     KernelError,
-    Step,
+    Runnable,
     Task,
     Wait,
     WaitQueue,
@@ -42,6 +42,8 @@ BY_DEFAULT = Disposition(SIG_DFL)
 
 EXITS, SIGRETURN = "exit", "sigreturn"
 """The call that a program makes after its last line, and that of a handler."""
+EXIT_NOTIFY = "exit_notify"
+"""What exit does last: the process hands its children to init and tells its parent."""
 
 
 class SignalTarget(Actor):
@@ -51,6 +53,7 @@ class SignalTarget(Actor):
 
     def __init__(self, engine: Engine, address: Address, image: Image, inherited: Inherited) -> None:
         super().__init__(engine, address)
+        self.run_queue = f"run_queue:{address}"
         self.image = image
         self.variables: dict[str, Value] = dict(inherited.variables)
         self.handler_programs = inherited.handler_programs | dict(image.handlers)
@@ -201,7 +204,7 @@ class SignalTarget(Actor):
             else:
                 self.killed = signo
         if self.killed:
-            yield Step(NextCall(EXITS))
+            yield Runnable(self.run_queue, NextCall(EXITS))
             raise Exit(128 + self.killed, self.killed)
         if not frames:
             self.mask.restore()

@@ -49,8 +49,8 @@ class AwaitLabel(Message):
     name: str
 
     def footprint(self) -> Footprint:
-        """The label and who waits for it: they are woken in the order in which they came."""
-        return Footprint.of(writes=[("label", self.name)])
+        """The label; those who wait for it do not meet."""
+        return Footprint.of(adds=[("label", self.name)])
 
 
 @message

@@ -28,11 +28,9 @@ class Start(Message):
 TOUCHED: dict[str, tuple[str, ...]] = {
     "page table": ("load", "store", "mmap", "munmap", "ibv_reg_mr", "exec", "exit"),
     "pinned_vm": ("ibv_reg_mr", "exec"),
-    "children": ("fork", "waitpid", "exit"),
-    "signals": (
-        "sigaction", "sigprocmask", "sigsuspend", "ppoll", "sigtimedwait", "sigwaitinfo", "sigreturn", "exec", "exit",
-    ),
-}  # fmt: skip
+    "children": ("fork", "waitpid", "exit_notify"),
+    "signals": ("sigaction", "sigprocmask", "sigsuspend", "ppoll", "sigtimedwait", "sigwaitinfo", "sigreturn", "exec"),
+}
 """What of a process a call looks at or changes that others do too, and which calls."""
 
 

@@ -98,7 +98,7 @@ def waitpid(process: "Process", pid: int, options: int = 0) -> Conversation[int]
             if child.ended:
                 del process.children[child.pid]
                 process.variables["wait_status"] = child.status
-                yield Call(PROCESS_TABLE, Retire(child.pid))
+                process.send(PROCESS_TABLE, Retire(child.pid))
                 return child.pid
             if child.news and options & told[child.news]:
                 process.variables["wait_status"] = (

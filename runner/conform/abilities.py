@@ -5,11 +5,13 @@ import errno
 import fcntl
 import os
 import platform
+import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from longpin.runner.conform.agent import MOST_DESCRIPTORS, RLIMIT_SIGPENDING
 from longpin.runner.conform.agent_libc import LIBC, PAGE
 from longpin.runner.conform.agent_signals import SYSTEM_CALLS
 from longpin.runner.conform.ops import FALLOCATE_MODES, LEASE_TYPES
@@ -42,6 +44,8 @@ class HostAbilities:
     """Why no process can set signals as it likes."""
     xattr: str
     """Why a file can have no extended attribute."""
+    limits: str
+    """Why no process can raise a limit that it has lowered."""
     fallocate: frozenset[str]
     """The modes of fallocate(2) that the file system has."""
 
@@ -51,6 +55,8 @@ class HostAbilities:
             return self.leases
         if self.signals and program.uses_signals:
             return self.signals
+        if self.limits and _raises_a_limit(program):
+            return f"setrlimit: {self.limits}"
         for op in program.ops:
             match op.op:
                 case "setuid" | "setfsuid" | "chown" if self.root:
@@ -88,6 +94,7 @@ def probe(folder: Path) -> HostAbilities:
             tmpfile=_why_not(lambda: os.close(os.open(inside, os.O_TMPFILE | os.O_RDWR)), "O_TMPFILE"),
             signals="" if SYSTEM_CALLS else f"it is not known how to call rt_sigaction on {platform.machine()}",
             xattr=_why_not(lambda: os.setxattr(inside, "user.longpin", b"x"), "user extended attributes"),
+            limits="" if _may_raise_limits() else "needs the right to raise limits (CAP_SYS_RESOURCE)",
             fallocate=frozenset(_fallocate_modes(inside)),
         )
 
@@ -132,6 +139,34 @@ def _may_change_user() -> bool:
     if not child:
         os._exit(0 if LIBC.setfsuid(65534) == 0 and LIBC.setuid(65534) == 0 else 1)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _may_raise_limits() -> bool:
+    child = os.fork()
+    if not child:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (101, 101))
+        except (OSError, ValueError):
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _raises_a_limit(program: Program) -> bool:
+    """Whether a process sets a limit to more than it, or who forked it, was left."""
+    first = {"RLIMIT_NOFILE": MOST_DESCRIPTORS, "RLIMIT_SIGPENDING": resource.getrlimit(RLIMIT_SIGPENDING)[1]}
+    limits: dict[str, dict[str, int]] = {}
+    for op in program.ops:
+        own = limits.setdefault(op.proc, dict(first))
+        if op.op == "fork":
+            limits[op.args["as"]] = dict(own)
+        elif op.op == "setrlimit":
+            most = own[op.args["resource"]]
+            if op.args["limit"] > most >= 0:  # RLIM_INFINITY is -1
+                return True
+            own[op.args["resource"]] = op.args["limit"]
+    return False
 
 
 def _fallocate_modes(folder: Path) -> Iterator[str]:

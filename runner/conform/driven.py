@@ -16,7 +16,6 @@ from longpin.actors.program import Program as Text
 from longpin.actors.signals import SIGRETURN
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.envelope import Address, Message, message
-from longpin.messages.process import Start
 from longpin.runner.conform.ops import SIGNALS
 
 _WAITS = ("sigtimedwait", "sigwaitinfo")
@@ -70,8 +69,7 @@ class DrivenProcess(Process):
         self.last = super().begin_call(op)
         return self.last
 
-    @handles(Start)
-    def start_program(self, _request: Start, _src: Address) -> None:
+    def start_program(self) -> None:
         """Wait to be told."""
 
     @handles(Perform)

@@ -119,8 +119,8 @@ _RANGES: tuple[dict[str, Any], ...] = (
     {"mode": "INSERT", "len": PAGE},
     {"mode": "INSERT", "offset": PAGE},
     {"mode": "INSERT", "len": 100},
-    {"mode": "INSERT", "len": _OFF_MAX - PAGE + 1},
-    {"mode": "INSERT", "offset": PAGE, "len": _OFF_MAX - 2 * PAGE + 1},
+    {"mode": "INSERT", "offset": _OFF_MAX - PAGE + 1, "len": PAGE},
+    {"mode": "INSERT", "offset": PAGE, "len": _OFF_MAX - PAGE + 1},
     {"mode": "COLLAPSE", "len": PAGE},
     {"mode": "COLLAPSE", "offset": PAGE},
 )

@@ -44,6 +44,7 @@ _WEIGHTS: dict[str, float] = {
     "volley": 3.5, "restart": 2, "child": 1.2,
 }  # fmt: skip
 """How often each op, or sequence of ops, is chosen."""
+_LIMITS = {"RLIMIT_SIGPENDING": (0, 0, 1000), "RLIMIT_NOFILE": (3, 4, 5, 6, 8, 1000, 1024)}
 _WAITS = ("sigwaitinfo", "sigsuspend", "ppoll", "pause", "nanosleep")
 
 
@@ -92,6 +93,8 @@ class SignalOps:
             self._handled.discard("SIGCHLD")
         self.for_leases = [name for name in self.cast if not self._stops]
         """What a lease may tell its owner by."""
+        self._limits: dict[tuple[str, str], int] = {}
+        """What each process has set its limits to."""
         self._stopped: set[str] = set()
         """Those that may be stopped."""
 
@@ -345,9 +348,12 @@ class SignalOps:
         yield make_op(proc, "waitpid", {"pid": pid} | ({"options": "|".join(options)} if options else {}))
 
     def _limit(self, proc: str) -> Iterator[Op]:
-        if self._choice.random() < 0.6:
-            yield make_op(proc, "setrlimit", resource="RLIMIT_SIGPENDING", limit=self._choice.choice((0, 0, 10_000)))
-        else:
+        resource = self._choice.choices(("RLIMIT_SIGPENDING", "RLIMIT_NOFILE"), (6, 4))[0]
+        if resource == "RLIMIT_NOFILE":
             self._around.limited.add(proc)
-            limit = self._choice.choice((3, 4, 5, 6, 8, 1024, 2000))
-            yield make_op(proc, "setrlimit", resource="RLIMIT_NOFILE", limit=limit)
+        limit, who = self._choice.choice(_LIMITS[resource]), proc
+        while who:  # root may not raise a limit everywhere
+            limit = min(limit, self._limits.get((who, resource), limit))
+            who = self._around.parents.get(who, "")
+        self._limits[proc, resource] = limit
+        yield make_op(proc, "setrlimit", resource=resource, limit=limit)

@@ -119,7 +119,7 @@ class HostProcess:
             value: Value = -1
             record.errno = 0
             try:
-                result = CALLS[op.call](self, *arguments(op, self.variables))
+                result = CALLS[op.call](self, *arguments(record, self.variables))
                 value = (yield from result) if isinstance(result, Generator) else result
             except KernelError as error:
                 record.errno = error.errno

@@ -115,7 +115,7 @@ OPS: dict[str, Callable[[Op], bool]] = {
     "fallocate beyond the largest size": _one("fallocate", lambda a: a.get("offset", 0) + a.get("len", 0) > 1 << 62),
     "INSERT_RANGE": _one("fallocate", lambda a: a["mode"] == "INSERT"),
     "INSERT_RANGE beyond the largest size": _one(
-        "fallocate", lambda a: a["mode"] == "INSERT" and a.get("len", 0) > 1 << 62
+        "fallocate", lambda a: a["mode"] == "INSERT" and a.get("offset", 0) + a.get("len", 0) > 1 << 62
     ),
     "COLLAPSE_RANGE": _one("fallocate", lambda a: a["mode"] == "COLLAPSE"),
     # Memory.

