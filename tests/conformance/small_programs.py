@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from longpin.runner.conform.outcome import OpResult
 from longpin.runner.conform.program import Op, Program, dump_program, make_op
 from longpin.runner.conform.shrink import shrink
 
-SEED, PROGRAMS = 1, 1500
-MOST_OF_A_KIND = 4
-"""Ways in which ops of one kind come out."""
+SEED, PROGRAMS = 1, 2000
+MOST_OF_OPS, MOST_OF_RESULTS = 4, 8
+"""In how many ways each kind is shown."""
 TRIES = 300
 
 Feature = tuple[str, str]
@@ -144,11 +143,11 @@ def small_programs() -> Iterator[Program]:
     def run(program: Program) -> Program:
         return replace(program, result=runner.run(program))
 
-    for index in count():
+    for index in range(PROGRAMS):
         program = run(generate(SEED, index))
         for feature in dict.fromkeys(features(program)):
             kind, how = feature
-            if feature in shown or of_kind[kind] >= MOST_OF_A_KIND:
+            if feature in shown or of_kind[kind] >= (MOST_OF_OPS if kind in OPS else MOST_OF_RESULTS):
                 continue
             small = shrink(program, lambda it, wanted=feature: wanted in features(run(it)), tries=TRIES)  # type: ignore[misc]
             shown.add(feature)
@@ -157,8 +156,6 @@ def small_programs() -> Iterator[Program]:
             if text not in written:
                 written.add(text)
                 yield replace(small, id=f"{kind}: {how}", result=None)
-        if index >= PROGRAMS and all(of_kind[kind] for kind in (*OPS, *RESULTS)):
-            return
 
 
 if __name__ == "__main__":
