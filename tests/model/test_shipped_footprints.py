@@ -117,7 +117,7 @@ def test_references_are_dropped_in_one_order() -> None:
             step = table.step(state, table.message(Envelope("client", "pmem:0", request, number)))
             state = step.state
         woken.append([table.envelopes[sent] for sent in step.sends])
-    assert [type(envelope.body) for envelope in woken[0]] == [Awake, Awake, Done]
+    assert [type(envelope.body) for envelope in woken[0]] == [Done, Awake, Awake]
     assert woken[0] == woken[1]
 
 
@@ -212,10 +212,18 @@ def test_footprints_change_no_end_of_a_shipped_scenario(name: str) -> None:
         pytest.skip("it is too large to be explored without footprints in a second")
 
 
-@pytest.mark.parametrize("name", ["lease-shared", "layout-lease-as-written", "stray-dma", "layout-lease-answered"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("lease-shared", marks=pytest.mark.heavy),
+        pytest.param("layout-lease-answered", marks=pytest.mark.heavy),
+        "layout-lease-as-written",
+        "stray-dma",
+    ],
+)
 def test_footprints_change_no_end_with_racy_timers(name: str) -> None:
     scenario = load_scenario(name)
-    assert check_outcomes(subject(scenario, scenario.policy.name, scenario.policy.preset), racy=True, most=11_000)
+    assert check_outcomes(subject(scenario, scenario.policy.name, scenario.policy.preset), racy=True, most=13_000)
 
 
 @pytest.mark.heavy
@@ -230,12 +238,12 @@ def test_footprints_change_no_end_under_any_policy(name: str, choice: tuple[str,
 EXECUTIONS = {
     "exits": (24, 1),
     "files of their own": (216, 1),
-    "labels": (180, 4),
-    "one description": (66, 8),
+    "labels": (222, 4),
+    "one description": (172, 16),
     "regions of their own": (24, 4),
     "stats": (216, 1),
-    "names": (1_404, 234),
-    "the end of a lease": (102, 62),
+    "names": (1_908, 318),
+    "the end of a lease": (236, 114),
 }
 """Without footprints and with them, under P1."""
 
