@@ -1,12 +1,19 @@
-"""What conformance programs exercise: kinds of ops, and of what came of them, each with how it is recognised."""
+"""What conformance programs exercise: kinds of ops, and of what came of them, each with how it is recognised.
 
+How often programs that were recorded with ``longpin conform --live --random 2000 --seed 1 --record FILE`` do:
+
+python tests/conformance/kinds.py FILE
+"""
+
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from longpin.runner.conform.ops import INT_MIN, signal_name, signal_number, split_wide
 from longpin.runner.conform.outcome import OpResult
 from longpin.runner.conform.paths import NO_FD, descriptor, expand
-from longpin.runner.conform.program import Op, Program
+from longpin.runner.conform.program import Op, Program, load_programs
 
 STOPS = ("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 REALTIME = ("SIG32", "SIG33", "SIGRT0", "SIGRT1", "SIGRT2")
@@ -268,3 +275,15 @@ def programs_by_kind(kinds: Iterable[Iterable[str]]) -> dict[str, int]:
         for kind in set(of_program):
             found[kind] += 1
     return found
+
+
+def main() -> None:
+    """Print in how many programs of a recorded file each kind occurs, among the ops that were tried."""
+    programs = load_programs(Path(sys.argv[1]))
+    found = programs_by_kind([*kinds_of_ops(program), *kinds_of_results(program)] for program in programs)
+    for kind, number in found.items():
+        sys.stdout.write(f"{number:6} {kind}\n")
+
+
+if __name__ == "__main__":
+    main()
