@@ -199,8 +199,9 @@ class Stage:
         status = agent.wait_status()
         if status is None:
             raise Unsupported("how a process ended cannot be seen on this kernel: it takes Linux 6.15 [PIDFD_GET_INFO]")
-        if os.WIFSIGNALED(status):
-            self._killed[agent.name] = signal_name(os.WTERMSIG(status))
+        if not os.WIFSIGNALED(status):
+            raise HostError(f"process {agent.name} ends by itself, with status {os.waitstatus_to_exitcode(status)}")
+        self._killed[agent.name] = signal_name(os.WTERMSIG(status))
 
     def _seen_of_signals(self) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]], tuple[str, ...]]:
         """Return what is pending, which handlers ran, and who is stopped."""

@@ -25,6 +25,8 @@ from longpin.runner.conform.check import Agreement, check_one
 from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner, machine_to_ourselves
+from longpin.runner.conform.ops import F_GETLEASE, F_SETLEASE
+from longpin.runner.conform.orders import ORDERS, Order
 from longpin.runner.conform.outcome import OpResult, compare
 from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, file_system, leases
 from longpin.runner.conform.processes import Agent, HostError
@@ -73,11 +75,11 @@ def disturbing(host: HostRunner, monkeypatch: pytest.MonkeyPatch, times: int) ->
         pytest.skip(host.abilities.break_time)
     before, order, done = break_time_at_rest(), Agent.order, list[str]()
 
-    def disturbed(agent: Agent, call: str, *args: Any) -> None:
-        if call == "setlease" and len(done) < times:
+    def disturbed(agent: Agent, call: str, args: dict[str, Any], *fds: Any) -> None:
+        if args.get("name") == "fcntl" and args["args"][1] == F_SETLEASE and len(done) < times:
             LEASE_BREAK_TIME.write_text("44")
             done.append(agent.name)
-        order(agent, call, *args)
+        order(agent, call, args, *fds)
 
     with monkeypatch.context() as patch:
         patch.setattr(Agent, "order", disturbed)
@@ -192,10 +194,20 @@ def test_skipped_ops_say_why(host: HostRunner) -> None:
     assert [result.skipped for result in results[3:]] == ["no fd a", None, "proc gone", "proc gone"]
 
 
-def test_a_process_that_dies_in_a_call_cannot_be_written_down(host: HostRunner) -> None:
+def test_a_process_that_dies_in_a_call(host: HostRunner) -> None:
     empty = make_op("*", "create", path="f", size=0)
-    with pytest.raises(Unsupported, match="op 2: process A dies in its call"):
-        run(host, empty, OPEN, make_op("A", "mmap", fd="a", prot="w", touch=1))
+    ops = (empty, OPEN, make_op("A", "mmap", fd="a", prot="w", touch=1), make_op("A", "getpid"))
+    died, gone = run(host, *ops)[2:]
+    assert (died.ret, died.errno, died.killed) == (None, None, {"A": str(int(signal.SIGBUS))})
+    assert gone.skipped == "proc gone"
+    assert check_one(Program("x", ops), host, EmulatedRunner()).agreement is Agreement.AGREES
+
+
+def test_an_agent_that_ends_by_itself_is_no_answer(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ORDERS, "getpid", lambda _who, _a: Order("no such call", {}))
+    with pytest.raises(HostError, match="process A ends by itself, with status 1"):
+        run(host, CREATE, make_op("A", "getpid"))
+    monkeypatch.undo()
     assert run(host, CREATE, OPEN)[1].ret == 3
 
 
@@ -213,12 +225,12 @@ def test_nothing_is_left_of_a_program(host: HostRunner) -> None:
 def test_an_agent_that_does_nothing_is_given_up(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     order, reply = Agent.order, Agent.reply
 
-    def stopped(agent: Agent, call: str, *args: Any) -> None:
-        if call == "getlease":
+    def stopped(agent: Agent, call: str, args: dict[str, Any], *fds: Any) -> None:
+        if args.get("name") == "fcntl" and args["args"][1] == F_GETLEASE:
             os.kill(agent.pid, signal.SIGSTOP)
             # Only now: on a machine with much to do the ops before may take long.
             monkeypatch.setattr(Agent, "reply", lambda self, _deadline: reply(self, time.monotonic() + 0.5))
-        order(agent, call, *args)
+        order(agent, call, args, *fds)
 
     monkeypatch.setattr(Agent, "order", stopped)
     with pytest.raises(HostError, match=r"process A neither answers nor sleeps in its call \(state T"):
