@@ -36,13 +36,13 @@ TOUCHED: dict[str, tuple[str, ...]] = {
 
 @message
 class NextCall(Message):
-    """A process to itself: it is in user space, and ``call`` is what it makes next, unless a signal comes before.
+    """A process to its run queue, and back: it is in user space, and ``call`` is what it makes next.
 
-    The call begins when this arrives. So a signal that arrives earlier runs its handler between two calls [1.12].
+    The call begins when this comes back. So a signal that arrives earlier runs its handler between two calls [1.12].
     """
 
     call: str
-    """Its name; ``sigreturn`` at the end of a handler, ``exit`` at the end of the program."""
+    """Its name; ``sigreturn`` ends a handler, ``exit`` the program; ``exit_notify`` is the end of exit itself."""
 
     def footprint(self) -> Footprint:
         """The program, and what the call touches until the process is in user space again."""
@@ -69,7 +69,7 @@ class Signal(Message):
 
 @message
 class ChildChanged(Message):
-    """To the parent: a child has ended, stopped or gone on; of an end, the reply is 1 if it leaves no zombie."""
+    """To the parent: a child has ended, stopped or gone on."""
 
     pid: int
     code: int
