@@ -6,8 +6,6 @@ Between two calls it is in user space, which is a schedule point (:class:`~longp
 """
 
 import errno
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import GeneratorType
 
 from longpin.actors.address_space import AddressSpace, Mapping, Pte
@@ -231,20 +229,15 @@ class Process(SignalTarget):
             self._return(record, value)
         yield from self.run_handlers(frames)
         if again and (frames or self.pending.first(self.mask.blocked)):  # open since sigsuspend's mask was put back
-            with self._timer_put_aside():
+            # Handlers that run now make calls of their own: the timer is kept from them.
+            timed, resumes = self.timed, self.resumes
+            self.put_aside.append(self.timer)
+            self.timer, self.timed, self.resumes = "", False, False
+            try:
                 yield from self.in_user_space(call)
+            finally:
+                self.timer, self.timed, self.resumes = self.put_aside.pop(), timed, resumes
         return again
-
-    @contextmanager
-    def _timer_put_aside(self) -> Iterator[None]:
-        """Keep the timer of a call that is made again from the calls of the handlers that run before."""
-        self.put_aside.append(self.timer)
-        timed, resumes = self.timed, self.resumes
-        self.timer, self.timed, self.resumes = "", False, False
-        try:
-            yield
-        finally:
-            self.timer, self.timed, self.resumes = self.put_aside.pop(), timed, resumes
 
     def _return(self, record: CallRecord, value: Value) -> None:
         """Note that a call has returned, and set the program's variable."""
