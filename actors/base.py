@@ -84,6 +84,8 @@ class Actor(pykka.ThreadingActor):
         self._numbers = 0
         self._ready: deque[tuple[Task, Any, KernelError | None]] = deque()
         self._woken: list[Envelope] = []
+        self.run_queues: dict[Address, Address] = {}
+        """Where its conversations stand at a schedule point, by their caller."""
         super().__init__()
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]
@@ -220,12 +222,20 @@ class Actor(pykka.ThreadingActor):
         del self._suspended[task.number]
         self._ready.append((task, value, None))
 
-    def wake(self, number: int, body: Message = AWAKE) -> None:
+    def run_later(self, task: Task, body: Message, number: int) -> None:
+        """Go on with a ``task`` when the run queue of its caller has answered ``body``, as request ``number``."""
+        if (queue := self.run_queues.get(task.src)) is None:
+            place = self.address if task.src == self.address else f"{self.address} for {task.src}"
+            self.run_queues[task.src] = queue = f"run_queue:{place}"
+            self.spawn(RunQueue, queue)
+        self.engine.post(self, Envelope(self.address, queue, body, number))
+
+    def wake(self, number: int) -> None:
         """Go on with the conversation suspended under ``number`` when a message to ourselves has arrived.
 
         It is sent after everything else that this arrival leads to: who wakes a sleeper need not wait until it runs.
         """
-        self._woken.append(Envelope(self.address, self.address, body, -number))
+        self._woken.append(Envelope(self.address, self.address, AWAKE, -number))
 
     def interrupt(self, task: Task | None, *, fatal: bool) -> None:
         """Tell a conversation that its caller has a signal pending; one that has ended is left alone [2.3.3 step 5]."""
@@ -240,3 +250,14 @@ class Actor(pykka.ThreadingActor):
         elif effect is not None:
             for dst, number in effect.pending_calls():
                 self.send(dst, Interrupt(number, fatal))
+
+
+class RunQueue(Actor):
+    """Where the conversations that one caller asked an actor for stand at a schedule point, until a CPU runs them.
+
+    In a message to itself the actor would promise to go on before it answers anybody else.
+    """
+
+    def on_receive(self, message: Envelope) -> None:
+        """Let it go on."""
+        self.engine.post(self, Envelope(self.address, message.src, message.body, -message.call))

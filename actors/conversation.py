@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
-from longpin.messages.envelope import AWAKE, Address, Envelope, Message
+from longpin.messages.envelope import AWAKE, Address, Message
 
 if TYPE_CHECKING:
     from longpin.actors.base import Actor
@@ -115,7 +115,7 @@ class Call(Effect):
 
 
 class Step(Effect):
-    """A schedule point: go on when a message to oneself has arrived, so that others may come in between [2.7].
+    """A schedule point: stand in the caller's run queue, so that others may come in between, and get answers [2.7].
 
     A message with a footprint says what the conversation touches from there to its next one.
     """
@@ -126,26 +126,10 @@ class Step(Effect):
         self.body = body
 
     def begin(self, actor: "Actor", task: Task) -> Any:
-        """Send the message."""
+        """Stand in the queue."""
         if self.body is not AWAKE:
             task.step = self.body
-        actor.wake(actor.suspend(task, self), self.body)
-        return self.SUSPENDED
-
-
-class Runnable(Step):
-    """A schedule point at which a process waits for a CPU, in its run queue: meanwhile others get answers from it."""
-
-    __slots__ = ("queue",)
-
-    def __init__(self, queue: Address, body: Message) -> None:
-        super().__init__(body)
-        self.queue = queue
-
-    def begin(self, actor: "Actor", task: Task) -> Any:
-        """Stand in the queue."""
-        task.step = self.body
-        actor.engine.post(actor, Envelope(actor.address, self.queue, self.body, actor.suspend(task, self)))
+        actor.run_later(task, self.body, actor.suspend(task, self))
         return self.SUSPENDED
 
 

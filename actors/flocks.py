@@ -39,7 +39,9 @@ class Flocks:
     def _conflicts(self, how: int) -> bool:
         return bool(self.held) and (how == LOCK_EX or LOCK_EX in self.held.values())
 
-    def drop(self, actor: "Actor", ofd: Address) -> None:
-        """Drop what a description holds."""
-        if self.held.pop(ofd, None) is not None:
-            self.waiters.wake_all(actor)
+    def drop(self, actor: "Actor", ofd: Address) -> bool:
+        """Drop what a description holds; return whether there was a lock."""
+        if self.held.pop(ofd, None) is None:
+            return False
+        self.waiters.wake_all(actor)
+        return True

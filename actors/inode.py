@@ -70,6 +70,8 @@ class Inode(BlockHost):
         self.openers[request.ofd] = Access.of(request.flags)
         try:
             nonblock = bool(request.flags & O_NONBLOCK)
+            if self.leases:
+                yield Step()  # a lease request meets the count before the lease is broken
             yield from self.break_lease(write=write, layout=False, nonblock=nonblock)
             if request.flags & O_TRUNC:
                 yield from self._with_write_access(self._set_size(0, request.tgid))
@@ -95,8 +97,10 @@ class Inode(BlockHost):
         The description is gone even if the policy has an error to report, or a fatal signal ended its wait.
         """
         error = yield from outcome(self.consult_last_close(exiting=request.exiting))
-        self.flocks.drop(self, request.ofd)
-        yield from self.remove_leases_of(request.ofd)
+        unlocked = self.flocks.drop(self, request.ofd)
+        unleased = yield from self.remove_leases_of(request.ofd)
+        if unlocked or unleased:
+            yield Step()  # who waited for that finds the file still open
         del self.openers[request.ofd]
         yield from self._evict_if_unused()
         if error is not None:
@@ -140,6 +144,8 @@ class Inode(BlockHost):
         return DONE
 
     def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
+        if self.leases:
+            yield Step()
         yield from self.break_lease(write=True, layout=False, nonblock=False)
         yield Step()
         yield from self._set_size(request.length, request.tgid)
@@ -148,6 +154,8 @@ class Inode(BlockHost):
         """Count as a writer, and keep the inode, while a file is truncated by name [2.1 step 6]."""
         self.truncating += 1
         error = yield from outcome(change)
+        if error is None:
+            yield Step()  # who sees the new size finds a writer still
         self.truncating -= 1
         yield from self._evict_if_unused()
         if error is not None:

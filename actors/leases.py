@@ -161,11 +161,12 @@ class LeaseHost(Actor):
         yield Call(record.address, Drop())
         yield Call(record.ofd, LeaseGone())
 
-    def remove_leases_of(self, ofd: Address) -> Conversation[None]:
-        """Remove what a released description leaves behind [1.3]."""
+    def remove_leases_of(self, ofd: Address) -> Conversation[bool]:
+        """Remove what a released description leaves behind; return whether there was a lease [1.3]."""
         with (yield self.flc_lock.exclusive()):
             if own := self._lease_of(ofd):
                 yield from self._remove(own)
+        return own is not None
 
     @handles(LeaseOverdue)
     def overdue(self, notice: LeaseOverdue, _src: Address) -> None:

@@ -12,7 +12,7 @@ from longpin.actors.address_space import AddressSpace, Mapping, Pte
 from longpin.actors.base import Engine, handles
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
-from longpin.actors.conversation import Call, Conversation, KernelError, Runnable, Step, WaitQueue, outcome, single
+from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
 from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
 from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.kernel import Kernel
@@ -20,7 +20,6 @@ from longpin.actors.locks import Lock
 from longpin.actors.pending import CLD_EXITED, CLD_KILLED, Siginfo
 from longpin.actors.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value
 from longpin.actors.program import Image, Op, Program
-from longpin.actors.run_queue import RunQueue
 from longpin.actors.signal_mask import Frame, is_made_again
 from longpin.actors.signals import EXIT_NOTIFY, EXITS, SignalTarget, initial_dispositions
 from longpin.actors.syscalls import CALLS
@@ -119,13 +118,8 @@ class Process(SignalTarget):
     # The program.
 
     @handles(Start)
-    def begin(self, _request: Start, _src: Address) -> None:
+    def start_program(self, _request: Start, _src: Address) -> None:
         """Begin."""
-        self.spawn(RunQueue, self.run_queue)
-        self.start_program()
-
-    def start_program(self) -> None:
-        """Begin with the first call."""
         self.main = self.start_task(self._run())
 
     def _run(self) -> Conversation[None]:
@@ -170,7 +164,7 @@ class Process(SignalTarget):
         """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""
         frames: list[Frame] | None = None
         while frames is None or frames:
-            yield Runnable(self.run_queue, NextCall(call))
+            yield Step(NextCall(call))
             frames = yield from self.get_signals()
             yield from self.run_handlers(frames)
 
@@ -221,7 +215,7 @@ class Process(SignalTarget):
         If it is not, it has returned, and its variable is set, before a handler runs.
         """
         call = record.op.call
-        yield Runnable(self.run_queue, NextCall(call))
+        yield Step(NextCall(call))
         frames = yield from self.get_signals()
         again = is_made_again(SIGNATURES[call].restart, frames)
         self.resumes = again and self.timed
@@ -419,7 +413,7 @@ class Process(SignalTarget):
         for file in releases:
             # Whatever a release has to say, nobody is left to hear it.
             yield from outcome(single(Call(file.ofd, Release(exiting=True))))
-        yield Runnable(self.run_queue, NextCall(EXIT_NOTIFY))  # who sends it signals meanwhile still finds it
+        yield Step(NextCall(EXIT_NOTIFY))  # who sends it signals meanwhile still finds it
         for child in self.children.values():
             if child.ended:
                 self.send(PROCESS_TABLE, Retire(child.pid))

@@ -13,7 +13,7 @@ from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGCONT, SIG
 from longpin.actors.conversation import (
     Conversation,
     KernelError,
-    Runnable,
+    Step,
     Task,
     Wait,
     WaitQueue,
@@ -53,7 +53,6 @@ class SignalTarget(Actor):
 
     def __init__(self, engine: Engine, address: Address, image: Image, inherited: Inherited) -> None:
         super().__init__(engine, address)
-        self.run_queue = f"run_queue:{address}"
         self.image = image
         self.variables: dict[str, Value] = dict(inherited.variables)
         self.handler_programs = inherited.handler_programs | dict(image.handlers)
@@ -204,7 +203,7 @@ class SignalTarget(Actor):
             else:
                 self.killed = signo
         if self.killed:
-            yield Runnable(self.run_queue, NextCall(EXITS))
+            yield Step(NextCall(EXITS))
             raise Exit(128 + self.killed, self.killed)
         if not frames:
             self.mask.restore()

@@ -16,6 +16,7 @@ from longpin.actors.program import Program as Text
 from longpin.actors.signals import SIGRETURN
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.envelope import Address, Message, message
+from longpin.messages.process import Start
 from longpin.runner.conform.ops import SIGNALS
 
 _WAITS = ("sigtimedwait", "sigwaitinfo")
@@ -69,7 +70,8 @@ class DrivenProcess(Process):
         self.last = super().begin_call(op)
         return self.last
 
-    def start_program(self) -> None:
+    @handles(Start)
+    def start_program(self, _request: Start, _src: Address) -> None:
         """Wait to be told."""
 
     @handles(Perform)

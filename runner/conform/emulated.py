@@ -41,7 +41,7 @@ from longpin.actors.process_table import ProcessTable
 from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.directory import DIRECTORY
 from longpin.messages.envelope import Address
-from longpin.messages.process import PROCESS_TABLE, Enroll, Signal, Start
+from longpin.messages.process import PROCESS_TABLE, Enroll, Signal
 from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, Perform
 from longpin.runner.conform.emulated_calls import CALLS, touch
 from longpin.runner.conform.names import Names
@@ -244,7 +244,6 @@ class _World:
         pid = 100 + len(self.members)
         address = f"process:{pid}"
         self.engine.spawn(DrivenProcess, address, self.kernel, IMAGES, IMAGE, pid, name, NOTHING_INHERITED)
-        self.engine.tell(address, Start())
         if name != COORDINATOR:
             self.engine.tell(PROCESS_TABLE, Enroll(pid, name, address, pid))
         self.members[name] = member = _Member(self, name, self._actor(address, DrivenProcess))

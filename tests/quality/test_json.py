@@ -65,7 +65,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     "run": [
         ("", "holds"),
         ("--engine threads --trace t", "holds"),
-        ("lease-shared --oracle random --seed 18446744073709551615 --timers racy", "holds"),
+        ("layout-lease-ignored --oracle random --seed 18446744073709551615 --timers racy", "holds"),
         ("hangs.toml", "violated"),
         ("hangs.toml --trace t", "violated"),
         ("hangs.toml --engine threads", "violated"),
@@ -78,7 +78,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("good", "holds"),
         ("good --until 7", "undetermined"),
         ("bad", "violated"),
-        ("bad --until 40", "violated"),
+        ("bad --until 100", "violated"),
         ("lost", "undetermined"),
         ("threads", "holds"),
         ("other", "diverged"),

@@ -16,11 +16,11 @@ PROGRAMS = {
         waitpid(child)
         fcntl(fd, F_GETOWN)                # -> 0
     """,
-    "fallocate looks at range and mode before the descriptor": """
+    "fallocate looks at signs and mode before the descriptor, and at the size after it": """
         fd = open("/f", O_RDONLY)
         fallocate(fd, 0, 0, 0)             # -> EINVAL
         fallocate(fd, 999, 0, PAGE)        # -> EOPNOTSUPP
-        fallocate(fd, 0, 9223372036854775807, 1)  # -> EFBIG
+        fallocate(fd, 0, 9223372036854775807, 1)  # -> EBADF
         fallocate(fd, 0, 0, PAGE)          # -> EBADF
         child = fork("child")
         label("owned")
