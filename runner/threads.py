@@ -100,6 +100,8 @@ class ThreadsEngine(EngineBase):
         """Every actor; to look at only when the world is quiet."""
         self.closing = False
         self.exhausted: TooManyThreadsError | None = None
+        self.unstarted = 0
+        """Actors whose thread could not be started."""
         self.refs: list[ActorRef[Any]] = []
         self.threads: list[threading.Thread] = []
         self.alarm_set: tuple[Actor, float, float] | None = None
@@ -143,8 +145,10 @@ class ThreadsEngine(EngineBase):
         except RuntimeError as error:
             if (actor := self.actors.get(address)) is not None:
                 ActorRegistry.unregister(actor.actor_ref)
+            self.unstarted += 1
+            could = len(self.inboxes) - self.unstarted
             raise TooManyThreadsError(
-                f"the system does not allow as many threads as there are actors: {len(self.refs)} could be started"
+                f"the system does not allow as many threads as there are actors: {could} could be started"
             ) from error
 
     def failed(self, actor: Actor, error: Exception) -> None:

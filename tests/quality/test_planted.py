@@ -220,7 +220,7 @@ class Bug(NamedTuple):
 
 BUGS = [
     Bug(without_a_second_look, PIN_AGAIN, "O1", "writes inode:/f through its pin, a free block", 5_000, 2_000),
-    Bug(lease_before_pin, LEASE_AND_PIN, "O1", "writes inode:/f through its pin, a free block", 500, 500),
+    Bug(lease_before_pin, LEASE_AND_PIN, "O1", "writes inode:/f through its pin, a free block", 500, 2_000),
     Bug(one_waiter_forgotten, TWO_WAITERS, "O3", "truncate of", 500, 500),
 ]
 

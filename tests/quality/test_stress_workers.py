@@ -47,7 +47,7 @@ def test_the_result_does_not_depend_on_the_number_of_workers() -> None:
         with open_executor(workers) as executor:
             for (name, options), expected in zip(WORTH_COMPARING, one, strict=True):
                 assert campaign(name, executor, workers=workers, **options) == expected
-    assert [len(found.failures) for found in one] == [0, 1, 1, 1]
+    assert [len(found.failures) for found in one] == [0, 1, 1, 2]
     assert one[0].runs == 600
     assert sum(row.broken for row in one[3].by_strategy) > 1
     assert 1 < one[1].runs == one[1].failures[0].run < 600
