@@ -5,10 +5,10 @@ Nothing is executed: what is not listed here is refused by its name.
 
 import ast
 import re
-import warnings
 from collections.abc import Mapping
 
 from longpin.actors.program import Const, Expression, Name, Operation
+from longpin.config import python_text
 from longpin.config.problems import shown
 
 LEAST, MOST = -(1 << 63), (1 << 63) - 1
@@ -107,8 +107,7 @@ def read_size(text: str, page_size: int) -> int:
     if len(text) > _LONGEST_SIZE:
         raise ValueError(f"expected at most {_LONGEST_SIZE} characters")
     try:
-        with warnings.catch_warnings(action="error"):
-            tree = ast.parse(text.strip(), mode="eval")
+        tree = python_text.parse(text.strip(), "eval")
         value = read_expression(tree.body, {"PAGE": page_size})
     except (SyntaxError, ValueError, RecursionError, MemoryError, RefusedError) as error:
         raise ValueError("expected a number or an expression such as 4 * PAGE") from error

@@ -13,12 +13,12 @@ before the parser, whose depth grows with it, sees it.
 """
 
 import ast
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.program import Const, Expectation, Expression, Loop, Op, Program, Statement
+from longpin.config import python_text
 from longpin.config.call_rules import check_call
 from longpin.config.expectations import ARROW, UnreadableError, read_expectations
 from longpin.config.expressions import RefusedError, phrase, read_expression
@@ -129,9 +129,7 @@ class _Reader:
             self._problem(*self._text.obstacle)
             return None
         try:
-            # An escape Python would only warn about is a mistake in a program of system calls too.
-            with warnings.catch_warnings(action="error"):
-                return ast.parse(self._text.source)
+            return python_text.parse(self._text.source)
         except SyntaxError as error:
             # Python counts this column from 1, in characters.
             self._problem(error.lineno or 1, (error.offset or 1) - 1, "a program", f"an error ({reason(error.msg)})")

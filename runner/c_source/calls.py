@@ -8,6 +8,7 @@ from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.program import Const, Expression, Name, Op, Operation
 from longpin.actors.syscalls.files import as_bytes
+from longpin.config import python_text
 from longpin.runner.c_source.text import Names, c_string
 from longpin.runner.races.offers import inside
 
@@ -70,7 +71,7 @@ class Writer:
         """Return the arguments that are numbers as C, with the constants' names where the text has them."""
         written: list[ast.expr | None] = [None] * len(op.args)
         try:
-            match ast.parse(op.text).body[0]:
+            match python_text.parse(op.text).body[0]:
                 case ast.Expr(value=ast.Call() as node) | ast.Assign(value=ast.Call() as node):
                     written = [*node.args, *[None] * len(op.args)]
         except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):

@@ -8,6 +8,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from longpin.config import python_text
 from longpin.config.expectations import ARROW
 from longpin.config.program_text import ProgramText
 
@@ -53,7 +54,7 @@ class Term(NamedTuple):
 def parse(text: str) -> ast.Module | None:
     """Return Python's tree of a program or of a size; None if there is none."""
     try:
-        return ast.parse(text)
+        return python_text.parse(text)
     except SyntaxError:
         return None
 

@@ -125,7 +125,7 @@ def test_a_signal_without_a_handler_kills_and_an_ignored_one_does_not() -> None:
         b='wait_for("ready")\nsleep(1)\nkill("a", SIGUSR1)\nkill("a", SIGTERM)',
     )
     assert [m.text for m in result.moments if m.kind is Kind.END and m.lane == "a (100)"] == ["is killed by a signal"]
-    assert returns(result, "a")[-1] == "EINTR"
+    assert returns(result, "a")[-1] is None
 
 
 def test_blocked_signals_are_taken_one_at_a_time() -> None:
@@ -159,7 +159,7 @@ def test_a_file_is_mapped_shared_and_its_end_is_fatal() -> None:
     )
     assert not result.violations
     assert [m.text for m in result.moments if m.kind is Kind.END] == ["is killed by a signal"]
-    assert returns(result, "a")[-1] == "EFAULT"
+    assert returns(result, "a")[-1] is None
 
 
 @root

@@ -57,7 +57,7 @@ def test_scenarios_show_no_more_traces_than_there_are(name: str) -> None:
     executions = explore(subject.build, method="dpor", footprints=False, max_executions=2_000).executions
     campaign = stress(subject.build, runs=400)
     assert 0 < campaign.distinct <= executions
-    assert campaign.unseen > 0 or campaign.distinct >= executions * 2 / 3  # some are rare: a process gets no CPU
+    assert campaign.unseen > 0 or campaign.distinct >= executions / 2  # some are rare: a process gets no CPU
 
 
 def test_without_memory_the_runs_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ program = '''
 fd = open("/f", O_RDWR)
 fcntl(fd, F_SETLEASE, F_WRLCK)   # -> 0
 label("leased")
-sleep(1000)
+sleep(300)
 fcntl(fd, F_SETLEASE, F_UNLCK)   # -> 0
 close(fd)                        # -> 0
 '''
@@ -50,7 +50,7 @@ kill("victim", SIGTERM)
 [[process]]
 name = "victim"
 program = '''
-stat("/none")
+getpid()
 getpid()                         # -> ok
 '''
 """
@@ -84,7 +84,7 @@ def told(text: str) -> list[str]:
     "words",
     [
         *VERBS,
-        ["run", "--engine", "threads", "--time-scale", "0"],
+        ["run", "--engine", "threads"],
         ["explore", "--method", "states"],
         ["explore", "--workers", "1", "--no-footprints"],
         ["explore", "--workers", "2", "--method", "dpor"],
@@ -119,8 +119,8 @@ def test_a_replay_names_them_and_so_does_one_that_stops() -> None:
 def test_a_line_may_say_that_it_need_not_be_reached(words: list[str], how: str) -> None:
     """By a word, or as an expectation for another policy."""
     how = how if "->" in how else f"-> {how}"
-    parts = KILLED.split("sleep(1000)\n")
-    Path("killed.toml").write_text("sleep(1000)\n".join((parts[0], parts[1].replace("-> 0", how))))
+    parts = KILLED.split("sleep(300)\n")
+    Path("killed.toml").write_text("sleep(300)\n".join((parts[0], parts[1].replace("-> 0", how))))
     result = longpin(words[0], "killed.toml", *words[1:])
     assert (result.exit_code, told(result.stdout)) == (0, []), result.stdout
     assert "O1, O3, O6, O7 hold" in result.stdout

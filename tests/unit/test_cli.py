@@ -307,7 +307,9 @@ def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
 @pytest.mark.parametrize("where", ["2>/dev/full", "2>&-"])
 def test_a_standard_error_that_takes_nothing_changes_nothing(arguments: list[str], where: str) -> None:
     command = shlex.join([sys.executable, "-m", "longpin", *arguments])
-    done = subprocess.run(["sh", "-c", f"{command} {where}"], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+    words = ["sh", "-c", f"{command} {where}"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
     usual = process(*arguments)
     assert done.returncode == usual.returncode
     assert [*re.findall("^(?:holds|violated).*$", done.stdout, re.MULTILINE)] == re.findall(
