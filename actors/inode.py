@@ -74,7 +74,7 @@ class Inode(BlockHost):
                 yield Step()  # a lease request meets the count before the lease is broken
             yield from self.break_lease(write=write, layout=False, nonblock=nonblock)
             if request.flags & O_TRUNC:
-                yield from self._with_write_access(self._set_size(0, request.tgid))
+                yield from self._with_write_access(self._empty(request.tgid))
         except KernelError:
             del self.openers[request.ofd]
             yield from self._evict_if_unused()
@@ -143,6 +143,11 @@ class Inode(BlockHost):
         yield from self._with_write_access(self._break_and_set_size(request))
         return DONE
 
+    def _empty(self, tgid: int) -> Conversation[None]:
+        """Truncate for O_TRUNC, which counts as a writer before it has the lock [handle_truncate]."""
+        yield Step()
+        yield from self._set_size(0, tgid)
+
     def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
         if self.leases:
             yield Step()
@@ -154,8 +159,6 @@ class Inode(BlockHost):
         """Count as a writer, and keep the inode, while a file is truncated by name [2.1 step 6]."""
         self.truncating += 1
         error = yield from outcome(change)
-        if error is None:
-            yield Step()  # who sees the new size finds a writer still
         self.truncating -= 1
         yield from self._evict_if_unused()
         if error is not None:
@@ -174,6 +177,8 @@ class Inode(BlockHost):
                     yield from self.zap(self.kernel.pages(length))
                     yield from self.zero(length, -length % self.kernel.page_size)
                     yield from self.free(self.kernel.pages(length))
+                else:
+                    yield Step()  # who sees the new size finds a writer still
 
     # Data.
 

@@ -17,7 +17,7 @@ from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Ende
 from longpin.actors.interpreter import arguments, unroll
 from longpin.actors.kernel import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.pending import CLD_EXITED, CLD_KILLED, Siginfo
+from longpin.actors.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
 from longpin.actors.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value
 from longpin.actors.program import Image, Op, Program
 from longpin.actors.signal_mask import Frame, is_made_again
@@ -30,6 +30,7 @@ from longpin.messages.inode import RemoveMapping
 from longpin.messages.process import (
     PROCESS_TABLE,
     ChildChanged,
+    ChildNotifies,
     File,
     InstallPte,
     NextCall,
@@ -362,17 +363,22 @@ class Process(SignalTarget):
 
     # Parents and children.
 
-    def tell_parent(self, code: int, signo: int) -> None:
-        """Tell the parent that the process has stopped, or goes on."""
+    def change_for_parent(self, code: int, signo: int) -> None:
+        """Let the parent's waitpid find that the process has stopped, or goes on."""
         if self.parent:
             self.send(self.parent, ChildChanged(self.pid, code, signo))
+
+    def notify_parent(self, code: int) -> None:
+        """Send the parent SIGCHLD for that."""
+        if self.parent:
+            self.send(self.parent, ChildNotifies(code))
 
     @handles(ChildChanged)
     def child_changed(self, news: ChildChanged, _src: Address) -> Conversation[None]:
         """A child has ended, stopped or gone on: SIGCHLD, and perhaps a zombie. A dead parent's children are init's."""
-        if self._hears_of_children:
-            yield Step(NotifyParent())
         ended = news.code in (CLD_EXITED, CLD_KILLED)
+        if ended and self._hears_of_children:
+            yield Step(NotifyParent())
         disposition = self.disposition(SIGCHLD)
         child = self.children.get(news.pid)
         if ended and (child is None or disposition.reaps):
@@ -380,13 +386,25 @@ class Process(SignalTarget):
             self.send(PROCESS_TABLE, Retire(news.pid))
         if child is None:
             return
-        if ended:
-            child.ended = True
-            child.status = news.status << 8 if news.code == CLD_EXITED else news.status
-        else:
+        if not ended:
             child.news, child.signo = news.code, news.status
-        if not self.exiting and self._hears_of_children and (ended or disposition.tells_of_stops):
-            self.generate(Siginfo(SIGCHLD, si_code=news.code))
+            return
+        child.ended = True
+        child.status = news.status << 8 if news.code == CLD_EXITED else news.status
+        self._hear_of_child(news.code)
+
+    @handles(ChildNotifies)
+    def child_notifies(self, notice: ChildNotifies, _src: Address) -> Conversation[None]:
+        """SIGCHLD of a child that stopped or goes on, unless SA_NOCLDSTOP [do_notify_parent_cldstop]."""
+        if self._hears_of_children:
+            yield Step(NotifyParent())
+        self._hear_of_child(notice.code)
+
+    def _hear_of_child(self, code: int) -> None:
+        """Generate SIGCHLD, if it is heard, and wake waitpid."""
+        stops = code in (CLD_STOPPED, CLD_CONTINUED)
+        if not self.exiting and self._hears_of_children and (not stops or self.disposition(SIGCHLD).tells_of_stops):
+            self.generate(Siginfo(SIGCHLD, si_code=code))
         self.child_waiters.wake_all(self)
 
     @property

@@ -84,8 +84,12 @@ class SignalTarget(Actor):
         """Run a program, the main one or a handler's; ``then`` is the call it ends with."""
 
     @abstractmethod
-    def tell_parent(self, code: int, signo: int) -> None:
-        """Tell the parent that the process has stopped or goes on (a CLD_ code), because of a signal."""
+    def change_for_parent(self, code: int, signo: int) -> None:
+        """Let the parent's waitpid find that the process has stopped or goes on (a CLD_ code), because of a signal."""
+
+    @abstractmethod
+    def notify_parent(self, code: int) -> None:
+        """Send the parent SIGCHLD for that."""
 
     # Generating.
 
@@ -112,6 +116,8 @@ class SignalTarget(Actor):
             self.pending.flush({SIGCONT})
         elif signo == SIGCONT:
             self.pending.flush(STOPS_BY_DEFAULT)
+            if self.stopped:
+                self.change_for_parent(CLD_CONTINUED, SIGCONT)
             self.stopped = False
             self.stop_queue.wake_all(self)
         if self.is_ignored(signo):
@@ -232,12 +238,13 @@ class SignalTarget(Actor):
         """Stop until SIGCONT or a deadly signal comes."""
         self.stopped = True
         self.facts.append(SignalTaken(signal.signo, signal.si_fd, "stopped"))
-        self.tell_parent(CLD_STOPPED, signal.signo)
+        self.change_for_parent(CLD_STOPPED, signal.signo)
+        self.notify_parent(CLD_STOPPED)
         while self.stopped and not self.killed:
             reason = WaitsFor("signal", self.address, "SIGCONT")
             yield from outcome(single(self.stop_queue.sleep(reason, Wait.KILLABLE)))
         if not self.killed:
-            self.tell_parent(CLD_CONTINUED, SIGCONT)
+            self.notify_parent(CLD_CONTINUED)
 
 
 def initial_dispositions(image: Image) -> dict[int, Disposition]:

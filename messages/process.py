@@ -69,7 +69,7 @@ class Signal(Message):
 
 @message
 class ChildChanged(Message):
-    """To the parent: a child has ended, stopped or gone on."""
+    """To the parent: waitpid(2) finds that a child has ended, stopped or gone on; of an end SIGCHLD tells at once."""
 
     pid: int
     code: int
@@ -79,6 +79,18 @@ class ChildChanged(Message):
 
     def footprint(self) -> Footprint:
         """The children; whether SIGCHLD is ignored, as it is by default."""
+        return Footprint.of(reads=[("signals",)], writes=[("children",)])
+
+
+@message
+class ChildNotifies(Message):
+    """To the parent: a child that has stopped, or runs again, sends SIGCHLD; waitpid(2) may have found it before."""
+
+    code: int
+    """CLD_STOPPED or CLD_CONTINUED."""
+
+    def footprint(self) -> Footprint:
+        """As of ChildChanged."""
         return Footprint.of(reads=[("signals",)], writes=[("children",)])
 
 

@@ -133,8 +133,9 @@ MOST_DESCRIPTORS = 1 << 20
 
 def setrlimit(process: "Process", resource: int, limit: int) -> int:
     """setrlimit(2) of the soft and the hard limit at once, so only uid 0 may raise one."""
-    if resource not in process.limits or limit < 0:
+    if resource not in process.limits:
         raise KernelError(errno.EINVAL)
+    limit %= 1 << 64  # rlim_t is unsigned: -1 is RLIM_INFINITY
     if (process.credentials.uid and limit > process.limits[resource]) or (
         resource == RLIMIT_NOFILE and limit > MOST_DESCRIPTORS
     ):

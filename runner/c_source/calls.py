@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import PROGRAM_CONSTANTS
+from longpin.actors.conversation import KernelError
+from longpin.actors.interpreter import evaluate
 from longpin.actors.program import Const, Expression, Name, Op, Operation
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config import python_text
@@ -13,6 +15,7 @@ from longpin.runner.c_source.text import Names, c_string
 from longpin.runner.races.offers import inside
 
 LARGEST_INT = (1 << 31) - 1
+_INT_BITS = 32
 LARGEST_READ = 65536
 
 _CREATES = PROGRAM_CONSTANTS["O_CREAT"] | PROGRAM_CONSTANTS["O_TMPFILE"] & ~PROGRAM_CONSTANTS["O_DIRECTORY"]
@@ -76,7 +79,8 @@ class Writer:
                     written = [*node.args, *[None] * len(op.args)]
         except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError):
             pass
-        return [self.expression(arg, node) for arg, node in zip(op.args, written, strict=False)]
+        shown = [self.expression(arg, node) for arg, node in zip(op.args, written, strict=False)]
+        return [_cast(op, place, text) for place, text in enumerate(shown)]
 
     def expression(self, expression: Expression, node: ast.expr | None = None) -> str:
         """Return an expression as C; ``node`` is how it was written, with names for constants."""
@@ -459,3 +463,15 @@ CALLS: dict[str, _Write] = {
     "store": _store,
 }
 """What writes each call."""
+
+
+def _cast(op: Op, place: int, text: str) -> str:
+    """Return an argument with a cast where C would warn that the call takes less of it."""
+    width = SIGNATURES[op.call].parameter(place).width
+    try:
+        value = evaluate(op.args[place], {})
+    except KernelError:
+        return text
+    if width.bits > _INT_BITS or not isinstance(value, int) or -(1 << _INT_BITS - 1) <= value < 1 << _INT_BITS:
+        return text
+    return f"({'int' if width.signed else 'unsigned int'})({text})"

@@ -155,7 +155,9 @@ class Series:
     @property
     def undetermined(self) -> int:
         """Of how many it is not known, or only for a part of what the kernel did."""
-        return sum(not one.outside and (bool(one.undetermined) or not one.free.runs) for one in self.compared)
+        return sum(
+            not one.outside and bool(one.undetermined or one.free.lost or not one.free.runs) for one in self.compared
+        )
 
     @property
     def verdict(self) -> Verdict:

@@ -93,6 +93,7 @@ PROGRAMS: dict[str, dict[str, str]] = {
         "b": 'sigprocmask(SIG_BLOCK, SIGUSR1, SIGCHLD)\nfork("child")\nsigtimedwait(1)\nsigwaitinfo()',
         "child": 'stat("/pmem/a")',
     },
+    "waits for pins": {x: REGISTER.format(x) + f'truncate("/pmem/{x}", 0)' for x in "ab"},
     "shrinking": {
         "a": REGISTER.format("a") + "munmap(buf, PAGE)\nibv_dereg_mr(mr)",
         "b": 'truncate("/pmem/b", 0)\nkill("c", SIGTERM)',

@@ -56,6 +56,7 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
     for turn in range(rounds):
         for number, subject_ in enumerate(islice(subjects(), 0, None, every)):
             yield subject_, KINDS[(number + turn) % len(KINDS)], bool((number + turn) % 2)
+        yield subject(of_programs("waits for pins"), "P1", "intended"), "pmem:", False
         for choice in CHOICES:  # a description is let go while its lease is broken
             yield subject(of_programs("the end of a lease"), *choice), "file:", False
     for seed in range(crowds):
@@ -243,7 +244,7 @@ EXECUTIONS = {
     "regions of their own": (24, 4),
     "stats": (216, 1),
     "names": (1_908, 318),
-    "the end of a lease": (236, 114),
+    "the end of a lease": (568, 276),
 }
 """Without footprints and with them, under P1."""
 

@@ -193,7 +193,7 @@ def test_the_line_that_repeats_a_violation_does_not_name_a_trace_that_is_not_the
 
 
 def test_an_exploration_goes_on_without_its_checkpoint() -> None:
-    words = ["explore", "lease-shared", "--method", "dpor", "--workers", "1"]
+    words = ["explore", "close-fork-kill", "--method", "dpor", "--workers", "1"]
     whole = valid("explore", longpin(*words, "--json").stdout)
     done = limited(4, *words, "--checkpoint", "c", "--json")
     found = valid("explore", done.stdout)
