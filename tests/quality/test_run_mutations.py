@@ -22,6 +22,7 @@ from longpin.messages.codec import Encoder, decode
 from longpin.messages.envelope import Envelope
 from longpin.messages.frames import CHAIN_START, MAGIC
 from longpin.messages.trace import TraceError, TraceReader, TraceWriter, text_sha256
+from longpin.runner import allowance
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import Settings, replay, run
 
@@ -277,10 +278,13 @@ def mutated(text: str, chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
-def test_a_mutated_scenario_is_refused_or_runs_to_a_verdict(name: str, tmp_path: Path) -> None:
+def test_a_mutated_scenario_is_refused_or_runs_to_a_verdict(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allowance, "MOST_ARRIVALS", 20_000)  # some never end
     text = (resources.files("longpin.config") / "scenarios" / f"{name}.toml").read_text()
     ends = Counter[str]()
-    for seed in range(200):
+    for seed in range(100):
         changed = mutated(text, random.Random(f"{name} {seed}"))
         try:
             scenario = parse_scenario(changed, "mutated.toml")
@@ -291,5 +295,5 @@ def test_a_mutated_scenario_is_refused_or_runs_to_a_verdict(name: str, tmp_path:
             result = run(scenario, Settings.of(scenario, oracle=oracle, timers="racy", seed=seed), tmp_path / "trace")
             assert replay(tmp_path / "trace").hash == result.hash
             ends["not reached" if "never reached" in result.reason else result.verdict] += 1
-    assert ends["refused"] > 20
-    assert ends["holds"] + ends["violated"] + ends["not reached"] > 40
+    assert ends["refused"] > 10
+    assert ends["holds"] + ends["violated"] + ends["not reached"] > 20
