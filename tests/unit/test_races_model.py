@@ -101,6 +101,33 @@ def test_a_call_that_is_made_again_keeps_its_arguments() -> None:
     assert ends == {(1, "ASLEEP"), (1, "EXITED")}
 
 
+def results(outcome: Outcome, name: str) -> list[str]:
+    """Return what the calls of a process came to."""
+    return [call.result for process in outcome.processes if process.name == name for call in process.calls]
+
+
+def test_a_lease_is_gone_while_its_file_still_counts_as_open() -> None:
+    found = of_data("lease-gone-file-open")
+    assert {"0", "EAGAIN"} == {results(outcome, "reader")[-1] for outcome in found}
+
+
+def test_an_open_counts_before_it_breaks_a_lease() -> None:
+    found = of_data("counted-before-the-break")
+    refused = [outcome for outcome in found if results(outcome, "holder")[-1] == "EAGAIN"]
+    assert {handled(outcome, "holder") for outcome in refused} == {0, 1}
+
+
+def test_an_open_counts_as_a_writer_before_it_empties_the_file() -> None:
+    """Refused for it, the other still reads what was there."""
+    found = of_data("written-before-emptied")
+    assert any(results(outcome, "p")[1:] == ["EAGAIN", r"b'\x00\x00\x00'"] for outcome in found)
+
+
+def test_waitpid_finds_that_a_child_goes_on_before_sigchld_tells_so() -> None:
+    found = of_data("continued-before-told")
+    assert any(handled(outcome, "p") == 1 and results(outcome, "p")[4] != "ECHILD" for outcome in found)
+
+
 def walk(model: RaceModel, seed: int) -> tuple[SteppedEngine, dict[int, list[History]]]:
     """Run one schedule to its end; return the world, and what each process's history was after each arrival."""
     engine = SteppedEngine(ORACLES["random"](seed), seed=seed)
