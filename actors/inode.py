@@ -70,7 +70,7 @@ class Inode(BlockHost):
         self.openers[request.ofd] = Access.of(request.flags)
         try:
             nonblock = bool(request.flags & O_NONBLOCK)
-            if self.leases:
+            if self.has_plain_lease:
                 yield Step()  # a lease request meets the count before the lease is broken
             yield from self.break_lease(write=write, layout=False, nonblock=nonblock)
             if request.flags & O_TRUNC:
@@ -149,7 +149,7 @@ class Inode(BlockHost):
         yield from self._set_size(0, tgid)
 
     def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
-        if self.leases:
+        if self.has_plain_lease:
             yield Step()
         yield from self.break_lease(write=True, layout=False, nonblock=False)
         yield Step()

@@ -148,6 +148,11 @@ class LeaseHost(Actor):
     def _lease_of(self, ofd: Address) -> LeaseRecord | None:
         return next((record for record in self.leases if record.ofd == ofd), None)
 
+    @property
+    def has_plain_lease(self) -> bool:
+        """Whether there is a lease that an open breaks, broken already or not."""
+        return any(not record.layout for record in self.leases)
+
     def lease_views(self) -> tuple[LeaseView, ...]:
         """Return the list as a policy sees it."""
         return tuple(record.view() for record in self.leases)
@@ -162,11 +167,11 @@ class LeaseHost(Actor):
         yield Call(record.ofd, LeaseGone())
 
     def remove_leases_of(self, ofd: Address) -> Conversation[bool]:
-        """Remove what a released description leaves behind; return whether there was a lease [1.3]."""
+        """Remove what a released description leaves behind; return whether a lease that opens respect was among it."""
         with (yield self.flc_lock.exclusive()):
             if own := self._lease_of(ofd):
                 yield from self._remove(own)
-        return own is not None
+        return own is not None and not own.layout
 
     @handles(LeaseOverdue)
     def overdue(self, notice: LeaseOverdue, _src: Address) -> None:

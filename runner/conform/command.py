@@ -53,7 +53,7 @@ Engine = Literal["stepped", "threads"]
     "count",
     type=click.IntRange(1, 10_000_000),
     metavar="N",
-    help="Run N random programs (live) or scenarios (races).",
+    help=f"Run N random programs (live) or scenarios (races).  [default: {DEFAULT_PROGRAMS}]",
 )
 @click.option(
     "--seed",
