@@ -93,6 +93,10 @@ PROGRAMS: dict[str, dict[str, str]] = {
         "b": 'sigprocmask(SIG_BLOCK, SIGUSR1, SIGCHLD)\nfork("child")\nsigtimedwait(1)\nsigwaitinfo()',
         "child": 'stat("/pmem/a")',
     },
+    "stopped": {
+        "a": 'fork("child")\nkill("child", SIGSTOP)\nkill("child", SIGCONT)\nstat("/pmem/a")\nwaitpid(-1)',
+        "child": 'stat("/pmem/a")\nstat("/pmem/b")\nstat("/pmem/c")',
+    },
     "waits for pins": {x: REGISTER.format(x) + f'truncate("/pmem/{x}", 0)' for x in "ab"},
     "shrinking": {
         "a": REGISTER.format("a") + "munmap(buf, PAGE)\nibv_dereg_mr(mr)",
