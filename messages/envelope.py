@@ -106,7 +106,7 @@ class Done(Message):
 
 @message
 class Awake(Message):
-    """An actor to itself: the conversation suspended under this number goes on (a wake-up, or a schedule point)."""
+    """The conversation suspended under this number goes on: a wake-up, from an actor to itself, or a schedule point."""
 
 
 @message

@@ -96,7 +96,7 @@ class ChildNotifies(Message):
 
 @message
 class NotifyParent(Message):
-    """A parent to itself: a child has changed, and SIGCHLD is not ignored."""
+    """A schedule point of a parent: a child has changed, and SIGCHLD is not ignored."""
 
     def footprint(self) -> Footprint:
         """Everything, as of any signal."""
