@@ -35,7 +35,7 @@ def campaign(name: str, executor: Executor | None = None, **options: Any) -> Cam
 
 WORTH_COMPARING: list[tuple[str, dict[str, Any]]] = [
     ("layout-lease-answered", {"runs": 600}),
-    ("layout-lease-as-written", {"runs": 600, "racy": True}),
+    ("layout-lease-as-written", {"runs": 600, "racy": True, "seed": 9}),  # its first failure is its seventh run
     ("layout-lease-as-written", {"runs": 600, "racy": True, "first_failure": False, "seed": 11}),
     ("layout-lease-answered", {"runs": 300, "strategies": ["random", "delay"], "racy": True, "first_failure": False}),
 ]
@@ -69,12 +69,15 @@ def test_no_scenario_depends_on_the_number_of_workers(name: str, racy: bool) -> 
 
 def test_the_first_failure_is_the_first_in_the_order_of_the_runs() -> None:
     """Whatever the sizes of the batches are: each run is made alone here, and its failure compared."""
-    together = campaign("layout-lease-as-written", racy=True)
-    alone = [campaign("layout-lease-as-written", racy=True, seed=seed, runs=1) for seed in range(together.runs)]
-    failing = [seed for seed, found in enumerate(alone) if found.failures]
+    together = campaign("layout-lease-as-written", racy=True, seed=9)
+    assert together.runs > 1
+    alone = {
+        seed: campaign("layout-lease-as-written", racy=True, seed=seed, runs=1) for seed in range(9, 9 + together.runs)
+    }
+    failing = [seed for seed, found in alone.items() if found.failures]
     assert failing == [together.failures[0].seed]
-    assert alone[-1].failures[0].decisions == together.failures[0].decisions
-    assert len({name for found in alone for name, row in _ran(found)}) == min(7, together.runs)
+    assert alone[failing[-1]].failures[0].decisions == together.failures[0].decisions
+    assert len({name for found in alone.values() for name, row in _ran(found)}) == min(7, together.runs)
 
 
 def _ran(found: Campaign) -> list[tuple[str, int]]:
