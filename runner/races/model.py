@@ -66,9 +66,11 @@ class RacingProcess(Process):
             case CallBegun(record):
                 self.history.call_begins(record.op.line, record.op.text)
             case CallEnded(record):
-                self.history.call_returns(result_of(record.ret, record.errno))
+                self.history.call_returns(result_of(record.ret, record.errno), signal_pending=self.signal_pending)
             case SignalTaken(signo, si_fd, action="handler"):
                 self.history.handler_begins(signo, si_fd)
+            case SignalTaken(action="stopped"):
+                self.history.stops()
             case HandlerReturned():
                 self.history.handler_returns()
             case Ended(status, signo):

@@ -163,12 +163,22 @@ class History:
         self._begun = 0
         self._returned_last: _Program | None = None
         """The program whose call returned, if nothing has been called since."""
+        self._on_the_way_back = False
+        """Whether a signal waited when that call returned, so that it is taken before user space sees the result."""
+        self._stopped = False
+        """Whether a signal has stopped it since."""
 
     def handler_begins(self, signo: int, si_fd: int) -> None:
         """A signal is taken and its handler entered."""
         program = _Program(signo, si_fd)
         self._programs.append(program)
         self._running.append(program)
+        self._on_the_way_back = False
+
+    def stops(self) -> None:
+        """A signal stops it; if it was stopped before, it may have been in user space meanwhile."""
+        self._on_the_way_back = self._on_the_way_back and not self._stopped
+        self._stopped = True
 
     def handler_returns(self) -> None:
         """The handler entered last returns."""
@@ -181,13 +191,15 @@ class History:
         program.first = program.first or self._begun
         program.calls.append(CallOutcome(line, NEVER, text))
         self._returned_last = None
+        self._on_the_way_back = False
 
-    def call_returns(self, result: str) -> None:
+    def call_returns(self, result: str, *, signal_pending: bool = False) -> None:
         """The last call of the program running returns."""
         program = self._running[-1]
         call = program.calls[-1]
         program.calls[-1] = CallOutcome(call.line, result, call.text)
         self._returned_last = program
+        self._on_the_way_back, self._stopped = signal_pending, False
 
     def may_become(self, outcome: ProcessOutcome) -> bool:
         """Return False only if nothing that can follow makes this outcome of it."""
@@ -218,9 +230,9 @@ class History:
         return program.calls[-1].result != NEVER and program is not self._returned_last
 
     def outcomes(self, end: End) -> tuple[ProcessOutcome, ...]:
-        """Return what user space may have seen of it: two things if a signal killed it just after a call.
+        """Return what user space may have seen of it: two things if a signal came just after a call and took it.
 
-        The signal may have been pending when the call returned; then the process never saw the result.
+        The process saw the result or not; if the signal was pending when the call returned, it did not.
         """
         whole = self._outcome(end)
         if not end.by_signal or (program := self._returned_last) is None:
@@ -228,7 +240,7 @@ class History:
         call = program.calls.pop()
         less = self._outcome(end)
         program.calls.append(call)
-        return (whole, less)
+        return (less,) if self._on_the_way_back else (whole, less)
 
     def _outcome(self, end: End) -> ProcessOutcome:
         main, *handlers = self._programs

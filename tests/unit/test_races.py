@@ -26,12 +26,19 @@ EXITED, KILLED = End(EndKind.EXITED, 0), End(EndKind.KILLED, 29)
 
 
 def told(*steps: str) -> History:
-    """Return a history: ``5`` begins line 5, ``=3`` returns 3, ``+10`` enters a handler, ``-`` leaves it."""
+    """Return a history: ``5`` begins line 5, ``=3`` returns 3, ``+10`` enters a handler, ``-`` leaves it.
+
+    ``~3`` returns 3 while a signal is pending, ``!`` stops the process.
+    """
     history = History(100, "p")
     for step in steps:
         match step[0]:
             case "=":
                 history.call_returns(step[1:])
+            case "~":
+                history.call_returns(step[1:], signal_pending=True)
+            case "!":
+                history.stops()
             case "+":
                 history.handler_begins(int(step[1:]), -1)
             case "-":
@@ -73,6 +80,19 @@ def test_what_a_deadly_signal_cut_off_is_not_part_of_an_outcome() -> None:
     assert told("1", "=3", "2", "=0").outcomes(EXITED)[0] == settle(
         100, "p", list(calls((1, "3"), (2, "0"))), [], EXITED
     )
+
+
+def test_what_returns_while_a_signal_is_pending_is_not_seen_before_the_signal() -> None:
+    """It is unless the signal has a handler, whose frame holds the result, or the process was continued."""
+    stopped = End(EndKind.STOPPED)
+    [unseen] = told("1", "=3", "2", "~0", "!").outcomes(stopped)
+    assert unseen.calls == calls((1, "3"))
+    assert told("1", "=3", "2", "~0").outcomes(KILLED) == (settle(100, "p", list(unseen.calls), [], KILLED),)
+    assert len(told("1", "=3", "2", "=0", "!").outcomes(stopped)) == 2
+    assert len(told("1", "=3", "2", "~0", "!", "!").outcomes(stopped)) == 2
+    assert len(told("1", "=3", "2", "~0", "+10", "!").outcomes(stopped)) == 2
+    [handled] = told("1", "=3", "2", "~0", "+10", "7", "!").outcomes(stopped)
+    assert handled.calls == calls((1, "3"), (2, "0"))
 
 
 def test_a_handler_that_saw_nothing_may_not_have_begun() -> None:

@@ -20,7 +20,7 @@ from longpin.runner.races.free import Event, Example, FreeRuns
 from longpin.runner.races.generate import generate
 from longpin.runner.races.hosted import HostedKernel
 from longpin.runner.races.model import Found, RaceModel, RacingProcess, outcomes_of
-from longpin.runner.races.outcome import CallOutcome, History, Outcome
+from longpin.runner.races.outcome import CallOutcome, EndKind, History, Outcome
 from longpin.runner.report.as_json import schema
 from longpin.runner.stepped import SteppedEngine
 
@@ -126,6 +126,14 @@ def test_an_open_counts_as_a_writer_before_it_empties_the_file() -> None:
 def test_waitpid_finds_that_a_child_goes_on_before_sigchld_tells_so() -> None:
     found = of_data("continued-before-told")
     assert any(handled(outcome, "p") == 1 and results(outcome, "p")[4] != "ECHILD" for outcome in found)
+
+
+def test_who_stops_itself_has_not_seen_that_the_call_returned() -> None:
+    """The signal is pending when kill returns, so no program could tell the result."""
+    [outcome] = outcomes(KILLED.replace("pause()", 'kill("p", SIGSTOP)').replace('kill("p", SIGTERM)', "getpid()"))
+    stopped = outcome.processes[0]
+    assert stopped.end.kind is EndKind.STOPPED
+    assert [call.result for call in stopped.calls] == ["100"]
 
 
 def walk(model: RaceModel, seed: int) -> tuple[SteppedEngine, dict[int, list[History]]]:
