@@ -107,6 +107,8 @@ class _Offers:
         self._executes = any(op.call == "execve" for op in self._ops)
         self._bytes = {op.target for op in self._ops if op.call == "read"}
         """Variables that hold what was read."""
+        self._listed = False
+        """Whether a line has named all calls that can be made: once will do."""
 
     def _problem(self, line: int, where: str, expected: str, found: str) -> Problem:
         return Problem(self._filename, line, None, where, expected, f"{found}, which cannot run free on the kernel")
@@ -160,7 +162,10 @@ class _Offers:
 
     def _call(self, where: str, op: Op) -> Iterator[Problem]:
         if op.call not in FORMS:
-            yield self._problem(op.line, where, f"one of the calls {', '.join(FORMS)}", op.call)
+            yield self._problem(
+                op.line, where, "another call" if self._listed else f"one of {', '.join(FORMS)}", op.call
+            )
+            self._listed = True
             return
         form = letters(op)
         if len(op.args) > len(form) or len(op.args) > MOST_SIGNALS + 2:

@@ -577,7 +577,8 @@ def test_what_killing_the_sleepers_sets_off_is_not_part_of_a_run(play: Play) -> 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("set_lease_break_time(3)", "expected one of the calls"),
+        ("set_lease_break_time(3)", "expected one of open, close, "),
+        ("set_lease_break_time(3)\nexec('p')", "expected another call, found exec"),
         ("kill(-1, SIGTERM)", "expected another process or group"),
         ("kill(4294967295, SIGTERM)", "expected another process or group"),
         ("fcntl(3, 0)", "expected another command of fcntl"),
