@@ -7,7 +7,7 @@ import errno
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.layouts import LayoutHost
 from longpin.actors.permissions import check, check_touch, may, set_attributes
 from longpin.messages.envelope import DONE, Address, Done

@@ -8,20 +8,30 @@ from longpin.actors.attributes import AttributeHost
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import (
     FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
     FALLOC_FL_ZERO_RANGE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel import MOST_SIZE, Kernel
+from longpin.actors.kernel.file_system import Operation
+from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.locks import Lock
-from longpin.actors.policies.base import Change, Reason
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.inode import Fallocate
 from longpin.messages.pmem import Allocate, FreeBlocks, Move, Store
 
 PUNCH = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+
+OPERATIONS = {
+    0: Operation.ALLOCATE,
+    FALLOC_FL_ZERO_RANGE: Operation.ZERO_RANGE,
+    FALLOC_FL_PUNCH_HOLE: Operation.PUNCH_HOLE,
+    FALLOC_FL_COLLAPSE_RANGE: Operation.COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE: Operation.INSERT_RANGE,
+}
+"""What fallocate(2) does by its mode, with FALLOC_FL_KEEP_SIZE or without."""
 
 
 class FileStart(NamedTuple):
@@ -78,10 +88,11 @@ class BlockHost(AttributeHost):
 
     @handles(Fallocate)
     def fallocate(self, request: Fallocate, _src: Address) -> Conversation[Done]:
-        """fallocate(2): every mode asks leases and pages first, as XFS does [2.5]."""
+        """fallocate(2): what is asked first depends on mode and file system [2.5]."""
         offset, length, page_size = request.offset, request.length, self.kernel.page_size
         with (yield self.iolock.exclusive()) as io, (yield self.mmaplock.exclusive()) as mm:
-            change = Change(Reason.UNMAP, offset // page_size, LAST_PAGE, request.tgid)
+            operation = OPERATIONS[request.mode & ~FALLOC_FL_KEEP_SIZE]
+            change = self.change(operation, offset // page_size, LAST_PAGE, request.tgid)
             yield from self.break_layouts(change, io, mm)
             first, end = self.kernel.pages(offset), (offset + length) // page_size
             match request.mode:

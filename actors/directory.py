@@ -13,7 +13,7 @@ from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_PATH, O_TMPFI
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.folders import CHANGE, Folder, Last, Tree
 from longpin.actors.inode import Inode
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.leases import refuse_lease
 from longpin.actors.locks import Hold, Holds, Lock
 from longpin.actors.permissions import check, check_touch, set_attributes

@@ -28,7 +28,7 @@ from longpin.actors.constants import (
     SIGIO,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel import MOST_SIZE
+from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.locks import Lock
 from longpin.actors.pending import HAS_OWN_CODES, POLL_MSG, SI_KERNEL, SI_SIGIO
 from longpin.messages.envelope import DONE, Address, Done

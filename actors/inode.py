@@ -10,11 +10,12 @@ from longpin.actors.blocks import BlockHost, FileStart
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
 from longpin.actors.flocks import Flocks
-from longpin.actors.kernel import MOST_BYTES, MOST_SIZE, Kernel
+from longpin.actors.kernel.file_system import Operation
+from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.leases import Access
 from longpin.actors.permissions import check
-from longpin.actors.policies.base import Change, Fail, Reason
+from longpin.actors.policies.base import Fail
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
 from longpin.messages.inode import (
@@ -34,11 +35,8 @@ from longpin.messages.inode import (
     WriteAt,
     Written,
 )
-from longpin.messages.pmem import AwaitIdle, Load, Store
+from longpin.messages.pmem import ZERO_PAGE, AwaitIdle, Load, Store
 from longpin.messages.process import InstallPte
-
-ZERO_PAGE = -1
-"""The block of a page table entry that reads a hole."""
 
 
 class Inode(BlockHost):
@@ -119,7 +117,7 @@ class Inode(BlockHost):
         if self.nlink or self.openers or self.truncating or self.names_going or self.evicted:
             return
         self.evicted = True
-        if self.kernel.policy.evict_waits:
+        if self.kernel.generation.evict_waits:
             for block in list(self.pages.values()):
                 yield Call(self.pmem, AwaitIdle(block, killable=False, interruptible=False))
         yield from self.free(0)
@@ -170,7 +168,7 @@ class Inode(BlockHost):
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
                 first = min(length, self.size) // self.kernel.page_size
-                change = Change(Reason.UNMAP, first, LAST_PAGE, tgid)
+                change = self.change(Operation.TRUNCATE, first, LAST_PAGE, tgid)
                 yield from self.break_layouts(change, io, mm)
                 shrinks, self.size = length < self.size, length
                 if shrinks:
@@ -202,7 +200,7 @@ class Inode(BlockHost):
             if not data:
                 raise KernelError(errno.EFBIG)
             first, last = offset // self.kernel.page_size, self.kernel.pages(offset + len(data)) - 1
-            yield from self.break_layouts(Change(Reason.WRITE, first, last, request.tgid), io, None)
+            yield from self.break_layouts(self.change(Operation.WRITE, first, last, request.tgid), io, None)
             done = 0
             for page, inside, length in self.split(offset, len(data)):
                 try:

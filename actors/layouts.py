@@ -9,7 +9,8 @@ from functools import partial
 
 from longpin.actors.base import Engine
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome, single
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.file_system import Operation
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.leases import LeaseHost
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.base import (
@@ -37,12 +38,17 @@ class LayoutHost(LeaseHost):
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, uid: int, pmem: Address) -> None:
         super().__init__(engine, address, kernel, uid)
         self.pmem = pmem
+        self.file_system = kernel.file_system(pmem)
         self.iolock = Lock(self, f"the iolock of {address}")
         self.mmaplock = Lock(self, f"the mmap lock of {address}")
         self.pages: dict[int, int] = {}
         """The block of each page; a page without one is a hole."""
         self.mappings: dict[tuple[Address, int], int] = {}
         """Flags of each mapping, by process and its number for the mapping."""
+
+    def change(self, operation: Operation, first: int, last: int, tgid: int) -> Change:
+        """Return a change of pages ``first`` to ``last`` that a process wants to make."""
+        return Change(operation, self.file_system.asks[operation], first, last, tgid)
 
     def break_layouts(self, change: Change, io: Hold, mm: Hold | None) -> Conversation[None]:
         """Get the policy's leave for a layout change, with ``io`` and perhaps ``mm`` held before and after.
@@ -85,8 +91,9 @@ class LayoutHost(LeaseHost):
                     raise KernelError(number)
                 case BreakLeases():
                     yield from self._break_layout_leases([hold for hold in (io, mm) if hold])
-                case ScanPages(whole_file=whole):
-                    pins = yield from self._find_busy(None if whole else change, zap=mm is not None)
+                case ScanPages(only_range=only_range):
+                    whole_file = self.kernel.generation.whole_file_scan and not only_range
+                    pins = yield from self._find_busy(None if whole_file else change, zap=mm is not None)
                 case WaitForPages(pins=busy):
                     yield from self._wait_for_page(busy[0], mm, interruptible=interruptible)
 
@@ -105,7 +112,7 @@ class LayoutHost(LeaseHost):
 
     def _find_busy(self, change: Change | None, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
-        if self.kernel.policy.busy_scan_skips_unmapped and not self.mappings:
+        if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:
             return ()
         if zap:
             yield from self.zap(0)

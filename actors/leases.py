@@ -12,7 +12,7 @@ from typing import NoReturn
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK, O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor, outcome, single
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.lease import Lease
 from longpin.actors.lease_list import LeaseRecord
 from longpin.actors.locks import Lock

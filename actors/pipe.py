@@ -6,7 +6,7 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.flocks import Flocks
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.leases import refuse_lease
 from longpin.actors.permissions import check, check_touch, set_attributes
 from longpin.messages.envelope import DONE, Address, Done

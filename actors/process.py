@@ -15,7 +15,7 @@ from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPE
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
 from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
 from longpin.actors.interpreter import arguments, unroll
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
 from longpin.actors.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value

@@ -23,7 +23,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.pmem import Dma
+from longpin.messages.pmem import ZERO_PAGE, Dma
 from longpin.messages.verbs import (
     Complete,
     Destroy,
@@ -148,8 +148,11 @@ class QueuePair(Actor):
         result, done = b"", 0
         for page, inside, part in mapped.segments:
             piece = None if data is None else data[done : done + part]
+            done += part
+            if page.block == ZERO_PAGE:  # only ever read: whoever may write faulted for writing
+                result += bytes(part)
+                continue
             access_page = Dma(page.block, page.generation, page.inode, page.page, inside, part, piece, mapped.region)
             result += (yield Call(page.pmem, access_page)).data
-            done += part
         self.send(self.context, UnmapDma(mapped.handle))
         return result

@@ -11,7 +11,7 @@ from typing import TypeVar
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.flocks import Flocks
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.leases import refuse_lease
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.permissions import check, check_touch, set_attributes
@@ -39,6 +39,7 @@ from longpin.messages.verbs import (
     Segments,
     TearDown,
     UnmapDma,
+    pmems_of,
 )
 
 
@@ -181,7 +182,7 @@ class UverbsContext(Actor):
         self.dying.add(handle)
         registration = region.registration
         with (yield region.in_use.exclusive()):
-            for pmem in dict.fromkeys(page.pmem for page in registration.pages):
+            for pmem in pmems_of(registration.pages):
                 yield Call(pmem, Unpin(registration.region))
         yield Call(registration.process, Uncharge(registration.space, len(registration.pages)))
         self._leave_pd(registration.pd)

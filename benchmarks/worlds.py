@@ -60,7 +60,7 @@ def made_in_a_second() -> float:
 
 def built_in_a_second(scenario: Scenario) -> float:
     """Return how many worlds of a scenario are built from its blueprint and discarded in a second."""
-    blueprint = Blueprint(scenario, Settings.of(scenario).make_policy())
+    blueprint = Blueprint(scenario, Settings.of(scenario).make_proposal())
     begin = time.perf_counter()
     for _ in range(WORLDS):
         blueprint.build(SteppedEngine(Fifo()))

@@ -4,14 +4,17 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from longpin.actors.policies import find_policy, read_policy
-from longpin.actors.policies.parameters import expected_value, fits, parameter_types
+from longpin.actors.kernel.file_system import FILE_SYSTEMS
+from longpin.actors.kernel.generation import GENERATIONS
+from longpin.actors.parameters import ParameterValue, expected_value, fits
+from longpin.actors.policies import find_policy
+from longpin.actors.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
 from longpin.config.expressions import MOST, read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import listed, shown
 from longpin.config.report import Report
-from longpin.config.schema import RULES, Device, File, Machine, ParameterValue, Pmem, PolicyChoice, ProcessSpec
+from longpin.config.schema import RULES, Device, File, Machine, Pmem, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
 from longpin.messages.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
@@ -69,7 +72,19 @@ def build_machine(report: Report, table: ScenarioTable) -> Machine:
     if not 0 <= seconds <= MOST_SECONDS:
         report.add(("machine", "lease_break_time"), f"seconds from 0 to {MOST_SECONDS}", shown(seconds))
         seconds = default.lease_break_time
-    return Machine(page_size, float(seconds), bool(given.uverbs_async_delay))
+    return Machine(page_size, float(seconds), bool(given.uverbs_async_delay), _kernel(report, given.kernel))
+
+
+def _kernel(report: Report, text: str | None) -> tuple[tuple[str, ParameterValue], ...]:
+    """Return the parameters of a kernel that is named."""
+    if text is None:
+        return ()
+    try:
+        return tuple(sorted(read_kernel(text).items()))
+    except ValueError as error:
+        expected, _, _ = str(error).replace(": expected ", " to be ").removeprefix("expected ").partition(", found ")
+        report.add(("machine", "kernel"), expected, shown(text))
+        return ()
 
 
 def build_pmem(report: Report, table: ScenarioTable, page_size: int) -> tuple[Pmem, ...]:
@@ -80,7 +95,11 @@ def build_pmem(report: Report, table: ScenarioTable, page_size: int) -> tuple[Pm
     for index, given in enumerate(table.pmem):
         path = ("pmem", index)
         blocks = size(report, (*path, "blocks"), given.blocks, Pmem("").blocks, page_size, 1, MOST_BLOCKS)
-        made.append(Pmem(name(report, path, given.name, taken), blocks))
+        file_system = Pmem("").file_system if given.file_system is None else given.file_system
+        if file_system not in FILE_SYSTEMS:
+            found = shown(file_system) + report.suggest(file_system, FILE_SYSTEMS)
+            report.add((*path, "file_system"), f"one of the file systems {', '.join(FILE_SYSTEMS)}", found)
+        made.append(Pmem(name(report, path, given.name, taken), blocks, file_system))
         if before <= MOST_BLOCKS < before + blocks:
             expected = f"at most {MOST_BLOCKS} blocks in all pmem sets together"
             report.add((*path, "blocks"), expected, f"{blocks} after {before} in the sets before it")
@@ -183,7 +202,7 @@ def build_policy(report: Report, given: PolicyText | None) -> PolicyChoice:
     preset: str | None = table.pop("preset", None)
     try:
         if isinstance(given, str):
-            policy, named_preset, table = read_policy(text)
+            policy, named_preset, table = read_proposal(text)
         else:
             policy, named_preset = find_policy(text)
     except ValueError as error:
@@ -194,12 +213,14 @@ def build_policy(report: Report, given: PolicyText | None) -> PolicyChoice:
         report.add(("policy", "preset"), f"one of the presets {', '.join(policy.presets)}", shown(preset))
     elif preset is not None and ":" in text and preset.casefold() != named_preset:
         report.add(("policy", "preset"), f"the preset once, {named_preset}, or no preset in the name", shown(preset))
-    known = parameter_types(policy)
+    known = proposal_parameters(policy)
     for key, value in table.items():
         if key not in known:
             expected = f"one of the parameters of {policy.name}: {', '.join(known)}"
             report.add(("policy", key), expected, shown(key) + report.suggest(key, known))
         elif not fits(value, known[key]):
             report.add(("policy", key), expected_value(known[key]), shown(value))
+        elif key == KERNEL and value not in GENERATIONS:
+            report.add(("policy", key), f"one of the kernels {', '.join(GENERATIONS)}", shown(value))
     parameters: list[tuple[str, ParameterValue]] = sorted(table.items())
     return PolicyChoice(policy.name, named_preset if preset is None else preset.casefold(), tuple(parameters))

@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from longpin.actors.parameters import ParameterValue
 from longpin.actors.program import Program
 
 RULES: tuple[str, ...] = ("O1", "O3", "O6", "O7")
@@ -16,9 +17,6 @@ EXPECTATIONS_RULE = "O7"
 
 CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
-
-ParameterValue = bool | int | float | str
-"""What a policy's parameter may be in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,8 @@ class Machine:
     """Seconds of virtual time a lease holder has to answer a break; 0: for ever [2.3.3]. Default: Linux's."""
     uverbs_async_delay: bool = False
     """The last close of a device may return before its pins are gone [1.10]. Default: most releases do not race."""
+    kernel: tuple[tuple[str, ParameterValue], ...] = ()
+    """The parameter ``kernel``, a version of Linux, and what differs from it; empty: that of the policy's preset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Pmem:
     name: str
     blocks: int = 64
     """Blocks, 1 to 1,000,000. Default: enough for small files, few enough to run out of on purpose."""
+    file_system: str = "xfs"
+    """A key of ``longpin.actors.kernel.file_system.FILE_SYSTEMS``. Default: the one the proposals are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChoice:
-    """The proposal the kernel follows, for ``longpin.actors.policies.make_policy``."""
+    """The proposal the kernel follows, for ``longpin.actors.proposal.Proposal.make``."""
 
     name: str = "P5"
     """The canonical name. Default: the proposal this project began with."""

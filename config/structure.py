@@ -42,6 +42,7 @@ class MachineTable:
     page_size: Size | None = None
     lease_break_time: float | None = None
     uverbs_async_delay: bool | None = None
+    kernel: str | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class PmemTable:
 
     name: str | None = None
     blocks: Size | None = None
+    file_system: str | None = None
 
 
 @dataclass(slots=True)

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
 
+ZERO_PAGE = -1
+"""In place of a block where a hole is read: the kernel's page of zeros, which belongs to no set."""
+
 
 @message
 class Allocate(Message):

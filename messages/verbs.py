@@ -4,6 +4,7 @@ In a context, ``object`` is one object by its handle, ``handles`` the numbers gi
 objects protection domains have in them. What a queue pair is told has no footprint: nearly all looks at its state.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -14,10 +15,16 @@ class PinnedPage(NamedTuple):
     """One page of a memory region, as the device sees it."""
 
     pmem: Address
+    """Empty: the page of zeros, which belongs to no set."""
     block: int
     generation: int
     inode: Address
     page: int
+
+
+def pmems_of(pages: Iterable[PinnedPage]) -> tuple[Address, ...]:
+    """Return the block sets in which pages are pinned, each once, in the order of the pages."""
+    return tuple(dict.fromkeys(page.pmem for page in pages if page.pmem))
 
 
 class Kind(StrEnum):

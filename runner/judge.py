@@ -1,8 +1,7 @@
 """What must hold in a scenario, and who says whether it did."""
 
 from longpin.actors.base import Actor
-from longpin.actors.policies import policy_name
-from longpin.actors.policies.base import Policy
+from longpin.actors.proposal import Proposal
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.chronicle import Chronicle
@@ -18,12 +17,12 @@ from longpin.runner.waiting import WaitForGraph, Waiting
 class Rules:
     """The rules a scenario names, under a policy."""
 
-    def __init__(self, scenario: Scenario, policy: Policy, preset: str) -> None:
-        self.policy = policy
-        self.policy_name = policy_name(policy, preset)
+    def __init__(self, scenario: Scenario, proposal: Proposal) -> None:
+        self.policy = proposal.policy
+        self.policy_name = proposal.name
         self.lines = ExpectedLines(scenario, self.policy_name)
         self.judged = Judged.of(scenario)
-        self.invariants = [INVARIANTS[rule](policy, preset) for rule in scenario.holds]
+        self.invariants = [INVARIANTS[rule](proposal) for rule in scenario.holds]
 
     def after(self, actor: Actor, envelope: Envelope) -> list[Finding]:
         """Return what is wrong with an actor that has just handled ``envelope``, or with what it did."""
@@ -47,11 +46,11 @@ def unplayed(waiting: list[Waiting]) -> str:
 class Judge:
     """Watches a stepped world and says whether what must hold in it did."""
 
-    def __init__(self, scenario: Scenario, settings: Settings, engine: SteppedEngine, policy: Policy) -> None:
+    def __init__(self, scenario: Scenario, settings: Settings, engine: SteppedEngine, proposal: Proposal) -> None:
         self.scenario = scenario
         self.settings = settings
         self.engine = engine
-        self.rules = Rules(scenario, policy, settings.preset)
+        self.rules = Rules(scenario, proposal)
         self.chronicle = Chronicle(engine)
         self.violations: list[Violation] = []
         self.reached: set[str] = set()

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from longpin.actors.parameters import expected_value
 from longpin.actors.policies import POLICIES
-from longpin.actors.policies.parameters import expected_value, parameter_types
+from longpin.actors.proposal import proposal_parameters
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.runner.invariants import INVARIANTS
 
@@ -30,7 +31,7 @@ def policies() -> list[Entry]:
             "name": policy.name,
             "alias": policy.alias,
             "presets": list(policy.presets),
-            "parameters": {name: expected_value(kind) for name, kind in parameter_types(policy).items()},
+            "parameters": {name: expected_value(kind) for name, kind in proposal_parameters(policy).items()},
             "source": policy.source,
             "summary": policy.summary,
         }

@@ -78,12 +78,12 @@ def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Setting
         BadInput: there is no such policy, preset or parameter.
 
     """
-    from longpin.actors.policies import read_policy
+    from longpin.actors.proposal import read_proposal
     from longpin.runner.run import Settings
 
     if policy is not None:
         try:
-            chosen, preset, parameters = read_policy(policy)
+            chosen, preset, parameters = read_proposal(policy)
         except ValueError as error:
             raise BadInput(f"--policy: {error}") from None
         changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters}

@@ -147,7 +147,7 @@ class Result:
     """One sentence on why the verdict is what it is."""
     scenario: str
     policy: str
-    """What :func:`longpin.actors.policies.policy_name` calls it, such as ``P5:intended``."""
+    """What :attr:`longpin.actors.proposal.Proposal.name` says, such as ``P5:intended``."""
     engine: str
     oracle: str
     timers: str

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import structlog
 
 import longpin
-from longpin.actors.policies.base import Policy
+from longpin.actors.proposal import Proposal
 from longpin.config.loader import parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
@@ -62,9 +62,9 @@ def run(
     """
     if oracle is not None:
         settings = dataclasses.replace(settings, oracle=oracle.name)
-    policy = settings.make_policy()
-    header = header_of(scenario, settings, policy)
-    blueprint = Blueprint(scenario, policy)
+    proposal = settings.make_proposal()
+    header = header_of(scenario, settings, proposal)
+    blueprint = Blueprint(scenario, proposal)
     recorder: AbstractContextManager[TraceFile | TraceWriter | None] = nullcontext()
     if isinstance(trace, str | os.PathLike):
         recorder = TraceFile(trace, header)
@@ -74,7 +74,7 @@ def run(
         if settings.engine == "threads":
             result = _run_threads(settings, blueprint, header, kept)
         else:
-            result = _run_stepped(scenario, settings, blueprint, policy, oracle, kept)
+            result = _run_stepped(scenario, settings, blueprint, proposal, oracle, kept)
     if isinstance(kept, TraceFile) and isinstance(trace, str | os.PathLike):
         result.trace, result.not_kept = os.fspath(trace), kept.not_kept
     return result
@@ -84,7 +84,7 @@ def _run_stepped(
     scenario: Scenario,
     settings: Settings,
     blueprint: Blueprint,
-    policy: Policy,
+    proposal: Proposal,
     oracle: Oracle | None,
     kept: TraceFile | TraceWriter | None,
 ) -> Result:
@@ -94,7 +94,7 @@ def _run_stepped(
         strategy = ORACLES[settings.oracle]
         oracle = strategy(settings.seed, profile_of(blueprint.build, racy=racy) if strategy.profiled else NO_PROFILE)
     engine = SteppedEngine(oracle, racy=racy, seed=settings.seed)
-    judge = Judge(scenario, settings, engine, policy)
+    judge = Judge(scenario, settings, engine, proposal)
     encoder, hashed, allowance = Encoder(), ArrivalHash(), Allowance()
 
     def record(number: int, envelope: Envelope) -> None:
@@ -166,7 +166,7 @@ def _run_threads(
     return result
 
 
-def header_of(scenario: Scenario, settings: Settings, policy: Policy) -> Header:
+def header_of(scenario: Scenario, settings: Settings, proposal: Proposal) -> Header:
     """Return what a trace of this run begins with."""
     return Header(
         longpin=longpin.__version__,
@@ -175,7 +175,7 @@ def header_of(scenario: Scenario, settings: Settings, policy: Policy) -> Header:
         scenario_sha256=text_sha256(scenario.text),
         policy=settings.policy,
         preset=settings.preset,
-        parameters=dataclasses.asdict(policy),
+        parameters=proposal.parameters,
         engine=settings.engine,
         oracle=settings.oracle if settings.engine == "stepped" else "",
         seed=settings.seed,
@@ -196,7 +196,7 @@ def replay(trace: str | os.PathLike[str] | BinaryIO, until: int | None = None) -
 
     """
     reader = TraceReader(trace)
-    scenario, settings, policy = _read_header(reader)
+    scenario, settings, proposal = _read_header(reader)
     hashed = ArrivalHash()
 
     def payloads() -> Generator[bytes]:
@@ -208,8 +208,8 @@ def replay(trace: str | os.PathLike[str] | BinaryIO, until: int | None = None) -
     with closing(payloads()) as recorded:
         oracle = Replay(recorded, settings.seed, until)
         engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
-        judge = Judge(scenario, settings, engine, policy)
-        Blueprint(scenario, policy).build(engine)
+        judge = Judge(scenario, settings, engine, proposal)
+        Blueprint(scenario, proposal).build(engine)
         result = _follow(reader, oracle, engine, judge)
     result.hash = hashed.hexdigest()
     if isinstance(trace, str | os.PathLike):
@@ -238,7 +238,7 @@ def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: J
     return judge.result(None, QUIET)
 
 
-def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Policy]:
+def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Proposal]:
     """Return what the trace ran; a header that no longpin would have written is an error."""
     header = reader.header
     try:
@@ -252,7 +252,7 @@ def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Policy]:
             header.seed,
             header.timers,
         )
-        return scenario, settings, settings.make_policy()
+        return scenario, settings, settings.make_proposal()
     except ScenarioError as error:
         raise reader.error(0, f"the scenario in the header: {error.problems[0]}") from None
     except (ValueError, TypeError) as error:

@@ -3,8 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from longpin.actors.policies import make_policy, policy_name
-from longpin.actors.policies.base import Policy
+from longpin.actors.proposal import KERNEL, Proposal
 from longpin.config.schema import Scenario
 
 
@@ -26,18 +25,24 @@ class Settings:
 
     @classmethod
     def of(cls, scenario: Scenario, **changes: Any) -> "Settings":
-        """Return the scenario's own policy, with ``changes``; of another policy or preset it sets no parameter."""
+        """Return the scenario's own policy, with ``changes``; of another policy or preset it sets no parameter.
+
+        The machine's kernel stays, unless the parameters name one.
+        """
         choice = scenario.policy
         own: dict[str, Any] = {"policy": choice.name, "preset": choice.preset, "parameters": dict(choice.parameters)}
         if "policy" in changes or "preset" in changes:
             own["parameters"] = {}
-        return cls(**(own | changes))
+        chosen = own | changes
+        if KERNEL not in chosen["parameters"]:
+            chosen["parameters"] = dict(scenario.machine.kernel) | chosen["parameters"]
+        return cls(**chosen)
 
     @property
     def policy_name(self) -> str:
         """Return what the policy is called: its name, its preset, and all parameters that differ from the preset's."""
-        return policy_name(self.make_policy(), self.preset)
+        return self.make_proposal().name
 
-    def make_policy(self) -> Policy:
-        """Return the policy."""
-        return make_policy(self.policy, self.preset, self.parameters)
+    def make_proposal(self) -> Proposal:
+        """Return the policy on its kernel."""
+        return Proposal.make(self.policy, self.preset, self.parameters)

@@ -21,9 +21,9 @@ class Subject:
     def __init__(self, scenario: Scenario, settings: Settings) -> None:
         self.scenario = scenario
         self.settings = settings
-        policy = settings.make_policy()
-        self.rules = Rules(scenario, policy, settings.preset)
-        self.blueprint = Blueprint(scenario, policy)
+        proposal = settings.make_proposal()
+        self.rules = Rules(scenario, proposal)
+        self.blueprint = Blueprint(scenario, proposal)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _subject, (self.scenario.text, self.scenario.name, self.settings)

@@ -7,14 +7,15 @@ from longpin.actors.blocks import FileStart
 from longpin.actors.clock import Clock
 from longpin.actors.directory import Directory
 from longpin.actors.inode import Inode
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.file_system import FILE_SYSTEMS
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.labels import Labels
 from longpin.actors.pmem import Pmem
-from longpin.actors.policies.base import Policy
 from longpin.actors.process import Process
 from longpin.actors.process_state import NOTHING_INHERITED
 from longpin.actors.process_table import Entry, ProcessTable
 from longpin.actors.program import Image
+from longpin.actors.proposal import Proposal
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.directory import DIRECTORY
@@ -33,16 +34,18 @@ class WorldEngine(Engine, Protocol):
 
 
 class Blueprint:
-    """A scenario under a policy, worked out once, from which worlds are built."""
+    """A scenario under a proposal, worked out once, from which worlds are built."""
 
     clock: ClassVar[type[Clock]] = Clock
     process: ClassVar[type[Process]] = Process
     """What those actors are: others may watch more closely."""
 
-    def __init__(self, scenario: Scenario, policy: Policy) -> None:
+    def __init__(self, scenario: Scenario, proposal: Proposal) -> None:
         machine = scenario.machine
         self.kernel = Kernel(
-            policy,
+            proposal.policy,
+            proposal.generation,
+            {f"pmem:{pmem.name}": FILE_SYSTEMS[pmem.file_system] for pmem in scenario.pmem},
             page_size=machine.page_size,
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,

@@ -1,11 +1,10 @@
 """The proposals, one file each, and how a run names one."""
 
-from enum import Enum
 from typing import Any
 
+from longpin.actors.parameters import replaced
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
-from longpin.actors.policies.parameters import expected_value, fits, parameter_types, read_value, write_value
 from longpin.actors.policies.reject import Reject
 from longpin.actors.policies.wait import WaitForIdle
 
@@ -33,44 +32,6 @@ def find_policy(text: str) -> tuple[type[Policy], str]:
     raise ValueError(f"expected a policy, one of {known}, found {word!r}")
 
 
-def read_policy(text: str) -> tuple[type[Policy], str, dict[str, bool | int | float | str]]:
-    """Read ``NAME[:preset][,PARAMETER=VALUE...]``, as ``--policy`` takes it and :func:`policy_name` writes it.
-
-    Return the policy, the preset, and the parameters that are given.
-
-    Raises:
-        ValueError: one sentence that says what was expected.
-
-    """
-    head, *given = text.split(",")
-    policy, preset = find_policy(head)
-    types = parameter_types(policy)
-    parameters: dict[str, bool | int | float | str] = {}
-    for part in given:
-        name, equals, value = (word.strip() for word in part.partition("="))
-        if not equals or name not in types:
-            expected = f"a parameter of {policy.name} ({', '.join(types)}), as NAME=VALUE"
-            raise ValueError(f"expected {expected}, found {part.strip()!r}")
-        if name in parameters:
-            raise ValueError(f"expected {name} once, found it twice")
-        try:
-            parameters[name] = read_value(value, types[name])
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-    return policy, preset, parameters
-
-
-def policy_name(policy: Policy, preset: str) -> str:
-    """Return what a policy is called wherever it is named: ``P5:intended``, with all that differs from the preset.
-
-    :func:`read_policy` reads it: ``P5:intended,evict_waits=false,lease_check=active_only``.
-    """
-    usual = _with(type(policy), policy.presets.get(preset.casefold(), {}))
-    changed = [name for name in sorted(parameter_types(type(policy))) if getattr(policy, name) != getattr(usual, name)]
-    values = [f"{name}={write_value(getattr(policy, name))}" for name in changed]
-    return ",".join([f"{policy.name}:{preset.casefold()}", *values])
-
-
 def make_policy(name: str, preset: str, parameters: dict[str, Any]) -> Policy:
     """Return the policy with its preset's parameters, and ``parameters`` in place of those they name.
 
@@ -82,15 +43,4 @@ def make_policy(name: str, preset: str, parameters: dict[str, Any]) -> Policy:
 
     """
     policy, preset = find_policy(f"{name}:{preset}")
-    types = parameter_types(policy)
-    for key, value in parameters.items():
-        if key in types and not fits(value, types[key]):
-            raise ValueError(f"{key}: expected {expected_value(types[key])}, found {value!r}")
-    return _with(policy, policy.presets[preset] | parameters)
-
-
-def _with(policy: type[Policy], chosen: dict[str, Any]) -> Policy:
-    types = parameter_types(policy)
-    enums = {name: kind for name, kind in types.items() if isinstance(kind, type) and issubclass(kind, Enum)}
-    values: dict[str, Any] = {key: enums[key](value) if key in enums else value for key, value in chosen.items()}
-    return policy(**values)
+    return replaced(policy(), policy.presets[preset] | parameters)

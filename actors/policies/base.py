@@ -10,23 +10,17 @@ from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
+from longpin.actors.kernel.file_system import Asked, Operation
 from longpin.messages.envelope import Address
 from longpin.messages.pmem import Pin
-
-
-class Reason(StrEnum):
-    """Why a layout is about to change: the argument of XFS's ``xfs_break_layouts`` [2.5]."""
-
-    WRITE = "BREAK_WRITE"
-    """write(2): leases are asked, pages are not."""
-    UNMAP = "BREAK_UNMAP"
-    """truncate and its kin: blocks may be freed, so leases and pages are asked."""
 
 
 class Change(NamedTuple):
     """A layout change some call wants to make."""
 
-    reason: Reason
+    operation: Operation
+    asks: tuple[Asked, ...]
+    """Who is asked first, by the rules of the file system [2.5]."""
     first: int
     """First page of the range whose blocks may move or be freed."""
     last: int
@@ -79,7 +73,8 @@ class BreakLeases(NamedTuple):
 class ScanPages(NamedTuple):
     """Zap the page tables, look for busy pages, and ask again [2.5]."""
 
-    whole_file: bool
+    only_range: bool = False
+    """Look only where the change is; otherwise where the kernel does (``whole_file_scan``)."""
 
 
 class WaitForPages(NamedTuple):
@@ -122,17 +117,12 @@ class Policy:
     """A word for it, accepted wherever the name is."""
     summary: ClassVar[str] = ""
     source: ClassVar[str] = ""
-    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     """Parameter values of ``as_posted`` (the code) and ``intended`` (the prose). Their differences are findings."""
+    kernels: ClassVar[dict[str, str]] = {"as_posted": "5.4", "intended": "6.18"}
+    """The kernel of each preset, where the machine names none: the one the code was posted for, and today's."""
     errnos: ClassVar[dict[str, frozenset[str]]] = {}
     """Errnos the proposal adds to a call's own."""
-
-    busy_scan_skips_unmapped: bool = False
-    """The busy-page scan reports idle when nobody maps the file: True is Linux 5.4, False scans always [2.5, H6]."""
-    evict_waits: bool = True
-    """The final free of an unlinked file waits, uninterruptibly, until its pages are idle: False is Linux 5.4 [2.5]."""
-    whole_file_scan: bool = False
-    """The busy-page scan looks at every page of the file, not only at those the change affects [5, H1]."""
 
     def mmap_gate(self, flags: int) -> int:
         """Return 0, or the errno with which mmap(2) of the file fails."""
@@ -146,26 +136,25 @@ class Policy:
         """Read the argument of F_SETLEASE; None is EINVAL [2.1 step 2]."""
         return LeaseRequest(arg) if arg in (F_RDLCK, F_WRLCK, F_UNLCK) else None
 
-    def vma_gate(self, *, longterm: bool) -> int:
-        """Return 0, or the errno of a pin of a DAX mapping, before any page is looked at [4.0: check_vma_flags]."""
+    def longterm_gate(self) -> int:
+        """Return 0, or the errno of every long-term pin of a DAX mapping [4.0: check_vma_flags, check_dax_vmas]."""
         return 0
 
     def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
         """Decide whether process ``tgid`` may pin a page of the inode, and what the pin holds on to [2.6]."""
         return Allow()
 
-    def pinned_gate(self, *, longterm: bool) -> int:
-        """Return 0, or the errno of a registration whose pages are all pinned already [4.0: 5.4's late VMA check]."""
-        return 0
-
     def change_gate(self, change: Change, layout: Layout) -> Decision:
-        """Decide on a layout change; asked again after every wait. Base: pages, then leases [2.5]."""
-        if change.reason is Reason.UNMAP:
-            if layout.pins is None:
-                return ScanPages(self.whole_file_scan)
-            if layout.pins:
+        """Decide on a layout change; asked again after every wait. Base: whom the file system asks, in order [2.5]."""
+        for asked in change.asks:
+            if asked is Asked.LEASES:
+                if layout.layout_leases:
+                    return BreakLeases()
+            elif layout.pins is None:
+                return ScanPages()
+            elif layout.pins:
                 return WaitForPages(layout.pins)
-        return BreakLeases() if layout.layout_leases else Proceed()
+        return Proceed()
 
     def on_break(self, lease: LeaseView) -> bool:
         """Return True if the holder gets its signal when the lease is broken [2.3.3]."""

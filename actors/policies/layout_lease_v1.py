@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from longpin.actors.constants import F_LAYOUT, F_RDLCK
+from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import (
     Allow,
     BreakLeases,
@@ -17,7 +18,6 @@ from longpin.actors.policies.base import (
     LeaseView,
     Policy,
     Proceed,
-    Reason,
     ScanPages,
     WaitForPages,
 )
@@ -50,12 +50,7 @@ class LayoutLeaseV1(Policy):
     summary: ClassVar[str] = "a pin needs an F_LAYOUT lease; truncate breaks it, waits, and fails on pins left"
     source: ClassVar[str] = "Weiny, RFC v1 RDMA/FS DAX truncate proposal, 2019-06-05 [S4, V1-0 to V1-9]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "as_posted": {
-            "busy_scan_skips_unmapped": True,
-            "evict_waits": False,
-            "lease_check": "any_lease",
-            "pin_kind_known": False,
-        },
+        "as_posted": {"lease_check": "any_lease", "pin_kind_known": False},
         "intended": {"lease_check": "own_tgid"},
     }
     errnos: ClassVar[dict[str, frozenset[str]]] = {
@@ -85,13 +80,16 @@ class LayoutLeaseV1(Policy):
         return Fail(errno.EPERM)
 
     def change_gate(self, change: Change, layout: Layout) -> Decision:
-        """Leases first; then a long-term pin in the range fails the call, short ones are waited for [V1-5, V1-7]."""
-        if layout.layout_leases:
+        """Leases first; then a long-term pin in the range fails the call, short ones are waited for [V1-5, V1-7].
+
+        ext4, which asks only pages, learns to ask leases too where it asks pages.
+        """
+        if change.asks and layout.layout_leases:
             return BreakLeases()
-        if change.reason is Reason.WRITE:
+        if Asked.PAGES not in change.asks:
             return Proceed()
         if layout.pins is None:
-            return ScanPages(self.whole_file_scan)
+            return ScanPages(only_range=True)
         if any(self._lasting(pin) for pin in layout.pins):
             return Fail(errno.ETXTBSY)
         return WaitForPages(layout.pins) if layout.pins else Proceed()

@@ -1,7 +1,7 @@
 """P1 WAIT: pins are allowed, and whoever changes the layout waits for them [semantics 4.1; S3]."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from longpin.actors.policies.base import Policy
 
@@ -14,7 +14,3 @@ class WaitForIdle(Policy):
     alias: ClassVar[str] = "wait"
     summary: ClassVar[str] = "anybody with a mapping may pin; truncate waits for the pins, for ever if need be"
     source: ClassVar[str] = "Chinner, 2019-02-06 [S3]: dax_layout_busy_page can block forever"
-    presets: ClassVar[dict[str, dict[str, Any]]] = {
-        "as_posted": {"busy_scan_skips_unmapped": True, "evict_waits": False, "whole_file_scan": True},
-        "intended": {},
-    }

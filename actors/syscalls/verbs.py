@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from longpin.actors.constants import (
     IBV_ACCESS_FLUSH_PERSISTENT,
     IBV_ACCESS_LOCAL_WRITE,
+    IBV_ACCESS_MW_BIND,
     IBV_ACCESS_ON_DEMAND,
     IBV_ACCESS_OPTIONAL_RANGE,
     IBV_ACCESS_REMOTE_ATOMIC,
@@ -13,19 +14,20 @@ from longpin.actors.constants import (
     IBV_WR_RDMA_READ,
     IBV_WR_RDMA_WRITE,
     O_RDWR,
+    PROT_READ,
     PROT_WRITE,
     RLIMIT_MEMLOCK,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.file import OpenFileDescription
-from longpin.actors.kernel import MOST_BYTES
+from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.actors.syscalls.memory import resolve
 from longpin.messages.envelope import Address
 from longpin.messages.file import Ref
 from longpin.messages.inode import AskPin
 from longpin.messages.labels import VerbsObject
-from longpin.messages.pmem import PinBlock, Unpin
+from longpin.messages.pmem import ZERO_PAGE, PinBlock, Unpin
 from longpin.messages.process import File
 from longpin.messages.verbs import (
     AllocPd,
@@ -39,6 +41,7 @@ from longpin.messages.verbs import (
     Poll,
     PostSend,
     Register,
+    pmems_of,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +49,8 @@ if TYPE_CHECKING:
 
 ACCESS_SUPPORTED = (IBV_ACCESS_FLUSH_PERSISTENT << 1) - 1 | IBV_ACCESS_OPTIONAL_RANGE
 """IB_ACCESS_SUPPORTED: every access bit there is."""
+ACCESS_WRITES = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND
+"""The access bits with which a device may write [code: ib_access_writable]."""
 MOST_PAGES = (1 << 32) - 1
 """Pages of the largest region [code: ib_umem_get]."""
 
@@ -97,7 +102,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     _check_access(access)
     yield Call(context, FindObject(Kind.PD, pd.handle))
     if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
-        raise KernelError(errno.EINVAL)
+        raise KernelError(process.kernel.generation.on_demand_errno)
     page_size = process.kernel.page_size
     first = addr - addr % page_size
     pages = process.kernel.pages(addr + length - first)
@@ -107,14 +112,16 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     region = f"mr:{process.pid}.{process.count('mr')}"
     pinned: list[PinnedPage] = []
     holds: list[Address] = []
+    late = process.kernel.generation.late_longterm_check
+    write = bool(access & ACCESS_WRITES) or not process.kernel.generation.read_only_pins
     try:
         error = None
         for index in range(pages):
-            pin = _pin(process, first + index * page_size, region, context, pinned, holds)
+            pin = _pin(process, first + index * page_size, region, context, pinned, holds, write=write)
             if (error := (yield from outcome(pin))) is not None:
                 break
         # A late check is of the pages that were pinned, even if a later page failed.
-        if pinned and (number := process.kernel.policy.pinned_gate(longterm=True)):
+        if pinned and late and (number := process.kernel.policy.longterm_gate()):
             raise KernelError(number)
         if error is not None:
             raise error
@@ -131,7 +138,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
         )
         handle = (yield Call(context, request)).handle
     except KernelError:
-        for pmem in dict.fromkeys(page.pmem for page in pinned):
+        for pmem in pmems_of(pinned):
             yield Call(pmem, Unpin(region))
         for ofd in holds:
             yield from process.put(File(ofd, "", "file"))
@@ -159,22 +166,32 @@ def _charge(process: "Process", pages: int) -> None:
 
 
 def _pin(
-    process: "Process", addr: int, region: Address, context: Address, pinned: list[PinnedPage], holds: list[Address]
+    process: "Process",
+    addr: int,
+    region: Address,
+    context: Address,
+    pinned: list[PinnedPage],
+    holds: list[Address],
+    *,
+    write: bool,
 ) -> Conversation[None]:
-    """get_user_pages(FOLL_LONGTERM | FOLL_WRITE) of one page: entry, lease check, reference, under the page table lock.
+    """get_user_pages(FOLL_LONGTERM) of one page: entry, lease check, reference, under the page table lock.
 
     Asking for the lease and taking the reference are two steps: the lease may go in between [2.7].
     """
     mapping = process.mm.find(addr)
     if mapping is None:
         raise KernelError(errno.EFAULT)
-    if number := process.kernel.policy.vma_gate(longterm=True):
+    if not process.kernel.generation.late_longterm_check and (number := process.kernel.policy.longterm_gate()):
         raise KernelError(number)
-    if not mapping.prot & PROT_WRITE:
+    if not mapping.prot & (PROT_WRITE if write else PROT_READ):
         raise KernelError(errno.EFAULT)
     page = process.mm.page_of(mapping, addr)
-    hold, pte = yield from resolve(process, mapping, page, write=True)
+    hold, pte = yield from resolve(process, mapping, page, write=write)
     with hold:
+        if pte.block == ZERO_PAGE:  # no page of the file, so nobody asks for leases or waits for it
+            pinned.append(PinnedPage("", ZERO_PAGE, 0, mapping.inode, page))
+            return
         allowed = yield Call(mapping.inode, AskPin(process.pid, longterm=True))
         if allowed.hold and allowed.hold not in holds:
             yield Call(allowed.hold, Ref())

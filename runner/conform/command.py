@@ -144,7 +144,6 @@ def conform(
     file = recorded or program
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
-    from longpin.actors.policies import policy_name
     from longpin.runner.conform import emulated
     from longpin.runner.conform.generate import generate
     from longpin.runner.report.as_json import write_json
@@ -157,7 +156,7 @@ def conform(
         about: dict[str, Any] = {
             "mode": "recorded" if real is None else "live",
             "engine": engine,
-            "policy": policy_name(emulated.POLICY, "intended"),
+            "policy": emulated.PROPOSAL.name,
             "seed": None if file else seed,
             "kernel": None if real is None else real.abilities.kernel,
             "fs": None if real is None else real.abilities.fs,

@@ -22,7 +22,7 @@ from longpin.actors.constants import (
 from longpin.actors.directory import Directory
 from longpin.actors.facts import CallRecord
 from longpin.actors.inode import Inode
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.pending import (
     CLD_CONTINUED,
     CLD_EXITED,
@@ -35,9 +35,9 @@ from longpin.actors.pending import (
     Siginfo,
 )
 from longpin.actors.pmem import Pmem
-from longpin.actors.policies import make_policy
 from longpin.actors.process_state import NOTHING_INHERITED
 from longpin.actors.process_table import ProcessTable
+from longpin.actors.proposal import Proposal
 from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.directory import DIRECTORY
 from longpin.messages.envelope import Address
@@ -95,7 +95,7 @@ class EmulatedRunner:
 
 
 IMAGES = {image.name: image for image in (IMAGE, FORKED)}
-POLICY = make_policy("P0", "intended", {})
+PROPOSAL = Proposal.make("P0", "intended", {})
 """What Linux does about pins."""
 
 
@@ -133,7 +133,7 @@ class _World:
             if engine == "stepped"
             else ThreadsEngine(lambda *_: None, lambda: None, alarms=False)
         )
-        kernel = Kernel(POLICY, page_size=PAGE)
+        kernel = Kernel(PROPOSAL.policy, PROPOSAL.generation, page_size=PAGE)
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
         self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE, {})

@@ -41,6 +41,6 @@ def configuration_hash(scenario: Scenario, settings: Settings) -> str:
     Every parameter of the policy counts, also those left at the preset's value: a preset that changes is another
     configuration.
     """
-    parameters = dataclasses.asdict(settings.make_policy())
+    parameters = settings.make_proposal().parameters
     what = [text_sha256(scenario.text), settings.policy, settings.preset, parameters, settings.timers]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

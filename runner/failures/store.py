@@ -67,7 +67,7 @@ class Record:
     configuration: str
     """:func:`~longpin.runner.failures.found.configuration_hash`."""
     policy: str
-    """As :func:`longpin.actors.policies.policy_name` writes it, for people; the hash counts."""
+    """As :attr:`longpin.actors.proposal.Proposal.name` writes it, for people; the hash counts."""
     timers: str
     rule: str
     site: str

@@ -20,7 +20,7 @@ from longpin.actors.constants import (
     SIG_IGN,
 )
 from longpin.actors.conversation import KernelError
-from longpin.actors.kernel import MOST_BYTES
+from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.pending import UNBLOCKABLE
 from longpin.actors.process_state import MOST_FDS, Disposition, Exec, Exit, Value
 from longpin.actors.syscalls.files import as_bytes

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIGBUS, SIGSEGV, signal_name
-from longpin.actors.kernel import MOST_BYTES
+from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.program import Const, Op
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY

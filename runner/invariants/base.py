@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
 from longpin.actors.base import Actor
-from longpin.actors.policies.base import Policy
+from longpin.actors.proposal import Proposal
 from longpin.messages.envelope import Address, Envelope
 
 Actors = Mapping[Address, Actor]
@@ -32,9 +32,9 @@ class Invariant:
     summary: ClassVar[str]
     source: ClassVar[str]
 
-    def __init__(self, policy: Policy, preset: str) -> None:
-        self.policy = policy
-        self.preset = preset
+    def __init__(self, proposal: Proposal) -> None:
+        self.policy = proposal.policy
+        self.policy_name = proposal.name
 
     def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
         """Look at ``actor``, which has just handled ``envelope``."""

@@ -7,8 +7,6 @@ from longpin.actors.base import Actor
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.facts import CallCut, CallEnded, CallRecord
-from longpin.actors.policies import policy_name
-from longpin.actors.policies.base import Policy
 from longpin.actors.process import Process
 from longpin.actors.program import Expectation, Outcome
 from longpin.config.schema import EXPECTATIONS_RULE
@@ -23,10 +21,6 @@ class ExpectedOutcomes(Invariant):
     rule: ClassVar[str] = EXPECTATIONS_RULE
     summary: ClassVar[str] = "errnos: a call fails only as its man page and the policy allow, and as its line expects"
     source: ClassVar[str] = "semantics 3; docs/scenario.md"
-
-    def __init__(self, policy: Policy, preset: str) -> None:
-        super().__init__(policy, preset)
-        self.policy_name = policy_name(policy, preset)
 
     def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
         """Look at the calls that have just returned."""

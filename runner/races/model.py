@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 from longpin.actors.base import Actor
 from longpin.actors.clock import Clock
 from longpin.actors.facts import CallBegun, CallEnded, Ended, Fact, HandlerReturned, SignalTaken
-from longpin.actors.policies import make_policy
 from longpin.actors.process import Process
+from longpin.actors.proposal import Proposal
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.engine import InternalError
@@ -24,8 +24,7 @@ from longpin.runner.races.outcome import End, EndKind, History, Outcome, Process
 from longpin.runner.stepped import SteppedEngine
 from longpin.runner.world import Blueprint
 
-POLICY, PRESET = "P0", "intended"
-POLICY_NAME = f"{POLICY}:{PRESET}"
+PROPOSAL = Proposal.make("P0", "intended", {})
 """The model of today's kernel; without pins the policies hardly differ."""
 
 MOST_MEMORY = 4 << 30
@@ -115,7 +114,7 @@ class RaceModel:
     blueprint: RacingBlueprint = field(init=False)
 
     def __post_init__(self) -> None:
-        self.blueprint = RacingBlueprint(self.scenario, make_policy(POLICY, PRESET, {}))
+        self.blueprint = RacingBlueprint(self.scenario, PROPOSAL)
 
     def explore(
         self, seconds: float, method: Method = Method.AUTO, progress: Callable[[Exploration], None] | None = None

@@ -16,7 +16,7 @@ from longpin.actors.constants import (
     SA_RESTART,
     signal_name,
 )
-from longpin.actors.kernel import MOST_BYTES
+from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config.problems import Problem, ScenarioError, shown

@@ -6,7 +6,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from longpin.actors.policies import read_policy
+from longpin.actors.proposal import read_proposal
 from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
 from longpin.runner.report.rows import Row, printable, rows
 from longpin.runner.result import ExpectedLine, Kind, Result, Verdict
@@ -132,7 +132,7 @@ def _policy_summary(result: Result) -> str:
     """Return what the policy is in one sentence; on the host engine it is the kernel of the machine."""
     if result.engine == "host":
         return "the kernel of this machine, as it is"
-    return read_policy(result.policy)[0].summary
+    return read_proposal(result.policy)[0].summary
 
 
 def _how(result: Result) -> str:

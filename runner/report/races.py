@@ -7,7 +7,7 @@ from longpin.actors.constants import signal_name
 from longpin.runner.conform.check import Tally
 from longpin.runner.races.check import Comparison
 from longpin.runner.races.free import Example
-from longpin.runner.races.model import POLICY_NAME
+from longpin.runner.races.model import PROPOSAL
 from longpin.runner.races.outcome import CallOutcome, Outcome, ProcessOutcome
 from longpin.runner.races.series import Series, size
 
@@ -24,7 +24,7 @@ def lines(races: Series) -> Iterator[str]:
     seed = "" if races.wanted.scenarios else f", seed {effort.seed}"
     yield (
         f"{races.reason}: {len(compared)} of {races.wanted.length} scenarios on Linux {races.release} ({races.fs})"
-        f"{seed}, {effort.runs} runs each by {races.how}, explored under {POLICY_NAME}"
+        f"{seed}, {effort.runs} runs each by {races.how}, explored under {PROPOSAL.name}"
     )
     counts = _counts(compared)
     whole = sum(one.explored.complete for one in compared)
@@ -134,7 +134,7 @@ def as_object(races: Series, seconds: float) -> Object:
         "warnings": [],
         "mode": "races",
         "engine": "stepped",
-        "policy": POLICY_NAME,
+        "policy": PROPOSAL.name,
         "seed": races.wanted.effort.seed,
         "kernel": races.release,
         "fs": races.fs,

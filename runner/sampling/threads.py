@@ -151,7 +151,7 @@ class Recorder:
         """Return the file that ``longpin replay`` takes."""
         subject = self.subject
         settings = dataclasses.replace(subject.settings, seed=seed)
-        header = header_of(subject.scenario, settings, settings.make_policy())
+        header = header_of(subject.scenario, settings, settings.make_proposal())
         encoder, file = Encoder(), io.BytesIO()
         with TraceWriter(file, header) as writer:
             for number, envelope in enumerate(log, 1):

@@ -341,7 +341,7 @@ def test_a_world_that_cannot_be_judged_is_no_pass() -> None:
 def test_a_shipped_scenario_is_explored_completely(timers: str) -> None:
     """Every end that matching finds is one that reduction finds, and the reverse."""
     scenario = load_scenario("layout-lease-answered")
-    build = Blueprint(scenario, Settings.of(scenario).make_policy()).build
+    build = Blueprint(scenario, Settings.of(scenario).make_proposal()).build
     table, ends = Table(build), set[tuple[int, ...]]()
     path = Path(table, racy=timers == "racy")
     result = Exploration(Method.DPOR)

@@ -329,7 +329,7 @@ def facts(result: Result) -> tuple[object, ...]:
 def final_world(scenario: Scenario, settings: Settings) -> SteppedEngine:
     """Run the same schedule again and return the quiet world itself."""
     engine = SteppedEngine(ORACLES[settings.oracle](settings.seed), racy=settings.timers == "racy", seed=settings.seed)
-    Blueprint(scenario, settings.make_policy()).build(engine)
+    Blueprint(scenario, settings.make_proposal()).build(engine)
     assert engine.run()
     return engine
 

@@ -84,7 +84,7 @@ def replayed_states(trace: Path, settings: Settings, name: str) -> dict[str, Any
     """Follow a trace and return what the actors have come to."""
     scenario = load_scenario(name)
     engine = SteppedEngine(Replay((payload for _, payload in TraceReader(trace)), settings.seed), racy=True)
-    Blueprint(scenario, settings.make_policy()).build(engine)
+    Blueprint(scenario, settings.make_proposal()).build(engine)
     assert engine.run()
     return states(engine.actors.values())
 

@@ -104,7 +104,7 @@ class Turns(Fifo):
 
 def test_worlds_that_take_turns() -> None:
     scenario = load_scenario("lease-shared")
-    blueprint = Blueprint(scenario, Settings.of(scenario).make_policy())
+    blueprint = Blueprint(scenario, Settings.of(scenario).make_proposal())
     seen: list[list[Envelope]] = [[], [], []]
     worlds = [SteppedEngine(Turns()), SteppedEngine(Turns()), SteppedEngine(Fifo())]
     for engine, arrivals in zip(worlds, seen, strict=True):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from longpin.actors.policies import find_policy, make_policy
 from longpin.actors.policies.base import Policy
+from longpin.actors.proposal import Proposal, read_proposal
 from longpin.config.loader import parse_scenario
 from longpin.runner.judge import Judge
 from longpin.runner.oracles import ORACLES
@@ -72,13 +72,13 @@ def play_once(
     """Run one schedule to its end and judge it by every rule."""
     scenario = parse_scenario(_scenario(programs, details, head), "test.toml")
     if isinstance(policy, str):
-        kind, preset = find_policy(policy)
-        policy = make_policy(kind.name, preset, {})
+        kind, preset, parameters = read_proposal(policy)
+        proposal = Proposal.make(kind.name, preset, dict(scenario.machine.kernel) | parameters)
     else:
-        preset = "intended"
+        proposal = Proposal.of(policy)
     engine = SteppedEngine(oracle, racy=racy)
-    judge = Judge(scenario, Settings(policy.name, preset), engine, policy)
-    Blueprint(scenario, policy).build(engine)
+    judge = Judge(scenario, Settings(proposal.policy.name, proposal.preset), engine, proposal)
+    Blueprint(scenario, proposal).build(engine)
     assert engine.run()
     return Played(judge.result(None, ""), engine)
 

@@ -18,7 +18,7 @@ from longpin.actors.conversation import Effect, WaitQueue, WaitsFor
 from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.inode import Inode
-from longpin.actors.kernel import Kernel
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.lease import Lease
 from longpin.actors.lease_list import LeaseRecord
 from longpin.actors.locks import Lock
@@ -27,6 +27,7 @@ from longpin.actors.policies import make_policy
 from longpin.actors.process import Process
 from longpin.actors.process_state import NOTHING_INHERITED
 from longpin.actors.program import Expectation, Image, Op, Outcome, Program
+from longpin.actors.proposal import Proposal
 from longpin.actors.uverbs import UverbsContext
 from longpin.messages.envelope import Envelope
 from longpin.messages.pmem import Dma, Load, Pin
@@ -86,11 +87,11 @@ class World:
 
     def after(self, rule: str, actor: Actor, envelope: Envelope) -> list[Finding]:
         """Return what a rule says after an arrival."""
-        return list(INVARIANTS[rule](POLICY, "intended").after(actor, envelope))
+        return list(INVARIANTS[rule](Proposal.of(POLICY)).after(actor, envelope))
 
     def quiet(self, rule: str) -> list[Finding]:
         """Return what a rule says of the world at rest."""
-        return list(INVARIANTS[rule](POLICY, "intended").quiet(self.engine.actors))
+        return list(INVARIANTS[rule](Proposal.of(POLICY)).quiet(self.engine.actors))
 
 
 @pytest.fixture

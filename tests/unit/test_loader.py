@@ -34,6 +34,7 @@ evict_waits = true
 lease_check = "own_tgid"
 
 [machine]
+kernel = "6.12,read_only_pins=false"
 page_size = 512
 lease_break_time = 5
 uverbs_async_delay = true
@@ -41,6 +42,7 @@ uverbs_async_delay = true
 [[pmem]]
 name = "fast"
 blocks = 8
+file_system = "ext4"
 
 [[pmem]]
 name = "slow"
@@ -109,8 +111,9 @@ def test_every_key_arrives() -> None:
     scenario = parse_scenario(FULL, "f.toml")
     assert (scenario.name, scenario.source, scenario.summary) == ("all-keys", "a mail", "Every key there is.")
     assert scenario.policy == PolicyChoice("P5", "as_posted", (("evict_waits", True), ("lease_check", "own_tgid")))
-    assert scenario.machine == Machine(512, 5.0, uverbs_async_delay=True)
-    assert scenario.pmem == (Pmem("fast", 8), Pmem("slow", 64))
+    kernel = (("kernel", "6.12"), ("read_only_pins", False))
+    assert scenario.machine == Machine(512, 5.0, uverbs_async_delay=True, kernel=kernel)
+    assert scenario.pmem == (Pmem("fast", 8, "ext4"), Pmem("slow", 64))
     assert scenario.devices == (Device("mlx5_0"),)
     assert scenario.files == (File("/pmem/data", "fast", 1025, 1000, 0o600), File("/pmem/log", "slow", 0, 0, 0o666))
     assert scenario.holds == ("O1", "O7")
@@ -299,6 +302,18 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ),
         ("policy = 'P5,odd=1'", "policy: expected a parameter of P5 ("),
         ("policy = {evict_waits = 1}", "policy.evict_waits: expected true or false, found 1"),
+        (
+            "policy = {kernel = '2.6'}",
+            "policy.kernel: expected one of the kernels 5.4, 6.1, 6.12, 6.18, 7.2, found '2.6'",
+        ),
+        ("policy = 'P5,kernel=2.6'", "policy: expected a kernel, one of 5.4, 6.1, 6.12, 6.18, 7.2, found"),
+        ("machine.kernel = '2.6'", "machine.kernel: expected a kernel, one of 5.4, 6.1, 6.12, 6.18, 7.2, found"),
+        ("machine.kernel = 6.1", "machine.kernel: expected a string, found 6.1"),
+        ("machine.kernel = '6.1,odd=1'", "machine.kernel: expected a parameter of kernel 6.1 ("),
+        (
+            "[[pmem]]\nname = 'p'\nfile_system = 'etx4'",
+            "pmem.p.file_system: expected one of the file systems xfs",
+        ),
         ("machine.page_size = 256", "machine.page_size: expected a number from 512 to 65536, found 256"),
         ("machine.page_size = true", "machine.page_size: expected an integer or an expression such as"),
         ("machine.lease_break_time = -1", "machine.lease_break_time: expected seconds from 0 to 1000000000, found -1"),

@@ -3,7 +3,7 @@
 import errno
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import product
 from typing import Any, ClassVar
@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from longpin.actors.inode import Inode
-from longpin.actors.policies import POLICIES, find_policy, make_policy, policy_name, read_policy
+from longpin.actors.kernel.generation import GENERATIONS
+from longpin.actors.policies import POLICIES, find_policy, make_policy
 from longpin.actors.policies.base import (
     Allow,
     Decision,
@@ -24,7 +25,7 @@ from longpin.actors.policies.base import (
     WaitForPages,
 )
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1, LeaseCheck
-from longpin.actors.policies.parameters import parameter_types
+from longpin.actors.proposal import Proposal, proposal_parameters, read_proposal
 from longpin.config.expectations import read_expectations
 from longpin.runner.invariants.errnos import applicable
 
@@ -65,34 +66,47 @@ def test_parameters_replace_the_presets() -> None:
     assert policy == LayoutLeaseV1(lease_check=LeaseCheck.ACTIVE_ONLY, pin_kind_known=False)
     with pytest.raises(ValueError, match="nobody"):
         make_policy("P5", "intended", {"lease_check": "nobody"})
-    with pytest.raises(ValueError, match="evict_waits: expected true or false, found 1"):
-        make_policy("P5", "intended", {"evict_waits": 1})
     with pytest.raises(TypeError):
         make_policy("P5", "intended", {"bogus": 1})
+    with pytest.raises(ValueError, match="evict_waits: expected true or false, found 1"):
+        Proposal.make("P5", "intended", {"evict_waits": 1})
+    with pytest.raises(ValueError, match=r"expected a kernel, one of 5\.4, .*, found '2\.6'"):
+        Proposal.make("P5", "intended", {"kernel": "2.6"})
+    proposal = Proposal.make("P5", "intended", {"lease_check": "active_only", "kernel": "5.4", "evict_waits": True})
+    assert proposal.policy == LayoutLeaseV1(lease_check=LeaseCheck.ACTIVE_ONLY)
+    assert proposal.generation == replace(GENERATIONS["5.4"], evict_waits=True)
+    assert (proposal.parameters["kernel"], proposal.parameters["evict_waits"]) == ("5.4", True)
+    assert Proposal.make("P5", "intended", proposal.parameters) == proposal
 
 
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("preset", ["as_posted", "intended"])
-def test_a_policys_name_says_all_that_differs_from_its_preset_and_is_read_again(name: str, preset: str) -> None:
-    types = parameter_types(POLICIES[name])
-    values = [[member.value for member in kind] if issubclass(kind, Enum) else [False, True] for kind in types.values()]
+def test_a_proposals_name_says_all_that_differs_from_its_preset_and_is_read_again(name: str, preset: str) -> None:
+    types = {key: kind for key, kind in proposal_parameters(POLICIES[name]).items() if key != "read_only_pins"}
+    values: list[list[Any]] = [_some_values(key, kind) for key, kind in types.items()]
     names = set()
     for chosen in product(*values):
-        policy = make_policy(name, preset, dict(zip(types, chosen, strict=True)))
-        called = policy_name(policy, preset)
-        assert make_policy(*_read(called)) == policy
-        names.add(called)
+        proposal = Proposal.make(name, preset, dict(zip(types, chosen, strict=True)))
+        assert Proposal.make(*_read(proposal.name)) == proposal
+        names.add(proposal.name)
     assert f"{name}:{preset}" in names
     assert len(names) == math.prod(map(len, values)), "two policies have one name"
 
 
+def _some_values(key: str, kind: Any) -> list[Any]:
+    if issubclass(kind, Enum):
+        return [member.value for member in kind]
+    values: dict[Any, list[Any]] = {bool: [False, True], int: [errno.EINVAL, errno.EOPNOTSUPP], str: ["5.4", "6.18"]}
+    return values[kind]
+
+
 def _read(text: str) -> tuple[str, str, dict[str, bool | int | float | str]]:
-    policy, preset, parameters = read_policy(text)
+    policy, preset, parameters = read_proposal(text)
     return policy.name, preset, parameters
 
 
 def test_a_name_is_short_where_nothing_differs_and_may_be_written_in_other_ways() -> None:
-    assert policy_name(make_policy("P5", "intended", {"lease_check": "own_tgid"}), "intended") == "P5:intended"
+    assert Proposal.make("P5", "intended", {"lease_check": "own_tgid", "kernel": "6.18"}).name == "P5:intended"
     assert _read("flv1") == ("P5", "intended", {})
     assert _read("P5, lease_check = active_only ,evict_waits=false") == (
         "P5",
@@ -115,17 +129,18 @@ def test_a_name_is_short_where_nothing_differs_and_may_be_written_in_other_ways(
 )
 def test_a_mistake_in_a_name_is_one_sentence(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_policy(text)
+        read_proposal(text)
 
 
 def test_an_expectation_of_a_preset_is_for_the_unchanged_preset() -> None:
     """With a parameter changed the part for the policy counts, or the one for all."""
     parts = read_expectations("# P5:intended -> EPERM; P5 -> ok; -> 0", {})
-    unchanged = make_policy("P5", "intended", {"lease_check": "own_tgid"})
-    changed = make_policy("P5", "intended", {"lease_check": "active_only"})
-    found = [applicable(parts, policy_name(policy, "intended")) for policy in (unchanged, changed)]
-    assert [None if one is None else one.policy for one in found] == ["P5:intended", "P5"]
-    (rest,) = (applicable(parts[::2], policy_name(changed, "intended")),)
+    unchanged = Proposal.make("P5", "intended", {"lease_check": "own_tgid"})
+    changed = Proposal.make("P5", "intended", {"lease_check": "active_only"})
+    elsewhere = Proposal.make("P5", "intended", {"kernel": "5.4"})
+    found = [applicable(parts, proposal.name) for proposal in (unchanged, changed, elsewhere)]
+    assert [None if one is None else one.policy for one in found] == ["P5:intended", "P5", "P5"]
+    (rest,) = (applicable(parts[::2], changed.name),)
     assert rest is not None
     assert rest.policy is None
 
@@ -501,7 +516,7 @@ class NoUnlockWhilePinned(LayoutLeaseV1):
 
     def unlck_gate(self, lease: LeaseView, layout: Layout) -> Decision:
         if layout.pins is None:
-            return ScanPages(whole_file=True)
+            return ScanPages()
         return Fail(errno.EBUSY) if layout.pins else Proceed()
 
 
@@ -529,7 +544,7 @@ class CloseWaits(Policy):
         if exiting:
             return Proceed()
         if layout.pins is None:
-            return ScanPages(whole_file=True)
+            return ScanPages()
         return WaitForPages(layout.pins) if layout.pins else Proceed()
 
 

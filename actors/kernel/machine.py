@@ -1,8 +1,12 @@
-"""What every actor of one emulated kernel knows: sizes, times, and the policy."""
+"""What every actor of one emulated kernel knows: its generation, its file systems, sizes, times, and the policy."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from longpin.actors.kernel.file_system import FILE_SYSTEMS, FileSystem
+from longpin.actors.kernel.generation import GENERATIONS, Generation
 from longpin.actors.policies.base import Policy
+from longpin.messages.envelope import Address
 
 MOST_SIZE = (1 << 63) - 1
 """Bytes of the largest file."""
@@ -15,6 +19,10 @@ class Kernel:
     """The settings of one machine; immutable, shared by its actors."""
 
     policy: Policy
+    generation: Generation = GENERATIONS["6.18"]
+    """What this version of Linux does where others do otherwise."""
+    file_systems: Mapping[Address, FileSystem] = field(default_factory=dict)
+    """The file system on each pmem set; XFS where none is named."""
     page_size: int = 4096
     """Bytes of a page, which is a block too."""
     lease_break_time: float = 45.0
@@ -27,3 +35,7 @@ class Kernel:
     def pages(self, length: int) -> int:
         """Return how many pages ``length`` bytes take."""
         return -(-length // self.page_size)
+
+    def file_system(self, pmem: Address) -> FileSystem:
+        """Return the file system that lies on a pmem set."""
+        return self.file_systems.get(pmem, FILE_SYSTEMS["xfs"])

@@ -1,0 +1,61 @@
+"""The file systems: which of an inode's users each operation asks before it changes the layout, in which order [2.5].
+
+The locks are the same in both: the iolock, exclusively, for all of them, and the mmap lock besides for those that ask
+pages, so that no new mapping and no fault comes in between.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class Operation(StrEnum):
+    """What changes, or might change, where the data of a file lie."""
+
+    WRITE = "write"
+    TRUNCATE = "truncate"
+    """truncate, ftruncate and O_TRUNC, to whatever size."""
+    ALLOCATE = "fallocate"
+    """fallocate without a mode, or with FALLOC_FL_KEEP_SIZE."""
+    ZERO_RANGE = "zero"
+    PUNCH_HOLE = "punch"
+    COLLAPSE_RANGE = "collapse"
+    INSERT_RANGE = "insert"
+
+
+class Asked(StrEnum):
+    """Who is asked before an operation."""
+
+    LEASES = "layout leases"
+    """They are broken and waited for: XFS's BREAK_WRITE."""
+    PAGES = "pages"
+    """They are waited for while something holds a reference on them: dax_layout_busy_page."""
+
+
+class FileSystem(NamedTuple):
+    """One file system."""
+
+    name: str
+    source: str
+    asks: Mapping[Operation, tuple[Asked, ...]]
+    """Who is asked before an operation, in this order."""
+
+
+_BREAK_WRITE = (Asked.LEASES,)
+_BREAK_UNMAP = (Asked.PAGES, Asked.LEASES)
+_DAX_WAIT = (Asked.PAGES,)
+
+FILE_SYSTEMS: dict[str, FileSystem] = {
+    "xfs": FileSystem(
+        "xfs",
+        "Linux 5.4, fs/xfs/xfs_file.c: xfs_break_layouts [k54]; waits measured on 6.1, 6.12, 6.18, 7.2",
+        MappingProxyType(dict.fromkeys(Operation, _BREAK_UNMAP) | {Operation.WRITE: _BREAK_WRITE}),
+    ),
+    "ext4": FileSystem(
+        "ext4",
+        "Linux 5.4, fs/ext4/inode.c: ext4_break_layouts [k54]; waits measured on 6.1, 6.12, 6.18, 7.2",
+        MappingProxyType(dict.fromkeys(Operation, _DAX_WAIT) | {Operation.WRITE: (), Operation.ALLOCATE: ()}),
+    ),
+}
+"""Every file system by its name in ``/proc/filesystems``; files lie on XFS unless the scenario says otherwise."""
