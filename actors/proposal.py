@@ -104,9 +104,9 @@ class Proposal:
 
         :func:`read_proposal` reads it: ``P5:intended,lease_check=active_only,kernel=6.1,evict_waits=true``.
         """
-        usual = self.make(self.policy.name, self.preset, {})
-        differs = [f"{name}={write_value(getattr(self.policy, name))}" for name in changed(self.policy, usual.policy)]
-        if self.kernel != usual.kernel:
+        usual = replaced(type(self.policy)(), self.policy.presets[self.preset])
+        differs = [f"{name}={write_value(getattr(self.policy, name))}" for name in changed(self.policy, usual)]
+        if self.kernel != self.policy.kernels[self.preset]:
             differs.append(f"{KERNEL}={self.kernel}")
         differs += [
             f"{name}={write_value(getattr(self.generation, name))}"

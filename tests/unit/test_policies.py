@@ -222,10 +222,13 @@ truncate("/f", 0)                                               # -> hangs
     )
 
 
-@pytest.mark.parametrize(("preset", "outcome"), [("as_posted", "hangs"), ("intended", "0")])
-def test_p1_as_posted_waits_for_any_page_of_the_file(play: Play, preset: str, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("policy", "outcome"),
+    [("P1:as_posted", "hangs"), ("P1:intended", "hangs"), ("P1:intended,whole_file_scan=false", "0")],
+)
+def test_p1_waits_for_any_page_of_the_file(play: Play, policy: str, outcome: str) -> None:
     play(
-        f"P1:{preset}",
+        policy,
         violates=["O3"] if outcome == "hangs" else [],
         a=DEVICE
         + REGISTER
