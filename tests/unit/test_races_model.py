@@ -331,3 +331,18 @@ def test_a_scenario_that_cannot_run_free(monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.exit_code == 2
     assert "standard input:10: " in result.stderr
     assert "which cannot run free on the kernel" in result.stderr
+
+
+def test_an_interrupt_while_a_scenario_is_explored_ends_the_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search takes an interrupt for its own: it must reach whoever goes from scenario to scenario."""
+
+    def interrupted(_engine: SteppedEngine) -> list[Outcome]:
+        raise KeyboardInterrupt
+
+    racing = RaceModel(parse_scenario(KILLED, "x"))
+    outcome = next(iter(racing.explore(60).outcomes))
+    monkeypatch.setattr("longpin.runner.races.model.outcomes_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        racing.explore(60)
+    with pytest.raises(KeyboardInterrupt):
+        racing.find(outcome, 60)
