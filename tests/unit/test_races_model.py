@@ -346,3 +346,20 @@ def test_an_interrupt_while_a_scenario_is_explored_ends_the_series(monkeypatch: 
         racing.explore(60)
     with pytest.raises(KeyboardInterrupt):
         racing.find(outcome, 60)
+
+
+def test_what_was_found_before_an_interrupt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    find, asked = RaceModel.find, []
+
+    def interrupted(self: RaceModel, outcome: Outcome, seconds: float) -> Found:
+        asked.append(outcome)
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+        return find(self, outcome, seconds)
+
+    monkeypatch.setattr(RaceModel, "find", interrupted)
+    kernel = MadeUpKernel(lambda allowed: [with_result(allowed[0], "77"), with_result(allowed[0], "78")])
+    result = conform(monkeypatch, kernel, "--json")
+    assert result.exit_code == 1
+    assert as_json(result.stdout)["verdict"] == "violated"
+    assert (len(kernel.asked), len(asked)) == (1, 2), "nothing was tried afterwards"
