@@ -393,3 +393,34 @@ def test_a_machine_leaves_nothing_behind(tmp_path: Path) -> None:
     with Machine(scenario(a="pause()"), tmp_path) as machine:
         assert (machine.folder / "f").stat().st_size == 8192
     assert list(tmp_path.iterdir()) == []
+
+
+@root
+def test_a_limit_on_descriptors_is_the_programs_alone() -> None:
+    """What the engine needs descriptors for, it can still do: fork, exec, and sending one."""
+    result = run(
+        a="""
+fd = open("/f", O_RDWR)
+setrlimit(RLIMIT_NOFILE, 3)        # -> 0
+dup2(fd, 3)                        # -> 3
+dup(fd)                            # -> EMFILE
+set_lease_break_time(1)            # -> EMFILE
+send_fd("b", fd)                   # -> 0
+send_fd("a", fd)                   # -> 0
+recv_fd()                          # -> EMFILE
+child = fork("c")                  # -> ok
+waitpid(child)                     # -> ok
+setuid(1000)
+setrlimit(RLIMIT_NOFILE, 4)        # -> EPERM
+setrlimit(RLIMIT_NOFILE, 2)        # -> 0
+setrlimit(RLIMIT_NOFILE, 3)        # -> EPERM
+""",
+        b="recv_fd()  # -> 3\n",
+        c="open('/f', O_RDONLY)  # -> EMFILE\nclose(3)\nexec('d')\n",
+        c__start="start = 'fork'",
+        d="open('/f', O_RDONLY)  # -> EMFILE\nexec('e')\n",
+        d__start="start = 'fork'",
+        e="pipe()  # -> EMFILE\nsetrlimit(RLIMIT_NOFILE, 1048577)  # -> EPERM\n",
+        e__start="start = 'fork'",
+    )
+    assert result.verdict is Verdict.HOLDS, result.violations

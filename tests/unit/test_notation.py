@@ -351,3 +351,37 @@ def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int)
     signature = SIGNATURES[name]
     fits = signature.least <= count <= signature.most
     assert fits != any(problem.expected == str(signature) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("for i in range(4):\n    fcntl(fd, i)", "2:15 one of F_SETLEASE, "),
+        ("for i in range(12):\n    fcntl(fd, 8 + i, 0)", "2:15 one of F_SETLEASE, "),
+        ('for i in range(3):\n    for j in range(2):\n        open("/f", i | 0o40000 * j)', "the flags 0o40000"),
+        ("for i in range(3):\n    mmap(PAGE, PROT_READ, i, fd, 0)", "2:27 one of MAP_SHARED | 0x0"),
+    ],
+)
+def test_what_a_loop_comes_to_is_checked_as_a_literal_is(source: str, message: str) -> None:
+    assert message in wrong(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'for i in range(4):\n    open("/f", i)',
+        "for i in range(4):\n    fcntl(fd, 8 + i, 0)",
+        "for i in range(0):\n    fcntl(fd, i)",
+        "for i in range(4):\n    i = dup(fd)\n    fcntl(fd, i)",
+        "for i in range(4):\n    for i in range(2):\n        close(i)\n    fcntl(fd, i)",
+        "for i in range(4):\n    close(i)\nfcntl(fd, i)",
+        "for i in range(10000):\n    fcntl(fd, F_SETSIG, i)",
+    ],
+)
+def test_what_a_loop_may_come_to_and_what_is_not_known(source: str) -> None:
+    read(source)
+
+
+def test_a_loop_that_is_too_long_is_refused_at_once() -> None:
+    text = "".join(" " * i + f"for i{i} in range(10000):\n" for i in range(5)) + " " * 5 + "fcntl(fd, i0 + i1 + i2)"
+    assert "at most 10000 calls" in wrong(text)
