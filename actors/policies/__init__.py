@@ -43,7 +43,10 @@ def read_policy(text: str) -> tuple[type[Policy], str, dict[str, bool | int | fl
 
     """
     head, *given = text.split(",")
-    policy, preset = find_policy(head)
+    name, _, preset = head.partition(":")
+    if "=" in preset:
+        raise ValueError(f"expected parameters after a comma, as in {name},{preset.strip()}, found {head!r}")
+    policy, preset = find_policy(head.strip())
     types = parameter_types(policy)
     parameters: dict[str, bool | int | float | str] = {}
     for part in given:

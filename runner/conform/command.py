@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from longpin.runner import startup
-from longpin.runner.options import MOST_SEED, duration
+from longpin.runner.options import MOST_SEED, duration, spare
 from longpin.runner.terminal import EXIT_BAD, BadInput, end, fail, output, say, width_of_output
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def conform(
         from longpin.runner.races.command import race
         from longpin.runner.races.series import Wanted
 
+        spare("--difference", difference, *scenarios)
         effort = Effort(runs or DEFAULT_RUNS, DEFAULT_SECONDS if seconds is None else seconds, seed)
         limit = DEFAULT_SHRINK if shrink is None else shrink
         race(Wanted(scenarios, count or DEFAULT_PROGRAMS, effort, limit, difference), as_json=as_json)
@@ -142,6 +143,7 @@ def conform(
     if count is not None and program is not None:
         raise BadInput("expected either --random or --program")
     file = recorded or program
+    spare("--difference", difference, file)
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
     from longpin.actors.policies import policy_name
@@ -185,6 +187,8 @@ class Run:
         self.seconds = 0.0
         self.not_kept = ""
         """What was asked to be kept and could not be, one line."""
+        self._written = False
+        """The program about which the kernels differ is in its file."""
         self.shown: Verdict | None = None
         """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
         self._real = real
@@ -233,8 +237,10 @@ class Run:
         if file is not None:
             try:
                 replace_file(file, f"{line}\n".encode())
+                self._written = True
             except OSError as error:
-                self.not_kept, file = f"{file}: cannot be written: {error.strerror}", None
+                lost, file = f"{file}: cannot be written: {error.strerror}", None
+                self.not_kept = f"{self.not_kept}; {lost}" if self.not_kept else lost
         source = ["--recorded"] if self._real is None else ["--live", "--program"]
         engine = [] if about["engine"] == "stepped" else ["--engine", about["engine"]]
         again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *engine])
@@ -295,8 +301,7 @@ class Run:
     def as_object(self, about: dict[str, Any], again: str | None, file: Path | None) -> dict[str, Any]:
         """Return what the JSON object holds."""
         head: dict[str, Any] = {"verdict": self.judgement.value, "reason": self.reason, "warnings": []}
-        written = file is not None and self.shown is not None and not self.not_kept
-        failure = self._failure(again, str(file) if written else None)
+        failure = self._failure(again, str(file) if self._written and file is not None else None)
         return (
             head
             | about

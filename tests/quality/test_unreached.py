@@ -126,6 +126,21 @@ def test_a_line_may_say_that_it_need_not_be_reached(words: list[str], how: str) 
     assert "O1, O3, O6, O7 hold" in result.stdout
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("method", ["dpor", "states"])
+def test_why_an_exploration_that_is_complete_is_no_proof(method: str) -> None:
+    """A label that nobody sets any more: the reason says that this was not judged."""
+    waits = "wait_for('x')"
+    programs = (
+        f'[[process]]\nname = "p"\nprogram = "exit()\\nlabel(\'x\')"\n[[process]]\nname = "q"\nprogram = "{waits}"\n'
+    )
+    Path("x.toml").write_text(f'name = "x"\n{programs}')
+    done = longpin("explore", "x.toml", "--method", method)
+    assert done.exit_code == 3
+    assert "undetermined: every schedule was explored, but not each one could be judged\n" in done.stdout
+    assert "  the scenario was not played to its end: q in line 7, wait_for('x'): " in done.stdout
+
+
 def test_an_optional_line_that_is_reached_is_judged() -> None:
     text = KILLED.replace("F_WRLCK)   # -> 0", "F_WRLCK)   # -> optional, EAGAIN")
     assert run(parse_scenario(text, "t"), Settings("P5", "intended")).verdict is Verdict.VIOLATED

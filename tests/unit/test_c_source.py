@@ -282,6 +282,19 @@ def test_it_is_written_to_standard_output_or_to_a_file(tmp_path: Path) -> None:
     assert not written.output
 
 
+def test_a_file_that_cannot_be_written_keeps_what_it_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "race.c"
+    file.write_text("mine")
+
+    def full(_path: Path, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    refused = show("lease-shared", "--as", "c", "-o", str(file))
+    assert (refused.exit_code, refused.stderr) == (2, f"longpin: {file}: cannot be written: No space left on device\n")
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("mine", [file])
+
+
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
     scenario = tmp_path / "mine.toml"
     scenario.write_text(HEAD + process("p", "pause()"))
