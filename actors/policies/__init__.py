@@ -87,7 +87,9 @@ def make_policy(name: str, preset: str, parameters: dict[str, Any]) -> Policy:
     policy, preset = find_policy(f"{name}:{preset}")
     types = parameter_types(policy)
     for key, value in parameters.items():
-        if key in types and not fits(value, types[key]):
+        if key not in types:
+            raise TypeError(f"expected a parameter of {policy.name} ({', '.join(types)}), found {key!r}")
+        if not fits(value, types[key]):
             raise ValueError(f"{key}: expected {expected_value(types[key])}, found {value!r}")
     return _with(policy, policy.presets[preset] | parameters)
 
