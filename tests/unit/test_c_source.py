@@ -192,6 +192,13 @@ def test_what_is_not_as_expected_is_said_and_so_is_what_was_not_reached(tmp_path
     assert (status, lines[-1]) == (0, "nothing was expected")
 
 
+@pytest.mark.parametrize("outcome", ["0", "hangs"])
+def test_what_a_call_returns_that_stops_its_process_is_not_known(outcome: str, tmp_path: Path) -> None:
+    status, lines = ran(HEAD + process("p", f"kill(100, SIGSTOP)  # -> {outcome}"), tmp_path)
+    assert (status, lines[-1]) == (3, "not played to its end")
+    assert "p            is stopped" in lines
+
+
 def test_exec_keeps_variables_and_what_does_not_close_on_exec(tmp_path: Path) -> None:
     first = """
 a = open("/d/f", O_RDWR)                       # -> 3
