@@ -237,6 +237,7 @@ class _Reader:
             args=args,
             target=self._target(target) if target else None,
             expectations=self._expectations(node.end_lineno or node.lineno, name),
+            place=f"{self._where}, row {node.lineno}",
         )
 
     def _expression(self, node: ast.expr) -> Expression:
@@ -286,4 +287,6 @@ class _Reader:
             return ()
         if found and call == "exit":
             self._problem(row, column, "an expectation of a call that may return", "one of exit, which never does")
+        elif call == "exec" and not all(expectation.allows_no_return for expectation in found):
+            self._problem(row, column, "blocks or hangs of exec, which never returns", "another outcome")
         return found

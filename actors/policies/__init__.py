@@ -43,7 +43,10 @@ def read_policy(text: str) -> tuple[type[Policy], str, dict[str, bool | int | fl
 
     """
     head, *given = text.split(",")
-    policy, preset = find_policy(head)
+    name, _, preset = head.partition(":")
+    if "=" in preset:
+        raise ValueError(f"expected parameters after a comma, as in {name},{preset.strip()}, found {head!r}")
+    policy, preset = find_policy(head.strip())
     types = parameter_types(policy)
     parameters: dict[str, bool | int | float | str] = {}
     for part in given:
@@ -84,7 +87,9 @@ def make_policy(name: str, preset: str, parameters: dict[str, Any]) -> Policy:
     policy, preset = find_policy(f"{name}:{preset}")
     types = parameter_types(policy)
     for key, value in parameters.items():
-        if key in types and not fits(value, types[key]):
+        if key not in types:
+            raise TypeError(f"expected a parameter of {policy.name} ({', '.join(types)}), found {key!r}")
+        if not fits(value, types[key]):
             raise ValueError(f"{key}: expected {expected_value(types[key])}, found {value!r}")
     return _with(policy, policy.presets[preset] | parameters)
 

@@ -73,6 +73,21 @@ def test_an_unmet_expectation_is_a_violation_and_one_of_a_policy_is_not() -> Non
     assert result.verdict is Verdict.VIOLATED
 
 
+@pytest.mark.parametrize("outcome", ["0", "hangs", "blocks, 0"])
+def test_what_a_call_returns_that_stops_its_process_is_not_known_before_it_goes_on(outcome: str) -> None:
+    """The emulator knows, and says 0; here it is undetermined, so that the two never contradict each other."""
+    result = run(a=f"kill(100, SIGSTOP)  # -> {outcome}\n")
+    assert (result.verdict, [line.text for line in result.unreached]) == (
+        Verdict.UNDETERMINED,
+        ["kill(100, SIGSTOP)"],
+    )
+
+
+def test_a_stop_is_no_wait_of_the_call() -> None:
+    result = run(a='label("x")\nkill(100, SIGSTOP)  # -> 0', b='wait_for("x")\nsleep(1)\nkill("a", SIGCONT)')
+    assert (result.verdict, [call.blocked for call in calls(result, "a")]) == (Verdict.HOLDS, [False, False])
+
+
 @root
 def test_a_call_that_never_returns_is_named_with_the_holder_of_the_lease() -> None:
     result = run(

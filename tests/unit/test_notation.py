@@ -43,12 +43,13 @@ def test_a_call_with_a_target_an_expression_and_an_expectation() -> None:
         args=(Const(16384), Const(3), Const(1), Name("fd"), Operation("+", Name("off"), Const(1))),
         target="buf",
         expectations=(Expectation(None, (Outcome.OK,)),),
+        place="p, row 1",
     )
 
 
 def test_page_is_the_machine_s() -> None:
     program, _ = parse_program("close(PAGE)", filename="f", where="p", page_size=512)
-    assert program == Program((Op(1, "close(PAGE)", "close", (Const(512),), None),))
+    assert program == Program((Op(1, "close(PAGE)", "close", (Const(512),), None, place="p, row 1"),))
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,8 @@ def test_columns_count_characters() -> None:
         ("close(1)\n# -> 0", "2:1 a call such as close(fd) that ends on the line of its expectation | no such call"),
         ("for i in range(2):  # -> 0\n    close(i)", "1:21 a call such as close(fd) that ends"),
         ("exit(1)  # -> 0", "1:10 an expectation of a call that may return | one of exit, which never does"),
+        ('exec("q")  # -> 0', "1:12 blocks or hangs of exec, which never returns | another outcome"),
+        ('exec("q")  # -> hangs; P1 -> ok', "1:12 blocks or hangs of exec, which never returns | another outcome"),
         ("close(1)  # optional -> 0", "1:13 a policy, one of P0 (reject), P1 (wait), P5 (flv1) | 'optional'"),
         (
             "close(1)  # -> EAGIAN",
