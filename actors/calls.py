@@ -180,7 +180,7 @@ SIGNATURES: dict[str, Signature] = {
         _signature("fsync(fd: uint)", "fsync(2)"),
         _signature("flock(fd: uint, how: uint)", "flock(2)"),
         _signature("pipe()", "pipe(2): returns the read end, the variable pipe_w is the write end"),
-        _signature("set_lease_break_time(seconds: long)", "proc_sys_fs(5), lease-break-time; 0 is for ever"),
+        _signature("set_lease_break_time(seconds: long)", "open(2), write(2), proc_sys_fs(5); 0 is for ever"),
         # The kernel casts what each of the commands takes to int.
         _signature("fcntl(fd: uint, cmd: uint, [arg: int])", "fcntl(2), semantics 2.1-2.3"),
         _signature("send_fd(process: str|int, fd: int)", "send(2), unix(7) SCM_RIGHTS, semantics 2.4"),

@@ -81,7 +81,6 @@ ADDED: dict[str, dict[str, str]] = {
     "exec": {"EINTR": "semantics 2.3.2"},
     "fcntl": {"ESRCH": "semantics 2.3.5: F_SETOWN names nobody [meas 6.18]"},
     "mmap": {"EOPNOTSUPP": "mmap(2), MAP_SHARED_VALIDATE in DESCRIPTION"},
-    "set_lease_break_time": {"EACCES": "open(2) of a file in /proc/sys", "EINVAL": "write(2) of what is no int"},
     "recv_fd": {"EMFILE": "semantics 1.2: the descriptor is lost, as MSG_CTRUNC of recv(2) tells"},
     "load": {"EFAULT": "semantics 1.8", "EINVAL": "docs/scenario.md, Limits"},
     "store": {"EFAULT": "semantics 1.8"},

@@ -39,7 +39,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class CallCut:
-    """The process ends in a call, which so never returns."""
+    """The process ends in a call, or goes on with another program after it, so it never returns."""
 
     record: CallRecord
 

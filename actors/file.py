@@ -21,6 +21,7 @@ from longpin.actors.constants import (
     MAP_SHARED,
     O_ACCMODE,
     O_APPEND,
+    O_NONBLOCK,
     O_RDONLY,
     O_RDWR,
     O_WRONLY,
@@ -81,6 +82,8 @@ FALLOCATE_MODES = {
     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
 }
 """Modes of fallocate(2) that a file on XFS takes, but for the sharing ones."""
+OTHER_MODES = {0x40, 0x41, 0x80}
+"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_UNSHARE_RANGE, _WRITE_ZEROES [meas 6.18]."""
 
 
 class OpenFileDescription(Actor):
@@ -117,6 +120,11 @@ class OpenFileDescription(Actor):
     def readable(self) -> bool:
         """Whether it was opened for reading. Access mode 3, for ioctl(2) alone, is neither [meas 6.18]."""
         return self.flags & O_ACCMODE in (O_RDONLY, O_RDWR)
+
+    @property
+    def nonblock(self) -> bool:
+        """Whether calls on it fail with EAGAIN instead of waiting for data or room."""
+        return bool(self.flags & O_NONBLOCK)
 
     # References.
 
@@ -234,11 +242,13 @@ class OpenFileDescription(Actor):
         if request.count > TASK_SIZE:  # no buffer is so large [code: access_ok]
             raise KernelError(errno.EFAULT)
         if self.kind == "pipe":
-            piped: Data = yield Call(self.backing, PipeRead(request.count))
+            piped: Data = yield Call(self.backing, PipeRead(request.count, self.nonblock))
             return piped
         self._regular_file(errno.EISDIR if self.kind == "directory" else errno.EINVAL)
         with (yield self.position_lock.exclusive()):
             self._check_range(request.count)
+            if not request.count:  # the inode's lock is not taken for it [code: ext4_file_read_iter, xfs_file_dax_read]
+                return Data(b"")
             data: Data = yield Call(self.backing, ReadAt(self.position, request.count))
             self.position += len(data.data)
         return data
@@ -249,13 +259,13 @@ class OpenFileDescription(Actor):
         if not self.writable:
             raise KernelError(errno.EBADF)
         if self.kind == "pipe":
-            piped: Done = yield Call(self.backing, PipeWrite(request.data))
+            piped: Done = yield Call(self.backing, PipeWrite(request.data, self.nonblock))
             return piped
         self._regular_file(errno.EINVAL)
-        if not request.data:
-            return DONE
         with (yield self.position_lock.exclusive()):
             self._check_range(len(request.data))
+            if not request.data:
+                return DONE
             offset = -1 if self.flags & O_APPEND else self.position
             written: Written = yield Call(self.backing, WriteAt(offset, request.data, request.tgid))
             self.position = written.position
@@ -291,13 +301,15 @@ class OpenFileDescription(Actor):
         """fallocate(2): mode and signs are looked at before the description, the size after it [vfs_fallocate]."""
         if request.offset < 0 or request.length <= 0:
             raise KernelError(errno.EINVAL)
-        if request.mode not in FALLOCATE_MODES:
+        if request.mode not in FALLOCATE_MODES | OTHER_MODES:
             raise KernelError(errno.EOPNOTSUPP)
         if not self.writable:
             raise KernelError(errno.EBADF)
         self._regular_file(errno.ESPIPE if self.kind == "pipe" else errno.ENODEV)
         if request.offset + request.length > MOST_SIZE:
             raise KernelError(errno.EFBIG)
+        if request.mode in OTHER_MODES:
+            raise KernelError(errno.EOPNOTSUPP)
         r = request
         reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.tgid))
         return reply

@@ -16,6 +16,8 @@ from longpin.messages.pipe import PipeRead, PipeWrite
 
 CAPACITY = 65536
 """Bytes a pipe holds before a writer must wait."""
+PIPE_BUF = 4096
+"""Bytes that are written at once or not at all [pipe(7)]."""
 
 
 class Pipe(Actor):
@@ -79,8 +81,10 @@ class Pipe(Actor):
 
     @handles(PipeRead)
     def read(self, request: PipeRead, _src: Address) -> Conversation[Data]:
-        """Take what is there; wait while nothing is and somebody may still write."""
-        while not self.data and self._is_open(O_WRONLY):
+        """Take what is there; wait while nothing is and somebody may still write. Who asks for nothing gets it."""
+        while request.count and not self.data and self._is_open(O_WRONLY):
+            if request.nonblock:
+                raise KernelError(errno.EAGAIN)
             yield self.changed.sleep(WaitsFor("descriptor", self.address, "something to be written to the pipe"))
         taken, self.data = self.data[: request.count], self.data[request.count :]
         self.changed.wake_all(self)
@@ -88,17 +92,35 @@ class Pipe(Actor):
 
     @handles(PipeWrite)
     def write(self, request: PipeWrite, _src: Address) -> Conversation[Done]:
-        """Add bytes as there is room."""
+        """Add bytes as there is room; what has been written when it cannot go on is its result, if that is anything."""
         left = request.data
-        while left:
-            if not self._is_open(O_RDONLY):
-                raise KernelError(errno.EPIPE)
-            room = CAPACITY - len(self.data)
-            self.data, left = self.data + left[:room], left[room:]
-            self.changed.wake_all(self)
-            if left:
-                yield self.changed.sleep(WaitsFor("descriptor", self.address, "the pipe to be read"))
-        return Done(len(request.data))
+        try:
+            while left:
+                left = self._add(left, whole=len(request.data) <= PIPE_BUF)
+                if left and request.nonblock:
+                    raise KernelError(errno.EAGAIN)
+                if left:
+                    yield self.changed.sleep(WaitsFor("descriptor", self.address, "the pipe to be read"))
+        except KernelError:
+            if len(left) == len(request.data):
+                raise
+        return Done(len(request.data) - len(left))
+
+    def _add(self, data: bytes, *, whole: bool) -> bytes:
+        """Add what there is room for, or nothing if all of it must go in at once; return what is left.
+
+        Raises:
+            KernelError: EPIPE, nobody has it open for reading.
+
+        """
+        if not self._is_open(O_RDONLY):
+            raise KernelError(errno.EPIPE)
+        room = CAPACITY - len(self.data)
+        if not room or (whole and room < len(data)):
+            return data
+        self.data += data[:room]
+        self.changed.wake_all(self)
+        return data[room:]
 
     @handles(ChangeLease)
     def change_lease(self, request: ChangeLease, _src: Address) -> Done:

@@ -190,7 +190,7 @@ class Process(SignalTarget):
             if not record.returned:
                 self._stop_timer()
                 self.calls.pop()
-                if op.call not in (EXITS, "exec"):
+                if op.call != EXITS:
                     self.facts.append(CallCut(record))
             raise
         if not record.returned:

@@ -57,6 +57,11 @@ class Expectation:
     optional: bool = False
     """The call need not be made; a line without this that nobody reaches leaves a verdict undetermined."""
 
+    @property
+    def allows_no_return(self) -> bool:
+        """Whether a call that never returns can meet this."""
+        return set(self.outcomes) <= {Outcome.BLOCKS, Outcome.HANGS}
+
 
 @dataclass(frozen=True, slots=True)
 class Op:
@@ -72,6 +77,8 @@ class Op:
     target: str | None
     """The variable that takes the result."""
     expectations: tuple[Expectation, ...] = ()
+    place: str = ""
+    """Its program and its row there, which no other call of the scenario has; a line of the file may have several."""
 
 
 @dataclass(frozen=True, slots=True)

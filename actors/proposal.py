@@ -33,7 +33,10 @@ def read_proposal(text: str) -> tuple[type[Policy], str, dict[str, ParameterValu
 
     """
     head, *given = text.split(",")
-    policy, preset = find_policy(head)
+    name, _, preset = head.partition(":")
+    if "=" in preset:
+        raise ValueError(f"expected parameters after a comma, as in {name},{preset.strip()}, found {head!r}")
+    policy, preset = find_policy(head.strip())
     parameters = read_assignments(given, proposal_parameters(policy), policy.name)
     if KERNEL in parameters:
         find_generation(str(parameters[KERNEL]))
@@ -92,6 +95,9 @@ class Proposal:
 
         """
         policy, preset = find_policy(f"{name}:{preset}")
+        types = proposal_parameters(policy)
+        if unknown := [key for key in parameters if key not in types]:
+            raise TypeError(f"expected a parameter of {policy.name} ({', '.join(types)}), found {unknown[0]!r}")
         own = {key: value for key, value in parameters.items() if key != KERNEL and key not in GENERATION_FIELDS}
         fields_ = {key: value for key, value in parameters.items() if key in GENERATION_FIELDS}
         kernel = str(parameters.get(KERNEL, policy.kernels[preset]))

@@ -5,14 +5,14 @@ What the kernel would refuse with an errno is left to the run, with few exceptio
 """
 
 import ast
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import reduce
 from operator import or_
 
 from longpin.actors import constants
 from longpin.actors.calls import SIGNATURES, Parameter, Signature
 from longpin.actors.program import Const, Expression, Name
-from longpin.config.expressions import RefusedError
+from longpin.config.expressions import RefusedError, names_in, with_values
 from longpin.config.problems import closest, shown
 
 _FCNTL_COMMANDS = ("F_SETLEASE", "F_GETLEASE", "F_SETSIG", "F_GETSIG", "F_SETOWN", "F_GETOWN")
@@ -44,8 +44,16 @@ _LITERAL_ONLY = {("exec", 0), ("fork", 0), ("label", 0), ("wait_for", 0)}
 _KINDS: dict[type, str] = {int: "a number", str: "a string", bytes: "bytes"}
 
 
-def check_call(node: ast.Call, name: str, args: tuple[Expression, ...]) -> tuple[Expression, ...]:
+def check_call(
+    node: ast.Call, name: str, args: tuple[Expression, ...], turns: Callable[[set[str]], Iterable[Mapping[str, int]]]
+) -> tuple[Expression, ...]:
     """Check a call's arguments; return them without a trailing None that stands for a parameter left out.
+
+    Args:
+        node: the call as it is written.
+        name: the call's name.
+        args: its arguments.
+        turns: returns the values that variables of loops have turn by turn, of those named; one turn outside of loops.
 
     Raises:
         RefusedError: an unknown call, a wrong number or type of arguments, or something that is not supported.
@@ -61,7 +69,8 @@ def check_call(node: ast.Call, name: str, args: tuple[Expression, ...]) -> tuple
     for position, (arg, written) in enumerate(zip(args, node.args, strict=False)):
         _check_type(signature, position, arg, written)
     if name in _RULES:
-        _RULES[name](node, args)
+        for values in turns({variable for arg in args for variable in names_in(arg)}):
+            _RULES[name](node, tuple(with_values(arg, values) for arg in args))
     return args
 
 

@@ -97,6 +97,29 @@ def read_expression(node: ast.expr, constants: Mapping[str, int]) -> Expression:
             raise RefusedError(node, _EXPECTED, phrase(node))
 
 
+def with_values(expression: Expression, values: Mapping[str, int]) -> Expression:
+    """Return an expression with values in the place of variables; what has no result of 64 bits stays as it is."""
+    match expression:
+        case Name(name=name) if name in values:
+            return Const(values[name])
+        case Operation(op=operator, left=left, right=right):
+            match with_values(left, values), with_values(right, values):
+                case Const(value=int() as a), Const(value=int() as b) if LEAST <= _result(operator, a, b) <= MOST:
+                    return Const(_result(operator, a, b))
+    return expression
+
+
+def names_in(expression: Expression) -> set[str]:
+    """Return the variables of an expression."""
+    match expression:
+        case Name(name=name):
+            return {name}
+        case Operation(left=left, right=right):
+            return names_in(left) | names_in(right)
+        case _:
+            return set()
+
+
 def read_size(text: str, page_size: int) -> int:
     """Return the value of a size such as ``4 * PAGE + 512``.
 
@@ -125,13 +148,17 @@ def _check_literal(node: ast.Constant, value: float | str | bytes | None) -> Non
         raise RefusedError(node, "text that UTF-8 can hold", "half of a surrogate pair")
 
 
+def _result(operator: str, a: int, b: int) -> int:
+    return a | b if operator == "|" else a * b if operator == "*" else a + b if operator == "+" else a - b
+
+
 def _join(node: ast.expr, operator: str, left: Expression, right: Expression) -> Expression:
     for side in (left, right):
         if isinstance(side, Const) and not isinstance(side.value, int):
             raise RefusedError(node, f"numbers on both sides of {operator}", shown(side.value))
     match left, right:
         case Const(value=int() as a), Const(value=int() as b):
-            value = a | b if operator == "|" else a * b if operator == "*" else a + b if operator == "+" else a - b
+            value = _result(operator, a, b)
             if not LEAST <= value <= MOST:
                 raise RefusedError(node, "a number of at most 64 bits with its sign", shown(value))
             return Const(value)

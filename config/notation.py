@@ -13,8 +13,10 @@ before the parser, whose depth grows with it, sees it.
 """
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.program import Const, Expectation, Expression, Loop, Op, Program, Statement
@@ -104,6 +106,9 @@ class _Reader:
         self._constants = PROGRAM_CONSTANTS | {"PAGE": page_size}
         self._facts = facts
         self._asked: set[str] = set()
+        self._loops: dict[str, int] = {}
+        """The variables of the loops around the line that is read, unless a call sets them too, and their counts."""
+        self._turns_checked = 0
         self._last_end = 0
 
     def read(self) -> Program:
@@ -185,11 +190,23 @@ class _Reader:
         match count:
             case Const(value=int() as number) if 0 <= number <= MOST_TURNS:
                 variable = self._assign(target)
+                self._loops[variable] = number
                 body, cost = self._body(node.body)
+                self._loops.pop(variable, None)
                 return Loop(self._text.place(node.lineno, 0)[0], variable, number, body), number * max(1, cost)
             case _:
                 found = shown(count.value) if isinstance(count, Const) else "an expression with variables"
                 raise RefusedError(turns, f"a constant from 0 to {MOST_TURNS}", found)
+
+    def _turns(self, names: set[str]) -> Iterator[dict[str, int]]:
+        """Yield the values of these variables in every turn of the loops around, as far as a program may be long."""
+        counts = {name: count for name, count in self._loops.items() if name in names}
+        self._turns_checked += prod(counts.values())
+        if self._turns_checked > MOST_OPS:  # then the program is refused for its length
+            yield {}
+            return
+        for values in product(*(range(count) for count in counts.values())):
+            yield dict(zip(counts, values, strict=True))
 
     def _op(self, node: ast.stmt) -> Op:
         target: ast.Name | None = None
@@ -211,15 +228,16 @@ class _Reader:
                 raise RefusedError(function, "the name of a call", phrase(function))
             case _:
                 raise RefusedError(value, _A_CALL + (" on the right of =" if target else ""), phrase(value))
-        args = check_call(value, name, tuple(self._expression(argument) for argument in value.args))
+        args = check_call(value, name, tuple(self._expression(argument) for argument in value.args), self._turns)
         self._note(name, args, value)
         return Op(
             line=self._text.place(node.lineno, 0)[0],
             text=self._text.statement(node),
             call=name,
             args=args,
-            target=self._assign(target) if target else None,
+            target=self._target(target) if target else None,
             expectations=self._expectations(node.end_lineno or node.lineno, name),
+            place=f"{self._where}, row {node.lineno}",
         )
 
     def _expression(self, node: ast.expr) -> Expression:
@@ -230,6 +248,11 @@ class _Reader:
                 self._asked.add(name.id)
                 self._facts.foreign.append(self._mention(name.id, name))
         return expression
+
+    def _target(self, target: ast.Name) -> str:
+        """Return the variable that takes a call's result: it is no longer a loop's."""
+        self._loops.pop(target.id, None)
+        return self._assign(target)
 
     def _assign(self, target: ast.Name) -> str:
         if target.id in self._constants:
@@ -264,4 +287,6 @@ class _Reader:
             return ()
         if found and call == "exit":
             self._problem(row, column, "an expectation of a call that may return", "one of exit, which never does")
+        elif call == "exec" and not all(expectation.allows_no_return for expectation in found):
+            self._problem(row, column, "blocks or hangs of exec, which never returns", "another outcome")
         return found

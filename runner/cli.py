@@ -29,6 +29,7 @@ from longpin.runner.options import (
     command,
     common,
     load,
+    spare,
 )
 from longpin.runner.search_commands import explore, stress
 from longpin.runner.show_command import show
@@ -109,8 +110,7 @@ def run(
     if engine == "host":
         reject_emulated(policy, seed, trace)
         run_host(loaded, scenario, as_json=as_json)
-    if trace is not None and Path(trace).exists() and Path(scenario).exists() and Path(trace).samefile(scenario):
-        raise BadInput(f"--trace: {trace} is the scenario, which would be overwritten")
+    spare("--trace", trace, scenario)
     given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
     options = {name: value for name, value in given.items() if value is not None}
     settings = choose(loaded, policy, engine=engine, seed=seed, **options)

@@ -13,6 +13,7 @@ from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.found import configuration_hash
 from longpin.runner.failures.keep import handle, try_known
 from longpin.runner.failures.store import known
+from longpin.runner.options import spare
 from longpin.runner.progress import progress_line
 from longpin.runner.report.as_json import Object, write_json
 from longpin.runner.report.failure import FailureReport, as_objects
@@ -81,6 +82,11 @@ def _shown(path: Path) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
+def _joined(*not_kept: str | None) -> str:
+    """Return as one line everything that could not be kept."""
+    return "; ".join(filter(None, not_kept))
+
+
 class Ending:
     """Knows what is searched, where failures are kept, and how the verdict is to be told."""
 
@@ -106,8 +112,11 @@ class Ending:
         """Return what is searched, for a checkpoint."""
         return configuration_hash(self.subject.scenario, self.subject.settings)
 
-    def require_places(self) -> None:
-        """Check that what will be told can be written.
+    def require_places(self, scenario: str) -> None:
+        """Check that what will be told can be written, and not over the scenario.
+
+        Args:
+            scenario: its file or its name, as it was given.
 
         Raises:
             BadInput: there will be no way to keep a failure, or to write the JUnit file.
@@ -115,6 +124,7 @@ class Ending:
         """
         require_writable(self.folder, "--failures")
         if self.junit is not None:
+            spare("--junit", self.junit, scenario)
             require_file(Path(self.junit), "--junit")
 
     def try_known(self, unsearched: Object) -> None:
@@ -146,32 +156,32 @@ class Ending:
         """
         with progress_line("runs to make it smaller", self.shrink) as show:
             kept = handle(self.subject, failure, by, seed, self.folder, Limits(seconds=self.shrink), show)
+        lost = self._write_junit(Verdict.VIOLATED, f"{failure.broken.rule}: {failure.broken.what}", found["seconds"])
+        not_kept = _joined(found["not_kept"], kept.not_kept, lost)
         with output():
             if self.as_json:
-                write_json(found | as_objects(kept), sys.stdout)
+                write_json(found | as_objects(kept) | {"not_kept": not_kept or None}, sys.stdout)
             else:
                 FailureReport(make_console(), sys.stdout).show_failure(kept, self.subject.rules.judged)
-        self._write_junit(Verdict.VIOLATED, f"{failure.broken.rule}: {failure.broken.what}", found["seconds"])
-        end(Verdict.VIOLATED, kept.not_kept)
+        end(Verdict.VIOLATED, not_kept)
 
     def report(self, verdict: Verdict, lines: Sequence[str], found: Object) -> NoReturn:
-        """Show what a search that broke nothing has found out, and exit.
-
-        Raises:
-            OSError: it cannot be written.
-
-        """
+        """Show what a search that broke nothing has found out, and exit."""
+        not_kept = _joined(found["not_kept"], self._write_junit(verdict, "\n".join(lines), found["seconds"]))
         with output():
             if self.as_json:
-                write_json(found, sys.stdout)
+                write_json(found | {"not_kept": not_kept or None}, sys.stdout)
             else:
                 print_lines("\n".join(lines))
-        self._write_junit(verdict, "\n".join(lines), found["seconds"])
-        end(verdict, found["not_kept"] or "")
+        end(verdict, not_kept)
 
-    def _write_junit(self, verdict: Verdict, what: str, seconds: float) -> None:
+    def _write_junit(self, verdict: Verdict, what: str, seconds: float) -> str:
+        """Write the JUnit file, before the verdict is told: what cannot be kept is a part of that.
+
+        Return why it cannot be written, one line; empty if it is, or if none was asked for.
+        """
         if self.junit is None:
-            return
+            return ""
         scenario, judged = self.subject.scenario, self.subject.rules.judged
         policy = self.subject.settings.policy_name
         properties = {
@@ -180,7 +190,11 @@ class Ending:
             "not_asked": ", ".join(judged.not_asked),
             "warnings": "; ".join(scenario.warnings),
         }
-        write_junit(Path(self.junit), self.verb, f"{scenario.name} {policy}", verdict, what, seconds, properties)
+        try:
+            write_junit(Path(self.junit), self.verb, f"{scenario.name} {policy}", verdict, what, seconds, properties)
+        except OSError as error:
+            return f"{self.junit}: cannot be written: {error.strerror or error}"
+        return ""
 
     @staticmethod
     def _say(line: str) -> None:

@@ -25,32 +25,32 @@ class ExpectedLines:
 
     def __init__(self, scenario: Scenario, policy_name: str) -> None:
         self._policy_name = policy_name
-        self._by_op: dict[tuple[int, str], ExpectedLine] = {}
+        self._by_mark: dict[str, ExpectedLine] = {}
         for spec in scenario.processes if EXPECTATIONS_RULE in scenario.holds else ():
             for program in (spec.program, *(handler for _, handler in spec.on_signal)):
                 for op in program.operations():
                     wanted = applicable(op.expectations, policy_name)
                     if wanted is not None and not wanted.optional:
-                        self._by_op.setdefault((op.line, op.text), ExpectedLine(op.line, spec.name, op.text))
+                        self._by_mark[op.place] = ExpectedLine(op.line, spec.name, op.text)
 
     @property
     def marks(self) -> list[str]:
-        """The marks of all lines, in the order of the file."""
-        return list(map(str, sorted(self._by_op.values())))
+        """The marks of all lines."""
+        return list(self._by_mark)
 
     def mark(self, op: Op) -> str:
         """Return the mark of a call's line, empty if nobody needs it."""
-        return str(self._by_op.get((op.line, op.text), ""))
+        return op.place if op.place in self._by_mark else ""
 
     def judged(self, actor: Actor) -> frozenset[str]:
         """Return the marks of the calls in an actor that have just returned, or never will."""
-        if not self._by_op or not isinstance(actor, Process) or not actor.facts:
+        if not self._by_mark or not isinstance(actor, Process) or not actor.facts:
             return NOTHING
         return self._marks(record.op for record in decided(actor, self._policy_name))
 
     def hanging(self, actors: Actors) -> frozenset[str]:
         """Return the marks of the calls that never returned in a world in which nothing can happen any more."""
-        if not self._by_op:
+        if not self._by_mark:
             return NOTHING
         return self._marks(
             record.op for actor in actors.values() if isinstance(actor, Process) for record in actor.calls
@@ -59,7 +59,7 @@ class ExpectedLines:
     def unreached(self, marks: Iterable[str]) -> list[ExpectedLine]:
         """Return the lines that were not judged, in the order of the file."""
         seen = set(marks)
-        return [line for line in sorted(self._by_op.values()) if str(line) not in seen]
+        return sorted(line for mark, line in self._by_mark.items() if mark not in seen)
 
     def _marks(self, ops: Iterator[Op]) -> frozenset[str]:
         return frozenset(filter(None, map(self.mark, ops)))

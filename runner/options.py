@@ -1,8 +1,10 @@
 """What the commands share: options, settings from options, and command lines to paste."""
 
+import contextlib
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -69,6 +71,19 @@ def load(name_or_path: str) -> "Scenario":
     for warning in scenario.warnings:
         say(warning)
     return scenario
+
+
+def spare(option: str, file: str | Path | None, *read: str | Path | None) -> None:
+    """Refuse to write a file over one that is read.
+
+    Raises:
+        BadInput: ``file`` is one of ``read``, of which a name of a shipped scenario is no file.
+
+    """
+    for source in read:
+        with contextlib.suppress(OSError, ValueError):  # one of them does not exist
+            if file is not None and source is not None and Path(file).samefile(source):
+                raise BadInput(f"{option}: {file} is what is read, and would be overwritten")
 
 
 def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":

@@ -227,7 +227,7 @@ def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: J
         return judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
     except Divergence as divergence:
         return judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
-    if oracle.count == oracle.until:
+    if oracle.count == oracle.until and not quiet:
         return judge.result(Verdict.UNDETERMINED, f"stopped after arrival {oracle.until}, as asked")
     if not reader.complete:
         return judge.result(Verdict.UNDETERMINED, reader.end)

@@ -123,7 +123,7 @@ def explore(
     startup.ready()
     subject = Subject(loaded, settings)
     ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
-    ending.require_places()
+    ending.require_places(scenario)
     ending.try_known(exploration.as_object(subject, None))
     count = workers or default_workers()
     with (
@@ -211,7 +211,7 @@ def stress(
     startup.ready()
     subject = Subject(loaded, settings)
     ending = Ending("stress", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
-    ending.require_places()
+    ending.require_places(scenario)
     if not keep_going:
         ending.try_known(campaign.as_object(subject, None, engine))
     count = workers or default_workers()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from longpin.runner.options import DEFAULT_SCENARIO, begin, set_verbosity
+from longpin.runner.options import DEFAULT_SCENARIO, begin, set_verbosity, spare
 from longpin.runner.terminal import BadInput, output
 
 
@@ -26,6 +26,7 @@ def show(scenario: str, form: str, file: str | None) -> None:
     begin()
     from longpin.config.loader import load_scenario
     from longpin.runner.c_source.write import write_c
+    from longpin.runner.failures.store import replace_file
 
     assert form == "c"
     text = write_c(load_scenario(scenario))
@@ -33,6 +34,8 @@ def show(scenario: str, form: str, file: str | None) -> None:
         with output():
             click.echo(text, nl=False)
         return
-    if Path(file).exists() and Path(scenario).exists() and Path(file).samefile(scenario):
-        raise BadInput(f"--output: {file} is the scenario, which would be overwritten")
-    Path(file).write_text(text, encoding="ascii")
+    spare("--output", file, scenario)
+    try:
+        replace_file(Path(file), text.encode("ascii"))
+    except OSError as error:
+        raise BadInput(f"{file}: cannot be written: {error.strerror or error}") from None

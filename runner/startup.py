@@ -1,4 +1,4 @@
-"""What Ctrl-C means while the command line is still importing: one line and exit status 130.
+"""What Ctrl-C means while the command line is still importing: one line and exit status 130; and after its verdict.
 
 Python's own handler raises KeyboardInterrupt wherever the interpreter is, and within an import that is a stack trace,
 is swallowed by a callback, or comes out as another exception. Nothing is worth keeping then, so the process just ends.
@@ -13,8 +13,14 @@ EXIT_INTERRUPTED = 130
 """As of a process that SIGINT killed, in a shell."""
 
 
+_program = False
+"""The command line has this process for itself."""
+
+
 def begin() -> None:
     """Let Ctrl-C end the process at once, until :func:`ready`; started with SIGINT ignored, it stays ignored."""
+    global _program
+    _program = True
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
 
@@ -23,6 +29,12 @@ def ready() -> None:
     """Let Ctrl-C raise KeyboardInterrupt from now on: everything is imported, and there may be something to tell."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def told() -> None:
+    """Ignore Ctrl-C from now on: a verdict was shown, and the exit status must be that of the verdict."""
+    if _program and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end(_signo: int, _frame: object) -> None:

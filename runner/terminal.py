@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from longpin.runner.startup import EXIT_INTERRUPTED
+from longpin.runner.startup import EXIT_INTERRUPTED, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -117,6 +117,7 @@ def fail(message: str, code: int = EXIT_BAD) -> NoReturn:
 
 def end(verdict: "Verdict", not_kept: str) -> NoReturn:
     """Exit as a verdict that was shown says; if something could not be kept, say so, and exit as after a failure."""
+    told()
     if not_kept:
         fail(not_kept)
     raise click.exceptions.Exit(verdict.exit_code)

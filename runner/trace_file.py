@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from longpin.messages.trace import Header, TraceError, TraceWriter
+from longpin.runner.failures.store import resolved
 
 ASIDE = ".old"
 """What the name of a trace that was put aside ends in."""
@@ -30,14 +31,16 @@ class TraceFile:
     def __init__(self, path: str | os.PathLike[str], header: Header) -> None:
         self.not_kept = ""
         """What could not be kept and why, one line; empty if nothing was lost so far."""
-        self._path = Path(path).resolve() if Path(path).is_symlink() else Path(path)
+        self._path = Path(path)
         self._aside: Path | None = None
         """Where the trace is that was here before."""
         self._writer: TraceWriter | None = None
         self._ours = False
         """A regular file that is here now was made by this run."""
-        there = self._path.is_file()
         try:
+            if self._path.is_symlink():
+                self._path = resolved(self._path)
+            there = self._path.is_file()
             before = self._path.stat() if there else None
             if there:
                 self._put_aside()

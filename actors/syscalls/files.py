@@ -150,9 +150,9 @@ def dup(process: "Process", fd: int) -> Conversation[int]:
 def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
     """dup2(2): what ``newfd`` referred to is closed."""
     file = process.descriptor(oldfd)
-    if newfd >= process.limits[RLIMIT_NOFILE]:
-        raise KernelError(errno.EBADF)
     if newfd != oldfd:
+        if newfd >= process.limits[RLIMIT_NOFILE]:
+            raise KernelError(errno.EBADF)
         yield Call(file.ofd, Ref())
         replaced = process.fds.get(newfd)
         process.fds[newfd] = file

@@ -164,7 +164,8 @@ def execve(process: "Process", path: str) -> Conversation[int]:
 
 
 def set_lease_break_time(process: "Process", seconds: int) -> Conversation[int]:
-    """Write /proc/sys/fs/lease-break-time: uid 0 only; an int, of which 0 and less are for ever."""
+    """Write /proc/sys/fs/lease-break-time, which takes a descriptor: uid 0 only; an int, 0 and less are for ever."""
+    process.reserve(1)
     if process.credentials.uid:
         raise KernelError(errno.EACCES)
     if not -(1 << 31) <= seconds < 1 << 31:

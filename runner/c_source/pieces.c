@@ -535,6 +535,7 @@ static void make_file(const char *path, off_t size, mode_t mode, uid_t owner)
 /* Running it. */
 
 #define ASLEEP (-2)		/* for a status */
+#define STOPPED (-3)		/* likewise: what its last call returns is not seen before SIGCONT */
 #define SHARED 999		/* a descriptor that no program is likely to have */
 
 static void run_program(int program)
@@ -576,7 +577,7 @@ static void watch(double patience)
 	}
 }
 
-static int is_zombie(pid_t pid)
+static char state_of(pid_t pid)
 {
 	char path[32], text[512] = "", *state;
 	int fd;
@@ -587,7 +588,7 @@ static int is_zombie(pid_t pid)
 		text[0] = 0;
 	close(fd);
 	state = strrchr(text, ')');
-	return state && state[1] && state[2] == 'Z';
+	return state && state[1] ? state[2] : 0;
 }
 
 /* Whose parent is killed becomes ours, and so does what its end was. */
@@ -597,9 +598,11 @@ static void end_all(void)
 	pid_t pid;
 
 	for (int i = 0; i < shared->processes && i < MOST_PROCESSES; i++) {
-		if (shared->process[i].status != -1 || shared->process[i].pid <= 0 || is_zombie(shared->process[i].pid))
+		char state = state_of(shared->process[i].pid);
+
+		if (shared->process[i].status != -1 || shared->process[i].pid <= 0 || state == 'Z')
 			continue;
-		shared->process[i].status = ASLEEP;
+		shared->process[i].status = state == 'T' ? STOPPED : ASLEEP;
 		kill(shared->process[i].pid, SIGKILL);
 	}
 	while ((pid = waitpid(-1, &status, 0)) > 0)
@@ -640,6 +643,8 @@ static int is_decided(const struct statement *wanted, const struct event *event)
 	int only_never = (wanted->blocks || wanted->hangs) && !wanted->ok && !wanted->returns && !wanted->error && !wanted->data;
 	int status = shared->process[event->process].status;
 
+	if (status == STOPPED)
+		return event->state == RETURNED;
 	return event->state == RETURNED || status == ASLEEP || !WIFSIGNALED(status) || only_never;
 }
 
@@ -670,6 +675,8 @@ static void print_end(int place)
 	printf("%-12s ", programs[shared->process[place].program].name);
 	if (status == ASLEEP)
 		printf("sleeps for ever\n");
+	else if (status == STOPPED)
+		printf("is stopped\n");
 	else if (WIFSIGNALED(status))
 		printf("is killed: %s\n", strsignal(WTERMSIG(status)));
 	else

@@ -1,8 +1,8 @@
 """The program that the processes of a conformance run execute: a zygote, and the agents it forks.
 
-It is handed to a bare interpreter as text (``python -I -S -c SOURCE zygote|agent``), so it imports only the standard
-library and its own parts, which are in that text (:func:`source`), and a process without rights to the installation
-can still ``exec`` it afresh.
+It is handed to a bare interpreter as text (``python -I -S -c SOURCE zygote``, or ``LIMIT agent``), so it imports only
+the standard library and its own parts, which are in that text (:func:`source`), and a process without rights to the
+installation can still ``exec`` it afresh.
 
 =================  ========================================================================
 ``agent_libc``     the C library, and how an answer of its is written
@@ -27,7 +27,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from longpin.runner.conform.agent_files import CALLS as FILE_CALLS
@@ -52,7 +52,7 @@ OWN = (CONTROL, INBOX, WAKEUP)
 """An agent's own descriptors."""
 PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 24, 36, 47, 2
 CAPABILITY_VERSION = 0x20080522
-RLIMIT_SIGPENDING = 11
+RLIMIT_NOFILE, RLIMIT_SIGPENDING = 7, 11
 MOST_DESCRIPTORS = 1024
 """How many descriptors a process may have, wherever it runs, until it sets a limit of its own."""
 
@@ -70,6 +70,31 @@ def source() -> str:
     )
 
 
+Limits = ctypes.Array[ctypes.c_ulong]
+"""A soft and a hard limit."""
+
+
+def descriptor_limits() -> Limits:
+    """Return RLIMIT_NOFILE: the soft limit is the program's, the hard one leaves room for what is our own."""
+    limits = (ctypes.c_ulong * 2)()
+    LIBC.getrlimit(RLIMIT_NOFILE, limits)
+    return limits
+
+
+@contextlib.contextmanager
+def room_for_our_own() -> Iterator[None]:
+    """Take the program's limit on descriptors away while some are received for us, or moved where ours are."""
+    limits = descriptor_limits()
+    if limits[0] == limits[1]:
+        yield
+        return
+    LIBC.setrlimit(RLIMIT_NOFILE, (ctypes.c_ulong * 2)(limits[1], limits[1]))
+    try:
+        yield
+    finally:
+        LIBC.setrlimit(RLIMIT_NOFILE, limits)
+
+
 def fork(order: Order) -> Reply:
     """Fork; the child goes on with the sockets that came with the order, under the same numbers."""
     child = os.fork()
@@ -83,14 +108,17 @@ def fork(order: Order) -> Reply:
 
 def take_over(sockets: list[int]) -> None:
     """Give the sockets of a new agent their numbers."""
-    for fd, own in zip(sockets, OWN, strict=True):
-        os.dup2(fd, own)
+    with room_for_our_own():
+        for fd, own in zip(sockets, OWN, strict=True):
+            os.dup2(fd, own)
 
 
 def exec_afresh(_: Order) -> Reply:
     """Replace this process by a fresh agent, which answers in its place."""
+    limit = descriptor_limits()[0]
     try:
-        os.execv(sys.executable, [*sys.orig_argv[:-1], "agent"])  # noqa: S606
+        with room_for_our_own():  # the interpreter opens files
+            os.execv(sys.executable, [*sys.orig_argv[: 1 - len(sys.argv)], str(limit), "agent"])  # noqa: S606
     except OSError as error:
         raise Broken(f"exec of {sys.executable}: {error.strerror}") from None
 
@@ -111,6 +139,14 @@ def waitpid(order: Order) -> Reply:
 def setrlimit(order: Order) -> Reply:
     """Set a soft and a hard limit."""
     limits = (ctypes.c_ulong * 2)(order["limit"], order["limit"])
+    if order["resource"] == RLIMIT_NOFILE:
+        soft, hard = descriptor_limits()
+        if soft < limits[1] <= hard:
+            # The program raises what is its hard limit: the kernel says whether it may, asked to raise the real one.
+            asked = answer(LIBC.setrlimit(RLIMIT_NOFILE, (ctypes.c_ulong * 2)(soft, hard + 1)))
+            if asked["errno"]:
+                return asked
+        limits[1] = max(limits[1], hard)
     return answer(LIBC.setrlimit(order["resource"], limits))
 
 
@@ -188,11 +224,13 @@ def serve(*, afresh: bool) -> None:
     control = socket.socket(fileno=CONTROL)
     control.send(b'{"ready": true}')
     while True:
-        data, fds, _flags, _address = socket.recv_fds(control, LONGEST_MESSAGE, len(OWN))
+        with room_for_our_own():
+            data, fds, _flags, _address = socket.recv_fds(control, LONGEST_MESSAGE, len(OWN))
+            high = make_high(list(fds))
         if not data:
             os._exit(0)  # the runner is gone
         order: Order = json.loads(data)
-        order["received"] = make_high(list(fds))
+        order["received"] = high
         try:
             reply = CALLS[order["call"]](order)
         except Broken as error:
@@ -318,6 +356,8 @@ class Zygote:
 def main() -> None:
     """Be what the last argument says."""
     if sys.argv[-1] == "agent":
+        limit, hard = int(sys.argv[-2]), descriptor_limits()[1]
+        LIBC.setrlimit(RLIMIT_NOFILE, (ctypes.c_ulong * 2)(limit, hard))
         serve(afresh=False)
     import resource
 

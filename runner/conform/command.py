@@ -3,8 +3,8 @@
 It writes no file that was not asked for: a difference is printed with a line that runs its program again.
 
 Exit status: 0 the kernels agree about every program, 1 they differ or the emulated one cannot run a program, 2 bad
-input or a failure, 3 nothing could be compared, or the run was interrupted before a difference was found, 130
-interrupted before it began.
+input or a failure, 3 nothing could be compared, or not every program that was given, or the run was interrupted before
+a difference was found, 130 interrupted before it began.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from longpin.runner import startup
-from longpin.runner.options import MOST_SEED, duration
+from longpin.runner.options import MOST_SEED, duration, spare
 from longpin.runner.terminal import EXIT_BAD, BadInput, end, fail, output, say, width_of_output
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def conform(
     With --races each SCENARIO, or N random ones, runs free on the kernel of this machine, many times, and every outcome
     (results of all calls, signals handled, how each process ended) must be one that some schedule of the model shows.
 
-    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or interrupted, 130
-    interrupted before the first program.
+    Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or not all that was
+    given, or interrupted, 130 interrupted before the first program.
     """
     if (recorded is not None) + live + races != 1:
         raise BadInput("expected one of --recorded FILE, --live and --races")
@@ -133,6 +133,7 @@ def conform(
         from longpin.runner.races.command import race
         from longpin.runner.races.series import Wanted
 
+        spare("--difference", difference, *scenarios)
         effort = Effort(runs or DEFAULT_RUNS, DEFAULT_SECONDS if seconds is None else seconds, seed)
         limit = DEFAULT_SHRINK if shrink is None else shrink
         race(Wanted(scenarios, count or DEFAULT_PROGRAMS, effort, limit, difference), as_json=as_json)
@@ -142,6 +143,7 @@ def conform(
     if count is not None and program is not None:
         raise BadInput("expected either --random or --program")
     file = recorded or program
+    spare("--difference", difference, file)
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
     from longpin.runner.conform import emulated
@@ -151,7 +153,7 @@ def conform(
     startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))
     with _host(live) as real, _appending(record, real) as keep:
-        run = Run(real, emulated.EmulatedRunner(engine), keep)
+        run = Run(real, emulated.EmulatedRunner(engine), keep, named=programs is not None)
         run.go(stream, length)
         about: dict[str, Any] = {
             "mode": "recorded" if real is None else "live",
@@ -176,14 +178,25 @@ def conform(
 class Run:
     """The comparison of many programs, which can be interrupted at any time."""
 
-    def __init__(self, real: "Runner | None", emulated: "Runner", keep: "Callable[[Program], None] | None") -> None:
+    def __init__(
+        self,
+        real: "Runner | None",
+        emulated: "Runner",
+        keep: "Callable[[Program], None] | None",
+        *,
+        named: bool = False,
+    ) -> None:
         from longpin.runner.conform.check import Tally
 
+        self._named = named
+        """The programs were given: one that is not compared leaves the verdict undetermined."""
         self.tally: Tally = Tally()
         self.interrupted = False
         self.seconds = 0.0
         self.not_kept = ""
         """What was asked to be kept and could not be, one line."""
+        self._written = False
+        """The program about which the kernels differ is in its file."""
         self.shown: Verdict | None = None
         """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
         self._real = real
@@ -232,8 +245,10 @@ class Run:
         if file is not None:
             try:
                 replace_file(file, f"{line}\n".encode())
+                self._written = True
             except OSError as error:
-                self.not_kept, file = f"{file}: cannot be written: {error.strerror}", None
+                lost, file = f"{file}: cannot be written: {error.strerror}", None
+                self.not_kept = f"{self.not_kept}; {lost}" if self.not_kept else lost
         source = ["--recorded"] if self._real is None else ["--live", "--program"]
         engine = [] if about["engine"] == "stepped" else ["--engine", about["engine"]]
         again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *engine])
@@ -278,7 +293,12 @@ class Run:
 
         if self.tally.differ or self.tally.unsupported:
             return Judgement.VIOLATED
-        return Judgement.UNDETERMINED if self.interrupted or not self.tally.asked else Judgement.HOLDS
+        unknown = self.interrupted or not self.tally.asked or self._lacks_some
+        return Judgement.UNDETERMINED if unknown else Judgement.HOLDS
+
+    @property
+    def _lacks_some(self) -> bool:
+        return self._named and bool(self.tally.skipped)
 
     @property
     def reason(self) -> str:
@@ -289,13 +309,14 @@ class Run:
             return "the emulated kernel cannot run every program"
         if self.interrupted:
             return "interrupted: no difference so far"
-        return "the kernels agree" if self.tally.asked else "nothing could be compared"
+        if not self.tally.asked:
+            return "nothing could be compared"
+        return "not every program could be compared" if self._lacks_some else "the kernels agree"
 
     def as_object(self, about: dict[str, Any], again: str | None, file: Path | None) -> dict[str, Any]:
         """Return what the JSON object holds."""
         head: dict[str, Any] = {"verdict": self.judgement.value, "reason": self.reason, "warnings": []}
-        written = file is not None and self.shown is not None and not self.not_kept
-        failure = self._failure(again, str(file) if written else None)
+        failure = self._failure(again, str(file) if self._written and file is not None else None)
         return (
             head
             | about
@@ -342,7 +363,7 @@ def _show(run: Run, about: dict[str, Any], again: str | None) -> None:
     kernel = f" on Linux {about['kernel']} ({about['fs']})" if about["kernel"] else ""
     seed = f", seed {about['seed']}" if about["seed"] is not None else ""
     click.echo(
-        f"{run.reason}: {tally.programs} of {about['programs_wanted']} programs{kernel}{seed}, "
+        f"{run.reason}: {tally.asked} of {about['programs_wanted']} programs{kernel}{seed}, "
         f"emulated {about['policy']}, {tally.programs / max(run.seconds, 1e-6):.0f}/s"
     )
     skipped = tally.skipped.total()

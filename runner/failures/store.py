@@ -6,6 +6,7 @@ under another name and then renamed, the trace first, so that there is never a J
 """
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -119,6 +120,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def resolved(path: Path) -> Path:
+    """Return where the symbolic links of a path lead.
+
+    Raises:
+        OSError: to no end, or it cannot be told.
+
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:  # what Python makes of ELOOP
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+
+
 def replace_file(path: Path, data: bytes) -> None:
     """Let a file hold ``data``, all of it or what it held before; a pipe or a device stays what it is.
 
@@ -129,7 +143,7 @@ def replace_file(path: Path, data: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
     else:
-        write_atomically(path.resolve(), lambda temporary: temporary.write_bytes(data))
+        write_atomically(resolved(path), lambda temporary: temporary.write_bytes(data))
 
 
 def write_record(path: Path, record: Record) -> None:

@@ -5,6 +5,7 @@ A call is a generator like those of :mod:`longpin.actors.syscalls`; what it yiel
 """
 
 import errno
+import socket
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -207,9 +208,13 @@ def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0) -> Steps:
 
 def _send_fd(process: "HostProcess", target: str | int, fd: int) -> Steps:
     receiver = process.world.find(target)
-    if receiver is None:
-        raise KernelError(errno.EPIPE)
-    yield from ask("sendfd", fds=(receiver.agent.inbox.fileno(),), fd=_fd(fd))
+    if receiver is not None:
+        yield from ask("sendfd", fds=(receiver.agent.inbox.fileno(),), fd=_fd(fd))
+        return 0
+    way, other_end = socket.socketpair()  # nobody is there: the kernel says so, after a look at the descriptor
+    other_end.close()
+    with way:
+        yield from ask("sendfd", fds=(way.fileno(),), fd=_fd(fd))
     return 0
 
 

@@ -99,11 +99,17 @@ class Judge:
         return {self._lines.mark(record.op) for process, record in calls if self._decided(process, record, quiet)}
 
     def _decided(self, process: HostProcess, record: CallRecord, quiet: bool) -> bool:
-        """Return whether it is known if a call does what its line expects; of one that was cut off little is."""
+        """Return whether it is known if a call does what its line expects.
+
+        Little is of one that was cut off, and nothing of one in which the process was stopped before it slept: the
+        kernel has its result, which nobody sees before SIGCONT.
+        """
         if record.returned or not quiet or record.op.call == "exit":
             return record.returned
-        waits = any(s.process is process and s.request is not None for s in self._world.situations)
-        return waits or is_judged(applicable(record.op.expectations, self._policy_name))
+        its = [s for s in self._world.situations if s.process is process and s.request is not None]
+        if not record.slept and any(situation.stopped for situation in its):
+            return False
+        return bool(its) or is_judged(applicable(record.op.expectations, self._policy_name))
 
     def _violate(self, rule: str, detail: str, site: str) -> None:
         self._violations.append(Violation(rule, len(self._world.moments), detail, site))

@@ -190,7 +190,8 @@ class World:
             situation.asleep = True
             record = situation.process.record
             if record is not None:
-                record.slept = reason
+                if not situation.stopped:  # what stops it is no wait of the call, which may be over
+                    record.slept = reason
                 self.note(situation.process, Kind.SLEEP, reason, record)
 
     def _resume(self, situation: Situation, reply: Reply | None) -> None:

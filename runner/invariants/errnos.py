@@ -64,8 +64,8 @@ def decided(process: Process, policy_name: str) -> Iterator[CallRecord]:
 
 
 def is_judged(wanted: Expectation | None) -> bool:
-    """Return whether an expectation says something of a call in which the process ends: that it never returns."""
-    return wanted is not None and set(wanted.outcomes) <= {Outcome.BLOCKS, Outcome.HANGS}
+    """Return whether an expectation says something of a call that was cut off: that it never returns."""
+    return wanted is not None and wanted.allows_no_return
 
 
 def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:

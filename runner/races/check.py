@@ -49,6 +49,8 @@ class Comparison:
     """Those that no schedule of the model shows."""
     undetermined: list[Outcome] = field(default_factory=list)
     """Those that were not found, and may be there."""
+    interrupted: bool = False
+    """It was, after an outcome outside of the model had been found; the rest was not looked for."""
 
     @property
     def never_seen(self) -> list[Outcome]:
@@ -68,6 +70,7 @@ def compare(kernel: RacingKernel, scenario: Scenario, filename: str, effort: Eff
         ScenarioError: the scenario has what cannot run free on the kernel.
         HostError: this machine cannot run it.
         InternalError: a bug of longpin.
+        KeyboardInterrupt: it was interrupted, and nothing was found that the model does not allow.
 
     """
     free = kernel.run(scenario, filename, effort.runs, effort.seed)
@@ -76,7 +79,14 @@ def compare(kernel: RacingKernel, scenario: Scenario, filename: str, effort: Eff
     for outcome in free.outcomes:
         if outcome in compared.explored.outcomes:
             continue
-        match model.find(outcome, effort.seconds * LONGER):
+        try:
+            found = model.find(outcome, effort.seconds * LONGER)
+        except KeyboardInterrupt:
+            if not compared.outside:
+                raise
+            compared.interrupted = True
+            break
+        match found:
             case Found.INSIDE:
                 if compared.explored.complete:
                     raise InternalError(f"exploring {scenario.name} leaves out an outcome that a schedule shows")

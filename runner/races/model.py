@@ -18,7 +18,7 @@ from longpin.actors.proposal import Proposal
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.engine import InternalError
-from longpin.runner.exploration import Exploration, Method, PropertyViolation, explore
+from longpin.runner.exploration import Exploration, Method, PropertyViolation, Reason, explore
 from longpin.runner.exploration.result import Abandoned
 from longpin.runner.races.outcome import End, EndKind, History, Outcome, ProcessOutcome, outcome_of, result_of
 from longpin.runner.stepped import SteppedEngine
@@ -123,6 +123,7 @@ class RaceModel:
 
         Raises:
             InternalError: a handler raised, which is a bug of longpin.
+            KeyboardInterrupt: it was interrupted; a search by itself would only end.
 
         """
         found: set[Outcome] = set()
@@ -133,6 +134,7 @@ class RaceModel:
         result = explore(
             self.blueprint.build, method=method, check=check, seconds=seconds, max_memory=MOST_MEMORY, progress=progress
         )
+        _pass_on_interrupt(result)
         if result.failures:
             raise InternalError(result.failures[0].what)
         return Explored(frozenset(found), result)
@@ -142,6 +144,7 @@ class RaceModel:
 
         Raises:
             InternalError: a handler raised, which is a bug of longpin.
+            KeyboardInterrupt: it was interrupted; a search by itself would only end.
 
         """
         wanted = {process.pid: process for process in outcome.processes}
@@ -164,11 +167,18 @@ class RaceModel:
             seconds=seconds,
             max_memory=MOST_MEMORY,
         )
+        _pass_on_interrupt(result)
         if result.failures:
             if (what := result.failures[0].what) != Found.INSIDE:
                 raise InternalError(what)
             return Found.INSIDE
         return Found.OUTSIDE if result.complete else Found.UNDETERMINED
+
+
+def _pass_on_interrupt(result: Exploration) -> None:
+    """Tell whoever compares many scenarios of an interrupt, which the search has taken for its own."""
+    if result.reason is Reason.INTERRUPTED:
+        raise KeyboardInterrupt
 
 
 def outcomes_of(engine: SteppedEngine) -> list[Outcome]:

@@ -127,6 +127,8 @@ class Series:
                 self.skipped[name] = error.problems[0].found
             except InternalError as error:
                 raise InternalError(f"{name}: {error}") from error
+            if self.compared[-1:] and self.compared[-1].interrupted:
+                raise KeyboardInterrupt
 
     def _tell_again(self, smallest: Comparison) -> None:
         text, file = smallest.scenario.text, self.wanted.difference

@@ -70,4 +70,6 @@ class Shrinker:
         if not compared.outside:
             return False
         self.best, self._document = compared, document
+        if compared.interrupted:
+            raise KeyboardInterrupt
         return True

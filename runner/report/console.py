@@ -92,9 +92,8 @@ class ConsoleReport:
         if not result.violations:
             for waiting in result.waiting[:MOST_VIOLATIONS]:
                 self._say("waiting", waiting, "yellow")
-        if result.verdict is Verdict.UNDETERMINED:
-            for line in unreached_lines(result.unreached):
-                self._say("", line)
+        for line in unreached_lines(result.unreached):
+            self._say("", line)
         if result.verdict is not Verdict.HOLDS:
             self._say("judged by", str(result.judged))
         if result.engine == "host":

@@ -8,6 +8,8 @@ from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
 from longpin.runner.subject import Subject
 
+UNJUDGED = "not each one could be judged"
+
 
 def lines(subject: Subject, result: Exploration) -> list[str]:
     """Return the lines of the report. A proof states its bounds, and what is incomplete says how much is known."""
@@ -35,8 +37,8 @@ def lines(subject: Subject, result: Exploration) -> list[str]:
 
 def reason(subject: Subject, result: Exploration) -> str:
     """Return why the exploration ended, and why it is no proof although it is complete."""
-    unreached = unreached_reason(subject.unreached(result.marks))
-    return f"{result.reason.value}, but {unreached}" if result.complete and unreached else result.reason.value
+    but = UNJUDGED if result.inconclusive else unreached_reason(subject.unreached(result.marks))
+    return f"{result.reason.value}, but {but}" if result.complete and but else result.reason.value
 
 
 def _size(result: Exploration) -> str:

@@ -189,6 +189,17 @@ def test_nothing_compared_is_no_pass() -> None:
     assert "skipped 1: no answer is recorded with it" in done.stdout
 
 
+def test_a_program_that_was_given_and_not_compared_is_no_pass(recorded: dict[str, Path]) -> None:
+    programs = load_programs(recorded["kernel_leases"])[:2]
+    lines = [dump_program(program) for program in (*programs, LEASE)]
+    Path("some.jsonl").write_text("\n".join(lines) + "\n")
+    done = invoke("--recorded", "some.jsonl")
+    assert done.exit_code == 3
+    assert done.stdout.startswith("not every program could be compared: 2 of 3 programs, ")
+    said = valid("conform", invoke("--recorded", "some.jsonl", "--json").stdout)
+    assert (said["verdict"], said["agree"], said["skipped"]) == ("undetermined", 2, 1)
+
+
 def test_an_interrupt_ends_with_what_is_known(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

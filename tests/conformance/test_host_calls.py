@@ -147,6 +147,14 @@ munmap(0, PAGE)
 munmap(-PAGE, PAGE)
 munmap(140737488351232, PAGE)
 """
+TO_OTHERS = """
+send_fd(999, 99)
+send_fd(999, fd)
+send_fd(100, 99)
+send_fd(100, path)
+recv_fd()
+recv_fd(MSG_DONTWAIT)
+"""
 BY_ANOTHER = """
 chmod("/f", 0o666)
 chown("/f", -1)
@@ -201,7 +209,7 @@ def test_every_call_on_every_kind_of_path() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_numbers_that_no_call_expects_and_any_pages() -> None:
-    compare(OPENED + NUMBERS + MEMORY + "\n".join([*LOCKS, *COMMANDS]))
+    compare(OPENED + NUMBERS + MEMORY + TO_OTHERS + "\n".join([*LOCKS, *COMMANDS]))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

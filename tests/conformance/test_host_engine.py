@@ -73,6 +73,21 @@ def test_an_unmet_expectation_is_a_violation_and_one_of_a_policy_is_not() -> Non
     assert result.verdict is Verdict.VIOLATED
 
 
+@pytest.mark.parametrize("outcome", ["0", "hangs", "blocks, 0"])
+def test_what_a_call_returns_that_stops_its_process_is_not_known_before_it_goes_on(outcome: str) -> None:
+    """The emulator knows, and says 0; here it is undetermined, so that the two never contradict each other."""
+    result = run(a=f"kill(100, SIGSTOP)  # -> {outcome}\n")
+    assert (result.verdict, [line.text for line in result.unreached]) == (
+        Verdict.UNDETERMINED,
+        ["kill(100, SIGSTOP)"],
+    )
+
+
+def test_a_stop_is_no_wait_of_the_call() -> None:
+    result = run(a='label("x")\nkill(100, SIGSTOP)  # -> 0', b='wait_for("x")\nsleep(1)\nkill("a", SIGCONT)')
+    assert (result.verdict, [call.blocked for call in calls(result, "a")]) == (Verdict.HOLDS, [False, False])
+
+
 @root
 def test_a_call_that_never_returns_is_named_with_the_holder_of_the_lease() -> None:
     result = run(
@@ -393,3 +408,34 @@ def test_a_machine_leaves_nothing_behind(tmp_path: Path) -> None:
     with Machine(scenario(a="pause()"), tmp_path) as machine:
         assert (machine.folder / "f").stat().st_size == 8192
     assert list(tmp_path.iterdir()) == []
+
+
+@root
+def test_a_limit_on_descriptors_is_the_programs_alone() -> None:
+    """What the engine needs descriptors for, it can still do: fork, exec, and sending one."""
+    result = run(
+        a="""
+fd = open("/f", O_RDWR)
+setrlimit(RLIMIT_NOFILE, 3)        # -> 0
+dup2(fd, 3)                        # -> 3
+dup(fd)                            # -> EMFILE
+set_lease_break_time(1)            # -> EMFILE
+send_fd("b", fd)                   # -> 0
+send_fd("a", fd)                   # -> 0
+recv_fd()                          # -> EMFILE
+child = fork("c")                  # -> ok
+waitpid(child)                     # -> ok
+setuid(1000)
+setrlimit(RLIMIT_NOFILE, 4)        # -> EPERM
+setrlimit(RLIMIT_NOFILE, 2)        # -> 0
+setrlimit(RLIMIT_NOFILE, 3)        # -> EPERM
+""",
+        b="recv_fd()  # -> 3\n",
+        c="open('/f', O_RDONLY)  # -> EMFILE\nclose(3)\nexec('d')\n",
+        c__start="start = 'fork'",
+        d="open('/f', O_RDONLY)  # -> EMFILE\nexec('e')\n",
+        d__start="start = 'fork'",
+        e="pipe()  # -> EMFILE\nsetrlimit(RLIMIT_NOFILE, 1048577)  # -> EPERM\n",
+        e__start="start = 'fork'",
+    )
+    assert result.verdict is Verdict.HOLDS, result.violations

@@ -95,3 +95,21 @@ def test_started_with_the_signal_ignored_it_stays_ignored(tmp_path: Path) -> Non
     """So a shell starts what runs in the background of a script, and what it does then is not the terminal's affair."""
     done = start(tmp_path, ["run", "--json"], 5, "ignored")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+LATE = """
+import atexit, os, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+import longpin.__main__
+
+longpin.__main__.main()
+"""
+
+
+@pytest.mark.parametrize(("verb", "status"), [(["run"], 0), (["run", "truncate-waits"], 1), (VERBS["conform"], 0)])
+def test_an_interrupt_after_the_verdict_does_not_change_the_exit_status(verb: list[str], status: int) -> None:
+    done = subprocess.run([sys.executable, "-c", LATE, *verb], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert done.stdout

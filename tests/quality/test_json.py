@@ -225,6 +225,67 @@ def test_what_cannot_be_kept_is_said(verb: str, tmp_path: Path) -> None:
     assert found["failure"]["scenario"] == json.loads(first.stdout)["failure"]["scenario"]
 
 
+class Unwritable:
+    """Lets files of some endings not be written."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+
+    def __call__(self, *endings: str) -> None:
+        from longpin.runner.failures import store
+
+        real = store.write_atomically
+
+        def write(path: Path, write: Any) -> None:
+            if path.suffix in endings:
+                raise OSError(28, "No space left on device", str(path))
+            real(path, write)
+
+        for module in ("store", "keep"):
+            self._patch.setattr(f"longpin.runner.failures.{module}.write_atomically", write)
+
+
+@pytest.fixture
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> Unwritable:
+    return Unwritable(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict"),
+    [
+        (["explore", "lease-shared", "--max-executions", "3"], "undetermined"),
+        (["explore", "pin-refused"], "holds"),
+        (["explore", "hangs.toml"], "violated"),
+        (["stress", "pin-refused", "--runs", "2"], "undetermined"),
+        (["stress", "hangs.toml"], "violated"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_a_part_of_what_is_printed(
+    words: list[str], verdict: str, unwritable: Unwritable
+) -> None:
+    unwritable(".xml")
+    for more in ([], ["--json"]):
+        done = longpin(*words, "--workers", "1", "--junit", "r.xml", *more)
+        assert (done.exit_code, done.stderr) == (2, "longpin: r.xml: cannot be written: No space left on device\n")
+        assert verdict in done.stdout
+    found = valid(words[0], done.stdout)
+    assert (found["verdict"], found["not_kept"]) == (verdict, "r.xml: cannot be written: No space left on device")
+
+
+def test_all_that_could_not_be_kept_is_told(unwritable: Unwritable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "c")
+
+    monkeypatch.setattr("longpin.runner.exploration.checkpoint.Checkpoint._write", full)
+    unwritable(".xml", ".trace")
+    words = ["explore", "hangs.toml", "--method", "dpor", "--workers", "1", "--checkpoint", "c", "--junit", "r.xml"]
+    done = longpin(*words, "--json")
+    found = valid("explore", done.stdout)
+    lost = found["not_kept"].split("; ")
+    assert [line.partition(": ")[0].rpartition(".")[2] for line in lost] == ["c", "trace", "xml"]
+    assert (done.exit_code, done.stderr) == (2, f"longpin: {found['not_kept']}\n")
+
+
 # Kernels that are compared.
 
 

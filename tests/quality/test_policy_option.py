@@ -115,7 +115,9 @@ def test_what_repeats_a_failure_names_the_policy_in_full(given: str | None) -> N
 
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("verb", ["run", "explore", "stress"])
-@pytest.mark.parametrize("given", ["P5,lease_check=nobody", "P5,odd=1", "P5,", "P5:intended,evict_waits=yes"])
+@pytest.mark.parametrize(
+    "given", ["P5,lease_check=nobody", "P5:lease_check=own_tgid", "P5,odd=1", "P5,", "P5:intended,evict_waits=yes"]
+)
 def test_a_mistake_is_one_line(verb: str, given: str) -> None:
     result = longpin(verb, "own.toml", "--policy", given)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)

@@ -64,6 +64,20 @@ def test_one_that_cannot_even_be_begun(engine: str, scenario: str, trace: str, w
     assert names() == []
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("trace", "why"), [("loop", "Too many levels of symbolic links"), ("x" * 300, "File name too long")]
+)
+def test_a_name_that_leads_nowhere(engine: str, trace: str, why: str) -> None:
+    Path("loop").symlink_to("loop")
+    done = longpin("run", "--engine", engine, "--trace", trace)
+    assert (done.exit_code, done.stderr) == (2, f"longpin: {trace}: cannot be written: {why}\n")
+    assert "\nholds: " in done.stdout
+    assert names() == ["loop"]
+    shown = longpin("show", "lease-shared", "--as", "c", "-o", trace)
+    assert (shown.exit_code, shown.stderr) == (2, f"longpin: {trace}: cannot be written: {why}\n")
+
+
 @pytest.mark.skipif(not FULL.exists(), reason="no device that is always full")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_device_that_is_full_stays_a_device(engine: str) -> None:

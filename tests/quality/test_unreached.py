@@ -126,6 +126,21 @@ def test_a_line_may_say_that_it_need_not_be_reached(words: list[str], how: str) 
     assert "O1, O3, O6, O7 hold" in result.stdout
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("method", ["dpor", "states"])
+def test_why_an_exploration_that_is_complete_is_no_proof(method: str) -> None:
+    """A label that nobody sets any more: the reason says that this was not judged."""
+    waits = "wait_for('x')"
+    programs = (
+        f'[[process]]\nname = "p"\nprogram = "exit()\\nlabel(\'x\')"\n[[process]]\nname = "q"\nprogram = "{waits}"\n'
+    )
+    Path("x.toml").write_text(f'name = "x"\n{programs}')
+    done = longpin("explore", "x.toml", "--method", method)
+    assert done.exit_code == 3
+    assert "undetermined: every schedule was explored, but not each one could be judged\n" in done.stdout
+    assert "  the scenario was not played to its end: q in line 7, wait_for('x'): " in done.stdout
+
+
 def test_an_optional_line_that_is_reached_is_judged() -> None:
     text = KILLED.replace("F_WRLCK)   # -> 0", "F_WRLCK)   # -> optional, EAGAIN")
     assert run(parse_scenario(text, "t"), Settings("P5", "intended")).verdict is Verdict.VIOLATED
@@ -145,7 +160,8 @@ def test_a_violation_stays_one(words: list[str]) -> None:
 @pytest.mark.parametrize("method", ["dpor", "states", "naive"])
 @pytest.mark.parametrize("footprints", [True, False])
 def test_for_an_exploration_one_schedule_is_enough(method: str, footprints: bool, timers: str) -> None:
-    its = subject(RACE, timers)
+    # One by one there are many more schedules of the same length.
+    its = subject(RACE.replace("getpid()\ngetpid()", "getpid()") if method == "naive" else RACE, timers)
     options = {"check": its.check, "always": its.always, "marks": its.marks, "wanted": its.wanted}
     ended = [run(its.scenario, Settings.of(its.scenario, oracle="random", seed=seed)).verdict for seed in range(20)]
     assert set(ended) == {Verdict.HOLDS, Verdict.UNDETERMINED}, "it depends on the schedule"
@@ -209,10 +225,59 @@ close(99)                         # -> EBADF
 def test_it_is_enough_that_some_process_reached_a_line() -> None:
     """By fork, twice, and by exec: the line is told as one of the process it is written in."""
     its = subject(FORKED)
-    assert its.wanted == ["line 12, child: getpid()", "line 25, other: close(99)"]
+    assert its.wanted == ["process.child.program, row 1", "process.other.program, row 1"]
     assert run(its.scenario, its.settings).verdict is Verdict.HOLDS
     lost = run(subject(FORKED.replace('exec("other")', 'exit()\nexec("other")')).scenario, its.settings)
     assert [str(line) for line in lost.unreached] == ["line 26, other: close(99)"]
+
+
+SAME_LINE = """\
+name = "same-line"
+[[process]]
+name = "p"
+program = "close(99) # -> EBADF\\nexit()\\nclose(99) # -> 0"
+"""
+TWICE = """\
+name = "same-line"
+process = [{name = "p", program = "close(99) # -> EBADF", on_signal = {SIGIO = "close(99) # -> 0"}}]
+"""
+"""Two calls with the same text on one line of the file, of which one is made; in one program, and in two."""
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("words", [*VERBS, ["explore", "--method", "states"]], ids=" ".join)
+@pytest.mark.parametrize(("text", "line"), [(SAME_LINE, 4), (TWICE, 2)])
+def test_calls_on_one_line_of_the_file_are_not_one(words: list[str], text: str, line: int) -> None:
+    Path("x.toml").write_text(text)
+    result = longpin(words[0], "x.toml", *words[1:])
+    assert (result.exit_code, told(result.stdout)) == (3, [f"line {line}, p: close(99)"])
+
+
+REPLACED = """\
+name = "replaced"
+[[process]]
+name = "p"
+program = '''
+exec("q")                         # -> hangs
+'''
+[[process]]
+name = "q"
+start = "fork"
+program = '''
+close(99)                         # -> EBADF
+'''
+"""
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("words", [*VERBS[:2], ["explore", "--method", "states"]], ids=" ".join)
+def test_an_exec_that_does_not_return_is_reached(words: list[str]) -> None:
+    """As on the host engine and in C."""
+    Path("x.toml").write_text(REPLACED)
+    assert longpin(words[0], "x.toml", *words[1:]).exit_code == 0
+    Path("x.toml").write_text(REPLACED.replace('exec("q")', 'exit()\nexec("q")'))
+    result = longpin(words[0], "x.toml", *words[1:])
+    assert told(result.stdout) == ['line 6, p: exec("q")', "line 12, q: close(99)"]
 
 
 @pytest.mark.usefixtures("folder")

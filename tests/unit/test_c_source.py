@@ -192,6 +192,13 @@ def test_what_is_not_as_expected_is_said_and_so_is_what_was_not_reached(tmp_path
     assert (status, lines[-1]) == (0, "nothing was expected")
 
 
+@pytest.mark.parametrize("outcome", ["0", "hangs"])
+def test_what_a_call_returns_that_stops_its_process_is_not_known(outcome: str, tmp_path: Path) -> None:
+    status, lines = ran(HEAD + process("p", f"kill(100, SIGSTOP)  # -> {outcome}"), tmp_path)
+    assert (status, lines[-1]) == (3, "not played to its end")
+    assert "p            is stopped" in lines
+
+
 def test_exec_keeps_variables_and_what_does_not_close_on_exec(tmp_path: Path) -> None:
     first = """
 a = open("/d/f", O_RDWR)                       # -> 3
@@ -280,6 +287,19 @@ def test_it_is_written_to_standard_output_or_to_a_file(tmp_path: Path) -> None:
     assert printed.exit_code == written.exit_code == 0
     assert printed.stdout == file.read_text() == write_c(load_scenario("lease-shared"))
     assert not written.output
+
+
+def test_a_file_that_cannot_be_written_keeps_what_it_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "race.c"
+    file.write_text("mine")
+
+    def full(_path: Path, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    refused = show("lease-shared", "--as", "c", "-o", str(file))
+    assert (refused.exit_code, refused.stderr) == (2, f"longpin: {file}: cannot be written: No space left on device\n")
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("mine", [file])
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:

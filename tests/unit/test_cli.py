@@ -211,9 +211,22 @@ def test_every_mistake_of_a_scenario_is_a_line(tmp_path: Path) -> None:
     assert "\x1b" not in result.stderr
 
 
-def test_a_trace_does_not_overwrite_its_scenario(hangs: str) -> None:
-    one_line(longpin("run", hangs, "--trace", hangs), "longpin: --trace: ", "would be overwritten")
-    assert Path(hangs).read_text() == HANGS
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["run"], "--trace"),
+        (["explore"], "--junit"),
+        (["stress"], "--junit"),
+        (["conform", "--races"], "--difference"),
+        (["show", "--as", "c"], "--output"),
+    ],
+)
+def test_nothing_is_written_over_the_scenario(hangs: str, words: list[str], option: str, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(hangs)
+    for file in (hangs, str(link)):
+        one_line(longpin(*words, hangs, option, file), f"longpin: {option}: ", "would be overwritten")
+        assert Path(hangs).read_text() == HANGS
 
 
 def test_an_internal_error_is_one_line_and_v_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:

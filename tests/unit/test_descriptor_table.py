@@ -64,6 +64,32 @@ label("looked")
     assert len(run.engine.actors["directory"].inodes) == 1
 
 
+def test_a_limit_below_what_is_open(play: Play) -> None:
+    play(
+        "P1",
+        seeds=(),
+        a="""
+fd = open("/f", O_RDWR)
+setrlimit(RLIMIT_NOFILE, 3)
+dup2(fd, 3)                        # -> 3 (nothing is asked for)
+dup2(fd, 4)                        # -> EBADF
+dup(fd)                            # -> EMFILE
+set_lease_break_time(1)            # -> EMFILE (it opens a file)
+fork("child")
+wait_for("looked")
+setuid(1000)
+set_lease_break_time(1)            # -> EMFILE
+close(fd)
+open("/f", O_RDWR)                 # -> EMFILE
+""",
+        child="""
+open("/f", O_RDONLY)               # -> EMFILE
+label("looked")
+""",
+        details={"child": "start = 'fork'"},
+    )
+
+
 def test_a_lease_is_not_broken_by_an_open_without_a_descriptor(play: Play) -> None:
     play(
         "P1",

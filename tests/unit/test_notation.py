@@ -43,12 +43,13 @@ def test_a_call_with_a_target_an_expression_and_an_expectation() -> None:
         args=(Const(16384), Const(3), Const(1), Name("fd"), Operation("+", Name("off"), Const(1))),
         target="buf",
         expectations=(Expectation(None, (Outcome.OK,)),),
+        place="p, row 1",
     )
 
 
 def test_page_is_the_machine_s() -> None:
     program, _ = parse_program("close(PAGE)", filename="f", where="p", page_size=512)
-    assert program == Program((Op(1, "close(PAGE)", "close", (Const(512),), None),))
+    assert program == Program((Op(1, "close(PAGE)", "close", (Const(512),), None, place="p, row 1"),))
 
 
 @pytest.mark.parametrize(
@@ -176,6 +177,8 @@ def test_columns_count_characters() -> None:
         ("close(1)\n# -> 0", "2:1 a call such as close(fd) that ends on the line of its expectation | no such call"),
         ("for i in range(2):  # -> 0\n    close(i)", "1:21 a call such as close(fd) that ends"),
         ("exit(1)  # -> 0", "1:10 an expectation of a call that may return | one of exit, which never does"),
+        ('exec("q")  # -> 0', "1:12 blocks or hangs of exec, which never returns | another outcome"),
+        ('exec("q")  # -> hangs; P1 -> ok', "1:12 blocks or hangs of exec, which never returns | another outcome"),
         ("close(1)  # optional -> 0", "1:13 a policy, one of P0 (reject), P1 (wait), P5 (flv1) | 'optional'"),
         (
             "close(1)  # -> EAGIAN",
@@ -351,3 +354,37 @@ def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int)
     signature = SIGNATURES[name]
     fits = signature.least <= count <= signature.most
     assert fits != any(problem.expected == str(signature) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("for i in range(4):\n    fcntl(fd, i)", "2:15 one of F_SETLEASE, "),
+        ("for i in range(12):\n    fcntl(fd, 8 + i, 0)", "2:15 one of F_SETLEASE, "),
+        ('for i in range(3):\n    for j in range(2):\n        open("/f", i | 0o40000 * j)', "the flags 0o40000"),
+        ("for i in range(3):\n    mmap(PAGE, PROT_READ, i, fd, 0)", "2:27 one of MAP_SHARED | 0x0"),
+    ],
+)
+def test_what_a_loop_comes_to_is_checked_as_a_literal_is(source: str, message: str) -> None:
+    assert message in wrong(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'for i in range(4):\n    open("/f", i)',
+        "for i in range(4):\n    fcntl(fd, 8 + i, 0)",
+        "for i in range(0):\n    fcntl(fd, i)",
+        "for i in range(4):\n    i = dup(fd)\n    fcntl(fd, i)",
+        "for i in range(4):\n    for i in range(2):\n        close(i)\n    fcntl(fd, i)",
+        "for i in range(4):\n    close(i)\nfcntl(fd, i)",
+        "for i in range(10000):\n    fcntl(fd, F_SETSIG, i)",
+    ],
+)
+def test_what_a_loop_may_come_to_and_what_is_not_known(source: str) -> None:
+    read(source)
+
+
+def test_a_loop_that_is_too_long_is_refused_at_once() -> None:
+    text = "".join(" " * i + f"for i{i} in range(10000):\n" for i in range(5)) + " " * 5 + "fcntl(fd, i0 + i1 + i2)"
+    assert "at most 10000 calls" in wrong(text)

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 Play = Callable[..., Any]
 
 
@@ -84,4 +86,82 @@ r = open("/proc/self/fd/4", O_RDONLY)  # -> 5
 write(w, b"z")                     # -> 1
 read(r, 1)                         # -> b"z"
 """,
+    )
+
+
+def test_nothing_to_read_or_write_is_there_at_once(play: Play) -> None:
+    play(
+        "P1",
+        a="""
+r = pipe()
+read(r, 0)                         # -> b""
+close(r)
+write(pipe_w, b"")                 # -> 0
+write(pipe_w, b"x")                # -> EPIPE
+""",
+    )
+
+
+def test_without_waiting(play: Play) -> None:
+    piece = "x" * 4096
+    play(
+        "P1",
+        a=f"""
+r = pipe()
+rn = open("/proc/self/fd/3", O_RDONLY | O_NONBLOCK)
+wn = open("/proc/self/fd/4", O_WRONLY | O_NONBLOCK)
+read(rn, 1)                        # -> EAGAIN
+for i in range(15):
+    write(wn, b"{piece}")          # -> 4096
+write(wn, b"{piece * 2}")          # -> 4096 (as much as there is room for)
+write(wn, b"y")                    # -> EAGAIN
+write(wn, b"")                     # -> 0
+read(rn, 4096)                     # -> ok
+read(r, 61440)                     # -> ok
+read(rn, 1)                        # -> EAGAIN
+close(pipe_w)
+close(wn)
+read(rn, 1)                        # -> b""
+""",
+        seeds=range(2),
+    )
+
+
+def test_up_to_4096_bytes_are_written_at_once_or_not_at_all(play: Play) -> None:
+    play(
+        "P1",
+        a=f"""
+r = pipe()
+fork("b")
+write(pipe_w, b"{"x" * 65530}")
+write(pipe_w, b"0123456789")       # -> blocks, 10
+""",
+        b="""
+sleep(1)
+read(r, 1)                         # -> b"x" (room for seven)
+wn = open("/proc/self/fd/4", O_WRONLY | O_NONBLOCK)
+write(wn, b"abcdefg")              # -> 7
+read(r, 65529)                     # -> ok
+read(r, 20)                        # -> ok
+sleep(1)
+""",
+        details={"b": 'start = "fork"'},
+        seeds=range(2),
+    )
+
+
+@pytest.mark.parametrize("ends", ['kill("a", SIGUSR1)', "close(r)"])
+def test_what_was_written_before_it_ended_is_the_result(play: Play, ends: str) -> None:
+    play(
+        "P1",
+        details={"a": "on_signal.SIGUSR1 = 'getpid()'", "b": 'start = "fork"'},
+        a=f"""
+r = pipe()
+fork("b")
+close(r)
+write(pipe_w, b"{"x" * 65000}")    # -> 65000
+write(pipe_w, b"{"y" * 60000}")    # -> blocks, 536
+""",
+        b=f"sleep(1)\n{ends}\nsleep(1)\n",
+        seeds=range(2),
     )

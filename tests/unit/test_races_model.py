@@ -339,3 +339,35 @@ def test_a_scenario_that_cannot_run_free(monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.exit_code == 2
     assert "standard input:10: " in result.stderr
     assert "which cannot run free on the kernel" in result.stderr
+
+
+def test_an_interrupt_while_a_scenario_is_explored_ends_the_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search takes an interrupt for its own: it must reach whoever goes from scenario to scenario."""
+
+    def interrupted(_engine: SteppedEngine) -> list[Outcome]:
+        raise KeyboardInterrupt
+
+    racing = RaceModel(parse_scenario(KILLED, "x"))
+    outcome = next(iter(racing.explore(60).outcomes))
+    monkeypatch.setattr("longpin.runner.races.model.outcomes_of", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        racing.explore(60)
+    with pytest.raises(KeyboardInterrupt):
+        racing.find(outcome, 60)
+
+
+def test_what_was_found_before_an_interrupt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    find, asked = RaceModel.find, []
+
+    def interrupted(self: RaceModel, outcome: Outcome, seconds: float) -> Found:
+        asked.append(outcome)
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+        return find(self, outcome, seconds)
+
+    monkeypatch.setattr(RaceModel, "find", interrupted)
+    kernel = MadeUpKernel(lambda allowed: [with_result(allowed[0], "77"), with_result(allowed[0], "78")])
+    result = conform(monkeypatch, kernel, "--json")
+    assert result.exit_code == 1
+    assert as_json(result.stdout)["verdict"] == "violated"
+    assert (len(kernel.asked), len(asked)) == (1, 2), "nothing was tried afterwards"

@@ -45,6 +45,19 @@ def test_a_replay_that_is_stopped_closes_the_trace(trace: Path) -> None:
     assert result.verdict is Verdict.HOLDS
 
 
+@pytest.mark.parametrize(("name", "verdict"), [("pin-refused", Verdict.HOLDS), ("truncate-waits", Verdict.VIOLATED)])
+def test_one_that_is_stopped_where_nothing_can_happen_any_more_was_not_cut_off(
+    name: str, verdict: Verdict, tmp_path: Path
+) -> None:
+    """The verdict of the whole run; one arrival less proves nothing."""
+    scenario = load_scenario(name)
+    path = tmp_path / "t"
+    made = run(scenario, Settings.of(scenario), path)
+    whole = replay(path, made.arrivals)
+    assert (whole.verdict, whole.reason, whole.violations) == (verdict, made.reason, made.violations)
+    assert replay(path, made.arrivals - 1).verdict is Verdict.UNDETERMINED
+
+
 def test_a_replay_that_diverges_or_fails_closes_the_trace(trace: Path) -> None:
     before, whole = open_files(), trace.read_bytes()
     offsets = [offset for offset, _ in TraceReader(trace)]
