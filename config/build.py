@@ -58,8 +58,8 @@ def name(report: Report, path: Path, value: str | None, taken: set[str]) -> str:
     return value or ""
 
 
-def build_machine(report: Report, table: ScenarioTable) -> Machine:
-    """Return the machine."""
+def build_machine(report: Report, table: ScenarioTable, policy: PolicyChoice) -> Machine:
+    """Return the machine that follows a policy, which may name the kernel itself."""
     default, given = Machine(), table.machine
     page_size = size(
         report, ("machine", "page_size"), given.page_size, default.page_size, default.page_size, 512, 65536
@@ -72,7 +72,10 @@ def build_machine(report: Report, table: ScenarioTable) -> Machine:
     if not 0 <= seconds <= MOST_SECONDS:
         report.add(("machine", "lease_break_time"), f"seconds from 0 to {MOST_SECONDS}", shown(seconds))
         seconds = default.lease_break_time
-    return Machine(page_size, float(seconds), bool(given.uverbs_async_delay), _kernel(report, given.kernel))
+    kernel = _kernel(report, given.kernel)
+    if kernel and KERNEL in dict(policy.parameters):
+        report.add(("machine", "kernel"), "the kernel once, here or with the policy", "it in both")
+    return Machine(page_size, float(seconds), bool(given.uverbs_async_delay), kernel)
 
 
 def _kernel(report: Report, text: str | None) -> tuple[tuple[str, ParameterValue], ...]:

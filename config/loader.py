@@ -102,7 +102,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         found = "none" if table.name is None else shown(table.name)
         report.add(("name",), "a name for the scenario, on one line", found)
     policy = build_policy(report, table.policy)
-    machine = build_machine(report, table)
+    machine = build_machine(report, table, policy)
     pmem = build_pmem(report, table, machine.page_size)
     files = build_files(report, table, pmem, machine.page_size)
     holds = build_holds(report, table)

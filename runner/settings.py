@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from longpin.actors.proposal import KERNEL, Proposal
+from longpin.actors.proposal import Proposal
 from longpin.config.schema import Scenario
 
 
@@ -25,18 +25,17 @@ class Settings:
 
     @classmethod
     def of(cls, scenario: Scenario, **changes: Any) -> "Settings":
-        """Return the scenario's own policy, with ``changes``; of another policy or preset it sets no parameter.
+        """Return the scenario's own policy on its machine's kernel, with ``changes``.
 
-        The machine's kernel stays, unless the parameters name one.
+        Of another policy or preset the scenario sets nothing, nor its kernel: a name means what it says.
         """
         choice = scenario.policy
         own: dict[str, Any] = {"policy": choice.name, "preset": choice.preset, "parameters": dict(choice.parameters)}
         if "policy" in changes or "preset" in changes:
             own["parameters"] = {}
-        chosen = own | changes
-        if KERNEL not in chosen["parameters"]:
-            chosen["parameters"] = dict(scenario.machine.kernel) | chosen["parameters"]
-        return cls(**chosen)
+        else:
+            own["parameters"] = dict(scenario.machine.kernel) | own["parameters"]
+        return cls(**(own | changes))
 
     @property
     def policy_name(self) -> str:

@@ -114,6 +114,30 @@ def test_what_repeats_a_failure_names_the_policy_in_full(given: str | None) -> N
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (None, f"{OWN},kernel=6.12,evict_waits=true"),
+        ("P5:intended", "P5:intended"),
+        ("P5:intended,kernel=6.1", "P5:intended,kernel=6.1"),
+        ("P5:as_posted,kernel=5.4,evict_waits=false", "P5:as_posted"),
+    ],
+)
+def test_the_machines_kernel_is_named_with_the_scenarios_own_policy_and_no_other(given: str | None, named: str) -> None:
+    Path("own.toml").write_text(SCENARIO + '[machine]\nkernel = "6.12,evict_waits=true"\n')
+    options = [] if given is None else ["--policy", given]
+    made = longpin("run", "own.toml", "--json", "--trace", "t.trace", *options)
+    assert json.loads(made.stdout)["policy"] == named
+    assert json.loads(longpin("replay", "t.trace", "--json").stdout)["policy"] == named
+    assert json.loads(longpin("run", "own.toml", "--json", "--policy", named).stdout)["policy"] == named
+    Path("broken.toml").write_text(Path("broken.toml").read_text() + '[machine]\nkernel = "6.12,evict_waits=true"\n')
+    found = longpin("explore", "broken.toml", "--workers", "1", *options)
+    assert found.exit_code == 1
+    (trace,) = Path("longpin-failures").glob("*.trace")
+    assert json.loads(longpin("replay", str(trace), "--json").stdout)["policy"] == named
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("verb", ["run", "explore", "stress"])
 @pytest.mark.parametrize(
     "given", ["P5,lease_check=nobody", "P5:lease_check=own_tgid", "P5,odd=1", "P5,", "P5:intended,evict_waits=yes"]

@@ -308,6 +308,10 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ),
         ("policy = 'P5,kernel=2.6'", "policy: expected a kernel, one of 5.4, 6.1, 6.12, 6.18, 7.2, found"),
         ("machine.kernel = '2.6'", "machine.kernel: expected a kernel, one of 5.4, 6.1, 6.12, 6.18, 7.2, found"),
+        (
+            "policy = 'P5,kernel=6.1'\n[machine]\nkernel = '6.12'",
+            "machine.kernel: expected the kernel once, here or with",
+        ),
         ("machine.kernel = 6.1", "machine.kernel: expected a string, found 6.1"),
         ("machine.kernel = '6.1,odd=1'", "machine.kernel: expected a parameter of kernel 6.1 ("),
         (
