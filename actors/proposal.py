@@ -4,23 +4,33 @@ What differs from the preset is named everywhere, so that two results under one 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
-from longpin.actors.kernel.generation import GENERATIONS, Generation
+from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
 from longpin.actors.parameters import ParameterValue, changed, parameter_types, read_assignments, replaced, write_value
 from longpin.actors.policies import find_policy
 from longpin.actors.policies.base import Policy
 
-KERNEL = "kernel"
-"""The parameter that names the version of Linux; the fields of :class:`Generation` are parameters too."""
 
-GENERATION_FIELDS = frozenset(field.name for field in fields(Generation))
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Which Linux: a parameter of a proposal, as the fields of its :class:`Generation` are."""
+
+    kernel: Version
+
+
+KERNEL = "kernel"
 
 
 def proposal_parameters(policy: type[Policy]) -> dict[str, Any]:
     """Return the type of everything that can be set: the policy's parameters, the kernel, and what it differs in."""
-    return parameter_types(policy) | {KERNEL: str} | parameter_types(Generation)
+    return parameter_types(policy) | kernel_parameters()
+
+
+def kernel_parameters() -> dict[str, Any]:
+    """Return the type of what can be set of the kernel: its version, and each thing in which versions differ."""
+    return parameter_types(Kernel) | parameter_types(Generation)
 
 
 def read_proposal(text: str) -> tuple[type[Policy], str, dict[str, ParameterValue]]:
@@ -37,10 +47,7 @@ def read_proposal(text: str) -> tuple[type[Policy], str, dict[str, ParameterValu
     if "=" in preset:
         raise ValueError(f"expected parameters after a comma, as in {name},{preset.strip()}, found {head!r}")
     policy, preset = find_policy(head.strip())
-    parameters = read_assignments(given, proposal_parameters(policy), policy.name)
-    if KERNEL in parameters:
-        find_generation(str(parameters[KERNEL]))
-    return policy, preset, parameters
+    return policy, preset, read_assignments(given, proposal_parameters(policy), policy.name)
 
 
 def read_kernel(text: str) -> dict[str, ParameterValue]:
@@ -51,20 +58,7 @@ def read_kernel(text: str) -> dict[str, ParameterValue]:
 
     """
     version, *given = text.split(",")
-    find_generation(version.strip())
-    return {KERNEL: version.strip()} | read_assignments(given, parameter_types(Generation), f"kernel {version.strip()}")
-
-
-def find_generation(version: str) -> Generation:
-    """Return the generation of a version.
-
-    Raises:
-        ValueError: there is no such version here; one sentence.
-
-    """
-    if version not in GENERATIONS:
-        raise ValueError(f"expected a kernel, one of {', '.join(GENERATIONS)}, found {version!r}")
-    return GENERATIONS[version]
+    return read_assignments([f"{KERNEL}={version}", *given], kernel_parameters(), f"kernel {version.strip()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +68,7 @@ class Proposal:
     policy: Policy
     preset: str
     """``as_posted`` or ``intended``."""
-    kernel: str
-    """The version of Linux, a key of :data:`GENERATIONS`."""
+    kernel: Version
     generation: Generation
     """What that version does, perhaps with changes."""
 
@@ -98,11 +91,13 @@ class Proposal:
         types = proposal_parameters(policy)
         if unknown := [key for key in parameters if key not in types]:
             raise TypeError(f"expected a parameter of {policy.name} ({', '.join(types)}), found {unknown[0]!r}")
-        own = {key: value for key, value in parameters.items() if key != KERNEL and key not in GENERATION_FIELDS}
-        fields_ = {key: value for key, value in parameters.items() if key in GENERATION_FIELDS}
-        kernel = str(parameters.get(KERNEL, policy.kernels[preset]))
-        generation = replaced(find_generation(kernel), fields_)
-        return cls(replaced(policy(), policy.presets[preset] | own), preset, kernel, generation)
+
+        def given(record: Any) -> dict[str, Any]:
+            return {key: parameters[key] for key in parameter_types(record) if key in parameters}
+
+        kernel = replaced(Kernel(policy.kernels[preset]), given(Kernel)).kernel
+        generation = replaced(GENERATIONS[kernel], given(Generation))
+        return cls(replaced(policy(), policy.presets[preset] | given(policy)), preset, kernel, generation)
 
     @property
     def name(self) -> str:

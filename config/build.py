@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
-from longpin.actors.kernel.generation import GENERATIONS
 from longpin.actors.parameters import ParameterValue, expected_value, fits
 from longpin.actors.policies import find_policy
 from longpin.actors.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
@@ -223,7 +222,5 @@ def build_policy(report: Report, given: PolicyText | None) -> PolicyChoice:
             report.add(("policy", key), expected, shown(key) + report.suggest(key, known))
         elif not fits(value, known[key]):
             report.add(("policy", key), expected_value(known[key]), shown(value))
-        elif key == KERNEL and value not in GENERATIONS:
-            report.add(("policy", key), f"one of the kernels {', '.join(GENERATIONS)}", shown(value))
     parameters: list[tuple[str, ParameterValue]] = sorted(table.items())
     return PolicyChoice(policy.name, named_preset if preset is None else preset.casefold(), tuple(parameters))

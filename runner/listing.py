@@ -10,7 +10,7 @@ from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.runner.invariants import INVARIANTS
 
 Entry = Mapping[str, Any]
-"""``name``, ``source`` and ``summary``; a policy has ``alias``, ``presets`` and ``parameters`` besides."""
+"""``name``, ``source`` and ``summary``; a policy has ``alias``, ``presets``, ``kernels`` and ``parameters`` besides."""
 
 
 def scenarios() -> list[Entry]:
@@ -31,6 +31,7 @@ def policies() -> list[Entry]:
             "name": policy.name,
             "alias": policy.alias,
             "presets": list(policy.presets),
+            "kernels": {preset: str(version) for preset, version in policy.kernels.items()},
             "parameters": {name: expected_value(kind) for name, kind in proposal_parameters(policy).items()},
             "source": policy.source,
             "summary": policy.summary,

@@ -5,6 +5,17 @@ Nothing compares versions: who behaves differently asks for the field, which say
 
 import errno
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Version(StrEnum):
+    """The kernel the proposals were written against, and those that were measured: Debian's 6.1, 6.12, 6.18, 7.2."""
+
+    LINUX_5_4 = "5.4"
+    LINUX_6_1 = "6.1"
+    LINUX_6_12 = "6.12"
+    LINUX_6_18 = "6.18"
+    LINUX_7_2 = "7.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +38,13 @@ class Generation:
 
 _DAX_LAYOUTS_OF_4_16 = {"busy_scan_skips_unmapped": True, "evict_waits": False}
 
-GENERATIONS: dict[str, Generation] = {
-    "5.4": Generation(
+GENERATIONS: dict[Version, Generation] = {
+    Version.LINUX_5_4: Generation(
         **_DAX_LAYOUTS_OF_4_16, late_longterm_check=True, read_only_pins=False, on_demand_errno=errno.EINVAL
     ),
-    "6.1": Generation(**_DAX_LAYOUTS_OF_4_16, read_only_pins=False, on_demand_errno=errno.EINVAL),
-    "6.12": Generation(**_DAX_LAYOUTS_OF_4_16),
-    "6.18": Generation(),
-    "7.2": Generation(),
+    Version.LINUX_6_1: Generation(**_DAX_LAYOUTS_OF_4_16, read_only_pins=False, on_demand_errno=errno.EINVAL),
+    Version.LINUX_6_12: Generation(**_DAX_LAYOUTS_OF_4_16),
+    Version.LINUX_6_18: Generation(),
+    Version.LINUX_7_2: Generation(),
 }
-"""The kernel the proposals were written against, and those that were measured; Debian's 6.1, 6.12, 6.18 and 7.2."""
+"""What each version does."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from longpin.actors.kernel.file_system import FILE_SYSTEMS, FileSystem
-from longpin.actors.kernel.generation import GENERATIONS, Generation
+from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
 from longpin.actors.policies.base import Policy
 from longpin.messages.envelope import Address
 
@@ -19,7 +19,7 @@ class Kernel:
     """The settings of one machine; immutable, shared by its actors."""
 
     policy: Policy
-    generation: Generation = GENERATIONS["6.18"]
+    generation: Generation = GENERATIONS[Version.LINUX_6_18]
     """What this version of Linux does where others do otherwise."""
     file_systems: Mapping[Address, FileSystem] = field(default_factory=dict)
     """The file system on each pmem set; XFS where none is named."""

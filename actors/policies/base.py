@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from longpin.actors.kernel.file_system import Asked, Operation
+from longpin.actors.kernel.generation import Version
 from longpin.messages.envelope import Address
 from longpin.messages.pmem import Pin
 
@@ -119,7 +120,7 @@ class Policy:
     source: ClassVar[str] = ""
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     """Parameter values of ``as_posted`` (the code) and ``intended`` (the prose). Their differences are findings."""
-    kernels: ClassVar[dict[str, str]] = {"as_posted": "5.4", "intended": "6.18"}
+    kernels: ClassVar[dict[str, Version]] = {"as_posted": Version.LINUX_5_4, "intended": Version.LINUX_6_18}
     """The kernel of each preset, where the machine names none: the one the code was posted for, and today's."""
     errnos: ClassVar[dict[str, frozenset[str]]] = {}
     """Errnos the proposal adds to a call's own."""

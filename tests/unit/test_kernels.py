@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from longpin.actors.kernel.file_system import FILE_SYSTEMS, Asked, Operation
-from longpin.actors.kernel.generation import GENERATIONS
+from longpin.actors.kernel.generation import GENERATIONS, Version
 
 Play = Callable[..., Any]
 
@@ -128,7 +128,7 @@ ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_ON_DEMAND)       # -> {"EINVAL" if kernel i
 def test_every_generation_has_another_row_or_was_measured_to_be_the_same() -> None:
     rows = list(GENERATIONS.values())
     assert len(set(rows)) == 4
-    assert GENERATIONS["6.18"] == GENERATIONS["7.2"]
+    assert GENERATIONS[Version.LINUX_6_18] == GENERATIONS[Version.LINUX_7_2]
 
 
 # File systems.
