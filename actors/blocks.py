@@ -14,7 +14,7 @@ from longpin.actors.constants import (
     FALLOC_FL_ZERO_RANGE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel.file_system import Operation
+from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.locks import Lock
@@ -25,11 +25,11 @@ from longpin.messages.pmem import Allocate, FreeBlocks, Move, Store
 PUNCH = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
 
 OPERATIONS = {
-    0: Operation.ALLOCATE,
-    FALLOC_FL_ZERO_RANGE: Operation.ZERO_RANGE,
-    FALLOC_FL_PUNCH_HOLE: Operation.PUNCH_HOLE,
-    FALLOC_FL_COLLAPSE_RANGE: Operation.COLLAPSE_RANGE,
-    FALLOC_FL_INSERT_RANGE: Operation.INSERT_RANGE,
+    0: LayoutOperation.ALLOCATE,
+    FALLOC_FL_ZERO_RANGE: LayoutOperation.ZERO_RANGE,
+    FALLOC_FL_PUNCH_HOLE: LayoutOperation.PUNCH_HOLE,
+    FALLOC_FL_COLLAPSE_RANGE: LayoutOperation.COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE: LayoutOperation.INSERT_RANGE,
 }
 """What fallocate(2) does by its mode, with FALLOC_FL_KEEP_SIZE or without."""
 

@@ -10,7 +10,7 @@ from longpin.actors.blocks import BlockHost, FileStart
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
 from longpin.actors.flocks import Flocks
-from longpin.actors.kernel.file_system import Operation
+from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.layouts import LAST_PAGE
 from longpin.actors.leases import Access
@@ -168,7 +168,7 @@ class Inode(BlockHost):
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
                 first = min(length, self.size) // self.kernel.page_size
-                change = self.change(Operation.TRUNCATE, first, LAST_PAGE, tgid)
+                change = self.change(LayoutOperation.TRUNCATE, first, LAST_PAGE, tgid)
                 yield from self.break_layouts(change, io, mm)
                 shrinks, self.size = length < self.size, length
                 if shrinks:
@@ -200,7 +200,7 @@ class Inode(BlockHost):
             if not data:
                 raise KernelError(errno.EFBIG)
             first, last = offset // self.kernel.page_size, self.kernel.pages(offset + len(data)) - 1
-            yield from self.break_layouts(self.change(Operation.WRITE, first, last, request.tgid), io, None)
+            yield from self.break_layouts(self.change(LayoutOperation.WRITE, first, last, request.tgid), io, None)
             done = 0
             for page, inside, length in self.split(offset, len(data)):
                 try:

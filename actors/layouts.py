@@ -9,7 +9,7 @@ from functools import partial
 
 from longpin.actors.base import Engine
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome, single
-from longpin.actors.kernel.file_system import Operation
+from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.leases import LeaseHost
 from longpin.actors.locks import Hold, Lock
@@ -46,7 +46,7 @@ class LayoutHost(LeaseHost):
         self.mappings: dict[tuple[Address, int], int] = {}
         """Flags of each mapping, by process and its number for the mapping."""
 
-    def change(self, operation: Operation, first: int, last: int, tgid: int) -> Change:
+    def change(self, operation: LayoutOperation, first: int, last: int, tgid: int) -> Change:
         """Return a change of pages ``first`` to ``last`` that a process wants to make."""
         return Change(operation, self.file_system.asks[operation], first, last, tgid)
 

@@ -14,7 +14,7 @@ from longpin.actors.policies.base import Policy
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class KernelVersion:
     """Which Linux: a parameter of a proposal, as the fields of its :class:`Generation` are."""
 
     kernel: Version
@@ -30,7 +30,7 @@ def proposal_parameters(policy: type[Policy]) -> dict[str, Any]:
 
 def kernel_parameters() -> dict[str, Any]:
     """Return the type of what can be set of the kernel: its version, and each thing in which versions differ."""
-    return parameter_types(Kernel) | parameter_types(Generation)
+    return parameter_types(KernelVersion) | parameter_types(Generation)
 
 
 def read_proposal(text: str) -> tuple[type[Policy], str, dict[str, ParameterValue]]:
@@ -95,7 +95,7 @@ class Proposal:
         def given(record: Any) -> dict[str, Any]:
             return {key: parameters[key] for key in parameter_types(record) if key in parameters}
 
-        kernel = replaced(Kernel(policy.kernels[preset]), given(Kernel)).kernel
+        kernel = replaced(KernelVersion(policy.kernels[preset]), given(KernelVersion)).kernel
         generation = replaced(GENERATIONS[kernel], given(Generation))
         return cls(replaced(policy(), policy.presets[preset] | given(policy)), preset, kernel, generation)
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 
-class Operation(StrEnum):
+class LayoutOperation(StrEnum):
     """What changes, or might change, where the data of a file lie."""
 
     WRITE = "write"
@@ -38,7 +38,7 @@ class FileSystem(NamedTuple):
 
     name: str
     source: str
-    asks: Mapping[Operation, tuple[Asked, ...]]
+    asks: Mapping[LayoutOperation, tuple[Asked, ...]]
     """Who is asked before an operation, in this order."""
 
 
@@ -50,12 +50,14 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
     "xfs": FileSystem(
         "xfs",
         "Linux 5.4, fs/xfs/xfs_file.c: xfs_break_layouts [k54]; waits measured on 6.1, 6.12, 6.18, 7.2",
-        MappingProxyType(dict.fromkeys(Operation, _BREAK_UNMAP) | {Operation.WRITE: _BREAK_WRITE}),
+        MappingProxyType(dict.fromkeys(LayoutOperation, _BREAK_UNMAP) | {LayoutOperation.WRITE: _BREAK_WRITE}),
     ),
     "ext4": FileSystem(
         "ext4",
         "Linux 5.4, fs/ext4/inode.c: ext4_break_layouts [k54]; waits measured on 6.1, 6.12, 6.18, 7.2",
-        MappingProxyType(dict.fromkeys(Operation, _DAX_WAIT) | {Operation.WRITE: (), Operation.ALLOCATE: ()}),
+        MappingProxyType(
+            dict.fromkeys(LayoutOperation, _DAX_WAIT) | {LayoutOperation.WRITE: (), LayoutOperation.ALLOCATE: ()}
+        ),
     ),
 }
 """Every file system by its name in ``/proc/filesystems``; files lie on XFS unless the scenario says otherwise."""

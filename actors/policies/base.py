@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
-from longpin.actors.kernel.file_system import Asked, Operation
+from longpin.actors.kernel.file_system import Asked, LayoutOperation
 from longpin.actors.kernel.generation import Version
 from longpin.messages.envelope import Address
 from longpin.messages.pmem import Pin
@@ -19,7 +19,7 @@ from longpin.messages.pmem import Pin
 class Change(NamedTuple):
     """A layout change some call wants to make."""
 
-    operation: Operation
+    operation: LayoutOperation
     asks: tuple[Asked, ...]
     """Who is asked first, by the rules of the file system [2.5]."""
     first: int

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from longpin.actors.kernel.file_system import FILE_SYSTEMS, Asked, Operation
+from longpin.actors.kernel.file_system import FILE_SYSTEMS, Asked, LayoutOperation
 from longpin.actors.kernel.generation import GENERATIONS, Version
 
 Play = Callable[..., Any]
@@ -138,20 +138,24 @@ def test_every_generation_has_another_row_or_was_measured_to_be_the_same() -> No
 @pytest.mark.parametrize(
     ("operation", "call"),
     [
-        (Operation.TRUNCATE, "ftruncate(fd, 8 * PAGE)"),
-        (Operation.ALLOCATE, "fallocate(fd, 0, PAGE, PAGE)"),
-        (Operation.ALLOCATE, "fallocate(fd, FALLOC_FL_KEEP_SIZE, PAGE, PAGE)"),
-        (Operation.ZERO_RANGE, "fallocate(fd, FALLOC_FL_ZERO_RANGE, PAGE, PAGE)"),
-        (Operation.PUNCH_HOLE, "fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE)"),
-        (Operation.COLLAPSE_RANGE, "fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, PAGE, PAGE)"),
-        (Operation.INSERT_RANGE, "fallocate(fd, FALLOC_FL_INSERT_RANGE, PAGE, PAGE)"),
-        (Operation.WRITE, 'write(fd, "data")'),
+        (LayoutOperation.TRUNCATE, "ftruncate(fd, 8 * PAGE)"),
+        (LayoutOperation.ALLOCATE, "fallocate(fd, 0, PAGE, PAGE)"),
+        (LayoutOperation.ALLOCATE, "fallocate(fd, FALLOC_FL_KEEP_SIZE, PAGE, PAGE)"),
+        (LayoutOperation.ZERO_RANGE, "fallocate(fd, FALLOC_FL_ZERO_RANGE, PAGE, PAGE)"),
+        (LayoutOperation.PUNCH_HOLE, "fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE)"),
+        (LayoutOperation.COLLAPSE_RANGE, "fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, PAGE, PAGE)"),
+        (LayoutOperation.INSERT_RANGE, "fallocate(fd, FALLOC_FL_INSERT_RANGE, PAGE, PAGE)"),
+        (LayoutOperation.WRITE, 'write(fd, "data")'),
     ],
 )
-def test_who_waits_for_a_pin_anywhere_in_a_file(play: Play, file_system: str, operation: Operation, call: str) -> None:
+def test_who_waits_for_a_pin_anywhere_in_a_file(
+    play: Play, file_system: str, operation: LayoutOperation, call: str
+) -> None:
     """On ext4 neither a write nor a plain fallocate does, on XFS no write does [2.5; measured on 6.1 to 7.2]."""
     hangs = Asked.PAGES in FILE_SYSTEMS[file_system].asks[operation]
-    assert hangs == (operation is not Operation.WRITE and (operation, file_system) != (Operation.ALLOCATE, "ext4"))
+    assert hangs == (
+        operation is not LayoutOperation.WRITE and (operation, file_system) != (LayoutOperation.ALLOCATE, "ext4")
+    )
     play(
         "P1",
         violates=["O3"] if hangs else [],
