@@ -8,15 +8,13 @@ actors: what a folder is asked, this actor is.
 import errno
 
 from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.blocks import FileStart
 from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_PATH, O_TMPFILE, O_TRUNC
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.folders import CHANGE, Folder, Last, Tree
-from longpin.actors.inode import Inode
+from longpin.actors.inode import FileStart, Inode
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.leases import refuse_lease
 from longpin.actors.locks import Hold, Holds, Lock
-from longpin.actors.permissions import check, check_touch, set_attributes
+from longpin.actors.permissions import check, check_touch, refuse_lease, set_attributes
 from longpin.messages.directory import CheckName, Found, Link, Lookup, MakeDirectory, Rename, Unlink
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.inode import (

@@ -7,8 +7,7 @@ from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_TRUNC, O_WRO
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.leases import refuse_lease
-from longpin.actors.permissions import check, check_touch, set_attributes
+from longpin.actors.permissions import check, check_touch, refuse_lease, set_attributes
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
 from longpin.messages.inode import ChangeLease, CheckAccess, CloseFile, Flock, Open, SetAttributes, Touch

@@ -12,9 +12,8 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.leases import refuse_lease
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.permissions import check, check_touch, set_attributes
+from longpin.actors.permissions import check, check_touch, refuse_lease, set_attributes
 from longpin.actors.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Put, Release

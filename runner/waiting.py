@@ -120,8 +120,9 @@ class WaitForGraph:
         assert isinstance(inode, Inode)
         pmem = self.actors[inode.pmem]
         assert isinstance(pmem, Pmem)
-        pins = tuple(pin for block in inode.pages.values() for pin in pmem.pins.get(block, ()))
-        listed = self.policy.admin_list(inode.lease_views(), pins)
+        seen = inode.view()
+        pins = tuple(pin for block in seen.pages.values() for pin in pmem.pins.get(block, ()))
+        listed = self.policy.admin_list(seen.leases, pins)
         return f"; an administrator sees {'; '.join(listed) if listed else 'nobody who holds it'}"
 
     def _users(self, ofd: Address) -> str:

@@ -3,10 +3,9 @@
 from typing import ClassVar, Protocol
 
 from longpin.actors.base import Engine
-from longpin.actors.blocks import FileStart
 from longpin.actors.clock import Clock
 from longpin.actors.directory import Directory
-from longpin.actors.inode import Inode
+from longpin.actors.inode import FileStart, Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.labels import Labels

@@ -40,6 +40,8 @@ class LeaseView(NamedTuple):
     layout: bool
     breaking: bool
     overdue: bool
+    target: int
+    """The type it is on its way to: what F_GETLEASE reports [2.3.6]."""
 
 
 class Layout(NamedTuple):

@@ -373,7 +373,7 @@ class _World:
         for address in directory.inodes:
             if address not in self.files:
                 continue  # made by O_TMPFILE: what has no name is not looked for
-            for lease in self._actor(address, Inode).leases:
+            for lease in self._actor(address, Inode).view().leases:
                 kind = {F_RDLCK: "READ", F_WRLCK: "WRITE", F_UNLCK: "UNLCK"}[lease.target]
                 state = "BREAKING" if lease.breaking else "ACTIVE"
                 yield LockLine(state, kind, self._name_of(lease.tgid), self.files[address])

@@ -38,12 +38,13 @@ class NoLeaks(Invariant):
                     pass
 
     def _look_at_inode(self, inode: Inode) -> Iterator[Finding]:
-        for lease in inode.leases:
+        seen = inode.view()
+        for lease in seen.leases:
             yield self._leak("a lease", f"{lease.address} is on the list of {inode.address}")
-        for process, _ in inode.mappings:
+        for process, _ in seen.mappings:
             yield self._leak("a mapping", f"{process} maps {inode.address}")
-        if inode.nlink == 0 and inode.pages:
-            what = f"{inode.address} has no name and no user and owns {len(inode.pages)} blocks"
+        if seen.nlink == 0 and seen.pages:
+            what = f"{inode.address} has no name and no user and owns {len(seen.pages)} blocks"
             yield self._leak("blocks", what)
 
     def _leak(self, kind: str, what: str) -> Finding:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from longpin.actors.base import Actor
 from longpin.actors.calls import SIGNATURES
 from longpin.actors.file import OpenFileDescription
 from longpin.actors.inode import Inode
@@ -334,6 +335,15 @@ def final_world(scenario: Scenario, settings: Settings) -> SteppedEngine:
     return engine
 
 
+def locks_of(actor: Actor) -> list[Lock]:
+    """Return the locks of an actor and of its parts."""
+    found: list[Lock] = []
+    for part in (actor, *vars(actor).values()):
+        names = getattr(type(part), "__slots__", ()) or getattr(part, "__dict__", ())
+        found += [value for name in names if isinstance(value := getattr(part, name), Lock)]
+    return found
+
+
 def check_books(engine: SteppedEngine) -> None:
     """Compare every count in a quiet world with who holds what, if no call is under way."""
     actors = list(engine.actors.values())
@@ -344,7 +354,7 @@ def check_books(engine: SteppedEngine) -> None:
             block: (inode.address, page)
             for inode in actors
             if isinstance(inode, Inode)
-            for page, block in inode.pages.items()
+            for page, block in inode.view().pages.items()
         }
         assert pmem.owners == owned
     if any(process.main is not None and not process.main.finished for process in processes):
@@ -354,7 +364,7 @@ def check_books(engine: SteppedEngine) -> None:
         assert not process.fds
         assert not process.mm.mappings
     for actor in actors:
-        for lock in [value for value in vars(actor).values() if isinstance(value, Lock)]:
+        for lock in locks_of(actor):
             assert not lock.holds, lock.name
             assert not lock.waiters, lock.name
         match actor:
@@ -362,9 +372,10 @@ def check_books(engine: SteppedEngine) -> None:
                 assert actor.released
                 assert actor.references == 0
             case Inode():
-                assert not actor.openers
-                assert not actor.leases
-                assert not actor.truncating
+                seen = actor.view()
+                assert not seen.openers
+                assert not seen.leases
+                assert not seen.truncating
             case UverbsContext():
                 assert actor.closed
                 assert not actor.objects

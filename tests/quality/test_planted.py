@@ -9,7 +9,7 @@ import pytest
 
 from longpin.actors.base import Actor
 from longpin.actors.conversation import Call, Conversation, WaitQueue
-from longpin.actors.layouts import LayoutHost
+from longpin.actors.layout_guard import LayoutGuard
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import (
     Allow,
@@ -53,10 +53,10 @@ class PinsHoldTheLease(LayoutLeaseV1):
 
 def without_a_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has waited goes on without asking the policy again, though the locks were dropped meanwhile."""
-    consult = LayoutHost._consult
+    consult = LayoutGuard._consult
 
     def planted(
-        self: LayoutHost, decide: Callable[[Layout], Decision], *rest: Any, **options: Any
+        self: LayoutGuard, decide: Callable[[Layout], Decision], *rest: Any, **options: Any
     ) -> Conversation[None]:
         waited: list[bool] = []
 
@@ -70,7 +70,7 @@ def without_a_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
         yield from consult(self, once, *rest, **options)
 
-    monkeypatch.setattr(LayoutHost, "_consult", planted)
+    monkeypatch.setattr(LayoutGuard, "_consult", planted)
 
 
 def lease_before_pin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def state_of(actor: Actor) -> Any:
         case OpenFileDescription():
             return actor.references, actor.released, actor.position, actor.owner, actor.signo
         case Inode():
-            return actor.size, actor.nlink, actor.pages, actor.mappings, actor.openers, actor.lease_views()
+            return actor.view()
         case Pmem():
             return actor.owners, actor.generations, actor.contents, actor.pins
         case _:

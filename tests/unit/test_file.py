@@ -418,7 +418,7 @@ fork("child")
     )
     for schedule in run.schedules:
         inode = schedule.engine.actors["inode:/f"]
-        assert inode.size == 4
+        assert inode.view().size == 4
 
 
 def test_no_reference_is_taken_on_a_description_that_has_none_left() -> None:

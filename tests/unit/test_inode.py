@@ -80,7 +80,7 @@ write(new, "x")                                # -> 1
     pmem, inode = run.engine.actors["pmem:p"], run.engine.actors["inode:/new"]
     assert isinstance(pmem, Pmem)
     assert isinstance(inode, Inode)
-    assert (inode.pages, pmem.generation(1), pmem.generation(0)) == ({0: 1}, 1, 0)
+    assert (inode.view().pages, pmem.generation(1), pmem.generation(0)) == ({0: 1}, 1, 0)
 
 
 def test_truncate_waits_for_a_pin_and_holds_up_reads_but_not_faults(play: Play) -> None:

@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-from longpin.actors.address_space import Mapping
 from longpin.actors.base import Actor
-from longpin.actors.blocks import FileStart
 from longpin.actors.calls import SIGNATURES
-from longpin.actors.constants import F_RDLCK, MAP_SHARED, O_RDWR, PROT_READ
+from longpin.actors.constants import F_RDLCK, MAP_SHARED, O_RDWR
 from longpin.actors.conversation import Effect, WaitQueue, WaitsFor
 from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord
 from longpin.actors.file import OpenFileDescription
-from longpin.actors.inode import Inode
+from longpin.actors.inode import FileStart, Inode
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.lease import Lease
 from longpin.actors.lease_list import LeaseRecord
@@ -185,7 +183,7 @@ def test_nobody_waits(world: World) -> None:
 def test_a_call_that_waits_for_a_lease(world: World) -> None:
     world.alive()
     world.spawn(Lease, "lease:100.1", INODE, OFD, 3)
-    world.inode.leases.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=False, unlock_pending=True))
+    world.inode.leases.records.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=False, unlock_pending=True))
     other = world.process(101, "other")
     world.waits(other, asleep("lease", "lease:100.1", "lease:100.1 of process 100 to be given up"))
     [found] = world.quiet("O3")
@@ -249,7 +247,7 @@ def test_an_exit_that_never_ends(world: World) -> None:
 
 
 def mapped(world: World) -> None:
-    world.inode.mappings[world.app.address, 1] = Mapping(1, 0, PAGE, PROT_READ, MAP_SHARED, File(OFD, INODE, "file"), 0)
+    world.inode.mappings.add(world.app.address, 1, MAP_SHARED)
 
 
 def leaves_a_description(world: World) -> None:
@@ -257,7 +255,7 @@ def leaves_a_description(world: World) -> None:
 
 
 def leaves_a_lease(world: World) -> None:
-    world.inode.leases.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=True))
+    world.inode.leases.records.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=True))
 
 
 def leaves_pins(world: World) -> None:
@@ -267,7 +265,7 @@ def leaves_pins(world: World) -> None:
 
 
 def leaves_blocks(world: World) -> None:
-    world.inode.nlink = 0
+    world.inode.attributes.nlink = 0
 
 
 def leaves_a_charge(world: World) -> None:
@@ -303,7 +301,8 @@ def test_what_is_left_when_all_processes_are_gone(
 def test_nothing_is_left(world: World) -> None:
     assert world.quiet("O6") == []
     assert world.after("O6", world.app, ZAP) == []
-    world.inode.nlink, world.inode.pages = 0, {}
+    world.inode.attributes.nlink = 0
+    world.inode.data.extents.punch(0)
     assert world.quiet("O6") == []
 
 

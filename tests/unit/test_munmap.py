@@ -158,7 +158,7 @@ fcntl(more, F_SETLEASE, F_RDLCK)    # -> 0
     )
     for played in run.schedules:
         for actor in played.engine.actors.values():
-            assert not isinstance(actor, Inode) or not actor.mappings
+            assert not isinstance(actor, Inode) or not actor.view().mappings
 
 
 @pytest.mark.parametrize("preset", ["as_posted", "intended"])

@@ -492,7 +492,7 @@ open("/f", O_RDWR | O_NONBLOCK)                                 # -> ok (it died
     )
     inode = run.engine.actors["inode:/f"]
     assert isinstance(inode, Inode)
-    assert inode.leases == []
+    assert inode.view().leases == ()
 
 
 def test_a_failed_registration_lets_go_of_the_lease(play: Play) -> None:
@@ -582,7 +582,7 @@ kill("a", SIGKILL)
     assert run.ended("a") == 2.0
     inode = run.engine.actors["inode:/f"]
     assert isinstance(inode, Inode)
-    assert inode.openers == {}, "the description is gone although the close was cut short"
+    assert inode.view().openers == {}, "the description is gone although the close was cut short"
 
 
 def test_a_dying_process_is_not_made_to_wait(play: Play) -> None:

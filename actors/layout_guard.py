@@ -1,4 +1,4 @@
-"""Layout changes of an inode: asking leases and pages first. What ``xfs_break_layouts`` does [2.5].
+"""What a layout change must ask first: leases and pages. What ``xfs_break_layouts`` does [2.5].
 
 A policy decides (:meth:`longpin.actors.policies.base.Policy.change_gate`); here its decisions are carried out, each
 followed by the question again, because everything may have changed while the locks were dropped.
@@ -7,12 +7,13 @@ followed by the question again, because everything may have changed while the lo
 from collections.abc import Callable
 from functools import partial
 
-from longpin.actors.base import Engine
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome, single
+from longpin.actors.extents import END, ExtentMap
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.leases import LeaseHost
-from longpin.actors.locks import Hold, Lock
+from longpin.actors.lease_list import LeaseList
+from longpin.actors.locks import Hold
+from longpin.actors.mappings import Mappings
 from longpin.actors.policies.base import (
     BreakLeases,
     Change,
@@ -26,25 +27,25 @@ from longpin.actors.policies.base import (
 )
 from longpin.messages.envelope import Address
 from longpin.messages.pmem import AwaitIdle, Busy, Pin, ScanBusy
-from longpin.messages.process import Zap
-
-LAST_PAGE = (1 << 51) - 1
-"""The last page a file can have: holes are mapped too, with the zero page."""
 
 
-class LayoutHost(LeaseHost):
-    """An inode as far as its layout goes: locks, block map, and who maps it."""
+class LayoutGuard:
+    """Stands before the layout of one inode, and looks at its leases, its mappings and its pages.
 
-    def __init__(self, engine: Engine, address: Address, kernel: Kernel, uid: int, pmem: Address) -> None:
-        super().__init__(engine, address, kernel, uid)
+    The inode's locks are its callers': they pass the holds that are to be dropped while a wait goes on.
+    """
+
+    __slots__ = ("extents", "file_system", "kernel", "leases", "mappings", "pmem")
+
+    def __init__(
+        self, kernel: Kernel, pmem: Address, leases: LeaseList, extents: ExtentMap, mappings: Mappings
+    ) -> None:
+        self.kernel = kernel
         self.pmem = pmem
         self.file_system = kernel.file_system(pmem)
-        self.iolock = Lock(self, f"the iolock of {address}")
-        self.mmaplock = Lock(self, f"the mmap lock of {address}")
-        self.pages: dict[int, int] = {}
-        """The block of each page; a page without one is a hole."""
-        self.mappings: dict[tuple[Address, int], int] = {}
-        """Flags of each mapping, by process and its number for the mapping."""
+        self.leases = leases
+        self.extents = extents
+        self.mappings = mappings
 
     def change(self, operation: LayoutOperation, first: int, last: int, tgid: int) -> Change:
         """Return a change of pages ``first`` to ``last`` that a process wants to make."""
@@ -61,11 +62,11 @@ class LayoutHost(LeaseHost):
         """
         yield from self._consult(lambda layout: self.kernel.policy.change_gate(change, layout), change, io, mm)
 
-    def consult_unlock(self, lease: LeaseView) -> Conversation[None]:
+    def ask_unlock(self, lease: LeaseView) -> Conversation[None]:
         """Ask the policy about F_UNLCK."""
         yield from self._consult(lambda layout: self.kernel.policy.unlck_gate(lease, layout), None, None, None)
 
-    def consult_last_close(self, *, exiting: bool) -> Conversation[None]:
+    def ask_last_close(self, *, exiting: bool) -> Conversation[None]:
         """Ask the policy about the release of an open file description."""
         policy = self.kernel.policy
         gate = partial(policy.last_close_gate, exiting=exiting)
@@ -82,7 +83,7 @@ class LayoutHost(LeaseHost):
     ) -> Conversation[None]:
         pins: tuple[Pin, ...] | None = None
         while True:
-            decision = decide(Layout(self.lease_views(), bool(self.mappings), pins))
+            decision = decide(Layout(self.leases.views(), bool(self.mappings), pins))
             pins = None
             match decision:
                 case Proceed():
@@ -90,21 +91,21 @@ class LayoutHost(LeaseHost):
                 case Fail(errno=number):
                     raise KernelError(number)
                 case BreakLeases():
-                    yield from self._break_layout_leases([hold for hold in (io, mm) if hold])
+                    yield from self._break_leases([hold for hold in (io, mm) if hold])
                 case ScanPages(only_range=only_range):
                     whole_file = self.kernel.generation.whole_file_scan and not only_range
                     pins = yield from self._find_busy(None if whole_file else change, zap=mm is not None)
                 case WaitForPages(pins=busy):
                     yield from self._wait_for_page(busy[0], mm, interruptible=interruptible)
 
-    def _break_layout_leases(self, held: list[Hold]) -> Conversation[None]:
+    def _break_leases(self, held: list[Hold]) -> Conversation[None]:
         """Try under the locks; if that would block, wait without them, so that others get in [2.5]."""
-        error = yield from outcome(self.break_lease(write=True, layout=True, nonblock=True))
+        error = yield from outcome(self.leases.break_conflicting(write=True, layout=True, nonblock=True))
         if error is None:
             return
         for hold in reversed(held):
             hold.drop()
-        error = yield from outcome(self.break_lease(write=True, layout=True, nonblock=False))
+        error = yield from outcome(self.leases.break_conflicting(write=True, layout=True, nonblock=False))
         for hold in held:
             yield hold.retake()
         if error is not None:
@@ -115,16 +116,11 @@ class LayoutHost(LeaseHost):
         if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:
             return ()
         if zap:
-            yield from self.zap(0)
-        pages = sorted(page for page in self.pages if change is None or change.first <= page <= change.last)
-        busy: Busy = yield Call(self.pmem, ScanBusy(tuple(self.pages[page] for page in pages)))
+            yield from self.mappings.zap(0)
+        first, last = (0, END) if change is None else (change.first, change.last)
+        blocks = self.extents.pages
+        busy: Busy = yield Call(self.pmem, ScanBusy(tuple(blocks[page] for page in self.extents.pages_in(first, last))))
         return busy.pins
-
-    def zap(self, first: int, last: int | None = None) -> Conversation[None]:
-        """Remove page table entries in every process that maps the file: pages ``first`` to ``last`` or to the end."""
-        end = LAST_PAGE if last is None else last
-        for process in dict.fromkeys(process for process, _ in self.mappings):
-            yield Call(process, Zap(self.address, first, end))
 
     def _wait_for_page(self, pin: Pin, mm: Hold | None, *, interruptible: bool) -> Conversation[None]:
         """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""
