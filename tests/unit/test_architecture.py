@@ -46,6 +46,29 @@ def test_imports_go_one_way(layer: str) -> None:
             assert not name.startswith(tuple(f"longpin.{other}" for other in above)), f"{path} imports {name}"
 
 
+PARTS = ("attributes", "extents", "file_data", "flocks", "layout_guard", "lease_list", "mappings", "open_counts")
+"""What an inode is composed of."""
+
+
+def test_the_parts_of_an_inode_know_neither_it_nor_who_has_it_open() -> None:
+    for part in PARTS:
+        names = imported(ROOT / "actors" / f"{part}.py")
+        assert not {"longpin.actors.inode", "longpin.actors.inode_view", "longpin.actors.file"} & set(names), part
+
+
+def test_the_extent_map_knows_no_actor_and_no_message() -> None:
+    names = imported(ROOT / "actors" / "extents.py")
+    assert not [name for name in names if name.startswith(("longpin.messages", "longpin.actors.base"))]
+    assert not [name for name in names if name.startswith("longpin.actors.conv")]
+
+
+def test_who_looks_from_outside_looks_at_views() -> None:
+    """The rules, reports and the conformance runs use no part of an inode, so that the parts can change."""
+    parts = {f"longpin.actors.{part}" for part in PARTS}
+    for path in modules("runner"):
+        assert not parts & set(imported(path)), path
+
+
 def test_actors_touch_neither_threads_nor_clocks_nor_randomness() -> None:
     for path in modules("actors"):
         assert not FORBIDDEN & {name.partition(".")[0] for name in imported(path)}, path
