@@ -53,6 +53,10 @@ class ExtentMap:
             return [page for page in range(first, last + 1) if page in self._blocks]
         return sorted(page for page in self._blocks if first <= page <= last)
 
+    def blocks_in(self, first: int, last: int = END) -> tuple[int, ...]:
+        """Return the blocks of pages ``first`` to ``last``, in the order of pages."""
+        return tuple(self._blocks[page] for page in self.pages_in(first, last))
+
     def allocate(self, page: int, block: int) -> None:
         """Give a hole a block.
 

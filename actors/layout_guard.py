@@ -118,8 +118,7 @@ class LayoutGuard:
         if zap:
             yield from self.mappings.zap(0)
         first, last = (0, END) if change is None else (change.first, change.last)
-        blocks = self.extents.pages
-        busy: Busy = yield Call(self.pmem, ScanBusy(tuple(blocks[page] for page in self.extents.pages_in(first, last))))
+        busy: Busy = yield Call(self.pmem, ScanBusy(self.extents.blocks_in(first, last)))
         return busy.pins
 
     def _wait_for_page(self, pin: Pin, mm: Hold | None, *, interruptible: bool) -> Conversation[None]:

@@ -44,7 +44,7 @@ class Blueprint:
         self.kernel = Kernel(
             proposal.policy,
             proposal.generation,
-            {f"pmem:{pmem.name}": FILE_SYSTEMS[pmem.file_system] for pmem in scenario.pmem},
+            tuple((f"pmem:{pmem.name}", FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
             page_size=machine.page_size,
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,

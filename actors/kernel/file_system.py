@@ -5,9 +5,9 @@ pages, so that no new mapping and no fault comes in between.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
 
 
 class LayoutOperation(StrEnum):
@@ -33,8 +33,9 @@ class Asked(StrEnum):
     """They are waited for while something holds a reference on them: dax_layout_busy_page."""
 
 
-class FileSystem(NamedTuple):
-    """One file system."""
+@dataclass(frozen=True, slots=True, eq=False)
+class FileSystem:
+    """One file system; made once, so it is compared by identity, and a state that holds it is hashed as fast."""
 
     name: str
     source: str

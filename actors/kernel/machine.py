@@ -1,7 +1,6 @@
 """What every actor of one emulated kernel knows: its generation, its file systems, sizes, times, and the policy."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from longpin.actors.kernel.file_system import FILE_SYSTEMS, FileSystem
 from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
@@ -21,8 +20,8 @@ class Kernel:
     policy: Policy
     generation: Generation = GENERATIONS[Version.LINUX_6_18]
     """What this version of Linux does where others do otherwise."""
-    file_systems: Mapping[Address, FileSystem] = field(default_factory=dict)
-    """The file system on each pmem set; XFS where none is named."""
+    file_systems: tuple[tuple[Address, FileSystem], ...] = ()
+    """Pmem sets and the file system on each; XFS where none is named."""
     page_size: int = 4096
     """Bytes of a page, which is a block too."""
     lease_break_time: float = 45.0
@@ -38,4 +37,4 @@ class Kernel:
 
     def file_system(self, pmem: Address) -> FileSystem:
         """Return the file system that lies on a pmem set."""
-        return self.file_systems.get(pmem, FILE_SYSTEMS["xfs"])
+        return dict(self.file_systems).get(pmem, FILE_SYSTEMS["xfs"])

@@ -111,6 +111,7 @@ def test_the_pages_of_a_range(blocks: dict[int, int], pages: Range) -> None:
     extents = ExtentMap(blocks)
     expected = [page for page in range(pages.first, pages.last + 1) if page in blocks]
     assert extents.pages_in(*pages) == expected
+    assert extents.blocks_in(*pages) == tuple(blocks[page] for page in expected)
     assert extents.pages_in(pages.first) == [page for page in range(pages.first, PAGES) if page in blocks]
 
 
