@@ -2,7 +2,8 @@
 
 A form is a nested tuple. Plain values stand for themselves, a container for its elements in order (a set for its
 elements, sorted), any other object for its type and attributes. An object met again is a reference to its first
-meeting, so sharing and cycles are part of the form; ``id`` and ``hash`` are not.
+meeting, so sharing and cycles are part of the form; ``id`` and ``hash`` are not. What an attribute of the actor holds
+is told there, and elsewhere is a reference to that attribute.
 
 A suspended conversation is (function, position, variables). Its variables are not all that it holds: the iterator of a
 ``for`` loop, the context of a ``with`` and half an expression lie on the value stack of the frame, which ``f_locals``
@@ -16,6 +17,7 @@ from collections.abc import Hashable
 from dataclasses import fields
 from enum import Enum
 from functools import cache
+from operator import itemgetter
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -42,6 +44,9 @@ CONSTANT = (type, CodeType, BuiltinFunctionType, ModuleType)
 
 OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "_actor_ref", "actor_stopped", "outbox", "engine"})
 """Attributes of an actor that are not its state; who asks looks at the outbox separately."""
+
+
+_ABSENT = object()
 
 
 class OpaqueError(Exception):
@@ -107,6 +112,8 @@ class _Forms:
         self.ordered = ordered
         self.met: dict[int, int] = {}
         """The number of each object met so far, by its identity."""
+        self.parts: dict[int, str] = {}
+        """The attribute of the actor that holds an object, by the object's identity."""
         self.kept: list[object] = []
         """Objects made while looking; kept, so that no identity is used twice."""
         self.owner: Actor | None = None
@@ -135,6 +142,8 @@ class _Forms:
             return kind, *map(self.of, value)
         if kind is FunctionType and value.__closure__ is None and value.__defaults__ is None:
             return value.__code__  # type: ignore[no-any-return]
+        if (part := self.parts.get(id(value))) is not None:
+            return "part", part
         if (number := self.met.get(id(value))) is not None:
             return ("again", number) if self.ordered else ("again", kind)
         self.met[id(value)] = len(self.met)
@@ -170,10 +179,20 @@ class _Forms:
             state = {n: item for n, item in vars(value).items() if n not in OF_PYKKA and n not in value.shown}
             if not self.ordered:
                 state["_suspended"] = dict.fromkeys(state["_suspended"].values())
-            return kind, *((name, self.of(state[name])) for name in sorted(state))
+            self.parts = {id(state[name]): name for name in sorted(state, reverse=True)}
+            return kind, *((name, self._held(name, state[name])) for name in sorted(state))
         if isinstance(value, BaseException):
             return kind, self.of(value.args), self.of(vars(value))
         return self._attributes(kind, value)
+
+    def _held(self, name: str, value: object) -> Hashable:
+        """Return the form of what an attribute of the actor holds, unless another holds it too and comes first."""
+        if self.parts.get(id(value)) != name:
+            return self.of(value)
+        del self.parts[id(value)]
+        form = self.of(value)
+        self.parts[id(value)] = name
+        return form
 
     def _suspended(self, generator: Any) -> Hashable:
         frame = generator.gi_frame
@@ -186,12 +205,12 @@ class _Forms:
         return generator.gi_code, frame.f_lasti, tuple(variables), *map(self.of, held)
 
     def _attributes(self, kind: type, value: Any) -> Hashable:
-        names = [name for name in _slots(kind) if hasattr(value, name)]
-        names += sorted(getattr(value, "__dict__", ()))
+        items = [(n, item) for n in _slots(kind) if (item := getattr(value, n, _ABSENT)) is not _ABSENT]
+        items += sorted(getattr(value, "__dict__", {}).items(), key=itemgetter(0))
         if not self.ordered and isinstance(value, (Task, Call)):
-            names.remove("number")
-        if names or (kind.__module__ != "builtins" and kind.__basicsize__ == object.__basicsize__):
-            return kind, *((name, self.of(getattr(value, name))) for name in names)
+            items = [(name, item) for name, item in items if name != "number"]
+        if items or (kind.__module__ != "builtins" and kind.__basicsize__ == object.__basicsize__):
+            return kind, *[(name, self.of(item)) for name, item in items]
         try:
             parts = value.__reduce__()  # iterators say where they are
         except (TypeError, AttributeError) as error:
