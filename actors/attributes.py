@@ -1,19 +1,18 @@
-"""What an inode is beside its data: owner, mode, size, names [1.6]."""
+"""What a file is beside its data: owner, mode, size, names [1.6]."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class Attributes:
-    """The attributes of one file. Who changes them holds the file's iolock."""
-
-    is_folder = False
+    """The attributes of one file, of whatever kind. Who changes those of a regular one holds its iolock."""
 
     uid: int
     """The owner."""
     mode: int
-    size: int
+    size: int = 0
     """Bytes."""
+    is_folder: bool = False
     nlink: int = 1
     names_going: int = 0
     """Calls that took the last name away and have not let go of the inode: until then it is not evicted."""

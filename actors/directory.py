@@ -7,24 +7,21 @@ actors: what a folder is asked, this actor is.
 
 import errno
 
-from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.backing import Backing, Common
+from longpin.actors.base import Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_PATH, O_TMPFILE, O_TRUNC
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.folders import CHANGE, Folder, Last, Tree
 from longpin.actors.inode import FileStart, Inode
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Holds, Lock
-from longpin.actors.permissions import check, check_touch, refuse_lease, set_attributes
+from longpin.actors.permissions import check, check_touch, set_attributes
 from longpin.messages.directory import CheckName, Found, Link, Lookup, MakeDirectory, Rename, Unlink
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.inode import (
     AddLink,
-    ChangeLease,
-    CheckAccess,
-    CloseFile,
     DropInode,
     DropLink,
-    Flock,
     NoName,
     Renamed,
     SetAttributes,
@@ -33,11 +30,8 @@ from longpin.messages.inode import (
 )
 from longpin.messages.paths import normal
 
-DIRECTORY_SIZE = 4096
-"""What stat(2) says of a folder, in bytes."""
 
-
-class Directory(Actor):
+class Directory(Backing):
     """Names, and the making of inodes."""
 
     def __init__(
@@ -49,8 +43,7 @@ class Directory(Actor):
         files: dict[str, Address],
         folders: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(engine, address)
-        self.kernel = kernel
+        super().__init__(engine, address, kernel)
         self.pmem = pmem
         """The block set of files made here."""
         self.tree = Tree(self)
@@ -113,7 +106,7 @@ class Directory(Actor):
         """Fail unless a folder may be opened so: for reading only."""
         if request.flags & (O_ACCMODE | O_CREAT | O_TRUNC):
             raise KernelError(errno.EISDIR)
-        check(folder, request.uid, 4)
+        check(folder.attributes, request.uid, 4)
 
     def _find_or_create(self, request: Lookup) -> Conversation[Found]:
         """O_CREAT: a file that is there is found without the folder's lock, unless O_EXCL asks for it [meas 6.18]."""
@@ -130,7 +123,7 @@ class Directory(Actor):
                 raise KernelError(errno.EEXIST)
             if inode is not None:
                 return self._existing(inode, request)
-            check(last.folder, request.uid, CHANGE)
+            check(last.folder.attributes, request.uid, CHANGE)
             inode = last.folder.entries[last.name] = self._make(request)
         return Found(inode, created=True)
 
@@ -144,7 +137,7 @@ class Directory(Actor):
         address = self.tree.find(self.tree.walk(request.path, request.at, request.uid))
         if (folder := self.tree.folders.get(address)) is None:
             raise KernelError(errno.ENOTDIR)
-        check(folder, request.uid, CHANGE)
+        check(folder.attributes, request.uid, CHANGE)
         inode = self._make(request)
         self.send(inode, NoName())
         return Found(inode, created=True)
@@ -168,7 +161,7 @@ class Directory(Actor):
         """mkdir(2)."""
         hold, last = yield from self._lock_free(request.path, request.at, request.uid, folder=True)
         with hold:
-            check(last.folder, request.uid, CHANGE)
+            check(last.folder.attributes, request.uid, CHANGE)
             address = self._address("folder", request.path, request.at)
             self.tree.add_folder(address, last, request.uid, request.mode)
         return DONE
@@ -208,7 +201,7 @@ class Directory(Actor):
                 raise KernelError(errno.ENOENT)
             if inode in self.tree.folders or last.slash:
                 raise KernelError(errno.EISDIR if inode in self.tree.folders else errno.ENOTDIR)
-            check(last.folder, request.uid, CHANGE)
+            check(last.folder.attributes, request.uid, CHANGE)
             left = (yield Call(inode, DropLink())).value
             del last.folder.entries[last.name]
         if not left:
@@ -223,7 +216,7 @@ class Directory(Actor):
         with hold:
             if inode in self.tree.folders:
                 raise KernelError(errno.EPERM)
-            check(last.folder, request.uid, CHANGE)
+            check(last.folder.attributes, request.uid, CHANGE)
             yield Call(inode, AddLink(request.uid))
             last.folder.entries[last.name] = inode
         return DONE
@@ -296,8 +289,8 @@ class Directory(Actor):
         if replaced in self.tree.above(source.folder):
             raise KernelError(errno.ENOTEMPTY)
         if inode != replaced:
-            check(source.folder, uid, CHANGE)
-            check(target.folder, uid, CHANGE)
+            check(source.folder.attributes, uid, CHANGE)
+            check(target.folder.attributes, uid, CHANGE)
         if target.folder.gone:
             raise KernelError(errno.ENOENT)
         if replaced is not None and is_folder != (replaced in self.tree.folders):
@@ -328,44 +321,26 @@ class Directory(Actor):
 
     # What a folder is asked.
 
+    def node(self, request: Common) -> Folder:
+        """Return the folder that a request is about."""
+        return self.tree.folders[request.folder]
+
     @handles(SetAttributes)
     def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
         """chmod(2), chown(2)."""
-        folder = self.tree.folders[request.folder]
+        folder = self.node(request)
         hold = folder.lock.exclusive()
         yield hold
         with hold:
-            set_attributes(folder, request)
+            set_attributes(folder.attributes, request)
         return DONE
 
     @handles(Touch)
     def touch(self, request: Touch, _src: Address) -> Conversation[Done]:
         """utimes(2), setxattr(2)."""
-        folder = self.tree.folders[request.folder]
+        folder = self.node(request)
         hold = folder.lock.exclusive()
         yield hold
         with hold:
-            check_touch(folder, request)
-        return DONE
-
-    @handles(CheckAccess)
-    def access(self, request: CheckAccess, _src: Address) -> Done:
-        """access(2), stat(2)."""
-        check(self.tree.folders[request.folder], request.uid, request.mode)
-        return Done(DIRECTORY_SIZE)
-
-    @handles(Flock)
-    def flock(self, request: Flock, _src: Address) -> Conversation[Done]:
-        """flock(2)."""
-        return (yield from self.tree.folders[request.folder].flocks.change(self, request))
-
-    @handles(ChangeLease)
-    def change_lease(self, request: ChangeLease, _src: Address) -> Done:
-        """F_SETLEASE: there are none on this."""
-        refuse_lease(request, self.tree.folders[request.folder].uid, self.kernel.policy)
-
-    @handles(CloseFile)
-    def close(self, request: CloseFile, _src: Address) -> Done:
-        """close(2) of an open folder."""
-        self.tree.folders[request.folder].flocks.drop(self, request.ofd)
+            check_touch(folder.attributes, request)
         return DONE

@@ -7,7 +7,7 @@ is shared over dup, fork and SCM_RIGHTS, and ends with the last reference, follo
 import errno
 
 from longpin.actors.address_space import TASK_SIZE
-from longpin.actors.backing import ask, kind_of
+from longpin.actors.backing import FILE_OPERATIONS, FileOperations, ask, kind_of
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import (
     F_UNLCK,
@@ -110,6 +110,11 @@ class OpenFileDescription(Actor):
         """0: there is no owner."""
         self.owner_uid = 0
         self.signo = 0
+
+    @property
+    def operations(self) -> FileOperations:
+        """Which calls what stands behind has."""
+        return FILE_OPERATIONS[self.kind]
 
     @property
     def writable(self) -> bool:
@@ -241,10 +246,10 @@ class OpenFileDescription(Actor):
             raise KernelError(errno.EBADF)
         if request.count > TASK_SIZE:  # no buffer is so large [code: access_ok]
             raise KernelError(errno.EFAULT)
-        if self.kind == "pipe":
+        if self.operations.stream:
             piped: Data = yield Call(self.backing, PipeRead(request.count, self.nonblock))
             return piped
-        self._regular_file(errno.EISDIR if self.kind == "directory" else errno.EINVAL)
+        self._require(self.operations.read)
         with (yield self.position_lock.exclusive()):
             self._check_range(request.count)
             if not request.count:  # the inode's lock is not taken for it [code: ext4_file_read_iter, xfs_file_dax_read]
@@ -258,10 +263,10 @@ class OpenFileDescription(Actor):
         """write(2) at the position, or at the end with O_APPEND; the position moves. Nothing to write asks nobody."""
         if not self.writable:
             raise KernelError(errno.EBADF)
-        if self.kind == "pipe":
+        if self.operations.stream:
             piped: Done = yield Call(self.backing, PipeWrite(request.data, self.nonblock))
             return piped
-        self._regular_file(errno.EINVAL)
+        self._require(self.operations.write)
         with (yield self.position_lock.exclusive()):
             self._check_range(len(request.data))
             if not request.data:
@@ -279,8 +284,7 @@ class OpenFileDescription(Actor):
     @handles(Seek)
     def seek(self, request: Seek, _src: Address) -> Conversation[Done]:
         """lseek(2) from the start."""
-        if self.kind != "directory":
-            self._regular_file(errno.ESPIPE)
+        self._require(self.operations.seek)
         if request.offset < 0:
             raise KernelError(errno.EINVAL)
         with (yield self.position_lock.exclusive()):
@@ -290,7 +294,7 @@ class OpenFileDescription(Actor):
     @handles(Ftruncate)
     def ftruncate(self, request: Ftruncate, _src: Address) -> Conversation[Done]:
         """ftruncate(2): needs a writable description, breaks no ordinary lease [2.3.2]."""
-        self._regular_file(errno.EINVAL)
+        self._require(self.operations.truncate)
         if not self.writable:
             raise KernelError(errno.EINVAL)
         reply: Done = yield Call(self.backing, Truncate(request.length, by_path=False, uid=0, tgid=request.tgid))
@@ -305,7 +309,7 @@ class OpenFileDescription(Actor):
             raise KernelError(errno.EOPNOTSUPP)
         if not self.writable:
             raise KernelError(errno.EBADF)
-        self._regular_file(errno.ESPIPE if self.kind == "pipe" else errno.ENODEV)
+        self._require(self.operations.fallocate)
         if request.offset + request.length > MOST_SIZE:
             raise KernelError(errno.EFBIG)
         if request.mode in OTHER_MODES:
@@ -317,8 +321,7 @@ class OpenFileDescription(Actor):
     @handles(Sync)
     def sync(self, _request: Sync, _src: Address) -> Done:
         """fsync(2): blocks are persistent already, and so are names."""
-        if self.kind != "directory":
-            self._regular_file(errno.EINVAL)
+        self._require(self.operations.sync)
         return DONE
 
     @handles(FlockFile)
@@ -335,12 +338,13 @@ class OpenFileDescription(Actor):
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
-        self._regular_file(errno.ENODEV)
+        self._require(self.operations.map)
         yield Call(self.backing, AddMapping(request.process, request.vma, request.flags))
         self.references += 1
         return DONE
 
-    def _regular_file(self, number: int) -> None:
-        """Fail with ``number`` on a device."""
-        if self.kind != "file":
+    @staticmethod
+    def _require(number: int) -> None:
+        """Fail with the errno of a call that what stands behind has not got."""
+        if number:
             raise KernelError(number)

@@ -3,6 +3,7 @@
 import errno
 from typing import NamedTuple
 
+from longpin.actors.attributes import Attributes
 from longpin.actors.base import Actor
 from longpin.actors.conversation import KernelError
 from longpin.actors.flocks import Flocks
@@ -14,6 +15,8 @@ from longpin.messages.paths import NAME_MAX, names
 
 SEARCH, CHANGE = 1, 3
 """What one must be allowed in a folder to go through it, and to change the names in it."""
+DIRECTORY_SIZE = 4096
+"""What stat(2) says of a folder, in bytes."""
 FREE = 0o777
 """The mode of folders that are there from the start."""
 
@@ -21,14 +24,11 @@ FREE = 0o777
 class Folder:
     """A folder: names, an owner, and the lock under which names change."""
 
-    is_folder = True
-
     def __init__(self, actor: Actor, address: Address, parent: Address, uid: int, mode: int) -> None:
         self.address = address
         self.parent = parent
         """Where ``..`` leads; the root is its own. By its address: a state with long chains of objects has no form."""
-        self.uid = uid
-        self.mode = mode
+        self.attributes = Attributes(uid, mode, DIRECTORY_SIZE, is_folder=True)
         self.lock = Lock(actor, f"the lock of the folder {address.partition(':')[2]}", by_message=True)
         """Its inode's lock: held while a name in it or an attribute of it changes, before those of the files [2.5]."""
         self.flocks = Flocks(address)
@@ -70,14 +70,14 @@ class Tree:
         *through, last = names(path) or [""]
         folder = self.folders[at or ROOT]
         for name in through:
-            check(folder, uid, SEARCH)
+            check(folder.attributes, uid, SEARCH)
             address = self.entry(folder, name)
             if address is None:
                 raise KernelError(errno.ENOENT)
             if address not in self.folders:
                 raise KernelError(errno.ENOTDIR)
             folder = self.folders[address]
-        check(folder, uid, SEARCH)
+        check(folder.attributes, uid, SEARCH)
         return Last(folder, last, path.endswith("/"))
 
     def entry(self, folder: Folder, name: str) -> Address | None:

@@ -7,10 +7,11 @@ ilock, and held exactly where semantics 2.5 and 2.7 say.
 """
 
 import errno
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from longpin.actors.attributes import Attributes
-from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.backing import Backing, Common
+from longpin.actors.base import Engine, handles
 from longpin.actors.constants import (
     F_UNLCK,
     FALLOC_FL_KEEP_SIZE,
@@ -44,14 +45,12 @@ from longpin.messages.inode import (
     AddMapping,
     AskPin,
     ChangeLease,
-    CheckAccess,
     CloseFile,
     DropInode,
     DropLink,
     Execute,
     Fallocate,
     Fault,
-    Flock,
     LeaseOverdue,
     NoName,
     Open,
@@ -83,12 +82,11 @@ class FileStart(NamedTuple):
     """The block of each page that has one."""
 
 
-class Inode(Actor):
+class Inode(Backing):
     """One file."""
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, pmem: Address, start: FileStart) -> None:
-        super().__init__(engine, address)
-        self.kernel = kernel
+        super().__init__(engine, address, kernel)
         self.pmem = pmem
         self.iolock = Lock(self, f"the iolock of {address}")
         self.mmaplock = Lock(self, f"the mmap lock of {address}")
@@ -101,6 +99,10 @@ class Inode(Actor):
         self.guard = LayoutGuard(kernel, pmem, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
+
+    def node(self, _request: Common) -> Self:
+        """Return what has the attributes."""
+        return self
 
     def view(self) -> InodeView:
         """Return the inode as it is now, for those who watch."""
@@ -187,7 +189,7 @@ class Inode(Actor):
             yield from self.data.wait_until_idle()
         yield from self.data.free(0)
 
-    # Leases and flock(2) locks.
+    # Leases.
 
     @handles(ChangeLease)
     def change_lease(self, request: ChangeLease, _src: Address) -> Conversation[Done]:
@@ -221,11 +223,6 @@ class Inode(Actor):
         """Use another break time from the next break on."""
         self.leases.break_time = request.seconds
         return DONE
-
-    @handles(Flock)
-    def flock(self, request: Flock, _src: Address) -> Conversation[Done]:
-        """flock(2)."""
-        return (yield from self.flocks.change(self, request))
 
     # Size and layout.
 
@@ -418,9 +415,3 @@ class Inode(Actor):
             check_touch(self.attributes, request)
             yield from self.leases.break_delegations()
         return DONE
-
-    @handles(CheckAccess)
-    def access(self, request: CheckAccess, _src: Address) -> Done:
-        """access(2), stat(2)."""
-        check(self.attributes, request.uid, request.mode)
-        return Done(self.attributes.size)

@@ -1,11 +1,10 @@
 """Who may do what with what has an owner and a mode: files, folders, pipes, devices [1.6]."""
 
 import errno
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from longpin.actors.conversation import KernelError
-from longpin.actors.policies.base import Policy
-from longpin.messages.inode import ChangeLease, SetAttributes, Touch
+from longpin.messages.inode import SetAttributes, Touch
 
 
 class Owned(Protocol):
@@ -50,15 +49,3 @@ def check_touch(thing: Owned, request: Touch) -> None:
     """utimes(2) is for the owner and for who may write, setxattr(2) only for the latter [meas 6.18]."""
     if request.xattr or request.uid != thing.uid:
         check(thing, request.uid, 2)
-
-
-def refuse_lease(request: ChangeLease, owner: int, policy: Policy) -> NoReturn:
-    """Answer F_SETLEASE on what is no regular file, and belongs to ``owner`` [2.1 steps 2, 4].
-
-    Raises:
-        KernelError: EACCES for others than the owner, else EINVAL.
-
-    """
-    unknown = policy.lease_gate(request.arg) is None
-    permitted = request.fsuid == owner or request.capable
-    raise KernelError(errno.EINVAL if unknown or permitted else errno.EACCES)

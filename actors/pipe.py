@@ -1,16 +1,19 @@
 """A pipe [pipe(7)]: bytes between open file descriptions."""
 
 import errno
+from typing import Self
 
-from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.attributes import Attributes
+from longpin.actors.backing import Backing, Common
+from longpin.actors.base import Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.permissions import check, check_touch, refuse_lease, set_attributes
+from longpin.actors.permissions import check
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Data
-from longpin.messages.inode import ChangeLease, CheckAccess, CloseFile, Flock, Open, SetAttributes, Touch
+from longpin.messages.inode import CloseFile, Open
 from longpin.messages.pipe import PipeRead, PipeWrite
 
 CAPACITY = 65536
@@ -19,18 +22,14 @@ PIPE_BUF = 4096
 """Bytes that are written at once or not at all [pipe(7)]."""
 
 
-class Pipe(Actor):
+class Pipe(Backing):
     """One pipe."""
-
-    is_folder = False
 
     def __init__(
         self, engine: Engine, address: Address, kernel: Kernel, uid: int, reader: Address, writer: Address
     ) -> None:
-        super().__init__(engine, address)
-        self.kernel = kernel
-        self.uid = uid
-        self.mode = 0o600
+        super().__init__(engine, address, kernel)
+        self.attributes = Attributes(uid, 0o600)
         self.flocks = Flocks(address)
         self.ends: dict[Address, int] = {reader: O_RDONLY, writer: O_WRONLY}
         """Access modes of the open file descriptions not yet released."""
@@ -46,37 +45,16 @@ class Pipe(Actor):
         """Open an end again through /proc/self/fd: unlike a FIFO, it does not wait for the other end [fifo_open]."""
         access = request.flags & O_ACCMODE
         truncates = bool(request.flags & O_TRUNC)
-        check(self, request.uid, 4 * (access != O_WRONLY) | 2 * (access != O_RDONLY or truncates))
+        check(self.attributes, request.uid, 4 * (access != O_WRONLY) | 2 * (access != O_RDONLY or truncates))
         if access == O_ACCMODE:
             raise KernelError(errno.EINVAL)
         self.ends[request.ofd] = access
         self.changed.wake_all(self)
         return DONE
 
-    @handles(SetAttributes)
-    def set_attributes(self, request: SetAttributes, _src: Address) -> Done:
-        """chmod(2), chown(2), through /proc/self/fd."""
-        set_attributes(self, request)
-        return DONE
-
-    @handles(Touch)
-    def touch(self, request: Touch, _src: Address) -> Done:
-        """utimes(2); user attributes are for files and folders [xattr(7)]."""
-        if request.xattr:
-            raise KernelError(errno.EPERM)
-        check_touch(self, request)
-        return DONE
-
-    @handles(CheckAccess)
-    def access(self, request: CheckAccess, _src: Address) -> Done:
-        """access(2), stat(2): a pipe has no size."""
-        check(self, request.uid, request.mode)
-        return DONE
-
-    @handles(Flock)
-    def flock(self, request: Flock, _src: Address) -> Conversation[Done]:
-        """flock(2)."""
-        return (yield from self.flocks.change(self, request))
+    def node(self, _request: Common) -> Self:
+        """Return what has the attributes."""
+        return self
 
     @handles(PipeRead)
     def read(self, request: PipeRead, _src: Address) -> Conversation[Data]:
@@ -120,11 +98,6 @@ class Pipe(Actor):
         self.data += data[:room]
         self.changed.wake_all(self)
         return data[room:]
-
-    @handles(ChangeLease)
-    def change_lease(self, request: ChangeLease, _src: Address) -> Done:
-        """F_SETLEASE: there are none on this."""
-        refuse_lease(request, self.uid, self.kernel.policy)
 
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Done:

@@ -6,18 +6,19 @@ can use it, and the objects die with the last reference to that description.
 
 import errno
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Self, TypeVar
 
-from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.attributes import Attributes
+from longpin.actors.backing import Backing, Common
+from longpin.actors.base import Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.permissions import check, check_touch, refuse_lease, set_attributes
 from longpin.actors.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.file import Put, Release
-from longpin.messages.inode import ChangeLease, CheckAccess, CloseFile, Flock, SetAttributes, Touch
+from longpin.messages.inode import CloseFile
 from longpin.messages.pmem import Unpin
 from longpin.messages.process import Uncharge
 from longpin.messages.verbs import (
@@ -87,21 +88,18 @@ KIND_OF: dict[Kind, type[Object]] = {
 }
 
 
-class UverbsContext(Actor):
+class UverbsContext(Backing):
     """The objects one open of an RDMA device owns; and the device's file, as far as names and modes go."""
 
-    is_folder = False
-
     def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
-        super().__init__(engine, address)
-        self.kernel = kernel
+        super().__init__(engine, address, kernel)
         self.objects: dict[int, Object] = {}
         self.handles_given = 0
         self.dying: set[int] = set()
         """Regions being taken down: their keys are void. Invariant: a subset of ``objects``."""
         self.closed = False
-        self.uid = 0
-        self.mode = 0o666
+        self.attributes = Attributes(0, 0o666)
+        """Of the device's file as this open sees it: others do not see a chmod through /proc/self/fd."""
         self.flocks = Flocks(address)
 
     def _new(self, thing: Object) -> int:
@@ -249,37 +247,9 @@ class UverbsContext(Actor):
             return Polled(0, 0)
         return Polled(1, cq.statuses.pop(0))
 
-    # What every file is asked.
-
-    @handles(SetAttributes)
-    def set_attributes(self, request: SetAttributes, _src: Address) -> Done:
-        """chmod(2), chown(2), through /proc/self/fd: other opens of the device do not see it."""
-        set_attributes(self, request)
-        return DONE
-
-    @handles(Touch)
-    def touch(self, request: Touch, _src: Address) -> Done:
-        """utimes(2); user attributes are for files and folders [xattr(7)]."""
-        if request.xattr:
-            raise KernelError(errno.EPERM)
-        check_touch(self, request)
-        return DONE
-
-    @handles(CheckAccess)
-    def access(self, request: CheckAccess, _src: Address) -> Done:
-        """access(2), stat(2): a device has no size."""
-        check(self, request.uid, request.mode)
-        return DONE
-
-    @handles(Flock)
-    def flock(self, request: Flock, _src: Address) -> Conversation[Done]:
-        """flock(2)."""
-        return (yield from self.flocks.change(self, request))
-
-    @handles(ChangeLease)
-    def change_lease(self, request: ChangeLease, _src: Address) -> Done:
-        """F_SETLEASE: there are none on this."""
-        refuse_lease(request, self.uid, self.kernel.policy)
+    def node(self, _request: Common) -> Self:
+        """Return what has the attributes."""
+        return self
 
     # The end.
 
