@@ -1,0 +1,211 @@
+"""The parts of an inode by themselves: their conversations are played by hand, without an inode."""
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from longpin.actors.attributes import Attributes
+from longpin.actors.base import Actor
+from longpin.actors.constants import F_RDLCK, F_WRLCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.extents import ExtentMap
+from longpin.actors.file_data import FileData
+from longpin.actors.kernel.file_system import LayoutOperation
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.layout_guard import LayoutGuard
+from longpin.actors.lease_list import LeaseList
+from longpin.actors.locks import Hold, Lock
+from longpin.actors.mappings import LAST_PAGE, Mappings
+from longpin.actors.open_counts import OpenCounts
+from longpin.actors.policies.base import Change, Decision, Fail, Layout, Policy, Proceed, ScanPages, WaitForPages
+from longpin.messages.envelope import DONE, Address, Message
+from longpin.messages.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
+from longpin.messages.process import Zap
+from longpin.runner.oracles.fifo import Fifo
+from longpin.runner.stepped import SteppedEngine
+
+PAGE = 4096
+INODE, PMEM = "inode:/f", "pmem:pmem0"
+PINNED = Pin(10, 0, 0, longterm=True, owner="mr:100.1", context="uverbs:100.1")
+Answer = Callable[[Message], Message | KernelError]
+
+
+def done(_request: Message) -> Message:
+    return DONE
+
+
+def play(conversation: Conversation[Any], answer: Answer = done) -> list[tuple[Address, Message]]:
+    """Answer every call and grant every lock; return the calls that were made."""
+    calls: list[tuple[Address, Message]] = []
+    value: Any = None
+    try:
+        while True:
+            effect = conversation.throw(value) if isinstance(value, KernelError) else conversation.send(value)
+            if isinstance(effect, Call):
+                calls.append((effect.dst, effect.body))
+                value = answer(effect.body)
+            else:
+                assert isinstance(effect, Hold)
+                effect.lock.holds.append(effect)
+                value = effect
+    except StopIteration:
+        return calls
+
+
+@pytest.fixture
+def actor() -> Actor:
+    engine = SteppedEngine(Fifo())
+    engine.spawn(Actor, INODE)
+    return engine.actors[INODE]
+
+
+@dataclass(frozen=True, slots=True)
+class Scripted(Policy):
+    """Look at the pages, wait while one is pinned, fail if a process maps the file."""
+
+    def change_gate(self, change: Change, layout: Layout) -> Decision:
+        if layout.mapped and change.operation is LayoutOperation.WRITE:
+            return Fail(errno.ETXTBSY)
+        if layout.pins is None:
+            return ScanPages()
+        return WaitForPages(layout.pins) if layout.pins else Proceed()
+
+
+class World:
+    """A guard, and what it is given."""
+
+    def __init__(self, actor: Actor) -> None:
+        kernel = Kernel(Scripted())
+        self.iolock, self.mmaplock = Lock(actor, "iolock"), Lock(actor, "mmap lock")
+        self.mappings = Mappings(INODE)
+        self.guard = LayoutGuard(
+            kernel, PMEM, LeaseList(actor, kernel, OpenCounts()), ExtentMap({2: 12, 0: 10}), self.mappings
+        )
+        self.io, self.mm = self.iolock.exclusive(), self.mmaplock.exclusive()
+        self.iolock.holds.append(self.io)
+        self.mmaplock.holds.append(self.mm)
+
+    @property
+    def held(self) -> tuple[bool, bool]:
+        return bool(self.iolock.holds), bool(self.mmaplock.holds)
+
+
+def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Actor) -> None:
+    world = World(actor)
+    world.mappings.add("process:100", 1, 0)
+    found, held = [Busy((PINNED,)), Busy(())], []
+
+    def answer(asked: Message) -> Message:
+        held.append((type(asked), world.held))
+        return found.pop(0) if isinstance(asked, ScanBusy) else DONE
+
+    change = world.guard.change(LayoutOperation.TRUNCATE, 0, LAST_PAGE, 100)
+    calls = play(world.guard.break_layouts(change, world.io, world.mm), answer)
+    look = [("process:100", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
+    assert calls == [*look, (PMEM, AwaitIdle(10, killable=True, interruptible=True)), *look]
+    both = (True, True)
+    assert held == [(Zap, both), (ScanBusy, both), (AwaitIdle, (True, False)), (Zap, both), (ScanBusy, both)]
+    assert world.held == both
+
+
+def test_the_guard_retakes_the_lock_before_it_reports_a_signal(actor: Actor) -> None:
+    world = World(actor)
+    change = world.guard.change(LayoutOperation.TRUNCATE, 0, LAST_PAGE, 100)
+    conversation = world.guard.break_layouts(change, world.io, world.mm)
+    with pytest.raises(KernelError) as failure:
+        play(conversation, lambda asked: Busy((PINNED,)) if isinstance(asked, ScanBusy) else KernelError.interrupted())
+    assert failure.value.errno == errno.EINTR
+    assert world.held == (True, True)
+
+
+def test_the_guard_reports_the_errno_of_the_policy(actor: Actor) -> None:
+    world = World(actor)
+    world.mappings.add("process:100", 1, 0)
+    change = world.guard.change(LayoutOperation.WRITE, 0, 0, 100)
+    with pytest.raises(KernelError) as failure:
+        play(world.guard.break_layouts(change, world.io, None))
+    assert failure.value.errno == errno.ETXTBSY
+
+
+class Data:
+    """The data of a file of four pages, two of which have blocks."""
+
+    def __init__(self, actor: Actor) -> None:
+        self.attributes = Attributes(0, 0o666, 4 * PAGE)
+        self.mappings = Mappings(INODE)
+        self.mappings.add("process:100", 1, 0)
+        self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, {0: 10, 2: 12})
+
+    @property
+    def pages(self) -> dict[int, int]:
+        return dict(self.data.extents.pages)
+
+
+def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
+    file = Data(actor)
+    calls = play(file.data.resize(100))
+    assert calls == [
+        ("process:100", Zap(INODE, 1, LAST_PAGE)),
+        (PMEM, Store(10, 100, bytes(PAGE - 100))),
+        (PMEM, FreeBlocks((12,))),
+    ]
+    assert (file.attributes.size, file.pages) == (100, {0: 10})
+
+
+def test_a_hole_that_is_filled_is_zapped_for_those_who_map_the_zero_page(actor: Actor) -> None:
+    file = Data(actor)
+    calls = play(file.data.allocated(1), lambda asked: Allocated(11) if isinstance(asked, Allocate) else DONE)
+    assert calls == [(PMEM, Allocate(INODE, 1)), ("process:100", Zap(INODE, 1, 1))]
+    assert play(file.data.allocated(1)) == []
+    assert file.pages == {0: 10, 2: 12, 1: 11}
+
+
+def test_the_size_is_that_of_the_shifted_file_before_the_blocks_are_told(actor: Actor) -> None:
+    """stat(2) takes no lock, and the size it sees is the new one already."""
+    file = Data(actor)
+    insert = file.data.fallocate(LayoutOperation.INSERT_RANGE, PAGE, PAGE, keep_size=False)
+    sizes = []
+
+    def answer(asked: Message) -> Message:
+        sizes.append((type(asked), file.attributes.size))
+        return DONE
+
+    play(insert, answer)
+    assert sizes == [(Zap, 4 * PAGE), (Move, 5 * PAGE)]
+    assert file.pages == {0: 10, 3: 12}
+
+
+@pytest.mark.parametrize(
+    ("opens", "lease", "access", "refused"),
+    [
+        ([], F_RDLCK, O_RDONLY, False),
+        ([O_RDONLY], F_RDLCK, O_RDONLY, False),
+        ([O_RDONLY, O_RDWR], F_RDLCK, O_RDONLY, True),
+        ([O_RDONLY], F_WRLCK, O_RDONLY, False),
+        ([O_WRONLY], F_WRLCK, O_WRONLY, False),
+        ([O_RDWR, O_RDONLY], F_WRLCK, O_RDWR, True),
+        ([O_RDWR, O_RDWR | O_PATH], F_WRLCK, O_RDWR, False),
+        ([O_RDWR, 3], F_WRLCK, O_RDWR, False),
+    ],
+)
+def test_opens_in_the_way_of_a_lease(opens: list[int], lease: int, access: int, refused: bool) -> None:
+    counts = OpenCounts()
+    for number, flags in enumerate(opens):
+        counts.add(f"file:{number}", flags)
+    assert counts.refuses(lease, access) == refused
+    counts.truncating += 1
+    assert counts.refuses(lease, access)
+
+
+def test_what_keeps_an_inode() -> None:
+    counts, attributes = OpenCounts(), Attributes(0, 0o600)
+    assert (counts.in_use, attributes.has_name) == (False, True)
+    counts.add("file:1", O_PATH)
+    attributes.lose_name()
+    assert (counts.in_use, attributes.has_name) == (True, True), "whoever took the last name has yet to let go"
+    counts.remove("file:1")
+    attributes.names_going -= 1
+    assert (counts.in_use, attributes.has_name) == (False, False)
