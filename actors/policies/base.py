@@ -122,8 +122,8 @@ class Policy:
     source: ClassVar[str] = ""
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     """Parameter values of ``as_posted`` (the code) and ``intended`` (the prose). Their differences are findings."""
-    kernels: ClassVar[dict[str, Version]] = {"as_posted": Version.LINUX_5_4, "intended": Version.LINUX_6_18}
-    """The kernel of each preset, where the machine names none: the one the code was posted for, and today's."""
+    kernels: ClassVar[dict[str, Version]] = {"as_posted": Version.LINUX_5_4, "intended": Version.IDEAL}
+    """The kernel of each preset, where the machine names none: what the code was posted for, and what the prose assumes."""
     errnos: ClassVar[dict[str, frozenset[str]]] = {}
     """Errnos the proposal adds to a call's own."""
 

@@ -4,6 +4,7 @@ import errno
 from dataclasses import dataclass
 from typing import ClassVar
 
+from longpin.actors.kernel.generation import Version
 from longpin.actors.policies.base import Policy
 
 
@@ -14,6 +15,7 @@ class Reject(Policy):
     name: ClassVar[str] = "P0"
     alias: ClassVar[str] = "reject"
     summary: ClassVar[str] = "long-term pins of FS-DAX pages are refused: ibv_reg_mr fails with EOPNOTSUPP"
+    kernels: ClassVar[dict[str, Version]] = {"as_posted": Version.LINUX_5_4, "intended": Version.LINUX_6_18}
     source: ClassVar[str] = "Williams, get_user_pages_longterm v3 1/4, 2017-11-29 [S2]; Linux 5.4 mm/gup.c [k54]"
 
     def longterm_gate(self) -> int:

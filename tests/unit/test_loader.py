@@ -304,10 +304,13 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("policy = {evict_waits = 1}", "policy.evict_waits: expected true or false, found 1"),
         (
             "policy = {kernel = '2.6'}",
-            "policy.kernel: expected one of 5.4, 6.1, 6.12, 6.18, 7.2, found '2.6'",
+            "policy.kernel: expected one of ideal, 5.4, 6.1, 6.12, 6.18, 7.2, found '2.6'",
         ),
-        ("policy = 'P5,kernel=2.6'", "policy: expected kernel to be one of 5.4, 6.1, 6.12, 6.18, 7.2, found"),
-        ("machine.kernel = '2.6'", "machine.kernel: expected kernel to be one of 5.4, 6.1, 6.12, 6.18, 7.2, found"),
+        ("policy = 'P5,kernel=2.6'", "policy: expected kernel to be one of ideal, 5.4, 6.1, 6.12, 6.18, 7.2, found"),
+        (
+            "machine.kernel = '2.6'",
+            "machine.kernel: expected kernel to be one of ideal, 5.4, 6.1, 6.12, 6.18, 7.2, found",
+        ),
         (
             "policy = 'P5,kernel=6.1'\n[machine]\nkernel = '6.12'",
             "machine.kernel: expected the kernel once, here or with",

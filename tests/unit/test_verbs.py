@@ -71,7 +71,7 @@ def test_pages_that_are_not_there_or_not_writable(play: Play) -> None:
         a=DEVICE
         + """
 ro = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
-ibv_reg_mr(pd, ro, PAGE, 0)                               # -> EFAULT (every registration pins for writing)
+ibv_reg_mr(pd, ro, PAGE, IBV_ACCESS_LOCAL_WRITE)          # -> EFAULT (it pins for writing)
 ibv_reg_mr(pd, buf, 5 * PAGE, IBV_ACCESS_LOCAL_WRITE)     # -> EFAULT
 ftruncate(fd, PAGE)                                       # -> 0 (the failed registrations left no pin)
 ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE)     # -> EFAULT (beyond the end)
