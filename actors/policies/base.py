@@ -123,7 +123,7 @@ class Policy:
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     """Parameter values of ``as_posted`` (the code) and ``intended`` (the prose). Their differences are findings."""
     kernels: ClassVar[dict[str, Version]] = {"as_posted": Version.LINUX_5_4, "intended": Version.IDEAL}
-    """The kernel of each preset, where the machine names none: what the code was posted for, and what the prose assumes."""
+    """The kernel of each preset, where the machine names none: the one posted for, and the one the prose assumes."""
     errnos: ClassVar[dict[str, frozenset[str]]] = {}
     """Errnos the proposal adds to a call's own."""
 
