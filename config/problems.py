@@ -71,7 +71,7 @@ def reason(message: str) -> str:
 
 def listed(names: Iterable[str], most: int = 10) -> str:
     """Return the first names of a list that a file may make long."""
-    first = list(islice(names, most + 1))
+    first = [_printable(name) for name in islice(names, most + 1)]
     return ", ".join(first[:most]) + (", ..." if len(first) > most else "")
 
 
@@ -80,4 +80,9 @@ def closest(word: str, known: Iterable[str]) -> str:
     near = [name for name in known if abs(len(name) - len(word)) <= 2] if len(word) <= _LONGEST_SHOWN else []
     # Matching costs time in proportion to the candidates, and a file may assign any number of names.
     match = difflib.get_close_matches(word, near[:1000], n=1)
-    return f" (did you mean {match[0]}?)" if match else ""
+    return f" (did you mean {_printable(match[0])}?)" if match else ""
+
+
+def _printable(name: str) -> str:
+    """Return a name of the file as it is, or as a literal if it would not be one word on one line."""
+    return name if name.isprintable() else repr(name)

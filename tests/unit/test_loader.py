@@ -562,3 +562,13 @@ def test_the_document_names_every_key(table: type) -> None:
     text = DOCUMENT.read_text()
     keys = [entry.name for entry in fields(table)]
     assert [key for key in keys if f"`{key}" not in text and f"[{key}]" not in text] == []
+
+
+def test_names_that_cannot_be_printed_are_literals_wherever_they_are_named() -> None:
+    """A process that nobody has is like one whose name has a character without a shape."""
+    text = MINIMAL.replace("close(3)", "fork('kid')")
+    text += '[[process]]\nname = "\U00018cd6kid"\nstart = "fork"\nprogram = "getpid()"\n'
+    text += '[[file]]\npath = "/a"\npmem = "odd"\n[[pmem]]\nname = "\\n"\n'
+    for line in errors(text):
+        assert line.isprintable()
+    assert any(r"did you mean '\U00018cd6kid'?" in line for line in errors(text))
