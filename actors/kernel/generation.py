@@ -4,7 +4,7 @@ Nothing compares versions: who behaves differently asks for the field, which say
 """
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -20,6 +20,18 @@ class Version(StrEnum):
     LINUX_7_2 = "7.2"
 
 
+class Refusal(StrEnum):
+    """The errno with which a call is refused, by name."""
+
+    EINVAL = "EINVAL"
+    EOPNOTSUPP = "EOPNOTSUPP"
+
+    @property
+    def number(self) -> int:
+        """The errno."""
+        return int(getattr(errno, self.value))
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
     """What one version of Linux does where others do otherwise."""
@@ -27,26 +39,25 @@ class Generation:
     busy_scan_skips_unmapped: bool = False
     """dax_layout_busy_page calls every page idle if nobody maps the file: up to 6.12 [2.5, H6; meas]."""
     evict_waits: bool = True
-    """The final free of a file waits, uninterruptibly, until its pages are idle: from 6.15 on [2.5, H7; meas]."""
+    """The final free of a file waits, uninterruptibly, for idle pages: 6.12 does not, 6.18 does [2.5, H7; meas]."""
     whole_file_scan: bool = True
     """Busy pages are looked for in the whole file, not only where it changes: in every Linux [2.5, H1; meas]."""
     late_longterm_check: bool = False
-    """A long-term pin is refused only after the pages were pinned: up to 5.4 [4.0; code k54]."""
+    """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
-    """A registration without a right to write faults and pins for reading: from 6.2 on [2.6; meas]."""
-    on_demand_errno: int = errno.EOPNOTSUPP
+    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 
 
-_DAX_LAYOUTS_OF_4_16 = {"busy_scan_skips_unmapped": True, "evict_waits": False}
+_UP_TO_6_12 = Generation(busy_scan_skips_unmapped=True, evict_waits=False)
+_UP_TO_6_1 = replace(_UP_TO_6_12, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
 
 GENERATIONS: dict[Version, Generation] = {
-    Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=errno.EINVAL),
-    Version.LINUX_5_4: Generation(
-        **_DAX_LAYOUTS_OF_4_16, late_longterm_check=True, read_only_pins=False, on_demand_errno=errno.EINVAL
-    ),
-    Version.LINUX_6_1: Generation(**_DAX_LAYOUTS_OF_4_16, read_only_pins=False, on_demand_errno=errno.EINVAL),
-    Version.LINUX_6_12: Generation(**_DAX_LAYOUTS_OF_4_16),
+    Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL),
+    Version.LINUX_5_4: replace(_UP_TO_6_1, late_longterm_check=True),
+    Version.LINUX_6_1: _UP_TO_6_1,
+    Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(),
     Version.LINUX_7_2: Generation(),
 }

@@ -1,8 +1,5 @@
 """The proposals, one file each, and how a run names one."""
 
-from typing import Any
-
-from longpin.actors.parameters import replaced
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.reject import Reject
@@ -30,17 +27,3 @@ def find_policy(text: str) -> tuple[type[Policy], str]:
             return policy, chosen
     known = ", ".join(f"{policy.name} ({policy.alias})" for policy in POLICIES.values())
     raise ValueError(f"expected a policy, one of {known}, found {word!r}")
-
-
-def make_policy(name: str, preset: str, parameters: dict[str, Any]) -> Policy:
-    """Return the policy with its preset's parameters, and ``parameters`` in place of those they name.
-
-    Enum parameters may be given as their values.
-
-    Raises:
-        ValueError: no such policy or preset, or a value that a parameter does not take.
-        TypeError: no such parameter.
-
-    """
-    policy, preset = find_policy(f"{name}:{preset}")
-    return replaced(policy(), policy.presets[preset] | parameters)

@@ -102,7 +102,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     _check_access(access)
     yield Call(context, FindObject(Kind.PD, pd.handle))
     if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
-        raise KernelError(process.kernel.generation.on_demand_errno)
+        raise KernelError(process.kernel.generation.on_demand_errno.number)
     page_size = process.kernel.page_size
     first = addr - addr % page_size
     pages = process.kernel.pages(addr + length - first)

@@ -21,8 +21,9 @@ from longpin.actors.file import OpenFileDescription
 from longpin.actors.inode import Inode
 from longpin.actors.locks import Lock
 from longpin.actors.pmem import Pmem
-from longpin.actors.policies import POLICIES, make_policy
+from longpin.actors.policies import POLICIES
 from longpin.actors.process import Process
+from longpin.actors.proposal import Proposal
 from longpin.actors.uverbs import UverbsContext
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
@@ -428,5 +429,5 @@ def test_many_random_programs(tmp_path: Path, block: int) -> None:
 
 
 def test_every_policy_and_every_call_is_tried() -> None:
-    assert {make_policy(*choice, {}).name for choice in CHOICES} == set(POLICIES)
+    assert {Proposal.make(*choice, {}).policy.name for choice in CHOICES} == set(POLICIES)
     assert {call for seed in range(300) for call in re.findall(r"(\w+)\(", make_scenario(seed))} >= SIGNATURES.keys()

@@ -21,7 +21,6 @@ from longpin.actors.lease import Lease
 from longpin.actors.lease_list import LeaseRecord
 from longpin.actors.locks import Lock
 from longpin.actors.pmem import Pmem
-from longpin.actors.policies import make_policy
 from longpin.actors.process import Process
 from longpin.actors.process_state import NOTHING_INHERITED
 from longpin.actors.program import Expectation, Image, Op, Outcome, Program
@@ -36,7 +35,7 @@ from longpin.runner.oracles.fifo import Fifo
 from longpin.runner.stepped import SteppedEngine
 
 PAGE = 4096
-POLICY = make_policy("P5", "intended", {})
+POLICY = Proposal.make("P5", "intended", {}).policy
 KERNEL = Kernel(POLICY)
 INODE, OFD, PMEM, CONTEXT, REGION = "inode:/f", "file:100.1", "pmem:pmem0", "uverbs:100.1", "mr:100.1"
 

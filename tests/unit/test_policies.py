@@ -12,7 +12,7 @@ import pytest
 
 from longpin.actors.inode import Inode
 from longpin.actors.kernel.generation import GENERATIONS, Version
-from longpin.actors.policies import POLICIES, find_policy, make_policy
+from longpin.actors.policies import POLICIES, find_policy
 from longpin.actors.policies.base import (
     Allow,
     Decision,
@@ -58,16 +58,16 @@ def test_unknown_policies_are_refused(text: str) -> None:
 @pytest.mark.parametrize("name", POLICIES)
 @pytest.mark.parametrize("preset", ["as_posted", "intended"])
 def test_every_policy_has_both_presets(name: str, preset: str) -> None:
-    assert isinstance(make_policy(name, preset, {}), POLICIES[name])
+    assert isinstance(Proposal.make(name, preset, {}).policy, POLICIES[name])
 
 
 def test_parameters_replace_the_presets() -> None:
-    policy = make_policy("P5", "intended", {"lease_check": "active_only", "pin_kind_known": False})
+    policy = Proposal.make("P5", "intended", {"lease_check": "active_only", "pin_kind_known": False}).policy
     assert policy == LayoutLeaseV1(lease_check=LeaseCheck.ACTIVE_ONLY, pin_kind_known=False)
     with pytest.raises(ValueError, match="nobody"):
-        make_policy("P5", "intended", {"lease_check": "nobody"})
+        Proposal.make("P5", "intended", {"lease_check": "nobody"})
     with pytest.raises(TypeError):
-        make_policy("P5", "intended", {"bogus": 1})
+        Proposal.make("P5", "intended", {"bogus": 1})
     with pytest.raises(ValueError, match="evict_waits: expected true or false, found 1"):
         Proposal.make("P5", "intended", {"evict_waits": 1})
     with pytest.raises(ValueError, match=r"kernel: expected one of ideal, 5\.4, .*, found '2\.6'"):
@@ -96,9 +96,7 @@ def test_a_proposals_name_says_all_that_differs_from_its_preset_and_is_read_agai
 def _some_values(kind: Any) -> list[Any]:
     if kind is Version:
         return ["ideal", "5.4", "6.18"]
-    if issubclass(kind, Enum):
-        return [member.value for member in kind]
-    return [False, True] if kind is bool else [errno.EINVAL, errno.EOPNOTSUPP]
+    return [member.value for member in kind] if issubclass(kind, Enum) else [False, True]
 
 
 def _read(text: str) -> tuple[str, str, dict[str, bool | int | float | str]]:
@@ -123,6 +121,7 @@ def test_a_name_is_short_where_nothing_differs_and_may_be_written_in_other_ways(
         ("P5,lease_check", "as NAME=VALUE, found 'lease_check'"),
         ("P0,lease_check=any_lease", r"expected a parameter of P0 \((?!.*lease_check.*\))"),
         ("P5,lease_check=nobody", "lease_check: expected one of any_lease, own_tgid, active_only, found 'nobody'"),
+        ("P5,on_demand_errno=0", "on_demand_errno: expected one of EINVAL, EOPNOTSUPP, found '0'"),
         ("P5,evict_waits=1", "evict_waits: expected true or false, found '1'"),
         ("P5,evict_waits=true,evict_waits=true", "expected evict_waits once, found it twice"),
         ("lease_check=own_tgid", "expected a policy, one of"),
