@@ -21,9 +21,9 @@ from longpin.actors.base import Actor, handles
 from longpin.messages.codec import Encoder
 from longpin.messages.envelope import Address, Envelope, Message, message
 from longpin.messages.trace import Header, TraceWriter, text_sha256
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.threads import ThreadsEngine
 
 WIDTH = 8
 """Senders, or pairs."""

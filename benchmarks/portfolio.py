@@ -18,10 +18,10 @@ from model.schedules import Build, s4, s6, s7
 from quality.test_portfolio import Check, breaks, nearly_sequential
 
 from longpin.config.loader import load_scenario
+from longpin.runner.engines.profile import profile_of
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES, PORTFOLIO, Profile
-from longpin.runner.oracles.profile import profile_of
 from longpin.runner.settings import Settings
-from longpin.runner.stepped import SteppedEngine
 from longpin.runner.subject import Subject
 
 RUNS = 2_000

@@ -14,10 +14,10 @@ from measure import medians, print_table
 from longpin.actors.base import Actor
 from longpin.config.loader import load_scenario
 from longpin.config.schema import Scenario
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.world import Blueprint
 from longpin.runner.oracles.fifo import Fifo
 from longpin.runner.run import Settings, replay, run
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.world import Blueprint
 
 WORLDS = 500
 REPEATS = 7

@@ -7,7 +7,7 @@ from typing import Any
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.parameters import ParameterValue, expected_value, fits
 from longpin.actors.policies import find_policy
-from longpin.actors.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
+from longpin.actors.policies.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
 from longpin.config.expressions import MOST, read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
@@ -15,7 +15,7 @@ from longpin.config.problems import listed, shown
 from longpin.config.report import Report
 from longpin.config.schema import RULES, Device, File, Machine, Pmem, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
-from longpin.messages.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
+from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_BLOCKS = 1_000_000
 """Blocks of a pmem set, and of all sets of a scenario together."""

@@ -10,8 +10,8 @@ from functools import reduce
 from operator import or_
 
 from longpin.actors import constants
-from longpin.actors.calls import SIGNATURES, Parameter, Signature
-from longpin.actors.program import Const, Expression, Name
+from longpin.actors.process.program import Const, Expression, Name
+from longpin.actors.syscalls.signatures import SIGNATURES, Parameter, Signature
 from longpin.config.expressions import RefusedError, names_in, with_values
 from longpin.config.problems import closest, shown
 

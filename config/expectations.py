@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from longpin.actors.constants import ERRNO_NAMES, ERRNOS
 from longpin.actors.policies import find_policy
-from longpin.actors.program import Expectation, Outcome
+from longpin.actors.process.program import Expectation, Outcome
 from longpin.config.expressions import LEAST, MOST
 from longpin.config.problems import closest, shown
 

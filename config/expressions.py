@@ -1,4 +1,4 @@
-"""Expressions of the notation: from Python's syntax tree to :mod:`longpin.actors.program`, constants folded.
+"""Expressions of the notation: from Python's syntax tree to :mod:`longpin.actors.process.program`, constants folded.
 
 Nothing is executed: what is not listed here is refused by its name.
 """
@@ -7,7 +7,7 @@ import ast
 import re
 from collections.abc import Mapping
 
-from longpin.actors.program import Const, Expression, Name, Operation
+from longpin.actors.process.program import Const, Expression, Name, Operation
 from longpin.config import python_text
 from longpin.config.problems import shown
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import O_CREAT
-from longpin.actors.program import Const, Op
+from longpin.actors.process.program import Const, Op
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.schema import File, ProcessSpec
-from longpin.messages.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
+from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_FOLDERS = 10_000
 

@@ -19,7 +19,7 @@ from itertools import product
 from math import prod
 
 from longpin.actors.constants import PROGRAM_CONSTANTS
-from longpin.actors.program import Const, Expectation, Expression, Loop, Op, Program, Statement
+from longpin.actors.process.program import Const, Expectation, Expression, Loop, Op, Program, Statement
 from longpin.config import python_text
 from longpin.config.call_rules import check_call
 from longpin.config.expectations import ARROW, UnreadableError, read_expectations

@@ -7,8 +7,8 @@ from itertools import chain
 from typing import Literal
 
 from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNALS, signal_name, signal_number
-from longpin.actors.pending import UNBLOCKABLE
-from longpin.actors.program import Program
+from longpin.actors.process.pending import UNBLOCKABLE
+from longpin.actors.process.program import Program
 from longpin.config.build import name, size, uid
 from longpin.config.expressions import MOST
 from longpin.config.notation import CALL_VARIABLES, Facts, Mention, parse_program

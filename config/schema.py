@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from longpin.actors.parameters import ParameterValue
-from longpin.actors.program import Program
+from longpin.actors.process.program import Program
 
 RULES: tuple[str, ...] = ("O1", "O3", "O6", "O7")
 """The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
@@ -87,7 +87,7 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class PolicyChoice:
-    """The proposal the kernel follows, for ``longpin.actors.proposal.Proposal.make``."""
+    """The proposal the kernel follows, for ``longpin.actors.policies.proposal.Proposal.make``."""
 
     name: str = "P5"
     """The canonical name. Default: the proposal this project began with."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from longpin.actors.facts import CallRecord
+from longpin.actors.process.facts import CallRecord
 from longpin.config.schema import RULES, Scenario
 
 
@@ -147,7 +147,7 @@ class Result:
     """One sentence on why the verdict is what it is."""
     scenario: str
     policy: str
-    """What :attr:`longpin.actors.proposal.Proposal.name` says, such as ``P5:intended``."""
+    """What :attr:`longpin.actors.policies.proposal.Proposal.name` says, such as ``P5:intended``."""
     engine: str
     oracle: str
     timers: str

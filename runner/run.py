@@ -10,24 +10,24 @@ from typing import BinaryIO, cast
 import structlog
 
 import longpin
-from longpin.actors.proposal import Proposal
+from longpin.actors.policies.proposal import Proposal
 from longpin.config.loader import parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.messages.codec import ArrivalHash, Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter, text_sha256
-from longpin.runner.allowance import Allowance, not_quiet, run_threads_within, run_within
-from longpin.runner.judge import Judge
+from longpin.runner.engines.allowance import Allowance, not_quiet, run_threads_within, run_within
+from longpin.runner.engines.profile import profile_of
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.threads import ThreadsEngine
+from longpin.runner.engines.world import Blueprint
+from longpin.runner.judging.judge import Judge
 from longpin.runner.oracles import NO_PROFILE, ORACLES, Oracle
-from longpin.runner.oracles.profile import profile_of
 from longpin.runner.oracles.replay import Divergence, Replay
 from longpin.runner.result import Result, Verdict
 from longpin.runner.settings import Settings
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.threads import ThreadsEngine
 from longpin.runner.trace_file import TraceFile
-from longpin.runner.world import Blueprint
 
 log = structlog.get_logger()
 

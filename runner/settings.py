@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from longpin.actors.proposal import Proposal
+from longpin.actors.policies.proposal import Proposal
 from longpin.config.schema import Scenario
 
 

@@ -6,13 +6,13 @@ from longpin.actors.base import Actor
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.world import Blueprint, WorldEngine
 from longpin.runner.exploration.result import Inconclusive, PropertyViolation
-from longpin.runner.invariants.base import Finding
-from longpin.runner.judge import Rules, unplayed
+from longpin.runner.judging.invariants.base import Finding
+from longpin.runner.judging.judge import Rules, unplayed
 from longpin.runner.result import ExpectedLine
 from longpin.runner.settings import Settings
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.world import Blueprint, WorldEngine
 
 
 class Subject:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from longpin.messages.trace import Header, TraceError, TraceWriter
-from longpin.runner.failures.store import resolved
+from longpin.runner.files import resolved
 
 ASIDE = ".old"
 """What the name of a trace that was put aside ends in."""

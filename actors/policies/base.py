@@ -13,7 +13,7 @@ from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from longpin.actors.kernel.file_system import Asked, LayoutOperation
 from longpin.actors.kernel.generation import Version
 from longpin.messages.envelope import Address
-from longpin.messages.pmem import Pin
+from longpin.messages.mm.pmem import Pin
 
 
 class Change(NamedTuple):

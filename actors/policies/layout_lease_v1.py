@@ -21,7 +21,7 @@ from longpin.actors.policies.base import (
     ScanPages,
     WaitForPages,
 )
-from longpin.messages.pmem import Pin
+from longpin.messages.mm.pmem import Pin
 
 
 class LeaseCheck(StrEnum):

@@ -3,7 +3,6 @@
 import errno
 from typing import TYPE_CHECKING
 
-from longpin.actors.backing import kind_of
 from longpin.actors.constants import (
     F_GETLEASE,
     F_GETOWN,
@@ -30,14 +29,15 @@ from longpin.actors.constants import (
     RLIMIT_NOFILE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.file import OpenFileDescription
-from longpin.actors.pipe import Pipe
+from longpin.actors.fs.backing import kind_of
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.fs.pipe import Pipe
+from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.actors.syscalls.names import MODE_BITS
 from longpin.actors.syscalls.paths import Place, check_length, follow, place_of
-from longpin.actors.uverbs import UverbsContext
-from longpin.messages.directory import DIRECTORY, Found, Lookup
 from longpin.messages.envelope import Address
-from longpin.messages.file import (
+from longpin.messages.fs.directory import DIRECTORY, Found, Lookup
+from longpin.messages.fs.file import (
     FallocateFile,
     FlockFile,
     Ftruncate,
@@ -53,11 +53,11 @@ from longpin.messages.file import (
     Sync,
     Write,
 )
-from longpin.messages.inode import Open, Truncate
-from longpin.messages.process import PROCESS_TABLE, File, FindOwner
+from longpin.messages.fs.inode import Open, Truncate
+from longpin.messages.process.process import PROCESS_TABLE, File, FindOwner
 
 if TYPE_CHECKING:
-    from longpin.actors.process import Process
+    from longpin.actors.process.process import Process
 
 
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY

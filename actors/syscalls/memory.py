@@ -3,18 +3,18 @@
 import errno
 from typing import TYPE_CHECKING
 
-from longpin.actors.address_space import TASK_SIZE, Mapping, Pte
 from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE
 from longpin.actors.locks import Hold
+from longpin.actors.mm.address_space import TASK_SIZE, Mapping, Pte
 from longpin.actors.syscalls.files import as_bytes
-from longpin.messages.file import MapFile, Ref, Release
-from longpin.messages.inode import Fault, SplitMapping
-from longpin.messages.pmem import ZERO_PAGE, Load, Store
+from longpin.messages.fs.file import MapFile, Ref, Release
+from longpin.messages.fs.inode import Fault, SplitMapping
+from longpin.messages.mm.pmem import ZERO_PAGE, Load, Store
 
 if TYPE_CHECKING:
-    from longpin.actors.process import Process
+    from longpin.actors.process.process import Process
 
 
 MAP_TYPE, MAP_SHARED_VALIDATE = 0xF, 3

@@ -3,15 +3,15 @@
 import errno
 from typing import TYPE_CHECKING
 
-from longpin.actors.backing import Common, ask, kind_of
 from longpin.actors.constants import R_OK, W_OK, X_OK
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.backing import Common, ask, kind_of
 from longpin.actors.syscalls.paths import Magic, Place, find, follow, place_of
-from longpin.messages.directory import DIRECTORY, CheckName, Link, MakeDirectory, Rename, Unlink
-from longpin.messages.inode import CheckAccess, Execute, SetAttributes, SetBreakTime, Touch
+from longpin.messages.fs.directory import DIRECTORY, CheckName, Link, MakeDirectory, Rename, Unlink
+from longpin.messages.fs.inode import CheckAccess, Execute, SetAttributes, SetBreakTime, Touch
 
 if TYPE_CHECKING:
-    from longpin.actors.process import Process
+    from longpin.actors.process.process import Process
 
 MODE_BITS = 0o7777
 """What of a mode is kept."""

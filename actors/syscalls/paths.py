@@ -3,16 +3,16 @@
 import errno
 from typing import TYPE_CHECKING, NamedTuple
 
-from longpin.actors.backing import kind_of
 from longpin.actors.constants import O_PATH
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.messages.directory import DIRECTORY, Lookup
+from longpin.actors.fs.backing import kind_of
 from longpin.messages.envelope import Address
-from longpin.messages.paths import PATH_MAX, in_proc, names
-from longpin.messages.process import File
+from longpin.messages.fs.directory import DIRECTORY, Lookup
+from longpin.messages.fs.paths import PATH_MAX, in_proc, names
+from longpin.messages.process.process import File
 
 if TYPE_CHECKING:
-    from longpin.actors.process import Process
+    from longpin.actors.process.process import Process
 
 
 class Place(NamedTuple):

@@ -13,16 +13,16 @@ from longpin.actors.constants import (
     WUNTRACED,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
-from longpin.actors.pending import CLD_CONTINUED, CLD_STOPPED
-from longpin.actors.process_state import Child, Credentials, Exec, Exit, Inherited
+from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
+from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
 from longpin.messages.clock import CLOCK
-from longpin.messages.file import Ref
-from longpin.messages.inode import AddMapping
-from longpin.messages.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
-from longpin.messages.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Retire, Start
+from longpin.messages.fs.file import Ref
+from longpin.messages.fs.inode import AddMapping
+from longpin.messages.process.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
+from longpin.messages.process.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Retire, Start
 
 if TYPE_CHECKING:
-    from longpin.actors.process import Process
+    from longpin.actors.process.process import Process
 
 NO_UID = (1 << 32) - 1
 """The user id -1 as the kernel takes it."""

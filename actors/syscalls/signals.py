@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from longpin.actors.constants import INT_MIN, SIG_BLOCK, SIG_DFL, SIG_HANDLER, SIG_IGN, SIG_SETMASK, SIG_UNBLOCK
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
-from longpin.actors.pending import UNBLOCKABLE
-from longpin.actors.process_state import Disposition
+from longpin.actors.process.pending import UNBLOCKABLE
+from longpin.actors.process.process_state import Disposition
 from longpin.actors.syscalls.processes import find
 from longpin.messages.clock import CLOCK
-from longpin.messages.process import PROCESS_TABLE, FindGroup, Signal
+from longpin.messages.process.process import PROCESS_TABLE, FindGroup, Signal
 
 if TYPE_CHECKING:
-    from longpin.actors.process import Process
+    from longpin.actors.process.process import Process
 
 EVERYBODY = -1
 """To whom kill(2) sends a signal if this is the number: every process but the caller."""

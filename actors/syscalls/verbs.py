@@ -19,17 +19,17 @@ from longpin.actors.constants import (
     RLIMIT_MEMLOCK,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
-from longpin.actors.file import OpenFileDescription
+from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.actors.syscalls.memory import resolve
 from longpin.messages.envelope import Address
-from longpin.messages.file import Ref
-from longpin.messages.inode import AskPin
-from longpin.messages.labels import VerbsObject
-from longpin.messages.pmem import ZERO_PAGE, PinBlock, Unpin
-from longpin.messages.process import File
-from longpin.messages.verbs import (
+from longpin.messages.fs.file import Ref
+from longpin.messages.fs.inode import AskPin
+from longpin.messages.mm.pmem import ZERO_PAGE, PinBlock, Unpin
+from longpin.messages.process.labels import VerbsObject
+from longpin.messages.process.process import File
+from longpin.messages.rdma.verbs import (
     AllocPd,
     CreateCq,
     CreateQp,
@@ -45,7 +45,7 @@ from longpin.messages.verbs import (
 )
 
 if TYPE_CHECKING:
-    from longpin.actors.process import Process
+    from longpin.actors.process.process import Process
 
 ACCESS_SUPPORTED = (IBV_ACCESS_FLUSH_PERSISTENT << 1) - 1 | IBV_ACCESS_OPTIONAL_RANGE
 """IB_ACCESS_SUPPORTED: every access bit there is."""

@@ -4,12 +4,12 @@ import ast
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.conversation import KernelError
-from longpin.actors.interpreter import evaluate
-from longpin.actors.program import Const, Expression, Name, Op, Operation
+from longpin.actors.process.interpreter import evaluate
+from longpin.actors.process.program import Const, Expression, Name, Op, Operation
 from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config import python_text
 from longpin.runner.c_source.text import Names, c_string
 from longpin.runner.races.offers import inside

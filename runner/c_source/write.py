@@ -4,12 +4,12 @@ import textwrap
 from collections.abc import Iterator
 
 from longpin.actors.constants import ERRNOS, PROGRAM_CONSTANTS, SIG_HANDLER, signal_name
-from longpin.actors.program import Const, Loop, Name, Op, Outcome, Program, Statement
+from longpin.actors.process.program import Const, Loop, Name, Op, Outcome, Program, Statement
 from longpin.config.schema import ProcessSpec, Scenario
 from longpin.runner.c_source.calls import LARGEST_READ, Writer
 from longpin.runner.c_source.pieces import pieces, with_needs
 from longpin.runner.c_source.text import c_string, in_comment
-from longpin.runner.invariants.errnos import applicable
+from longpin.runner.judging.invariants.errnos import applicable
 from longpin.runner.races.offers import folders, inside
 
 FIRST_NUMBER = 100

@@ -9,7 +9,7 @@ from typing import Any
 
 from longpin.runner.conform.outcome import Difference, Outcome, as_data, compare, describe
 from longpin.runner.conform.program import Program, Runner, Unsupported
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 
 
 class Agreement(StrEnum):

@@ -6,17 +6,17 @@ from typing import Any
 from longpin.actors.base import handles
 from longpin.actors.constants import SIG_HANDLER, SIGUSR2
 from longpin.actors.conversation import Conversation
-from longpin.actors.facts import CallRecord
-from longpin.actors.pending import PendingSignals, Siginfo
-from longpin.actors.process import Process
-from longpin.actors.process_state import Exec, Exit, Value
-from longpin.actors.program import Const, Image
-from longpin.actors.program import Op as Call
-from longpin.actors.program import Program as Text
-from longpin.actors.signals import SIGRETURN
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.pending import PendingSignals, Siginfo
+from longpin.actors.process.process import Process
+from longpin.actors.process.process_state import Exec, Exit, Value
+from longpin.actors.process.program import Const, Image
+from longpin.actors.process.program import Op as Call
+from longpin.actors.process.program import Program as Text
+from longpin.actors.process.signals import SIGRETURN
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.envelope import Address, Message, message
-from longpin.messages.process import Start
+from longpin.messages.process.process import Start
 from longpin.runner.conform.ops import SIGNALS
 
 _WAITS = ("sigtimedwait", "sigwaitinfo")

@@ -19,11 +19,13 @@ from longpin.actors.constants import (
     SIGKILL,
     SIGUSR2,
 )
-from longpin.actors.directory import Directory
-from longpin.actors.facts import CallRecord
-from longpin.actors.inode import Inode
+from longpin.actors.fs.directory import Directory
+from longpin.actors.fs.inode import Inode
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.pending import (
+from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies.proposal import Proposal
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.pending import (
     CLD_CONTINUED,
     CLD_EXITED,
     CLD_KILLED,
@@ -34,14 +36,12 @@ from longpin.actors.pending import (
     SI_USER,
     Siginfo,
 )
-from longpin.actors.pmem import Pmem
-from longpin.actors.process_state import NOTHING_INHERITED
-from longpin.actors.process_table import ProcessTable
-from longpin.actors.proposal import Proposal
+from longpin.actors.process.process_state import NOTHING_INHERITED
+from longpin.actors.process.process_table import ProcessTable
 from longpin.messages.clock import CLOCK, Tick
-from longpin.messages.directory import DIRECTORY
 from longpin.messages.envelope import Address
-from longpin.messages.process import PROCESS_TABLE, Enroll, Signal
+from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.process.process import PROCESS_TABLE, Enroll, Signal
 from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, Perform
 from longpin.runner.conform.emulated_calls import CALLS, touch
 from longpin.runner.conform.names import Names
@@ -58,9 +58,9 @@ from longpin.runner.conform.ops import (
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Unblocked, child_status
 from longpin.runner.conform.outcome import Signal as SignalRead
 from longpin.runner.conform.program import Op, Program, mentioned
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.threads import ThreadsEngine
 
 POLL_MSG_BAND = 0x441
 """si_band of a lease break: POLLIN | POLLRDNORM | POLLMSG."""

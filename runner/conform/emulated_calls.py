@@ -20,7 +20,6 @@ from longpin.runner.conform.names import Names, length_of
 from longpin.runner.conform.ops import (
     ACTION_FLAGS,
     ACTIONS,
-    FALLOCATE_MODES,
     FLOCK_HOW,
     LEASE_TYPES,
     MASK_HOW,
@@ -35,6 +34,7 @@ from longpin.runner.conform.ops import (
     signals_in,
     signed,
 )
+from longpin.runner.machine.abilities import FALLOCATE_MODES
 
 
 class Caller(Protocol):

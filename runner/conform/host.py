@@ -1,31 +1,19 @@
 """The kernel of this machine as a runner of programs, in real processes, one op at a time.
 
-Whatever happens, the machine is left as it was: see :class:`longpin.runner.conform.agent.Zygote`.
+Whatever happens, the machine is left as it was: see :class:`longpin.runner.machine.agent.Zygote`.
 """
 
-import contextlib
-import fcntl
-import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
-from longpin.runner.conform.abilities import HostAbilities, probe
 from longpin.runner.conform.outcome import Outcome
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, file_system
-from longpin.runner.conform.processes import RUNS_IF_DISTURBED, DisturbedError, HostError, Zygote
 from longpin.runner.conform.program import Program, Unsupported
 from longpin.runner.conform.stage import Stage
-
-_BUSY = 600.0
-"""Seconds to wait for other runs that use lease-break-time: one of the host engine may take a minute or two."""
-_SILENT = 2.0
-"""Seconds to wait for them before it is said."""
-
-Tell = Callable[[str], object]
-"""Takes a sentence for whoever started the run."""
+from longpin.runner.conform.unsupported import why_not
+from longpin.runner.machine.abilities import HostAbilities, probe
+from longpin.runner.machine.place import Tell, machine_to_ourselves, usual_place
+from longpin.runner.machine.processes import RUNS_IF_DISTURBED, DisturbedError, HostError, Zygote
 
 
 class HostRunner:
@@ -70,7 +58,7 @@ class HostRunner:
             HostError: a process does not do what it must, or another run has the machine.
 
         """
-        if reason := self.abilities.against(program):
+        if reason := why_not(self.abilities, program):
             raise Unsupported(reason)
         for _ in range(RUNS_IF_DISTURBED):
             try:
@@ -89,44 +77,3 @@ class HostRunner:
                 raise HostError(f"program {program.id}: {error}") from None
             finally:
                 stage.clear()
-
-
-def usual_place() -> str:
-    """Return where temporary files go, or /var/tmp if those live in memory and /var/tmp does not.
-
-    Leases are the same on tmpfs, but it lacks some modes of fallocate(2).
-    """
-    usual = tempfile.gettempdir()
-    other = Path("/var/tmp")  # noqa: S108
-    in_memory = file_system(Path(usual)) in ("tmpfs", "ramfs")
-    if in_memory and other.is_dir() and os.access(other, os.W_OK) and file_system(other) not in ("tmpfs", "ramfs"):
-        return str(other)
-    return usual
-
-
-@contextlib.contextmanager
-def machine_to_ourselves(tell: Tell | None = None) -> Iterator[int]:
-    """Hold the machine's lease-break-time: by an flock(2) on its file, which every user can take and no one leaves.
-
-    Gives the descriptor. Whoever gets a copy of it holds the lock as well: the zygote, until it has put things right.
-    ``tell`` is told if that takes a while.
-
-    Raises:
-        HostError: other runs have held it for ten minutes.
-
-    """
-    with LEASE_BREAK_TIME.open() as file:
-        began, told = time.monotonic(), tell is None
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waited = time.monotonic() - began
-                if waited > _BUSY:
-                    raise HostError("another run uses fs.lease-break-time") from None
-                if waited > _SILENT and tell is not None and not told:
-                    told = True
-                    tell("waiting for another run that uses fs.lease-break-time")
-                time.sleep(0.01)
-        yield file.fileno()

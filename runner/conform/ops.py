@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from longpin.runner.conform.paths import NO_FD, is_path
+from longpin.runner.machine.abilities import FALLOCATE_MODES
 
 Arguments = Mapping[str, Any]
 """An op's arguments by name, as in JSON."""
@@ -81,16 +82,6 @@ ACTION_FLAGS: dict[str, int] = {"SA_NOCLDSTOP": 1, "SA_NOCLDWAIT": 2, "SA_RESTAR
 MASK_HOW: dict[str, int] = {"SIG_BLOCK": 0, "SIG_UNBLOCK": 1, "SIG_SETMASK": 2}
 WAIT_OPTIONS: dict[str, int] = {"WNOHANG": 1, "WUNTRACED": 2, "WCONTINUED": 8}
 RESOURCES: dict[str, int] = {"RLIMIT_NOFILE": 7, "RLIMIT_SIGPENDING": 11}
-
-FALLOCATE_MODES: dict[str, int] = {
-    "ALLOC": 0,
-    "KEEP_SIZE": 1,
-    "PUNCH_HOLE": 3,  # FALLOC_FL_PUNCH_HOLE must come with FALLOC_FL_KEEP_SIZE
-    "COLLAPSE": 8,
-    "ZERO": 16,
-    "INSERT": 32,
-}
-"""Modes of fallocate(2)."""
 
 FLOCK_HOW: dict[str, int] = {"SH": 1, "EX": 2, "NB": 4, "UN": 8, "MAND": 32, "READ": 64, "WRITE": 128}
 """What flock(2) takes, with or without LOCK_ in front."""

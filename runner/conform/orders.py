@@ -13,7 +13,6 @@ from longpin.runner.conform.ops import (
     F_SETLEASE,
     F_SETOWN,
     F_SETSIG,
-    FALLOCATE_MODES,
     FLOCK_HOW,
     LEASE_TYPES,
     MASK_HOW,
@@ -27,6 +26,7 @@ from longpin.runner.conform.ops import (
     signal_number,
     signals_in,
 )
+from longpin.runner.machine.abilities import FALLOCATE_MODES
 
 MAP_SHARED = 1
 W_OK = 2
@@ -37,7 +37,7 @@ class Order:
     """Something for an agent to do."""
 
     call: str
-    """A key of ``longpin.runner.conform.agent.CALLS``."""
+    """A key of ``longpin.runner.machine.agent.CALLS``."""
     args: dict[str, Any]
 
 

@@ -7,7 +7,7 @@ is ``/proc/self/fd/N`` of the descriptor named x1, and ``a{255}`` or ``(./){20}`
 import re
 from collections.abc import Callable
 
-from longpin.messages.paths import names
+from longpin.messages.fs.paths import names
 
 NO_FD = "none"
 """Stands for a descriptor that is not open, instead of a descriptor's name."""

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longpin.runner.conform.abilities import DEFAULT_BREAK_TIME, HostAbilities
-from longpin.runner.conform.agent import remove
 from longpin.runner.conform.names import Names
 from longpin.runner.conform.ops import (
     COORDINATOR,
@@ -31,9 +29,11 @@ from longpin.runner.conform.ops import (
 )
 from longpin.runner.conform.orders import ORDERS, Order, touch
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, child_status
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, Status, leases
-from longpin.runner.conform.processes import FIRST_MAPPING, Agent, Died, DisturbedError, HostError, Zygote
 from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
+from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
+from longpin.runner.machine.agent import remove
+from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, Status, leases
+from longpin.runner.machine.processes import FIRST_MAPPING, Agent, Died, DisturbedError, HostError, Zygote
 
 _WATCHDOG = 40.0
 """Seconds a program may take beside its sleeps; less than the default lease-break-time, which must not run out."""
@@ -45,6 +45,14 @@ _NO_PROCESS = 0x7FFF_FFF0
 """A number that no process can have [PID_MAX_LIMIT]."""
 _SIZE_OF_FOLDER = 4096
 """What stat(2) says of a folder: what it really says is for a file system to know."""
+
+
+class StagedProcess(Agent):
+    """One process of a program, which knows its descriptors and mappings by the program's names."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.names = Names()
 
 
 @dataclass(slots=True)
@@ -65,7 +73,7 @@ class Stage:
         self._folder = folder
         self._abilities = abilities
         self._lock = lock
-        self._agents: dict[str, Agent] = {}
+        self._agents: dict[str, StagedProcess] = {}
         self._names: dict[int, str] = {}
         """Process names by process id, of dead ones too."""
         self._files: dict[int, str] = {}
@@ -83,7 +91,7 @@ class Stage:
         """The signals that are read after each op."""
         self._shown = {SIGNALS[name]: name for name in sorted(own, key=SIGNALS.__getitem__)}
         """The signals of which it is shown where they are pending and when their handlers ran."""
-        self._ended: Agent | None = None
+        self._ended: StagedProcess | None = None
         """The process that the op itself ends."""
         self._signals: dict[str, tuple[Signal, ...]] = {}
         """What processes have read since the op began."""
@@ -159,14 +167,14 @@ class Stage:
             locks=tuple(self._locks()),
         )
 
-    def _start(self, name: str) -> Agent:
-        agent = self._agents[name] = Agent(name)
+    def _start(self, name: str) -> StagedProcess:
+        agent = self._agents[name] = StagedProcess(name)
         self._zygote.spawn(agent, self._folder)
         agent.group = agent.pid
         self._enroll(agent)
         return agent
 
-    def _enroll(self, agent: Agent) -> None:
+    def _enroll(self, agent: StagedProcess) -> None:
         self._agents[agent.name] = agent
         self._names[agent.pid] = agent.name
         agent.may_stop = self._program.uses_signals
@@ -186,7 +194,7 @@ class Stage:
                 else:
                     self._end(agent)
 
-    def _end(self, agent: Agent) -> None:
+    def _end(self, agent: StagedProcess) -> None:
         """Take note of the end of a process."""
         agent.gone(self._deadline)
         for other in self._agents.values():
@@ -225,11 +233,11 @@ class Stage:
                 agent.order("read_signals", {"sigs": self._read})
                 self._take_signals(agent, self._answered(agent))
 
-    def _take_signals(self, agent: Agent, reply: dict[str, Any]) -> None:
+    def _take_signals(self, agent: StagedProcess, reply: dict[str, Any]) -> None:
         read = tuple(Signal(**told | {"sig": signal_name(told["sig"])}) for told in reply["signals"])
         self._signals[agent.name] = self._signals.get(agent.name, ()) + read
 
-    def _idle(self) -> list[Agent]:
+    def _idle(self) -> list[StagedProcess]:
         return [
             agent
             for name, agent in sorted(self._agents.items())
@@ -257,7 +265,7 @@ class Stage:
                     progress = True
         return sorted(found, key=lambda call: call.step)
 
-    def _answered(self, agent: Agent) -> dict[str, Any]:
+    def _answered(self, agent: StagedProcess) -> dict[str, Any]:
         """Return the reply to a request that cannot sleep."""
         while not isinstance(reply := agent.reply(self._deadline), dict):
             if time.monotonic() > self._deadline:
@@ -292,7 +300,7 @@ class Stage:
             ret = ret if touched is not None else None
         return {"ret": ret, "errno": errno}
 
-    def _reply(self, agent: Agent, order: Order, fds: list[int]) -> dict[str, Any] | str | None:
+    def _reply(self, agent: StagedProcess, order: Order, fds: list[int]) -> dict[str, Any] | str | None:
         """Have a call made, and return the reply, or in what it sleeps; None if the process ends in it."""
         agent.order(order.call, order.args, fds)
         try:
@@ -306,7 +314,7 @@ class Stage:
             return None
         return reply if isinstance(reply, dict) else reply.channel
 
-    def _why_not(self, agent: Agent, op: Op) -> str | None:
+    def _why_not(self, agent: StagedProcess, op: Op) -> str | None:
         if not agent.alive:
             return "proc gone"
         if agent.step is not None:
@@ -323,7 +331,7 @@ class Stage:
         kept = any(own in (agent.pid, agent.group) and agent.has_number() for agent in self._agents.values())
         return own if kept else _NO_PROCESS
 
-    def _take(self, agent: Agent, op: Op, reply: dict[str, Any]) -> tuple[int | str | None, str | None]:
+    def _take(self, agent: StagedProcess, op: Op, reply: dict[str, Any]) -> tuple[int | str | None, str | None]:
         """Take a call's answer: name what it made, and name what it named by number."""
         ret, errno = reply["ret"], reply["errno"]
         if errno is not None:
@@ -353,8 +361,8 @@ class Stage:
                 pass
         return ret, None
 
-    def _fork(self, parent: Agent, name: str) -> dict[str, Any]:
-        child = Agent(name)
+    def _fork(self, parent: StagedProcess, name: str) -> dict[str, Any]:
+        child = StagedProcess(name)
         try:
             parent.order("fork", {}, child.ends)
             child.started(self._answered(parent)["ret"])
@@ -365,7 +373,7 @@ class Stage:
         self._enroll(child)
         return {"ret": "pid"}
 
-    def _exec(self, agent: Agent, op: Op) -> dict[str, Any]:
+    def _exec(self, agent: StagedProcess, op: Op) -> dict[str, Any]:
         agent.order("exec", {})
         try:
             agent.ready()

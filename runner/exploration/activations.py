@@ -15,7 +15,7 @@ The words of :mod:`longpin.runner.exploration.path` hold. The place of an event 
 """
 
 from longpin.messages.envelope import Address, Footprint
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.footprints import Comparison, FootprintError, body_footprint, conflict, reply_footprint
 from longpin.runner.exploration.keys import PlaceKey, ProcessKey, footprint_of, place_key
 from longpin.runner.exploration.path import NOBODY

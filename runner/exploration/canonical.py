@@ -34,7 +34,7 @@ from typing import Any, ClassVar
 from longpin.actors.base import Actor
 from longpin.actors.conversation import Call, Task
 from longpin.messages.envelope import Message
-from longpin.runner.engine import EngineBase
+from longpin.runner.engines.engine import EngineBase
 
 PLAIN = frozenset({int, str, bytes, NoneType})
 """Types whose values stand for themselves; two values of different ones are never equal."""

@@ -5,7 +5,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from longpin.messages.envelope import Address
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.footprints import body_footprint
 from longpin.runner.exploration.path import NOBODY, Path
@@ -20,7 +21,6 @@ from longpin.runner.exploration.result import (
     PropertyViolation,
 )
 from longpin.runner.exploration.table import Table
-from longpin.runner.stepped import SteppedEngine
 
 Build = Callable[[Any], object]
 """Creates actors and tells them to start: ``world.spawn(kind, address, *args)``, ``world.tell(address, message)``."""

@@ -1,6 +1,6 @@
 """One schedule under way: arrivals that can be taken back, and which of them happened before which.
 
-This is the arrival model of :mod:`longpin.runner.stepped` over numbered states (``table.py``):
+This is the arrival model of :mod:`longpin.runner.engines.stepped` over numbered states (``table.py``):
 every actor has an outbox, and an event is the arrival of the oldest message of one of them. Taking an event back
 restores two numbers and the ends of two lists, so a search never runs a prefix twice.
 
@@ -21,7 +21,7 @@ a *ghost* race of that arrival, because no event stands for it.
 """
 
 from longpin.messages.envelope import Address
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.keys import PlaceKey, ProcessKey, place_key
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Table
 

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from longpin.actors.base import Actor
 from longpin.messages.envelope import Address, Envelope
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.base import derived_random
-from longpin.runner.stepped import SteppedEngine
 
 Always = Callable[[Actor, Envelope], object]
 """Looks at an actor that has just handled a message; it raises PropertyViolation or AssertionError if that is wrong."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import Any
 
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration import naive
 from longpin.runner.exploration.budget import GUESS_SECONDS, Budget, EndlessError, Progress
 from longpin.runner.exploration.checkpoint import blamed, open_checkpoint

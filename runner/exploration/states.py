@@ -25,7 +25,7 @@ This is not mixed with sleep sets: a state seen before may have been left with o
 from collections.abc import Callable, Iterator
 
 from longpin.messages.envelope import Address
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.budget import Budget, OutOfBudgetError
 from longpin.runner.exploration.result import Abandoned, Broken, Exploration, Failure, Reason
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Step, Table

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from longpin.actors.base import Actor
 from longpin.messages.envelope import WORLD, Address, Envelope, Footprint, Message
-from longpin.runner.engine import ALARM, EngineBase, InternalError
+from longpin.runner.engines.engine import ALARM, EngineBase, InternalError
 from longpin.runner.exploration.canonical import OpaqueError, canonical
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import NO_MARKS, Abandoned, PropertyViolation

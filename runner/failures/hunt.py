@@ -12,6 +12,9 @@ from longpin.actors.base import Actor
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Address, Envelope
+from longpin.runner.engines.profile import profile_of
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.world import FIRST_PID
 from longpin.runner.exploration.budget import Budget, EndlessError
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.explorer import Explorer
@@ -21,11 +24,8 @@ from longpin.runner.failures.found import Found
 from longpin.runner.failures.schedule import Schedule, follow, most_arrivals, run_with
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.oracles.profile import profile_of
 from longpin.runner.sampling.result import same
-from longpin.runner.stepped import SteppedEngine
 from longpin.runner.subject import Subject
-from longpin.runner.world import FIRST_PID
 
 QUICK_RUNS = 4
 """Random runs of a candidate before many are searched thoroughly."""

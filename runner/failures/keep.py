@@ -11,7 +11,7 @@ import longpin
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
 from longpin.messages.trace import TraceError, TraceReader
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.result import Failure
 from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.found import Found, configuration_hash
@@ -25,9 +25,9 @@ from longpin.runner.failures.store import (
     Size,
     read_record,
     stem,
-    write_atomically,
     write_record,
 )
+from longpin.runner.files import write_atomically
 from longpin.runner.progress import Shown
 from longpin.runner.result import Result, Verdict, Violation
 from longpin.runner.run import replay, run

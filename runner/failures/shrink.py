@@ -19,7 +19,7 @@ from longpin.config.loader import parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import EXPECTATIONS_RULE, RULES, Scenario
 from longpin.config.writer import Document, write_scenario
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.failures.effort import Effort, End, Limits, SpentError
 from longpin.runner.failures.found import Found
 from longpin.runner.failures.hunt import Hunt, renumbered

@@ -6,7 +6,6 @@ under another name and then renamed, the trace first, so that there is never a J
 """
 
 import dataclasses
-import errno
 import hashlib
 import json
 import os
@@ -20,6 +19,7 @@ from longpin.messages.strict import STRUCTURE_ERRORS, make_converter, problems
 from longpin.runner.exploration.result import Broken
 from longpin.runner.failures.found import Found, configuration_hash
 from longpin.runner.failures.schedule import Schedule
+from longpin.runner.files import write_atomically
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
@@ -68,7 +68,7 @@ class Record:
     configuration: str
     """:func:`~longpin.runner.failures.found.configuration_hash`."""
     policy: str
-    """As :attr:`longpin.actors.proposal.Proposal.name` writes it, for people; the hash counts."""
+    """As :attr:`longpin.actors.policies.proposal.Proposal.name` writes it, for people; the hash counts."""
     timers: str
     rule: str
     site: str
@@ -101,49 +101,6 @@ def stem(found: Found) -> str:
     digits = hashlib.sha256(same.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     name = _UNFIT.sub("-", found.scenario.name)[:_LONGEST_NAME].strip("-.") or "scenario"
     return f"{name}-{broken.rule}-{digits}"
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file, and give it its name when it is whole.
-
-    Raises:
-        OSError: it cannot be written. ``write`` may raise other things; then there is no file.
-
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def resolved(path: Path) -> Path:
-    """Return where the symbolic links of a path lead.
-
-    Raises:
-        OSError: to no end, or it cannot be told.
-
-    """
-    try:
-        return path.resolve()
-    except RuntimeError:  # what Python makes of ELOOP
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Let a file hold ``data``, all of it or what it held before; a pipe or a device stays what it is.
-
-    Raises:
-        OSError: it cannot be written.
-
-    """
-    if path.exists() and not path.is_file():
-        path.write_bytes(data)
-    else:
-        write_atomically(resolved(path), lambda temporary: temporary.write_bytes(data))
 
 
 def write_record(path: Path, record: Record) -> None:

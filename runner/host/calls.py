@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from longpin.actors.address_space import TASK_SIZE
 from longpin.actors.constants import (
     ERRNOS,
     F_GETOWN,
@@ -22,14 +21,15 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import KernelError
 from longpin.actors.kernel.machine import MOST_BYTES
-from longpin.actors.pending import UNBLOCKABLE
-from longpin.actors.process_state import MOST_FDS, Disposition, Exec, Exit, Value
+from longpin.actors.mm.address_space import TASK_SIZE
+from longpin.actors.process.pending import UNBLOCKABLE
+from longpin.actors.process.process_state import MOST_FDS, Disposition, Exec, Exit, Value
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
-from longpin.runner.conform.agent_libc import CONTROL, PAGE
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
-from longpin.runner.conform.processes import HostError
 from longpin.runner.host.paths import host_path
+from longpin.runner.machine.agent_libc import CONTROL, PAGE
+from longpin.runner.machine.proc_files import LEASE_BREAK_TIME
+from longpin.runner.machine.processes import HostError
 
 if TYPE_CHECKING:
     from longpin.runner.host.program import HostProcess
@@ -43,7 +43,7 @@ class Order:
     """Something for the process itself to do; answered with the agent's reply."""
 
     call: str
-    """A key of ``longpin.runner.conform.agent.CALLS``."""
+    """A key of ``longpin.runner.machine.agent.CALLS``."""
     args: dict[str, Any]
     fds: tuple[int, ...] = ()
     """The runner's descriptors that go with it."""

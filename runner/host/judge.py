@@ -2,17 +2,17 @@
 
 import platform
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import ERRNO_NAMES
-from longpin.actors.facts import CallRecord
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.schema import Scenario
-from longpin.runner.conform.proc_files import leases
-from longpin.runner.expected import ExpectedLines, unreached_reason
 from longpin.runner.host.calls import AwaitLabel
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.program import HostProcess
 from longpin.runner.host.world import Situation, World
-from longpin.runner.invariants.errnos import applicable, is_judged, site_of, unmet
+from longpin.runner.judging.expected import ExpectedLines, unreached_reason
+from longpin.runner.judging.invariants.errnos import applicable, is_judged, site_of, unmet
+from longpin.runner.machine.proc_files import leases
 from longpin.runner.result import CallResult, Judged, Result, Verdict, Violation
 
 OBSERVABLE = ("O3", "O7")

@@ -1,6 +1,6 @@
 """The part of this machine that a scenario gets: a folder with its files, processes, and the lease-break-time.
 
-All of it is undone in the end, by the zygote if the runner is killed (:class:`longpin.runner.conform.agent.Zygote`).
+All of it is undone in the end, by the zygote if the runner is killed (:class:`longpin.runner.machine.agent.Zygote`).
 """
 
 import contextlib
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Self
 
 from longpin.config.schema import Scenario
-from longpin.runner.conform.abilities import HostAbilities, probe
-from longpin.runner.conform.host import Tell, machine_to_ourselves, usual_place
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
-from longpin.runner.conform.processes import Agent, HostError, Zygote
+from longpin.runner.machine.abilities import HostAbilities, probe
+from longpin.runner.machine.place import Tell, machine_to_ourselves, usual_place
+from longpin.runner.machine.proc_files import LEASE_BREAK_TIME
+from longpin.runner.machine.processes import Agent, HostError, Zygote
 
 LONGEST_BREAK_TIME = 5
 """Seconds of lease-break-time that a run takes in full; a longer one becomes one second."""

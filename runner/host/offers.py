@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIGBUS, SIGSEGV, signal_name
 from longpin.actors.kernel.machine import MOST_BYTES
-from longpin.actors.program import Const, Op
+from longpin.actors.process.program import Const, Op
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import Scenario
-from longpin.messages.paths import in_proc, names
-from longpin.runner.conform.agent_libc import PAGE
+from longpin.messages.fs.paths import in_proc, names
 from longpin.runner.host.calls import CALLS
+from longpin.runner.machine.agent_libc import PAGE
 
 MOST_FILE_BYTES = 1 << 30
 """Bytes that all files of a scenario, or one file later on, may have: they are real."""

@@ -7,10 +7,10 @@ that is a folder, and through ``/proc/self/fd`` it reaches descriptors of the pr
 
 from typing import NamedTuple
 
-from longpin.actors.process_state import MOST_FDS
-from longpin.messages.paths import PATH_MAX, in_proc, names
-from longpin.runner.conform.agent_libc import CONTROL
-from longpin.runner.conform.processes import HostError
+from longpin.actors.process.process_state import MOST_FDS
+from longpin.messages.fs.paths import PATH_MAX, in_proc, names
+from longpin.runner.machine.agent_libc import CONTROL
+from longpin.runner.machine.processes import HostError
 
 FIRST_FD = 3
 """The first descriptor that is a program's own."""

@@ -1,6 +1,6 @@
 """A process of a scenario on the host kernel: its program and signal handlers, one call after the other.
 
-The counterpart of :class:`longpin.actors.process.Process`, except that calls are made by a real process.
+The counterpart of :class:`longpin.actors.process.process.Process`, except that calls are made by a real process.
 
 Signals that have a handler stay blocked in the real process. When one is pending, the runner sends another signal that
 does nothing but end the call under way with EINTR; then the process takes the pending ones with sigtimedwait(2), which
@@ -11,19 +11,19 @@ call that is to be restarted is made again. Signals without a handler are the ke
 import errno
 from collections.abc import Generator
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIG_HANDLER, SIG_IGN
 from longpin.actors.conversation import KernelError
-from longpin.actors.facts import CallRecord
-from longpin.actors.interpreter import arguments, unroll
-from longpin.actors.pending import Siginfo
-from longpin.actors.process_state import Disposition, Exec, Exit, Value
-from longpin.actors.program import Image, Op, Program
-from longpin.actors.signal_mask import Frame, SignalMask, is_made_again
-from longpin.actors.signals import initial_dispositions
-from longpin.runner.conform.processes import Agent
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.interpreter import arguments, unroll
+from longpin.actors.process.pending import Siginfo
+from longpin.actors.process.process_state import Disposition, Exec, Exit, Value
+from longpin.actors.process.program import Image, Op, Program
+from longpin.actors.process.signal_mask import Frame, SignalMask, is_made_again
+from longpin.actors.process.signals import initial_dispositions
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
+from longpin.runner.machine.processes import Agent
 
 
 class HostProcess:

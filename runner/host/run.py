@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from longpin.config.schema import Scenario
-from longpin.runner.conform.processes import RUNS_IF_DISTURBED, DisturbedError
 from longpin.runner.host.judge import Judge
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import refuse
 from longpin.runner.host.world import World
+from longpin.runner.machine.processes import RUNS_IF_DISTURBED, DisturbedError
 from longpin.runner.result import Result, Verdict
 
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from longpin.actors.facts import CallRecord
-from longpin.actors.pending import Siginfo
-from longpin.actors.process_state import Value
-from longpin.actors.program import Image
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.pending import Siginfo
+from longpin.actors.process.process_state import Value
+from longpin.actors.process.program import Image
 
 if TYPE_CHECKING:
     from longpin.runner.host.calls import Steps

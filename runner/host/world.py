@@ -12,21 +12,21 @@ from signal import SIGKILL
 
 from longpin.actors.constants import INT_MIN, signal_name
 from longpin.actors.conversation import KernelError
-from longpin.actors.facts import CallRecord
-from longpin.actors.pending import Siginfo
-from longpin.actors.process_state import MOST_FDS, Value
-from longpin.actors.program import Image
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.pending import Siginfo
+from longpin.actors.process.process_state import MOST_FDS, Value
+from longpin.actors.process.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
-from longpin.runner.conform.agent_signals import KICK
-from longpin.runner.conform.proc_files import pending_mask
-from longpin.runner.conform.processes import Died, HostError
+from longpin.runner.engines.world import FIRST_PID, image
 from longpin.runner.host.calls import NOBODY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import MOST_FILE_BYTES
 from longpin.runner.host.program import HostProcess
+from longpin.runner.machine.agent_signals import KICK
+from longpin.runner.machine.proc_files import pending_mask
+from longpin.runner.machine.processes import Died, HostError
 from longpin.runner.result import Kind, Moment
-from longpin.runner.world import FIRST_PID, image
 
 GIVE_UP_AFTER = 60.0
 """Real seconds, beside twice the lease-break-time, after which a run that is still not quiet is undetermined."""

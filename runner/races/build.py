@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from longpin.runner.conform.processes import HostError
+from longpin.runner.machine.processes import HostError
 
 
 class NoRunnerError(HostError):

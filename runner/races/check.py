@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from longpin.config.schema import Scenario
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.races.free import FreeRuns
 from longpin.runner.races.model import Explored, Found, RaceModel
 from longpin.runner.races.outcome import Outcome

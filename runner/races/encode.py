@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from longpin.actors.constants import SIG_HANDLER
-from longpin.actors.program import Const, Expression, Name, Op, Program, Statement
+from longpin.actors.process.program import Const, Expression, Name, Op, Program, Statement
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config.schema import ProcessSpec, Scenario
 from longpin.runner.races.offers import folders, inside, label_names, letters, programs_of, variable_names

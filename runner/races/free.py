@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Self
 
 from longpin.actors.constants import ERRNO_NAMES
-from longpin.actors.program import Op
+from longpin.actors.process.program import Op
 from longpin.config.schema import Scenario
-from longpin.runner.conform.abilities import DEFAULT_BREAK_TIME, HostAbilities, probe
-from longpin.runner.conform.host import machine_to_ourselves, usual_place
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
-from longpin.runner.conform.processes import HostError, Zygote
+from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities, probe
+from longpin.runner.machine.place import machine_to_ourselves, usual_place
+from longpin.runner.machine.proc_files import LEASE_BREAK_TIME
+from longpin.runner.machine.processes import HostError, Zygote
 from longpin.runner.races.build import compiled_runner
 from longpin.runner.races.encode import Encoded, encode
 from longpin.runner.races.offers import refuse

@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from longpin.actors.calls import SIGNATURES
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.writer import write_scenario
 
 SIGNALS = ("SIGIO", "SIGUSR1", "SIGUSR2", "SIGRTMIN")

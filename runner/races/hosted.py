@@ -8,15 +8,15 @@ import dataclasses
 import platform
 from pathlib import Path
 
-from longpin.actors.facts import CallRecord
-from longpin.actors.pending import Siginfo
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.pending import Siginfo
 from longpin.config.problems import Problem, ScenarioError
 from longpin.config.schema import Scenario
-from longpin.runner.conform.processes import HostError
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import refuse
 from longpin.runner.host.program import HostProcess
 from longpin.runner.host.world import Situation, World
+from longpin.runner.machine.processes import HostError
 from longpin.runner.races.free import Event, Example, FreeRuns
 from longpin.runner.races.offers import programs_of
 from longpin.runner.races.outcome import End, EndKind, History, Outcome, outcome_of, result_of

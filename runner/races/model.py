@@ -12,17 +12,17 @@ from typing import Any, ClassVar
 
 from longpin.actors.base import Actor
 from longpin.actors.clock import Clock
-from longpin.actors.facts import CallBegun, CallEnded, Ended, Fact, HandlerReturned, SignalTaken
-from longpin.actors.process import Process
-from longpin.actors.proposal import Proposal
+from longpin.actors.policies.proposal import Proposal
+from longpin.actors.process.facts import CallBegun, CallEnded, Ended, Fact, HandlerReturned, SignalTaken
+from longpin.actors.process.process import Process
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.world import Blueprint
 from longpin.runner.exploration import Exploration, Method, PropertyViolation, Reason, explore
 from longpin.runner.exploration.result import Abandoned
 from longpin.runner.races.outcome import End, EndKind, History, Outcome, ProcessOutcome, outcome_of, result_of
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.world import Blueprint
 
 PROPOSAL = Proposal.make("P0", "intended", {})
 """The model of today's kernel; without pins the policies hardly differ."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Final
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import (
     RLIMIT_MEMLOCK,
     RLIMIT_NOFILE,
@@ -17,8 +16,9 @@ from longpin.actors.constants import (
     signal_name,
 )
 from longpin.actors.kernel.machine import MOST_BYTES
-from longpin.actors.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
+from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
 from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import ProcessSpec, Scenario
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 from longpin.config.loader import STANDARD_INPUT, load_scenario, parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.failures.simplify import get, programs
 from longpin.runner.failures.statements import statements
-from longpin.runner.failures.store import replace_file
+from longpin.runner.files import replace_file
 from longpin.runner.progress import Shown, progress_line
 from longpin.runner.races.build import NoRunnerError
 from longpin.runner.races.check import Comparison, Effort, RacingKernel, compare

@@ -7,8 +7,8 @@ from itertools import islice
 from longpin.config.loader import parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.writer import Document, write_scenario
-from longpin.runner.conform.processes import HostError
 from longpin.runner.failures.simplify import PASSES, Pass
+from longpin.runner.machine.processes import HostError
 from longpin.runner.progress import Shown
 from longpin.runner.races.check import Comparison, Effort, RacingKernel, compare
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any, TextIO
 
-from longpin.runner.invariants import INVARIANTS
+from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.result import ExpectedLine, Judged, Result, Verdict, Violation
 
 Object = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from longpin.actors.proposal import read_proposal
+from longpin.actors.policies.proposal import read_proposal
 from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
 from longpin.runner.report.rows import Row, printable, rows
 from longpin.runner.result import ExpectedLine, Kind, Result, Verdict

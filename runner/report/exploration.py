@@ -1,7 +1,7 @@
 """What is known after an exploration that broke nothing: for people, and as one JSON object."""
 
-from longpin.runner.expected import unreached_reason
 from longpin.runner.exploration.result import Exploration, Method, Reason
+from longpin.runner.judging.expected import unreached_reason
 from longpin.runner.report.as_json import STILL_FAILS, Object, head
 from longpin.runner.report.console import unreached_lines
 from longpin.runner.report.rows import printable

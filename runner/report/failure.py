@@ -13,11 +13,11 @@ from rich.text import Text
 
 from longpin.config.writer import write_scenario
 from longpin.runner.failures.keep import Kept
-from longpin.runner.invariants import INVARIANTS
-from longpin.runner.options import command
+from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.report.as_json import Object, failure_object
 from longpin.runner.report.console import VERDICT_STYLES, ConsoleReport
 from longpin.runner.result import Judged
+from longpin.runner.shell import command
 
 STORY = ("name", "source", "summary")
 """What a scenario file says of itself; a part of a scenario is no longer what it tells."""

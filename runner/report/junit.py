@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from longpin.runner.failures.store import replace_file
+from longpin.runner.files import replace_file
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import groupby
 
-from longpin.actors.facts import CallRecord
-from longpin.runner.chronicle import outcome
+from longpin.actors.process.facts import CallRecord
+from longpin.runner.judging.chronicle import outcome
 from longpin.runner.result import Kind, Moment
 
 ORDER_CALLS = {"label", "wait_for"}

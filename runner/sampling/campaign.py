@@ -13,11 +13,11 @@ from contextlib import closing, nullcontext
 from functools import lru_cache
 from typing import NamedTuple
 
+from longpin.runner.engines.profile import profile_of
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.oracles import ORACLES, PORTFOLIO
-from longpin.runner.oracles.profile import profile_of
 from longpin.runner.pool import in_order, open_executor, packed
 from longpin.runner.sampling.pace import Pace, Progress
 from longpin.runner.sampling.result import Campaign, Reason

@@ -2,8 +2,8 @@
 
 A handler is a function of its actor's state and the message, and after some hundred schedules hardly a pair of these
 is new. So a step is looked up (``exploration/table.py``), no actor is made, and no handler runs. An oracle
-sees the same senders in the same order as in :class:`~longpin.runner.stepped.SteppedEngine` and so takes the same
-decisions: which of the two runs a schedule changes nothing but the time it takes.
+sees the same senders in the same order as in :class:`~longpin.runner.engines.stepped.SteppedEngine` and so takes the
+same decisions: which of the two runs a schedule changes nothing but the time it takes.
 
 What cannot be remembered, or not with the order it happened in, raises :class:`UnrememberableError`, and the stepped
 engine does that run.
@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 
 from longpin.actors.base import Actor
 from longpin.messages.envelope import Address, Envelope
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.budget import Budget, OutOfBudgetError
 from longpin.runner.exploration.explorer import Build
 from longpin.runner.exploration.replay import Always, Marks
@@ -169,7 +169,7 @@ class Memory:
         return len(self.table.steps) >= MOST_STATES
 
     def run(self, oracle: Oracle, most: int, arrived: list[Envelope]) -> Ended:
-        """Do what :meth:`longpin.runner.stepped.SteppedEngine.run` does, and note in ``arrived`` who went.
+        """Do what :meth:`longpin.runner.engines.stepped.SteppedEngine.run` does, and note in ``arrived`` who went.
 
         Raises:
             InternalError: the actors share state, or send to somebody who does not exist.

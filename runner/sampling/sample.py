@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Envelope
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Collector, Decisions, Looker, Marks
 from longpin.runner.exploration.result import NO_MARKS, Broken, Inconclusive, PropertyViolation
@@ -13,7 +14,6 @@ from longpin.runner.oracles.base import Oracle, Profile
 from longpin.runner.sampling.memory import Memory, UnrememberableError
 from longpin.runner.sampling.result import same
 from longpin.runner.sampling.trace import NO_TRACE, trace_number
-from longpin.runner.stepped import SteppedEngine
 
 COMPARE_EVERY = 512
 """Every so many remembered runs one is also made on the stepped engine, and compared; of the first ones more."""

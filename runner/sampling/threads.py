@@ -13,8 +13,9 @@ from longpin.config.schema import Scenario
 from longpin.messages.codec import Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import TraceWriter
-from longpin.runner.allowance import MOST_ARRIVALS, MOST_FOR_PAGES, Allowance, run_threads_within
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.allowance import MOST_ARRIVALS, MOST_FOR_PAGES, Allowance, run_threads_within
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.exploration.replay import Decisions
 from longpin.runner.oracles import NO_PROFILE
 from longpin.runner.run import header_of
@@ -25,7 +26,6 @@ from longpin.runner.sampling.tally import Batch, Tally
 from longpin.runner.sampling.trace import NO_TRACE
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
-from longpin.runner.threads import ThreadsEngine
 
 THREADS = "threads"
 """The name of this strategy."""

@@ -1,12 +1,12 @@
 """The command ``longpin``, and ``python -m longpin``."""
 
-from longpin.runner import startup
+from longpin.runner.commands import startup
 
 
 def main() -> None:
     """Import the command line, during which Ctrl-C is no stack trace, and run it."""
     startup.begin()
-    from longpin.runner.cli import main as run
+    from longpin.runner.commands.cli import main as run
 
     run()
 

@@ -4,7 +4,7 @@ import ast
 import textwrap
 
 from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNALS
-from longpin.actors.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
+from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
 from longpin.config.schema import Device, File, Machine, Pmem, PolicyChoice, ProcessSpec, Scenario
 
 CONSTANTS = PROGRAM_CONSTANTS | {

@@ -11,12 +11,12 @@ from click.testing import CliRunner, Result
 from conformance.conftest import RECORDED
 from quality.json_output import valid
 
+from longpin.runner.commands.conform import conform
+from longpin.runner.commands.terminal import Commands
 from longpin.runner.conform import emulated
-from longpin.runner.conform.command import conform
 from longpin.runner.conform.host import HostRunner
 from longpin.runner.conform.outcome import OpResult, Outcome
 from longpin.runner.conform.program import Op, Program, Unsupported, dump_program, load_programs, make_op
-from longpin.runner.terminal import Commands
 
 MAIN = Commands("longpin", commands={"conform": conform})
 LEASE = Program(

@@ -17,7 +17,7 @@ from conformance.by_hand import scenario
 
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
-from longpin.runner.conform.processes import HostError
+from longpin.runner.machine.processes import HostError
 from longpin.runner.races import build, offers
 from longpin.runner.races.build import compiled_runner
 from longpin.runner.races.encode import encode

@@ -19,18 +19,20 @@ import pytest
 from children import heed_sigint
 from conformance.conftest import RECORDED
 
-from longpin.runner.conform import abilities, proc_files
 from longpin.runner.conform import host as host_module
 from longpin.runner.conform.check import Agreement, check_one
 from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
-from longpin.runner.conform.host import HostRunner, machine_to_ourselves
+from longpin.runner.conform.host import HostRunner
 from longpin.runner.conform.ops import F_GETLEASE, F_SETLEASE
 from longpin.runner.conform.orders import ORDERS, Order
 from longpin.runner.conform.outcome import OpResult, compare
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME, file_system, leases
-from longpin.runner.conform.processes import Agent, HostError
 from longpin.runner.conform.program import Op, Program, Unsupported, load_programs, make_op
+from longpin.runner.conform.unsupported import why_not
+from longpin.runner.machine import abilities, proc_files
+from longpin.runner.machine.place import machine_to_ourselves
+from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, file_system, leases
+from longpin.runner.machine.processes import Agent, HostError
 
 OPEN = make_op("A", "open", {"path": "f", "flags": "O_RDWR", "as": "a"})
 CREATE = make_op("*", "create", path="f")
@@ -40,7 +42,7 @@ BREAK = make_op("B", "open", {"path": "f", "flags": "O_WRONLY", "as": "b"})
 
 def run(host: HostRunner, *ops: Op) -> tuple[OpResult, ...]:
     program = Program("test", ops)
-    if reason := host.abilities.against(program):
+    if reason := why_not(host.abilities, program):
         pytest.skip(reason)
     return host.run(program).results
 
@@ -111,7 +113,7 @@ def test_a_program_that_is_disturbed_every_time_is_skipped(host: HostRunner, mon
 @pytest.mark.parametrize("name", ["kernel_leases", "kernel_leases_random"])
 def test_this_kernel_answers_as_recorded(host: HostRunner, recorded: dict[str, Path], name: str) -> None:
     for program in recorded_programs(recorded[name], timed=False):
-        if host.abilities.against(program):
+        if why_not(host.abilities, program):
             continue
         assert program.result is not None
         assert not [str(d) for d in compare(program.result, host.run(program))], program.id
@@ -122,7 +124,7 @@ def test_this_kernel_answers_on_signals_and_arguments_as_recorded(
     host: HostRunner, recorded: dict[str, Path], part: int
 ) -> None:
     for program in recorded_programs(recorded["kernel_signals"], timed=False)[::part]:
-        if host.abilities.against(program):
+        if why_not(host.abilities, program):
             continue
         assert program.result is not None
         assert not [str(d) for d in compare(program.result, host.run(program))], program.id
@@ -132,7 +134,7 @@ def test_this_kernel_answers_on_signals_and_arguments_as_recorded(
 @pytest.mark.parametrize("name", RECORDED)
 def test_this_kernel_lets_time_run_out_as_recorded(host: HostRunner, recorded: dict[str, Path], name: str) -> None:
     for program in recorded_programs(recorded[name], timed=True):
-        if host.abilities.against(program):
+        if why_not(host.abilities, program):
             continue
         assert program.result is not None
         assert not [str(d) for d in compare(program.result, host.run(program))], program.id
@@ -141,7 +143,7 @@ def test_this_kernel_lets_time_run_out_as_recorded(host: HostRunner, recorded: d
 def test_a_random_program_is_answered_alike_twice(host: HostRunner) -> None:
     ran = 0
     for program in (generate(11, index) for index in range(60)):
-        if program.timed or host.abilities.against(program):
+        if program.timed or why_not(host.abilities, program):
             continue
         assert not [str(d) for d in compare(host.run(program), host.run(program))], program.id
         ran += 1
@@ -262,7 +264,8 @@ def wait_for_end(handle: int) -> None:
 INTERRUPTED = textwrap.dedent("""
     import os, time
     from longpin.runner.conform import stage
-    from longpin.runner.conform.host import HostRunner, machine_to_ourselves
+    from longpin.runner.conform.host import HostRunner
+    from longpin.runner.machine.place import machine_to_ourselves
     from longpin.runner.conform.program import Program, make_op
 
     def sleep(seconds, real=time.sleep):
@@ -314,7 +317,7 @@ KILLED_AT_THE_START = textwrap.dedent("""
     from longpin.config.loader import load_scenario
     from longpin.runner.conform import processes
     from longpin.runner.conform.host import HostRunner
-    from longpin.runner.conform.processes import Zygote
+    from longpin.runner.machine.processes import Zygote
     from longpin.runner.host.machine import Machine
 
     def ask(self, order, fds=None, real=Zygote._ask):
@@ -352,7 +355,7 @@ def test_a_folder_goes_though_its_programs_made_it_unreadable(tmp_path: Path) ->
     (folder / "link").symlink_to(outside)
     for path in (folder / "a" / "b", folder / "a", folder):
         path.chmod(0)
-    script = "import sys\nfrom longpin.runner.conform.agent import remove\nremove(sys.argv[1])"
+    script = "import sys\nfrom longpin.runner.machine.agent import remove\nremove(sys.argv[1])"
     # Permission bits bind no root that has its capabilities.
     bound = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
     if bound and not shutil.which("setpriv"):
@@ -429,7 +432,7 @@ def test_what_the_host_cannot_do_is_said_program_by_program(host: HostRunner) ->
         full["fallocate"] = frozenset({"INSERT"})
         able = replace(host.abilities, **(full | missing))
         programs = (plain, chown, timed, usual, hidden, insert, lowered, raised, inherited, killing)
-        assert {program.id for program in programs if able.against(program)} == refused
+        assert {program.id for program in programs if why_not(able, program)} == refused
 
 
 def test_disabled_leases_are_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,13 @@ from quality.json_output import valid
 from longpin.config.loader import load_scenario, parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
-from longpin.runner.cli import main
-from longpin.runner.conform.host import machine_to_ourselves
-from longpin.runner.conform.proc_files import LEASE_BREAK_TIME
-from longpin.runner.conform.processes import HostError
+from longpin.runner.commands.cli import main
 from longpin.runner.host.machine import Machine, Pace, pace_of
 from longpin.runner.host.run import run_on_host
 from longpin.runner.host.world import World
+from longpin.runner.machine.place import machine_to_ourselves
+from longpin.runner.machine.proc_files import LEASE_BREAK_TIME
+from longpin.runner.machine.processes import HostError
 from longpin.runner.result import CallResult, Kind, Moment, Result, Verdict
 from longpin.runner.run import Settings
 from longpin.runner.run import run as run_emulated

@@ -10,12 +10,12 @@ from conformance.conftest import DATA
 
 from longpin.actors.constants import SIGIO
 from longpin.actors.conversation import Conversation
-from longpin.actors.pending import PendingSignals, Siginfo
-from longpin.actors.process import Process
-from longpin.actors.signal_mask import Frame
+from longpin.actors.process.pending import PendingSignals, Siginfo
+from longpin.actors.process.process import Process
+from longpin.actors.process.signal_mask import Frame
 from longpin.config.loader import load_scenario
-from longpin.runner import cli
-from longpin.runner.conform.processes import HostError
+from longpin.runner.commands import cli
+from longpin.runner.machine.processes import HostError
 from longpin.runner.races.check import Effort, RacingKernel, compare
 from longpin.runner.races.free import FreeKernel
 from longpin.runner.races.hosted import HostedKernel

@@ -8,8 +8,8 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.clock import Clock
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import Address, Envelope, Message, message
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.replay import Decisions
-from longpin.runner.stepped import SteppedEngine
 
 Trace = tuple[tuple[Address, tuple[str, ...]], ...]
 """What each actor received, in order: two schedules with one trace differ in nothing that anybody can see."""

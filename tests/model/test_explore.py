@@ -15,6 +15,7 @@ from longpin.actors.base import Actor, handles
 from longpin.actors.conversation import Conversation, Step
 from longpin.config.loader import load_scenario
 from longpin.messages.envelope import Address, Envelope
+from longpin.runner.engines.world import Blueprint
 from longpin.runner.exploration import (
     Exploration,
     Explorer,
@@ -37,7 +38,6 @@ from longpin.runner.exploration.states import Global, Matching, Nodes
 from longpin.runner.exploration.table import Table
 from longpin.runner.result import Verdict
 from longpin.runner.run import Settings
-from longpin.runner.world import Blueprint
 
 SCHEDULES_AT_MOST = 1_000
 """The same for comparisons of two reductions."""

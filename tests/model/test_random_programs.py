@@ -16,22 +16,22 @@ from pathlib import Path
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.calls import SIGNATURES
-from longpin.actors.file import OpenFileDescription
-from longpin.actors.inode import Inode
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.fs.inode import Inode
 from longpin.actors.locks import Lock
-from longpin.actors.pmem import Pmem
+from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies import POLICIES
-from longpin.actors.process import Process
-from longpin.actors.proposal import Proposal
-from longpin.actors.uverbs import UverbsContext
+from longpin.actors.policies.proposal import Proposal
+from longpin.actors.process.process import Process
+from longpin.actors.rdma.uverbs import UverbsContext
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.world import Blueprint
 from longpin.runner.oracles import ORACLES
 from longpin.runner.result import Result
 from longpin.runner.run import Settings, replay, run
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.world import Blueprint
 
 BLOCK = 25
 """Seeds in one test."""

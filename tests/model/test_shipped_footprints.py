@@ -26,14 +26,14 @@ from model.footprint_walks import (
 from model.test_random_programs import make_scenario
 
 from longpin.actors.constants import O_CREAT, O_TMPFILE, PROGRAM_CONSTANTS
-from longpin.actors.pmem import Pmem
+from longpin.actors.mm.pmem import Pmem
 from longpin.config.loader import load_scenario, parse_scenario
-from longpin.messages.directory import MAKES, Unlink
 from longpin.messages.envelope import Awake, Done, Envelope, Footprint, Message
-from longpin.messages.file import SetSignal
-from longpin.messages.inode import Flock
-from longpin.messages.labels import AwaitLabel
-from longpin.messages.pmem import AwaitIdle, PinBlock, Unpin
+from longpin.messages.fs.directory import MAKES, Unlink
+from longpin.messages.fs.file import SetSignal
+from longpin.messages.fs.inode import Flock
+from longpin.messages.mm.pmem import AwaitIdle, PinBlock, Unpin
+from longpin.messages.process.labels import AwaitLabel
 from longpin.runner.exploration import FootprintError, Method, Reason, explore
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget, EndlessError
@@ -41,7 +41,7 @@ from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.result import Exploration
 from longpin.runner.exploration.table import Table
-from longpin.runner.judge import unplayed
+from longpin.runner.judging.judge import unplayed
 from longpin.runner.subject import Subject
 
 KINDS = list(CALLS)

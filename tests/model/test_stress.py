@@ -12,17 +12,17 @@ from model import random_actors, schedules
 from longpin.actors.base import Actor, Engine, handles
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.messages.envelope import Address, Envelope, Message, message
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.profile import profile_of
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration import Inconclusive, PropertyViolation, explore, replay
 from longpin.runner.oracles import ORACLES, PORTFOLIO
-from longpin.runner.oracles.profile import profile_of
 from longpin.runner.result import Verdict
 from longpin.runner.sampling import Reason, stress
 from longpin.runner.sampling import campaign as campaign_module
 from longpin.runner.sampling.sample import Plan, Sampler
 from longpin.runner.sampling.trace import NO_TRACE, Traces, trace_number
 from longpin.runner.settings import Settings
-from longpin.runner.stepped import SteppedEngine
 from longpin.runner.subject import Subject
 
 PROGRAMS = range(40)

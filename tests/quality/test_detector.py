@@ -15,14 +15,14 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.policies import POLICIES
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.messages.envelope import Address, Done, Message, message
+from longpin.runner.engines.profile import profile_of
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.exploration.detector import Detector, NondeterminismError, check_determinism
 from longpin.runner.exploration.result import PropertyViolation
 from longpin.runner.oracles import ORACLES, Oracle
-from longpin.runner.oracles.detector import Detector, NondeterminismError, check_determinism
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.oracles.profile import profile_of
 from longpin.runner.oracles.random_walk import RandomWalk
 from longpin.runner.settings import Settings
-from longpin.runner.stepped import SteppedEngine
 from longpin.runner.subject import Subject
 
 CHOICES = [f"{name}:{preset}" for name, policy in POLICIES.items() for preset in policy.presets]

@@ -15,15 +15,16 @@ from rich.console import Console
 from longpin.actors.policies import POLICIES
 from longpin.config.loader import load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.schema import Scenario
-from longpin.runner.cli import main
-from longpin.runner.engine import InternalError
+from longpin.runner.commands.cli import main
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration import Broken, Failure, explore
 from longpin.runner.failures.effort import End, Limits
 from longpin.runner.failures.found import Found, configuration_hash
 from longpin.runner.failures.keep import Kept, handle, keep, still_fails, try_known
 from longpin.runner.failures.schedule import follow
 from longpin.runner.failures.shrink import shrink
-from longpin.runner.failures.store import RecordError, Size, known, read_record, stem, write_atomically
+from longpin.runner.failures.store import RecordError, Size, known, read_record, stem
+from longpin.runner.files import write_atomically
 from longpin.runner.report.as_json import write_json
 from longpin.runner.report.failure import FailureReport, as_objects
 from longpin.runner.result import Verdict

@@ -28,7 +28,7 @@ class Interrupter(importlib.abc.MetaPathFinder):
 
 
 if module == "count":
-    from longpin.runner import startup
+    from longpin.runner.commands import startup
 
     startup.ready = lambda: (print(Interrupter.imports), sys.stdout.flush(), os._exit(0))
 import longpin.__main__
@@ -73,7 +73,7 @@ def test_an_interrupt_while_modules_are_imported_is_one_line(verb: str, tmp_path
         assert (done.returncode, done.stdout, done.stderr) == (130, "", "longpin: interrupted\n"), at
 
 
-@pytest.mark.parametrize("module", ["longpin", "longpin.runner.cli"])
+@pytest.mark.parametrize("module", ["longpin", "longpin.runner.commands.cli"])
 def test_run_as_a_module_too(module: str, tmp_path: Path) -> None:
     """A module named ``click`` in the way sends the signal."""
     (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")

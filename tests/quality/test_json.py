@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from quality.json_output import valid
 
 from longpin.messages.trace import TraceReader, TraceWriter
-from longpin.runner import cli
+from longpin.runner.commands import cli
 from longpin.runner.report.as_json import VERBS, schema
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,9 +232,9 @@ class Unwritable:
         self._patch = patch
 
     def __call__(self, *endings: str) -> None:
-        from longpin.runner.failures import store
+        from longpin.runner import files
 
-        real = store.write_atomically
+        real = files.write_atomically
 
         def write(path: Path, write: Any) -> None:
             if path.suffix in endings:

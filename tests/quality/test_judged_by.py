@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from longpin.config.loader import parse_scenario
 from longpin.messages.trace import TraceReader
-from longpin.runner import cli
+from longpin.runner.commands import cli
 
 HANGS = """\
 name = "narrowed"

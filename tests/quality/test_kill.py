@@ -25,7 +25,7 @@ MOST_BYTES = 1_000_000
 
 def kill_a_run(engine: str, size: int, trace: Path) -> None:
     """Start a run and kill it as soon as its trace has ``size`` bytes."""
-    main = "from longpin.runner.cli import main; main()"
+    main = "from longpin.runner.commands.cli import main; main()"
     command = [sys.executable, "-c", main, "run", str(LONG), "--engine", engine, "--trace", str(trace), "--json"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while not trace.exists() or trace.stat().st_size < size:

@@ -9,7 +9,7 @@ import pytest
 
 from longpin.actors.base import Actor
 from longpin.actors.conversation import Call, Conversation, WaitQueue
-from longpin.actors.layout_guard import LayoutGuard
+from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import (
     Allow,
@@ -23,9 +23,9 @@ from longpin.actors.policies.base import (
     WaitForPages,
 )
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
-from longpin.actors.uverbs import Region, UverbsContext
+from longpin.actors.rdma.uverbs import Region, UverbsContext
 from longpin.config.loader import parse_scenario
-from longpin.messages.file import Put, Release
+from longpin.messages.fs.file import Put, Release
 from longpin.runner.exploration import explore
 from longpin.runner.result import Verdict
 from longpin.runner.sampling import stress

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from longpin.messages.trace import TraceReader
-from longpin.runner import cli
+from longpin.runner.commands import cli
 from longpin.runner.failures.store import read_record
 
 OWN = "P5:intended,lease_check=active_only"

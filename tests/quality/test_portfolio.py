@@ -12,12 +12,12 @@ import pytest
 from model.schedules import Build, s1, s4, s6, s7
 
 from longpin.messages.envelope import Address, Envelope
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.profile import profile_of
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.result import PropertyViolation
 from longpin.runner.oracles import ORACLES, PORTFOLIO, Profile, Strategy
 from longpin.runner.oracles.delay_bounded import DelayBounded
-from longpin.runner.oracles.profile import profile_of
-from longpin.runner.stepped import SteppedEngine
 
 Check = Callable[[Any], object]
 

@@ -22,7 +22,7 @@ from longpin.messages.codec import Encoder, decode
 from longpin.messages.envelope import Envelope
 from longpin.messages.frames import CHAIN_START, MAGIC
 from longpin.messages.trace import TraceError, TraceReader, TraceWriter, text_sha256
-from longpin.runner import allowance
+from longpin.runner.engines import allowance
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import Settings, replay, run
 

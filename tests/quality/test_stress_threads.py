@@ -10,7 +10,7 @@ import pytest
 
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.messages.envelope import Envelope
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration import PropertyViolation, explore
 from longpin.runner.exploration import replay as carry_out
 from longpin.runner.result import Verdict

@@ -13,21 +13,21 @@ from typing import Any
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.file import OpenFileDescription
-from longpin.actors.inode import Inode
-from longpin.actors.pmem import Pmem
-from longpin.actors.process import Process
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.pmem import Pmem
+from longpin.actors.process.process import Process
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.messages.codec import ArrivalHash, Encoder
 from longpin.messages.envelope import Envelope
 from longpin.messages.trace import TraceReader
 from longpin.runner import run as runner
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.threads import ThreadsEngine
+from longpin.runner.engines.world import Blueprint
 from longpin.runner.oracles.replay import Replay
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import Settings, replay, run
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.threads import ThreadsEngine
-from longpin.runner.world import Blueprint
 
 FEW, THOUSAND = 20, 1000
 

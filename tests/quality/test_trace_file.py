@@ -16,7 +16,7 @@ from quality.json_output import valid
 from quality.test_kill import LONG, kill_a_run
 
 from longpin.messages.trace import TraceReader
-from longpin.runner import cli
+from longpin.runner.commands import cli
 from longpin.runner.result import Verdict
 from longpin.runner.run import replay
 
@@ -219,12 +219,12 @@ def test_an_exploration_goes_on_without_its_checkpoint() -> None:
 
 def test_a_comparison_goes_on_without_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked without a kernel: what is recorded stands for it."""
-    from longpin.runner.conform.command import Run
+    from longpin.runner.commands.conform import Run
     from longpin.runner.conform.emulated import EmulatedRunner
     from longpin.runner.conform.program import Program, load_programs
 
     programs = load_programs(Path(__file__).parents[1] / "data" / "kernel_leases.jsonl")[:3]
-    monkeypatch.setattr("longpin.runner.conform.command.say", pytest.fail)
+    monkeypatch.setattr("longpin.runner.commands.conform.say", pytest.fail)
 
     class Recorded:
         def run(self, program: Program) -> object:

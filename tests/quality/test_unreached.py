@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from longpin.config.loader import parse_scenario
-from longpin.runner import cli
+from longpin.runner.commands import cli
 from longpin.runner.exploration import explore, shared
 from longpin.runner.result import Verdict
 from longpin.runner.run import run

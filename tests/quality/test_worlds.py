@@ -18,19 +18,19 @@ import pykka
 import pytest
 
 from longpin.actors.base import Actor, handles
-from longpin.actors.inode import Inode
+from longpin.actors.fs.inode import Inode
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.messages.envelope import Awake, Envelope
-from longpin.messages.inode import Open
+from longpin.messages.fs.inode import Open
 from longpin.messages.trace import TraceError, TraceReader, TraceWriter
-from longpin.runner.engine import InternalError
+from longpin.runner.engines.engine import InternalError
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.threads import ThreadsEngine, TooManyThreadsError
+from longpin.runner.engines.world import Blueprint
 from longpin.runner.oracles.fifo import Fifo
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import Settings, replay, run
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.threads import ThreadsEngine, TooManyThreadsError
 from longpin.runner.trace_file import TraceFile
-from longpin.runner.world import Blueprint
 
 NAMES = shipped_scenarios()
 ENGINES = ["stepped", "threads"]

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 import pytest
 
 from longpin.actors.policies.base import Policy
-from longpin.actors.proposal import Proposal, read_proposal
+from longpin.actors.policies.proposal import Proposal, read_proposal
 from longpin.config.loader import parse_scenario
-from longpin.runner.judge import Judge
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.world import Blueprint
+from longpin.runner.judging.judge import Judge
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.base import Oracle
 from longpin.runner.result import Kind, Result
 from longpin.runner.settings import Settings
-from longpin.runner.stepped import SteppedEngine
-from longpin.runner.world import Blueprint
 
 SEEDS = range(10)
 

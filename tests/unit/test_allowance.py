@@ -5,7 +5,7 @@ import pytest
 from longpin.config.build import MOST_BLOCKS
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
-from longpin.runner import allowance
+from longpin.runner.engines import allowance
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import run
 from longpin.runner.settings import Settings

@@ -8,12 +8,12 @@ import pykka
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import Policy
 from longpin.actors.syscalls import CALLS
+from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.stepped import SteppedEngine
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("messages", "actors", "config", "runner")
@@ -46,25 +46,65 @@ def test_imports_go_one_way(layer: str) -> None:
             assert not name.startswith(tuple(f"longpin.{other}" for other in above)), f"{path} imports {name}"
 
 
+ROOMS = (
+    ("result", "settings", "progress", "pool", "files", "shell"),
+    ("oracles",),
+    ("engines",),
+    ("judging", "trace_file"),
+    ("run",),
+    ("exploration",),
+    ("subject",),
+    ("sampling",),
+    ("failures",),
+    ("machine",),
+    ("conform", "host"),
+    ("races",),
+    ("c_source",),
+    ("report",),
+    ("commands",),
+)
+"""The folders and modules of ``runner/``: each imports what stands above it, nothing beside or below."""
+
+
+def test_every_room_of_the_runner_imports_what_stands_above_it() -> None:
+    storey = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
+    for path in modules("runner"):
+        place = path.relative_to(ROOT / "runner").parts[0].removesuffix(".py")
+        if place == "__init__":  # the public names
+            continue
+        for name in imported(path):
+            if name.startswith("longpin.runner."):
+                other = name.split(".")[2]
+                assert other == place or storey[other] < storey[place], f"{path} imports {name}"
+
+
+def test_every_folder_says_what_it_is_for() -> None:
+    for layer in LAYERS:
+        for folder in {path.parent for path in modules(layer)}:
+            assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
+
+
 PARTS = ("attributes", "extents", "file_data", "flocks", "layout_guard", "lease_list", "mappings", "open_counts")
 """What an inode is composed of."""
 
 
 def test_the_parts_of_an_inode_know_neither_it_nor_who_has_it_open() -> None:
     for part in PARTS:
-        names = imported(ROOT / "actors" / f"{part}.py")
-        assert not {"longpin.actors.inode", "longpin.actors.inode_view", "longpin.actors.file"} & set(names), part
+        names = imported(ROOT / "actors" / "fs" / f"{part}.py")
+        assert not {"longpin.actors.fs.inode", "longpin.actors.fs.inode_view", "longpin.actors.fs.file"} & set(names), (
+            part
+        )
 
 
 def test_the_extent_map_knows_no_actor_and_no_message() -> None:
-    names = imported(ROOT / "actors" / "extents.py")
+    names = imported(ROOT / "actors" / "fs" / "extents.py")
     assert not [name for name in names if name.startswith(("longpin.messages", "longpin.actors.base"))]
     assert not [name for name in names if name.startswith("longpin.actors.conv")]
 
 
 def test_who_looks_from_outside_looks_at_views() -> None:
     """The rules, reports and the conformance runs use no part of an inode, so that the parts can change."""
-    parts = {f"longpin.actors.{part}" for part in PARTS}
+    parts = {f"longpin.actors.fs.{part}" for part in PARTS}
     for path in modules("runner"):
         assert not parts & set(imported(path)), path
 

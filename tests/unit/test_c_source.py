@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from longpin.config.loader import load_scenario, parse_scenario, shipped_scenarios
 from longpin.runner.c_source.text import Names, c_string, in_comment
 from longpin.runner.c_source.write import write_c
-from longpin.runner.cli import main
+from longpin.runner.commands.cli import main
 from longpin.runner.races.generate import generate
 
 COMPILER = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)

@@ -18,9 +18,9 @@ from click.testing import CliRunner, Result
 from longpin.config.loader import shipped_scenarios
 from longpin.config.schema import RULES
 from longpin.messages.trace import TraceError, TraceReader
-from longpin.runner import cli, options
-from longpin.runner.engine import InternalError
-from longpin.runner.terminal import WIDTH
+from longpin.runner.commands import cli, options
+from longpin.runner.commands.terminal import WIDTH
+from longpin.runner.engines.engine import InternalError
 
 HANGS = """\
 name = "hangs"
@@ -57,7 +57,7 @@ def longpin(*arguments: str, **environment: str) -> Result:
 
 
 def process(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "longpin.runner.cli", *arguments]
+    command = [sys.executable, "-m", "longpin.runner.commands.cli", *arguments]
     environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
     return subprocess.run(
         command, **{"capture_output": True, "text": True, "env": environment, "check": False, **options}
@@ -278,7 +278,7 @@ def test_logs_go_to_standard_error_when_asked_for() -> None:
 
 def test_help_needs_nothing_heavy() -> None:
     script = (
-        "import sys, longpin.runner.cli as cli\n"
+        "import sys, longpin.runner.commands.cli as cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit as end: print(end.code, sorted({'rich', 'pykka', 'structlog'} & set(sys.modules)))"
     )
@@ -346,7 +346,7 @@ def test_a_lack_of_memory_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_closed_standard_output_is_one_line() -> None:
-    command = shlex.join([sys.executable, "-m", "longpin.runner.cli", "run"])
+    command = shlex.join([sys.executable, "-m", "longpin.runner.commands.cli", "run"])
     done = subprocess.run(["sh", "-c", f"{command} >&-"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "longpin: standard output is closed\n")
 
@@ -373,7 +373,7 @@ def test_an_interrupted_run_tells_what_it_knows(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "longpin.runner.cli",
+        "longpin.runner.commands.cli",
         "run",
         "--engine",
         "threads",

@@ -6,8 +6,8 @@ from typing import Any
 from longpin.actors.base import Actor, handles
 from longpin.actors.clock import Clock
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
-from longpin.runner.stepped import SteppedEngine
 
 Play = Callable[..., Any]
 

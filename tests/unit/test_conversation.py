@@ -18,8 +18,8 @@ from longpin.actors.conversation import (
 )
 from longpin.messages.clock import CancelTimer, TimerExpired
 from longpin.messages.envelope import Done
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
-from longpin.runner.stepped import SteppedEngine
 
 Play = Callable[..., Any]
 

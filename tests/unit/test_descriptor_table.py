@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from longpin.actors.pipe import Pipe
-from longpin.actors.process_state import MOST_FDS
-from longpin.actors.uverbs import UverbsContext
+from longpin.actors.fs.pipe import Pipe
+from longpin.actors.process.process_state import MOST_FDS
+from longpin.actors.rdma.uverbs import UverbsContext
 
 Play = Callable[..., Any]
 

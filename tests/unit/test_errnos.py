@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import ERRNO_ALIASES, ERRNOS
-from longpin.actors.errnos import ADDED, PAGES, VERSION
+from longpin.actors.syscalls.errnos import ADDED, PAGES, VERSION
+from longpin.actors.syscalls.signatures import SIGNATURES
 
 INSTALLED = Path("/usr/share/man")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from longpin.actors.extents import ChangeKind, ExtentMap
+from longpin.actors.fs.extents import ChangeKind, ExtentMap
 from longpin.actors.kernel.file_system import LayoutOperation
 
 PAGES = 12

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from longpin.actors.conversation import KernelError
-from longpin.actors.file import OpenFileDescription
-from longpin.messages.file import Put, Ref
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.messages.fs.file import Put, Ref
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
-from longpin.runner.stepped import SteppedEngine
 
 Play = Callable[..., Any]
 

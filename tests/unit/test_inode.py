@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from longpin.actors.inode import Inode
-from longpin.actors.pmem import Pmem
+from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.pmem import Pmem
 
 Play = Callable[..., Any]
 

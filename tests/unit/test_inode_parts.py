@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
-from longpin.actors.attributes import Attributes
 from longpin.actors.base import Actor
 from longpin.actors.constants import F_RDLCK, F_WRLCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.extents import ExtentMap
-from longpin.actors.file_data import FileData
+from longpin.actors.fs.attributes import Attributes
+from longpin.actors.fs.extents import ExtentMap
+from longpin.actors.fs.file_data import FileData
+from longpin.actors.fs.layout_guard import LayoutGuard
+from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.mappings import LAST_PAGE, Mappings
+from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.layout_guard import LayoutGuard
-from longpin.actors.lease_list import LeaseList
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.mappings import LAST_PAGE, Mappings
-from longpin.actors.open_counts import OpenCounts
 from longpin.actors.policies.base import Change, Decision, Fail, Layout, Policy, Proceed, ScanPages, WaitForPages
 from longpin.messages.envelope import DONE, Address, Message
-from longpin.messages.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
-from longpin.messages.process import Zap
+from longpin.messages.mm.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
+from longpin.messages.process.process import Zap
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.stepped import SteppedEngine
 
 PAGE = 4096
 INODE, PMEM = "inode:/f", "pmem:pmem0"

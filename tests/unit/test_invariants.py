@@ -10,29 +10,29 @@ from typing import Any
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import F_RDLCK, MAP_SHARED, O_RDWR
 from longpin.actors.conversation import Effect, WaitQueue, WaitsFor
-from longpin.actors.facts import CallBegun, CallCut, CallEnded, CallRecord
-from longpin.actors.file import OpenFileDescription
-from longpin.actors.inode import FileStart, Inode
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.fs.lease import Lease
+from longpin.actors.fs.lease_list import LeaseRecord
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.lease import Lease
-from longpin.actors.lease_list import LeaseRecord
 from longpin.actors.locks import Lock
-from longpin.actors.pmem import Pmem
-from longpin.actors.process import Process
-from longpin.actors.process_state import NOTHING_INHERITED
-from longpin.actors.program import Expectation, Image, Op, Outcome, Program
-from longpin.actors.proposal import Proposal
-from longpin.actors.uverbs import UverbsContext
+from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies.proposal import Proposal
+from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord
+from longpin.actors.process.process import Process
+from longpin.actors.process.process_state import NOTHING_INHERITED
+from longpin.actors.process.program import Expectation, Image, Op, Outcome, Program
+from longpin.actors.rdma.uverbs import UverbsContext
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.messages.envelope import Envelope
-from longpin.messages.pmem import Dma, Load, Pin
-from longpin.messages.process import File, Zap
-from longpin.runner.invariants import INVARIANTS
-from longpin.runner.invariants.base import Finding
+from longpin.messages.mm.pmem import Dma, Load, Pin
+from longpin.messages.process.process import File, Zap
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.judging.invariants import INVARIANTS
+from longpin.runner.judging.invariants.base import Finding
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.stepped import SteppedEngine
 
 PAGE = 4096
 POLICY = Proposal.make("P5", "intended", {}).policy

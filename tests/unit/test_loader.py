@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import SIGIO
-from longpin.actors.program import Op
+from longpin.actors.process.program import Op
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config import loader
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions

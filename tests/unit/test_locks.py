@@ -5,8 +5,8 @@ from longpin.actors.conversation import Conversation, Step
 from longpin.actors.locks import Holds, Lock
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import DONE, Awake, Done, Envelope
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
-from longpin.runner.stepped import SteppedEngine
 
 
 class Library(Actor):

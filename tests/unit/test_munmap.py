@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longpin.actors.address_space import AddressSpace, Pte
-from longpin.actors.inode import Inode
-from longpin.messages.process import File
+from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.address_space import AddressSpace, Pte
+from longpin.messages.process.process import File
 
 Play = Callable[..., Any]
 

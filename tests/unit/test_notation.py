@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longpin.actors.calls import SIGNATURES
 from longpin.actors.constants import F_UNLCK, PROGRAM_CONSTANTS
-from longpin.actors.program import Const, Expectation, Loop, Name, Op, Operation, Outcome, Program
+from longpin.actors.process.program import Const, Expectation, Loop, Name, Op, Operation, Outcome, Program
+from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.expectations import UnreadableError, read_expectations
 from longpin.config.expressions import MOST
 from longpin.config.notation import Facts, parse_program

@@ -18,17 +18,17 @@ from longpin.actors.base import Actor
 from longpin.config.loader import load_scenario
 from longpin.messages.codec import Encoder
 from longpin.messages.envelope import WORLD, Address, Done, Envelope
-from longpin.runner.engine import ALARM, InternalError
+from longpin.runner.engines.engine import ALARM, InternalError
+from longpin.runner.engines.profile import profile_of
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.result import PropertyViolation
 from longpin.runner.oracles import NO_PROFILE, ORACLES, PORTFOLIO, Oracle, Profile
 from longpin.runner.oracles.chains import Chains, Element
 from longpin.runner.oracles.delay_bounded import DelayBounded
 from longpin.runner.oracles.pct import Pct
 from longpin.runner.oracles.pctcp import Pctcp
-from longpin.runner.oracles.profile import profile_of
 from longpin.runner.oracles.random_walk import RandomWalk
 from longpin.runner.settings import Settings
-from longpin.runner.stepped import SteppedEngine
 from longpin.runner.subject import Subject
 
 SCENARIO = load_scenario("layout-lease-ignored")

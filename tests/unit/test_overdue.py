@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from longpin.actors.process import Process
+from longpin.actors.process.process import Process
 
 Play = Callable[..., Any]
 

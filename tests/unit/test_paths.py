@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longpin.messages.paths import InProc, in_proc, names, normal, passed
-from longpin.runner.conform.agent_libc import CONTROL
-from longpin.runner.conform.processes import HostError
+from longpin.messages.fs.paths import InProc, in_proc, names, normal, passed
 from longpin.runner.host.paths import HostPath, host_path
+from longpin.runner.machine.agent_libc import CONTROL
+from longpin.runner.machine.processes import HostError
 
 Play = Callable[..., Any]
 

@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from longpin.actors.base import Actor, handles
 from longpin.actors.conversation import Call, Conversation, outcome
-from longpin.actors.free_space import FreeSpace
-from longpin.actors.pmem import Pmem
+from longpin.actors.mm.free_space import FreeSpace
+from longpin.actors.mm.pmem import Pmem
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import Message
-from longpin.messages.file import Data
-from longpin.messages.pmem import (
+from longpin.messages.fs.file import Data
+from longpin.messages.mm.pmem import (
     Allocate,
     Allocated,
     AwaitIdle,
@@ -24,9 +24,9 @@ from longpin.messages.pmem import (
     Store,
     Unpin,
 )
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.canonical import canonical
 from longpin.runner.oracles import ORACLES
-from longpin.runner.stepped import SteppedEngine
 
 PAGE = 16
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from longpin.actors.inode import Inode
+from longpin.actors.fs.inode import Inode
 from longpin.actors.kernel.generation import GENERATIONS, Version
 from longpin.actors.policies import POLICIES, find_policy
 from longpin.actors.policies.base import (
@@ -25,9 +25,9 @@ from longpin.actors.policies.base import (
     WaitForPages,
 )
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1, LeaseCheck
-from longpin.actors.proposal import Proposal, proposal_parameters, read_proposal
+from longpin.actors.policies.proposal import Proposal, proposal_parameters, read_proposal
 from longpin.config.expectations import read_expectations
-from longpin.runner.invariants.errnos import applicable
+from longpin.runner.judging.invariants.errnos import applicable
 
 Play = Callable[..., Any]
 

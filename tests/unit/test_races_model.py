@@ -12,9 +12,11 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
-from longpin.runner import cli
+from longpin.runner.commands import cli
+from longpin.runner.commands import races as command
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
-from longpin.runner.races import command, series
+from longpin.runner.races import series
 from longpin.runner.races.check import Effort, RacingKernel, compare
 from longpin.runner.races.free import Event, Example, FreeRuns
 from longpin.runner.races.generate import generate
@@ -22,7 +24,6 @@ from longpin.runner.races.hosted import HostedKernel
 from longpin.runner.races.model import Found, RaceModel, RacingProcess, outcomes_of
 from longpin.runner.races.outcome import CallOutcome, EndKind, History, Outcome
 from longpin.runner.report.as_json import schema
-from longpin.runner.stepped import SteppedEngine
 
 DATA = Path(__file__).parents[1] / "data" / "races"
 EFFORT = Effort(runs=1, seconds=60)

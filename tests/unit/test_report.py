@@ -8,8 +8,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from longpin.actors.facts import CallRecord
-from longpin.actors.program import Op
+from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.program import Op
 from longpin.runner.report import Report
 from longpin.runner.report.as_json import JsonReport
 from longpin.runner.report.console import MOST_ROWS, ConsoleReport

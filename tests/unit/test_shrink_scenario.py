@@ -13,12 +13,12 @@ from longpin.config.loader import load_scenario, parse_scenario, shipped_scenari
 from longpin.config.problems import ScenarioError
 from longpin.config.writer import Document, write_scenario
 from longpin.messages.envelope import Envelope
+from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.failures import simplify
 from longpin.runner.failures.hunt import renumbered
 from longpin.runner.failures.schedule import Follower, Schedule
 from longpin.runner.failures.shrink import sort_key
 from longpin.runner.failures.statements import replaced, statements, terms, tidy, unrolled, weight, without
-from longpin.runner.stepped import SteppedEngine
 
 PROGRAM = """\
 fd = open("/f", O_RDWR)   # -> ok

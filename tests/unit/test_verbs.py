@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from unit.conftest import play_once
 
-from longpin.actors.pmem import Pmem
+from longpin.actors.mm.pmem import Pmem
 from longpin.runner.oracles import ORACLES
 
 Play = Callable[..., Any]

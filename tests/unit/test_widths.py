@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longpin.actors.calls import C_TYPES, SIGNATURES
+from longpin.actors.syscalls.signatures import C_TYPES, SIGNATURES
 
 Play = Callable[..., Any]
 

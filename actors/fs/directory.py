@@ -1,0 +1,346 @@
+"""The directory: all names, and the folders they are in. A path is walked in one step.
+
+Names change without asking leases: unlink, rename and link do not break them [oracle of real kernels, up to 6.18]. They
+change under the lock of their folder, which is held while a call waits for the lock of a file [2.5]. Folders are no
+actors: what a folder is asked, this actor is.
+"""
+
+import errno
+
+from longpin.actors.base import Engine, handles
+from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_PATH, O_TMPFILE, O_TRUNC
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.folders import CHANGE, Folder, Last, Tree
+from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.fs.permissions import check, check_touch, set_attributes
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.locks import Hold, Holds, Lock
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.directory import CheckName, Found, Link, Lookup, MakeDirectory, Rename, Unlink
+from longpin.messages.fs.inode import (
+    AddLink,
+    DropInode,
+    DropLink,
+    NoName,
+    Renamed,
+    SetAttributes,
+    SetBreakTime,
+    Touch,
+)
+from longpin.messages.fs.paths import normal
+
+
+class Directory(Backing):
+    """Names, and the making of inodes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        address: Address,
+        kernel: Kernel,
+        pmem: Address,
+        files: dict[str, Address],
+        folders: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(engine, address, kernel)
+        self.pmem = pmem
+        """The block set of files made here."""
+        self.tree = Tree(self)
+        for path in (*folders, *(path.rpartition("/")[0] for path in files)):
+            self.tree.make_folders(path)
+        for path, inode in files.items():
+            last = self.tree.walk(path, "", 0)
+            last.folder.entries[last.name] = inode
+        self.made = dict.fromkeys(self.names, 1)
+        """How many inodes ever had each name, so that addresses are not used again."""
+        self.inodes = list(files.values())
+        """Every inode there ever was."""
+        self.rename_lock = Lock(self, "the lock of renames from folder to folder", by_message=True)
+        self.lease_break_time = kernel.lease_break_time
+
+    @property
+    def names(self) -> dict[str, Address]:
+        """What each path stands for."""
+        return self.tree.named()
+
+    # Locks of folders.
+
+    def _lock(self, path: str, at: Address, uid: int, taken: int) -> Conversation[tuple[Hold, Last]]:
+        """Walk to the folder of a name and take its lock; fail with ``taken`` where the path ends with no name.
+
+        Whoever waited looks again: the path may lead elsewhere by now.
+        """
+        while True:
+            last = self.tree.walk(path, at, uid)
+            if not last.is_name:
+                raise KernelError(taken)
+            hold = last.folder.lock.exclusive()
+            yield hold
+            try:
+                if self.tree.walk(path, at, uid).folder is last.folder and not last.folder.gone:
+                    return hold, last
+            except KernelError:
+                hold.drop()
+                raise
+            hold.drop()
+            if last.folder.gone:
+                raise KernelError(errno.ENOENT)
+
+    # Finding and making.
+
+    @handles(Lookup)
+    def lookup(self, request: Lookup, _src: Address) -> Found | Conversation[Found]:
+        """Find or create a file [open(2)]."""
+        if request.flags & O_TMPFILE == O_TMPFILE:
+            return self._create_unnamed(request)
+        if request.flags & O_CREAT:
+            return self._find_or_create(request)
+        inode = self.tree.find(self.tree.walk(request.path, request.at, request.uid))
+        if (folder := self.tree.folders.get(inode)) is not None and not request.flags & O_PATH:
+            self._check_open(folder, request)
+        return Found(inode)
+
+    @staticmethod
+    def _check_open(folder: Folder, request: Lookup) -> None:
+        """Fail unless a folder may be opened so: for reading only."""
+        if request.flags & (O_ACCMODE | O_CREAT | O_TRUNC):
+            raise KernelError(errno.EISDIR)
+        check(folder.attributes, request.uid, 4)
+
+    def _find_or_create(self, request: Lookup) -> Conversation[Found]:
+        """O_CREAT: a file that is there is found without the folder's lock, unless O_EXCL asks for it [meas 6.18]."""
+        exclusive = request.flags & O_EXCL
+        last = self.tree.walk(request.path, request.at, request.uid)
+        if last.is_name and last.slash:
+            raise KernelError(errno.EISDIR)
+        if not exclusive and (inode := self.tree.entry(last.folder, last.name)) is not None:
+            return self._existing(inode, request)
+        hold, last = yield from self._lock(request.path, request.at, request.uid, errno.EEXIST)
+        with hold:
+            inode = self.tree.entry(last.folder, last.name)
+            if inode is not None and exclusive:
+                raise KernelError(errno.EEXIST)
+            if inode is not None:
+                return self._existing(inode, request)
+            check(last.folder.attributes, request.uid, CHANGE)
+            inode = last.folder.entries[last.name] = self._make(request)
+        return Found(inode, created=True)
+
+    def _existing(self, inode: Address, request: Lookup) -> Found:
+        if (folder := self.tree.folders.get(inode)) is not None:
+            self._check_open(folder, request)
+        return Found(inode)
+
+    def _create_unnamed(self, request: Lookup) -> Found:
+        """O_TMPFILE: a file in a folder, without a name."""
+        address = self.tree.find(self.tree.walk(request.path, request.at, request.uid))
+        if (folder := self.tree.folders.get(address)) is None:
+            raise KernelError(errno.ENOTDIR)
+        check(folder.attributes, request.uid, CHANGE)
+        inode = self._make(request)
+        self.send(inode, NoName())
+        return Found(inode, created=True)
+
+    def _make(self, request: Lookup) -> Address:
+        inode = self._address("inode", request.path, request.at)
+        self.spawn(Inode, inode, self.kernel, self.pmem, FileStart(request.uid, request.mode, 0, {}))
+        if self.lease_break_time != self.kernel.lease_break_time:
+            self.send(inode, SetBreakTime(self.lease_break_time))
+        self.inodes.append(inode)
+        return inode
+
+    def _address(self, kind: str, path: str, at: Address) -> Address:
+        """Return an address for what is made under a path: it tells the path, and how many there were before."""
+        name = at.partition(":")[2].rstrip("/") + normal(path)
+        count = self.made[name] = self.made.get(name, 0) + 1
+        return f"{kind}:{name}" + (f"#{count}" if count > 1 else "")
+
+    @handles(MakeDirectory)
+    def make_directory(self, request: MakeDirectory, _src: Address) -> Conversation[Done]:
+        """mkdir(2)."""
+        hold, last = yield from self._lock_free(request.path, request.at, request.uid, folder=True)
+        with hold:
+            check(last.folder.attributes, request.uid, CHANGE)
+            address = self._address("folder", request.path, request.at)
+            self.tree.add_folder(address, last, request.uid, request.mode)
+        return DONE
+
+    def _lock_free(self, path: str, at: Address, uid: int, *, folder: bool = False) -> Conversation[tuple[Hold, Last]]:
+        """Lock the folder of a name that must not be there; only a ``folder`` may have a slash behind its name."""
+        hold, last = yield from self._lock(path, at, uid, errno.EEXIST)
+        try:
+            if self.tree.entry(last.folder, last.name) is not None:
+                raise KernelError(errno.EEXIST)
+            if last.slash and not folder:
+                raise KernelError(errno.ENOENT)
+        except KernelError:
+            hold.drop()
+            raise
+        return hold, last
+
+    @handles(CheckName)
+    def check_name(self, request: CheckName, _src: Address) -> Conversation[Done]:
+        """Look at a name that a call cannot use, because the other one is not here."""
+        if request.free:
+            hold, _ = yield from self._lock_free(request.path, request.at, request.uid)
+            hold.drop()
+        else:
+            self.tree.walk(request.path, request.at, request.uid)
+        return DONE
+
+    # Changing names.
+
+    @handles(Unlink)
+    def unlink(self, request: Unlink, _src: Address) -> Conversation[Done]:
+        """Remove a name; the blocks stay while somebody has the file open [2.5, H7]."""
+        hold, last = yield from self._lock(request.path, request.at, request.uid, errno.EISDIR)
+        with hold:
+            inode = self.tree.entry(last.folder, last.name)
+            if inode is None:
+                raise KernelError(errno.ENOENT)
+            if inode in self.tree.folders or last.slash:
+                raise KernelError(errno.EISDIR if inode in self.tree.folders else errno.ENOTDIR)
+            check(last.folder.attributes, request.uid, CHANGE)
+            left = (yield Call(inode, DropLink())).value
+            del last.folder.entries[last.name]
+        if not left:
+            yield Call(inode, DropInode())
+        return DONE
+
+    @handles(Link)
+    def link(self, request: Link, _src: Address) -> Conversation[Done]:
+        """Give a file a second name."""
+        inode = self.tree.find(self.tree.walk(request.path, request.at, request.uid))
+        hold, last = yield from self._lock_free(request.to, request.to_at, request.uid)
+        with hold:
+            if inode in self.tree.folders:
+                raise KernelError(errno.EPERM)
+            check(last.folder.attributes, request.uid, CHANGE)
+            yield Call(inode, AddLink(request.uid))
+            last.folder.entries[last.name] = inode
+        return DONE
+
+    @handles(Rename)
+    def rename(self, request: Rename, _src: Address) -> Conversation[Done]:
+        """Move a name; two names of one file stay as they are.
+
+        A file that lost its last name so is evicted under the locks [code: do_renameat2].
+        """
+        holds, source, target = yield from self._lock_both(request)
+        with holds:
+            inode, replaced = self._check_rename(source, target, request.uid)
+            if inode == replaced:
+                return DONE
+            left = yield from self._lock_files(inode, replaced)
+            self.tree.move(source, target)
+            if replaced is not None and not left:
+                yield Call(replaced, DropInode())
+        return DONE
+
+    def _lock_both(self, request: Rename) -> Conversation[tuple[Holds, Last, Last]]:
+        """Take the locks of the folders of both names, from the root on; of a folder that moves, all below it too.
+
+        Linux does not lock the folder that moves, nor those below; here it waits for who changes names there, and they
+        look again afterwards.
+        """
+        while True:
+            source = self.tree.walk(request.path, request.at, request.uid)
+            target = self.tree.walk(request.to, request.to_at, request.uid)
+            if not source.is_name or not target.is_name:
+                raise KernelError(errno.EBUSY)
+            locks = self._locks_of(source, target)
+            holds = Holds()
+            for lock in locks:
+                hold = lock.exclusive()
+                yield hold
+                holds.add(hold)
+            try:
+                again = (
+                    self.tree.walk(request.path, request.at, request.uid),
+                    self.tree.walk(request.to, request.to_at, request.uid),
+                )
+                if again == (source, target) and self._locks_of(*again) == locks:
+                    return holds, source, target
+            except KernelError:
+                holds.drop()
+                raise
+            holds.drop()
+
+    def _locks_of(self, source: Last, target: Last) -> list[Lock]:
+        moved = [last.folder.entries.get(last.name) for last in (source, target)]
+        folders = {source.folder.address: source.folder, target.folder.address: target.folder}
+        folders |= {folder.address: folder for address in moved if address for folder in self.tree.below(address)}
+        order = sorted(folders.values(), key=lambda folder: (len(self.tree.above(folder)), folder.address))
+        several = source.folder is not target.folder
+        return [self.rename_lock] * several + [folder.lock for folder in order]
+
+    def _check_rename(self, source: Last, target: Last, uid: int) -> tuple[Address, Address | None]:
+        """Return what is moved, and what had the new name; checks in the order of rename(2)'s [code: do_renameat2]."""
+        inode = self.tree.entry(source.folder, source.name)
+        if inode is None:
+            raise KernelError(errno.ENOENT)
+        replaced = self.tree.entry(target.folder, target.name)
+        is_folder = inode in self.tree.folders
+        if not is_folder and (source.slash or target.slash):
+            raise KernelError(errno.ENOTDIR)
+        if inode in self.tree.above(target.folder):
+            raise KernelError(errno.EINVAL)
+        if replaced in self.tree.above(source.folder):
+            raise KernelError(errno.ENOTEMPTY)
+        if inode != replaced:
+            check(source.folder.attributes, uid, CHANGE)
+            check(target.folder.attributes, uid, CHANGE)
+        if target.folder.gone:
+            raise KernelError(errno.ENOENT)
+        if replaced is not None and is_folder != (replaced in self.tree.folders):
+            raise KernelError(errno.ENOTDIR if is_folder else errno.EISDIR)
+        if inode != replaced and replaced in self.tree.folders and self.tree.folders[replaced].entries:
+            raise KernelError(errno.ENOTEMPTY)
+        return inode, replaced
+
+    def _lock_files(self, inode: Address, replaced: Address | None) -> Conversation[int]:
+        """Have files note that they are renamed; return how many names the one that was replaced has left."""
+        if inode in self.tree.folders:
+            return 1
+        if replaced is None:
+            yield Call(inode, Renamed(loses_name=False))
+            return 1
+        first, second = sorted((inode, replaced))
+        renamed = Renamed(first == replaced, second, second == replaced)
+        left: int = (yield Call(first, renamed)).value
+        return left
+
+    @handles(SetBreakTime)
+    def set_break_time(self, request: SetBreakTime, _src: Address) -> Conversation[Done]:
+        """Tell every inode of /proc/sys/fs/lease-break-time."""
+        self.lease_break_time = request.seconds
+        for inode in list(self.inodes):
+            yield Call(inode, request)
+        return DONE
+
+    # What a folder is asked.
+
+    def node(self, request: Common) -> Folder:
+        """Return the folder that a request is about."""
+        return self.tree.folders[request.folder]
+
+    @handles(SetAttributes)
+    def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
+        """chmod(2), chown(2)."""
+        folder = self.node(request)
+        hold = folder.lock.exclusive()
+        yield hold
+        with hold:
+            set_attributes(folder.attributes, request)
+        return DONE
+
+    @handles(Touch)
+    def touch(self, request: Touch, _src: Address) -> Conversation[Done]:
+        """utimes(2), setxattr(2)."""
+        folder = self.node(request)
+        hold = folder.lock.exclusive()
+        yield hold
+        with hold:
+            check_touch(folder.attributes, request)
+        return DONE

@@ -1,0 +1,350 @@
+"""An open file description (``struct file``): a reference count, a position, and whom to signal [1.3].
+
+Descriptors, mappings, messages in flight and pins hold references. Nothing here knows which of them it is: that a lease
+is shared over dup, fork and SCM_RIGHTS, and ends with the last reference, follows from the count.
+"""
+
+import errno
+
+from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.constants import (
+    F_UNLCK,
+    FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE,
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_ZERO_RANGE,
+    LOCK_NB,
+    LOCK_UN,
+    MAP_SHARED,
+    O_ACCMODE,
+    O_APPEND,
+    O_NONBLOCK,
+    O_RDONLY,
+    O_RDWR,
+    O_WRONLY,
+    PROT_WRITE,
+    SIGIO,
+)
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.backing import FILE_OPERATIONS, FileOperations, ask, kind_of
+from longpin.actors.kernel.machine import MOST_SIZE
+from longpin.actors.locks import Lock
+from longpin.actors.mm.address_space import TASK_SIZE
+from longpin.actors.process.pending import HAS_OWN_CODES, POLL_MSG, SI_KERNEL, SI_SIGIO
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.file import (
+    Data,
+    FallocateFile,
+    FlockFile,
+    Ftruncate,
+    GetLease,
+    GetOwner,
+    GetSignal,
+    LeaseGone,
+    LeaseSetup,
+    MapFile,
+    NotifyOwner,
+    Put,
+    PutDone,
+    Read,
+    Ref,
+    Release,
+    Seek,
+    SetLease,
+    SetOwner,
+    SetSignal,
+    Sync,
+    Write,
+)
+from longpin.messages.fs.inode import (
+    AddMapping,
+    ChangeLease,
+    CloseFile,
+    Fallocate,
+    Flock,
+    QueryLease,
+    ReadAt,
+    Truncate,
+    WriteAt,
+    Written,
+)
+from longpin.messages.fs.pipe import PipeRead, PipeWrite
+from longpin.messages.process.process import PROCESS_TABLE, FindOwner, Signal
+
+FALLOCATE_MODES = {
+    0,
+    FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_COLLAPSE_RANGE,
+    FALLOC_FL_INSERT_RANGE,
+    FALLOC_FL_ZERO_RANGE,
+    FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+}
+"""Modes of fallocate(2) that a file on XFS takes, but for the sharing ones."""
+OTHER_MODES = {0x40, 0x41, 0x80}
+"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_UNSHARE_RANGE, _WRITE_ZEROES [meas 6.18]."""
+
+
+class OpenFileDescription(Actor):
+    """One open of an inode or of an RDMA device."""
+
+    def __init__(self, engine: Engine, address: Address, backing: Address, kind: str, flags: int) -> None:
+        super().__init__(engine, address)
+        self.backing = backing
+        """The inode, the uverbs context, the pipe, or the folder."""
+        self.kind = kind
+        """``file``, ``uverbs``, ``pipe``, ``directory``, or ``path`` after an open with O_PATH."""
+        self.flags = flags
+        self.references = 1
+        self.released = False
+        # Invariant: released implies references == 0.
+        self.position = 0
+        self.position_lock = Lock(self, f"the position lock of {address}")
+        self.owner: Address = ""
+        """The process that SIGIO goes to: the identity, not the number, and never updated by dup or fork [2.3.5].
+
+        Empty for a process group, whose number is negative in ``owner_pid``.
+        """
+        self.owner_pid = 0
+        """0: there is no owner."""
+        self.owner_uid = 0
+        self.signo = 0
+
+    @property
+    def operations(self) -> FileOperations:
+        """Which calls what stands behind has."""
+        return FILE_OPERATIONS[self.kind]
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened for writing."""
+        return self.flags & O_ACCMODE in (O_WRONLY, O_RDWR)
+
+    @property
+    def readable(self) -> bool:
+        """Whether it was opened for reading. Access mode 3, for ioctl(2) alone, is neither [meas 6.18]."""
+        return self.flags & O_ACCMODE in (O_RDONLY, O_RDWR)
+
+    @property
+    def nonblock(self) -> bool:
+        """Whether calls on it fail with EAGAIN instead of waiting for data or room."""
+        return bool(self.flags & O_NONBLOCK)
+
+    # References.
+
+    @handles(Ref)
+    def ref(self, _request: Ref, _src: Address) -> Done:
+        """Count one more holder; EBADF once the last has gone, for those who have only heard of the description."""
+        if not self.references:
+            raise KernelError(errno.EBADF)
+        self.references += 1
+        return DONE
+
+    @handles(Put)
+    def put(self, _request: Put, _src: Address) -> PutDone:
+        """Count one holder less."""
+        self.references -= 1
+        return PutDone(self.references == 0)
+
+    @handles(Release)
+    def release(self, request: Release, _src: Address) -> Conversation[Done]:
+        """``__fput``: let go of what stands behind."""
+        self.released = True
+        if self.kind != "path" or kind_of(self.backing) == "file":  # O_PATH opened nothing, but a file it keeps
+            yield ask(self.backing, CloseFile(self.address, request.exiting))
+        return DONE
+
+    # fcntl.
+
+    @handles(SetLease)
+    def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
+        """F_SETLEASE: what stands behind decides."""
+        r = request
+        mode = self.flags & O_ACCMODE
+        reply: Done = yield ask(
+            self.backing, ChangeLease(self.address, mode, r.arg, r.fd, r.tgid, r.fsuid, r.uid, r.capable, r.process)
+        )
+        return reply
+
+    @handles(GetLease)
+    def get_lease(self, _request: GetLease, _src: Address) -> Conversation[Done]:
+        """F_GETLEASE: what is no regular file has no lease."""
+        if self.kind != "file":
+            return Done(F_UNLCK)
+        reply: Done = yield Call(self.backing, QueryLease(self.address))
+        return reply
+
+    @handles(SetSignal)
+    def set_signal(self, request: SetSignal, _src: Address) -> Done:
+        """F_SETSIG."""
+        if not 0 <= request.signo <= 64:
+            raise KernelError(errno.EINVAL)
+        self.signo = request.signo
+        return DONE
+
+    @handles(GetSignal)
+    def get_signal(self, _request: GetSignal, _src: Address) -> Done:
+        """F_GETSIG."""
+        return Done(self.signo)
+
+    @handles(SetOwner)
+    def set_owner(self, request: SetOwner, _src: Address) -> Done:
+        """F_SETOWN."""
+        self.owner, self.owner_pid, self.owner_uid = request.process, request.pid, request.uid
+        return DONE
+
+    @handles(GetOwner)
+    def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[Done]:
+        """F_GETOWN: 0 if the owner is gone [meas]."""
+        return Done(self.owner_pid if (yield from self._owners()) else 0)
+
+    def _owners(self) -> Conversation[tuple[Address, ...]]:
+        """Return whom SIGIO goes to; nobody if the owner is gone, or a number nobody has as what it was set for."""
+        if not self.owner_pid:
+            return ()
+        try:
+            members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(self.owner_pid))).members
+        except KernelError:
+            return ()
+        return members
+
+    @handles(LeaseSetup)
+    def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
+        """The taker of the lease becomes the owner, unless there is one [2.1 step 10]."""
+        if not self.owner_pid:
+            self.owner, self.owner_pid, self.owner_uid = request.process, request.tgid, request.uid
+        return DONE
+
+    @handles(LeaseGone)
+    def lease_gone(self, _request: LeaseGone, _src: Address) -> Done:
+        """Owner and F_SETSIG are lost with the lease [2.2]."""
+        self.owner, self.owner_pid, self.owner_uid, self.signo = "", 0, 0, 0
+        return DONE
+
+    @handles(NotifyOwner)
+    def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
+        """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
+        members: tuple[Address, ...] = (self.owner,) if self.owner else ()
+        if self.owner_pid < 0:
+            members = yield from self._owners()
+        signo, si_fd, si_code = self.signo or SIGIO, request.fd, POLL_MSG
+        if not self.signo:
+            si_fd, si_code = -1, SI_KERNEL
+        elif signo in HAS_OWN_CODES:
+            si_code = SI_SIGIO
+        for process in members:
+            yield Call(process, Signal(signo, si_fd, self.owner_uid, quiet=True, si_code=si_code))
+        return DONE
+
+    # Data.
+
+    @handles(Read)
+    def read(self, request: Read, _src: Address) -> Conversation[Data]:
+        """read(2) at the position, which moves."""
+        if not self.readable:
+            raise KernelError(errno.EBADF)
+        if request.count > TASK_SIZE:  # no buffer is so large [code: access_ok]
+            raise KernelError(errno.EFAULT)
+        if self.operations.stream:
+            piped: Data = yield Call(self.backing, PipeRead(request.count, self.nonblock))
+            return piped
+        self._require(self.operations.read)
+        with (yield self.position_lock.exclusive()):
+            self._check_range(request.count)
+            if not request.count:  # the inode's lock is not taken for it [code: ext4_file_read_iter, xfs_file_dax_read]
+                return Data(b"")
+            data: Data = yield Call(self.backing, ReadAt(self.position, request.count))
+            self.position += len(data.data)
+        return data
+
+    @handles(Write)
+    def write(self, request: Write, _src: Address) -> Conversation[Done]:
+        """write(2) at the position, or at the end with O_APPEND; the position moves. Nothing to write asks nobody."""
+        if not self.writable:
+            raise KernelError(errno.EBADF)
+        if self.operations.stream:
+            piped: Done = yield Call(self.backing, PipeWrite(request.data, self.nonblock))
+            return piped
+        self._require(self.operations.write)
+        with (yield self.position_lock.exclusive()):
+            self._check_range(len(request.data))
+            if not request.data:
+                return DONE
+            offset = -1 if self.flags & O_APPEND else self.position
+            written: Written = yield Call(self.backing, WriteAt(offset, request.data, request.tgid))
+            self.position = written.position
+        return Done(written.count)
+
+    def _check_range(self, count: int) -> None:
+        """Fail with EINVAL where no offset is left for the last byte, O_APPEND or not [code: rw_verify_area]."""
+        if self.position + count > MOST_SIZE:
+            raise KernelError(errno.EINVAL)
+
+    @handles(Seek)
+    def seek(self, request: Seek, _src: Address) -> Conversation[Done]:
+        """lseek(2) from the start."""
+        self._require(self.operations.seek)
+        if request.offset < 0:
+            raise KernelError(errno.EINVAL)
+        with (yield self.position_lock.exclusive()):
+            self.position = request.offset
+        return Done(request.offset)
+
+    @handles(Ftruncate)
+    def ftruncate(self, request: Ftruncate, _src: Address) -> Conversation[Done]:
+        """ftruncate(2): needs a writable description, breaks no ordinary lease [2.3.2]."""
+        self._require(self.operations.truncate)
+        if not self.writable:
+            raise KernelError(errno.EINVAL)
+        reply: Done = yield Call(self.backing, Truncate(request.length, by_path=False, uid=0, tgid=request.tgid))
+        return reply
+
+    @handles(FallocateFile)
+    def fallocate(self, request: FallocateFile, _src: Address) -> Conversation[Done]:
+        """fallocate(2): mode and signs are looked at before the description, the size after it [vfs_fallocate]."""
+        if request.offset < 0 or request.length <= 0:
+            raise KernelError(errno.EINVAL)
+        if request.mode not in FALLOCATE_MODES | OTHER_MODES:
+            raise KernelError(errno.EOPNOTSUPP)
+        if not self.writable:
+            raise KernelError(errno.EBADF)
+        self._require(self.operations.fallocate)
+        if request.offset + request.length > MOST_SIZE:
+            raise KernelError(errno.EFBIG)
+        if request.mode in OTHER_MODES:
+            raise KernelError(errno.EOPNOTSUPP)
+        r = request
+        reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.tgid))
+        return reply
+
+    @handles(Sync)
+    def sync(self, _request: Sync, _src: Address) -> Done:
+        """fsync(2): blocks are persistent already, and so are names."""
+        self._require(self.operations.sync)
+        return DONE
+
+    @handles(FlockFile)
+    def flock(self, request: FlockFile, _src: Address) -> Conversation[Done]:
+        """flock(2), of whatever kind of file; access mode 3 may only unlock [meas 6.18]."""
+        if not (self.readable or self.writable) and request.how & ~LOCK_NB != LOCK_UN:
+            raise KernelError(errno.EBADF)
+        reply: Done = yield ask(self.backing, Flock(self.address, request.how))
+        return reply
+
+    @handles(MapFile)
+    def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
+        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
+        shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
+        if not self.readable or (shared_write and not self.writable):
+            raise KernelError(errno.EACCES)
+        self._require(self.operations.map)
+        yield Call(self.backing, AddMapping(request.process, request.vma, request.flags))
+        self.references += 1
+        return DONE
+
+    @staticmethod
+    def _require(number: int) -> None:
+        """Fail with the errno of a call that what stands behind has not got."""
+        if number:
+            raise KernelError(number)

@@ -1,0 +1,1 @@
+"""Memory: address spaces, and the persistent memory that files and devices share."""

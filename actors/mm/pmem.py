@@ -1,0 +1,148 @@
+"""A pmem block set: persistent memory as a file system and a device see it at once [1.7].
+
+Blocks are allocated lowest first. Freeing adds one to a block's generation, so a device access made with an older one
+is an access to memory that was given away (oracle O1). References are counted per block; whoever waits for a block to
+become idle sleeps here.
+"""
+
+import errno
+
+from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.conversation import Conversation, KernelError, Wait, WaitQueue, WaitsFor
+from longpin.actors.mm.free_space import FreeSpace
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.file import Data
+from longpin.messages.mm.pmem import (
+    Allocate,
+    Allocated,
+    AwaitIdle,
+    Busy,
+    Dma,
+    FreeBlocks,
+    Load,
+    Move,
+    Pin,
+    PinBlock,
+    Pinned,
+    ScanBusy,
+    Store,
+    Unpin,
+)
+
+
+class Pmem(Actor):
+    """The blocks of one device: who owns them, who references them, and what they hold."""
+
+    def __init__(
+        self, engine: Engine, address: Address, blocks: int, page_size: int, owners: dict[int, tuple[Address, int]]
+    ) -> None:
+        super().__init__(engine, address)
+        self.blocks = blocks
+        self.page_size = page_size
+        self.owners = dict(owners)
+        """The inode and its page each allocated block belongs to."""
+        self.free = FreeSpace(blocks, owners)
+        """Invariant: free and owners together are all blocks, each once."""
+        self.generations: dict[int, int] = {}
+        """How often each block was freed; 0 where nothing stands."""
+        self.pins: dict[int, list[Pin]] = {}
+        self.contents: dict[int, bytes] = {}
+        """What was written; zeroes where nothing stands. Freed blocks keep it until they are allocated again."""
+        self.idle_waiters: dict[int, WaitQueue] = {}
+
+    @handles(Allocate)
+    def allocate(self, request: Allocate, _src: Address) -> Allocated:
+        """Give out the lowest free block, zeroed."""
+        block = self.free.take_lowest()
+        if block is None:
+            raise KernelError(errno.ENOSPC)
+        self.owners[block] = (request.inode, request.page)
+        self.contents.pop(block, None)
+        return Allocated(block)
+
+    @handles(FreeBlocks)
+    def free_blocks(self, request: FreeBlocks, _src: Address) -> Done:
+        """Take blocks back, referenced or not: whether that is safe is for the file system to know."""
+        for block in request.blocks:
+            del self.owners[block]
+            self.generations[block] = self.generation(block) + 1
+            self.free.add(block)
+        return DONE
+
+    @handles(Move)
+    def move(self, request: Move, _src: Address) -> Done:
+        """Note that blocks are other pages now; who has them pinned still sees them as what they were."""
+        for block in request.blocks:
+            inode, page = self.owners[block]
+            self.owners[block] = (inode, page + request.distance)
+        return DONE
+
+    def generation(self, block: int) -> int:
+        """Return how often ``block`` was freed."""
+        return self.generations.get(block, 0)
+
+    @handles(PinBlock)
+    def pin(self, request: PinBlock, _src: Address) -> Pinned:
+        """Take a reference."""
+        generation = self.generation(request.block)
+        pin = Pin(request.block, request.page, generation, request.longterm, request.owner, request.context)
+        self.pins.setdefault(request.block, []).append(pin)
+        return Pinned(generation)
+
+    @handles(Unpin)
+    def unpin(self, request: Unpin, _src: Address) -> Done:
+        """Drop a region's references, block by block."""
+        for block in sorted(self.pins):
+            kept = [pin for pin in self.pins[block] if pin.owner != request.owner]
+            if len(kept) == len(self.pins[block]):
+                continue
+            self.pins[block] = kept
+            if not kept:
+                del self.pins[block]
+                if block in self.idle_waiters:
+                    self.idle_waiters.pop(block).wake_all(self)
+        return DONE
+
+    @handles(ScanBusy)
+    def scan(self, request: ScanBusy, _src: Address) -> Busy:
+        """List the references on blocks."""
+        return Busy(tuple(pin for block in request.blocks for pin in self.pins.get(block, ())))
+
+    @handles(AwaitIdle)
+    def await_idle(self, request: AwaitIdle, _src: Address) -> Conversation[Done]:
+        """Sleep while the block is referenced [2.5 step 4]."""
+        wait = (
+            Wait.INTERRUPTIBLE if request.interruptible else Wait.KILLABLE if request.killable else Wait.UNINTERRUPTIBLE
+        )
+        while pins := self.pins.get(request.block):
+            inode, page = self.owners[request.block]
+            detail = f"page {page} of {inode} (block {request.block}), pinned by {pins[0].owner}"
+            queue = self.idle_waiters.setdefault(request.block, WaitQueue())
+            yield queue.sleep(WaitsFor("pin", self.address, detail, request.block), wait)
+        return DONE
+
+    @handles(Load)
+    def load(self, request: Load, _src: Address) -> Data:
+        """Read."""
+        return Data(self._read(request.block, request.offset, request.length))
+
+    @handles(Store)
+    def store(self, request: Store, _src: Address) -> Done:
+        """Write."""
+        self._write(request.block, request.offset, request.data)
+        return DONE
+
+    @handles(Dma)
+    def dma(self, request: Dma, _src: Address) -> Data:
+        """Let the device have its way with a physical page, whoever owns it by now."""
+        if request.data is None:
+            return Data(self._read(request.block, request.offset, request.length))
+        self._write(request.block, request.offset, request.data)
+        return Data(b"")
+
+    def _read(self, block: int, offset: int, length: int) -> bytes:
+        return self.contents.get(block, b"")[offset : offset + length].ljust(length, b"\0")
+
+    def _write(self, block: int, offset: int, data: bytes) -> None:
+        old = self.contents.get(block, b"").ljust(offset, b"\0")
+        self.contents[block] = old[:offset] + data + old[offset + len(data) :]

@@ -1,0 +1,1 @@
+"""Processes: programs, signals, descriptors, and the table of who is who."""

@@ -1,0 +1,71 @@
+"""What a process did, in a form reports and oracles read: kept by the process, never sent."""
+
+from dataclasses import dataclass
+
+from longpin.actors.process.process_state import Value
+from longpin.actors.process.program import Op
+
+
+@dataclass(slots=True)
+class CallRecord:
+    """One call of a program, made and perhaps returned."""
+
+    op: Op
+    ret: int | str | None = None
+    """What it returned, as the program sees it; -1 with ``errno``; None while it has not returned."""
+    errno: int = 0
+    slept: str = ""
+    """What it waited for, last; empty if it never slept."""
+    returned: bool = False
+    value: Value = None
+    """What the program's variable got."""
+    arguments: list[Value] | None = None
+    """Their values when it was made, which it keeps when it is made again; None before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallBegun:
+    """A call is made."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call has returned."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CallCut:
+    """The process ends in a call, or goes on with another program after it, so it never returns."""
+
+    record: CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SignalTaken:
+    """A signal is acted on."""
+
+    signo: int
+    si_fd: int
+    action: str
+    """``handler``, ``ignored``, ``stopped`` or ``terminated``."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerReturned:
+    """The handler that was entered last has returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The process is exiting."""
+
+    status: int
+    signo: int
+    """The signal that killed it; 0: it exited."""
+
+
+Fact = CallBegun | CallEnded | CallCut | SignalTaken | HandlerReturned | Ended

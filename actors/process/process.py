@@ -1,0 +1,443 @@
+"""A process: descriptors, memory, signals, and a program it runs one call after the other [1.1].
+
+A call is a conversation of this actor with the others (:mod:`longpin.actors.syscalls`). While it waits, the process
+still answers what the kernel does to it from outside: page table entries installed and zapped, signals generated.
+Between two calls it is in user space, which is a schedule point (:class:`~longpin.messages.process.process.NextCall`).
+"""
+
+import errno
+from types import GeneratorType
+
+from longpin.actors.base import Engine, handles
+from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
+from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.locks import Lock
+from longpin.actors.mm.address_space import AddressSpace, Mapping, Pte
+from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
+from longpin.actors.process.interpreter import arguments, unroll
+from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
+from longpin.actors.process.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value
+from longpin.actors.process.program import Image, Op, Program
+from longpin.actors.process.signal_mask import Frame, is_made_again
+from longpin.actors.process.signals import EXIT_NOTIFY, EXITS, SignalTarget, initial_dispositions
+from longpin.actors.syscalls import CALLS
+from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.file import Put, Release
+from longpin.messages.fs.inode import RemoveMapping
+from longpin.messages.process.process import (
+    PROCESS_TABLE,
+    ChildChanged,
+    ChildNotifies,
+    File,
+    InstallPte,
+    NextCall,
+    NotifyParent,
+    PassFile,
+    Retire,
+    Start,
+    Uncharge,
+    Zap,
+)
+
+FIRST_FD = 3
+"""Standard input, output and error are taken."""
+
+
+class Process(SignalTarget):
+    """One process with one thread."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        address: Address,
+        kernel: Kernel,
+        images: dict[str, Image],
+        image: Image,
+        pid: int,
+        name: str,
+        inherited: Inherited,
+    ) -> None:
+        super().__init__(engine, address, image, inherited)
+        self.kernel = kernel
+        self.images = images
+        """What fork can start, by name."""
+        self.pid = pid
+        self.name = name
+        self.group = inherited.group or pid
+        self.parent = inherited.parent
+        """Who is told of its end; empty: init."""
+        self.children: dict[int, Child] = {}
+        """Those it has not reaped, by number."""
+        self.child_waiters = WaitQueue()
+        self.limits = inherited.limits or {
+            RLIMIT_NOFILE: MOST_FDS,
+            RLIMIT_MEMLOCK: image.memlock,
+            RLIMIT_SIGPENDING: image.sigpending,
+        }
+        """Resource limits by RLIMIT_ number [setrlimit(2)]."""
+        self.pending.limit = self.limits[RLIMIT_SIGPENDING]
+        self.fds = dict(inherited.fds)
+        self.close_on_exec = set(inherited.close_on_exec)
+        """Descriptors opened with O_CLOEXEC. Invariant: keys of ``fds``."""
+        self.spaces = [AddressSpace(kernel.page_size)]
+        """Its memory last, before it what each exec left behind: a region is charged to the one it was made in."""
+        for mapping in inherited.mappings:
+            self.mm.copy_mapping(mapping)
+        self.page_table_lock = Lock(self, f"the page table lock of {address}")
+        self.received: list[File] = []
+        """Descriptors in flight to this process."""
+        self.sleepers = WaitQueue()
+        """Where pause, sleep and recv_fd wait."""
+        self.timer = ""
+        """The timer of the call under way; empty if it has none, or its time has come."""
+        self.timed = False
+        """The call under way has started a timer."""
+        self.resumes = False
+        """It is made again after a stop: its timer goes on."""
+        self.put_aside: list[str] = []
+        """The timers of calls that will be made again when the handlers that run have returned."""
+        self.wc_status = 0
+        self.counters: dict[str, int] = {}
+        self.dead = False
+        # Invariant: dead implies exiting, and no descriptors or mappings.
+        self.calls: list[CallRecord] = []
+        """Those that have not returned: the program's, then that of a handler which interrupted it."""
+
+    def count(self, what: str) -> int:
+        """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
+        self.counters[what] = number = self.counters.get(what, 0) + 1
+        return number
+
+    @property
+    def mm(self) -> AddressSpace:
+        """The memory it has."""
+        return self.spaces[-1]
+
+    # The program.
+
+    @handles(Start)
+    def start_program(self, _request: Start, _src: Address) -> None:
+        """Begin."""
+        self.main = self.start_task(self._run())
+
+    def _run(self) -> Conversation[None]:
+        end: Exit | None = None
+        while end is None:
+            try:
+                yield from self.execute(self.image.program, EXITS)
+                end = Exit(0)
+            except Exec as replaced:
+                self.replace_image(replaced.image)
+            except Exit as exit_:
+                end = exit_
+        yield from self.end(end)
+
+    def replace_image(self, image: Image) -> None:
+        """Go on with another program, after :meth:`leave_image`."""
+        self.image = image
+        self.handler_programs = dict(image.handlers)
+        self.dispositions |= initial_dispositions(image)
+        self.recalc_sigpending()
+
+    def end(self, end: Exit) -> Conversation[None]:
+        """Die."""
+        self.exiting = True
+        if end.signo:
+            self.facts.append(SignalTaken(end.signo, -1, "terminated"))
+        self.facts.append(Ended(end.status, end.signo))
+        yield from self._exit(end)
+        self.dead = True
+
+    def execute(self, program: Program, then: str) -> Conversation[None]:
+        """Run a program, the main one or a handler's; ``then`` is the call it ends with.
+
+        Before each call, and before that one, the process is in user space.
+        """
+        for op in unroll(program.statements, self.variables):
+            yield from self.in_user_space(op.call)
+            yield from self._call(op)
+        yield from self.in_user_space(then)
+
+    def in_user_space(self, call: str) -> Conversation[None]:
+        """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""
+        frames: list[Frame] | None = None
+        while frames is None or frames:
+            yield Step(NextCall(call))
+            frames = yield from self.get_signals()
+            yield from self.run_handlers(frames)
+
+    def begin_call(self, op: Op) -> CallRecord:
+        """Note that a call is made."""
+        record = CallRecord(op)
+        self.calls.append(record)
+        self.facts.append(CallBegun(record))
+        return record
+
+    def _call(self, op: Op) -> Conversation[None]:
+        """Make one call, again if a signal interrupted it and it is to be restarted."""
+        record = self.begin_call(op)
+        try:
+            again = True
+            while again:
+                value = yield from self._attempt(record)
+                if self.dies_next:
+                    yield from self.get_signals()
+                again = record.errno == errno.EINTR and (yield from self._interrupted(record, value))
+        except (Exit, Exec):
+            if not record.returned:
+                self._stop_timer()
+                self.calls.pop()
+                if op.call != EXITS:
+                    self.facts.append(CallCut(record))
+            raise
+        if not record.returned:
+            self._return(record, value)
+
+    def _attempt(self, record: CallRecord) -> Conversation[Value]:
+        """Make a call once; note its errno and what it slept on."""
+        assert self.main is not None
+        self.main.slept = ""
+        record.errno = 0
+        value: Value = -1
+        try:
+            result = CALLS[record.op.call](self, *arguments(record, self.variables))
+            value = (yield from result) if type(result) is GeneratorType else result
+        except KernelError as error:
+            record.errno = error.errno
+        record.slept = self.main.slept or record.slept
+        return value
+
+    def _interrupted(self, record: CallRecord, value: Value) -> Conversation[bool]:
+        """Take the signals that ended a call; return whether it is made again [1.12].
+
+        If it is not, it has returned, and its variable is set, before a handler runs.
+        """
+        call = record.op.call
+        yield Step(NextCall(call))
+        frames = yield from self.get_signals()
+        again = is_made_again(SIGNATURES[call].restart, frames)
+        self.resumes = again and self.timed
+        if not again:
+            self._return(record, value)
+        yield from self.run_handlers(frames)
+        if again and (frames or self.pending.first(self.mask.blocked)):  # open since sigsuspend's mask was put back
+            # Handlers that run now make calls of their own: the timer is kept from them.
+            timed, resumes = self.timed, self.resumes
+            self.put_aside.append(self.timer)
+            self.timer, self.timed, self.resumes = "", False, False
+            try:
+                yield from self.in_user_space(call)
+            finally:
+                self.timer, self.timed, self.resumes = self.put_aside.pop(), timed, resumes
+        return again
+
+    def _return(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned, and set the program's variable."""
+        self._stop_timer()
+        record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
+        record.value = value
+        record.returned = True
+        assert self.calls.pop() is record
+        self.facts.append(CallEnded(record))
+        if record.op.target is not None:
+            self.variables[record.op.target] = value
+
+    # Descriptors.
+
+    def descriptor(self, fd: int) -> File:
+        """Return what a descriptor refers to, or fail with EBADF."""
+        if fd not in self.fds:
+            raise KernelError(errno.EBADF)
+        return self.fds[fd]
+
+    def file(self, fd: int) -> File:
+        """Return what a descriptor refers to, or fail with EBADF, also if it was opened with O_PATH."""
+        file = self.descriptor(fd)
+        if file.kind == "path":
+            raise KernelError(errno.EBADF)
+        return file
+
+    def reserve(self, count: int) -> None:
+        """Fail with EMFILE if so many descriptors are not free, before anything is made for them."""
+        limit = self.limits[RLIMIT_NOFILE]
+        if sum(FIRST_FD <= fd < limit for fd in self.fds) + count > limit - FIRST_FD:
+            raise KernelError(errno.EMFILE)
+
+    def install(self, file: File) -> int:
+        """Enter a reference under the lowest free number; it survives exec."""
+        fd = FIRST_FD
+        while fd in self.fds:
+            fd += 1
+        self.fds[fd] = file
+        return fd
+
+    def remove(self, fd: int) -> File:
+        """Take an entry out of the table."""
+        self.close_on_exec.discard(fd)
+        return self.fds.pop(fd)
+
+    def put(self, file: File, *, exiting: bool = False) -> Conversation[None]:
+        """Drop a reference and, if it was the last, run the release before the call returns [1.3]."""
+        if (yield Call(file.ofd, Put())).last:
+            yield Call(file.ofd, Release(exiting))
+
+    # Memory.
+
+    @handles(InstallPte)
+    def install_pte(self, request: InstallPte, _src: Address) -> Conversation[Done]:
+        """The fault handler maps a block."""
+        with (yield self.page_table_lock.exclusive()):
+            self.mm.page_table[request.vma, request.page] = Pte(request.pmem, request.block, request.writable)
+        return DONE
+
+    @handles(Zap)
+    def zap(self, request: Zap, _src: Address) -> Conversation[Done]:
+        """The file system unmaps a range everywhere."""
+        with (yield self.page_table_lock.exclusive()):
+            self.mm.zap(request.inode, request.first, request.last)
+        return DONE
+
+    @handles(Uncharge)
+    def uncharge(self, request: Uncharge, _src: Address) -> Done:
+        """Give pinned pages back to RLIMIT_MEMLOCK."""
+        self.spaces[request.space].pinned_vm -= request.pages
+        return DONE
+
+    def unmap(self, mapping: Mapping) -> Conversation[bool]:
+        """Remove a mapping; True if its reference was the file's last, which then has to be released."""
+        self.mm.remove(mapping)
+        yield Call(mapping.inode, RemoveMapping(self.address, mapping.number))
+        last: bool = (yield Call(mapping.file.ofd, Put())).last
+        return last
+
+    def leave_image(self) -> Conversation[None]:
+        """Do what execve does before the new program runs: mappings, O_CLOEXEC descriptors and handlers go [2.4]."""
+        for mapping in list(self.mm.mappings):
+            if (yield from self.unmap(mapping)):
+                yield Call(mapping.file.ofd, Release(exiting=False))
+        for fd in sorted(self.close_on_exec):
+            yield from self.put(self.fds.pop(fd))
+        self.close_on_exec.clear()
+        self.handler_programs.clear()
+        self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
+        self.spaces.append(AddressSpace(self.kernel.page_size))
+
+    # What others send.
+
+    @handles(PassFile)
+    def receive_file(self, request: PassFile, _src: Address) -> Done:
+        """A descriptor arrives in the socket; it stays in flight until recv_fd takes it."""
+        if self.exiting:
+            raise KernelError(errno.EPIPE)
+        self.received.append(request.file)
+        self.sleepers.wake_all(self)
+        return DONE
+
+    def start_timer(self, seconds: float) -> None:
+        """Have :attr:`timer` emptied, and its sleepers woken, after a time.
+
+        Each sleep has a timer of its own: the expiry of one that was interrupted may still be on the way.
+        """
+        if not self.resumes:
+            self.timer = name = f"sleep {self.count('sleep')}"
+            self.send(CLOCK, ArmTimer(name, float(seconds)))
+        self.timed, self.resumes = True, False
+
+    def _stop_timer(self) -> None:
+        """Forget the timer of a call that has returned."""
+        if self.timer:
+            self.send(CLOCK, CancelTimer(self.timer))
+        self.timer, self.timed = "", False
+
+    @handles(TimerExpired)
+    def timer_expired(self, timer: TimerExpired, _src: Address) -> None:
+        """sleep is over, if this is its timer and not that of an earlier one, which was interrupted."""
+        if timer.name == self.timer:
+            self.timer = ""
+            self.sleepers.wake_all(self)
+        elif timer.name in self.put_aside:
+            self.put_aside[self.put_aside.index(timer.name)] = ""
+
+    # Parents and children.
+
+    def change_for_parent(self, code: int, signo: int) -> None:
+        """Let the parent's waitpid find that the process has stopped, or goes on."""
+        if self.parent:
+            self.send(self.parent, ChildChanged(self.pid, code, signo))
+
+    def notify_parent(self, code: int) -> None:
+        """Send the parent SIGCHLD for that."""
+        if self.parent:
+            self.send(self.parent, ChildNotifies(code))
+
+    @handles(ChildChanged)
+    def child_changed(self, news: ChildChanged, _src: Address) -> Conversation[None]:
+        """A child has ended, stopped or gone on: SIGCHLD, and perhaps a zombie. A dead parent's children are init's."""
+        ended = news.code in (CLD_EXITED, CLD_KILLED)
+        if ended and self._hears_of_children:
+            yield Step(NotifyParent())
+        disposition = self.disposition(SIGCHLD)
+        child = self.children.get(news.pid)
+        if ended and (child is None or disposition.reaps):
+            self.children.pop(news.pid, None)
+            self.send(PROCESS_TABLE, Retire(news.pid))
+        if child is None:
+            return
+        if not ended:
+            child.news, child.signo = news.code, news.status
+            return
+        child.ended = True
+        child.status = news.status << 8 if news.code == CLD_EXITED else news.status
+        self._hear_of_child(news.code)
+
+    @handles(ChildNotifies)
+    def child_notifies(self, notice: ChildNotifies, _src: Address) -> Conversation[None]:
+        """SIGCHLD of a child that stopped or goes on, unless SA_NOCLDSTOP [do_notify_parent_cldstop]."""
+        if self._hears_of_children:
+            yield Step(NotifyParent())
+        self._hear_of_child(notice.code)
+
+    def _hear_of_child(self, code: int) -> None:
+        """Generate SIGCHLD, if it is heard, and wake waitpid."""
+        stops = code in (CLD_STOPPED, CLD_CONTINUED)
+        if not self.exiting and self._hears_of_children and (not stops or self.disposition(SIGCHLD).tells_of_stops):
+            self.generate(Siginfo(SIGCHLD, si_code=code))
+        self.child_waiters.wake_all(self)
+
+    @property
+    def _hears_of_children(self) -> bool:
+        """Whether SIGCHLD is sent here: with SIG_IGN not even if it is blocked [do_notify_parent]."""
+        return self.disposition(SIGCHLD).action != SIG_IGN and not self.is_ignored(SIGCHLD)
+
+    # The end.
+
+    def _exit(self, end: Exit) -> Conversation[None]:
+        """exit: memory, then descriptors, and only then what the last references left to release [1.1].
+
+        The parent is told when all that is done, so a process that hangs in a release is no zombie yet.
+        """
+        releases: list[File] = []
+        for mapping in list(self.mm.mappings):
+            if (yield from self.unmap(mapping)):
+                releases.append(mapping.file)
+        files = [self.fds.pop(fd) for fd in self.kernel.policy.on_exit(tuple(sorted(self.fds)))]
+        for file in files + self.received:
+            if (yield Call(file.ofd, Put())).last:
+                releases.append(file)
+        self.received.clear()
+        for file in releases:
+            # Whatever a release has to say, nobody is left to hear it.
+            yield from outcome(single(Call(file.ofd, Release(exiting=True))))
+        yield Step(NextCall(EXIT_NOTIFY))  # who sends it signals meanwhile still finds it
+        for child in self.children.values():
+            if child.ended:
+                self.send(PROCESS_TABLE, Retire(child.pid))
+        self.children.clear()
+        if self.parent:
+            code, status = (CLD_KILLED, end.signo) if end.signo else (CLD_EXITED, end.status & 0xFF)
+            self.send(self.parent, ChildChanged(self.pid, code, status))
+        else:
+            self.send(PROCESS_TABLE, Retire(self.pid))

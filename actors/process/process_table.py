@@ -1,0 +1,78 @@
+"""The process table: which process has which number, name and group, until it is reaped."""
+
+import errno
+from typing import NamedTuple
+
+from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.conversation import KernelError
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.process.process import (
+    PROCESS_TABLE,
+    Enroll,
+    FindGroup,
+    FindOwner,
+    FindProcess,
+    FoundGroup,
+    FoundOwner,
+    FoundProcess,
+    Retire,
+)
+
+
+class Entry(NamedTuple):
+    """A process, live or a zombie."""
+
+    name: str
+    address: Address
+    group: int
+
+
+class ProcessTable(Actor):
+    """Processes that have a number, in the order in which they came into being."""
+
+    def __init__(
+        self, engine: Engine, address: Address = PROCESS_TABLE, processes: dict[int, Entry] | None = None
+    ) -> None:
+        super().__init__(engine, address)
+        self.processes = dict(processes or {})
+
+    @handles(Enroll)
+    def enroll(self, request: Enroll, _src: Address) -> Done:
+        """Enter a new process."""
+        self.processes[request.pid] = Entry(request.name, request.address, request.group)
+        return DONE
+
+    @handles(Retire)
+    def retire(self, request: Retire, _src: Address) -> Done:
+        """Strike out one that was reaped."""
+        del self.processes[request.pid]
+        return DONE
+
+    @handles(FindProcess)
+    def find(self, request: FindProcess, _src: Address) -> FoundProcess:
+        """Find by number, else the first with the name."""
+        for pid, entry in self.processes.items():
+            if pid == request.pid or (not request.pid and entry.name == request.name):
+                return FoundProcess(entry.address)
+        raise KernelError(errno.ESRCH)
+
+    @handles(FindGroup)
+    def find_group(self, request: FindGroup, _src: Address) -> FoundGroup:
+        """Find the members of a group."""
+        wanted = request.group
+        members = tuple(entry.address for entry in self.processes.values() if wanted in (entry.group, -1))
+        if not members:
+            raise KernelError(errno.ESRCH)
+        return FoundGroup(members)
+
+    @handles(FindOwner)
+    def find_owner(self, request: FindOwner, _src: Address) -> FoundOwner:
+        """Find a number, whatever it is of [find_vpid], and who has it as what is asked for [pid_task]."""
+        number = abs(request.number)
+        group = tuple(entry.address for entry in self.processes.values() if entry.group == number)
+        process = self.processes.get(number)
+        if process is None and not group:
+            raise KernelError(errno.ESRCH)
+        if request.number < 0:
+            return FoundOwner(group)
+        return FoundOwner(() if process is None else (process.address,))

@@ -1,0 +1,276 @@
+"""A uverbs context: protection domains, memory regions, completion queues and queue pairs [1.10].
+
+It belongs to the open file description of ``/dev/infiniband/uverbs0``, not to a process: whoever holds a descriptor
+can use it, and the objects die with the last reference to that description.
+"""
+
+import errno
+from dataclasses import dataclass, field
+from typing import Self, TypeVar
+
+from longpin.actors.base import Engine, handles
+from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
+from longpin.actors.fs.attributes import Attributes
+from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.flocks import Flocks
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.locks import Hold, Lock
+from longpin.actors.rdma.queue_pair import QueuePair
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.file import Put, Release
+from longpin.messages.fs.inode import CloseFile
+from longpin.messages.mm.pmem import Unpin
+from longpin.messages.process.process import Uncharge
+from longpin.messages.rdma.verbs import (
+    AllocPd,
+    Complete,
+    CreateCq,
+    CreateQp,
+    Destroy,
+    DestroyObject,
+    FindObject,
+    Handle,
+    Kind,
+    MapDma,
+    PinnedPage,
+    Poll,
+    Polled,
+    Register,
+    Segments,
+    TearDown,
+    UnmapDma,
+    pmems_of,
+)
+
+
+@dataclass(slots=True)
+class Pd:
+    """A protection domain."""
+
+    users: int = 0
+    """Regions and queue pairs in it."""
+
+
+@dataclass(slots=True)
+class Region:
+    """A memory region: physical pages a device may access, and what keeps them."""
+
+    registration: Register
+    in_use: Lock
+    """Held shared by the device while it accesses the pages, exclusively while the region is taken down."""
+    device: list[Hold] = field(default_factory=list)
+    """The device's holds."""
+
+
+@dataclass(slots=True)
+class CompletionQueue:
+    """Completions nobody has polled, and who waits for one."""
+
+    statuses: list[int] = field(default_factory=list)
+    waiters: WaitQueue = field(default_factory=WaitQueue)
+
+
+@dataclass(slots=True)
+class QueuePairEntry:
+    """A queue pair of the context."""
+
+    address: Address
+    pd: int
+
+
+Object = Pd | Region | CompletionQueue | QueuePairEntry
+T = TypeVar("T", bound=Object)
+KIND_OF: dict[Kind, type[Object]] = {
+    Kind.PD: Pd,
+    Kind.MR: Region,
+    Kind.CQ: CompletionQueue,
+    Kind.QP: QueuePairEntry,
+}
+
+
+class UverbsContext(Backing):
+    """The objects one open of an RDMA device owns; and the device's file, as far as names and modes go."""
+
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
+        super().__init__(engine, address, kernel)
+        self.objects: dict[int, Object] = {}
+        self.handles_given = 0
+        self.dying: set[int] = set()
+        """Regions being taken down: their keys are void. Invariant: a subset of ``objects``."""
+        self.closed = False
+        self.attributes = Attributes(0, 0o666)
+        """Of the device's file as this open sees it: others do not see a chmod through /proc/self/fd."""
+        self.flocks = Flocks(address)
+
+    def _new(self, thing: Object) -> int:
+        self.handles_given += 1
+        self.objects[self.handles_given] = thing
+        return self.handles_given
+
+    def _find(self, kind: type[T], handle: int) -> T:
+        """Return the object, or fail with EINVAL."""
+        thing = self.objects.get(handle)
+        if not isinstance(thing, kind) or handle in self.dying:
+            raise KernelError(errno.EINVAL)
+        return thing
+
+    # Objects.
+
+    @handles(AllocPd)
+    def alloc_pd(self, _request: AllocPd, _src: Address) -> Handle:
+        """ibv_alloc_pd(3)."""
+        return Handle(self._new(Pd()))
+
+    @handles(CreateCq)
+    def create_cq(self, _request: CreateCq, _src: Address) -> Handle:
+        """ibv_create_cq(3)."""
+        return Handle(self._new(CompletionQueue()))
+
+    @handles(CreateQp)
+    def create_qp(self, request: CreateQp, _src: Address) -> Handle:
+        """ibv_create_qp(3)."""
+        pd = self._find(Pd, request.pd)
+        self._find(CompletionQueue, request.cq)
+        address = f"qp:{self.address.partition(':')[2]}.{self.handles_given + 1}"
+        self.spawn(QueuePair, address, self.address, request.pd, request.cq)
+        pd.users += 1
+        return Handle(self._new(QueuePairEntry(address, request.pd)), address)
+
+    @handles(FindObject)
+    def find_object(self, request: FindObject, _src: Address) -> Done:
+        """Check a handle."""
+        self._find(KIND_OF[request.kind], request.handle)
+        return DONE
+
+    @handles(DestroyObject)
+    def destroy(self, request: DestroyObject, _src: Address) -> Conversation[Done]:
+        """ibv_dereg_mr(3), ibv_dealloc_pd(3)."""
+        thing = self._find(KIND_OF[request.kind], request.handle)
+        if isinstance(thing, Pd) and thing.users:
+            raise KernelError(errno.EBUSY)
+        yield from self._destroy(request.handle)
+        return DONE
+
+    def _destroy(self, handle: int) -> Conversation[None]:
+        thing = self.objects[handle]
+        if isinstance(thing, Region):
+            yield from self._deregister(handle, thing)
+        elif isinstance(thing, QueuePairEntry):
+            yield Call(thing.address, Destroy())
+            self._leave_pd(thing.pd)
+        del self.objects[handle]
+        self.dying.discard(handle)
+
+    def _leave_pd(self, handle: int) -> None:
+        if isinstance(pd := self.objects.get(handle), Pd):
+            pd.users -= 1
+
+    # Memory regions.
+
+    @handles(Register)
+    def register(self, request: Register, _src: Address) -> Handle:
+        """Publish a region [2.6 step 7]."""
+        self._find(Pd, request.pd).users += 1
+        lock = Lock(self, f"device access through {request.region} to end")
+        return Handle(self._new(Region(request, lock)), request.region)
+
+    def _deregister(self, handle: int, region: Region) -> Conversation[None]:
+        """Take the keys away, wait for accesses under way, then unpin and uncharge [2.6]."""
+        self.dying.add(handle)
+        registration = region.registration
+        with (yield region.in_use.exclusive()):
+            for pmem in pmems_of(registration.pages):
+                yield Call(pmem, Unpin(registration.region))
+        yield Call(registration.process, Uncharge(registration.space, len(registration.pages)))
+        self._leave_pd(registration.pd)
+        for ofd in self.kernel.policy.on_unpin(registration.holds):
+            if (yield Call(ofd, Put())).last:
+                yield Call(ofd, Release(exiting=False))
+
+    @handles(MapDma)
+    def map_dma(self, request: MapDma, _src: Address) -> Conversation[Segments]:
+        """Translate a key for the device, and keep the region until the device has finished."""
+        handle = self._handle_of(request.key)
+        region = self.objects.get(handle)
+        if not isinstance(region, Region) or handle in self.dying or not self._allows(region.registration, request):
+            return Segments((), "", 0)
+        region.device.append((yield region.in_use.shared()))
+        return Segments(self._segments(region.registration, request), region.registration.region, handle)
+
+    def _handle_of(self, key: str) -> int:
+        context, _, handle = key.rpartition("/")
+        return int(handle) if context == self.address and handle.isdecimal() else 0
+
+    @staticmethod
+    def _allows(registration: Register, request: MapDma) -> bool:
+        return (
+            registration.pd == request.pd
+            and registration.access & request.access == request.access
+            and request.offset >= 0
+            and request.length > 0
+            and request.offset + request.length <= registration.length
+        )
+
+    def _segments(self, registration: Register, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:
+        segments = []
+        offset, length = registration.offset + request.offset, request.length
+        while length:
+            index, inside = divmod(offset, self.kernel.page_size)
+            part = min(length, self.kernel.page_size - inside)
+            segments.append((registration.pages[index], inside, part))
+            offset, length = offset + part, length - part
+        return tuple(segments)
+
+    @handles(UnmapDma)
+    def unmap_dma(self, request: UnmapDma, _src: Address) -> None:
+        """Let the region go."""
+        region = self.objects[request.handle]
+        assert isinstance(region, Region)
+        region.device.pop().drop()
+
+    # Completions.
+
+    @handles(Complete)
+    def complete(self, request: Complete, _src: Address) -> None:
+        """Queue a completion; one for a queue that is gone is lost."""
+        if isinstance(cq := self.objects.get(request.cq), CompletionQueue):
+            cq.statuses.append(request.status)
+            cq.waiters.wake_all(self)
+
+    @handles(Poll)
+    def poll(self, request: Poll, _src: Address) -> Conversation[Polled]:
+        """ibv_poll_cq(3) takes one; ibv_get_cq_event(3) waits until there is one and leaves it."""
+        cq = self._find(CompletionQueue, request.cq)
+        while request.wait and not cq.statuses:
+            yield cq.waiters.sleep(WaitsFor("completion", self.address, "a work completion"))
+        if request.wait or not cq.statuses:
+            return Polled(0, 0)
+        return Polled(1, cq.statuses.pop(0))
+
+    def node(self, _request: Common) -> Self:
+        """Return what has the attributes."""
+        return self
+
+    # The end.
+
+    @handles(CloseFile)
+    def close(self, request: CloseFile, _src: Address) -> Conversation[Done]:
+        """The last reference to the open file description is gone: everything is destroyed [1.10]."""
+        self.flocks.drop(self, request.ofd)
+        self.closed = True
+        if self.kernel.uverbs_async_delay:
+            self.send(self.address, TearDown())
+        else:
+            yield from self._tear_down()
+        return DONE
+
+    @handles(TearDown)
+    def tear_down(self, _request: TearDown, _src: Address) -> Conversation[None]:
+        """Destroy everything after the release has returned."""
+        yield from self._tear_down()
+
+    def _tear_down(self) -> Conversation[None]:
+        """Queue pairs, then regions, then the rest: no object goes before its users."""
+        for kind in (QueuePairEntry, Region, CompletionQueue, Pd):
+            for handle in [handle for handle, thing in self.objects.items() if isinstance(thing, kind)]:
+                yield from self._destroy(handle)

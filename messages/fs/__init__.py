@@ -1,0 +1,1 @@
+"""What names, inodes, leases, pipes and open file descriptions are asked."""

@@ -1,0 +1,277 @@
+"""What an inode is asked: by processes, by open file descriptions, and by leases.
+
+What takes one of the inode's locks, or may wait or wake others, has no footprint: whoever releases a lock goes on with
+who waits for it, and that can be a truncate.
+
+Some of it a folder is asked too. Folders are no actors: then the directory gets the message, and ``folder`` says which.
+"""
+
+from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.lease import Level
+
+
+@message
+class Open(Message):
+    """open(2) has found the inode: check, count the access, break leases, truncate if O_TRUNC [2.3.2]."""
+
+    ofd: Address
+    """The description that will be created if this succeeds."""
+    flags: int
+    uid: int
+    tgid: int
+    created: bool = False
+    """The caller made the file: its mode counts from the next open on [open(2)]."""
+
+
+@message
+class CloseFile(Message):
+    """An open file description is released: its leases go, then its count [1.3]."""
+
+    ofd: Address
+    exiting: bool
+    folder: Address = ""
+
+
+@message
+class ChangeLease(Message):
+    """F_SETLEASE through ``ofd`` [2.1, 2.2]."""
+
+    ofd: Address
+    access: int
+    """The access mode of the description, as in O_ACCMODE."""
+    arg: int
+    fd: int
+    tgid: int
+    fsuid: int
+    uid: int
+    capable: bool
+    process: Address
+    folder: Address = ""
+
+
+@message
+class QueryLease(Message):
+    """F_GETLEASE through ``ofd`` [2.3.6]."""
+
+    ofd: Address
+
+
+@message
+class LeaseOverdue(Message):
+    """From a lease: its break time has passed. It stays on the list until somebody looks [2.3.4]."""
+
+    lease: Address
+    level: Level
+
+
+@message
+class Truncate(Message):
+    """Set the size: truncate(2) breaks ordinary leases first, ftruncate(2) does not [2.3.2]."""
+
+    length: int
+    by_path: bool
+    uid: int
+    tgid: int
+
+
+@message
+class ReadAt(Message):
+    """Read ``count`` bytes at ``offset``."""
+
+    offset: int
+    count: int
+
+
+@message
+class WriteAt(Message):
+    """Write ``data`` at ``offset``, -1 meaning the end of the file."""
+
+    offset: int
+    data: bytes
+    tgid: int
+
+
+@message
+class Written(Message):
+    """What was written; less than was asked for on a device that is full."""
+
+    position: int
+    """The offset after it."""
+    count: int
+
+
+@message
+class AddMapping(Message):
+    """A process maps the file."""
+
+    process: Address
+    vma: int
+    flags: int
+
+    def footprint(self) -> Footprint:
+        """The mapping, and its place among the others: page tables are zapped in that order."""
+        return Footprint.of(writes=[("mapping", self.process, self.vma), ("order of mappings",)])
+
+
+@message
+class SplitMapping(Message):
+    """munmap(2) took something out of the middle of a mapping: what is left behind it has another number now."""
+
+    process: Address
+    vma: int
+    new: int
+
+    def footprint(self) -> Footprint:
+        """Both mappings, and their places among the others."""
+        mappings = [("mapping", self.process, number) for number in (self.vma, self.new)]
+        return Footprint.of(writes=[*mappings, ("order of mappings",)])
+
+
+@message
+class RemoveMapping(Message):
+    """A process does not map the file any more."""
+
+    process: Address
+    vma: int
+
+    def footprint(self) -> Footprint:
+        """The mapping; the others stay in their order."""
+        return Footprint.of(writes=[("mapping", self.process, self.vma)])
+
+
+@message
+class Fault(Message):
+    """A page fault; the reply comes when the page table entry is installed [1.8]. EFAULT beyond the end of the file."""
+
+    vma: int
+    page: int
+    write: bool
+
+
+@message
+class AskPin(Message):
+    """May this process pin a page? [2.6, 4.12 pin_gate]."""
+
+    tgid: int
+    longterm: bool
+
+    def footprint(self) -> Footprint:
+        """The lease list, and its lock: two who find it held are served in the order in which they came."""
+        return Footprint.of(reads=[("leases",)], writes=[("flc_lock",)])
+
+
+@message
+class PinAllowed(Message):
+    """It may."""
+
+    hold: Address
+    """An open file description the pin must hold a reference on; empty: none."""
+
+
+@message
+class DropLink(Message):
+    """unlink(2) takes a name away, the file's lock held; a :class:`DropInode` follows when the folder's is released."""
+
+
+@message
+class DropInode(Message):
+    """Nobody needs the inode for a name any more: evict it if that was the last use of it [2.5, H7]."""
+
+
+@message
+class AddLink(Message):
+    """A name is to be added; EPERM for who neither owns the file nor may read and write it [proc_sys_fs(5)]."""
+
+    uid: int
+
+
+@message
+class Renamed(Message):
+    """rename(2) gives the inode another name, or takes its name away for another inode.
+
+    The locks of both are held while it happens, in the order of their addresses.
+    """
+
+    loses_name: bool
+    other: Address = ""
+    """The other one, if this is the first of two."""
+    other_loses_name: bool = False
+
+
+@message
+class NoName(Message):
+    """O_TMPFILE: the inode was made without a name, for whoever is about to open it."""
+
+
+@message
+class SetAttributes(Message):
+    """chmod(2), chown(2): EPERM for who does not own the file. Neither asks leases."""
+
+    mode: int
+    """-1: unchanged."""
+    owner: int
+    """The new owner; -1: unchanged."""
+    uid: int
+    folder: Address = ""
+
+
+@message
+class Touch(Message):
+    """utimes(2) to now, setxattr(2): need write access, change nothing that is modelled, ask no leases."""
+
+    uid: int
+    xattr: bool
+    """setxattr(2) of a user attribute, which being the owner does not allow."""
+    folder: Address = ""
+
+
+@message
+class CheckAccess(Message):
+    """access(2), or stat(2) with mode 0; the reply is the size."""
+
+    mode: int
+    uid: int
+    folder: Address = ""
+
+    def footprint(self) -> Footprint:
+        """Owner, mode and size."""
+        return Footprint.of(reads=[("attributes",)])
+
+
+@message
+class Execute(Message):
+    """execve(2) opens the file for reading, and then denies writing [2.1 step 6]."""
+
+    ofd: Address
+    uid: int
+    tgid: int
+
+
+@message
+class Fallocate(Message):
+    """fallocate(2)."""
+
+    mode: int
+    offset: int
+    length: int
+    tgid: int
+
+
+@message
+class Flock(Message):
+    """flock(2) through ``ofd``."""
+
+    ofd: Address
+    how: int
+    folder: Address = ""
+
+    def footprint(self) -> Footprint:
+        """The flock(2) locks and who waits for them, which nothing but a release looks at."""
+        return Footprint.of(writes=[("flocks",)])
+
+
+@message
+class SetBreakTime(Message):
+    """Write /proc/sys/fs/lease-break-time."""
+
+    seconds: float

@@ -1,0 +1,1 @@
+"""What processes, their table and the board of labels are told."""

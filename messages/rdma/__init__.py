@@ -1,0 +1,1 @@
+"""What RDMA devices are asked, and what their parts say to each other."""

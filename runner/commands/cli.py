@@ -1,0 +1,259 @@
+"""The command line: ``longpin run``, ``replay`` and ``list``; the other verbs have files of their own.
+
+Only click is imported here; every command imports what it needs, so that ``longpin --help`` is quick.
+
+Exit status: 0 every rule that was asked for holds, 1 one is violated, 2 bad input, a failure of longpin, a replay that
+diverged or a trace that cannot be written, 3 undetermined, 130 interrupted before anything was known.
+"""
+
+from longpin.runner.commands import startup
+
+if __name__ == "__main__":  # before the rest is imported: until then Ctrl-C would be a stack trace
+    startup.begin()
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from longpin.runner.commands.conform import conform
+from longpin.runner.commands.options import (
+    DEFAULT_SCENARIO,
+    MOST_SEED,
+    ORACLE_NAMES,
+    POLICY_HELP,
+    POLICY_METAVAR,
+    begin,
+    choose,
+    common,
+    load,
+    spare,
+)
+from longpin.runner.commands.search import explore, stress
+from longpin.runner.commands.show import show
+from longpin.runner.commands.terminal import BadInput, Commands, end, make_console, output, print_lines, say
+from longpin.runner.shell import command
+
+if TYPE_CHECKING:
+    from longpin.config.schema import Scenario
+    from longpin.runner.result import Result
+    from longpin.runner.settings import Settings
+
+
+def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> NoReturn:
+    """Show a result and exit with its status."""
+    import structlog
+
+    from longpin.runner.report.rows import printable
+
+    log = structlog.get_logger()
+    for moment in result.moments:
+        log.debug(
+            printable(moment.text), arrival=moment.arrival, now=moment.now, kind=moment.kind.value, lane=moment.lane
+        )
+    log.info("ended", verdict=result.verdict.value, arrivals=result.arrivals, hash=result.hash)
+    with output():
+        if as_json:
+            from longpin.runner.report.as_json import JsonReport
+
+            JsonReport(sys.stdout, again).show(result)
+        else:
+            from longpin.runner.report.console import ConsoleReport
+
+            ConsoleReport(make_console(), sys.stdout, again, advice).show(result)
+    end(result.verdict, result.not_kept)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="longpin", prog_name="longpin")
+def main() -> None:
+    """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
+
+    Exit status: 0 every rule asked for holds, 1 violated, 2 bad input or failure, 3 undetermined, 130
+    interrupted early.
+    """
+
+
+@main.command()
+@click.argument("scenario", default=DEFAULT_SCENARIO)
+@click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP)
+@click.option("--engine", type=click.Choice(["threads", "stepped", "host"]), default="stepped", show_default=True)
+@click.option("--oracle", type=click.Choice(ORACLE_NAMES), help="Who chooses the order (stepped).  [default: fifo]")
+@click.option(
+    "--seed", type=click.IntRange(0, MOST_SEED), metavar="N", default=0, show_default=True, help="Of the oracle."
+)
+@click.option("--timers", type=click.Choice(["lazy", "racy"]), help="When time moves (stepped).  [default: lazy]")
+@click.option("--time-scale", type=float, help="Real seconds a virtual second takes (threads).  [default: 0.001]")
+@click.option("--trace", type=click.Path(dir_okay=False), help="Write every arrival to this file.")
+@common
+def run(
+    scenario: str,
+    policy: str | None,
+    engine: str,
+    oracle: str | None,
+    seed: int,
+    timers: str | None,
+    time_scale: float | None,
+    trace: str | None,
+    as_json: bool,
+) -> None:
+    """Run SCENARIO, a file or the name of a shipped one, and show what happens.
+
+    Without it a scenario runs in which an RDMA application ignores a lease break. `longpin list scenarios` names them.
+    """
+    begin()
+    reject_contradictions(engine, oracle, timers, time_scale)
+    from longpin.runner.run import run as run_scenario
+
+    loaded = load(scenario)
+    if engine == "host":
+        reject_emulated(policy, seed, trace)
+        run_host(loaded, scenario, as_json=as_json)
+    spare("--trace", trace, scenario)
+    given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
+    options = {name: value for name, value in given.items() if value is not None}
+    settings = choose(loaded, policy, engine=engine, seed=seed, **options)
+    startup.ready()
+    result = run_scenario(loaded, settings, trace)
+    advice = ""
+    if trace is not None and not result.not_kept:
+        again = command(*replay_again(trace, None))
+    else:
+        again = command(*run_again(scenario, policy, settings))
+        if engine == "threads":
+            advice = "The order was the operating system's: another run may go another way, its trace replays exactly."
+    finish(result, as_json=as_json, again=again, advice=advice)
+
+
+def reject_emulated(policy: str | None, seed: int, trace: str | None) -> None:
+    """Refuse options that have no meaning on the host kernel.
+
+    Raises:
+        BadInput: there is one.
+
+    """
+    if policy is not None:
+        raise BadInput("--policy is for the emulated kernel; the host kernel is what it is")
+    if seed:
+        raise BadInput("--seed is for the emulated kernel; on the host the order is the operating system's")
+    if trace is not None:
+        raise BadInput("--trace is for the emulated kernel; what the host kernel does cannot be replayed")
+
+
+def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
+    """Run a scenario on the kernel of this machine and show what happens.
+
+    Raises:
+        BadInput: this machine cannot run it.
+
+    """
+    from longpin.runner.host.run import run_on_host
+    from longpin.runner.machine.processes import HostError
+
+    notices: list[str] = []
+
+    def tell(text: str) -> None:
+        notices.append(text)
+        say(f"longpin: {text}")
+
+    is_path = "/" in scenario or scenario.endswith(".toml") or Path(scenario).is_file()
+    startup.ready()
+    try:
+        result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", tell)
+    except HostError as error:
+        raise BadInput(f"the host engine: {error}") from None
+    result.warnings += notices
+    again = (
+        ["run", "--engine", "host", "--", scenario]
+        if scenario.startswith("-")
+        else ["run", scenario, "--engine", "host"]
+    )
+    finish(
+        result,
+        as_json=as_json,
+        again=command(*again),
+        advice="The order was the operating system's: another run may go another way.",
+    )
+
+
+def reject_contradictions(engine: str, oracle: str | None, timers: str | None, time_scale: float | None) -> None:
+    """Refuse options that have no meaning on the engine.
+
+    Raises:
+        BadInput: there is one.
+
+    """
+    place = "threads" if engine == "threads" else f"the {engine} engine"
+    if engine != "stepped" and oracle is not None:
+        raise BadInput(f"--oracle chooses the order on the stepped engine; on {place} the operating system does")
+    if engine != "stepped" and timers is not None:
+        raise BadInput(f"--timers says when time moves on the stepped engine; on {place} it really passes")
+    if engine != "threads" and time_scale is not None:
+        why = "no real time passes" if engine == "stepped" else "the scenario's lease_break_time sets the pace"
+        raise BadInput(f"--time-scale is for --engine threads; on {place} {why}")
+    if time_scale is not None and not 0 <= time_scale <= 1000:
+        raise BadInput(f"--time-scale: expected 0 to 1000 seconds, found {time_scale:g}")
+
+
+def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[str]:
+    """Return the arguments that make the same run, or on threads one like it that leaves a trace."""
+    options = ["--policy", settings.policy_name] if policy is not None else []
+    if settings.engine == "threads":
+        options += ["--engine", "threads", "--time-scale", f"{settings.time_scale:g}", "--seed", str(settings.seed)]
+        options += ["--trace", "longpin.trace"]
+    else:
+        options += ["--oracle", settings.oracle, "--seed", str(settings.seed), "--timers", settings.timers]
+    return ["run", *options, "--", scenario] if scenario.startswith("-") else ["run", scenario, *options]
+
+
+def replay_again(trace: str, until: int | None) -> list[str]:
+    """Return the arguments that show a trace."""
+    options = ["--until", str(until)] if until is not None else []
+    return ["replay", *options, "--", trace] if trace.startswith("-") else ["replay", trace, *options]
+
+
+@main.command()
+@click.argument("trace", type=click.Path())
+@click.option("--until", type=click.IntRange(0), metavar="N", help="Stop after arrival N.")
+@common
+def replay(trace: str, until: int | None, as_json: bool) -> None:
+    """Show exactly the run that wrote TRACE, comparing every arrival."""
+    begin()
+    from longpin.runner.run import replay as replay_trace
+
+    startup.ready()
+    result = replay_trace(trace, until)
+    for warning in result.warnings:
+        say(warning)
+    finish(result, as_json=as_json, again=command(*replay_again(trace, until)))
+
+
+@main.command("list")
+@click.argument("what", type=click.Choice(["scenarios", "policies", "rules"]))
+@common
+def list_(what: str, as_json: bool) -> None:
+    """List the shipped scenarios, the policies or the rules, with their sources."""
+    begin()
+    from longpin.runner.commands.listing import LISTS, draw_table
+
+    entries = LISTS[what]()
+    with output():
+        if as_json:
+            import json
+
+            print_lines(json.dumps(entries, indent=2))
+        else:
+            console = make_console()
+            with console.capture() as capture:
+                console.print(draw_table(entries))
+            print_lines(capture.get())
+
+
+main.add_command(conform)
+main.add_command(explore)
+main.add_command(stress)
+main.add_command(show)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What the commands share: options, settings from options, and command lines to paste."""
+
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from longpin.runner.commands.terminal import VERBOSITY, BadInput, say
+
+if TYPE_CHECKING:
+    from longpin.config.schema import Scenario
+    from longpin.runner.settings import Settings
+
+DEFAULT_SCENARIO = "layout-lease-ignored"
+"""What is run where no scenario is named: everything the first proposal is about happens in it."""
+
+MOST_SEED = 2**64 - 1
+"""The largest seed a trace can hold."""
+
+ORACLE_NAMES = ("fifo", "random", "pct", "pctcp", "pos", "urw", "surw", "delay")
+"""The keys of :data:`longpin.runner.oracles.ORACLES`, here so that help texts need not import them."""
+
+POLICY_METAVAR = "NAME[:PRESET][,PARAMETER=VALUE]..."
+POLICY_HELP = "The proposal to follow instead of the scenario's own, which then counts for nothing."
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def common(command: F) -> F:
+    """Add the options every command has."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")(
+        command
+    )
+    return click.option(
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        is_eager=True,
+        callback=set_verbosity,
+        help="Log what is done to standard error; -vv: every moment of the run.",
+    )(command)
+
+
+def set_verbosity(ctx: click.Context, _option: click.Parameter, count: int) -> None:
+    """Remember how much to log, for the command and for what prints its errors."""
+    ctx.meta[VERBOSITY] = count
+
+
+def begin() -> None:
+    """Configure the logs as the command line asks; every command does this first."""
+    from longpin.runner.commands.logs import configure_logs
+
+    configure_logs(click.get_current_context().meta[VERBOSITY])
+
+
+def load(name_or_path: str) -> "Scenario":
+    """Return the scenario to work on; what is to be said of it is printed.
+
+    Raises:
+        ScenarioError: it cannot be used.
+
+    """
+    from longpin.config.loader import load_scenario
+
+    scenario = load_scenario(name_or_path)
+    for warning in scenario.warnings:
+        say(warning)
+    return scenario
+
+
+def spare(option: str, file: str | Path | None, *read: str | Path | None) -> None:
+    """Refuse to write a file over one that is read.
+
+    Raises:
+        BadInput: ``file`` is one of ``read``, of which a name of a shipped scenario is no file.
+
+    """
+    for source in read:
+        with contextlib.suppress(OSError, ValueError):  # one of them does not exist
+            if file is not None and source is not None and Path(file).samefile(source):
+                raise BadInput(f"{option}: {file} is what is read, and would be overwritten")
+
+
+def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":
+    """Return the settings of a run; a policy that is given means exactly what it says, whatever the scenario sets.
+
+    Raises:
+        BadInput: there is no such policy, preset or parameter.
+
+    """
+    from longpin.actors.policies.proposal import read_proposal
+    from longpin.runner.run import Settings
+
+    if policy is not None:
+        try:
+            chosen, preset, parameters = read_proposal(policy)
+        except ValueError as error:
+            raise BadInput(f"--policy: {error}") from None
+        changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters}
+    return Settings.of(scenario, **changes)
+
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str) -> float:
+    """Return seconds: ``90``, ``1.5m``, ``2h``; the type of an option.
+
+    Raises:
+        click.BadParameter: it is no time.
+
+    """
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smh]?)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a time: expected seconds, or a number with s, m or h")
+    return float(match[1]) * UNITS[match[2]]

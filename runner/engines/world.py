@@ -1,0 +1,94 @@
+"""From a scenario to a world: which actors there are at the start, and the messages that start them."""
+
+from typing import ClassVar, Protocol
+
+from longpin.actors.base import Engine
+from longpin.actors.clock import Clock
+from longpin.actors.fs.directory import Directory
+from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.kernel.file_system import FILE_SYSTEMS
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies.proposal import Proposal
+from longpin.actors.process.labels import Labels
+from longpin.actors.process.process import Process
+from longpin.actors.process.process_state import NOTHING_INHERITED
+from longpin.actors.process.process_table import Entry, ProcessTable
+from longpin.actors.process.program import Image
+from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
+from longpin.messages.clock import CLOCK
+from longpin.messages.envelope import Address, Message
+from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.process.labels import LABELS
+from longpin.messages.process.process import PROCESS_TABLE, Start
+
+FIRST_PID = 100
+
+
+class WorldEngine(Engine, Protocol):
+    """An engine, seen by who builds its world."""
+
+    def tell(self, dst: Address, body: Message) -> None:
+        """Send a message from outside."""
+
+
+class Blueprint:
+    """A scenario under a proposal, worked out once, from which worlds are built."""
+
+    clock: ClassVar[type[Clock]] = Clock
+    process: ClassVar[type[Process]] = Process
+    """What those actors are: others may watch more closely."""
+
+    def __init__(self, scenario: Scenario, proposal: Proposal) -> None:
+        machine = scenario.machine
+        self.kernel = Kernel(
+            proposal.policy,
+            proposal.generation,
+            tuple((f"pmem:{pmem.name}", FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
+            page_size=machine.page_size,
+            lease_break_time=machine.lease_break_time,
+            uverbs_async_delay=machine.uverbs_async_delay,
+            devices=tuple(device.name for device in scenario.devices),
+        )
+        self.scenario = scenario
+        self.images = {spec.name: image(spec) for spec in scenario.processes}
+        self.started = [
+            (FIRST_PID + index, self.images[spec.name])
+            for index, spec in enumerate(spec for spec in scenario.processes if spec.start == "now")
+        ]
+        self.owners: dict[str, dict[int, tuple[Address, int]]] = {pmem.name: {} for pmem in scenario.pmem}
+        self.pages: dict[str, dict[int, int]] = {}
+        for file in scenario.files:
+            owners = self.owners[file.pmem]
+            pages = {page: len(owners) + page for page in range(self.kernel.pages(file.size))}
+            owners.update({block: (f"inode:{file.path}", page) for page, block in pages.items()})
+            self.pages[file.path] = pages
+
+    def build(self, engine: WorldEngine) -> None:
+        """Create the actors of a world and send the messages that start its processes."""
+        scenario, kernel = self.scenario, self.kernel
+        engine.spawn(self.clock, CLOCK)
+        engine.spawn(Labels, LABELS)
+        for pmem in scenario.pmem:
+            engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owners[pmem.name])
+        for file in scenario.files:
+            start = FileStart(file.uid, file.mode, file.size, self.pages[file.path])
+            engine.spawn(Inode, f"inode:{file.path}", kernel, f"pmem:{file.pmem}", start)
+        names = {file.path: f"inode:{file.path}" for file in scenario.files}
+        engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names, scenario.folders)
+        table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
+        engine.spawn(ProcessTable, PROCESS_TABLE, table)
+        for pid, image_ in self.started:
+            state = (kernel, self.images, image_, pid, image_.name, NOTHING_INHERITED)
+            engine.spawn(self.process, f"process:{pid}", *state)
+        for pid, _ in self.started:
+            engine.tell(f"process:{pid}", Start())
+
+
+def image(spec: ProcessSpec) -> Image:
+    """Return what a process is made of; uid 0 has every capability unless the scenario says otherwise."""
+    capabilities = spec.capabilities
+    if capabilities is None:
+        capabilities = CAPABILITIES if spec.uid == 0 else ()
+    rights = spec.uid, frozenset(capabilities)
+    return Image(spec.name, spec.program, spec.on_signal, *rights, spec.memlock, spec.sigpending)

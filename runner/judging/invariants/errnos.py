@@ -1,0 +1,117 @@
+"""O7: every call returns what it may return, and what its line says [semantics 3]."""
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
+
+from longpin.actors.base import Actor
+from longpin.actors.constants import ERRNO_NAMES
+from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
+from longpin.actors.process.process import Process
+from longpin.actors.process.program import Expectation, Outcome
+from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.config.schema import EXPECTATIONS_RULE
+from longpin.messages.envelope import Envelope
+from longpin.runner.judging.chronicle import outcome
+from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
+
+
+class ExpectedOutcomes(Invariant):
+    """Errnos are among those of the call under the policy; expectations in comments are met."""
+
+    rule: ClassVar[str] = EXPECTATIONS_RULE
+    summary: ClassVar[str] = "errnos: a call fails only as its man page and the policy allow, and as its line expects"
+    source: ClassVar[str] = "semantics 3; docs/scenario.md"
+
+    def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
+        """Look at the calls that have just returned."""
+        if not isinstance(actor, Process) or not actor.facts:
+            return ()
+        found: list[Finding] = []
+        for record in decided(actor, self.policy_name):
+            if record.returned:
+                found += self._errno(actor, record)
+            found += self._expected(actor, record)
+        return found
+
+    def quiet(self, actors: Actors) -> Iterator[Finding]:
+        """Look at the calls that never returned."""
+        for process in actors.values():
+            if isinstance(process, Process):
+                for record in process.calls:
+                    if record.op.call != "exit":
+                        yield from self._expected(process, record)
+
+    def _errno(self, process: Process, record: CallRecord) -> Iterator[Finding]:
+        name = ERRNO_NAMES.get(record.errno, str(record.errno))
+        call = record.op.call
+        if record.errno and name not in SIGNATURES[call].errnos | self.policy.errnos.get(call, frozenset()):
+            what = f"failed with {name}, which {call} may not under {self.policy.name}"
+            yield self.found(site_of(process.name, record), f"{_where(process, record)} {what}")
+
+    def _expected(self, process: Process, record: CallRecord) -> Iterator[Finding]:
+        wanted = applicable(record.op.expectations, self.policy_name)
+        if wanted is not None and (difference := unmet(wanted, record)):
+            yield self.found(site_of(process.name, record), f"{_where(process, record)}: {difference}")
+
+
+def decided(process: Process, policy_name: str) -> Iterator[CallRecord]:
+    """Yield the calls whose expectations the last arrival has decided: those that have returned or never will."""
+    for fact in process.facts:
+        if isinstance(fact, CallEnded) or (
+            isinstance(fact, CallCut) and is_judged(applicable(fact.record.op.expectations, policy_name))
+        ):
+            yield fact.record
+
+
+def is_judged(wanted: Expectation | None) -> bool:
+    """Return whether an expectation says something of a call that was cut off: that it never returns."""
+    return wanted is not None and wanted.allows_no_return
+
+
+def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:
+    """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
+
+    One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    """
+    by_policy = {expectation.policy: expectation for expectation in expectations}
+    for key in (policy_name, policy_name.partition(":")[0], None):
+        if key in by_policy:
+            return by_policy[key]
+    return None
+
+
+def unmet(wanted: Expectation, record: CallRecord) -> str:
+    """Return what a call should have done and what it did; empty if the expectation is met."""
+    for expected in wanted.outcomes:
+        if not _met(expected, record):
+            slept = f", slept on {record.slept}" if record.slept else ", did not sleep"
+            found = outcome(record) + (slept if record.returned else "")
+            return f"expected {expected}, found {found}"
+    return ""
+
+
+def site_of(process: str, record: CallRecord) -> str:
+    """Return what a finding about a call is about: the call, the process's name, and how it ended."""
+    name = ERRNO_NAMES.get(record.errno, str(record.errno)) if record.errno else "success"
+    how = name if record.returned else "no return"
+    return f"{record.op.call} of {process}: {how}"
+
+
+def _where(process: Process, record: CallRecord) -> str:
+    return f"line {record.op.line}, {process.name}: {record.op.text}"
+
+
+def _met(expected: str | int, record: CallRecord) -> bool:
+    match expected:
+        case Outcome.HANGS:
+            return not record.returned
+        case Outcome.BLOCKS:
+            return bool(record.slept) or not record.returned
+        case Outcome.OK:
+            return record.returned and not record.errno
+        case int():
+            return record.returned and record.ret == expected and (not record.errno or expected == -1)
+        case _ if expected in ERRNO_NAMES.values():
+            return record.returned and ERRNO_NAMES.get(record.errno) == expected
+        case _:
+            return record.returned and record.ret == expected

@@ -1,0 +1,51 @@
+"""O6: nothing is left when all processes are gone [semantics 3]."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.pmem import Pmem
+from longpin.actors.process.process import Process
+from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
+
+
+class NoLeaks(Invariant):
+    """All processes gone: no descriptions, leases, mappings, pins or charges; evicted files own no blocks."""
+
+    rule: ClassVar[str] = "O6"
+    summary: ClassVar[str] = "no leaks: with all processes gone there are no leases, pins, references or charged pages"
+    source: ClassVar[str] = "semantics 3, 1.1 to 1.10"
+
+    def quiet(self, actors: Actors) -> Iterator[Finding]:
+        """Look at every actor, if every process is dead."""
+        if not all(actor.dead for actor in actors.values() if isinstance(actor, Process)):
+            return
+        for actor in actors.values():
+            match actor:
+                case OpenFileDescription() if not actor.released:
+                    what = f"{actor.address} has {actor.references} references and was not released"
+                    yield self._leak("an open file description", what)
+                case Inode():
+                    yield from self._look_at_inode(actor)
+                case Pmem():
+                    for pins in actor.pins.values():
+                        for pin in pins:
+                            yield self._leak("a pin", f"{pin.owner} still pins block {pin.block} of {actor.address}")
+                case Process() if charged := sum(space.pinned_vm for space in actor.spaces):
+                    yield self._leak("a charge", f"{actor.name} is charged with {charged} pinned pages")
+                case _:
+                    pass
+
+    def _look_at_inode(self, inode: Inode) -> Iterator[Finding]:
+        seen = inode.view()
+        for lease in seen.leases:
+            yield self._leak("a lease", f"{lease.address} is on the list of {inode.address}")
+        for process, _ in seen.mappings:
+            yield self._leak("a mapping", f"{process} maps {inode.address}")
+        if seen.nlink == 0 and seen.pages:
+            what = f"{inode.address} has no name and no user and owns {len(seen.pages)} blocks"
+            yield self._leak("blocks", what)
+
+    def _leak(self, kind: str, what: str) -> Finding:
+        return self.found(f"{kind} is left", f"all processes are gone, but {what}")

@@ -1,0 +1,25 @@
+"""O3: a call may wait for ever only where the policy says so [semantics 3]. Here every call that hangs is named."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
+from longpin.runner.judging.waiting import WaitForGraph
+
+KERNEL_WAITS = {"lease", "pin", "lock"}
+"""Waits a program did not ask for. Whether pause, wait_for and their like ever return is no kernel's affair."""
+
+
+class Liveness(Invariant):
+    """When nothing can happen any more, no call waits for a lease, a pin or a lock."""
+
+    rule: ClassVar[str] = "O3"
+    summary: ClassVar[str] = "liveness: no call waits for ever; the chain of what waits for what is named"
+    source: ClassVar[str] = "semantics 3; Chinner 2019-02-06 [S3]"
+
+    def quiet(self, actors: Actors) -> Iterator[Finding]:
+        """Look at every process that still waits."""
+        for waiting in WaitForGraph(actors, self.policy).waiting():
+            if waiting.kind in KERNEL_WAITS:
+                site = f"{waiting.call} of {waiting.process} waits for a {waiting.kind}"
+                yield self.found(site, f"hangs for ever: {waiting}")

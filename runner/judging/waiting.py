@@ -1,0 +1,136 @@
+"""Who waits for what: the calls that are under way when nothing can happen any more, each with its wait-for chain.
+
+A call is a chain of conversations. The chain is followed to the sleep or the lock at its end, and from there to who
+could end it: the holders of a lease, of a pin, or of a lock, and what those wait for.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from longpin.actors.base import Actor
+from longpin.actors.conversation import Call, Sleeping, Task, WaitsFor
+from longpin.actors.fs.inode import Inode
+from longpin.actors.fs.lease import Lease
+from longpin.actors.locks import Hold
+from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies.base import Policy
+from longpin.actors.process.process import Process
+from longpin.messages.envelope import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A process whose call has not returned."""
+
+    process: str
+    kind: str
+    """The kind of :class:`~longpin.actors.conversation.WaitsFor`, or ``lock``."""
+    call: str
+    doing: str
+    """The call, with its line; or that the process is exiting."""
+    chain: str
+    """What it waits for, who holds that, and what those wait for."""
+
+    def __str__(self) -> str:
+        return f"{self.process} in {self.doing}: it waits for {self.chain}"
+
+
+class WaitForGraph:
+    """The wait-for chains of a quiet world."""
+
+    def __init__(self, actors: Mapping[Address, Actor], policy: Policy) -> None:
+        self.actors = actors
+        self.policy = policy
+
+    def waiting(self) -> list[Waiting]:
+        """Return every process that waits, in the order in which they came into being."""
+        found = []
+        for process in self._processes():
+            if process.main is None or process.main.finished:
+                continue
+            actor, task = self._end_of_chain(process, process.main)
+            kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
+            call = doing = "exit"
+            if not process.exiting and process.calls:
+                last = process.calls[-1].op
+                call, doing = last.call, f"line {last.line}, {last.text}"
+            elif not process.exiting:
+                call = doing = "user space"
+            found.append(Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ()))))
+        return found
+
+    def _processes(self) -> list[Process]:
+        return [actor for actor in self.actors.values() if isinstance(actor, Process)]
+
+    def _end_of_chain(self, actor: Actor, task: Task) -> tuple[Actor, Task]:
+        """Follow calls to the conversation that waits for something else than a reply."""
+        while isinstance(task.waits_for, Call):
+            callee = self.actors[task.waits_for.dst]
+            inner = callee.tasks.get((actor.address, task.waits_for.number))
+            if inner is None:
+                break
+            actor, task = callee, inner
+        return actor, task
+
+    def _explain(self, actor: Actor, task: Task, seen: tuple[Task, ...]) -> Iterator[str]:
+        """Yield the clauses that say what a conversation waits for."""
+        effect = task.waits_for
+        if isinstance(effect, Hold):
+            holder = effect.lock.holds[0].task
+            assert holder is not None
+            yield f"{effect.lock.name}, held by the call of {self._caller(holder)}"
+            if task not in seen:
+                yield ", which waits for "
+                yield from self._explain(*self._end_of_chain(actor, holder), (*seen, task))
+        elif isinstance(effect, Sleeping):
+            yield effect.reason.detail
+            yield from self._holders(effect.reason)
+        elif isinstance(effect, Call):
+            yield f"an answer of {effect.dst} to {effect.body}"
+
+    def _caller(self, task: Task) -> str:
+        """Return the name of the process for which a conversation runs, whoever passed its call on."""
+        actor = self.actors.get(task.src)
+        while actor is not None and not isinstance(actor, Process):
+            above = actor.suspended(task.call)
+            if above is None:
+                break
+            task, actor = above, self.actors.get(above.src)
+        return actor.name if isinstance(actor, Process) else task.src
+
+    def _holders(self, reason: WaitsFor) -> Iterator[str]:
+        """Yield who could end the sleep."""
+        actor = self.actors.get(reason.target)
+        if isinstance(actor, Lease):
+            yield f" ({self._users(actor.ofd)})"
+            yield self._administrator(actor.inode)
+        elif isinstance(actor, Pmem):
+            pin = actor.pins[reason.number][0]
+            inode, _ = actor.owners[reason.number]
+            holders = [
+                p.name
+                for p in self._processes()
+                if any(file.backing == pin.context and file.kind != "path" for file in p.fds.values())
+            ]
+            yield f" (in {pin.context}, whose descriptor is held by {', '.join(holders) or 'no process'})"
+            yield self._administrator(inode)
+
+    def _administrator(self, address: Address) -> str:
+        inode = self.actors[address]
+        assert isinstance(inode, Inode)
+        pmem = self.actors[inode.pmem]
+        assert isinstance(pmem, Pmem)
+        seen = inode.view()
+        pins = tuple(pin for block in seen.pages.values() for pin in pmem.pins.get(block, ()))
+        listed = self.policy.admin_list(seen.leases, pins)
+        return f"; an administrator sees {'; '.join(listed) if listed else 'nobody who holds it'}"
+
+    def _users(self, ofd: Address) -> str:
+        users = []
+        for process in self._processes():
+            fds = [str(fd) for fd, file in process.fds.items() if file.ofd == ofd]
+            if fds:
+                users.append(f"{process.name} has it as fd {', '.join(fds)}")
+            elif any(mapping.file.ofd == ofd for mapping in process.mm.mappings):
+                users.append(f"{process.name} maps it")
+        return "; ".join(users) or f"no process has {ofd}"

@@ -1,0 +1,157 @@
+"""Calls of the agent on descriptors, paths and memory.
+
+Part of the program of :mod:`longpin.runner.machine.agent`, so it imports only the standard library and its other parts.
+"""
+
+import ctypes
+import functools
+import mmap
+import os
+import socket
+import stat
+import struct
+from collections.abc import Callable
+
+from longpin.runner.machine.agent_libc import (
+    AT_FDCWD,
+    INBOX,
+    LIBC,
+    LONGEST_MESSAGE,
+    Order,
+    Reply,
+    answer,
+    error_answer,
+    path_of,
+)
+
+ROOM = 64 << 20
+"""Bytes for a read of more than any file has: not every kernel looks whether a buffer can be so large."""
+
+
+# Descriptors.
+
+
+def pipe(_: Order) -> Reply:
+    """Make a pipe; the reply also has both ends."""
+    ends = (ctypes.c_int * 2)()
+    return answer(LIBC.pipe(ends)) | {"ends": list(ends)}
+
+
+def sendfd(order: Order) -> Reply:
+    """Send a descriptor through the socket that came with the order."""
+    with socket.socket(fileno=order["received"].pop()) as way:
+        try:
+            rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", ctypes.c_int(order["fd"]).value))
+            return {"ret": way.sendmsg([b"f"], [rights], socket.MSG_DONTWAIT), "errno": None}
+        except OSError as error:
+            return error_answer(error)
+
+
+def recvfd(_: Order) -> Reply:
+    """Take a descriptor that was sent here."""
+    inbox = socket.socket(fileno=INBOX)
+    try:
+        # socket.recv_fds leaves its flags out.
+        data, rights, _flags, _address = inbox.recvmsg(1, socket.CMSG_LEN(4), socket.MSG_DONTWAIT)
+        if rights:
+            return {"ret": struct.unpack("i", rights[0][2])[0], "errno": None}
+        # A message without its descriptor: there was no number left for it.
+        return {"ret": -1, "errno": "EMFILE" if data else "EPIPE"}
+    except OSError as error:
+        return error_answer(error)
+    finally:
+        inbox.detach()
+
+
+def await_fd(order: Order) -> Reply:
+    """Wait until a descriptor was sent here, and take it."""
+    events = struct.pack("ihh", INBOX, 1, 0)
+    if not order["at_once"] and LIBC.poll(ctypes.create_string_buffer(events), ctypes.c_ulong(1), -1) < 0:
+        return answer(-1)
+    return recvfd(order)
+
+
+def read_bytes(order: Order) -> Reply:
+    """Read; the reply also has what was read."""
+    count = order["count"]
+    buffer = ctypes.create_string_buffer(max(count, 1)) if count <= LONGEST_MESSAGE else _room()
+    reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(count)))
+    return reply | {"data": ctypes.string_at(buffer, max(reply["ret"], 0)).hex()}
+
+
+@functools.cache
+def _room() -> "ctypes.Array[ctypes.c_char]":
+    """Return the beginning of a buffer that no process can have in full."""
+    return (ctypes.c_char * ROOM).from_buffer(mmap.mmap(-1, ROOM))
+
+
+def write_bytes(order: Order) -> Reply:
+    """Write the data of the order."""
+    data = bytes.fromhex(order["data"])
+    return answer(LIBC.write(order["fd"], data, ctypes.c_size_t(len(data))))
+
+
+# Paths.
+
+
+def stat_path(order: Order) -> Reply:
+    """Return the size, and whether it is a folder; an error of stat(2) is an answer as well."""
+    try:
+        found = os.stat(order["path"])  # noqa: PTH116 a Path would lose the slash at the end, which asks for a folder
+    except OSError as error:
+        return error_answer(error)
+    return {"ret": found.st_size, "errno": None, "folder": stat.S_ISDIR(found.st_mode)}
+
+
+def write_sysctl(order: Order) -> Reply:
+    """Write a number to a file in /proc/sys."""
+    fd = LIBC.open(path_of(order), os.O_WRONLY)
+    if fd < 0:
+        return answer(-1)
+    data = b"%d" % order["value"]
+    reply = answer(LIBC.write(fd, data, ctypes.c_size_t(len(data))))
+    LIBC.close(fd)
+    return reply
+
+
+# Memory.
+
+
+def map_file(order: Order) -> Reply:
+    """Map a file, where it is asked for if that is free; the answer is the address."""
+    address = LIBC.mmap(*(order[name] for name in ("addr", "length", "prot", "flags", "fd", "offset")))
+    return answer(-1 if address == ctypes.c_void_p(-1).value else address)
+
+
+def load(order: Order) -> Reply:
+    """Read memory; a signal ends the process where it cannot be read."""
+    return {"ret": 0, "errno": None, "data": ctypes.string_at(order["addr"], order["length"]).hex()}
+
+
+def store(order: Order) -> Reply:
+    """Write memory; a signal ends the process where it cannot be written."""
+    data = bytes.fromhex(order["data"])
+    ctypes.memmove(order["addr"], data, len(data))
+    return {"ret": 0, "errno": None}
+
+
+CALLS: dict[str, Callable[[Order], Reply]] = {
+    "pipe": pipe,
+    "sendfd": sendfd,
+    "recvfd": recvfd,
+    "await_fd": await_fd,
+    "read_bytes": read_bytes,
+    "write_bytes": write_bytes,
+    "stat": stat_path,
+    "chown": lambda o: answer(LIBC.chown(path_of(o), ctypes.c_long(o["uid"]), -1)),
+    "utimes": lambda o: answer(LIBC.utimensat(AT_FDCWD, path_of(o), None, 0)),
+    "setxattr": lambda o: answer(LIBC.setxattr(path_of(o), b"user.longpin", b"x", ctypes.c_size_t(1), 0)),
+    "execve": lambda o: answer(
+        LIBC.execve(path_of(o), (ctypes.c_char_p * 2)(path_of(o), None), (ctypes.c_char_p * 1)(None))
+    ),
+    "write_sysctl": write_sysctl,
+    "map_file": map_file,
+    "load": load,
+    "store": store,
+}
+"""What can be ordered beside what ``libc`` does."""
