@@ -7,7 +7,7 @@ from longpin.actors.conversation import KernelError
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.process_state import Value
 from longpin.actors.process.program import Const, Expression, Name, Op, Statement
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 
 
 def unroll(statements: tuple[Statement, ...], variables: dict[str, Value]) -> Iterator[Op]:
@@ -63,7 +63,7 @@ def arguments(record: CallRecord, variables: dict[str, Value]) -> list[Value]:
 def _evaluated(op: Op, variables: dict[str, Value]) -> list[Value]:
     taken = []
     for position, argument in enumerate(op.args):
-        value, parameter = evaluate(argument, variables), SIGNATURES[op.call].parameter(position)
+        value, parameter = evaluate(argument, variables), SYSCALLS[op.call].parameter(position)
         if not isinstance(value, parameter.types):
             raise KernelError(errno.EINVAL)
         taken.append(parameter.cut(value))

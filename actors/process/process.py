@@ -21,8 +21,7 @@ from longpin.actors.process.process_state import MOST_FDS, Child, Exec, Exit, In
 from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, is_made_again
 from longpin.actors.process.signals import EXIT_NOTIFY, EXITS, SignalTarget, initial_dispositions
-from longpin.actors.syscalls import CALLS
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
@@ -203,7 +202,7 @@ class Process(SignalTarget):
         record.errno = 0
         value: Value = -1
         try:
-            result = CALLS[record.op.call](self, *arguments(record, self.variables))
+            result = SYSCALLS[record.op.call].implementation(self, *arguments(record, self.variables))
             value = (yield from result) if type(result) is GeneratorType else result
         except KernelError as error:
             record.errno = error.errno
@@ -218,7 +217,7 @@ class Process(SignalTarget):
         call = record.op.call
         yield Step(NextCall(call))
         frames = yield from self.get_signals()
-        again = is_made_again(SIGNATURES[call].restart, frames)
+        again = is_made_again(SYSCALLS[call].restart, frames)
         self.resumes = again and self.timed
         if not again:
             self._return(record, value)

@@ -8,8 +8,8 @@ from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.conversation import KernelError
 from longpin.actors.process.interpreter import evaluate
 from longpin.actors.process.program import Const, Expression, Name, Op, Operation
+from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.files import as_bytes
-from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config import python_text
 from longpin.runner.c_source.text import Names, c_string
 from longpin.runner.races.offers import inside
@@ -191,7 +191,7 @@ def _on_paths(function: str, *headers: str, after: tuple[str, ...] = ()) -> "_Wr
     def write(writer: Writer, op: Op, arguments: list[str]) -> Call:
         writer.need(headers=headers)
         named = [
-            writer.path(argument) if str in SIGNATURES[op.call].parameters[place].types else arguments[place]
+            writer.path(argument) if str in SYSCALLS[op.call].parameters[place].types else arguments[place]
             for place, argument in enumerate(op.args)
         ]
         return Call(f"{function}({', '.join([*named, *after])})")
@@ -467,7 +467,7 @@ CALLS: dict[str, _Write] = {
 
 def _cast(op: Op, place: int, text: str) -> str:
     """Return an argument with a cast where C would warn that the call takes less of it."""
-    width = SIGNATURES[op.call].parameter(place).width
+    width = SYSCALLS[op.call].parameter(place).width
     try:
         value = evaluate(op.args[place], {})
     except KernelError:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from longpin.actors.constants import SIGBUS, SIGSEGV, signal_name
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.process.program import Const, Op
+from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY
-from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import Scenario
 from longpin.messages.fs.paths import in_proc, names
@@ -78,7 +78,7 @@ def _ops(scenario: Scenario) -> Iterator[tuple[str, Op]]:
 
 def _paths(op: Op) -> Iterator[str]:
     """Yield the paths that a call writes out."""
-    for parameter, arg in zip(SIGNATURES[op.call].parameters, op.args, strict=False):
+    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
         if parameter.is_path and isinstance(arg, Const) and isinstance(arg.value, str):
             yield arg.value
 

@@ -20,7 +20,7 @@ from longpin.actors.process.process_state import Disposition, Exec, Exit, Value
 from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, SignalMask, is_made_again
 from longpin.actors.process.signals import initial_dispositions
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.machine.processes import Agent
@@ -132,7 +132,7 @@ class HostProcess:
     def _interrupted(self, record: CallRecord) -> Steps:
         """Run the handlers of the signals that ended a call; return 1 if it is made again, as the kernel would."""
         frames = yield from self._take_signals()
-        again = is_made_again(SIGNATURES[record.op.call].restart, frames)
+        again = is_made_again(SYSCALLS[record.op.call].restart, frames)
         if not again:
             self._return(record, -1)
         yield from self._run_frames(frames)
