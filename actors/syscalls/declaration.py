@@ -7,7 +7,7 @@ tables of ``docs/scenario.md``, and how the kernel of this machine and a C progr
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from inspect import Parameter as PythonParameter
@@ -73,7 +73,7 @@ class Parameter:
     optional: bool = False
     repeated: bool = False
     """Any number of arguments, none too; only the last parameter."""
-    default: Argument = None
+    default: int | float | str | bytes | None = None
     """What an optional parameter is if it is left out."""
     width: Width = C_TYPES["long"]
     """What the call takes of an integer."""
@@ -85,8 +85,8 @@ class Parameter:
 
     @property
     def is_data(self) -> bool:
-        """Whether it is what is written, or passed on by a label."""
-        return bytes in self.types
+        """Whether it is what is written, and can be nothing else."""
+        return bytes in self.types and int not in self.types
 
     @property
     def is_time(self) -> bool:
@@ -187,7 +187,7 @@ class LibcArgument:
     text: str
     """A parameter of the call, or what stands there literally."""
     role: str = "value"
-    """``value`` of the parameter, the ``length`` of its data, a ``buffer`` of so many bytes, or ``literal``."""
+    """A ``path``, ``data``, the ``length`` of data, a ``buffer`` of so many bytes, a ``value``, or ``literal``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,9 @@ class Libc:
     """It returns 64 bits, not an int."""
 
     @property
-    def fills_buffer(self) -> bool:
-        """Whether what the call returns are the bytes in a buffer."""
-        return any(argument.role == "buffer" for argument in self.arguments)
+    def sizes(self) -> frozenset[str]:
+        """The parameters that say how large a buffer is: what the call returns is then the bytes in it."""
+        return frozenset(argument.text for argument in self.arguments if argument.role == "buffer")
 
 
 _LIBC = re.compile(r"(?P<type>\w+) (?P<name>\w+)\((?P<inside>.*)\)")
@@ -276,6 +276,11 @@ class Syscall:
         """Return the parameter an argument is for, by the argument's place from 0."""
         return self.parameters[min(position, len(self.parameters) - 1)]
 
+    def bind(self, arguments: Sequence[Argument]) -> Iterator[tuple[Parameter, Argument]]:
+        """Yield each parameter with its argument, or with its default if that is left out; none may be repeated."""
+        for position, parameter in enumerate(self.parameters):
+            yield parameter, arguments[position] if position < len(arguments) else parameter.default
+
     def __str__(self) -> str:
         shown = ", ".join(p.name for p in self.parameters if not p.optional)
         for p in self.parameters:
@@ -345,7 +350,7 @@ class Declarations(dict[str, Syscall]):
                 refuses,
                 partial,
                 self._on_host,
-                _with_literals(libc, parameters),
+                _with_roles(libc, parameters),
             )
             return implementation
 
@@ -390,13 +395,18 @@ def _errnos(man: str, added: Mapping[str, str], parameters: tuple[Parameter, ...
     return frozenset(ERRNO_ALIASES.get(errno, errno) for errno in named)
 
 
-def _with_literals(made: Libc | None, parameters: tuple[Parameter, ...]) -> Libc | None:
-    """Return a function whose arguments that are no parameters are known to be literal."""
+def _with_roles(made: Libc | None, parameters: tuple[Parameter, ...]) -> Libc | None:
+    """Return a function whose arguments are known to be paths, data, numbers, or literal."""
     if made is None:
         return None
-    names = {parameter.name for parameter in parameters}
-    assert all(argument.text in names for argument in made.arguments if argument.role != "value"), made
-    arguments = (
-        argument if argument.text in names else LibcArgument(argument.text, "literal") for argument in made.arguments
-    )
+    named = {parameter.name: parameter for parameter in parameters}
+    assert all(argument.text in named for argument in made.arguments if argument.role != "value"), made
+    arguments = []
+    for argument in made.arguments:
+        role, parameter = argument.role, named.get(argument.text)
+        if parameter is None:
+            role = "literal"
+        elif role == "value":
+            role = "path" if parameter.is_path else "data" if parameter.is_data else "value"
+        arguments.append(LibcArgument(argument.text, role))
     return Libc(made.function, tuple(arguments), made.header, made.wide)

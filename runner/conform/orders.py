@@ -1,9 +1,9 @@
 """What an agent is ordered to do for each op: the counterpart of :mod:`longpin.runner.conform.emulated_calls`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from longpin.actors.syscalls import SYSCALLS
 from longpin.runner.conform.names import Names, length_of
 from longpin.runner.conform.ops import (
     ACTION_FLAGS,
@@ -27,18 +27,10 @@ from longpin.runner.conform.ops import (
     signals_in,
 )
 from longpin.runner.machine.abilities import FALLOCATE_MODES
+from longpin.runner.machine.orders import Order, libc, libc_order
 
 MAP_SHARED = 1
 W_OK = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Something for an agent to do."""
-
-    call: str
-    """A key of ``longpin.runner.machine.agent.CALLS``."""
-    args: dict[str, Any]
 
 
 class Caller(Protocol):
@@ -52,9 +44,11 @@ class Caller(Protocol):
         """Return the number that stands for a process or a group of the program."""
 
 
-def libc(name: str, *args: int | str) -> Order:
-    """Return the order to call a function of the C library."""
-    return Order("libc", {"name": name, "args": list(args)})
+def _declared(name: str, **values: Any) -> Order:
+    """Return the order to make a call as it is declared."""
+    made = SYSCALLS[name].libc
+    assert made is not None
+    return libc_order(made, values)
 
 
 def _on_fd(name: str, *more: Callable[[Arguments], int]) -> "Maker":
@@ -105,9 +99,9 @@ ORDERS: dict[str, Maker] = {
     "pipe": lambda _who, _a: Order("pipe", {}),
     "fsync": _on_fd("fsync"),
     "flock": _on_fd("flock", lambda a: number_in(a["how"], FLOCK_HOW, "LOCK_")),
-    "lseek": _on_fd("lseek", lambda a: a["offset"], lambda _: 0),
-    "read": lambda who, a: Order("read_bytes", {"fd": who.names.fd(a), "count": a.get("count", 1)}),
-    "write": lambda who, a: Order("write_bytes", {"fd": who.names.fd(a), "data": (b"w" * a.get("count", 1)).hex()}),
+    "lseek": lambda who, a: _declared("lseek", fd=who.names.fd(a), offset=a["offset"]),
+    "read": lambda who, a: _declared("read", fd=who.names.fd(a), count=a.get("count", 1)),
+    "write": lambda who, a: _declared("write", fd=who.names.fd(a), data=b"w" * a.get("count", 1)),
     "ftruncate": _on_fd("ftruncate", lambda a: a["len"]),
     "fallocate": _on_fd(
         "fallocate",
@@ -129,9 +123,9 @@ ORDERS: dict[str, Maker] = {
     "rename": _on_paths("rename"),
     "link": _on_paths("link"),
     "chmod": _on_path("chmod", lambda a: a["mode"]),
-    "chown": lambda who, a: Order("chown", {"path": who.names.path(a), "uid": a["uid"]}),
-    "utimes": _own_call("utimes"),
-    "setxattr": _own_call("setxattr"),
+    "chown": lambda who, a: _declared("chown", path=who.names.path(a), uid=a["uid"]),
+    "utimes": lambda who, a: _declared("utimes", path=who.names.path(a)),
+    "setxattr": lambda who, a: _declared("setxattr", path=who.names.path(a)),
     "stat": _own_call("stat"),
     "access": _on_path("access", lambda a: a.get("mode", W_OK)),
     "mkdir": _on_path("mkdir", lambda a: a.get("mode", 0o777)),

@@ -27,11 +27,12 @@ from longpin.runner.conform.ops import (
     process_number,
     signal_name,
 )
-from longpin.runner.conform.orders import ORDERS, Order, touch
+from longpin.runner.conform.orders import ORDERS, touch
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, child_status
 from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import remove
+from longpin.runner.machine.orders import Order
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, Status, leases
 from longpin.runner.machine.processes import FIRST_MAPPING, Agent, Died, DisturbedError, HostError, Zygote
 

@@ -32,7 +32,7 @@ Pass = Callable[[Document], Iterator[Document]]
 _NAMES_A_PROCESS = {
     call.name
     for call in SYSCALLS.values()
-    if call.parameters and {"process", "program"} & set(call.parameters[0].kinds)
+    if any({"process", "program"} & set(parameter.kinds) for parameter in call.parameters[:1])
 }
 _OPTIONAL = {
     "machine": ("page_size", "lease_break_time", "uverbs_async_delay"),

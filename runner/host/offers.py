@@ -11,7 +11,6 @@ from longpin.actors.syscalls.signals import EVERYBODY
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import Scenario
 from longpin.messages.fs.paths import in_proc, names
-from longpin.runner.host.calls import CALLS
 from longpin.runner.machine.agent_libc import PAGE
 
 MOST_FILE_BYTES = 1 << 30
@@ -43,7 +42,7 @@ def _problems(scenario: Scenario, filename: str) -> Iterator[Problem]:
     ops = [(where, op) for where, op in _ops(scenario)]
     executes = any(op.call == "execve" for _, op in ops)
     for where, op in ops:
-        if op.call not in CALLS:
+        if not SYSCALLS[op.call].on_host:
             yield Problem(filename, op.line, None, where, "a call the host kernel offers", op.call)
         elif op.call == "kill" and op.args[0] == Const(EVERYBODY):
             yield Problem(filename, op.line, None, where, "a process or a group of the scenario", "-1, everybody")
@@ -85,7 +84,6 @@ def _paths(op: Op) -> Iterator[str]:
 
 def _data(op: Op) -> Iterator[bytes]:
     """Yield the data a call writes, or passes on by a label."""
-    if op.call in ("write", "store", "label"):
-        for arg in op.args[1:]:
-            if isinstance(arg, Const) and isinstance(arg.value, (str, bytes)):
-                yield as_bytes(arg.value)
+    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
+        if bytes in parameter.types and isinstance(arg, Const) and isinstance(arg.value, (str, bytes)):
+            yield as_bytes(arg.value)

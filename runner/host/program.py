@@ -21,8 +21,9 @@ from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, SignalMask, is_made_again
 from longpin.actors.process.signals import initial_dispositions
 from longpin.actors.syscalls import SYSCALLS
-from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Order, Reply, Steps, ask
+from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
+from longpin.runner.machine.orders import Order, Reply
 from longpin.runner.machine.processes import Agent
 
 

@@ -25,11 +25,12 @@ from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner
 from longpin.runner.conform.ops import F_GETLEASE, F_SETLEASE
-from longpin.runner.conform.orders import ORDERS, Order
+from longpin.runner.conform.orders import ORDERS
 from longpin.runner.conform.outcome import OpResult, compare
 from longpin.runner.conform.program import Op, Program, Unsupported, load_programs, make_op
 from longpin.runner.conform.unsupported import why_not
 from longpin.runner.machine import abilities, proc_files
+from longpin.runner.machine.orders import Order
 from longpin.runner.machine.place import machine_to_ourselves
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, file_system, leases
 from longpin.runner.machine.processes import Agent, HostError
@@ -315,7 +316,7 @@ KILLED_AT_THE_START = textwrap.dedent("""
     import os, sys
     from pathlib import Path
     from longpin.config.loader import load_scenario
-    from longpin.runner.conform import processes
+    from longpin.runner.machine import processes
     from longpin.runner.conform.host import HostRunner
     from longpin.runner.machine.processes import Zygote
     from longpin.runner.host.machine import Machine
