@@ -56,15 +56,21 @@ def arguments(record: CallRecord, variables: dict[str, Value]) -> list[Value]:
 
     """
     if record.arguments is None:
-        record.arguments = _evaluated(record.op, variables)
+        call = SYSCALLS[record.op.call]
+        given = values(record.op, variables)
+        record.arguments = [call.parameter(position).cut(value) for position, value in enumerate(given)]
     return record.arguments
 
 
-def _evaluated(op: Op, variables: dict[str, Value]) -> list[Value]:
-    taken = []
-    for position, argument in enumerate(op.args):
-        value, parameter = evaluate(argument, variables), SYSCALLS[op.call].parameter(position)
-        if not isinstance(value, parameter.types):
+def values(op: Op, variables: dict[str, Value]) -> list[Value]:
+    """Return the arguments of a call as they are written, for a kernel that cuts integers itself.
+
+    Raises:
+        KernelError: EINVAL where one is of a kind the call cannot take.
+
+    """
+    given = [evaluate(argument, variables) for argument in op.args]
+    for position, value in enumerate(given):
+        if not isinstance(value, SYSCALLS[op.call].parameter(position).types):
             raise KernelError(errno.EINVAL)
-        taken.append(parameter.cut(value))
-    return taken
+    return given

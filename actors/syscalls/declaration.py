@@ -255,7 +255,7 @@ class Syscall:
     on_host: bool
     """Whether an unmodified kernel can make it."""
     libc: Libc | None
-    """How the C library makes it; None: the host engine and C programs have a way of their own, or none."""
+    """The function of the C library that makes it; None: it takes more. Who makes it may have a way of his own."""
 
     @property
     def support(self) -> Support:

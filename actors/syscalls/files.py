@@ -326,6 +326,7 @@ def _lacks_argument(given: Given) -> Refusal | None:
     partial="the commands of the table",
     allowed={"cmd": OneOf(FCNTL_COMMANDS)},
     refuses=_lacks_argument,
+    libc=libc("int fcntl(fd, cmd, arg)", "fcntl.h"),
 )
 def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[int]:
     """fcntl(2): leases, and the signal that tells of a break [2.1, 2.3.5]."""

@@ -8,7 +8,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE
 from longpin.actors.locks import Hold
 from longpin.actors.mm.address_space import TASK_SIZE, Mapping, Pte
-from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Section
+from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Section, libc
 from longpin.actors.syscalls.files import as_bytes
 from longpin.messages.fs.file import MapFile, Ref, Release
 from longpin.messages.fs.inode import Fault, SplitMapping
@@ -53,7 +53,12 @@ def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset
     return process.mm.add(length, prot, flags, file, offset // page, number).start
 
 
-@syscall("munmap(addr: size_t, length: size_t)", "mmap(2)", returns="0; any pages, mapped or not")
+@syscall(
+    "munmap(addr: size_t, length: size_t)",
+    "mmap(2)",
+    returns="0; any pages, mapped or not",
+    libc=libc("int munmap(addr, length)", "sys/mman.h"),
+)
 def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
     """munmap(2) of any pages, mapped or not. What is pinned stays pinned [1.9]."""
     page = process.kernel.page_size

@@ -214,7 +214,7 @@ def setfsuid(process: "Process", uid: int) -> int:
     return old.fsuid
 
 
-@syscall("getpid()", "getpid(2)", returns="the process id")
+@syscall("getpid()", "getpid(2)", returns="the process id", libc=libc("int getpid()", "unistd.h"))
 def getpid(process: "Process") -> int:
     """getpid(2)."""
     return process.pid

@@ -27,6 +27,7 @@ EVERYBODY = -1
     "kill(process: process, signal: int)",
     "kill(2)",
     returns="0; a process by name or id, 0 for the own group, -id for another one, -1 for everybody else",
+    libc=libc("int kill(process, signal)", "signal.h"),
 )
 def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]:
     """kill(2), by number or by a scenario's name for the process; 0 and -group mean a process group, -1 all others.

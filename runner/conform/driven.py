@@ -26,8 +26,7 @@ _WAITS = ("sigtimedwait", "sigwaitinfo")
 class Perform(Message):
     """Make one call."""
 
-    call: str
-    args: tuple[int | float | str | bytes | None, ...]
+    op: Call
 
 
 class WatchedSignals(PendingSignals):
@@ -77,8 +76,7 @@ class DrivenProcess(Process):
     @handles(Perform)
     def perform(self, request: Perform, _src: Address) -> None:
         """Make a call."""
-        op = Call(0, request.call, request.call, tuple(Const(arg) for arg in request.args), None)
-        self.main = self.start_task(self._one(op))
+        self.main = self.start_task(self._one(request.op))
 
     def _one(self, op: Call | None) -> Conversation[None]:
         try:
