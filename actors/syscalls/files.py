@@ -196,6 +196,7 @@ def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
 @syscall(
     "read(fd: fd, count: size_t)",
     "read(2)",
+    may_hang=True,
     returns="the bytes read, at most 65536",
     libc=libc("ssize_t read(fd, buffer[count], count)", "unistd.h"),
 )
@@ -208,6 +209,7 @@ def read(process: "Process", fd: int, count: int) -> Conversation[bytes]:
 @syscall(
     "write(fd: fd, data: bytes|str)",
     "write(2)",
+    may_hang=True,
     returns="the number of bytes written: fewer than asked for when the device fills up",
     libc=libc("ssize_t write(fd, data, length(data))", "unistd.h"),
 )
