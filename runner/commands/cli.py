@@ -45,13 +45,13 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
     """Show a result and exit with its status."""
     import structlog
 
-    from longpin.runner.report.rows import printable
+    from longpin.runner.report.rows import lane_of, printable
+    from longpin.runner.report.sentences import sentence
 
     log = structlog.get_logger()
-    for moment in result.moments:
-        log.debug(
-            printable(moment.text), arrival=moment.arrival, now=moment.now, kind=moment.kind.value, lane=moment.lane
-        )
+    for event in result.events:
+        text, lane = printable(sentence(event)), lane_of(event)
+        log.debug(text, arrival=event.arrival, now=event.time, kind=event.kind.value, lane=lane)
     log.info("ended", verdict=result.verdict.value, arrivals=result.arrivals, hash=result.hash)
     with output():
         if as_json:

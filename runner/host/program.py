@@ -21,6 +21,7 @@ from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, SignalMask, is_made_again
 from longpin.actors.process.signals import initial_dispositions
 from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.runner.events import ProcessName
 from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.machine.processes import Agent
@@ -57,9 +58,9 @@ class HostProcess:
         self.steps: Steps = self._run()
 
     @property
-    def lane(self) -> str:
-        """How it is told from others in a time line."""
-        return f"{self.name} ({self.pid})"
+    def full_name(self) -> ProcessName:
+        """How it is told from others."""
+        return ProcessName(self.name, self.pid)
 
     @property
     def deliverable(self) -> set[int]:

@@ -58,7 +58,7 @@ def _run_once(scenario: Scenario, tell: Callable[[str], None], folder: Path | No
                 quiet, stopped = world.run(scenario), world.stopped
             except KeyboardInterrupt:
                 interrupted = True
-                quiet, stopped = False, f"interrupted after {len(world.moments)} moments"
+                quiet, stopped = False, f"interrupted after {len(world.events)} moments"
             if world.disturbed:
                 machine.leave_break_time()
             return Judge(scenario, world, machine).result(quiet, stopped), world.disturbed and not interrupted

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.text import Text
 
 from longpin.actors.policies.proposal import read_proposal
+from longpin.runner.events import CallEntered, CallReturned, LockContended, ProcessExited, SleepBegun
 from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
 from longpin.runner.report.rows import Row, printable, rows
-from longpin.runner.result import ExpectedLine, Kind, Result, Verdict
+from longpin.runner.result import ExpectedLine, Result, Verdict
 
 UNREADABLE = 60
 """Processes beyond which no picture is offered."""
@@ -69,15 +70,15 @@ class ConsoleReport:
         self.console.print()
 
     def _time_line(self, result: Result) -> None:
-        drawn, hidden = _shorten(list(rows(result.moments, glyphs_for(self.console).arrow)))
-        if len(result.lanes) > UNREADABLE:
-            self._print(f"{len(result.lanes)} processes side by side could not be read; this is a list.", "dim")
-        elif len(result.lanes) > MOST_LANES:
-            self._print(f"{len(result.lanes)} processes do not fit side by side; this is a list.", "dim")
+        drawn, hidden = _shorten(list(rows(result.events, glyphs_for(self.console).arrow)))
+        if len(result.processes) > UNREADABLE:
+            self._print(f"{len(result.processes)} processes side by side could not be read; this is a list.", "dim")
+        elif len(result.processes) > MOST_LANES:
+            self._print(f"{len(result.processes)} processes do not fit side by side; this is a list.", "dim")
         if hidden:
             note = f"{len(drawn) + hidden} rows; the {hidden} after the first {MOST_ROWS // 2} are not shown."
             self._print(note, "dim")
-        picture = Lanes(self.console, result.lanes, drawn, _never(result))
+        picture = Lanes(self.console, [str(process) for process in result.processes], drawn, _never(result))
         for line in picture.lines():
             self.console.print(line, soft_wrap=True)
         self.console.print()
@@ -157,9 +158,12 @@ def _shorten(drawn: list[Row]) -> tuple[list[Row], int]:
 def _never(result: Result) -> frozenset[str]:
     """Return the lanes whose last call never returns; none if the run was stopped before it was over."""
     under_way: set[str] = set()
-    for moment in result.moments:
-        if moment.kind in (Kind.CALL, Kind.SLEEP, Kind.LOCK):
-            under_way.add(moment.lane)
-        elif moment.kind in (Kind.RETURN, Kind.END):
-            under_way.discard(moment.lane)
+    for event in result.events:
+        match event:
+            case CallEntered() | SleepBegun() | LockContended():
+                under_way.add(str(event.process))
+            case CallReturned() | ProcessExited():
+                under_way.discard(str(event.process))
+            case _:
+                pass
     return frozenset(under_way) if result.waiting else frozenset()

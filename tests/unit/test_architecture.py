@@ -47,6 +47,7 @@ def test_imports_go_one_way(layer: str) -> None:
 
 
 ROOMS = (
+    ("events",),
     ("result", "settings", "progress", "pool", "files", "shell"),
     ("oracles",),
     ("engines",),
