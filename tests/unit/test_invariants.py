@@ -1,6 +1,6 @@
 """Every rule in every branch: small worlds made by hand are fit, one thing in them is broken, and the rule says which.
 
-``pytest tests/unit/test_invariants.py --cov=runner/invariants --cov-branch`` shows that no branch is left out.
+``pytest tests/unit/test_invariants.py --cov=runner/judging/invariants --cov-branch`` shows that no branch is left out.
 """
 
 import errno
