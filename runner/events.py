@@ -6,7 +6,7 @@ else matches all of :data:`Event`, and mypy finds what is missing. Sentences sta
 :mod:`longpin.runner.report.sentences`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
@@ -290,3 +290,9 @@ Event = RunEvent | SearchAdvanced | FailureFound
 
 Observer = Callable[[Event], object]
 """Called with each event as it happens, in the order of arrivals; what it raises ends what it watches."""
+
+
+def tell(observers: Iterable[Observer], event: Event) -> None:
+    """Call observers with an event."""
+    for observer in observers:
+        observer(event)

@@ -8,6 +8,7 @@ by its wait channel, so nothing depends on how long anything takes, except a lea
 import errno
 import select
 import time
+from collections.abc import Iterable
 from signal import SIGKILL
 
 from longpin.actors.constants import INT_MIN
@@ -22,11 +23,13 @@ from longpin.runner.engines.world import FIRST_PID, image
 from longpin.runner.events import (
     CallEntered,
     CallReturned,
+    Observer,
     ProcessExited,
     ProcessName,
     RunEvent,
     SignalDelivered,
     SleepBegun,
+    tell,
 )
 from longpin.runner.host.calls import NOBODY, AwaitLabel, Order, Reply, Steps, ask
 from longpin.runner.host.machine import Machine
@@ -72,7 +75,8 @@ class Situation:
 class World:
     """A scenario while it runs."""
 
-    def __init__(self, scenario: Scenario, machine: Machine) -> None:
+    def __init__(self, scenario: Scenario, machine: Machine, observers: Iterable[Observer] = ()) -> None:
+        self._observers = tuple(observers)
         self._machine = machine
         self._specs = {spec.name: spec for spec in scenario.processes}
         self.images: dict[str, Image] = {spec.name: image(spec) for spec in scenario.processes}
@@ -345,5 +349,6 @@ class World:
         return len(self.events) + 1, now, process.full_name
 
     def note(self, event: RunEvent) -> None:
-        """Add an event."""
+        """Add an event and tell observers of it."""
         self.events.append(event)
+        tell(self._observers, event)

@@ -45,6 +45,7 @@ from longpin.runner.events import (
     SignalDelivered,
     SignalGenerated,
     SleepBegun,
+    tell,
 )
 from longpin.runner.result import CallResult
 
@@ -103,8 +104,7 @@ class Chronicle:
 
     def _add(self, event: RunEvent) -> None:
         self.events.append(event)
-        for observer in self.observers:
-            observer(event)
+        tell(self.observers, event)
 
     def _add_sleeps(self, number: int, actor: Actor) -> None:
         """Add the processes that went to sleep in ``actor`` just now."""

@@ -1,6 +1,8 @@
 """Events: each has a sentence, says which call it is about, and is told to observers as it happens."""
 
+import dataclasses
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -30,9 +32,12 @@ from longpin.runner.events import (
     SignalGenerated,
     SleepBegun,
 )
+from longpin.runner.exploration import explore
 from longpin.runner.report.sentences import sentence
-from longpin.runner.run import run
+from longpin.runner.run import replay, run
+from longpin.runner.sampling import stress
 from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
 
 APP = ProcessName("app", 100)
 OPEN = Op(7, 'fd = open("/f", O_RDWR)', "open", (), "fd")
@@ -107,3 +112,82 @@ def test_a_call_is_named_by_its_place(name: str) -> None:
             assert entered[event.call].op is event.op
             assert result.calls[event.call].blocked
     assert [event.arrival for event in result.events] == sorted(event.arrival for event in result.events)
+
+
+class StopError(Exception):
+    """Raised by an observer that has seen enough."""
+
+
+def test_an_observer_sees_each_event_as_it_happens(tmp_path: Path) -> None:
+    loaded = load_scenario("layout-lease-ignored")
+    seen: list[Event] = []
+    result = run(loaded, Settings.of(loaded), tmp_path / "a.trace", observers=[seen.append])
+    assert seen == list(result.events)
+    again: list[Event] = []
+    assert replay(tmp_path / "a.trace", observers=[again.append]).verdict is result.verdict
+    assert again == seen
+    until = result.events[len(seen) // 2].arrival
+    some: list[Event] = []
+    replay(tmp_path / "a.trace", until, observers=[some.append])
+    assert some == [event for event in result.events if event.arrival <= until]
+
+
+def test_what_an_observer_raises_ends_the_run_there() -> None:
+    loaded = load_scenario("layout-lease-ignored")
+    seen = 0
+
+    def stop(event: Event) -> None:
+        nonlocal seen
+        seen += 1
+        if isinstance(event, LeaseBroken):
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(loaded, Settings.of(loaded), observers=[stop])
+    whole = run(loaded, Settings.of(loaded)).events
+    assert isinstance(whole[seen - 1], LeaseBroken)
+    assert seen < len(whole)
+
+
+def test_events_of_a_run_on_threads_are_told_when_it_is_judged() -> None:
+    loaded = load_scenario("lease-shared")
+    seen: list[Event] = []
+    result = run(loaded, dataclasses.replace(Settings.of(loaded), engine="threads"), observers=[seen.append])
+    assert seen
+    assert seen == list(result.events)
+
+
+@pytest.mark.parametrize("method", ["dpor", "states", "naive"])
+def test_an_exploration_tells_how_far_it_came_and_what_it_found(method: str) -> None:
+    loaded = load_scenario("layout-lease-answered")
+    subject = Subject(loaded, Settings.of(loaded))
+    seen: list[Event] = []
+    result = explore(
+        subject.build, method=method, racy=True, check=subject.check, always=subject.always, observers=[seen.append]
+    )
+    last, found = seen[-2:]
+    assert last == SearchAdvanced(result.executions, result.events, result.states, 0, 0.0)
+    assert isinstance(found, FailureFound)
+    assert (found.rule, found.decisions) == (result.failures[0].broken.rule, result.failures[0].decisions)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_campaign_tells_of_each_failure_once(workers: int) -> None:
+    loaded = load_scenario("layout-lease-answered")
+    subject = Subject(loaded, dataclasses.replace(Settings.of(loaded), timers="racy"))
+    seen: list[Event] = []
+    campaign = stress(
+        subject.build,
+        check=subject.check,
+        always=subject.always,
+        racy=True,
+        runs=200,
+        first_failure=False,
+        workers=workers,
+        observers=[seen.append],
+    )
+    assert campaign.failures
+    assert [event for event in seen if isinstance(event, FailureFound)] == [
+        failure.found() for failure in campaign.failures
+    ]
+    assert seen[-1] == SearchAdvanced(200, campaign.events, 0, campaign.distinct, 200)
