@@ -266,6 +266,20 @@ class FailureFound:
     """Whose oldest message arrives, arrival by arrival."""
 
 
+@dataclass(frozen=True, slots=True)
+class ShrinkAdvanced:
+    """A failure is about to be made smaller, or was."""
+
+    kind: ClassVar[EventKind] = EventKind.SEARCH
+
+    runs: int
+    """Schedules run for it so far."""
+    allowed: int
+    """As many may be."""
+    size: str
+    """How large it is now, for people."""
+
+
 RunEvent = (
     CallEntered
     | CallReturned
@@ -285,7 +299,7 @@ RunEvent = (
 )
 """What happens in a run."""
 
-Event = RunEvent | SearchAdvanced | FailureFound
+Event = RunEvent | SearchAdvanced | FailureFound | ShrinkAdvanced
 """What an observer is called with."""
 
 Observer = Callable[[Event], object]

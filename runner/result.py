@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from longpin.actors.constants import ERRNO_NAMES
 from longpin.config.schema import RULES, Scenario
@@ -105,6 +105,8 @@ class CallResult:
 @dataclass(slots=True)
 class Result:
     """A whole run."""
+
+    verb: ClassVar[str] = "run"
 
     verdict: Verdict
     reason: str

@@ -193,7 +193,10 @@ def header_of(scenario: Scenario, settings: Settings, proposal: Proposal) -> Hea
 
 
 def replay(
-    trace: str | os.PathLike[str] | BinaryIO, until: int | None = None, observers: Iterable[Observer] = ()
+    trace: str | os.PathLike[str] | BinaryIO,
+    until: int | None = None,
+    observers: Iterable[Observer] = (),
+    rules: tuple[str, ...] | None = None,
 ) -> Result:
     """Follow a trace on the stepped engine, comparing every arrival, and judge it.
 
@@ -201,6 +204,7 @@ def replay(
         trace: the file, by its name or open for reading.
         until: stop after this many arrivals; the verdict is then undetermined, unless a rule is violated by then.
         observers: called with each event as it happens; what one raises ends the replay.
+        rules: what it is judged by, names from :data:`~longpin.config.schema.RULES`; None: what its scenario asks for.
 
     Raises:
         TraceError: the file cannot be read, is damaged, or its header does not make sense.
@@ -209,6 +213,8 @@ def replay(
     """
     reader = TraceReader(trace)
     scenario, settings, proposal = _read_header(reader)
+    if rules is not None:
+        scenario = dataclasses.replace(scenario, holds=rules)
     hashed = ArrivalHash()
 
     def payloads() -> Generator[bytes]:

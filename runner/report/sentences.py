@@ -21,6 +21,7 @@ from longpin.runner.events import (
     LockContended,
     ProcessExited,
     SearchAdvanced,
+    ShrinkAdvanced,
     SignalDelivered,
     SignalGenerated,
     SleepBegun,
@@ -78,6 +79,8 @@ def sentence(event: Event) -> str:
             return f"{event.runs:,} runs, {event.arrivals:,} arrivals"
         case FailureFound():
             return f"{event.rule or 'a check'} does not hold: {event.what}"
+        case ShrinkAdvanced():
+            return f"made smaller in {event.runs:,} runs: {event.size}"
         case _:
             assert_never(event)
 

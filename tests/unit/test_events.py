@@ -28,6 +28,7 @@ from longpin.runner.events import (
     ProcessExited,
     ProcessName,
     SearchAdvanced,
+    ShrinkAdvanced,
     SignalDelivered,
     SignalGenerated,
     SleepBegun,
@@ -73,6 +74,7 @@ EACH: list[tuple[Event, str]] = [
     ),
     (ClockAdvanced(*WHERE), "it is 1.5 s now"),
     (SearchAdvanced(1200, 30_000, 0, 0, 0), "1,200 runs, 30,000 arrivals"),
+    (ShrinkAdvanced(40, 100, "2 processes, 5 lines"), "made smaller in 40 runs: 2 processes, 5 lines"),
     (FailureFound("O1", "a site", "a page was freed", ()), "O1 does not hold: a page was freed"),
 ]
 

@@ -30,8 +30,9 @@ from longpin.runner.events import (
 )
 from longpin.runner.report import Report
 from longpin.runner.report.as_json import JsonReport
-from longpin.runner.report.console import MOST_ROWS, ConsoleReport
+from longpin.runner.report.console import ConsoleReport
 from longpin.runner.report.lanes import fold
+from longpin.runner.report.picture import MOST_ROWS
 from longpin.runner.report.rows import Shape, printable, rows
 from longpin.runner.report.sentences import spans
 from longpin.runner.result import CallResult, Result, Verdict, Violation
