@@ -22,11 +22,11 @@ from longpin.runner.races.free import Example, FreeRuns, Moment
 from longpin.runner.races.offers import programs_of
 from longpin.runner.races.outcome import (
     CallOutcome,
-    End,
     EndKind,
     HandlerOutcome,
     History,
-    Outcome,
+    ProcessEnd,
+    RaceOutcome,
     outcome_of,
     result_of,
 )
@@ -71,7 +71,7 @@ class HostedKernel:
             found.outcomes[outcome] = dataclasses.replace(before, count=before.count + 1)
         return found
 
-    def _once(self, scenario: Scenario) -> tuple[Outcome | None, tuple[Moment, ...]]:
+    def _once(self, scenario: Scenario) -> tuple[RaceOutcome | None, tuple[Moment, ...]]:
         with Machine(scenario, self._folder) as machine:
             self.fs = machine.abilities.fs
             world = TellingWorld(scenario, machine)
@@ -89,7 +89,7 @@ class TellingWorld(World):
     def __init__(self, scenario: Scenario, machine: Machine) -> None:
         super().__init__(scenario, machine)
         self._histories: dict[int, History] = {}
-        self._ends: dict[int, End] = {}
+        self._ends: dict[int, ProcessEnd] = {}
 
     def begun(self, process: HostProcess, record: CallRecord) -> None:
         """Note a call that is made."""
@@ -111,11 +111,13 @@ class TellingWorld(World):
         super().handler_returns(process)
         self._history(process).handler_returns()
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RaceOutcome:
         """Return what the processes of a quiet world came to; of one that a signal killed, what it may have seen."""
         processes = []
         for situation in self.situations:
-            end = self._ends.get(situation.process.pid, End(EndKind.STOPPED if situation.stopped else EndKind.ASLEEP))
+            end = self._ends.get(
+                situation.process.pid, ProcessEnd(EndKind.STOPPED if situation.stopped else EndKind.ASLEEP)
+            )
             processes.append(self._history(situation.process).outcomes(end)[0])
         return outcome_of(processes)
 
@@ -152,11 +154,11 @@ def _text(event: ProcessEvent) -> str:
             raise AssertionError(event)
 
 
-def _how_it_ended(process: HostProcess) -> End:
+def _how_it_ended(process: HostProcess) -> ProcessEnd:
     if process.status is not None:
-        return End(EndKind.EXITED, process.status)
+        return ProcessEnd(EndKind.EXITED, process.status)
     signo = process.agent.killed_by()
-    return End(EndKind.KILLED, signo) if signo else End(EndKind.UNKNOWN)
+    return ProcessEnd(EndKind.KILLED, signo) if signo else ProcessEnd(EndKind.UNKNOWN)
 
 
 def _timed(scenario: Scenario, filename: str) -> list[Problem]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from longpin.runner.events import Observer, SearchAdvanced, tell
-from longpin.runner.sampling.result import Campaign, Reason
+from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.tally import Batch
 
 BATCH_SECONDS = 0.1
@@ -19,7 +19,7 @@ TELL_EVERY = 0.2
 Progress = Callable[[Campaign], object]
 
 
-class Pace:
+class CampaignPace:
     """The budget of a campaign, spent in batches, and who is told how far it is."""
 
     def __init__(
@@ -87,6 +87,6 @@ class Pace:
         now = self.campaign
         tell(self.observers, SearchAdvanced(now.runs, now.events, 0, now.distinct, self.runs or 0))
 
-    def reason(self) -> Reason:
+    def reason(self) -> CampaignReason:
         """Return why there are no more batches."""
-        return Reason.RUNS if self.campaign.runs == self.runs else Reason.SECONDS
+        return CampaignReason.RUNS if self.campaign.runs == self.runs else CampaignReason.SECONDS
