@@ -31,11 +31,12 @@ from longpin.runner.events import (
     SleepBegun,
     tell,
 )
-from longpin.runner.host.calls import NOBODY, AwaitLabel, Order, Reply, Steps, ask
+from longpin.runner.host.calls import NOBODY, AwaitLabel, Steps, ask
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import MOST_FILE_BYTES
 from longpin.runner.host.program import HostProcess
 from longpin.runner.machine.agent_signals import KICK
+from longpin.runner.machine.orders import Order, Reply
 from longpin.runner.machine.proc_files import pending_mask
 from longpin.runner.machine.processes import Died, HostError
 
