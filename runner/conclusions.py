@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from longpin.runner.result import Result, Verdict
 
 if TYPE_CHECKING:
-    from longpin.runner.conform.check import Tally
-    from longpin.runner.conform.check import Verdict as Checked
+    from longpin.runner.conform.check import ProgramVerdict, Tally
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
     from longpin.runner.races.series import Series
@@ -93,7 +92,7 @@ class Compared:
     tally: "Tally"
     about: dict[str, Any]
     """What was compared, as in the JSON object: ``mode``, ``engine``, ``policy``, ``kernel``, ..."""
-    shown: "Checked | None"
+    shown: "ProgramVerdict | None"
     """The first program about which they differ, made smaller if the real kernel can be asked."""
     again: str | None
     """The command that shows it again."""

@@ -21,13 +21,13 @@ import click
 from longpin.runner.commands import startup
 from longpin.runner.commands.options import MOST_SEED, duration, spare
 from longpin.runner.commands.terminal import EXIT_BAD, BadInput, conclude, fail, say
-from longpin.runner.conclusions import Compared
 
 if TYPE_CHECKING:
-    from longpin.runner.conform.check import Tally, Verdict
+    from longpin.runner.conclusions import Compared
+    from longpin.runner.conform.check import ProgramVerdict, Tally
     from longpin.runner.conform.host import HostRunner
     from longpin.runner.conform.program import Program, Runner
-    from longpin.runner.result import Verdict as Judgement
+    from longpin.runner.result import Verdict
 
 DEFAULT_PROGRAMS = 100
 """How many random programs run where nothing says how many."""
@@ -189,7 +189,7 @@ class Run:
         """What was asked to be kept and could not be, one line."""
         self._written = False
         """The program about which the kernels differ is in its file."""
-        self.shown: Verdict | None = None
+        self.shown: ProgramVerdict | None = None
         """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
         self._real = real
         self._emulated = emulated
@@ -246,7 +246,7 @@ class Run:
         again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *engine])
         return again if file is not None else f"printf '%s\\n' {shlex.quote(line)} | {again}"
 
-    def _shrunk(self, first: "Verdict", about: dict[str, Any]) -> "Verdict":
+    def _shrunk(self, first: "ProgramVerdict", about: dict[str, Any]) -> "ProgramVerdict":
         from longpin.runner.conform.check import Agreement, check_one
         from longpin.runner.conform.shrink import shrink
         from longpin.runner.machine.processes import HostError
@@ -279,14 +279,14 @@ class Run:
         return best
 
     @property
-    def judgement(self) -> "Judgement":
+    def judgement(self) -> "Verdict":
         """What it all comes to."""
-        from longpin.runner.result import Verdict as Judgement
+        from longpin.runner.result import Verdict
 
         if self.tally.differ or self.tally.unsupported:
-            return Judgement.VIOLATED
+            return Verdict.VIOLATED
         unknown = self.interrupted or not self.tally.asked or self._lacks_some
-        return Judgement.UNDETERMINED if unknown else Judgement.HOLDS
+        return Verdict.UNDETERMINED if unknown else Verdict.HOLDS
 
     @property
     def _lacks_some(self) -> bool:
@@ -305,8 +305,10 @@ class Run:
             return "nothing could be compared"
         return "not every program could be compared" if self._lacks_some else "the kernels agree"
 
-    def compared(self, about: dict[str, Any], again: str | None, file: Path | None) -> Compared:
+    def compared(self, about: dict[str, Any], again: str | None, file: Path | None) -> "Compared":
         """Return what came of it, for reports."""
+        from longpin.runner.conclusions import Compared
+
         kept = str(file) if self._written and file is not None else None
         return Compared(
             self.judgement, self.reason, self.tally, about, self.shown, again, kept, self.seconds, self.not_kept

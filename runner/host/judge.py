@@ -22,7 +22,7 @@ _ASKED_FOR = {"pause", "sigsuspend", "sigwaitinfo", "ppoll", "waitpid", "wait_fo
 """Calls that wait because the program asks for it; whether they ever return is no kernel's affair."""
 
 
-class Judge:
+class HostJudge:
     """Turns a finished world into a result."""
 
     def __init__(self, scenario: Scenario, world: World, machine: Machine) -> None:

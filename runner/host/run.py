@@ -5,7 +5,7 @@ from pathlib import Path
 
 from longpin.config.schema import Scenario
 from longpin.runner.events import Observer
-from longpin.runner.host.judge import Judge
+from longpin.runner.host.judge import HostJudge
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import refuse
 from longpin.runner.host.world import World
@@ -69,6 +69,6 @@ def _run_once(
                 quiet, stopped = False, f"interrupted after {len(world.events)} moments"
             if world.disturbed:
                 machine.leave_break_time()
-            return Judge(scenario, world, machine).result(quiet, stopped), world.disturbed and not interrupted
+            return HostJudge(scenario, world, machine).result(quiet, stopped), world.disturbed and not interrupted
         finally:
             world.close()
