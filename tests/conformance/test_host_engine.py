@@ -12,11 +12,12 @@ import pytest
 from click.testing import CliRunner
 from quality.json_output import valid
 
+from longpin import api
 from longpin.config.loader import load_scenario, parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.runner.commands.cli import main
-from longpin.runner.events import CallReturned, ProcessExited, RunEvent, SignalDelivered, SleepBegun
+from longpin.runner.events import CallEntered, CallReturned, Event, ProcessExited, RunEvent, SignalDelivered, SleepBegun
 from longpin.runner.host.machine import Machine, Pace, pace_of
 from longpin.runner.host.run import run_on_host
 from longpin.runner.host.world import World
@@ -69,6 +70,25 @@ def test_a_shipped_scenario_does_the_same_here_and_in_the_emulator() -> None:
     assert here.processes == emulated.processes
     told = [sentence(event) for event in here.events if isinstance(event, SignalDelivered)]
     assert told == ["SIGIO (si_fd 3): its handler runs"]
+
+
+def test_observers_see_the_events_of_real_processes_and_notices_are_warnings() -> None:
+    seen: list[Event] = []
+    notices: list[str] = []
+    result = api.run(
+        scenario(a='fd = open("/f", O_RDWR)\nclose(fd)', b="exit(3)"),
+        engine="host",
+        observers=[seen.append],
+        notice=notices.append,
+    )
+    assert seen == list(result.events)
+    assert result.warnings[len(result.warnings) - len(notices) :] == notices
+    made = [event for event in result.events if isinstance(event, CallEntered)]
+    assert [(event.process.name, event.op.call) for event in made] == [
+        (call.process, call.call) for call in result.calls
+    ]
+    ended = {event.process.name: event.status for event in result.events if isinstance(event, ProcessExited)}
+    assert ended == {"a": 0, "b": 3}
 
 
 def test_an_unmet_expectation_is_a_violation_and_one_of_a_policy_is_not() -> None:
