@@ -22,7 +22,7 @@ _ASKED_FOR = {"pause", "sigsuspend", "sigwaitinfo", "ppoll", "waitpid", "wait_fo
 """Calls that wait because the program asks for it; whether they ever return is no kernel's affair."""
 
 
-class Judge:
+class HostJudge:
     """Turns a finished world into a result."""
 
     def __init__(self, scenario: Scenario, world: World, machine: Machine) -> None:
@@ -69,11 +69,11 @@ class Judge:
             "",
             "",
             0,
-            len(world.moments),
+            len(world.events),
             violations=self._violations,
             calls=[_call_result(process, record) for process, record in world.calls],
-            moments=world.moments,
-            lanes=[situation.process.lane for situation in world.situations],
+            events=world.events,
+            processes=[situation.process.full_name for situation in world.situations],
             waiting=[self._explain(situation) for situation in waiting],
             summary=self._scenario.summary,
             source=self._scenario.source,
@@ -112,7 +112,7 @@ class Judge:
         return bool(its) or is_judged(applicable(record.op.expectations, self._policy_name))
 
     def _violate(self, rule: str, detail: str, site: str) -> None:
-        self._violations.append(Violation(rule, len(self._world.moments), detail, site))
+        self._violations.append(Violation(rule, len(self._world.events), detail, site))
 
     def _explain(self, situation: Situation) -> str:
         """Say what a call waits for, as the kernel shows it: the wait channel, and who has leases here."""
@@ -132,7 +132,7 @@ class Judge:
         names = {}
         for path in self._machine.folder.rglob("*"):
             names[path.stat().st_ino] = f"/{path.relative_to(self._machine.folder)}"
-        lanes = {situation.process.agent.pid: situation.process.lane for situation in self._world.situations}
+        lanes = {situation.process.agent.pid: str(situation.process.full_name) for situation in self._world.situations}
         return [
             f"LEASE {lease.state} {lease.kind} on {names[lease.inode]}, taken by {lanes[lease.pid]}"
             for lease in leases()
