@@ -19,7 +19,7 @@ OBSERVABLE = ("O3", "O7")
 """The rules that can be judged: the others are about pins and blocks, which no system call shows."""
 
 
-class Judge:
+class HostJudge:
     """Turns a finished world into a result."""
 
     def __init__(self, scenario: Scenario, world: World, machine: Machine) -> None:
@@ -66,11 +66,11 @@ class Judge:
             "",
             "",
             0,
-            len(world.moments),
+            len(world.events),
             violations=self._violations,
             calls=[_call_result(process, record) for process, record in world.calls],
-            moments=world.moments,
-            lanes=[situation.process.lane for situation in world.situations],
+            events=world.events,
+            processes=[situation.process.full_name for situation in world.situations],
             waiting=[self._explain(situation) for situation in waiting],
             summary=self._scenario.summary,
             source=self._scenario.source,
@@ -109,7 +109,7 @@ class Judge:
         return bool(its) or is_judged(applicable(record.op.expectations, self._policy_name))
 
     def _violate(self, rule: str, detail: str, site: str) -> None:
-        self._violations.append(Violation(rule, len(self._world.moments), detail, site))
+        self._violations.append(Violation(rule, len(self._world.events), detail, site))
 
     def _explain(self, situation: Situation) -> str:
         """Say what a call waits for, as the kernel shows it: the wait channel, and who has leases here."""
@@ -129,7 +129,7 @@ class Judge:
         names = {}
         for path in self._machine.folder.rglob("*"):
             names[path.stat().st_ino] = f"/{path.relative_to(self._machine.folder)}"
-        lanes = {situation.process.agent.pid: situation.process.lane for situation in self._world.situations}
+        lanes = {situation.process.agent.pid: str(situation.process.full_name) for situation in self._world.situations}
         return [
             f"LEASE {lease.state} {lease.kind} on {names[lease.inode]}, taken by {lanes[lease.pid]}"
             for lease in leases()
