@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from longpin.actors.constants import O_CREAT
 from longpin.actors.process.program import Const, Op
-from longpin.actors.syscalls.signatures import SIGNATURES
-from longpin.config.schema import File, ProcessSpec
+from longpin.actors.syscalls import SYSCALLS
+from longpin.config.schema import InitialFile, ProcessSpec
 from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_FOLDERS = 10_000
@@ -18,7 +18,7 @@ class TooManyError(Exception):
     """The paths of a scenario go through more than :data:`MOST_FOLDERS` folders."""
 
 
-def starting_folders(files: Iterable[File], processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
+def starting_folders(files: Iterable[InitialFile], processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
     """Return the folders there are before the first call, each after the one it is in.
 
     They are those that a path in the scenario goes through, except what a program makes itself, and what is in that.
@@ -59,7 +59,7 @@ def _made(op: Op) -> Iterator[str]:
 
 def _literals(op: Op) -> Iterator[str]:
     """Yield what may be a path in a call: what stands where one is expected, and text that a label carries."""
-    for parameter, arg in zip(SIGNATURES[op.call].parameters, op.args, strict=False):
+    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
         if (parameter.is_path or parameter.name == "value") and isinstance(arg, Const) and isinstance(arg.value, str):
             yield arg.value
 
