@@ -12,13 +12,13 @@ from longpin.actors.constants import (
     WNOHANG,
     WUNTRACED,
 )
-from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
+from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible, WaitsFor
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
 from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
 from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Section, libc
 from longpin.messages.clock import CLOCK
 from longpin.messages.fs.file import Ref
-from longpin.messages.fs.inode import AddMapping
+from longpin.messages.mm.mm import DupMmap
 from longpin.messages.process.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
 from longpin.messages.process.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Retire, Start
 
@@ -52,7 +52,6 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
     inherited = Inherited(
         dict(process.fds),
-        tuple(process.mm.mappings),
         dict(process.variables),
         dict(process.dispositions),
         dict(process.handler_programs),
@@ -62,15 +61,14 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         process.credentials,
         dict(process.limits),
         process.address,
+        f"mm:{pid}.1" if process.mm else "",
     )
     process.children[pid] = Child(pid)
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
-    # The child exists before a mapping of it is known, because the file system may zap it from then on.
     for file in inherited.fds.values():
         yield Call(file.ofd, Ref())
-    for mapping in inherited.mappings:
-        yield Call(mapping.file.ofd, Ref())
-        yield Call(mapping.inode, AddMapping(address, mapping.number, mapping.flags))
+    if process.mm:
+        yield Uninterruptible(process.mm, DupMmap(inherited.mm))
     yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
     process.send(address, Start())
     return pid
@@ -101,6 +99,7 @@ STOPPED, CONTINUED = 0x7F, 0xFFFF
 @syscall(
     "waitpid(pid: int, [options: int])",
     "wait(2)",
+    may_hang=True,
     returns="the child's process id, which it has no more; `pid` -1: any child; `WNOHANG`: 0 instead of waiting; "
     "`WUNTRACED`, `WCONTINUED`: one that has stopped or goes on, too. "
     "The variable `wait_status` is the status of wait(2)",
@@ -242,6 +241,7 @@ def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]
 @syscall(
     "recv_fd([flags: int])",
     "recv(2), unix(7)",
+    may_hang=True,
     returns="the next descriptor passed to this process; waits for one unless the flag is `MSG_DONTWAIT`; "
     "without a free number it is lost: EMFILE",
     errnos={"EMFILE": "semantics 1.2: the descriptor is lost, as MSG_CTRUNC of recv(2) tells"},
@@ -285,6 +285,7 @@ def label(process: "Process", name: str, value: "int | str | bytes | VerbsObject
 @syscall(
     "wait_for(name: label)",
     "",
+    may_hang=True,
     returns="waits until the label is set; its value",
     errnos={"EINTR": "docs/scenario.md"},
     section=Section.ORDER,

@@ -18,9 +18,6 @@ from longpin.runner.result import CallResult, Judged, Result, Verdict, Violation
 OBSERVABLE = ("O3", "O7")
 """The rules that can be judged: the others are about pins and blocks, which no system call shows."""
 
-_ASKED_FOR = {"pause", "sigsuspend", "sigwaitinfo", "ppoll", "waitpid", "wait_for", "recv_fd", "read", "write"}
-"""Calls that wait because the program asks for it; whether they ever return is no kernel's affair."""
-
 
 class HostJudge:
     """Turns a finished world into a result."""
@@ -40,7 +37,7 @@ class HostJudge:
         waiting = [situation for situation in world.situations if situation.request is not None] if quiet else []
         if quiet and "O3" in rules:
             for situation in waiting:
-                asked_for = situation.stopped or _call(situation) in _ASKED_FOR
+                asked_for = situation.stopped or _may_hang(situation)
                 if not isinstance(situation.request, AwaitLabel) and not asked_for:
                     site = f"{_call(situation)} of {situation.process.name}"
                     self._violate("O3", f"hangs for ever: {self._explain(situation)}", site)
@@ -143,6 +140,12 @@ class HostJudge:
 def _call(situation: Situation) -> str:
     record = situation.process.record
     return record.op.call if record is not None else ""
+
+
+def _may_hang(situation: Situation) -> bool:
+    """Return whether a process waits because its program asks for it: whether that ends is no kernel's affair."""
+    record = situation.process.record
+    return record is not None and SYSCALLS[record.op.call].may_hang
 
 
 def _doing(situation: Situation) -> str:

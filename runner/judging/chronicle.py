@@ -23,7 +23,7 @@ from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop
-from longpin.messages.mm.pmem import Dma, FreeBlocks, PinBlock, Unpin
+from longpin.messages.mm.pmem import Dma, FreeBlocks, PinFrames, Unpin
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.events import (
@@ -53,10 +53,10 @@ EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
     Break: lambda at, now, body, dst: LeaseBroken(at, now, dst, body.level, body.seconds),
     LeaseOverdue: lambda at, now, body, _: LeaseTimedOut(at, now, body.lease, body.level),
     Drop: lambda at, now, _, dst: LeaseRemoved(at, now, dst),
-    PinBlock: lambda at, now, body, dst: BlocksPinned(at, now, body.owner, dst, (body.block,)),
+    PinFrames: lambda at, now, body, dst: BlocksPinned(at, now, body.owner, dst, body.numbers),
     Unpin: lambda at, now, body, dst: BlocksUnpinned(at, now, body.owner, dst),
     FreeBlocks: lambda at, now, body, dst: BlocksFreed(at, now, dst, body.blocks),
-    Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.block, body.inode, body.page, body.data),
+    Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.number, body.inode, body.page, body.data),
     Tick: lambda at, now, _body, _dst: ClockAdvanced(at, now),
 }
 """Which messages are events of the kernel, a device or time: the number of the arrival, the time, body and receiver."""
