@@ -292,7 +292,7 @@ class _World:
         if not isinstance(ret, int):
             assert isinstance(record.value, bytes)
             return (record.value[0] if op.op == "load" else len(record.value)), None
-        other = process.variables.get("pipe_w", 0)
+        other = process.leader.variables.get("pipe_w", 0)
         assert isinstance(other, int)
         member.names.bind(op, ret, other)
         match op.op:
@@ -307,7 +307,7 @@ class _World:
             case "getown" if ret:
                 return ("-" if ret < 0 else "") + self._name_of(abs(ret)), None
             case "waitpid" if ret:
-                status = process.variables["wait_status"]
+                status = process.leader.variables["wait_status"]
                 assert isinstance(status, int)
                 return child_status(self._name_of(ret), status), None
             case "sigtimedwait" | "sigwaitinfo":

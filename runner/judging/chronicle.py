@@ -10,6 +10,7 @@ from longpin.actors.conversation import Sleeping, Task
 from longpin.actors.locks import Hold
 from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, Fact, HandlerReturned, SignalTaken
 from longpin.actors.process.process import Process
+from longpin.actors.process.thread import Thread
 from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope, Message
 from longpin.messages.fs.inode import LeaseOverdue
@@ -104,23 +105,25 @@ class Chronicle:
                 kind, text = Kind.LOCK, effect.lock.name
             else:
                 continue
-            if (process := self._caller(actor, task)) is not None:
-                record = None if process.exiting or not process.calls else process.calls[-1]
+            if (thread := self._caller(actor, task)) is not None:
+                process = thread.process
+                record = None if process.exiting or not thread.calls else thread.calls[-1]
                 if record is None:
                     text = f"{'exit ' * process.exiting}waits for {text}"
                 self.moments.append(Moment(number, self.now, lane(process), kind, text, record))
         if newest != before:
             self.suspended[actor] = newest
 
-    def _caller(self, actor: Actor, task: Task) -> Process | None:
-        """Return the process whose program waits for a conversation, by way of any number of others."""
+    def _caller(self, actor: Actor, task: Task) -> Thread | None:
+        """Return the thread whose program waits for a conversation, by way of any number of others."""
         while task.call:
             actor = self.engine.actors[task.src]
             caller = actor.suspended(task.call)
             if caller is None:
                 return None
             task = caller
-        return actor if isinstance(actor, Process) and task is actor.main else None
+        threads = actor.threads if isinstance(actor, Process) else ()
+        return next((thread for thread in threads if thread.task is task), None)
 
     def _add(self, number: int, process: Process, fact: Fact) -> None:
         record = None
