@@ -118,6 +118,22 @@ class Call(Effect):
         return ((self.dst, self.number),)
 
 
+class Uninterruptible(Call):
+    """A call of which nothing sleeps interruptibly: a signal for the caller is not passed on, it would end nothing."""
+
+    __slots__ = ()
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Send it."""
+        self.number = actor.suspend(task, self)
+        actor.request(self.dst, self.body, self.number)
+        return self.SUSPENDED
+
+    def pending_calls(self) -> Iterable[tuple[Address, int]]:
+        """Yield nothing."""
+        return ()
+
+
 class Step(Effect):
     """A schedule point: stand in the caller's run queue, so that others may come in between, and get answers [2.7].
 
@@ -182,7 +198,7 @@ class Sleeping(Effect):
     """A sleep on a :class:`WaitQueue`; ends with EINTR if a signal that counts is or becomes pending.
 
     A signal wakes the sleeper, who goes on when that wake-up arrives, and first looks whether what it waited for has
-    come about by then, as wait_event_interruptible does: whoever wakes the whole queue may be faster.
+    come about by then, as wait_event_interruptible does: who wakes the whole queue may be faster.
     """
 
     __slots__ = ("queue", "reason", "roused", "wait")

@@ -370,7 +370,7 @@ class OpenFileDescription(Actor):
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
-        yield Call(self.backing, AddMapping(request.process, request.vma, request.flags))
+        yield Call(self.backing, AddMapping(request.mm, request.vma, request.flags))
         self.references += 1
         return DONE
 

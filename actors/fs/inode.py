@@ -67,8 +67,8 @@ from longpin.messages.fs.inode import (
     WriteAt,
     Written,
 )
-from longpin.messages.mm.pmem import ZERO_PAGE
-from longpin.messages.process.process import InstallPte
+from longpin.messages.mm.mm import InstallPtes
+from longpin.messages.mm.pmem import ZERO_PAGE, PageFrame
 
 
 class FileStart(NamedTuple):
@@ -310,34 +310,47 @@ class Inode(Backing):
         """mmap(2), or fork copying a mapping."""
         if number := self.kernel.policy.mmap_gate(request.flags):
             raise KernelError(number)
-        self.mappings.add(request.process, request.vma, request.flags)
+        self.mappings.add(request.mm, request.vma, request.flags)
         return DONE
 
     @handles(SplitMapping)
     def split_mapping(self, request: SplitMapping, _src: Address) -> Done:
         """munmap(2) in the middle of a mapping: the policy has allowed it already."""
-        self.mappings.split(request.process, request.vma, request.new)
+        self.mappings.split(request.mm, request.vma, request.new)
         return DONE
 
     @handles(RemoveMapping)
     def remove_mapping(self, request: RemoveMapping, _src: Address) -> Done:
         """munmap(2), exit."""
-        self.mappings.remove(request.process, request.vma)
+        self.mappings.remove(request.mm, request.vma)
         return DONE
 
     @handles(Fault)
     def fault(self, request: Fault, src: Address) -> Conversation[Done]:
-        """A page fault: the entry is installed with the mmap lock held, so a truncate sees and zaps it [1.8]."""
-        page = request.page
+        """A page fault: entries are installed with the mmap lock held, so a truncate sees and zaps them [1.8].
+
+        Pages behind the one that faulted are mapped with it, as far as that changes nothing (``do_fault_around``).
+        """
+        page, last = request.page, request.page + request.pages - 1
         with (yield self.mmaplock.shared()):
-            if page >= self.kernel.pages(self.attributes.size):
+            last = min(last, self.kernel.pages(self.attributes.size) - 1)
+            if page > last:
                 raise KernelError(errno.EFAULT)
-            if request.write and ChangeKind.ADDITIVE in self.data.extents.classify(LayoutOperation.WRITE, page, page):
+            if request.write and self._fills_hole(page):
                 yield from self._fill_for_fault(page)
-            block = self.data.extents.lookup(page)
-            block = ZERO_PAGE if block is None else block
-            yield Call(src, InstallPte(request.vma, page, self.pmem, block, writable=request.write))
+            frames = [self._frame(page)]
+            while (page := page + 1) <= last and not (request.write and self._fills_hole(page)):
+                frames.append(self._frame(page))
+            yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write))
         return DONE
+
+    def _fills_hole(self, page: int) -> bool:
+        return ChangeKind.ADDITIVE in self.data.extents.classify(LayoutOperation.WRITE, page, page)
+
+    def _frame(self, page: int) -> PageFrame:
+        """Return the memory that a page is: a hole is a page of zeros."""
+        block = self.data.extents.lookup(page)
+        return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
 
     def _fill_for_fault(self, page: int) -> Conversation[None]:
         """Give a hole a block; a fault has one way to fail, whatever the reason: VM_FAULT_SIGBUS."""

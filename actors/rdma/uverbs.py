@@ -15,12 +15,11 @@ from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
+from longpin.actors.mm.gup import unpin_user_pages
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import CloseFile
-from longpin.messages.mm.pmem import Unpin
-from longpin.messages.process.process import Uncharge
+from longpin.messages.mm.pmem import PinnedPage
 from longpin.messages.rdma.verbs import (
     AllocPd,
     Complete,
@@ -32,14 +31,12 @@ from longpin.messages.rdma.verbs import (
     Handle,
     Kind,
     MapDma,
-    PinnedPage,
     Poll,
     Polled,
     Register,
     Segments,
     TearDown,
     UnmapDma,
-    pmems_of,
 )
 
 
@@ -53,9 +50,9 @@ class Pd:
 
 @dataclass(slots=True)
 class Region:
-    """A memory region: physical pages a device may access, and what keeps them."""
+    """A memory region: pages that are pinned, and how the device may access them."""
 
-    registration: Register
+    request: Register
     in_use: Lock
     """Held shared by the device while it accesses the pages, exclusively while the region is taken down."""
     device: list[Hold] = field(default_factory=list)
@@ -171,53 +168,48 @@ class UverbsContext(Backing):
     def register(self, request: Register, _src: Address) -> Handle:
         """Publish a region [2.6 step 7]."""
         self._find(Pd, request.pd).users += 1
-        lock = Lock(self, f"device access through {request.region} to end")
-        return Handle(self._new(Region(request, lock)), request.region)
+        name = request.registration.owner
+        lock = Lock(self, f"device access through {name} to end")
+        return Handle(self._new(Region(request, lock)), name)
 
     def _deregister(self, handle: int, region: Region) -> Conversation[None]:
         """Take the keys away, wait for accesses under way, then unpin and uncharge [2.6]."""
         self.dying.add(handle)
-        registration = region.registration
         with (yield region.in_use.exclusive()):
-            for pmem in pmems_of(registration.pages):
-                yield Call(pmem, Unpin(registration.region))
-        yield Call(registration.process, Uncharge(registration.space, len(registration.pages)))
-        self._leave_pd(registration.pd)
-        for ofd in self.kernel.policy.on_unpin(registration.holds):
-            if (yield Call(ofd, Put())).last:
-                yield Call(ofd, Release(exiting=False))
+            yield from unpin_user_pages(self.kernel, region.request.registration)
+        self._leave_pd(region.request.pd)
 
     @handles(MapDma)
     def map_dma(self, request: MapDma, _src: Address) -> Conversation[Segments]:
         """Translate a key for the device, and keep the region until the device has finished."""
         handle = self._handle_of(request.key)
         region = self.objects.get(handle)
-        if not isinstance(region, Region) or handle in self.dying or not self._allows(region.registration, request):
+        if not isinstance(region, Region) or handle in self.dying or not self._allows(region.request, request):
             return Segments((), "", 0)
         region.device.append((yield region.in_use.shared()))
-        return Segments(self._segments(region.registration, request), region.registration.region, handle)
+        return Segments(self._segments(region.request, request), region.request.registration.owner, handle)
 
     def _handle_of(self, key: str) -> int:
         context, _, handle = key.rpartition("/")
         return int(handle) if context == self.address and handle.isdecimal() else 0
 
     @staticmethod
-    def _allows(registration: Register, request: MapDma) -> bool:
+    def _allows(region: Register, request: MapDma) -> bool:
         return (
-            registration.pd == request.pd
-            and registration.access & request.access == request.access
+            region.pd == request.pd
+            and region.access & request.access == request.access
             and request.offset >= 0
             and request.length > 0
-            and request.offset + request.length <= registration.length
+            and request.offset + request.length <= region.length
         )
 
-    def _segments(self, registration: Register, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:
+    def _segments(self, region: Register, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:
         segments = []
-        offset, length = registration.offset + request.offset, request.length
+        offset, length = region.offset + request.offset, request.length
         while length:
             index, inside = divmod(offset, self.kernel.page_size)
             part = min(length, self.kernel.page_size - inside)
-            segments.append((registration.pages[index], inside, part))
+            segments.append((region.registration.page(index), inside, part))
             offset, length = offset + part, length - part
         return tuple(segments)
 

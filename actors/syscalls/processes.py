@@ -12,13 +12,13 @@ from longpin.actors.constants import (
     WNOHANG,
     WUNTRACED,
 )
-from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
+from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible, WaitsFor
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
 from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
 from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Section, libc
 from longpin.messages.clock import CLOCK
 from longpin.messages.fs.file import Ref
-from longpin.messages.fs.inode import AddMapping
+from longpin.messages.mm.mm import DupMmap
 from longpin.messages.process.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
 from longpin.messages.process.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Retire, Start
 
@@ -52,25 +52,23 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
     inherited = Inherited(
         dict(process.fds),
-        tuple(process.mm.mappings),
-        dict(process.variables),
+        dict(process.current.variables),
         dict(process.dispositions),
         dict(process.handler_programs),
         frozenset(process.close_on_exec),
         process.group,
-        process.mask.blocked,
+        process.current.mask.blocked,
         process.credentials,
         dict(process.limits),
         process.address,
+        f"mm:{pid}.1" if process.mm else "",
     )
     process.children[pid] = Child(pid)
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
-    # The child exists before a mapping of it is known, because the file system may zap it from then on.
     for file in inherited.fds.values():
         yield Call(file.ofd, Ref())
-    for mapping in inherited.mappings:
-        yield Call(mapping.file.ofd, Ref())
-        yield Call(mapping.inode, AddMapping(address, mapping.number, mapping.flags))
+    if process.mm:
+        yield Uninterruptible(process.mm, DupMmap(inherited.mm))
     yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
     process.send(address, Start())
     return pid
@@ -122,11 +120,11 @@ def waitpid(process: "Process", pid: int, options: int = 0) -> Conversation[int]
         for child in wanted:
             if child.ended:
                 del process.children[child.pid]
-                process.variables["wait_status"] = child.status
+                process.current.variables["wait_status"] = child.status
                 process.send(PROCESS_TABLE, Retire(child.pid))
                 return child.pid
             if child.news and options & told[child.news]:
-                process.variables["wait_status"] = (
+                process.current.variables["wait_status"] = (
                     child.signo << 8 | STOPPED if child.news == CLD_STOPPED else CONTINUED
                 )
                 child.news = 0
@@ -152,8 +150,8 @@ def sleep(process: "Process", seconds: float) -> Conversation[int]:
     if seconds < 0:
         raise KernelError(errno.EINVAL)
     if seconds:
-        process.start_timer(seconds)
-        while process.timer:
+        process.current.start_timer(seconds)
+        while process.current.timer:
             yield process.sleepers.sleep(WaitsFor("timer", CLOCK, f"{seconds:g} s to pass"))
     return 0
 
@@ -187,11 +185,11 @@ def setrlimit(process: "Process", resource: int, limit: int) -> int:
 @syscall(
     "setuid(uid: uid_t)",
     "setuid(2)",
-    returns="0; the real and the effective uid; whoever stops being root loses all capabilities",
+    returns="0; the real and the effective uid; a process that stops being root loses all capabilities",
     libc=libc("int setuid(uid)", "unistd.h"),
 )
 def setuid(process: "Process", uid: int) -> int:
-    """setuid(2): whoever stops being root loses every capability. -1 is nobody's number."""
+    """setuid(2): a process that stops being root loses every capability. -1 is nobody's number."""
     old = process.credentials
     if uid == NO_UID:
         raise KernelError(errno.EINVAL)

@@ -233,7 +233,7 @@ class MapFile(Message):
     vma: int
     prot: int
     flags: int
-    process: Address
+    mm: Address
 
     def footprint(self) -> Footprint:
         """The count: the mapping's reference."""

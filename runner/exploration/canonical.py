@@ -202,7 +202,7 @@ class _Forms:
         held = [
             item for item in gc.get_referents(generator) if item is not variables and not isinstance(item, FrameType)
         ]
-        # Which variables there are; f_locals keeps them in the order in which it was asked for them.
+        # Sorted, for the order of f_locals depends on when somebody looked at it first.
         return generator.gi_code, frame.f_lasti, tuple(sorted(variables)), *map(self.of, held)
 
     def _attributes(self, kind: type, value: Any) -> Hashable:

@@ -19,11 +19,12 @@ from longpin.actors.process.facts import (
 )
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Op
+from longpin.actors.process.thread import Thread
 from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop
-from longpin.messages.mm.pmem import Dma, FreeBlocks, PinBlock, Unpin
+from longpin.messages.mm.pmem import Dma, FreeBlocks, PinFrames, Unpin
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.events import (
@@ -53,10 +54,10 @@ EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
     Break: lambda at, now, body, dst: LeaseBroken(at, now, dst, body.level, body.seconds),
     LeaseOverdue: lambda at, now, body, _: LeaseTimedOut(at, now, body.lease, body.level),
     Drop: lambda at, now, _, dst: LeaseRemoved(at, now, dst),
-    PinBlock: lambda at, now, body, dst: BlocksPinned(at, now, body.owner, dst, (body.block,)),
+    PinFrames: lambda at, now, body, dst: BlocksPinned(at, now, body.owner, dst, body.numbers),
     Unpin: lambda at, now, body, dst: BlocksUnpinned(at, now, body.owner, dst),
     FreeBlocks: lambda at, now, body, dst: BlocksFreed(at, now, dst, body.blocks),
-    Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.block, body.inode, body.page, body.data),
+    Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.number, body.inode, body.page, body.data),
     Tick: lambda at, now, _body, _dst: ClockAdvanced(at, now),
 }
 """Which messages are events of the kernel, a device or time: the number of the arrival, the time, body and receiver."""
@@ -113,9 +114,10 @@ class Chronicle:
             newest = max(newest, task.number)
             effect = task.waits_for
             if (isinstance(effect, Sleeping) and not effect.roused) or isinstance(effect, Hold):
-                if (process := self._caller(actor, task)) is None:
+                if (thread := self._caller(actor, task)) is None:
                     continue
-                where, (place, op) = (number, self.now, name_of(process)), self._under_way(process)
+                process = thread.process
+                where, (place, op) = (number, self.now, name_of(process)), self._under_way(thread)
                 if isinstance(effect, Hold):
                     self._add(LockContended(*where, place, op, process.exiting, effect.lock.name))
                 else:
@@ -123,21 +125,22 @@ class Chronicle:
         if newest != before:
             self._suspended[actor] = newest
 
-    def _caller(self, actor: Actor, task: Task) -> Process | None:
-        """Return the process whose program waits for a conversation, by way of any number of others."""
+    def _caller(self, actor: Actor, task: Task) -> Thread | None:
+        """Return the thread whose program waits for a conversation, by way of any number of others."""
         while task.call:
             actor = self.engine.actors[task.src]
             caller = actor.suspended(task.call)
             if caller is None:
                 return None
             task = caller
-        return actor if isinstance(actor, Process) and task is actor.main else None
+        threads = actor.threads if isinstance(actor, Process) else ()
+        return next((thread for thread in threads if thread.task is task), None)
 
-    def _under_way(self, process: Process) -> tuple[int, Op] | tuple[None, None]:
-        """Return the place and the text of the call a process is in; before its first and while exiting, none."""
-        if process.exiting or not process.calls:
+    def _under_way(self, thread: Thread) -> tuple[int, Op] | tuple[None, None]:
+        """Return the place and the text of the call a thread is in; before its first and while exiting, none."""
+        if thread.process.exiting or not thread.calls:
             return None, None
-        record = process.calls[-1]
+        record = thread.calls[-1]
         return self._places[id(record)], record.op
 
     def _add_fact(self, number: int, process: Process, fact: Fact) -> None:

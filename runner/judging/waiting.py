@@ -12,9 +12,11 @@ from longpin.actors.conversation import Call, Sleeping, Task, WaitsFor
 from longpin.actors.fs.inode import Inode
 from longpin.actors.fs.lease import Lease
 from longpin.actors.locks import Hold
+from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.base import Policy
 from longpin.actors.process.process import Process
+from longpin.actors.process.thread import Thread
 from longpin.messages.envelope import Address
 
 
@@ -46,18 +48,21 @@ class WaitForGraph:
         """Return every process that waits, in the order in which they came into being."""
         found = []
         for process in self._processes():
-            if process.main is None or process.main.finished:
-                continue
-            actor, task = self._end_of_chain(process, process.main)
-            kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
-            call = doing = "exit"
-            if not process.exiting and process.calls:
-                last = process.calls[-1].op
-                call, doing = last.call, f"line {last.line}, {last.text}"
-            elif not process.exiting:
-                call = doing = "user space"
-            found.append(Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ()))))
+            found += [self._waits(process, thread, thread.task) for thread in process.threads if thread.alive]
         return found
+
+    def _waits(self, process: Process, thread: Thread, program: Task | None) -> Waiting:
+        """Return what a thread waits for."""
+        assert program is not None
+        actor, task = self._end_of_chain(process, program)
+        kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
+        call = doing = "exit"
+        if not process.exiting and thread.calls:
+            last = thread.calls[-1].op
+            call, doing = last.call, f"line {last.line}, {last.text}"
+        elif not process.exiting:
+            call = doing = "user space"
+        return Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ())))
 
     def _processes(self) -> list[Process]:
         return [actor for actor in self.actors.values() if isinstance(actor, Process)]
@@ -89,7 +94,7 @@ class WaitForGraph:
             yield f"an answer of {effect.dst} to {effect.body}"
 
     def _caller(self, task: Task) -> str:
-        """Return the name of the process for which a conversation runs, whoever passed its call on."""
+        """Return the name of the process for which a conversation runs, through every actor that passed its call on."""
         actor = self.actors.get(task.src)
         while actor is not None and not isinstance(actor, Process):
             above = actor.suspended(task.call)
@@ -131,6 +136,6 @@ class WaitForGraph:
             fds = [str(fd) for fd, file in process.fds.items() if file.ofd == ofd]
             if fds:
                 users.append(f"{process.name} has it as fd {', '.join(fds)}")
-            elif any(mapping.file.ofd == ofd for mapping in process.mm.mappings):
+            elif isinstance(mm := self.actors.get(process.mm), Mm) and mm.maps(ofd):
                 users.append(f"{process.name} maps it")
         return "; ".join(users) or f"no process has {ofd}"

@@ -19,6 +19,7 @@ from longpin.actors.base import Actor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
 from longpin.actors.locks import Lock
+from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.proposal import Proposal
@@ -373,12 +374,14 @@ def check_books(engine: SteppedEngine) -> None:
             for page, block in inode.view().pages.items()
         }
         assert pmem.owners == owned
-    if any(process.main is not None and not process.main.finished for process in processes):
+    if any(thread.alive for process in processes for thread in process.threads):
         return
     for process in processes:
         assert process.dead
         assert not process.fds
-        assert not process.mm.mappings
+    for mm in (actor for actor in actors if isinstance(actor, Mm)):
+        assert not mm.space.mappings
+        assert not mm.space.page_table
     for actor in actors:
         for lock in locks_of(actor):
             assert not lock.holds, lock.name

@@ -22,8 +22,8 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.base import Change, Decision, Fail, Layout, Policy, Proceed, ScanPages, WaitForPages
 from longpin.messages.envelope import DONE, Address, Message
+from longpin.messages.mm.mm import Zap
 from longpin.messages.mm.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
-from longpin.messages.process.process import Zap
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
 
@@ -95,7 +95,7 @@ class World:
 
 def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Actor) -> None:
     world = World(actor)
-    world.mappings.add("process:100", 1, 0)
+    world.mappings.add("mm:100.1", 1, 0)
     found, held = [Busy((PINNED,)), Busy(())], []
 
     def answer(asked: Message) -> Message:
@@ -104,7 +104,7 @@ def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Act
 
     change = world.guard.change(LayoutOperation.TRUNCATE, 0, LAST_PAGE, 100)
     calls = play(world.guard.break_layouts(change, world.io, world.mm), answer)
-    look = [("process:100", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
+    look = [("mm:100.1", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
     assert calls == [*look, (PMEM, AwaitIdle(10, killable=True, interruptible=True)), *look]
     both = (True, True)
     assert held == [(Zap, both), (ScanBusy, both), (AwaitIdle, (True, False)), (Zap, both), (ScanBusy, both)]
@@ -123,7 +123,7 @@ def test_the_guard_retakes_the_lock_before_it_reports_a_signal(actor: Actor) -> 
 
 def test_the_guard_reports_the_errno_of_the_policy(actor: Actor) -> None:
     world = World(actor)
-    world.mappings.add("process:100", 1, 0)
+    world.mappings.add("mm:100.1", 1, 0)
     change = world.guard.change(LayoutOperation.WRITE, 0, 0, 100)
     with pytest.raises(KernelError) as failure:
         play(world.guard.break_layouts(change, world.io, None))
@@ -136,7 +136,7 @@ class Data:
     def __init__(self, actor: Actor) -> None:
         self.attributes = Attributes(0, 0o666, 4 * PAGE)
         self.mappings = Mappings(INODE)
-        self.mappings.add("process:100", 1, 0)
+        self.mappings.add("mm:100.1", 1, 0)
         self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, {0: 10, 2: 12})
 
     @property
@@ -148,7 +148,7 @@ def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
     file = Data(actor)
     calls = play(file.data.resize(100))
     assert calls == [
-        ("process:100", Zap(INODE, 1, LAST_PAGE)),
+        ("mm:100.1", Zap(INODE, 1, LAST_PAGE)),
         (PMEM, Store(10, 100, bytes(PAGE - 100))),
         (PMEM, FreeBlocks((12,))),
     ]
@@ -158,7 +158,7 @@ def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
 def test_a_hole_that_is_filled_is_zapped_for_those_who_map_the_zero_page(actor: Actor) -> None:
     file = Data(actor)
     calls = play(file.data.allocated(1), lambda asked: Allocated(11) if isinstance(asked, Allocate) else DONE)
-    assert calls == [(PMEM, Allocate(INODE, 1)), ("process:100", Zap(INODE, 1, 1))]
+    assert calls == [(PMEM, Allocate(INODE, 1)), ("mm:100.1", Zap(INODE, 1, 1))]
     assert play(file.data.allocated(1)) == []
     assert file.pages == {0: 10, 2: 12, 1: 11}
 
