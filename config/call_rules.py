@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import reduce
 from operator import or_
 
-from longpin.actors import constants
+from longpin.actors import constants, policies
 from longpin.actors.process.program import Const, Expression, Name
 from longpin.actors.syscalls.signatures import SIGNATURES, Parameter, Signature
 from longpin.config.expressions import RefusedError, names_in, with_values
@@ -112,9 +112,12 @@ def _value(node: ast.Call, args: tuple[Expression, ...], position: int) -> int |
     return SIGNATURES[node.func.id].parameters[position].width.cut(arg.value)
 
 
-def _one_of(node: ast.Call, args: tuple[Expression, ...], position: int, names: Collection[str]) -> None:
+def _one_of(
+    node: ast.Call, args: tuple[Expression, ...], position: int, names: Collection[str], besides: int = 0
+) -> None:
+    """Refuse what is not one of these constants, perhaps with bits of ``besides``."""
     value = _value(node, args, position)
-    if value is not None and value not in {constants.PROGRAM_CONSTANTS[name] for name in names}:
+    if value is not None and value & ~besides not in {constants.PROGRAM_CONSTANTS[name] for name in names}:
         raise RefusedError(node.args[position], f"one of {', '.join(names)}", f"{value:#x}, which is not supported")
 
 
@@ -138,7 +141,7 @@ def _fcntl(node: ast.Call, args: tuple[Expression, ...]) -> None:
 
 def _mmap(node: ast.Call, args: tuple[Expression, ...]) -> None:
     _flags_of(node, args, 1, _PROTECTIONS)
-    _one_of(node, args, 2, _MMAP_FLAGS)
+    _one_of(node, args, 2, _MMAP_FLAGS, besides=reduce(or_, policies.constants("mmap").values(), 0))
 
 
 def _sigaction(node: ast.Call, args: tuple[Expression, ...]) -> None:

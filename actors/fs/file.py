@@ -63,6 +63,7 @@ from longpin.messages.fs.inode import (
     CloseFile,
     Fallocate,
     Flock,
+    OnlyPinned,
     QueryLease,
     ReadAt,
     Truncate,
@@ -97,6 +98,8 @@ class OpenFileDescription(Actor):
         """``file``, ``uverbs``, ``pipe``, ``directory``, or ``path`` after an open with O_PATH."""
         self.flags = flags
         self.references = 1
+        self.pin_references = 0
+        """Those of registrations. Invariant: no more than ``references``."""
         self.released = False
         # Invariant: released implies references == 0.
         self.position = 0
@@ -134,18 +137,27 @@ class OpenFileDescription(Actor):
     # References.
 
     @handles(Ref)
-    def ref(self, _request: Ref, _src: Address) -> Done:
+    def ref(self, request: Ref, _src: Address) -> Done:
         """Count one more holder; EBADF once the last has gone, for those who have only heard of the description."""
         if not self.references:
             raise KernelError(errno.EBADF)
         self.references += 1
+        self.pin_references += request.pin
         return DONE
 
     @handles(Put)
-    def put(self, _request: Put, _src: Address) -> PutDone:
+    def put(self, request: Put, _src: Address) -> PutDone | Conversation[PutDone]:
         """Count one holder less."""
         self.references -= 1
+        self.pin_references -= request.pin
+        if not request.pin and 0 < self.references == self.pin_references:
+            return self._tell_of_pins()
         return PutDone(self.references == 0)
+
+    def _tell_of_pins(self) -> Conversation[PutDone]:
+        """Tell the inode that nobody can use the description any more, and that pins keep it [1.5]."""
+        yield Call(self.backing, OnlyPinned(self.address))
+        return PutDone(last=False)
 
     @handles(Release)
     def release(self, request: Release, _src: Address) -> Conversation[Done]:
@@ -160,19 +172,17 @@ class OpenFileDescription(Actor):
     @handles(SetLease)
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
-        r = request
         mode = self.flags & O_ACCMODE
-        reply: Done = yield ask(
-            self.backing, ChangeLease(self.address, mode, r.arg, r.fd, r.tgid, r.fsuid, r.uid, r.capable, r.process)
-        )
+        change = ChangeLease(self.address, mode, request.arg, request.fd, request.caller)
+        reply: Done = yield ask(self.backing, change)
         return reply
 
     @handles(GetLease)
-    def get_lease(self, _request: GetLease, _src: Address) -> Conversation[Done]:
+    def get_lease(self, request: GetLease, _src: Address) -> Conversation[Done]:
         """F_GETLEASE: what is no regular file has no lease."""
         if self.kind != "file":
             return Done(F_UNLCK)
-        reply: Done = yield Call(self.backing, QueryLease(self.address))
+        reply: Done = yield Call(self.backing, QueryLease(self.address, request.caller))
         return reply
 
     @handles(SetSignal)
@@ -213,7 +223,8 @@ class OpenFileDescription(Actor):
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
         """The taker of the lease becomes the owner, unless there is one [2.1 step 10]."""
         if not self.owner_pid:
-            self.owner, self.owner_pid, self.owner_uid = request.process, request.tgid, request.uid
+            caller = request.caller
+            self.owner, self.owner_pid, self.owner_uid = caller.process, caller.tgid, caller.uid
         return DONE
 
     @handles(LeaseGone)
@@ -225,8 +236,8 @@ class OpenFileDescription(Actor):
     @handles(NotifyOwner)
     def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
         """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
-        members: tuple[Address, ...] = (self.owner,) if self.owner else ()
-        if self.owner_pid < 0:
+        members: tuple[Address, ...] = tuple(filter(None, (request.to or self.owner,)))
+        if self.owner_pid < 0 and not request.to:
             members = yield from self._owners()
         signo, si_fd, si_code = self.signo or SIGIO, request.fd, POLL_MSG
         if not self.signo:
@@ -272,7 +283,7 @@ class OpenFileDescription(Actor):
             if not request.data:
                 return DONE
             offset = -1 if self.flags & O_APPEND else self.position
-            written: Written = yield Call(self.backing, WriteAt(offset, request.data, request.tgid))
+            written: Written = yield Call(self.backing, WriteAt(offset, request.data, request.caller))
             self.position = written.position
         return Done(written.count)
 
@@ -297,7 +308,7 @@ class OpenFileDescription(Actor):
         self._require(self.operations.truncate)
         if not self.writable:
             raise KernelError(errno.EINVAL)
-        reply: Done = yield Call(self.backing, Truncate(request.length, by_path=False, uid=0, tgid=request.tgid))
+        reply: Done = yield Call(self.backing, Truncate(request.length, by_path=False, caller=request.caller))
         return reply
 
     @handles(FallocateFile)
@@ -315,7 +326,7 @@ class OpenFileDescription(Actor):
         if request.mode in OTHER_MODES:
             raise KernelError(errno.EOPNOTSUPP)
         r = request
-        reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.tgid))
+        reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.caller))
         return reply
 
     @handles(Sync)
@@ -339,7 +350,8 @@ class OpenFileDescription(Actor):
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
-        yield Call(self.backing, AddMapping(request.process, request.vma, request.flags))
+        r = request
+        yield Call(self.backing, AddMapping(r.process, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
         self.references += 1
         return DONE
 

@@ -85,7 +85,8 @@ class Pmem(Actor):
     def pin(self, request: PinBlock, _src: Address) -> Pinned:
         """Take a reference."""
         generation = self.generation(request.block)
-        pin = Pin(request.block, request.page, generation, request.longterm, request.owner, request.context)
+        r = request
+        pin = Pin(r.block, r.page, generation, r.longterm, r.owner, r.context, r.process, r.hold)
         self.pins.setdefault(request.block, []).append(pin)
         return Pinned(generation)
 

@@ -14,6 +14,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError, Step, W
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, Pte
+from longpin.actors.policies.base import Policy
 from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
 from longpin.actors.process.interpreter import arguments, unroll
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
@@ -26,7 +27,8 @@ from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
-from longpin.messages.fs.inode import RemoveMapping
+from longpin.messages.fs.inode import FlushFile, RemoveMapping
+from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import (
     PROCESS_TABLE,
     ChildChanged,
@@ -110,6 +112,12 @@ class Process(SignalTarget):
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
         self.counters[what] = number = self.counters.get(what, 0) + 1
         return number
+
+    @property
+    def caller(self) -> Caller:
+        """What those see of it who decide on its calls."""
+        own = self.credentials
+        return Caller(self.address, self.pid, own.uid, own.fsuid, tuple(sorted(own.capabilities)))
 
     @property
     def mm(self) -> AddressSpace:
@@ -284,6 +292,12 @@ class Process(SignalTarget):
         if (yield Call(file.ofd, Put())).last:
             yield Call(file.ofd, Release(exiting))
 
+    def flush(self, file: File, *, exiting: bool = False) -> Conversation[None]:
+        """Tell the inode of a descriptor that is closed, before its reference goes, where a policy asks [1.2]."""
+        if file.kind == "file" and self.kernel.policy.overrides(Policy.on_flush):
+            last = all(other.ofd != file.ofd for other in self.fds.values())
+            yield Call(file.backing, FlushFile(file.ofd, last, exiting, self.caller))
+
     # Memory.
 
     @handles(InstallPte)
@@ -319,7 +333,9 @@ class Process(SignalTarget):
             if (yield from self.unmap(mapping)):
                 yield Call(mapping.file.ofd, Release(exiting=False))
         for fd in sorted(self.close_on_exec):
-            yield from self.put(self.fds.pop(fd))
+            file = self.fds.pop(fd)
+            yield from outcome(self.flush(file))
+            yield from self.put(file)
         self.close_on_exec.clear()
         self.handler_programs.clear()
         self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
@@ -424,6 +440,8 @@ class Process(SignalTarget):
             if (yield from self.unmap(mapping)):
                 releases.append(mapping.file)
         files = [self.fds.pop(fd) for fd in self.kernel.policy.on_exit(tuple(sorted(self.fds)))]
+        for file in files:
+            yield from outcome(self.flush(file, exiting=True))
         for file in files + self.received:
             if (yield Call(file.ofd, Put())).last:
                 releases.append(file)

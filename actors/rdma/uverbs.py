@@ -5,7 +5,7 @@ can use it, and the objects die with the last reference to that description.
 """
 
 import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 from longpin.actors.base import Engine, handles
@@ -15,9 +15,9 @@ from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
+from longpin.actors.mm.holds import let_go
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import CloseFile
 from longpin.messages.mm.pmem import Unpin
 from longpin.messages.process.process import Uncharge
@@ -29,13 +29,16 @@ from longpin.messages.rdma.verbs import (
     Destroy,
     DestroyObject,
     FindObject,
+    FindRegion,
     Handle,
     Kind,
     MapDma,
     PinnedPage,
     Poll,
     Polled,
+    RegionFiles,
     Register,
+    RevokeRegion,
     Segments,
     TearDown,
     UnmapDma,
@@ -60,6 +63,8 @@ class Region:
     """Held shared by the device while it accesses the pages, exclusively while the region is taken down."""
     device: list[Hold] = field(default_factory=list)
     """The device's holds."""
+    revoked: bool = False
+    """The kernel has taken it from the device; who registered it may still deregister it."""
 
 
 @dataclass(slots=True)
@@ -97,6 +102,8 @@ class UverbsContext(Backing):
         self.handles_given = 0
         self.dying: set[int] = set()
         """Regions being taken down: their keys are void. Invariant: a subset of ``objects``."""
+        self.revoked: set[Address] = set()
+        """Regions that were revoked before they were published."""
         self.closed = False
         self.attributes = Attributes(0, 0o666)
         """Of the device's file as this open sees it: others do not see a chmod through /proc/self/fd."""
@@ -169,7 +176,9 @@ class UverbsContext(Backing):
 
     @handles(Register)
     def register(self, request: Register, _src: Address) -> Handle:
-        """Publish a region [2.6 step 7]."""
+        """Publish a region [2.6 step 7]; ENXIO for one that was revoked while it was made."""
+        if request.region in self.revoked:
+            raise KernelError(errno.ENXIO)
         self._find(Pd, request.pd).users += 1
         lock = Lock(self, f"device access through {request.region} to end")
         return Handle(self._new(Region(request, lock)), request.region)
@@ -179,20 +188,49 @@ class UverbsContext(Backing):
         self.dying.add(handle)
         registration = region.registration
         with (yield region.in_use.exclusive()):
-            for pmem in pmems_of(registration.pages):
-                yield Call(pmem, Unpin(registration.region))
+            yield from self._unpin(registration)
         yield Call(registration.process, Uncharge(registration.space, len(registration.pages)))
         self._leave_pd(registration.pd)
-        for ofd in self.kernel.policy.on_unpin(registration.holds):
-            if (yield Call(ofd, Put())).last:
-                yield Call(ofd, Release(exiting=False))
+        yield from self._let_go(region)
+
+    def _unpin(self, registration: Register) -> Conversation[None]:
+        for pmem in pmems_of(registration.pages):
+            yield Call(pmem, Unpin(registration.region))
+
+    def _let_go(self, region: Region) -> Conversation[None]:
+        """Let go of what the pins held, once."""
+        registration = region.registration
+        region.registration = replace(registration, holds=(), attached=())
+        holds = self.kernel.policy.on_unpin(registration.holds)
+        yield from let_go(registration.region, self.address, holds, registration.attached)
+
+    @handles(RevokeRegion)
+    def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
+        """Void a key for good and wait for accesses under way; unpin, or let the pages be until deregistration."""
+        for region in list(self.objects.values()):
+            if isinstance(region, Region) and region.registration.region == request.region:
+                region.revoked = True
+                with (yield region.in_use.exclusive()):
+                    if request.unpin:
+                        yield from self._unpin(region.registration)
+                if request.unpin:
+                    yield from self._let_go(region)
+                return Done(1)
+        self.revoked.add(request.region)
+        return Done(0)
+
+    @handles(FindRegion)
+    def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
+        """Tell whose pages a region has."""
+        registration = self._find(Region, request.handle).registration
+        return RegionFiles(registration.region, tuple(dict.fromkeys(page.inode for page in registration.pages)))
 
     @handles(MapDma)
     def map_dma(self, request: MapDma, _src: Address) -> Conversation[Segments]:
         """Translate a key for the device, and keep the region until the device has finished."""
         handle = self._handle_of(request.key)
         region = self.objects.get(handle)
-        if not isinstance(region, Region) or handle in self.dying or not self._allows(region.registration, request):
+        if not isinstance(region, Region) or handle in self.dying or not self._allows(region, request):
             return Segments((), "", 0)
         region.device.append((yield region.in_use.shared()))
         return Segments(self._segments(region.registration, request), region.registration.region, handle)
@@ -202,9 +240,11 @@ class UverbsContext(Backing):
         return int(handle) if context == self.address and handle.isdecimal() else 0
 
     @staticmethod
-    def _allows(registration: Register, request: MapDma) -> bool:
+    def _allows(region: Region, request: MapDma) -> bool:
+        registration = region.registration
         return (
-            registration.pd == request.pd
+            not region.revoked
+            and registration.pd == request.pd
             and registration.access & request.access == request.access
             and request.offset >= 0
             and request.length > 0

@@ -37,7 +37,7 @@ def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset
     if flags & MAP_TYPE not in (MAP_SHARED, MAP_SHARED_VALIDATE):
         raise KernelError(errno.EINVAL)
     number = process.mm.next_number()
-    yield Call(file.ofd, MapFile(number, prot, flags, process.address))
+    yield Call(file.ofd, MapFile(number, prot, flags, process.address, fd, process.caller))
     return process.mm.add(length, prot, flags, file, offset // page, number).start
 
 

@@ -61,7 +61,9 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         yield Call(file.ofd, Ref())
     for mapping in inherited.mappings:
         yield Call(mapping.file.ofd, Ref())
-        yield Call(mapping.inode, AddMapping(address, mapping.number, mapping.flags))
+        m = mapping
+        copied = AddMapping(address, m.number, m.prot, m.flags, m.file.ofd, process.caller, parent=process.address)
+        yield Call(mapping.inode, copied)
     yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
     process.send(address, Start())
     return pid

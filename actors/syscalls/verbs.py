@@ -21,11 +21,13 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.kernel.machine import MOST_BYTES
+from longpin.actors.mm.holds import Holds, ask_pin, let_go
+from longpin.actors.policies.base import Policy
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.actors.syscalls.memory import resolve
 from longpin.messages.envelope import Address
-from longpin.messages.fs.file import Ref
-from longpin.messages.fs.inode import AskPin
+from longpin.messages.fs.inode import AskUse
+from longpin.messages.fs.mapping import MappingView, PinRequest
 from longpin.messages.mm.pmem import ZERO_PAGE, PinBlock, Unpin
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.process.process import File
@@ -35,11 +37,13 @@ from longpin.messages.rdma.verbs import (
     CreateQp,
     DestroyObject,
     FindObject,
+    FindRegion,
     Kind,
     ModifyQp,
     PinnedPage,
     Poll,
     PostSend,
+    RegionFiles,
     Register,
     pmems_of,
 )
@@ -111,18 +115,19 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     _charge(process, pages)
     region = f"mr:{process.pid}.{process.count('mr')}"
     pinned: list[PinnedPage] = []
-    holds: list[Address] = []
+    asked: list[PinRequest] = []
+    holds = Holds()
     late = process.kernel.generation.late_longterm_check
     write = bool(access & ACCESS_WRITES) or not process.kernel.generation.read_only_pins
     try:
         error = None
         for index in range(pages):
-            pin = _pin(process, first + index * page_size, region, context, pinned, holds, write=write)
+            pin = _pin(process, first + index * page_size, region, context, pinned, asked, holds, write=write)
             if (error := (yield from outcome(pin))) is not None:
                 break
         # A late check is of the pages that were pinned, even if a later page failed.
-        if pinned and late and (number := process.kernel.policy.longterm_gate()):
-            raise KernelError(number)
+        for wanted in asked if late else ():
+            _check_longterm(process, wanted)
         if error is not None:
             raise error
         request = Register(
@@ -134,14 +139,14 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
             access,
             process.address,
             len(process.spaces) - 1,
-            tuple(holds),
+            tuple(holds.ofds),
+            tuple(holds.inodes),
         )
         handle = (yield Call(context, request)).handle
     except KernelError:
         for pmem in pmems_of(pinned):
             yield Call(pmem, Unpin(region))
-        for ofd in holds:
-            yield from process.put(File(ofd, "", "file"))
+        yield from let_go(region, context, holds.ofds, holds.inodes)
         process.mm.pinned_vm -= pages
         raise
     return VerbsObject(Kind.MR, pd.fd, handle, context)
@@ -171,7 +176,8 @@ def _pin(
     region: Address,
     context: Address,
     pinned: list[PinnedPage],
-    holds: list[Address],
+    asked: list[PinRequest],
+    holds: Holds,
     *,
     write: bool,
 ) -> Conversation[None]:
@@ -182,23 +188,30 @@ def _pin(
     mapping = process.mm.find(addr)
     if mapping is None:
         raise KernelError(errno.EFAULT)
-    if not process.kernel.generation.late_longterm_check and (number := process.kernel.policy.longterm_gate()):
-        raise KernelError(number)
+    view = MappingView(process.address, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
+    wanted = PinRequest(process.caller, view, longterm=True, write=write, registration=region, context=context)
+    if not process.kernel.generation.late_longterm_check:
+        _check_longterm(process, wanted)
     if not mapping.prot & (PROT_WRITE if write else PROT_READ):
         raise KernelError(errno.EFAULT)
     page = process.mm.page_of(mapping, addr)
     hold, pte = yield from resolve(process, mapping, page, write=write)
     with hold:
+        if wanted not in asked:
+            asked.append(wanted)
         if pte.block == ZERO_PAGE:  # no page of the file, so nobody asks for leases or waits for it
             pinned.append(PinnedPage("", ZERO_PAGE, 0, mapping.inode, page))
             return
-        allowed = yield Call(mapping.inode, AskPin(process.pid, longterm=True))
-        if allowed.hold and allowed.hold not in holds:
-            yield Call(allowed.hold, Ref())
-            holds.append(allowed.hold)
-        request = PinBlock(pte.block, mapping.inode, page, longterm=True, owner=region, context=context)
+        held = yield from ask_pin(mapping.inode, wanted, holds)
+        request = PinBlock(pte.block, mapping.inode, page, True, region, context, process.address, held)
         generation = (yield Call(pte.pmem, request)).generation
         pinned.append(PinnedPage(pte.pmem, pte.block, generation, mapping.inode, page))
+
+
+def _check_longterm(process: "Process", wanted: PinRequest) -> None:
+    """Fail where no page of the mapping may be pinned for long [4.0]."""
+    if number := process.kernel.policy.longterm_gate(wanted):
+        raise KernelError(number)
 
 
 def ibv_dereg_mr(process: "Process", mr: VerbsObject) -> Conversation[int]:
@@ -254,8 +267,10 @@ def ibv_post_send(
     if opcode not in (IBV_WR_RDMA_READ, IBV_WR_RDMA_WRITE) or remote.kind != Kind.MR:
         raise KernelError(errno.EINVAL)
     key = f"{remote.context}/{remote.handle}"
+    yield from _check_use(process, remote)
     if isinstance(local, VerbsObject):
         _use(process, local, Kind.MR)
+        yield from _check_use(process, local)
         request = PostSend(opcode, None, local.handle, key, offset, length)
     elif opcode == IBV_WR_RDMA_WRITE:
         data = as_bytes(local)
@@ -266,6 +281,21 @@ def ibv_post_send(
         raise KernelError(errno.EINVAL)
     yield Call(address, request)
     return 0
+
+
+def _check_use(process: "Process", mr: VerbsObject) -> Conversation[None]:
+    """Ask the files of a region whether the process may use it, where a policy has something to say [1.10].
+
+    Of one that is gone only the device will tell.
+    """
+    if not process.kernel.policy.overrides(Policy.use_gate):
+        return
+    try:
+        found: RegionFiles = yield Call(mr.context, FindRegion(mr.handle))
+    except KernelError:
+        return
+    for inode in found.inodes:
+        yield Call(inode, AskUse(process.caller, found.region, mr.context))
 
 
 def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:

@@ -67,6 +67,10 @@ class PinBlock(Message):
     owner: Address
     """The memory region, ``mr:100.1``, also before it is published."""
     context: Address
+    process: Address = ""
+    """Who registers it."""
+    hold: Address = ""
+    """The open file description the registration holds for it; empty: none."""
 
     def footprint(self) -> Footprint:
         """The block's references."""
@@ -115,6 +119,10 @@ class Pin(NamedTuple):
     """The memory region, also while its registration is still in progress."""
     context: Address
     """The uverbs context that owns it."""
+    process: Address = ""
+    """The process that registered it."""
+    hold: Address = ""
+    """An open file description that the registration holds because of it; empty: none."""
 
 
 @message

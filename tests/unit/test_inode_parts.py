@@ -8,21 +8,25 @@ from typing import Any
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.constants import F_RDLCK, F_WRLCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
+from longpin.actors.constants import F_RDLCK, F_WRLCK, MAP_SHARED, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_READ
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import ExtentMap
 from longpin.actors.fs.file_data import FileData
-from longpin.actors.fs.layout_guard import LayoutGuard
+from longpin.actors.fs.layout_guard import LayoutGuard, Wanted
 from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.mappings import LAST_PAGE, Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.file_system import LayoutOperation
-from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.policies.base import Change, Decision, Fail, Layout, Policy, Proceed, ScanPages, WaitForPages
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Decision, Fail, Proceed, Scan, WaitFor
+from longpin.actors.policies.views import Change, LayoutView
 from longpin.messages.envelope import DONE, Address, Message
+from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
+from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Zap
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
@@ -30,6 +34,8 @@ from longpin.runner.oracles.fifo import Fifo
 PAGE = 4096
 INODE, PMEM = "inode:/f", "pmem:pmem0"
 PINNED = Pin(10, 0, 0, longterm=True, owner="mr:100.1", context="uverbs:100.1")
+CALLER = Caller("process:100", 100, 0, 0)
+MAPPING = MappingView("process:100", 1, PROT_READ, MAP_SHARED, "file:100.1")
 Answer = Callable[[Message], Message | KernelError]
 
 
@@ -66,12 +72,12 @@ def actor() -> Actor:
 class Scripted(Policy):
     """Look at the pages, wait while one is pinned, fail if a process maps the file."""
 
-    def change_gate(self, change: Change, layout: Layout) -> Decision:
-        if layout.mapped and change.operation is LayoutOperation.WRITE:
+    def change_gate(self, change: Change, view: LayoutView) -> Decision:
+        if view.mappings and change.operation is LayoutOperation.WRITE:
             return Fail(errno.ETXTBSY)
-        if layout.pins is None:
-            return ScanPages()
-        return WaitForPages(layout.pins) if layout.pins else Proceed()
+        if view.pins is None:
+            return Scan()
+        return WaitFor(view.pins) if view.pins else Proceed()
 
 
 class World:
@@ -81,9 +87,9 @@ class World:
         kernel = Kernel(Scripted())
         self.iolock, self.mmaplock = Lock(actor, "iolock"), Lock(actor, "mmap lock")
         self.mappings = Mappings(INODE)
-        self.guard = LayoutGuard(
-            kernel, PMEM, LeaseList(actor, kernel, OpenCounts()), ExtentMap({2: 12, 0: 10}), self.mappings
-        )
+        self.attributes = Attributes(0, 0o666, 4 * PAGE)
+        leases, extents = LeaseList(actor, kernel, OpenCounts()), ExtentMap({2: 12, 0: 10})
+        self.guard = LayoutGuard(kernel, PMEM, self.attributes, leases, extents, self.mappings)
         self.io, self.mm = self.iolock.exclusive(), self.mmaplock.exclusive()
         self.iolock.holds.append(self.io)
         self.mmaplock.holds.append(self.mm)
@@ -95,14 +101,14 @@ class World:
 
 def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Actor) -> None:
     world = World(actor)
-    world.mappings.add("process:100", 1, 0)
+    world.mappings.add(MAPPING)
     found, held = [Busy((PINNED,)), Busy(())], []
 
     def answer(asked: Message) -> Message:
         held.append((type(asked), world.held))
         return found.pop(0) if isinstance(asked, ScanBusy) else DONE
 
-    change = world.guard.change(LayoutOperation.TRUNCATE, 0, LAST_PAGE, 100)
+    change = Wanted(LayoutOperation.TRUNCATE, 0, MOST_SIZE, CALLER)
     calls = play(world.guard.break_layouts(change, world.io, world.mm), answer)
     look = [("process:100", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
     assert calls == [*look, (PMEM, AwaitIdle(10, killable=True, interruptible=True)), *look]
@@ -113,7 +119,7 @@ def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Act
 
 def test_the_guard_retakes_the_lock_before_it_reports_a_signal(actor: Actor) -> None:
     world = World(actor)
-    change = world.guard.change(LayoutOperation.TRUNCATE, 0, LAST_PAGE, 100)
+    change = Wanted(LayoutOperation.TRUNCATE, 0, MOST_SIZE, CALLER)
     conversation = world.guard.break_layouts(change, world.io, world.mm)
     with pytest.raises(KernelError) as failure:
         play(conversation, lambda asked: Busy((PINNED,)) if isinstance(asked, ScanBusy) else KernelError.interrupted())
@@ -123,8 +129,8 @@ def test_the_guard_retakes_the_lock_before_it_reports_a_signal(actor: Actor) -> 
 
 def test_the_guard_reports_the_errno_of_the_policy(actor: Actor) -> None:
     world = World(actor)
-    world.mappings.add("process:100", 1, 0)
-    change = world.guard.change(LayoutOperation.WRITE, 0, 0, 100)
+    world.mappings.add(MAPPING)
+    change = Wanted(LayoutOperation.WRITE, 0, PAGE, CALLER)
     with pytest.raises(KernelError) as failure:
         play(world.guard.break_layouts(change, world.io, None))
     assert failure.value.errno == errno.ETXTBSY
@@ -136,7 +142,7 @@ class Data:
     def __init__(self, actor: Actor) -> None:
         self.attributes = Attributes(0, 0o666, 4 * PAGE)
         self.mappings = Mappings(INODE)
-        self.mappings.add("process:100", 1, 0)
+        self.mappings.add(MAPPING)
         self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, {0: 10, 2: 12})
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.constants import F_RDLCK, MAP_SHARED, O_RDWR
+from longpin.actors.constants import F_RDLCK, MAP_SHARED, O_RDWR, PROT_READ
 from longpin.actors.conversation import Effect, WaitQueue, WaitsFor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import FileStart, Inode
@@ -20,6 +20,7 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
+from longpin.actors.policies.views import LeaseKind
 from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import NOTHING_INHERITED
@@ -27,6 +28,7 @@ from longpin.actors.process.program import Expectation, Image, Op, Outcome, Prog
 from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.messages.envelope import Envelope
+from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.pmem import Dma, Load, Pin
 from longpin.messages.process.process import File, Zap
 from longpin.runner.engines.stepped import SteppedEngine
@@ -182,7 +184,9 @@ def test_nobody_waits(world: World) -> None:
 def test_a_call_that_waits_for_a_lease(world: World) -> None:
     world.alive()
     world.spawn(Lease, "lease:100.1", INODE, OFD, 3)
-    world.inode.leases.records.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=False, unlock_pending=True))
+    world.inode.leases.records.append(
+        LeaseRecord("lease:100.1", OFD, "process:100", 100, F_RDLCK, (OFD,), unlock_pending=True)
+    )
     other = world.process(101, "other")
     world.waits(other, asleep("lease", "lease:100.1", "lease:100.1 of process 100 to be given up"))
     [found] = world.quiet("O3")
@@ -246,7 +250,7 @@ def test_an_exit_that_never_ends(world: World) -> None:
 
 
 def mapped(world: World) -> None:
-    world.inode.mappings.add(world.app.address, 1, MAP_SHARED)
+    world.inode.mappings.add(MappingView(world.app.address, 1, PROT_READ, MAP_SHARED, OFD))
 
 
 def leaves_a_description(world: World) -> None:
@@ -254,7 +258,9 @@ def leaves_a_description(world: World) -> None:
 
 
 def leaves_a_lease(world: World) -> None:
-    world.inode.leases.records.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=True))
+    world.inode.leases.records.append(
+        LeaseRecord("lease:100.1", OFD, "process:100", 100, F_RDLCK, (OFD,), LeaseKind.LAYOUT)
+    )
 
 
 def leaves_pins(world: World) -> None:

@@ -41,8 +41,8 @@ class NoLeaks(Invariant):
         seen = inode.view()
         for lease in seen.leases:
             yield self._leak("a lease", f"{lease.address} is on the list of {inode.address}")
-        for process, _ in seen.mappings:
-            yield self._leak("a mapping", f"{process} maps {inode.address}")
+        for mapping in seen.mappings:
+            yield self._leak("a mapping", f"{mapping.process} maps {inode.address}")
         if seen.nlink == 0 and seen.pages:
             what = f"{inode.address} has no name and no user and owns {len(seen.pages)} blocks"
             yield self._leak("blocks", what)
