@@ -94,8 +94,12 @@ class LayoutGuard:
 
     def view(self, pins: tuple[Pin, ...] | None = None) -> LayoutView:
         """Return the inode as it is now, with the pins that a scan has found."""
-        facts = FileFacts(self.attributes.uid, self.attributes.size, Memory.FS_DAX)
-        return LayoutView(facts, self.leases.views(), tuple(self.mappings.views.values()), pins, self.state)
+        return self._facts()._replace(mappings=tuple(self.mappings.views.values()), pins=pins)
+
+    def _facts(self) -> LayoutView:
+        """Return what no request changes that declares to touch less than everything."""
+        file = FileFacts(self.attributes.uid, self.attributes.size, Memory.FS_DAX)
+        return LayoutView(file, self.leases.views(), None, None, self.state)
 
     def change(self, wanted: Wanted) -> Change:
         """Return what a call would do to the file as it is now."""
@@ -209,7 +213,7 @@ class LayoutGuard:
             KernelError: the policy's errno, or that of a lease which is in the way.
 
         """
-        allowed = _allowed(decide(self.view()))
+        allowed = _allowed(decide(self._facts()))
         if allowed.grant is None and not self._is_new(allowed.state):
             return allowed
         yield Step(Granting())
@@ -219,7 +223,7 @@ class LayoutGuard:
             return (yield from self._give(decide, caller, fd))
 
     def _give(self, decide: Callable[[LayoutView], Allow | Fail], caller: Caller, fd: int) -> Conversation[Allow]:
-        allowed = _allowed(decide(self.view()))
+        allowed = _allowed(decide(self._facts()))
         if allowed.grant is not None:
             yield from self.leases.grant(allowed.grant, caller, fd)
         self.remember(allowed.state)
@@ -227,11 +231,11 @@ class LayoutGuard:
 
     def follow(self, decide: Callable[[LayoutView], Update]) -> Conversation[None]:
         """Do what the policy says follows from something that has happened; nothing, or after a schedule point."""
-        update = decide(self.view())
+        update = decide(self._facts())
         if not self._is_new(update.state) and not update.drop:
             return
         yield Step(Granting())
-        update = decide(self.view())
+        update = decide(self._facts())
         self.remember(update.state)
         if update.drop:
             yield from self.leases.drop(update.drop)

@@ -43,6 +43,11 @@ class ChangeKind(Flag):
     """The file becomes shorter."""
 
 
+COMBINATIONS = tuple(ChangeKind(bits) for bits in range(1 << len(ChangeKind)))
+"""All there are. Python makes a combination when it is first looked up, handling exceptions on the way, and that can be
+seen of a conversation which is under way then: a state must not depend on what was looked up before."""
+
+
 class Asked(StrEnum):
     """Who is asked before an operation."""
 

@@ -159,8 +159,11 @@ class LayoutView(NamedTuple):
     file: FileFacts
     leases: tuple[LeaseView, ...]
     """In the order of the list."""
-    mappings: tuple[MappingView, ...]
-    """In the order in which they were made."""
+    mappings: tuple[MappingView, ...] | None
+    """In the order in which they were made; None: not shown to gates and hooks of mappings and pins.
+
+    Their requests commute with mmap(2) and munmap(2) by others, so what they answer must not depend on these.
+    """
     pins: tuple[Pin, ...] | None
     """Pins found in the pages that were scanned; None: nothing was since locks were last taken."""
     state: PolicyState

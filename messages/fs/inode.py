@@ -178,10 +178,6 @@ class PinAllowed(Message):
 class Granting(Message):
     """A schedule point of the inode: a policy gives leases, takes some, or remembers something, which others see."""
 
-    def footprint(self) -> Footprint:
-        """Everything."""
-        return Footprint.everything()
-
 
 @message
 class Deregistered(Message):
