@@ -12,8 +12,8 @@ from longpin.config.expressions import MOST, read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import listed, shown
-from longpin.config.report import Report
-from longpin.config.schema import RULES, Device, File, Machine, Pmem, PolicyChoice, ProcessSpec
+from longpin.config.report import ProblemList
+from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
 from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
@@ -24,7 +24,9 @@ _MOST_UID = (1 << 32) - 2
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
-def size(report: Report, path: Path, value: Size | None, default: int, page_size: int, least: int, most: int) -> int:
+def size(
+    report: ProblemList, path: Path, value: Size | None, default: int, page_size: int, least: int, most: int
+) -> int:
     """Return a size-like number within bounds; report it and return ``default`` where it is not."""
     if value is None:
         return default
@@ -39,12 +41,12 @@ def size(report: Report, path: Path, value: Size | None, default: int, page_size
     return default
 
 
-def uid(report: Report, path: Path, value: int | None) -> int:
+def uid(report: ProblemList, path: Path, value: int | None) -> int:
     """Return a user id; 0 where none is given or it is out of range."""
     return size(report, path, value, 0, 0, 0, _MOST_UID)
 
 
-def name(report: Report, path: Path, value: str | None, taken: set[str]) -> str:
+def name(report: ProblemList, path: Path, value: str | None, taken: set[str]) -> str:
     """Return the name of a process, block set or device, entered in ``taken``; an unfit one is reported."""
     if value is None:
         report.add((*path, "name"), "a name", "none")
@@ -57,9 +59,9 @@ def name(report: Report, path: Path, value: str | None, taken: set[str]) -> str:
     return value or ""
 
 
-def build_machine(report: Report, table: ScenarioTable, policy: PolicyChoice) -> Machine:
+def build_machine(report: ProblemList, table: ScenarioTable, policy: PolicyChoice) -> MachineSettings:
     """Return the machine that follows a policy, which may name the kernel itself."""
-    default, given = Machine(), table.machine
+    default, given = MachineSettings(), table.machine
     page_size = size(
         report, ("machine", "page_size"), given.page_size, default.page_size, default.page_size, 512, 65536
     )
@@ -74,10 +76,10 @@ def build_machine(report: Report, table: ScenarioTable, policy: PolicyChoice) ->
     kernel = _kernel(report, given.kernel)
     if kernel and KERNEL in dict(policy.parameters):
         report.add(("machine", "kernel"), "the kernel once, here or with the policy", "it in both")
-    return Machine(page_size, float(seconds), bool(given.uverbs_async_delay), kernel)
+    return MachineSettings(page_size, float(seconds), bool(given.uverbs_async_delay), kernel)
 
 
-def _kernel(report: Report, text: str | None) -> tuple[tuple[str, ParameterValue], ...]:
+def _kernel(report: ProblemList, text: str | None) -> tuple[tuple[str, ParameterValue], ...]:
     """Return the parameters of a kernel that is named."""
     if text is None:
         return ()
@@ -89,34 +91,36 @@ def _kernel(report: Report, text: str | None) -> tuple[tuple[str, ParameterValue
         return ()
 
 
-def build_pmem(report: Report, table: ScenarioTable, page_size: int) -> tuple[Pmem, ...]:
+def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[PmemSet, ...]:
     """Return the block sets; one named pmem0 if the file has none."""
     taken: set[str] = set()
     made = []
     before = 0
     for index, given in enumerate(table.pmem):
         path = ("pmem", index)
-        blocks = size(report, (*path, "blocks"), given.blocks, Pmem("").blocks, page_size, 1, MOST_BLOCKS)
-        file_system = Pmem("").file_system if given.file_system is None else given.file_system
+        blocks = size(report, (*path, "blocks"), given.blocks, PmemSet("").blocks, page_size, 1, MOST_BLOCKS)
+        file_system = PmemSet("").file_system if given.file_system is None else given.file_system
         if file_system not in FILE_SYSTEMS:
             found = shown(file_system) + report.suggest(file_system, FILE_SYSTEMS)
             report.add((*path, "file_system"), f"one of the file systems {', '.join(FILE_SYSTEMS)}", found)
-        made.append(Pmem(name(report, path, given.name, taken), blocks, file_system))
+        made.append(PmemSet(name(report, path, given.name, taken), blocks, file_system))
         if before <= MOST_BLOCKS < before + blocks:
             expected = f"at most {MOST_BLOCKS} blocks in all pmem sets together"
             report.add((*path, "blocks"), expected, f"{blocks} after {before} in the sets before it")
         before += blocks
-    return tuple(made) or (Pmem("pmem0"),)
+    return tuple(made) or (PmemSet("pmem0"),)
 
 
-def build_devices(report: Report, table: ScenarioTable) -> tuple[Device, ...]:
+def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[Device, ...]:
     """Return the RDMA devices; one named rxe0 if the file has none."""
     taken: set[str] = set()
     made = [Device(name(report, ("device", index), given.name, taken)) for index, given in enumerate(table.device)]
     return tuple(made) or (Device("rxe0"),)
 
 
-def build_files(report: Report, table: ScenarioTable, pmem: tuple[Pmem, ...], page_size: int) -> tuple[File, ...]:
+def build_files(
+    report: ProblemList, table: ScenarioTable, pmem: tuple[PmemSet, ...], page_size: int
+) -> tuple[InitialFile, ...]:
     """Return the files, after a check that their pages fit the block sets."""
     left = {entry.name: entry.blocks for entry in pmem}
     paths: dict[str, int] = {}
@@ -138,10 +142,10 @@ def build_files(report: Report, table: ScenarioTable, pmem: tuple[Pmem, ...], pa
             found = shown(pmem_name) + report.suggest(pmem_name, left)
             report.add((*path, "pmem"), f"one of the pmem sets {listed(left)}", found)
         owner = uid(report, (*path, "uid"), given.uid)
-        mode = File("", "").mode if given.mode is None else given.mode
+        mode = InitialFile("", "").mode if given.mode is None else given.mode
         if not 0 <= mode <= 0o7777:
             report.add((*path, "mode"), "permission bits from 0 to 0o7777", shown(mode))
-        made.append(File(given.path or "", pmem_name, length, owner, mode))
+        made.append(InitialFile(given.path or "", pmem_name, length, owner, mode))
     _check_nesting(report, paths)
     return tuple(made)
 
@@ -159,7 +163,7 @@ def _problem_of_path(path: str | None, taken: Collection[str]) -> str | None:
     return "a path no other file has" if path in taken else None
 
 
-def _check_nesting(report: Report, paths: Mapping[str, int]) -> None:
+def _check_nesting(report: ProblemList, paths: Mapping[str, int]) -> None:
     """Report files that would have to be in another file."""
     for path, index in paths.items():
         above = path.rpartition("/")[0]
@@ -170,7 +174,9 @@ def _check_nesting(report: Report, paths: Mapping[str, int]) -> None:
             above = above.rpartition("/")[0]
 
 
-def build_folders(report: Report, files: Iterable[File], processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
+def build_folders(
+    report: ProblemList, files: Iterable[InitialFile], processes: Iterable[ProcessSpec]
+) -> tuple[str, ...]:
     """Return the folders there are from the start."""
     try:
         return starting_folders(files, processes)
@@ -179,7 +185,7 @@ def build_folders(report: Report, files: Iterable[File], processes: Iterable[Pro
         return ()
 
 
-def build_holds(report: Report, table: ScenarioTable) -> tuple[str, ...]:
+def build_holds(report: ProblemList, table: ScenarioTable) -> tuple[str, ...]:
     """Return the rules that must hold, each once, in the order of the specification; there is at least one."""
     if table.holds == []:
         report.add(("holds",), f"at least one of the rules {', '.join(RULES)}", "none")
@@ -189,7 +195,7 @@ def build_holds(report: Report, table: ScenarioTable) -> tuple[str, ...]:
     return RULES if table.holds is None else tuple(rule for rule in RULES if rule in table.holds)
 
 
-def build_policy(report: Report, given: PolicyText | None) -> PolicyChoice:
+def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:
     """Return the policy, its preset, and the parameters the scenario sets."""
     default = PolicyChoice()
     if given is None:

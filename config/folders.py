@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from longpin.actors.constants import O_CREAT
 from longpin.actors.process.program import Const, Op
 from longpin.actors.syscalls.signatures import SIGNATURES
-from longpin.config.schema import File, ProcessSpec
+from longpin.config.schema import InitialFile, ProcessSpec
 from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_FOLDERS = 10_000
@@ -18,7 +18,7 @@ class TooManyError(Exception):
     """The paths of a scenario go through more than :data:`MOST_FOLDERS` folders."""
 
 
-def starting_folders(files: Iterable[File], processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
+def starting_folders(files: Iterable[InitialFile], processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
     """Return the folders there are before the first call, each after the one it is in.
 
     They are those that a path in the scenario goes through, except what a program makes itself, and what is in that.

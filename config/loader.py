@@ -20,7 +20,7 @@ from longpin.config.build import (
 )
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
-from longpin.config.report import Report
+from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
 from longpin.config.structure import oversized, structure
 
@@ -91,7 +91,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     """
     text = text.removeprefix("\ufeff")
     document = _parse_toml(text, filename)
-    report = Report(filename, text, document)
+    report = ProblemList(filename, text, document)
     for misfit in oversized(document):
         report.add(misfit.path, misfit.expected, misfit.found)
     report.raise_if_any()

@@ -14,7 +14,7 @@ from longpin.config.expressions import MOST
 from longpin.config.notation import CALL_VARIABLES, Facts, Mention, parse_program
 from longpin.config.positions import Path
 from longpin.config.problems import Problem, shown
-from longpin.config.report import Report
+from longpin.config.report import ProblemList
 from longpin.config.schema import CAPABILITIES, ProcessSpec
 from longpin.config.structure import ProcessTable, ScenarioTable
 
@@ -38,7 +38,7 @@ class _Draft:
         return [((*self.path, "program"), self.main), *handlers]
 
 
-def build_processes(report: Report, table: ScenarioTable, page_size: int) -> tuple[ProcessSpec, ...]:
+def build_processes(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[ProcessSpec, ...]:
     """Return the processes, every program read and every name in it accounted for."""
     taken: set[str] = set()
     drafts: list[_Draft] = []
@@ -54,7 +54,7 @@ def build_processes(report: Report, table: ScenarioTable, page_size: int) -> tup
     return tuple(specs)
 
 
-def _spec(report: Report, draft: _Draft, given: ProcessTable, page_size: int) -> ProcessSpec:
+def _spec(report: ProblemList, draft: _Draft, given: ProcessTable, page_size: int) -> ProcessSpec:
     path = draft.path
     if given.program is None:
         report.add((*path, "program"), "a program", "none")
@@ -84,13 +84,13 @@ def _spec(report: Report, draft: _Draft, given: ProcessTable, page_size: int) ->
     )
 
 
-def _start(report: Report, path: Path, given: ProcessTable) -> Literal["now", "fork"]:
+def _start(report: ProblemList, path: Path, given: ProcessTable) -> Literal["now", "fork"]:
     if given.start not in (None, "now", "fork"):
         report.add((*path, "start"), '"now" or "fork"', shown(given.start))
     return "fork" if given.start == "fork" else "now"
 
 
-def _capabilities(report: Report, path: Path, given: ProcessTable) -> tuple[str, ...] | None:
+def _capabilities(report: ProblemList, path: Path, given: ProcessTable) -> tuple[str, ...] | None:
     for index, capability in enumerate(given.capabilities or ()):
         if capability not in CAPABILITIES:
             found = shown(capability) + report.suggest(capability, CAPABILITIES)
@@ -98,7 +98,7 @@ def _capabilities(report: Report, path: Path, given: ProcessTable) -> tuple[str,
     return None if given.capabilities is None else tuple(sorted(set(given.capabilities)))
 
 
-def _program(report: Report, path: Path, source: str, page_size: int, facts: Facts) -> Program:
+def _program(report: ProblemList, path: Path, source: str, page_size: int, facts: Facts) -> Program:
     program, problems = parse_program(
         source,
         filename=report.filename,
@@ -111,7 +111,7 @@ def _program(report: Report, path: Path, source: str, page_size: int, facts: Fac
     return program
 
 
-def _check_references(report: Report, drafts: list[_Draft]) -> None:
+def _check_references(report: ProblemList, drafts: list[_Draft]) -> None:
     """Check what programs name outside of themselves: processes, labels, variables and handlers."""
     names = {draft.name: draft for draft in drafts}
     labels = set[str]().union(*(facts.labels for draft in drafts for _, facts in draft.programs()))
@@ -166,7 +166,7 @@ def _ancestors(child: _Draft, forkers: Mapping[str, Sequence[_Draft]]) -> list[_
 class _Check:
     """Reports what is wrong with one program."""
 
-    def __init__(self, report: Report, path: Path) -> None:
+    def __init__(self, report: ProblemList, path: Path) -> None:
         self._report, self._where = report, report.where(path)
 
     def wrong(self, mention: Mention, expected: str, found: str) -> None:

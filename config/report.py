@@ -9,7 +9,7 @@ from longpin.config.problems import MOST_SHOWN, Problem, ScenarioError, closest
 _LONGEST_NAME = 64
 
 
-class Report:
+class ProblemList:
     """Collects problems by their place in the TOML document."""
 
     def __init__(self, filename: str, text: str, document: dict[str, Any]) -> None:

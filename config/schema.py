@@ -20,7 +20,7 @@ CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class MachineSettings:
     """The machine all processes share."""
 
     page_size: int = 4096
@@ -34,7 +34,7 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
-class Pmem:
+class PmemSet:
     """A set of persistent memory blocks, on which a DAX file system lives. One block holds one page."""
 
     name: str
@@ -52,7 +52,7 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class InitialFile:
     """A file that exists before the first process runs; all of its pages are allocated and written."""
 
     path: str
@@ -107,11 +107,11 @@ class Scenario:
     summary: str
     """One sentence for ``longpin list scenarios``."""
     policy: PolicyChoice
-    machine: Machine
-    pmem: tuple[Pmem, ...]
+    machine: MachineSettings
+    pmem: tuple[PmemSet, ...]
     """At least one."""
     devices: tuple[Device, ...]
-    files: tuple[File, ...]
+    files: tuple[InitialFile, ...]
     folders: tuple[str, ...]
     """The folders there are from the start, each after the one it is in."""
     processes: tuple[ProcessSpec, ...]

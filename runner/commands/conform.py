@@ -130,11 +130,11 @@ def conform(
         if count is not None and scenarios:
             raise BadInput("expected either SCENARIOs or --random")
         from longpin.runner.commands.races import race
-        from longpin.runner.races.check import Effort
+        from longpin.runner.races.check import RaceEffort
         from longpin.runner.races.series import Wanted
 
         spare("--difference", difference, *scenarios)
-        effort = Effort(runs or DEFAULT_RUNS, DEFAULT_SECONDS if seconds is None else seconds, seed)
+        effort = RaceEffort(runs or DEFAULT_RUNS, DEFAULT_SECONDS if seconds is None else seconds, seed)
         limit = DEFAULT_SHRINK if shrink is None else shrink
         race(Wanted(scenarios, count or DEFAULT_PROGRAMS, effort, limit, difference), as_json=as_json)
     for given, name in ((count, "--random"), (program, "--program"), (record, "--record")):

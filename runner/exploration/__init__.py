@@ -6,7 +6,7 @@ from longpin.runner.exploration.explorer import Build, Check, Explorer
 from longpin.runner.exploration.footprints import FootprintError
 from longpin.runner.exploration.replay import Always, Marks, replay
 from longpin.runner.exploration.result import (
-    Broken,
+    BrokenRule,
     Exploration,
     Failure,
     Inconclusive,
@@ -18,7 +18,7 @@ from longpin.runner.exploration.search import explore
 
 __all__ = [
     "Always",
-    "Broken",
+    "BrokenRule",
     "Build",
     "Check",
     "CheckpointError",

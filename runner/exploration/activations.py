@@ -16,7 +16,13 @@ The words of :mod:`longpin.runner.exploration.path` hold. The place of an event 
 
 from longpin.messages.envelope import Address, Footprint
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.exploration.footprints import Comparison, FootprintError, body_footprint, conflict, reply_footprint
+from longpin.runner.exploration.footprints import (
+    FootprintError,
+    OrderComparison,
+    body_footprint,
+    conflict,
+    reply_footprint,
+)
 from longpin.runner.exploration.keys import PlaceKey, ProcessKey, footprint_of, place_key
 from longpin.runner.exploration.path import NOBODY
 from longpin.runner.exploration.realize import Arrival, realize
@@ -58,7 +64,7 @@ class ActivationPath:
     def __init__(self, table: Table, *, racy: bool = False, verify: bool = False) -> None:
         self.table = table
         self.racy = racy
-        self.comparison = Comparison(table) if verify else None
+        self.comparison = OrderComparison(table) if verify else None
         self.process: list[int] = []
         self.place: list[int] = []
         self.clock: list[int] = []

@@ -17,7 +17,7 @@ from zlib import crc32
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no annotations
 
 from longpin.messages.frames import DamagedError, Frames
-from longpin.runner.exploration.frontier import Report
+from longpin.runner.exploration.frontier import LeafReport
 
 MAGIC = b"\x89LPCP\r\n\x1a"
 """As that of a trace: a byte no text has, a name, and a line end and an end of file that a transfer would change."""
@@ -67,7 +67,7 @@ class Head(NamedTuple):
 class Checkpoint:
     """A file that is open for more reports."""
 
-    def __init__(self, file: Any, crc: int, reports: list[Report], end: tuple[Any, ...] | None) -> None:
+    def __init__(self, file: Any, crc: int, reports: list[LeafReport], end: tuple[Any, ...] | None) -> None:
         self._file = file
         self.name = str(file.name)
         self._crc = crc
@@ -76,7 +76,7 @@ class Checkpoint:
         self.end = end
         """The result, if nothing is left to explore."""
 
-    def append(self, report: Report) -> None:
+    def append(self, report: LeafReport) -> None:
         """Add what came of the next leaf."""
         self._write(("leaf", *report))
 
@@ -144,7 +144,7 @@ def _frame(record: tuple[Any, ...], crc: int) -> tuple[bytes, int]:
 class _Found(NamedTuple):
     """What is in a file."""
 
-    reports: list[Report]
+    reports: list[LeafReport]
     end: tuple[Any, ...] | None
     offset: int
     """Where the sound frames end."""
@@ -153,7 +153,7 @@ class _Found(NamedTuple):
 
 
 def _read(where: FilePath, head: Head) -> _Found:
-    reports: list[Report] = []
+    reports: list[LeafReport] = []
     end = None
     with where.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -171,7 +171,7 @@ def _read(where: FilePath, head: Head) -> _Found:
                 if kind == "end":
                     end = tuple(fields)
                 else:
-                    reports.append(Report(*fields))
+                    reports.append(LeafReport(*fields))
         return _Found(reports, end, frames.offset, crc)
 
 

@@ -36,7 +36,7 @@ from typing import NamedTuple, Protocol
 from longpin.messages.envelope import Address
 from longpin.runner.exploration.budget import ARRIVALS_AT_MOST, Budget, EndlessError, OutOfBudgetError
 from longpin.runner.exploration.realize import UntoldError
-from longpin.runner.exploration.result import Broken, Exploration, Failure, Reason
+from longpin.runner.exploration.result import BrokenRule, Exploration, Failure, Reason
 from longpin.runner.exploration.table import ALARM_ACTOR
 from longpin.runner.exploration.wakeup import Branch, Sequence
 
@@ -113,7 +113,7 @@ class Dpor:
     def __init__(
         self,
         path: Track,
-        judge: Callable[[], Broken | None],
+        judge: Callable[[], BrokenRule | None],
         result: Exploration,
         budget: Budget,
         points: list[Point] | None = None,

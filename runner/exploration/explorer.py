@@ -14,7 +14,7 @@ from longpin.runner.exploration.realize import UntoldError
 from longpin.runner.exploration.replay import Always, Marks, replay
 from longpin.runner.exploration.result import (
     NO_MARKS,
-    Broken,
+    BrokenRule,
     Exploration,
     Failure,
     Inconclusive,
@@ -35,10 +35,10 @@ PILOT_EVENTS = 10_000
 """Arrivals of the one schedule that shows whether messages declare footprints."""
 
 
-class Judgement(NamedTuple):
+class EndJudgement(NamedTuple):
     """What the check said of a world at rest."""
 
-    broken: Broken | None
+    broken: BrokenRule | None
     inconclusive: str
     """Why it could not be judged; empty if it could."""
     marks: frozenset[str]
@@ -73,7 +73,7 @@ class Explorer:
         """Why the first world that could not be judged could not."""
         self.marks: set[str] = set()
         """What is to be seen in some schedule that can really happen."""
-        self._judged: dict[tuple[int, ...], Judgement] = {}
+        self._judged: dict[tuple[int, ...], EndJudgement] = {}
         self._met: set[tuple[int, ...]] = set()
 
     def new_path(self) -> Path | ActivationPath:
@@ -88,7 +88,7 @@ class Explorer:
         self.marks.clear()
         self._met.clear()
 
-    def judge_path(self, path: Path | ActivationPath, result: Exploration) -> Broken | None:
+    def judge_path(self, path: Path | ActivationPath, result: Exploration) -> BrokenRule | None:
         """Return what is wrong at the end of a schedule, and note what is to be seen in it.
 
         Raises:
@@ -100,7 +100,7 @@ class Explorer:
                 if not marks <= self.marks and path.decisions(event) is not None:
                     self.marks |= marks
         if path.failure is not None:
-            return Broken.by(path.failure)
+            return BrokenRule.by(path.failure)
         if self.check is None:
             return None
         rest = tuple(path.local)
@@ -113,7 +113,7 @@ class Explorer:
             self._met.add(rest)
         return self.judge(rest, path.decisions)
 
-    def judge(self, rest: tuple[int, ...], decisions: Callable[[], tuple[Address, ...] | None]) -> Broken | None:
+    def judge(self, rest: tuple[int, ...], decisions: Callable[[], tuple[Address, ...] | None]) -> BrokenRule | None:
         """Return what the check has to say about the states of all actors; it is asked once for each."""
         if rest not in self._judged:
             self._judged[rest] = self._ask(self.replay(decisions() or ()))
@@ -136,24 +136,24 @@ class Explorer:
         try:
             found = self._ask(self.replay(failure.decisions)).broken
         except (PropertyViolation, AssertionError) as violation:
-            found = Broken.by(violation)
+            found = BrokenRule.by(violation)
         except InternalError as error:
             if error.__cause__ is None:
                 raise
-            found = Broken.by(error.__cause__)
+            found = BrokenRule.by(error.__cause__)
         if found != failure.broken:
             raise InternalError(f"not repeatable: {failure.what}")
 
-    def _ask(self, engine: SteppedEngine) -> Judgement:
+    def _ask(self, engine: SteppedEngine) -> EndJudgement:
         if self.check is not None:
             try:
                 found = self.check(engine)
             except Inconclusive as why:
-                return Judgement(None, str(why), why.marks)
+                return EndJudgement(None, str(why), why.marks)
             except (PropertyViolation, AssertionError) as violation:
-                return Judgement(Broken.by(violation), "", NO_MARKS)
-            return Judgement(None, "", found if isinstance(found, frozenset) else NO_MARKS)
-        return Judgement(None, "", NO_MARKS)
+                return EndJudgement(BrokenRule.by(violation), "", NO_MARKS)
+            return EndJudgement(None, "", found if isinstance(found, frozenset) else NO_MARKS)
+        return EndJudgement(None, "", NO_MARKS)
 
     def _declared(self) -> bool:
         """Return whether any message of one schedule declares a footprint; if none does, there is nothing to gain."""

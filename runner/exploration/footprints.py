@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from longpin.messages.envelope import Address, Envelope, Footprint, Interrupt, Part
 from longpin.runner.exploration.canonical import OpaqueError, canonical
-from longpin.runner.exploration.table import KEEP_ALARM, Step, Table
+from longpin.runner.exploration.table import KEEP_ALARM, ComputedStep, Table
 
 GOING_ON = Footprint.of(reads=[("conversation",)])
 """The footprint of a reply in a conversation that touches nothing: an interrupt is not passed on once it has ended."""
@@ -55,7 +55,7 @@ def reply_footprint(request: Footprint | None) -> Footprint | None:
     return GOING_ON if request is not None and not any(request) else request
 
 
-class Comparison:
+class OrderComparison:
     """Does in both orders what is declared to commute."""
 
     def __init__(self, table: Table) -> None:
@@ -87,12 +87,12 @@ class Comparison:
             raise FootprintError(self._told(one, other, "the state after both depends on their order"))
         return True
 
-    def _effects(self, step: Step) -> tuple[object, ...]:
+    def _effects(self, step: ComputedStep) -> tuple[object, ...]:
         """Return what a step did beside changing its actor; the numbers of calls depend on the order: left out."""
         shown = [self._sent(step, self.table.envelopes[message]) for message in step.sends]
         return shown, sorted(step.spawned), step.alarm != KEEP_ALARM, step.failure is None
 
-    def _sent(self, step: Step, envelope: Envelope) -> tuple[object, ...]:
+    def _sent(self, step: ComputedStep, envelope: Envelope) -> tuple[object, ...]:
         body, call = envelope.body, envelope.call
         shown = ("interrupt", body.fatal) if isinstance(body, Interrupt) else canonical(body)
         # Of a request the number is the sender's own; so it is of a wake-up, which is told by whom it goes on for.

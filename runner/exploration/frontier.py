@@ -6,12 +6,12 @@ and who explores from there needs to know nothing of the others. What such a sea
 leaf are wakeup sequences, to be put into the trees there if no equivalent schedule has a branch: as the search would do
 itself. Leaves can be explored in any order, in any process, and each trace still belongs to exactly one.
 
-1. Leaf 0 is the whole exploration. A leaf is handed out as a :class:`Task`: the prefix that leads there, and the sleep
-   sets of the points on the way, against which a search checks the sequences it finds.
-2. A search gives up after a number of schedules. Its :class:`Report` holds the stack of points it stood on: sleep sets,
-   and branches not taken. The first of them become points here, and the leaves of the branches there, which are the
-   large ones, new leaves. The rest of the stack stays together as one more: a search goes on there. Nothing is explored
-   twice.
+1. Leaf 0 is the whole exploration. A leaf is handed out as a :class:`LeafTask`: the prefix that leads there, and the
+   sleep sets of the points on the way, against which a search checks the sequences it finds.
+2. A search gives up after a number of schedules. Its :class:`LeafReport` holds the stack of points it stood on: sleep
+   sets, and branches not taken. The first of them become points here, and the leaves of the branches there, which are
+   the large ones, new leaves. The rest of the stack stays together as one more: a search goes on there. Nothing is
+   explored twice.
 3. Reports are applied in the order of the leaves' numbers. What a search finds depends on its task alone, and a
    sequence that a task did not know to be planned is recognised here. So leaves, their numbers, and all totals are the
    same for one searcher and for many.
@@ -33,7 +33,7 @@ GIVEN = 4
 """Leaves that a search gives away at least, if it has them, before what is left stays together."""
 
 
-class Task(NamedTuple):
+class LeafTask(NamedTuple):
     """A leaf to explore, in the words of its vocabulary."""
 
     prefix: tuple[Pair, ...]
@@ -48,7 +48,7 @@ class Task(NamedTuple):
     vocabulary: Vocabulary
 
 
-class Report(NamedTuple):
+class LeafReport(NamedTuple):
     """What came of a leaf, in values that msgpack keeps as they are."""
 
     executions: int
@@ -74,25 +74,25 @@ class Report(NamedTuple):
     """What is to be seen in some schedule of the leaf that can really happen, sorted."""
 
 
-class Node:
+class TreeNode:
     """A point, and the event that leads there."""
 
     __slots__ = ("branches", "depth", "leaf", "left", "parent", "place", "process", "sleep")
 
-    def __init__(self, parent: "Node | None", process: int, place: int) -> None:
+    def __init__(self, parent: "TreeNode | None", process: int, place: int) -> None:
         self.parent = parent
         self.process = process
         self.place = place
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.sleep: dict[int, int] = {}
         """Who sleeps here already when the first branch is taken."""
-        self.branches: list[Node] = []
+        self.branches: list[TreeNode] = []
         self.leaf = False
         """A search that began here or before sees to it that nothing is missing below."""
         self.left = 0
         """How many leaves at or below it are not explored."""
 
-    def path(self) -> "list[Node]":
+    def path(self) -> "list[TreeNode]":
         """Return the nodes from the start to this one."""
         nodes = [self]
         while (parent := nodes[-1].parent) is not None:
@@ -104,7 +104,7 @@ class Node:
 class Leaf(NamedTuple):
     """What is to be explored from a node."""
 
-    node: Node
+    node: TreeNode
     stack: list[tuple[list[Pair], list[Branch]]]
     """The points that a search stood on, from the node on; empty: nothing was explored from there."""
 
@@ -128,10 +128,10 @@ class Frontier:
         """By number: the leaves that are not explored."""
         self.count = 0
         """How many leaves there have been."""
-        self.root = Node(None, -1, -1)
+        self.root = TreeNode(None, -1, -1)
         self._enter(self.root)
 
-    def task(self, number: int) -> Task:
+    def task(self, number: int) -> LeafTask:
         """Return what a searcher needs to know of a leaf."""
         leaf, stack = self.leaves[number]
         packer, path = Packer(self.book), leaf.path()
@@ -143,9 +143,9 @@ class Frontier:
         prefix = packer.pairs((node.process, node.place) for node in path[1:])
         points = [(packer.pairs(asleep), packer.tree(branches)) for asleep, branches in stack]
         points = points or [(packer.pairs(leaf.sleep.items()), ())]
-        return Task(prefix, tuple(sleep), tuple(points), packer.vocabulary())
+        return LeafTask(prefix, tuple(sleep), tuple(points), packer.vocabulary())
 
-    def apply(self, number: int, report: Report) -> None:
+    def apply(self, number: int, report: LeafReport) -> None:
         """Take over what came of a leaf; to be called in the order of the leaves' numbers."""
         leaf = self.leaves.pop(number).node
         unpacker, path = Unpacker(self.book, report.vocabulary), leaf.path()
@@ -161,7 +161,7 @@ class Frontier:
         self._unfold(leaf, stack)
         self._finished(leaf)
 
-    def _unfold(self, node: Node, stack: list[tuple[list[Pair], list[Branch]]]) -> None:
+    def _unfold(self, node: TreeNode, stack: list[tuple[list[Pair], list[Branch]]]) -> None:
         """Let the points of a stack become points here until enough leaves are given away."""
         most = self.count + GIVEN
         for index, (sleep, branches) in enumerate(stack):
@@ -177,7 +177,7 @@ class Frontier:
                 self._grow(node, branch)
             node = onward or node
 
-    def _insert(self, node: Node, child: Node, sequence: Sequence) -> None:
+    def _insert(self, node: TreeNode, child: TreeNode, sequence: Sequence) -> None:
         """Plan a sequence that a search below ``child`` found for ``node``, unless it is covered."""
         position = node.branches.index(child)
         asleep = [*node.sleep.items(), *((branch.process, branch.place) for branch in node.branches[:position])]
@@ -192,7 +192,7 @@ class Frontier:
             chain = [Branch(process, place, chain)]
         self._grow(node, chain[0])
 
-    def _grow(self, node: Node, branch: Branch) -> None:
+    def _grow(self, node: TreeNode, branch: Branch) -> None:
         """Add a branch with all below it."""
         child = self._child(node, branch)
         if branch.leaf:
@@ -200,22 +200,22 @@ class Frontier:
         for below in branch.branches:
             self._grow(child, below)
 
-    def _child(self, node: Node, branch: Branch) -> Node:
-        child = Node(node, branch.process, branch.place)
+    def _child(self, node: TreeNode, branch: Branch) -> TreeNode:
+        child = TreeNode(node, branch.process, branch.place)
         awake = self.book.conflicts[branch.place]
         asleep = [*node.sleep.items(), *((other.process, other.place) for other in node.branches)]
         child.sleep = {process: place for process, place in asleep if not awake >> place & 1}
         node.branches.append(child)
         return child
 
-    def _enter(self, node: Node, stack: list[tuple[list[Pair], list[Branch]]] | None = None) -> None:
+    def _enter(self, node: TreeNode, stack: list[tuple[list[Pair], list[Branch]]] | None = None) -> None:
         node.leaf = True
         self.leaves[self.count] = Leaf(node, stack or [])
         self.count += 1
         for above in node.path():
             above.left += 1
 
-    def _finished(self, leaf: Node) -> None:
+    def _finished(self, leaf: TreeNode) -> None:
         for node in reversed(leaf.path()):
             node.left -= 1
             if not node.left and node.leaf:

@@ -25,7 +25,7 @@ Tree = tuple[tuple[int, int, Any], ...]
 """Branches: process, place, and the branches below."""
 
 
-class Names(Protocol):
+class KeyNames(Protocol):
     """Who numbers processes and places."""
 
     def key(self, process: int) -> ProcessKey:
@@ -95,7 +95,7 @@ class Book:
 class Packer:
     """Replaces numbers by indices into a vocabulary that it collects."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: KeyNames) -> None:
         self._names = names
         self._processes: dict[int, int] = {}
         self._places: dict[int, int] = {}
@@ -127,7 +127,7 @@ class Packer:
 class Unpacker:
     """Replaces indices by numbers again."""
 
-    def __init__(self, names: Names, vocabulary: Vocabulary) -> None:
+    def __init__(self, names: KeyNames, vocabulary: Vocabulary) -> None:
         self.processes = [names.known(key) for key in vocabulary[0]]
         self.places = [names.known_place(key) for key in vocabulary[1]]
 

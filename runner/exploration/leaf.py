@@ -7,13 +7,13 @@ from typing import Any
 from longpin.runner.exploration.budget import Budget, EndlessError, memory_used
 from longpin.runner.exploration.dpor import Dpor, Point
 from longpin.runner.exploration.explorer import Explorer
-from longpin.runner.exploration.frontier import Report, Task
+from longpin.runner.exploration.frontier import LeafReport, LeafTask
 from longpin.runner.exploration.keys import Packer, Unpacker
 from longpin.runner.exploration.result import Exploration, Method, Reason
 from longpin.runner.exploration.wakeup import Branch
 
 
-def explore_leaf(explorer: Explorer, task: Task, budget: Budget, result: Exploration) -> Report | None:
+def explore_leaf(explorer: Explorer, task: LeafTask, budget: Budget, result: Exploration) -> LeafReport | None:
     """Explore from a leaf until nothing is left or the executions allowed are spent.
 
     ``result`` grows meanwhile. None: it ended for another reason, and what was found is not the whole.
@@ -43,7 +43,7 @@ def explore_leaf(explorer: Explorer, task: Task, budget: Budget, result: Explora
     return _report(explorer, path, dpor, result)
 
 
-def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> Report:
+def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> LeafReport:
     packer, guess = Packer(path), dpor.guess()
     stack = []
     if result.reason is Reason.EXECUTIONS and dpor.back():
@@ -59,7 +59,7 @@ def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> R
         for told in dpor.outside
     )
     failure = result.failures[0] if result.failures else None
-    return Report(
+    return LeafReport(
         result.executions,
         result.blocked,
         result.events,
@@ -91,7 +91,7 @@ def _explorer(setup: bytes) -> Explorer:
     return Explorer(build, **options)
 
 
-def work(setup: bytes, task: Task, executions: int, memory: int | None = None) -> Report:
+def work(setup: bytes, task: LeafTask, executions: int, memory: int | None = None) -> LeafReport:
     """Explore a leaf in a process of its own, which forgets what it looked up if it has more than ``memory`` bytes.
 
     Raises:

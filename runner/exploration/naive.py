@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from longpin.runner.exploration.budget import ARRIVALS_AT_MOST, Budget, EndlessError
 from longpin.runner.exploration.path import Path
-from longpin.runner.exploration.result import Broken, Exploration, Failure, Reason
+from longpin.runner.exploration.result import BrokenRule, Exploration, Failure, Reason
 
 
-def run(path: Path, judge: Callable[[], Broken | None], result: Exploration, budget: Budget) -> Reason:
+def run(path: Path, judge: Callable[[], BrokenRule | None], result: Exploration, budget: Budget) -> Reason:
     """Explore depth first: at every point let each process that can go on go on."""
     left = [path.all_ready()]
     while True:

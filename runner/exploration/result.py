@@ -34,7 +34,7 @@ class Abandoned(Exception):
     """Raised by ``always``: nothing is wanted of what follows this arrival. Only matching states can leave it out."""
 
 
-class Broken(NamedTuple):
+class BrokenRule(NamedTuple):
     """What is wrong with a schedule."""
 
     what: str
@@ -42,7 +42,7 @@ class Broken(NamedTuple):
     site: str = ""
 
     @classmethod
-    def by(cls, error: BaseException) -> "Broken":
+    def by(cls, error: BaseException) -> "BrokenRule":
         """Return what an exception says, with its kind unless it is a violation."""
         if isinstance(error, PropertyViolation):
             return cls(str(error), error.rule, error.site)
@@ -76,7 +76,7 @@ class Method(StrEnum):
 class Failure:
     """A schedule that breaks what must hold."""
 
-    broken: Broken
+    broken: BrokenRule
     decisions: tuple[Address, ...]
     """Whose oldest message arrives, arrival by arrival: :func:`longpin.runner.exploration.replay` follows it."""
 

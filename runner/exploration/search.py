@@ -14,7 +14,7 @@ from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.replay import Always, Marks
-from longpin.runner.exploration.result import Broken, Exploration, Method, Reason
+from longpin.runner.exploration.result import BrokenRule, Exploration, Method, Reason
 from longpin.runner.exploration.shared import Shared, Team, head_of
 from longpin.runner.exploration.states import Global, Matching, Nodes
 from longpin.runner.pool import default_workers, packed
@@ -183,7 +183,7 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
     """Match states."""
     result = Exploration(Method.STATES)
 
-    def judge(state: Global, nodes: Nodes) -> Broken | None:
+    def judge(state: Global, nodes: Nodes) -> BrokenRule | None:
         if explorer.check is None:
             return None
         return explorer.judge(tuple(nodes.state[node] for node in state), lambda: matching.decisions(state))

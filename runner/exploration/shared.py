@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.checkpoint import Checkpoint, Head, blamed
 from longpin.runner.exploration.explorer import Explorer
-from longpin.runner.exploration.frontier import Frontier, Report
+from longpin.runner.exploration.frontier import Frontier, LeafReport
 from longpin.runner.exploration.leaf import explore_leaf, work
-from longpin.runner.exploration.result import Broken, Exploration, Failure, Method, Reason
+from longpin.runner.exploration.result import BrokenRule, Exploration, Failure, Method, Reason
 from longpin.runner.pool import LOOK_AFTER, broken_pool, give_up, open_executor
 
 LEAF_EXECUTIONS = 2_000
@@ -100,7 +100,7 @@ class Shared:
 
     def _elsewhere(self, executor: Executor, team: Team) -> Reason:
         """Have an executor explore what is left, some leaves for each worker at a time."""
-        pending: deque[Future[Report]] = deque()
+        pending: deque[Future[LeafReport]] = deque()
         ahead, memory = AHEAD * team.workers, self.budget.memory
         share = None if memory is None else memory // team.workers
         try:
@@ -146,7 +146,7 @@ class Shared:
         result.executions, result.blocked, result.events, result.impossible = counts
         result.inconclusive = inconclusive
         result.marks = set(marks)
-        result.failures = [Failure(Broken(*broken), decisions) for *broken, decisions in failures]
+        result.failures = [Failure(BrokenRule(*broken), decisions) for *broken, decisions in failures]
         self.remembered = True
         return Reason[reason]
 
@@ -171,7 +171,7 @@ class Shared:
             seconds = self.budget.seconds()
             self.budget.progress(replace(self.result, executions=executions, events=events, seconds=seconds))
 
-    def _apply(self, report: Report, *, known: bool = False) -> Reason | None:
+    def _apply(self, report: LeafReport, *, known: bool = False) -> Reason | None:
         """Take over what came of the next leaf; return why to stop, None to go on."""
         result, most = self.result, self.budget.executions
         if most is not None and result.executions + report.executions > most:
@@ -181,7 +181,7 @@ class Shared:
         result.marks |= set(report.marks)
         if report.failure is not None:
             *broken, decisions = report.failure
-            result.failures.append(Failure(Broken(*broken), decisions))
+            result.failures.append(Failure(BrokenRule(*broken), decisions))
             self.remembered = known
             return Reason.VIOLATED
         if report.endless:
@@ -205,7 +205,7 @@ class Shared:
         self.result.inconclusive = self.result.inconclusive or report.inconclusive
         return Reason.VIOLATED if found.failures else Reason.EXECUTIONS
 
-    def _add(self, found: Report | Exploration) -> None:
+    def _add(self, found: LeafReport | Exploration) -> None:
         self.result.executions += found.executions
         self.result.blocked += found.blocked
         self.result.events += found.events

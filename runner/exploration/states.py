@@ -27,8 +27,8 @@ from collections.abc import Callable, Iterator
 from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.budget import Budget, OutOfBudgetError
-from longpin.runner.exploration.result import Abandoned, Broken, Exploration, Failure, Reason
-from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Step, Table
+from longpin.runner.exploration.result import Abandoned, BrokenRule, Exploration, Failure, Reason
+from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, ComputedStep, Table
 
 Global = tuple[int, ...]
 """The node of each actor, by number; at the alarm's place its tick."""
@@ -48,7 +48,7 @@ class Nodes:
         """The oldest message in the outbox, -1 for none."""
         self.rest = [ABSENT]
         """The node without it."""
-        self.taken: list[dict[int, tuple[int, Step | None]]] = [{}]
+        self.taken: list[dict[int, tuple[int, ComputedStep | None]]] = [{}]
         """By node, then by message: the node after it, and what else came of it if anything did."""
         self._numbers: dict[tuple[int, tuple[int, ...]], int] = {}
 
@@ -72,7 +72,7 @@ class Matching:
     def __init__(
         self,
         table: Table,
-        judge: Callable[[Global, Nodes], Broken | None],
+        judge: Callable[[Global, Nodes], BrokenRule | None],
         result: Exploration,
         budget: Budget,
         *,
@@ -136,7 +136,7 @@ class Matching:
                     continue
                 if self.failed is not None:
                     decisions = (*self.decisions(state), self.table.addresses[process])
-                    result.failures.append(Failure(Broken.by(self.failed), decisions))
+                    result.failures.append(Failure(BrokenRule.by(self.failed), decisions))
                     return Reason.VIOLATED
                 if self.reduce:
                     after, chain = self._settle(after)
@@ -219,7 +219,7 @@ class Matching:
             self.failed = step.failure
         return tuple(after)
 
-    def _take(self, node: int, message: int) -> tuple[int, Step | None]:
+    def _take(self, node: int, message: int) -> tuple[int, ComputedStep | None]:
         """Work out what a node does with a message."""
         table, nodes = self.table, self.nodes
         receiver = table.receiver[message]

@@ -40,7 +40,7 @@ class Spawned(NamedTuple):
     """What it sent while it was made."""
 
 
-class Step(NamedTuple):
+class ComputedStep(NamedTuple):
     """What came of one message in one state; of one that fails nothing else is kept."""
 
     state: int
@@ -65,7 +65,7 @@ class Origin(NamedTuple):
     """The canonical form of ``args`` then; they must not have changed when the actor is made again."""
 
 
-class World:
+class WorldRecorder:
     """What ``build`` is given: it takes note of what is asked for."""
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ class Table:
         self.envelopes: list[Envelope] = []
         self.receiver: list[int] = []
         """The number of each message's receiver."""
-        self.steps: list[dict[int, Step]] = []
+        self.steps: list[dict[int, ComputedStep]] = []
         """By state, then by message."""
         self.calls: list[dict[int, tuple[Address, int]]] = []
         """For each state the requests its suspended conversations answer, by the number they are suspended under."""
@@ -150,7 +150,7 @@ class Table:
         self._states: dict[Hashable, int] = {}
         self._history: list[tuple[int, int] | Origin] = []
         self._idle: dict[int, Cell] = {}
-        world = World()
+        world = WorldRecorder()
         build(world)
         self.first = tuple(self._spawn(world.spawned))
         self.told = tuple(map(self.message, world.told))
@@ -171,7 +171,7 @@ class Table:
             self.receiver.append(self.number(envelope.dst))
         return number
 
-    def step(self, state: int, message: int) -> Step:
+    def step(self, state: int, message: int) -> ComputedStep:
         """Return what ``message`` does in ``state``."""
         known = self.steps[state].get(message)
         return self._compute(state, message) if known is None else known
@@ -192,7 +192,7 @@ class Table:
         """
         return canonical(self.actor(state), ordered=False)
 
-    def _compute(self, state: int, message: int) -> Step:
+    def _compute(self, state: int, message: int) -> ComputedStep:
         cell = self._idle.pop(state, None) or self._make(state)
         self._feed(cell, message)
         alarm = KEEP_ALARM
@@ -203,7 +203,7 @@ class Table:
             except (PropertyViolation, AssertionError, Abandoned) as violation:
                 cell.error = violation
         if cell.error is not None:
-            step = self.steps[state][message] = Step(state, (), (), KEEP_ALARM, cell.error)
+            step = self.steps[state][message] = ComputedStep(state, (), (), KEEP_ALARM, cell.error)
             return step
         if cell.deadline:
             if self.alarm_owner not in (None, cell.actor.address):
@@ -214,7 +214,7 @@ class Table:
         marks = NO_MARKS if self.marks is None else self.marks(cell.actor, self.envelopes[message])
         after = self._state(cell, (state, message))
         sends, spawned = tuple(map(self.message, cell.posted)), tuple(self._spawn(cell.wanted))
-        step = self.steps[state][message] = Step(after, sends, spawned, alarm, None, marks)
+        step = self.steps[state][message] = ComputedStep(after, sends, spawned, alarm, None, marks)
         return step
 
     def _feed(self, cell: Cell, message: int) -> None:

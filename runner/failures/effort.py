@@ -7,7 +7,7 @@ from typing import NamedTuple
 from longpin.runner.progress import Shown
 
 
-class End(StrEnum):
+class ShrinkEnd(StrEnum):
     """Why no more was tried."""
 
     SIMPLEST = "nothing simpler was found"
@@ -26,12 +26,12 @@ class Limits(NamedTuple):
 class SpentError(Exception):
     """Nothing is left."""
 
-    def __init__(self, end: End) -> None:
+    def __init__(self, end: ShrinkEnd) -> None:
         super().__init__(end.value)
         self.end = end
 
 
-class Effort:
+class ShrinkEffort:
     """Counts executions and looks at the watch."""
 
     def __init__(self, limits: Limits, progress: Shown | None = None) -> None:
@@ -49,9 +49,9 @@ class Effort:
         """
         self.executions += executions
         if self.executions >= self.limits.executions:
-            raise SpentError(End.EXECUTIONS)
+            raise SpentError(ShrinkEnd.EXECUTIONS)
         if self.left() == 0:
-            raise SpentError(End.SECONDS)
+            raise SpentError(ShrinkEnd.SECONDS)
 
     def left(self) -> float | None:
         """Return the seconds that are left, None for any number."""

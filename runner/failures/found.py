@@ -7,19 +7,19 @@ import json
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Address
 from longpin.messages.trace import text_sha256
-from longpin.runner.exploration.result import Broken
+from longpin.runner.exploration.result import BrokenRule
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
+class FoundFailure:
     """A schedule of a scenario that breaks a rule."""
 
     scenario: Scenario
     settings: Settings
     """Policy, preset, parameters and timers; the seed is that of the run, and of the actors' random numbers."""
-    broken: Broken
+    broken: BrokenRule
     decisions: tuple[Address, ...]
     """Whose oldest message arrives, arrival by arrival, up to the one after which the rule does not hold."""
     by: str

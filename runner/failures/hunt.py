@@ -18,9 +18,9 @@ from longpin.runner.engines.world import FIRST_PID
 from longpin.runner.exploration.budget import Budget, EndlessError
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.explorer import Explorer
-from longpin.runner.exploration.result import Broken, Exploration, Inconclusive, Method, PropertyViolation, Reason
-from longpin.runner.failures.effort import Effort
-from longpin.runner.failures.found import Found
+from longpin.runner.exploration.result import BrokenRule, Exploration, Inconclusive, Method, PropertyViolation, Reason
+from longpin.runner.failures.effort import ShrinkEffort
+from longpin.runner.failures.found import FoundFailure
 from longpin.runner.failures.schedule import Schedule, follow, most_arrivals, run_with
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.oracles.fifo import Fifo
@@ -54,7 +54,7 @@ class Plain(IntEnum):
 class Aimed:
     """``always`` and ``check`` of a scenario that see one failure only, so that a search goes on past others."""
 
-    def __init__(self, subject: Subject, broken: Broken) -> None:
+    def __init__(self, subject: Subject, broken: BrokenRule) -> None:
         self.subject = subject
         self.broken = broken
 
@@ -68,7 +68,7 @@ class Aimed:
         try:
             self.subject.always(actor, envelope)
         except PropertyViolation as violation:
-            if same(Broken.by(violation), self.broken):
+            if same(BrokenRule.by(violation), self.broken):
                 raise
 
     def check(self, engine: SteppedEngine) -> None:
@@ -83,7 +83,7 @@ class Aimed:
         except Inconclusive:
             return
         except PropertyViolation as violation:
-            if same(Broken.by(violation), self.broken):
+            if same(BrokenRule.by(violation), self.broken):
                 raise
 
 
@@ -95,7 +95,7 @@ class Hunt:
     simpler case of "the lease was given up too late".
     """
 
-    def __init__(self, found: Found, effort: Effort) -> None:
+    def __init__(self, found: FoundFailure, effort: ShrinkEffort) -> None:
         self.broken = found.broken
         self.effort = effort
         self.most = most_arrivals(found.decisions)

@@ -14,7 +14,7 @@ from longpin.messages.trace import TraceError, TraceReader
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.result import Failure
 from longpin.runner.failures.effort import Limits
-from longpin.runner.failures.found import Found, configuration_hash
+from longpin.runner.failures.found import FoundFailure, configuration_hash
 from longpin.runner.failures.schedule import Follower, follow
 from longpin.runner.failures.shrink import shrink
 from longpin.runner.failures.store import (
@@ -38,7 +38,7 @@ from longpin.runner.subject import Subject
 class Kept(NamedTuple):
     """A failure that was made small, in its folder if it could be written there."""
 
-    found: Found
+    found: FoundFailure
     """As it was found."""
     shrunk: Scenario
     """What remained of its scenario."""
@@ -87,11 +87,13 @@ def handle(
     if not failure.broken.rule:
         raise InternalError(failure.what)
     settings = dataclasses.replace(subject.settings, engine="stepped", seed=seed)
-    return keep(Found(subject.scenario, settings, failure.broken, failure.decisions, by), folder, limits, progress)
+    return keep(
+        FoundFailure(subject.scenario, settings, failure.broken, failure.decisions, by), folder, limits, progress
+    )
 
 
 def keep(
-    found: Found, folder: str | os.PathLike[str], limits: Limits | None = None, progress: Shown | None = None
+    found: FoundFailure, folder: str | os.PathLike[str], limits: Limits | None = None, progress: Shown | None = None
 ) -> Kept:
     """Shrink a failure and keep it, as :func:`handle` does.
 
@@ -138,7 +140,7 @@ def keep(
     return Kept(found, its.scenario, record, trace, json, result, not_kept)
 
 
-def still_fails(found: Found) -> Found | None:
+def still_fails(found: FoundFailure) -> FoundFailure | None:
     """Return a kept failure as it fails today, None if it does not.
 
     Its decisions are followed; those that do not apply any more are skipped.
@@ -149,7 +151,7 @@ def still_fails(found: Found) -> Found | None:
     return dataclasses.replace(found, broken=outcome.broken, decisions=outcome.schedule.decisions)
 
 
-def _kept_before(found: Found, json: Path, trace: Path) -> Kept | None:
+def _kept_before(found: FoundFailure, json: Path, trace: Path) -> Kept | None:
     """Return a failure that is in its folder, whole, by this version."""
     try:
         record = read_record(json)
@@ -161,7 +163,7 @@ def _kept_before(found: Found, json: Path, trace: Path) -> Kept | None:
     return Kept(found, parse_scenario(header.scenario, header.scenario_name), record, trace, json, result)
 
 
-def _shown(trace: Path | BinaryIO, found: Found) -> Result | None:
+def _shown(trace: Path | BinaryIO, found: FoundFailure) -> Result | None:
     """Return what a trace shows until a rule is violated; None if that is not this failure."""
     try:
         whole = replay(trace)
@@ -179,7 +181,7 @@ Tell = Callable[[str], object]
 """Takes a line for people."""
 
 
-def try_known(found: list[Found], tell: Tell) -> Found | None:
+def try_known(found: list[FoundFailure], tell: Tell) -> FoundFailure | None:
     """Return the first kept failure that still fails; ``tell`` gets a line for each before it that does not."""
     for one in found:
         if (now := still_fails(one)) is not None:

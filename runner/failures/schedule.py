@@ -18,8 +18,8 @@ from typing import ClassVar, NamedTuple
 
 from longpin.actors.base import Actor
 from longpin.messages.envelope import Address
-from longpin.runner.exploration.result import Broken
-from longpin.runner.failures.effort import Effort
+from longpin.runner.exploration.result import BrokenRule
+from longpin.runner.failures.effort import ShrinkEffort
 from longpin.runner.oracles.base import NO_PROFILE, Oracle, derived_random
 from longpin.runner.sampling.result import same
 from longpin.runner.sampling.sample import Plan, Sampler
@@ -102,23 +102,23 @@ class Schedule(NamedTuple):
     """How many decisions are of somebody else than who could go on, preempting or not."""
 
 
-class Outcome(NamedTuple):
+class ScheduleOutcome(NamedTuple):
     """What a run came to."""
 
-    broken: Broken | None
+    broken: BrokenRule | None
     inconclusive: str
     """Why nothing can be said of the world at rest; empty if something can."""
     schedule: Schedule
 
 
-def run_with(subject: Subject, oracle: Oracle, most: int, *, racy: bool) -> Outcome:
+def run_with(subject: Subject, oracle: Oracle, most: int, *, racy: bool) -> ScheduleOutcome:
     """Run once, until a rule is broken, nothing can happen any more, or ``most`` messages have arrived."""
     plan = Plan(subject.build, (), NO_PROFILE, subject.check, subject.always, racy, most, remember=False)
     run = Sampler(plan).on_the_engine(oracle, subject.settings.seed)
-    return Outcome(run.judgement.broken, run.judgement.inconclusive, Schedule(run.decisions))
+    return ScheduleOutcome(run.judgement.broken, run.judgement.inconclusive, Schedule(run.decisions))
 
 
-def follow(subject: Subject, decisions: Sequence[Address], later: frozenset[int] = frozenset()) -> Outcome:
+def follow(subject: Subject, decisions: Sequence[Address], later: frozenset[int] = frozenset()) -> ScheduleOutcome:
     """Follow decisions leniently."""
     follower = Follower(decisions, subject.settings.seed, later)
     outcome = run_with(subject, follower, most_arrivals(decisions), racy=subject.settings.timers == "racy")
@@ -137,7 +137,9 @@ def schedule_key(schedule: Schedule) -> tuple[object, ...]:
     return (len(schedule.preempting), schedule.switches, len(schedule.decisions), schedule.decisions)
 
 
-def simplest_schedule(subject: Subject, broken: Broken, schedule: Schedule, effort: Effort) -> Iterator[Schedule]:
+def simplest_schedule(
+    subject: Subject, broken: BrokenRule, schedule: Schedule, effort: ShrinkEffort
+) -> Iterator[Schedule]:
     """Yield simpler and simpler schedules that break the same, until none is found.
 
     Raises:

@@ -20,8 +20,8 @@ from longpin.config.problems import ScenarioError
 from longpin.config.schema import EXPECTATIONS_RULE, RULES, Scenario
 from longpin.config.writer import Document, write_scenario
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.failures.effort import Effort, End, Limits, SpentError
-from longpin.runner.failures.found import Found
+from longpin.runner.failures.effort import Limits, ShrinkEffort, ShrinkEnd, SpentError
+from longpin.runner.failures.found import FoundFailure
 from longpin.runner.failures.hunt import Hunt, renumbered
 from longpin.runner.failures.schedule import Schedule, follow, schedule_key, simplest_schedule
 from longpin.runner.failures.simplify import PASSES, Pass, get, programs, tidied
@@ -60,17 +60,17 @@ def sort_key(scenario: Scenario, schedule: Schedule) -> tuple[Any, ...]:
 class Shrunk(NamedTuple):
     """The simplest failure found, and why nothing simpler was tried."""
 
-    found: Found
+    found: FoundFailure
     before: Schedule
     """How the given failure was shown."""
     schedule: Schedule
     """How this one is."""
-    end: End
+    end: ShrinkEnd
     executions: int
     """How many runs it took."""
 
 
-def shrink(found: Found, limits: Limits | None = None, progress: Shown | None = None) -> Shrunk:
+def shrink(found: FoundFailure, limits: Limits | None = None, progress: Shown | None = None) -> Shrunk:
     """Return the simplest failure found that breaks the same rule at the same site.
 
     Ctrl-C ends it as a spent limit does.
@@ -84,20 +84,20 @@ def shrink(found: Found, limits: Limits | None = None, progress: Shown | None = 
     if not same(outcome.broken, found.broken):
         raise InternalError(f"not repeatable: {found.broken.what}")
     shrinker = _Shrinker(found, outcome.schedule)
-    end, executions = End.SIMPLEST, 0
+    end, executions = ShrinkEnd.SIMPLEST, 0
     started = time.monotonic()
     for share, step in ((FOR_SCENARIO, shrinker.simplify), (1.0, shrinker.reschedule)):
         passed = time.monotonic() - started
         seconds = None if limits.seconds is None else max(0.0, limits.seconds * share - passed)
-        effort = Effort(Limits(int(limits.executions * share) - executions, seconds), progress)
+        effort = ShrinkEffort(Limits(int(limits.executions * share) - executions, seconds), progress)
         try:
             step(effort)
         except SpentError as spent:
             end = spent.end
         except KeyboardInterrupt:
-            end = End.INTERRUPTED
+            end = ShrinkEnd.INTERRUPTED
         executions += effort.executions
-        if end is End.INTERRUPTED:
+        if end is ShrinkEnd.INTERRUPTED:
             break
     return Shrunk(shrinker.best, outcome.schedule, shrinker.schedule, end, executions)
 
@@ -105,14 +105,14 @@ def shrink(found: Found, limits: Limits | None = None, progress: Shown | None = 
 class _Shrinker:
     """Holds the simplest failure so far."""
 
-    def __init__(self, found: Found, schedule: Schedule) -> None:
+    def __init__(self, found: FoundFailure, schedule: Schedule) -> None:
         self.best = found
         self.schedule = schedule
         self._original = found
         self._document: Document = tomllib.loads(found.scenario.text)
         self._asked: set[tuple[str, bool]] = set()
 
-    def simplify(self, effort: Effort) -> None:
+    def simplify(self, effort: ShrinkEffort) -> None:
         """Look for simpler scenarios."""
         hunt = Hunt(self._original, effort)
         self._try(self._tidied(), hunt, thorough=False, simpler=False)
@@ -123,7 +123,7 @@ class _Shrinker:
                 for one_pass in PASSES:
                     self._run(one_pass, hunt, thorough=thorough)
 
-    def reschedule(self, effort: Effort) -> None:
+    def reschedule(self, effort: ShrinkEffort) -> None:
         """Look for simpler schedules of the best scenario."""
         subject = self.best.subject()
         for schedule in simplest_schedule(subject, self.best.broken, self.schedule, effort):

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from longpin.config.schema import Scenario
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter, problems
-from longpin.runner.exploration.result import Broken
-from longpin.runner.failures.found import Found, configuration_hash
+from longpin.runner.exploration.result import BrokenRule
+from longpin.runner.failures.found import FoundFailure, configuration_hash
 from longpin.runner.failures.schedule import Schedule
 from longpin.runner.files import write_atomically
 from longpin.runner.settings import Settings
@@ -94,7 +94,7 @@ class RecordError(Exception):
     """A file is no record; the text is one line."""
 
 
-def stem(found: Found) -> str:
+def stem(found: FoundFailure) -> str:
     """Return the name of a failure's files, without what they end in: the same for the same failure, every time."""
     broken = found.broken
     same = f"{configuration_hash(found.scenario, found.settings)}\n{broken.rule}\n{broken.site}"
@@ -168,7 +168,7 @@ def records(folder: Path, tell: Callable[[str], object]) -> Iterator[Record]:
                 tell(str(error))
 
 
-def known(folder: str | os.PathLike[str], subject: Subject, tell: Callable[[str], object]) -> list[Found]:
+def known(folder: str | os.PathLike[str], subject: Subject, tell: Callable[[str], object]) -> list[FoundFailure]:
     """Return the failures of this configuration that are kept in a folder.
 
     Args:
@@ -184,7 +184,7 @@ def known(folder: str | os.PathLike[str], subject: Subject, tell: Callable[[str]
     return [_found(record, subject) for record in records(Path(folder), tell) if record.configuration == configuration]
 
 
-def _found(record: Record, subject: Subject) -> Found:
+def _found(record: Record, subject: Subject) -> FoundFailure:
     settings: Settings = dataclasses.replace(subject.settings, seed=record.seed)
-    broken = Broken(record.what, record.rule, record.site)
-    return Found(subject.scenario, settings, broken, tuple(record.decisions), record.by)
+    broken = BrokenRule(record.what, record.rule, record.site)
+    return FoundFailure(subject.scenario, settings, broken, tuple(record.decisions), record.by)

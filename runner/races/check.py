@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 from longpin.config.schema import Scenario
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.races.free import FreeRuns
-from longpin.runner.races.model import Explored, Found, RaceModel
-from longpin.runner.races.outcome import Outcome
+from longpin.runner.races.model import Explored, OutcomeFound, RaceModel
+from longpin.runner.races.outcome import RaceOutcome
 
 LONGER = 3
 """How many times longer than the exploration the search for one outcome may take."""
@@ -26,7 +26,7 @@ class RacingKernel(Protocol):
         """Run a scenario many times."""
 
 
-class Effort(NamedTuple):
+class RaceEffort(NamedTuple):
     """How much is done for one scenario."""
 
     runs: int
@@ -37,23 +37,23 @@ class Effort(NamedTuple):
 
 
 @dataclass(slots=True)
-class Comparison:
+class RaceComparison:
     """One scenario on the kernel and in the model."""
 
     scenario: Scenario
     free: FreeRuns
     explored: Explored
-    found: set[Outcome] = field(default_factory=set)
+    found: set[RaceOutcome] = field(default_factory=set)
     """Outcomes of the kernel that the exploration had not come to, and a search for them has."""
-    outside: list[Outcome] = field(default_factory=list)
+    outside: list[RaceOutcome] = field(default_factory=list)
     """Those that no schedule of the model shows."""
-    undetermined: list[Outcome] = field(default_factory=list)
+    undetermined: list[RaceOutcome] = field(default_factory=list)
     """Those that were not found, and may be there."""
     interrupted: bool = False
     """It was, after an outcome outside of the model had been found; the rest was not looked for."""
 
     @property
-    def never_seen(self) -> list[Outcome]:
+    def never_seen(self) -> list[RaceOutcome]:
         """What the model allows and the kernel did not show."""
         return sorted(self.explored.outcomes - self.free.outcomes.keys())
 
@@ -63,7 +63,7 @@ class Comparison:
         return len(self.explored.outcomes | self.found)
 
 
-def compare(kernel: RacingKernel, scenario: Scenario, filename: str, effort: Effort) -> Comparison:
+def compare(kernel: RacingKernel, scenario: Scenario, filename: str, effort: RaceEffort) -> RaceComparison:
     """Run a scenario free, explore it, and look for each outcome that the exploration has not come to.
 
     Raises:
@@ -75,7 +75,7 @@ def compare(kernel: RacingKernel, scenario: Scenario, filename: str, effort: Eff
     """
     free = kernel.run(scenario, filename, effort.runs, effort.seed)
     model = RaceModel(scenario)
-    compared = Comparison(scenario, free, model.explore(effort.seconds))
+    compared = RaceComparison(scenario, free, model.explore(effort.seconds))
     for outcome in free.outcomes:
         if outcome in compared.explored.outcomes:
             continue
@@ -87,11 +87,11 @@ def compare(kernel: RacingKernel, scenario: Scenario, filename: str, effort: Eff
             compared.interrupted = True
             break
         match found:
-            case Found.INSIDE:
+            case OutcomeFound.INSIDE:
                 if compared.explored.complete:
                     raise InternalError(f"exploring {scenario.name} leaves out an outcome that a schedule shows")
                 compared.found.add(outcome)
-            case Found.UNDETERMINED if not compared.explored.complete:
+            case OutcomeFound.UNDETERMINED if not compared.explored.complete:
                 compared.undetermined.append(outcome)
             case _:
                 compared.outside.append(outcome)

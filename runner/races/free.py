@@ -29,11 +29,11 @@ from longpin.runner.races.offers import refuse
 from longpin.runner.races.outcome import (
     NEVER,
     CallOutcome,
-    End,
     EndKind,
     HandlerOutcome,
-    Outcome,
+    ProcessEnd,
     ProcessOutcome,
+    RaceOutcome,
     outcome_of,
     settle,
 )
@@ -78,7 +78,7 @@ class FreeRuns:
 
     runs: int = 0
     """Runs whose outcome is known."""
-    outcomes: dict[Outcome, Example] = field(default_factory=dict)
+    outcomes: dict[RaceOutcome, Example] = field(default_factory=dict)
     """In the order in which they were first seen."""
     lost: Counter[str] = field(default_factory=Counter)
     """Runs whose outcome is not known, by the reason."""
@@ -272,7 +272,7 @@ class _Run:
         self._times = iter(times.split())
         self._events: list[Event] = []
 
-    def read(self) -> tuple[Outcome, tuple[Event, ...]]:
+    def read(self) -> tuple[RaceOutcome, tuple[Event, ...]]:
         processes = []
         for word in self._words:
             processes.append(self._process(int(word)))
@@ -284,7 +284,7 @@ class _Run:
 
     def _process(self, pid: int) -> ProcessOutcome:
         image, nth = self._number(), self._number()
-        end = End(list(EndKind)[self._number() - 1], self._number())
+        end = ProcessEnd(list(EndKind)[self._number() - 1], self._number())
         name = self._encoded.names[image] + (f".{nth}" if nth > 1 else "")
         calls: list[CallOutcome] = []
         handlers: list[HandlerOutcome] = []

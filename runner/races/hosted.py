@@ -19,7 +19,7 @@ from longpin.runner.host.world import Situation, World
 from longpin.runner.machine.processes import HostError
 from longpin.runner.races.free import Event, Example, FreeRuns
 from longpin.runner.races.offers import programs_of
-from longpin.runner.races.outcome import End, EndKind, History, Outcome, outcome_of, result_of
+from longpin.runner.races.outcome import EndKind, History, ProcessEnd, RaceOutcome, outcome_of, result_of
 
 _TIMED = {"sleep": 0, "sigtimedwait": 0, "ppoll": 0}
 """Calls that wait for a time, and where they say for how long."""
@@ -61,7 +61,7 @@ class HostedKernel:
             found.outcomes[outcome] = dataclasses.replace(before, count=before.count + 1)
         return found
 
-    def _once(self, scenario: Scenario) -> tuple[Outcome | None, tuple[Event, ...]]:
+    def _once(self, scenario: Scenario) -> tuple[RaceOutcome | None, tuple[Event, ...]]:
         with Machine(scenario, self._folder) as machine:
             self.fs = machine.abilities.fs
             world = TellingWorld(scenario, machine)
@@ -79,7 +79,7 @@ class TellingWorld(World):
     def __init__(self, scenario: Scenario, machine: Machine) -> None:
         super().__init__(scenario, machine)
         self._histories: dict[int, History] = {}
-        self._ends: dict[int, End] = {}
+        self._ends: dict[int, ProcessEnd] = {}
 
     def begun(self, process: HostProcess, record: CallRecord) -> None:
         """Note a call that is made."""
@@ -101,11 +101,13 @@ class TellingWorld(World):
         super().handler_returns(process)
         self._history(process).handler_returns()
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RaceOutcome:
         """Return what the processes of a quiet world came to; of one that a signal killed, what it may have seen."""
         processes = []
         for situation in self.situations:
-            end = self._ends.get(situation.process.pid, End(EndKind.STOPPED if situation.stopped else EndKind.ASLEEP))
+            end = self._ends.get(
+                situation.process.pid, ProcessEnd(EndKind.STOPPED if situation.stopped else EndKind.ASLEEP)
+            )
             processes.append(self._history(situation.process).outcomes(end)[0])
         return outcome_of(processes)
 
@@ -121,11 +123,11 @@ class TellingWorld(World):
         self._ends[situation.process.pid] = _how_it_ended(situation.process)
 
 
-def _how_it_ended(process: HostProcess) -> End:
+def _how_it_ended(process: HostProcess) -> ProcessEnd:
     if process.status is not None:
-        return End(EndKind.EXITED, process.status)
+        return ProcessEnd(EndKind.EXITED, process.status)
     signo = process.agent.killed_by()
-    return End(EndKind.KILLED, signo) if signo else End(EndKind.UNKNOWN)
+    return ProcessEnd(EndKind.KILLED, signo) if signo else ProcessEnd(EndKind.UNKNOWN)
 
 
 def _timed(scenario: Scenario, filename: str) -> list[Problem]:

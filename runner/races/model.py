@@ -22,7 +22,15 @@ from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.world import Blueprint
 from longpin.runner.exploration import Exploration, Method, PropertyViolation, Reason, explore
 from longpin.runner.exploration.result import Abandoned
-from longpin.runner.races.outcome import End, EndKind, History, Outcome, ProcessOutcome, outcome_of, result_of
+from longpin.runner.races.outcome import (
+    EndKind,
+    History,
+    ProcessEnd,
+    ProcessOutcome,
+    RaceOutcome,
+    outcome_of,
+    result_of,
+)
 
 PROPOSAL = Proposal.make("P0", "intended", {})
 """The model of today's kernel; without pins the policies hardly differ."""
@@ -44,7 +52,7 @@ class RacingProcess(Process):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.history = History(self.pid, self.name)
-        self.came_to: End | None = None
+        self.came_to: ProcessEnd | None = None
 
     def on_receive(self, message: Envelope) -> None:
         """Handle one arrival and note what the program could see of it."""
@@ -54,7 +62,7 @@ class RacingProcess(Process):
 
     def outcomes(self) -> tuple[ProcessOutcome, ...]:
         """Return what it may have come to; nothing more will happen to it."""
-        return self.history.outcomes(self.came_to or End(EndKind.STOPPED if self.stopped else EndKind.ASLEEP))
+        return self.history.outcomes(self.came_to or ProcessEnd(EndKind.STOPPED if self.stopped else EndKind.ASLEEP))
 
     def may_become(self, outcome: ProcessOutcome) -> bool:
         """Return False only if nothing that can follow makes this outcome of it."""
@@ -73,7 +81,7 @@ class RacingProcess(Process):
             case HandlerReturned():
                 self.history.handler_returns()
             case Ended(status, signo):
-                self.came_to = End(EndKind.KILLED, signo) if signo else End(EndKind.EXITED, status)
+                self.came_to = ProcessEnd(EndKind.KILLED, signo) if signo else ProcessEnd(EndKind.EXITED, status)
             case _:
                 pass
 
@@ -89,7 +97,7 @@ class RacingBlueprint(Blueprint):
 class Explored:
     """The outcomes that were found, and by how much work."""
 
-    outcomes: frozenset[Outcome]
+    outcomes: frozenset[RaceOutcome]
     result: Exploration
 
     @property
@@ -98,7 +106,7 @@ class Explored:
         return self.result.complete
 
 
-class Found(StrEnum):
+class OutcomeFound(StrEnum):
     """Whether a schedule shows an outcome."""
 
     INSIDE = "a schedule of the model shows it"
@@ -126,7 +134,7 @@ class RaceModel:
             KeyboardInterrupt: it was interrupted; a search by itself would only end.
 
         """
-        found: set[Outcome] = set()
+        found: set[RaceOutcome] = set()
 
         def check(engine: SteppedEngine) -> None:
             found.update(outcomes_of(engine))
@@ -139,7 +147,7 @@ class RaceModel:
             raise InternalError(result.failures[0].what)
         return Explored(frozenset(found), result)
 
-    def find(self, outcome: Outcome, seconds: float) -> Found:
+    def find(self, outcome: RaceOutcome, seconds: float) -> OutcomeFound:
         """Look for a schedule that shows an outcome: states from which none can be reached are left out.
 
         Raises:
@@ -157,7 +165,7 @@ class RaceModel:
 
         def check(engine: SteppedEngine) -> None:
             if outcome in outcomes_of(engine):
-                raise PropertyViolation(Found.INSIDE)
+                raise PropertyViolation(OutcomeFound.INSIDE)
 
         result = explore(
             self.blueprint.build,
@@ -169,10 +177,10 @@ class RaceModel:
         )
         _pass_on_interrupt(result)
         if result.failures:
-            if (what := result.failures[0].what) != Found.INSIDE:
+            if (what := result.failures[0].what) != OutcomeFound.INSIDE:
                 raise InternalError(what)
-            return Found.INSIDE
-        return Found.OUTSIDE if result.complete else Found.UNDETERMINED
+            return OutcomeFound.INSIDE
+        return OutcomeFound.OUTSIDE if result.complete else OutcomeFound.UNDETERMINED
 
 
 def _pass_on_interrupt(result: Exploration) -> None:
@@ -181,7 +189,7 @@ def _pass_on_interrupt(result: Exploration) -> None:
         raise KeyboardInterrupt
 
 
-def outcomes_of(engine: SteppedEngine) -> list[Outcome]:
+def outcomes_of(engine: SteppedEngine) -> list[RaceOutcome]:
     """Return what the processes of a world at rest may have seen."""
     processes = [actor for actor in engine.actors.values() if isinstance(actor, RacingProcess)]
     each = (process.outcomes() for process in processes)

@@ -30,7 +30,7 @@ class EndKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class End:
+class ProcessEnd:
     """How a process ended, or what it was doing when nothing could happen any more."""
 
     kind: EndKind
@@ -91,7 +91,7 @@ class ProcessOutcome:
     """Those of its main program."""
     handlers: tuple[HandlerOutcome, ...]
     """In the order of their first calls; then those that made none, by number."""
-    end: End
+    end: ProcessEnd
 
     def describe(self) -> Iterator[str]:
         """Yield lines for people."""
@@ -103,7 +103,7 @@ class ProcessOutcome:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Outcome:
+class RaceOutcome:
     """One run."""
 
     processes: tuple[ProcessOutcome, ...]
@@ -114,9 +114,9 @@ class Outcome:
         return "\n".join(line for process in self.processes for line in process.describe())
 
 
-def outcome_of(processes: list[ProcessOutcome]) -> Outcome:
+def outcome_of(processes: list[ProcessOutcome]) -> RaceOutcome:
     """Return the outcome of a run of these processes."""
-    return Outcome(tuple(sorted(processes, key=lambda process: process.pid)))
+    return RaceOutcome(tuple(sorted(processes, key=lambda process: process.pid)))
 
 
 def result_of(ret: int | str | None, errno: int) -> str:
@@ -126,7 +126,9 @@ def result_of(ret: int | str | None, errno: int) -> str:
     return NEVER if ret is None else str(ret)
 
 
-def settle(pid: int, name: str, calls: list[CallOutcome], handlers: list[HandlerOutcome], end: End) -> ProcessOutcome:
+def settle(
+    pid: int, name: str, calls: list[CallOutcome], handlers: list[HandlerOutcome], end: ProcessEnd
+) -> ProcessOutcome:
     """Return what a process came to; ``handlers`` are in the order of their first calls."""
     main = tuple(calls)
     if end.by_signal:
@@ -229,7 +231,7 @@ class History:
         """Return whether the last call of a program has returned, and to user space."""
         return program.calls[-1].result != NEVER and program is not self._returned_last
 
-    def outcomes(self, end: End) -> tuple[ProcessOutcome, ...]:
+    def outcomes(self, end: ProcessEnd) -> tuple[ProcessOutcome, ...]:
         """Return what user space may have seen of it: two things if a signal came just after a call and took it.
 
         The process saw the result or not; if the signal was pending when the call returned, it did not.
@@ -242,7 +244,7 @@ class History:
         program.calls.append(call)
         return (less,) if self._on_the_way_back else (whole, less)
 
-    def _outcome(self, end: End) -> ProcessOutcome:
+    def _outcome(self, end: ProcessEnd) -> ProcessOutcome:
         main, *handlers = self._programs
         handlers.sort(key=lambda program: program.first)
         told = [HandlerOutcome(program.signo, program.si_fd, tuple(program.calls)) for program in handlers]

@@ -16,7 +16,7 @@ from longpin.runner.failures.statements import statements
 from longpin.runner.files import replace_file
 from longpin.runner.progress import Shown, progress_line
 from longpin.runner.races.build import NoRunnerError
-from longpin.runner.races.check import Comparison, Effort, RacingKernel, compare
+from longpin.runner.races.check import RaceComparison, RaceEffort, RacingKernel, compare
 from longpin.runner.races.free import FreeKernel
 from longpin.runner.races.generate import generate
 from longpin.runner.races.hosted import HostedKernel
@@ -32,7 +32,7 @@ class Wanted(NamedTuple):
     """Files, names of shipped ones, or ``-``."""
     random: int
     """How many random ones, where none is named."""
-    effort: Effort
+    effort: RaceEffort
     shrink: float
     """Seconds for making a scenario smaller."""
     difference: Path | None
@@ -67,7 +67,7 @@ class Series:
     def __init__(self, wanted: Wanted, kernel: RacingKernel) -> None:
         self.wanted = wanted
         self.how, self.release = kernel.how, kernel.release
-        self.compared: list[Comparison] = []
+        self.compared: list[RaceComparison] = []
         """Those about which the model and the kernel agree, and the first about which they do not."""
         self.skipped: dict[str, str] = {}
         """Random scenarios that cannot run here, and why."""
@@ -130,7 +130,7 @@ class Series:
             if self.compared[-1:] and self.compared[-1].interrupted:
                 raise KeyboardInterrupt
 
-    def _tell_again(self, smallest: Comparison) -> None:
+    def _tell_again(self, smallest: RaceComparison) -> None:
         text, file = smallest.scenario.text, self.wanted.difference
         if file is not None:
             try:
@@ -145,7 +145,7 @@ class Series:
             self.again = f"printf %b {shlex.quote(line)} | {self.again}"
 
     @property
-    def first(self) -> Comparison | None:
+    def first(self) -> RaceComparison | None:
         """The first scenario that has an outcome outside of the model."""
         return next((one for one in self.compared if one.outside), None)
 

@@ -10,13 +10,13 @@ from longpin.config.writer import Document, write_scenario
 from longpin.runner.failures.simplify import PASSES, Pass
 from longpin.runner.machine.processes import HostError
 from longpin.runner.progress import Shown
-from longpin.runner.races.check import Comparison, Effort, RacingKernel, compare
+from longpin.runner.races.check import RaceComparison, RaceEffort, RacingKernel, compare
 
 
 class Shrinker:
     """Holds the smallest scenario so far that has an outcome outside the model."""
 
-    def __init__(self, kernel: RacingKernel, best: Comparison, effort: Effort, seconds: float) -> None:
+    def __init__(self, kernel: RacingKernel, best: RaceComparison, effort: RaceEffort, seconds: float) -> None:
         self.best = best
         self.tries = 0
         self.interrupted = False

@@ -5,10 +5,10 @@ from typing import Any
 
 from longpin.actors.constants import signal_name
 from longpin.runner.conform.check import Tally
-from longpin.runner.races.check import Comparison
+from longpin.runner.races.check import RaceComparison
 from longpin.runner.races.free import Example
 from longpin.runner.races.model import PROPOSAL
-from longpin.runner.races.outcome import CallOutcome, Outcome, ProcessOutcome
+from longpin.runner.races.outcome import CallOutcome, ProcessOutcome, RaceOutcome
 from longpin.runner.races.series import Series, size
 
 Object = dict[str, Any]
@@ -51,7 +51,7 @@ def lines(races: Series) -> Iterator[str]:
         yield from _difference(races, races.first)
 
 
-def _line(one: Comparison) -> str:
+def _line(one: RaceComparison) -> str:
     explored = f"{one.allowed} explored" if one.explored.complete else f"{one.allowed} explored (there may be more)"
     return (
         f"{one.scenario.name}: {len(one.free.outcomes)} seen, {explored}, {len(one.never_seen)} never seen, "
@@ -59,14 +59,14 @@ def _line(one: Comparison) -> str:
     )
 
 
-def _never_seen(one: Comparison) -> Iterator[str]:
+def _never_seen(one: RaceComparison) -> Iterator[str]:
     for outcome in one.never_seen:
         yield ""
         yield f"{one.scenario.name}: never seen:"
         yield from _indented(outcome.describe())
 
 
-def _difference(races: Series, first: Comparison) -> Iterator[str]:
+def _difference(races: Series, first: RaceComparison) -> Iterator[str]:
     assert races.shrunk is not None
     smallest = races.shrunk.best
     outcome = smallest.outside[0]
@@ -87,7 +87,7 @@ def _difference(races: Series, first: Comparison) -> Iterator[str]:
     yield races.again
 
 
-def _size(one: Comparison) -> str:
+def _size(one: RaceComparison) -> str:
     processes, operations = size(one.scenario)
     return f"{processes} processes and {operations} lines"
 
@@ -100,7 +100,7 @@ def _indented(text: str) -> Iterator[str]:
     yield from (f"  {line}" for line in text.splitlines())
 
 
-def _counts(compared: Iterable[Comparison]) -> dict[str, int]:
+def _counts(compared: Iterable[RaceComparison]) -> dict[str, int]:
     found = dict.fromkeys(("seen", "explored", "never_seen", "outside", "undetermined"), 0)
     for one in compared:
         for key, value in _sizes(one).items():
@@ -108,7 +108,7 @@ def _counts(compared: Iterable[Comparison]) -> dict[str, int]:
     return found
 
 
-def _sizes(one: Comparison) -> dict[str, int]:
+def _sizes(one: RaceComparison) -> dict[str, int]:
     return {
         "seen": len(one.free.outcomes),
         "explored": one.allowed,
@@ -118,7 +118,7 @@ def _sizes(one: Comparison) -> dict[str, int]:
     }
 
 
-def _lost(compared: Iterable[Comparison]) -> dict[str, int]:
+def _lost(compared: Iterable[RaceComparison]) -> dict[str, int]:
     found: dict[str, int] = {}
     for one in compared:
         for reason, number in one.free.lost.items():
@@ -184,12 +184,12 @@ def _failure(races: Series) -> Object | None:
     }
 
 
-def _size_object(one: Comparison) -> Object:
+def _size_object(one: RaceComparison) -> Object:
     processes, operations = size(one.scenario)
     return {"processes": processes, "operations": operations, "decisions": None, "preemptions": None}
 
 
-def _scenario(one: Comparison) -> Object:
+def _scenario(one: RaceComparison) -> Object:
     seen = one.free.outcomes
     return {
         "name": one.scenario.name,
@@ -205,7 +205,7 @@ def _scenario(one: Comparison) -> Object:
     }
 
 
-def _outcome(outcome: Outcome, example: Example | None) -> Object:
+def _outcome(outcome: RaceOutcome, example: Example | None) -> Object:
     return {
         "count": 0 if example is None else example.count,
         "run": None if example is None else example.run,

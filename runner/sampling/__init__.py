@@ -2,6 +2,6 @@
 
 from longpin.runner.sampling.campaign import stress
 from longpin.runner.sampling.pace import Progress
-from longpin.runner.sampling.result import Campaign, FailingRun, Reason, StrategyRow
+from longpin.runner.sampling.result import Campaign, CampaignReason, FailingRun, StrategyRow
 
-__all__ = ["Campaign", "FailingRun", "Progress", "Reason", "StrategyRow", "stress"]
+__all__ = ["Campaign", "CampaignReason", "FailingRun", "Progress", "StrategyRow", "stress"]

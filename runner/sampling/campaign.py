@@ -19,10 +19,10 @@ from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.pool import in_order, open_executor, packed
-from longpin.runner.sampling.pace import Pace, Progress
-from longpin.runner.sampling.result import Campaign, Reason
+from longpin.runner.sampling.pace import CampaignPace, Progress
+from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.sample import Plan, Sampler
-from longpin.runner.sampling.tally import Batch, Tally
+from longpin.runner.sampling.tally import Batch, CampaignTally
 
 MOST_ARRIVALS = 100_000
 """Arrivals after which a run is taken for one that never ends."""
@@ -121,8 +121,8 @@ def stress(
         raise ValueError(f"{most} arrivals in a run: at least 1")
     if workers < 1:
         raise ValueError(f"{workers} workers: at least 1")
-    tally = Tally(tuple(strategies), seed)
-    pace = Pace(tally.campaign, runs, seconds, progress)
+    tally = CampaignTally(tuple(strategies), seed)
+    pace = CampaignPace(tally.campaign, runs, seconds, progress)
     try:
         profile = profile_of(build, racy=racy)
         share = memory_allowed() // workers
@@ -137,16 +137,16 @@ def stress(
                     break
         for failure in tally.campaign.failures:
             sampler.confirm(failure.broken, failure.decisions, failure.seed)
-        tally.campaign.reason = Reason.VIOLATED if first_failure and tally.campaign.failures else pace.reason()
+        tally.campaign.reason = CampaignReason.VIOLATED if first_failure and tally.campaign.failures else pace.reason()
     except KeyboardInterrupt:
-        tally.campaign.reason = Reason.INTERRUPTED
+        tally.campaign.reason = CampaignReason.INTERRUPTED
     tally.campaign.seconds = time.monotonic() - pace.started
     tally.campaign.missing = [mark for mark in wanted if mark not in tally.campaign.marks]
     return tally.campaign
 
 
 def _batches(
-    sampler: Sampler, pace: Pace, workers: int, executor: Executor | None, *, first_failure: bool
+    sampler: Sampler, pace: CampaignPace, workers: int, executor: Executor | None, *, first_failure: bool
 ) -> Generator[Batch, None, None]:
     """Yield batches in the order of their runs; other processes are started only if there is work left for them."""
     planned = pace.batches()

@@ -99,7 +99,7 @@ class More(NamedTuple):
     marks: frozenset[str]
 
 
-class Move(NamedTuple):
+class ReadyStep(NamedTuple):
     """A step, ready to be taken."""
 
     state: int
@@ -121,7 +121,7 @@ class Sender:
         self.state = NO_STATE
 
 
-class Ended(NamedTuple):
+class RememberedEnd(NamedTuple):
     """How a remembered run ended."""
 
     quiet: bool
@@ -159,7 +159,7 @@ class Memory:
         self._look = FIRST_LOOK
         self._seen: set[str] = set()
         """What is to be seen in the steps of the run under way."""
-        self._moves: list[dict[int, Move]] = [{} for _ in self.table.steps]
+        self._moves: list[dict[int, ReadyStep]] = [{} for _ in self.table.steps]
         """By state, then by message."""
         self._need(not any(first.sends for first in self.table.first), "an actor sends while it is made")
 
@@ -168,7 +168,7 @@ class Memory:
         """Return whether it is time to begin with another memory."""
         return len(self.table.steps) >= MOST_STATES
 
-    def run(self, oracle: Oracle, most: int, arrived: list[Envelope]) -> Ended:
+    def run(self, oracle: Oracle, most: int, arrived: list[Envelope]) -> RememberedEnd:
         """Do what :meth:`longpin.runner.engines.stepped.SteppedEngine.run` does, and note in ``arrived`` who went.
 
         Raises:
@@ -219,9 +219,11 @@ class Memory:
                 receiver.outbox.extend(move.envelopes)
         self.arrivals += len(arrived)
         quiet = failure is None and not ready and not alarm.numbers
-        return Ended(quiet, failure, tuple([sender.state for sender in senders]), frozenset(self._seen))
+        return RememberedEnd(quiet, failure, tuple([sender.state for sender in senders]), frozenset(self._seen))
 
-    def _take_more(self, move: Move, receiver: Sender, senders: list[Sender], ready: list[Sender]) -> Exception | None:
+    def _take_more(
+        self, move: ReadyStep, receiver: Sender, senders: list[Sender], ready: list[Sender]
+    ) -> Exception | None:
         """Send, set the alarm and create actors, in the order in which the handler did, as far as it can be seen."""
         assert move.more is not None
         more = move.more
@@ -251,7 +253,7 @@ class Memory:
             if self.racy:
                 ready.append(alarm)
 
-    def _compute(self, state: int, number: int, arrivals: int) -> Move:
+    def _compute(self, state: int, number: int, arrivals: int) -> ReadyStep:
         """Return a step that is not in memory, and keep it."""
         table, moves = self.table, self._moves
         try:
@@ -270,7 +272,7 @@ class Memory:
         more = None
         if step.alarm != KEEP_ALARM or step.spawned or step.failure is not None or step.marks:
             more = More(step.alarm, table.alarm_first, step.spawned, step.failure, step.marks)
-        move = Move(step.state, step.sends, tuple([table.envelopes[sent] for sent in step.sends]), more)
+        move = ReadyStep(step.state, step.sends, tuple([table.envelopes[sent] for sent in step.sends]), more)
         moves.extend({} for _ in range(len(moves), len(table.steps)))
         moves[state][number] = move
         return move

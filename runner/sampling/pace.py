@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 
-from longpin.runner.sampling.result import Campaign, Reason
+from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.tally import Batch
 
 BATCH_SECONDS = 0.1
@@ -18,7 +18,7 @@ TELL_EVERY = 0.2
 Progress = Callable[[Campaign], object]
 
 
-class Pace:
+class CampaignPace:
     """The budget of a campaign, spent in batches."""
 
     def __init__(self, campaign: Campaign, runs: int | None, seconds: float | None, progress: Progress | None) -> None:
@@ -62,6 +62,6 @@ class Pace:
             self.told = passed
             self.progress(self.campaign)
 
-    def reason(self) -> Reason:
+    def reason(self) -> CampaignReason:
         """Return why there are no more batches."""
-        return Reason.RUNS if self.campaign.runs == self.runs else Reason.SECONDS
+        return CampaignReason.RUNS if self.campaign.runs == self.runs else CampaignReason.SECONDS

@@ -4,25 +4,25 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from longpin.runner.exploration.result import Broken, Failure
+from longpin.runner.exploration.result import BrokenRule, Failure
 from longpin.runner.result import Verdict
 
 Key = tuple[str, str, str]
 """What two schedules have in common that show the same failure."""
 
 
-def key_of(broken: Broken) -> Key:
+def key_of(broken: BrokenRule) -> Key:
     """Return the rule and the site; what has neither is told by its text, in which no address of an object counts."""
     told = broken.rule or broken.site
     return (broken.rule, broken.site, "" if told else re.sub(" at 0x[0-9a-f]+", "", broken.what))
 
 
-def same(one: Broken | None, other: Broken | None) -> bool:
+def same(one: BrokenRule | None, other: BrokenRule | None) -> bool:
     """Return whether two runs show the same failure, or none."""
     return one is other or (one is not None and other is not None and key_of(one) == key_of(other))
 
 
-class Reason(StrEnum):
+class CampaignReason(StrEnum):
     """Why a campaign ended."""
 
     RUNS = "the number of runs asked for is done"
@@ -96,7 +96,7 @@ class Campaign:
     """The marks that were wanted and that no run showed."""
     events: int = 0
     """Arrivals in all runs together."""
-    reason: Reason = Reason.RUNS
+    reason: CampaignReason = CampaignReason.RUNS
     seconds: float = 0.0
 
     @property

@@ -8,7 +8,7 @@ from longpin.runner.engines.engine import InternalError
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Collector, Decisions, Looker, Marks
-from longpin.runner.exploration.result import NO_MARKS, Broken, Inconclusive, PropertyViolation
+from longpin.runner.exploration.result import NO_MARKS, BrokenRule, Inconclusive, PropertyViolation
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.base import Oracle, Profile
 from longpin.runner.sampling.memory import Memory, UnrememberableError
@@ -22,26 +22,26 @@ MOST_JUDGED = 100_000
 """Worlds at rest whose judgement is kept; then all are forgotten."""
 
 
-class Judgement(NamedTuple):
+class SampleJudgement(NamedTuple):
     """What is to be said of a run."""
 
-    broken: Broken | None = None
+    broken: BrokenRule | None = None
     inconclusive: str = ""
     marks: frozenset[str] = NO_MARKS
     """What the check said is to be seen in the world at rest."""
 
 
-class Run(NamedTuple):
+class SampledRun(NamedTuple):
     """What came of one run."""
 
-    judgement: Judgement
+    judgement: SampleJudgement
     trace: int
     """The number of its trace; NO_TRACE if it did not come to rest."""
     arrived: list[Envelope]
     marks: frozenset[str]
     """What is to be seen in it, at its end too."""
 
-    def same_as(self, other: "Run") -> bool:
+    def same_as(self, other: "SampledRun") -> bool:
         """Return whether the same arrived, broke and was to be seen."""
         return (
             self.trace == other.trace
@@ -84,14 +84,14 @@ class Sampler:
         """What handlers did, since it was last begun."""
         self.remembered = 0
         """Runs made from memory."""
-        self._judged: dict[tuple[int, ...], Judgement] = {}
+        self._judged: dict[tuple[int, ...], SampleJudgement] = {}
         """By the numbers that the states of the actors have in the memory."""
 
     def strategy(self, seed: int) -> str:
         """Return who chooses in the run of this seed."""
         return self.plan.strategies[seed % len(self.plan.strategies)]
 
-    def run(self, seed: int) -> Run:
+    def run(self, seed: int) -> SampledRun:
         """Make the run of this seed.
 
         Raises:
@@ -119,7 +119,7 @@ class Sampler:
         """Return who chooses in the run of this seed, ready to begin."""
         return ORACLES[self.strategy(seed)](seed, self.plan.profile)
 
-    def on_the_engine(self, oracle: Oracle, seed: int) -> Run:
+    def on_the_engine(self, oracle: Oracle, seed: int) -> SampledRun:
         """Run on the stepped engine."""
         engine = SteppedEngine(oracle, racy=self.plan.racy, seed=seed)
         log: dict[int, Envelope] = {}
@@ -136,18 +136,18 @@ class Sampler:
         try:
             quiet = engine.run(self.plan.most)
         except (PropertyViolation, AssertionError) as violation:
-            broken = Broken.by(violation)
+            broken = BrokenRule.by(violation)
         except InternalError as error:
             if error.__cause__ is None:
                 raise
-            broken = Broken.by(error.__cause__)
+            broken = BrokenRule.by(error.__cause__)
         arrived = list(log.values())
         if not quiet:
-            return Run(Judgement(broken), NO_TRACE, arrived, frozenset(seen))
+            return SampledRun(SampleJudgement(broken), NO_TRACE, arrived, frozenset(seen))
         judgement = self._ask(engine)
-        return Run(judgement, trace_number(arrived), arrived, judgement.marks | seen)
+        return SampledRun(judgement, trace_number(arrived), arrived, judgement.marks | seen)
 
-    def confirm(self, broken: Broken, decisions: Sequence[Address], seed: int) -> None:
+    def confirm(self, broken: BrokenRule, decisions: Sequence[Address], seed: int) -> None:
         """Carry out the decisions of a failing run on the stepped engine.
 
         Raises:
@@ -157,7 +157,7 @@ class Sampler:
         if not same(self.on_the_engine(Decisions(decisions, seed), seed).judgement.broken, broken):
             raise InternalError(f"not repeatable: {broken.what}")
 
-    def _from_memory(self, seed: int) -> Run:
+    def _from_memory(self, seed: int) -> SampledRun:
         memory = self.memory
         if memory is None or memory.full:
             self._judged.clear()
@@ -170,15 +170,15 @@ class Sampler:
         arrived: list[Envelope] = []
         ended = memory.run(oracle, self.plan.most, arrived)
         if not ended.quiet:
-            broken = None if ended.failure is None else Broken.by(ended.failure)
-            return Run(Judgement(broken), NO_TRACE, arrived, ended.marks)
+            broken = None if ended.failure is None else BrokenRule.by(ended.failure)
+            return SampledRun(SampleJudgement(broken), NO_TRACE, arrived, ended.marks)
         judgement = self._judge(ended.states, arrived, seed)
-        return Run(judgement, trace_number(arrived), arrived, judgement.marks | ended.marks)
+        return SampledRun(judgement, trace_number(arrived), arrived, judgement.marks | ended.marks)
 
-    def _judge(self, states: tuple[int, ...], arrived: list[Envelope], seed: int) -> Judgement:
+    def _judge(self, states: tuple[int, ...], arrived: list[Envelope], seed: int) -> SampleJudgement:
         """Return what the check says of a world at rest; it is asked once for each combination of actors' states."""
         if self.plan.check is None:
-            return Judgement()
+            return SampleJudgement()
         if (known := self._judged.get(states)) is None:
             if len(self._judged) >= MOST_JUDGED:
                 self._judged.clear()
@@ -189,16 +189,16 @@ class Sampler:
             known = self._judged[states] = self._ask(engine)
         return known
 
-    def _ask(self, engine: SteppedEngine) -> Judgement:
+    def _ask(self, engine: SteppedEngine) -> SampleJudgement:
         if self.plan.check is None:
-            return Judgement()
+            return SampleJudgement()
         try:
             found = self.plan.check(engine)
         except Inconclusive as why:
-            return Judgement(inconclusive=str(why), marks=why.marks)
+            return SampleJudgement(inconclusive=str(why), marks=why.marks)
         except (PropertyViolation, AssertionError) as violation:
-            return Judgement(Broken.by(violation))
-        return Judgement(marks=found) if isinstance(found, frozenset) else Judgement()
+            return SampleJudgement(BrokenRule.by(violation))
+        return SampleJudgement(marks=found) if isinstance(found, frozenset) else SampleJudgement()
 
     def _forget(self) -> None:
         """Let the stepped engine do everything from now on."""

@@ -4,9 +4,9 @@ from array import array
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address
-from longpin.runner.exploration.result import Broken
+from longpin.runner.exploration.result import BrokenRule
 from longpin.runner.sampling.result import Campaign, FailingRun, Key, StrategyRow, key_of
-from longpin.runner.sampling.sample import Run
+from longpin.runner.sampling.sample import SampledRun
 from longpin.runner.sampling.trace import MOST_STRATEGIES, NO_TRACE, Traces
 
 
@@ -14,7 +14,7 @@ class Shown(NamedTuple):
     """A run that broke something."""
 
     seed: int
-    broken: Broken
+    broken: BrokenRule
     decisions: tuple[Address, ...]
     trace: bytes = b""
     """Its trace file, if it was made on threads."""
@@ -41,7 +41,7 @@ class Batch:
         self.seconds = 0.0
         """How long they took, for whoever plans the next batch."""
 
-    def add(self, seed: int, run: Run, trace: bytes = b"") -> None:
+    def add(self, seed: int, run: SampledRun, trace: bytes = b"") -> None:
         """Note the next run."""
         broken, inconclusive, _ = run.judgement
         self.marks |= run.marks
@@ -59,7 +59,7 @@ class Batch:
             self.inconclusive = self.inconclusive or inconclusive
 
 
-class Tally:
+class CampaignTally:
     """Counts batches into a campaign; they come in the order of their runs."""
 
     def __init__(self, strategies: tuple[str, ...], seed: int) -> None:

@@ -19,10 +19,10 @@ from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.exploration.replay import Decisions
 from longpin.runner.oracles import NO_PROFILE
 from longpin.runner.run import header_of
-from longpin.runner.sampling.pace import Pace, Progress
-from longpin.runner.sampling.result import Campaign, Reason
-from longpin.runner.sampling.sample import Plan, Run, Sampler
-from longpin.runner.sampling.tally import Batch, Tally
+from longpin.runner.sampling.pace import CampaignPace, Progress
+from longpin.runner.sampling.result import Campaign, CampaignReason
+from longpin.runner.sampling.sample import Plan, SampledRun, Sampler
+from longpin.runner.sampling.tally import Batch, CampaignTally
 from longpin.runner.sampling.trace import NO_TRACE
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
@@ -65,9 +65,9 @@ def stress_threads(
     if time_scale is not None:
         wanted = dataclasses.replace(wanted, time_scale=time_scale)
     recorder = Recorder(Subject(scenario, wanted))
-    tally = Tally((THREADS,), seed)
+    tally = CampaignTally((THREADS,), seed)
     campaign = tally.campaign
-    pace = Pace(campaign, runs, seconds, progress)
+    pace = CampaignPace(campaign, runs, seconds, progress)
     try:
         for first, count in pace.batches():
             tally.add(batch := recorder.make_runs(first, count, pace, first_failure=first_failure))
@@ -75,9 +75,9 @@ def stress_threads(
             pace.tell()
             if campaign.failures and first_failure:
                 break
-        campaign.reason = Reason.VIOLATED if campaign.failures and first_failure else pace.reason()
+        campaign.reason = CampaignReason.VIOLATED if campaign.failures and first_failure else pace.reason()
     except KeyboardInterrupt:
-        campaign.reason = Reason.INTERRUPTED
+        campaign.reason = CampaignReason.INTERRUPTED
     campaign.seconds = time.monotonic() - pace.started
     campaign.missing = [mark for mark in recorder.subject.wanted if mark not in campaign.marks]
     return campaign
@@ -102,7 +102,7 @@ class Recorder:
             )
         )
 
-    def make_runs(self, first: int, count: int, pace: Pace, *, first_failure: bool) -> Batch:
+    def make_runs(self, first: int, count: int, pace: CampaignPace, *, first_failure: bool) -> Batch:
         """Make runs with consecutive seeds, as long as there is time."""
         started = time.monotonic()
         batch = Batch(first)
@@ -134,7 +134,7 @@ class Recorder:
                 quiet = False  # following it on the stepped engine says what went wrong
         return list(log.values()), quiet
 
-    def follow(self, log: list[Envelope], seed: int, *, quiet: bool) -> Run:
+    def follow(self, log: list[Envelope], seed: int, *, quiet: bool) -> SampledRun:
         """Carry out on the stepped engine what was recorded.
 
         Raises:

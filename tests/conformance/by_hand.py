@@ -5,7 +5,7 @@ import textwrap
 
 from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNALS
 from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
-from longpin.config.schema import Device, File, Machine, Pmem, PolicyChoice, ProcessSpec, Scenario
+from longpin.config.schema import Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, ProcessSpec, Scenario
 
 CONSTANTS = PROGRAM_CONSTANTS | {
     "PAGE": 4096,
@@ -77,10 +77,10 @@ def scenario(files: tuple[str, ...] = ("/f",), /, **programs: str) -> Scenario:
         source="",
         summary="",
         policy=PolicyChoice("P0"),
-        machine=Machine(),
-        pmem=(Pmem("pmem0"),),
+        machine=MachineSettings(),
+        pmem=(PmemSet("pmem0"),),
         devices=(Device("rxe0"),),
-        files=tuple(File(path, "pmem0", 8192) for path in files),
+        files=tuple(InitialFile(path, "pmem0", 8192) for path in files),
         folders=(),
         processes=tuple(specs),
         holds=("O3", "O7"),

@@ -23,7 +23,7 @@ from longpin.runner.races.build import compiled_runner
 from longpin.runner.races.encode import encode
 from longpin.runner.races.free import FreeKernel, FreeRuns
 from longpin.runner.races.offers import refuse
-from longpin.runner.races.outcome import NEVER, CallOutcome, EndKind, Outcome, ProcessOutcome
+from longpin.runner.races.outcome import NEVER, CallOutcome, EndKind, ProcessOutcome, RaceOutcome
 
 
 def _why_not() -> str:
@@ -56,14 +56,14 @@ def play(kernel: FreeKernel) -> Play:
     return play
 
 
-def only(runs: FreeRuns) -> Outcome:
+def only(runs: FreeRuns) -> RaceOutcome:
     """Return the outcome of all runs, which must be one."""
     assert len(runs.outcomes) == 1, "\n\n".join(outcome.describe() for outcome in runs.outcomes)
     assert not runs.lost
     return next(iter(runs.outcomes))
 
 
-def process(outcome: Outcome, name: str) -> ProcessOutcome:
+def process(outcome: RaceOutcome, name: str) -> ProcessOutcome:
     return next(process for process in outcome.processes if process.name == name)
 
 
@@ -71,11 +71,11 @@ def results(calls: tuple[CallOutcome, ...]) -> list[str]:
     return [call.result for call in calls]
 
 
-def main_results(outcome: Outcome, name: str = "p") -> list[str]:
+def main_results(outcome: RaceOutcome, name: str = "p") -> list[str]:
     return results(process(outcome, name).calls)
 
 
-def handled(outcome: Outcome, name: str = "p") -> list[tuple[int, int, list[str]]]:
+def handled(outcome: RaceOutcome, name: str = "p") -> list[tuple[int, int, list[str]]]:
     return [(h.signo, h.si_fd, results(h.calls)) for h in process(outcome, name).handlers]
 
 

@@ -16,7 +16,7 @@ from longpin.actors.process.signal_mask import Frame
 from longpin.config.loader import load_scenario
 from longpin.runner.commands import cli
 from longpin.runner.machine.processes import HostError
-from longpin.runner.races.check import Effort, RacingKernel, compare
+from longpin.runner.races.check import RaceEffort, RacingKernel, compare
 from longpin.runner.races.free import FreeKernel
 from longpin.runner.races.hosted import HostedKernel
 
@@ -34,7 +34,7 @@ def kernel() -> Iterator[FreeKernel]:
 
 @pytest.mark.parametrize("path", RACES, ids=lambda path: path.stem)
 def test_a_race_that_the_kernel_has_shown(kernel: FreeKernel, path: Path) -> None:
-    compared = compare(kernel, load_scenario(str(path)), str(path), Effort(200, 6.0))
+    compared = compare(kernel, load_scenario(str(path)), str(path), RaceEffort(200, 6.0))
     assert compared.free.runs >= 150
     assert compared.free.outcomes
     assert not compared.outside
@@ -46,7 +46,7 @@ def test_a_race_that_the_kernel_has_shown(kernel: FreeKernel, path: Path) -> Non
 def test_a_race_on_the_host_engine(name: str) -> None:
     path = DATA / "races" / f"{name}.toml"
     try:
-        compared = compare(HostedKernel("asked for"), load_scenario(str(path)), str(path), Effort(5, 5.0))
+        compared = compare(HostedKernel("asked for"), load_scenario(str(path)), str(path), RaceEffort(5, 5.0))
     except HostError as error:
         pytest.skip(str(error))
     assert compared.free.outcomes or compared.free.lost
@@ -71,7 +71,7 @@ def test_random_scenarios() -> None:
 def differ(kernel: RacingKernel, name: str | Path, runs: int) -> list[str]:
     """Return what the kernel does with a scenario that the model does not allow."""
     path = str(DATA / "races" / f"{name}.toml" if isinstance(name, str) else name)
-    return [outcome.describe() for outcome in compare(kernel, load_scenario(path), path, Effort(runs, 20)).outside]
+    return [outcome.describe() for outcome in compare(kernel, load_scenario(path), path, RaceEffort(runs, 20)).outside]
 
 
 def test_a_model_without_a_point_between_calls_is_found_out(

@@ -11,7 +11,7 @@ from longpin.config.loader import load_scenario, parse_scenario, shipped_scenari
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import KINDS, Address, Message
 from longpin.runner.exploration.activations import ActivationPath
-from longpin.runner.exploration.footprints import Comparison
+from longpin.runner.exploration.footprints import OrderComparison
 from longpin.runner.exploration.table import Table
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
@@ -253,7 +253,7 @@ class Walker:
     def __init__(self, build: Callable[[Any], object], *, racy: bool) -> None:
         self.table = Table(build)
         self.racy = racy
-        self.comparison = Comparison(self.table)
+        self.comparison = OrderComparison(self.table)
         self.compared = Counter[Pair]()
         self._asked: dict[tuple[int, Address, int], str] = {}
         """The class of each request, by receiver, sender and number."""

@@ -32,7 +32,7 @@ from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.frontier import Frontier
 from longpin.runner.exploration.leaf import work
 from longpin.runner.exploration.path import Path
-from longpin.runner.exploration.result import Broken
+from longpin.runner.exploration.result import BrokenRule
 from longpin.runner.exploration.shared import Shared
 from longpin.runner.pool import PoolError, SerialExecutor, in_order, open_executor, packed
 from longpin.runner.result import Verdict
@@ -61,7 +61,7 @@ class Collector(Explorer):
         super().__init__(*args, **options)
         self.found: list[tuple[Address, ...] | None] = []
 
-    def judge_path(self, path: Path | ActivationPath, _result: Exploration) -> Broken | None:
+    def judge_path(self, path: Path | ActivationPath, _result: Exploration) -> BrokenRule | None:
         self.found.append(path.decisions())
         return None
 

@@ -18,7 +18,7 @@ from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration import Inconclusive, PropertyViolation, explore, replay
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.result import Verdict
-from longpin.runner.sampling import Reason, stress
+from longpin.runner.sampling import CampaignReason, stress
 from longpin.runner.sampling import campaign as campaign_module
 from longpin.runner.sampling.sample import Plan, Sampler
 from longpin.runner.sampling.trace import NO_TRACE, Traces, trace_number
@@ -47,7 +47,7 @@ def test_as_many_traces_are_seen_as_there_are(build: schedules.Build, traces: in
     assert campaign.distinct == traces == explore(build, method="dpor", footprints=False).executions
     assert campaign.counted == campaign.runs == sum(row.runs for row in campaign.by_strategy) == runs
     assert campaign.verdict is Verdict.UNDETERMINED
-    assert campaign.reason is Reason.RUNS
+    assert campaign.reason is CampaignReason.RUNS
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())
@@ -294,7 +294,7 @@ def test_what_is_wrong_at_rest_is_found() -> None:
     (failure,) = campaign.failures
     assert (campaign.verdict, campaign.reason, failure.what) == (
         Verdict.VIOLATED,
-        Reason.VIOLATED,
+        CampaignReason.VIOLATED,
         "B was served last",
     )
     assert campaign.runs == failure.run
@@ -332,7 +332,7 @@ def test_every_failure_is_reported_with_who_found_it_first() -> None:
         ("O9", "last"),
     }
     assert campaign.verdict is Verdict.VIOLATED
-    assert campaign.reason is Reason.RUNS
+    assert campaign.reason is CampaignReason.RUNS
     for failure in campaign.failures:
         key = (failure.broken.rule, failure.broken.site, "")
         row = next(row for row in campaign.by_strategy if row.name == failure.strategy)
@@ -369,7 +369,7 @@ def test_a_run_without_end_is_no_failure() -> None:
 
     campaign = stress(build, runs=200, most=50)
     assert campaign.runs == campaign.endless + campaign.counted == 200
-    assert (campaign.distinct, campaign.reason, campaign.failures) == (1, Reason.RUNS, [])
+    assert (campaign.distinct, campaign.reason, campaign.failures) == (1, CampaignReason.RUNS, [])
     assert campaign.events == 50 * campaign.endless + 4 * campaign.counted
     assert campaign.verdict is Verdict.UNDETERMINED
 
@@ -390,10 +390,10 @@ def test_it_ends_when_it_is_told() -> None:
         raise KeyboardInterrupt
 
     campaign = stress(schedules.s4(2), runs=None, progress=progress)
-    assert campaign.reason is Reason.INTERRUPTED
+    assert campaign.reason is CampaignReason.INTERRUPTED
     assert campaign.runs == campaign.counted > 0
     campaign = stress(schedules.s4(2), runs=None, seconds=0)
-    assert (campaign.reason, campaign.runs) == (Reason.SECONDS, 0)
+    assert (campaign.reason, campaign.runs) == (CampaignReason.SECONDS, 0)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from longpin.config.loader import load_scenario, parse_scenario, shipped_scenari
 from longpin.config.schema import Scenario
 from longpin.runner.commands.cli import main
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.exploration import Broken, Failure, explore
-from longpin.runner.failures.effort import End, Limits
-from longpin.runner.failures.found import Found, configuration_hash
+from longpin.runner.exploration import BrokenRule, Failure, explore
+from longpin.runner.failures.effort import Limits, ShrinkEnd
+from longpin.runner.failures.found import FoundFailure, configuration_hash
 from longpin.runner.failures.keep import Kept, handle, keep, still_fails, try_known
 from longpin.runner.failures.schedule import follow
 from longpin.runner.failures.shrink import shrink
@@ -83,12 +83,12 @@ LINES = {
 }
 
 
-def hazard(name: str, timers: str = "lazy", policy: str | None = None) -> Found | None:
+def hazard(name: str, timers: str = "lazy", policy: str | None = None) -> FoundFailure | None:
     """Return what a short exploration of a shipped scenario finds."""
     return found_in(load_scenario(name), timers, policy)
 
 
-def found_in(scenario: Scenario, timers: str = "lazy", policy: str | None = None) -> Found | None:
+def found_in(scenario: Scenario, timers: str = "lazy", policy: str | None = None) -> FoundFailure | None:
     settings = Settings.of(scenario, timers=timers)
     if policy is not None:
         name, preset = policy.split(":")
@@ -104,11 +104,11 @@ def found_in(scenario: Scenario, timers: str = "lazy", policy: str | None = None
     )
     if not result.failures:
         return None
-    return Found(scenario, settings, result.failures[0].broken, result.failures[0].decisions, "explore (dpor)")
+    return FoundFailure(scenario, settings, result.failures[0].broken, result.failures[0].decisions, "explore (dpor)")
 
 
 @cache
-def race() -> Found:
+def race() -> FoundFailure:
     """Return a failure that depends on the schedule."""
     found = hazard("lease-shared", "racy")
     assert found is not None
@@ -161,7 +161,7 @@ truncate("/pmem/data", 0)                             # P1 -> hangs; P0 -> 0; P5
 '''
 """
     )
-    assert shrunk.end is End.SIMPLEST
+    assert shrunk.end is ShrinkEnd.SIMPLEST
 
 
 def test_a_race_stays_one() -> None:
@@ -179,7 +179,7 @@ def test_bounded_work_ends_and_repeats_itself(executions: int) -> None:
     limits = Limits(executions, None)
     one, other = shrink(race(), limits), shrink(race(), limits)
     assert one == other
-    assert one.end is End.EXECUTIONS
+    assert one.end is ShrinkEnd.EXECUTIONS
     # What one exploration of a candidate may take is known only when it has ended.
     assert one.executions <= executions + 500
     assert follow(one.found.subject(), one.found.decisions).broken == one.found.broken
@@ -187,7 +187,7 @@ def test_bounded_work_ends_and_repeats_itself(executions: int) -> None:
 
 def test_no_time_at_all_leaves_it_as_it_is() -> None:
     shrunk = shrink(race(), Limits(seconds=0.0))
-    assert shrunk.end is End.SECONDS
+    assert shrunk.end is ShrinkEnd.SECONDS
     assert shrunk.found.scenario == race().scenario
 
 
@@ -204,17 +204,17 @@ def interrupting(after: int) -> Callable[[int, float, str], None]:
 
 def test_interrupted_it_keeps_what_it_has(tmp_path: Path) -> None:
     shrunk = shrink(race(), Limits(seconds=None), interrupting(3))
-    assert shrunk.end is End.INTERRUPTED
+    assert shrunk.end is ShrinkEnd.INTERRUPTED
     sizes = [Size.of(its.scenario, shrunk.before).operations for its in (race(), shrunk.found)]
     assert sizes[1] < sizes[0]
     kept = keep(race(), tmp_path, progress=interrupting(3))
-    assert kept.record.end == End.INTERRUPTED.value
+    assert kept.record.end == ShrinkEnd.INTERRUPTED.value
     assert replay(kept.trace).verdict is Verdict.VIOLATED
 
 
 def test_what_does_not_fail_is_not_shrunk() -> None:
     with pytest.raises(InternalError, match="not repeatable: expected 0"):
-        shrink(dataclasses.replace(race(), broken=Broken("expected 0", "O7", "elsewhere")))
+        shrink(dataclasses.replace(race(), broken=BrokenRule("expected 0", "O7", "elsewhere")))
 
 
 def test_what_is_kept(kept: Kept) -> None:
@@ -295,7 +295,7 @@ def test_a_known_failure_still_fails_whatever_its_decisions_became(kept: Kept) -
 
 def test_what_does_not_fail_any_more_is_said(kept: Kept) -> None:
     told: list[str] = []
-    fixed = dataclasses.replace(race(), broken=Broken("gone", "O1", "nowhere"))
+    fixed = dataclasses.replace(race(), broken=BrokenRule("gone", "O1", "nowhere"))
     assert still_fails(fixed) is None
     assert try_known([fixed, race()], told.append) == race()
     assert told == [f"{stem(fixed)}: it does not fail any more; it is kept"]
@@ -367,7 +367,7 @@ def test_what_cannot_be_kept_is_told_and_shown_all_the_same(tmp_path: Path) -> N
 
 
 def test_a_handler_that_raises_is_a_bug_and_not_kept(tmp_path: Path) -> None:
-    failure = Failure(Broken("KeyError: 7"), ())
+    failure = Failure(BrokenRule("KeyError: 7"), ())
     with pytest.raises(InternalError, match="KeyError: 7"):
         handle(race().subject(), failure, "explore", 0, tmp_path / "folder")
     assert not (tmp_path / "folder").exists()

@@ -241,8 +241,8 @@ class Unwritable:
                 raise OSError(28, "No space left on device", str(path))
             real(path, write)
 
-        for module in ("store", "keep"):
-            self._patch.setattr(f"longpin.runner.failures.{module}.write_atomically", write)
+        for module in ("files", "failures.store", "failures.keep"):
+            self._patch.setattr(f"longpin.runner.{module}.write_atomically", write)
 
 
 @pytest.fixture

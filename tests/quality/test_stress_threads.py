@@ -15,7 +15,7 @@ from longpin.runner.exploration import PropertyViolation, explore
 from longpin.runner.exploration import replay as carry_out
 from longpin.runner.result import Verdict
 from longpin.runner.run import replay
-from longpin.runner.sampling import Reason
+from longpin.runner.sampling import CampaignReason
 from longpin.runner.sampling.threads import THREADS, Recorder, stress_threads
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
@@ -29,7 +29,7 @@ def test_a_failure_on_threads_replays(name: str, tmp_path: Path) -> None:
     (failure,) = found.failures
     assert (found.verdict, found.reason, failure.strategy, failure.run) == (
         Verdict.VIOLATED,
-        Reason.VIOLATED,
+        CampaignReason.VIOLATED,
         THREADS,
         1,
     )

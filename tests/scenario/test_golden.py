@@ -1,12 +1,13 @@
 """What every shipped scenario does under every policy and preset: verdict, rules violated, each call's outcome.
 
-The table is ``tests/data/golden.json``. ``python tests/scenario/test_golden.py`` shows how this tree differs from it,
-and with ``--write`` makes it the new table: read the difference before you commit it.
+The tables are ``tests/data/golden/P0.json`` and so on, one a policy. ``python tests/scenario/test_golden.py`` shows how
+this tree differs from them, and with ``--write`` makes them anew: read the difference before you commit it.
 """
 
 import difflib
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,18 @@ from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.runner.result import CallResult
 from longpin.runner.run import Settings, run
 
-TABLE = Path(__file__).parents[1] / "data" / "golden.json"
+TABLES = Path(__file__).parents[1] / "data" / "golden"
 SHIPPED = sorted(shipped_scenarios())
 CHOICES = [f"{name}:{preset}" for name, policy in POLICIES.items() for preset in policy.presets]
+
+Table = dict[str, dict[str, Any]]
+"""What each scenario does, by scenario and by preset."""
+
+
+@cache
+def recorded(policy: str) -> Table:
+    table: Table = json.loads((TABLES / f"{policy}.json").read_text(encoding="utf-8"))
+    return table
 
 
 def _shown(call: CallResult) -> str:
@@ -41,22 +51,24 @@ def outcome(name: str, choice: str) -> dict[str, Any]:
     }
 
 
-def outcomes() -> dict[str, dict[str, Any]]:
-    """Return the whole table as this tree has it."""
-    return {name: {choice: outcome(name, choice) for choice in CHOICES} for name in SHIPPED}
+def outcomes(policy: str) -> Table:
+    """Return the table of a policy as this tree has it."""
+    presets = POLICIES[policy].presets
+    return {name: {preset: outcome(name, f"{policy}:{preset}") for preset in presets} for name in SHIPPED}
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_scenario_does_what_the_table_says(name: str, choice: str) -> None:
-    recorded = json.loads(TABLE.read_text(encoding="utf-8"))
-    assert outcome(name, choice) == recorded[name][choice]
+    policy, preset = choice.split(":")
+    assert outcome(name, choice) == recorded(policy)[name][preset]
 
 
-def test_the_table_has_no_scenario_or_policy_that_is_gone() -> None:
-    recorded = json.loads(TABLE.read_text(encoding="utf-8"))
-    assert list(recorded) == SHIPPED
-    assert all(list(choices) == CHOICES for choices in recorded.values())
+def test_the_tables_have_no_scenario_or_policy_that_is_gone() -> None:
+    assert sorted(path.stem for path in TABLES.iterdir()) == sorted(POLICIES)
+    for policy in POLICIES:
+        assert list(recorded(policy)) == SHIPPED
+        assert all(list(presets) == list(POLICIES[policy].presets) for presets in recorded(policy).values())
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -67,14 +79,16 @@ def test_a_scenario_meets_its_expectations_under_every_policy(name: str) -> None
 
 
 def main(arguments: list[str]) -> int:
-    """Show how this tree differs from the table, or write the table."""
-    new = json.dumps(outcomes(), indent=1, ensure_ascii=False) + "\n"
-    old = TABLE.read_text(encoding="utf-8") if TABLE.exists() else ""
-    if "--write" in arguments:
-        TABLE.write_text(new, encoding="utf-8")
-        return 0
-    difference = difflib.unified_diff(old.splitlines(), new.splitlines(), "golden.json", "this tree", lineterm="")
-    lines = list(difference)
+    """Show how this tree differs from the tables, or write them."""
+    lines: list[str] = []
+    for policy in POLICIES:
+        table = TABLES / f"{policy}.json"
+        new = json.dumps(outcomes(policy), indent=1, ensure_ascii=False) + "\n"
+        old = table.read_text(encoding="utf-8") if table.exists() else ""
+        if "--write" in arguments:
+            table.write_text(new, encoding="utf-8")
+        else:
+            lines += difflib.unified_diff(old.splitlines(), new.splitlines(), table.name, "this tree", lineterm="")
     sys.stdout.writelines(f"{line}\n" for line in lines)
     return 1 if lines else 0
 

@@ -11,7 +11,7 @@ from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config import loader
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
-from longpin.config.schema import RULES, Device, File, Machine, Pmem, PolicyChoice, Scenario
+from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario
 from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessTable, ScenarioTable
 
 MINIMAL = """\
@@ -97,8 +97,8 @@ def ops(scenario: Scenario, process: int) -> list[Op]:
 def test_a_minimal_scenario_gets_the_defaults() -> None:
     scenario = parse_scenario(MINIMAL, "f.toml")
     assert scenario.policy == PolicyChoice("P5", "intended", ())
-    assert scenario.machine == Machine(4096, 45.0, uverbs_async_delay=False)
-    assert scenario.pmem == (Pmem("pmem0", 64),)
+    assert scenario.machine == MachineSettings(4096, 45.0, uverbs_async_delay=False)
+    assert scenario.pmem == (PmemSet("pmem0", 64),)
     assert scenario.devices == (Device("rxe0"),)
     assert scenario.files == ()
     assert scenario.holds == RULES
@@ -112,10 +112,13 @@ def test_every_key_arrives() -> None:
     assert (scenario.name, scenario.source, scenario.summary) == ("all-keys", "a mail", "Every key there is.")
     assert scenario.policy == PolicyChoice("P5", "as_posted", (("evict_waits", True), ("lease_check", "own_tgid")))
     kernel = (("kernel", "6.12"), ("read_only_pins", False))
-    assert scenario.machine == Machine(512, 5.0, uverbs_async_delay=True, kernel=kernel)
-    assert scenario.pmem == (Pmem("fast", 8, "ext4"), Pmem("slow", 64))
+    assert scenario.machine == MachineSettings(512, 5.0, uverbs_async_delay=True, kernel=kernel)
+    assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64))
     assert scenario.devices == (Device("mlx5_0"),)
-    assert scenario.files == (File("/pmem/data", "fast", 1025, 1000, 0o600), File("/pmem/log", "slow", 0, 0, 0o666))
+    assert scenario.files == (
+        InitialFile("/pmem/data", "fast", 1025, 1000, 0o600),
+        InitialFile("/pmem/log", "slow", 0, 0, 0o666),
+    )
     assert scenario.holds == ("O1", "O7")
     app, kid = scenario.processes
     assert (app.uid, app.capabilities, app.memlock) == (1000, ("CAP_IPC_LOCK", "CAP_LEASE"), 2048)

@@ -13,16 +13,16 @@ from longpin.runner.races.offers import refuse
 from longpin.runner.races.outcome import (
     NEVER,
     CallOutcome,
-    End,
     EndKind,
     HandlerOutcome,
     History,
+    ProcessEnd,
     outcome_of,
     result_of,
     settle,
 )
 
-EXITED, KILLED = End(EndKind.EXITED, 0), End(EndKind.KILLED, 29)
+EXITED, KILLED = ProcessEnd(EndKind.EXITED, 0), ProcessEnd(EndKind.KILLED, 29)
 
 
 def told(*steps: str) -> History:
@@ -84,7 +84,7 @@ def test_what_a_deadly_signal_cut_off_is_not_part_of_an_outcome() -> None:
 
 def test_what_returns_while_a_signal_is_pending_is_not_seen_before_the_signal() -> None:
     """It is unless the signal has a handler, whose frame holds the result, or the process was continued."""
-    stopped = End(EndKind.STOPPED)
+    stopped = ProcessEnd(EndKind.STOPPED)
     [unseen] = told("1", "=3", "2", "~0", "!").outcomes(stopped)
     assert unseen.calls == calls((1, "3"))
     assert told("1", "=3", "2", "~0").outcomes(KILLED) == (settle(100, "p", list(unseen.calls), [], KILLED),)
@@ -104,7 +104,7 @@ def test_a_handler_that_saw_nothing_may_not_have_begun() -> None:
 
 
 def test_a_process_that_sleeps_is_told_with_what_it_sleeps_in() -> None:
-    [outcome] = told("1", "=3", "2").outcomes(End(EndKind.ASLEEP))
+    [outcome] = told("1", "=3", "2").outcomes(ProcessEnd(EndKind.ASLEEP))
     assert outcome.calls == calls((1, "3"), (2, NEVER))
 
 
@@ -118,7 +118,7 @@ def test_results_are_those_of_a_call_record(ret: int | str | None, errno: int, e
 
 def test_outcomes_are_values_that_can_be_sorted_and_shown() -> None:
     [p] = told("1", "=3", "2", "+10", "7", "=0", "-", "=EINTR").outcomes(EXITED)
-    [q] = told("1").outcomes(End(EndKind.STOPPED))
+    [q] = told("1").outcomes(ProcessEnd(EndKind.STOPPED))
     outcome = outcome_of([p, settle(101, "q", [], [], KILLED)])
     assert outcome == outcome_of([settle(101, "q", [], [], KILLED), p])
     assert sorted([outcome_of([p]), outcome_of([q])])

@@ -17,16 +17,16 @@ from longpin.runner.commands import races as command
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
 from longpin.runner.races import series
-from longpin.runner.races.check import Effort, RacingKernel, compare
+from longpin.runner.races.check import RaceEffort, RacingKernel, compare
 from longpin.runner.races.free import Event, Example, FreeRuns
 from longpin.runner.races.generate import generate
 from longpin.runner.races.hosted import HostedKernel
-from longpin.runner.races.model import Found, RaceModel, RacingProcess, outcomes_of
-from longpin.runner.races.outcome import CallOutcome, EndKind, History, Outcome
+from longpin.runner.races.model import OutcomeFound, RaceModel, RacingProcess, outcomes_of
+from longpin.runner.races.outcome import CallOutcome, EndKind, History, RaceOutcome
 from longpin.runner.report.as_json import schema
 
 DATA = Path(__file__).parents[1] / "data" / "races"
-EFFORT = Effort(runs=1, seconds=60)
+EFFORT = RaceEffort(runs=1, seconds=60)
 
 KILLED = """\
 name = "killed"
@@ -66,19 +66,19 @@ open("/f", O_WRONLY | O_NONBLOCK)
 """
 
 
-def outcomes(text: str) -> list[Outcome]:
+def outcomes(text: str) -> list[RaceOutcome]:
     """Return all that the model allows."""
     explored = RaceModel(parse_scenario(text, "test")).explore(60)
     assert explored.complete
     return sorted(explored.outcomes)
 
 
-def of_data(name: str) -> list[Outcome]:
+def of_data(name: str) -> list[RaceOutcome]:
     """Return all that the model allows for a race that a kernel has shown."""
     return outcomes((DATA / f"{name}.toml").read_text())
 
 
-def handled(outcome: Outcome, name: str) -> int:
+def handled(outcome: RaceOutcome, name: str) -> int:
     """Return how many handlers a process ran."""
     return next(len(process.handlers) for process in outcome.processes if process.name == name)
 
@@ -102,7 +102,7 @@ def test_a_call_that_is_made_again_keeps_its_arguments() -> None:
     assert ends == {(1, "ASLEEP"), (1, "EXITED")}
 
 
-def results(outcome: Outcome, name: str) -> list[str]:
+def results(outcome: RaceOutcome, name: str) -> list[str]:
     """Return what the calls of a process came to."""
     return [call.result for process in outcome.processes if process.name == name for call in process.calls]
 
@@ -170,23 +170,23 @@ def test_what_exploring_finds_is_found_by_looking_for_it(index: int) -> None:
     model = RaceModel(parse_scenario(generate(3, index), "test"))
     explored = model.explore(3)
     for outcome in sorted(explored.outcomes)[:6]:
-        assert model.find(outcome, 60) is Found.INSIDE
+        assert model.find(outcome, 60) is OutcomeFound.INSIDE
 
 
-def with_result(outcome: Outcome, result: str) -> Outcome:
+def with_result(outcome: RaceOutcome, result: str) -> RaceOutcome:
     """Return an outcome in which the first call of the first process that made one returns something else."""
     processes = list(outcome.processes)
     at = next(i for i, process in enumerate(processes) if process.calls)
     first, *others = processes[at].calls
     processes[at] = replace(processes[at], calls=(CallOutcome(first.line, result, first.text), *others))
-    return Outcome(tuple(processes))
+    return RaceOutcome(tuple(processes))
 
 
 def test_what_no_schedule_shows_is_not_found() -> None:
     model = RaceModel(parse_scenario(HANDLED, "test"))
     for outcome in outcomes(HANDLED):
-        assert model.find(with_result(outcome, "77"), 60) is Found.OUTSIDE
-    assert model.find(outcomes(HANDLED)[0], 0) is Found.UNDETERMINED
+        assert model.find(with_result(outcome, "77"), 60) is OutcomeFound.OUTSIDE
+    assert model.find(outcomes(HANDLED)[0], 0) is OutcomeFound.UNDETERMINED
 
 
 def test_a_signal_comes_before_between_and_behind_calls() -> None:
@@ -211,7 +211,7 @@ class MadeUpKernel:
 
     how, release, fs = "nobody", "0.0", "nofs"
 
-    def __init__(self, show: Callable[[list[Outcome]], list[Outcome]]) -> None:
+    def __init__(self, show: Callable[[list[RaceOutcome]], list[RaceOutcome]]) -> None:
         self.show = show
         self.asked: list[Scenario] = []
 
@@ -239,7 +239,7 @@ def test_a_kernel_that_does_something_else() -> None:
 
 def test_an_outcome_that_was_not_looked_for_long_enough_is_undetermined() -> None:
     kernel = MadeUpKernel(lambda allowed: [with_result(allowed[0], "77")])
-    compared = compare(kernel, parse_scenario(HANDLED, "test"), "test", Effort(1, 0.0))
+    compared = compare(kernel, parse_scenario(HANDLED, "test"), "test", RaceEffort(1, 0.0))
     assert compared.undetermined
     assert not compared.outside
 
@@ -278,7 +278,7 @@ def test_the_command_when_the_model_allows_it(monkeypatch: pytest.MonkeyPatch) -
 def test_the_command_when_it_does_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What is shown is small, and pasting the last line reruns it."""
 
-    def show(allowed: list[Outcome]) -> list[Outcome]:
+    def show(allowed: list[RaceOutcome]) -> list[RaceOutcome]:
         calls = any(process.calls for process in allowed[0].processes)
         return [*allowed, with_result(allowed[0], "77")] if calls else allowed
 
@@ -345,7 +345,7 @@ def test_a_scenario_that_cannot_run_free(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_interrupt_while_a_scenario_is_explored_ends_the_series(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search takes an interrupt for its own: it must reach whoever goes from scenario to scenario."""
 
-    def interrupted(_engine: SteppedEngine) -> list[Outcome]:
+    def interrupted(_engine: SteppedEngine) -> list[RaceOutcome]:
         raise KeyboardInterrupt
 
     racing = RaceModel(parse_scenario(KILLED, "x"))
@@ -360,7 +360,7 @@ def test_an_interrupt_while_a_scenario_is_explored_ends_the_series(monkeypatch: 
 def test_what_was_found_before_an_interrupt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     find, asked = RaceModel.find, []
 
-    def interrupted(self: RaceModel, outcome: Outcome, seconds: float) -> Found:
+    def interrupted(self: RaceModel, outcome: RaceOutcome, seconds: float) -> OutcomeFound:
         asked.append(outcome)
         if len(asked) > 1:
             raise KeyboardInterrupt
