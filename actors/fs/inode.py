@@ -29,7 +29,8 @@ from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.file_data import OPERATIONS, FileData
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_view import InodeView
-from longpin.actors.fs.layout_guard import LayoutGuard, Wanted
+from longpin.actors.fs.layout_change import Wanted
+from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts

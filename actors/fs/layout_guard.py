@@ -8,14 +8,13 @@ because everything may have changed while locks were dropped.
 import errno
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome, single
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import END, ExtentMap
+from longpin.actors.fs.layout_change import Wanted, change_of
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
-from longpin.actors.fs.mappings import LAST_PAGE, Mappings
-from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
+from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold
 from longpin.actors.policies.decisions import (
@@ -41,24 +40,6 @@ from longpin.messages.mm.pmem import AwaitIdle, Busy, Pin, ScanBusy
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.messages.rdma.verbs import RevokeRegion
-
-SHIFTS = (LayoutOperation.COLLAPSE_RANGE, LayoutOperation.INSERT_RANGE)
-"""Operations that move every block behind their range."""
-FREES = (LayoutOperation.TRUNCATE, LayoutOperation.PUNCH_HOLE)
-"""Operations that free pages which are wholly in their range, and zero the rest of it."""
-
-
-class Wanted(NamedTuple):
-    """What a call is about to do, in bytes."""
-
-    operation: LayoutOperation
-    start: int
-    """The first byte; of truncate the new size."""
-    end: int
-    """The byte behind the last; of truncate nobody asks."""
-    caller: Caller
-    keep_size: bool = False
-
 
 Decide = Callable[[LayoutView], Decision]
 
@@ -103,38 +84,7 @@ class LayoutGuard:
 
     def change(self, wanted: Wanted) -> Change:
         """Return what a call would do to the file as it is now."""
-        operation, page_size = wanted.operation, self.kernel.page_size
-        if operation is LayoutOperation.TRUNCATE:
-            pages = Range(min(wanted.start, self.attributes.size) // page_size, LAST_PAGE)
-        else:
-            last = LAST_PAGE if operation in SHIFTS else (wanted.end - 1) // page_size
-            pages = Range(wanted.start // page_size, last)
-        kinds = self._kinds(wanted) | self.file_system.kinds.get(operation, ChangeKind(0))
-        return Change(operation, kinds, pages, wanted.caller, self.file_system.asks[operation])
-
-    def _kinds(self, wanted: Wanted) -> ChangeKind:
-        operation, size = wanted.operation, self.attributes.size
-        length = wanted.end - wanted.start
-        match operation:
-            case LayoutOperation.TRUNCATE:
-                new_size = wanted.start
-            case LayoutOperation.COLLAPSE_RANGE:
-                new_size = size - length
-            case LayoutOperation.INSERT_RANGE:
-                new_size = size + length
-            case _:
-                new_size = size if wanted.keep_size else max(size, wanted.end)
-        if operation is LayoutOperation.TRUNCATE and new_size >= size:
-            kinds = ChangeKind(0)  # what is allocated behind the end stays
-        elif operation in FREES:
-            last = END if operation is LayoutOperation.TRUNCATE else wanted.end // self.kernel.page_size - 1
-            kinds = self.extents.classify(operation, self.kernel.pages(wanted.start), last)
-        else:
-            last = self.kernel.pages(wanted.end) - 1
-            kinds = self.extents.classify(operation, wanted.start // self.kernel.page_size, last)
-        if new_size != size:
-            kinds |= ChangeKind.EXTENDING if new_size > size else ChangeKind.SHRINKING
-        return kinds
+        return change_of(wanted, self.extents, self.attributes.size, self.kernel.page_size, self.file_system)
 
     # Gates that may wait.
 

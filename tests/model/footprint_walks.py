@@ -106,7 +106,11 @@ PROGRAMS: dict[str, dict[str, str]] = {
 }
 """Programs of several processes, by what they are about; ``child`` is forked."""
 
-CONNECTED = 'ctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n' + CONNECT + 'fd = open("/pmem/a", O_RDWR)\n'
+CONNECTED = (
+    'sigaction(SIGIO, SIG_IGN)\nctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n'
+    + CONNECT
+    + 'fd = open("/pmem/a", O_RDWR)\n'
+)
 PIN = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)\n"
 POST = 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mr, 0)\n'
 MMAP = "mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n"
@@ -115,25 +119,25 @@ OF_PROTOTYPES: dict[str, dict[str, str]] = {
     "P4": {
         "a": CONNECTED
         + f"buf = {MMAP.replace('MAP_SHARED', 'MAP_SHARED | MAP_DIRECT')}mr = {PIN}"
-        + f'fork("child")\n{MMAP}{POST}munmap(buf, PAGE)\nibv_dereg_mr(mr)',
+        + f'fork("child")\nlabel("pinned")\n{MMAP}{POST}munmap(buf, PAGE)\nibv_dereg_mr(mr)',
         "child": f"{MMAP}more = {PIN}munmap(buf, 2 * PAGE)",
         "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
-        "c": f"fd = open('/pmem/a', O_RDWR)\nc = {MMAP}label('pinned')\nmunmap(c, 2 * PAGE)",
+        "c": f"fd = open('/pmem/a', O_RDWR)\nc = {MMAP}munmap(c, 2 * PAGE)",
     },
     "P6": {
         "a": CONNECTED
         + f"fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)\nbuf = {MMAP}mr = {PIN}"
-        + 'fork("child")\nmunmap(buf, 2 * PAGE)\nclose(fd)\nibv_dereg_mr(mr)',
+        + 'fork("child")\nlabel("pinned")\nmunmap(buf, 2 * PAGE)\nclose(fd)\nibv_dereg_mr(mr)',
         "child": f"dup(fd)\nmore = {PIN}munmap(buf, 2 * PAGE)",
-        "b": 'truncate("/pmem/a", 0)',
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
         "c": f"fd = open('/pmem/a', O_RDWR)\nfcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)\n{MMAP}",
     },
     "P8": {
         "a": CONNECTED
         + f"fcntl(fd, F_SETLEASE, F_LAYOUT)\nbuf = {MMAP}mr = {PIN}"
-        + f'fork("child")\nfork("child")\n{POST}ibv_dereg_mr(mr)\nclose(fd)',
+        + f'fork("child")\nfork("child")\nlabel("pinned")\n{POST}ibv_dereg_mr(mr)\nclose(fd)',
         "child": f"{POST}fcntl(fd, F_SETLEASE, F_LAYOUT)\n{POST}more = ibv_alloc_pd(ctx)\nibv_poll_cq(cq)",
-        "b": 'truncate("/pmem/a", 0)',
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
     },
 }
 """Programs for policies that are not offered yet, by their names."""

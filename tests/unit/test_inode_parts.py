@@ -13,7 +13,8 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import ExtentMap
 from longpin.actors.fs.file_data import FileData
-from longpin.actors.fs.layout_guard import LayoutGuard, Wanted
+from longpin.actors.fs.layout_change import Wanted
+from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.mappings import LAST_PAGE, Mappings
 from longpin.actors.fs.open_counts import OpenCounts
