@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from longpin.actors.constants import O_CREAT
 from longpin.actors.process.program import Const, Op
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import InitialFile, ProcessSpec
 from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
@@ -59,7 +59,7 @@ def _made(op: Op) -> Iterator[str]:
 
 def _literals(op: Op) -> Iterator[str]:
     """Yield what may be a path in a call: what stands where one is expected, and text that a label carries."""
-    for parameter, arg in zip(SIGNATURES[op.call].parameters, op.args, strict=False):
+    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
         if (parameter.is_path or parameter.name == "value") and isinstance(arg, Const) and isinstance(arg.value, str):
             yield arg.value
 

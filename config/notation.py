@@ -21,6 +21,7 @@ from math import prod
 from longpin.actors import policies
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.process.program import Const, Expectation, Expression, Loop, Op, Program, Statement
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config import python_text
 from longpin.config.call_rules import check_call
 from longpin.config.expectations import ARROW, UnreadableError, read_expectations
@@ -265,15 +266,17 @@ class _Reader:
 
     def _note(self, name: str, args: tuple[Expression, ...], node: ast.Call) -> None:
         """Remember what a call refers to outside of its program."""
+        for parameter, arg, written in zip(SYSCALLS[name].parameters, args, node.args, strict=False):
+            if isinstance(arg, Const) and isinstance(arg.value, str):
+                if "program" in parameter.kinds:
+                    self._facts.forks.append(self._mention(arg.value, written))
+                elif "process" in parameter.kinds:
+                    self._facts.peers.append(self._mention(arg.value, written))
         match name, args:
-            case (("fork" | "exec"), (Const(value=str() as text), *_)):
-                self._facts.forks.append(self._mention(text, node.args[0]))
             case "label", (Const(value=str() as text), *_):
                 self._facts.labels.add(text)
             case "wait_for", (Const(value=str() as text), *_):
                 self._facts.waits.append(self._mention(text, node.args[0]))
-            case (("send_fd" | "kill"), (Const(value=str() as text), *_)):
-                self._facts.peers.append(self._mention(text, node.args[0]))
             case "sigaction", (Const(value=int() as signal), Const(value=disposition), *_) if (
                 disposition == PROGRAM_CONSTANTS["SIG_HANDLER"]
             ):

@@ -43,11 +43,11 @@ def find_policy(text: str) -> tuple[type[Policy], str]:
     raise ValueError(f"expected a policy, one of {known}, found {word!r}")
 
 
-def constants(call: str | None = None) -> dict[str, int]:
-    """Return the names that policies add to those a program may use, all or those that are flags of one call."""
+def constants(parameter: str = "") -> dict[str, int]:
+    """Return the names that policies add to those a program may use, all or those of one call's parameter."""
     names: dict[str, int] = {}
     for policy in POLICIES.values():
         for where, added in policy.constants.items():
-            if call in (None, where):
+            if parameter in ("", where):
                 names |= added
     return names

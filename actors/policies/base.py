@@ -70,7 +70,7 @@ class Policy:
     errnos: ClassVar[dict[str, frozenset[str]]] = {}
     """Errnos the proposal adds to a call's own."""
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {}
-    """Names it adds to those a program may use, with their values, by the call in which they are flags."""
+    """Names it adds to those a program may use, with their values, by call and parameter: ``mmap.flags``."""
     state: ClassVar[PolicyState] = NO_STATE
     """What it remembers of an inode when that is made."""
 

@@ -69,7 +69,7 @@ class ExclusiveLease(Policy):
         },
         "intended": {},
     }
-    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl": {"F_EXCLUSIVE": F_EXCLUSIVE}}
+    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
     errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
         ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY", "EDEADLK"})
     ) | {"fcntl": frozenset({"EBUSY"})}

@@ -98,7 +98,7 @@ class MapDirect(Policy):
         "mmap": frozenset({"EAGAIN"}),
         "ibv_reg_mr": frozenset({"ENXIO", "EAGAIN"}),
     }
-    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"mmap": {"MAP_DIRECT": MAP_DIRECT}}
+    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"mmap.flags": {"MAP_DIRECT": MAP_DIRECT}}
 
     def mmap_gate(self, request: MapRequest, view: LayoutView) -> Allow | Fail:
         """Give a MAP_DIRECT mapping its lease, if the caller may have leases on the file [MD8: map_direct_register]."""

@@ -85,7 +85,7 @@ class Strict(Policy):
     summary: ClassVar[str] = "a pin needs a lease of the process itself; close waits for pins; who is late is killed"
     source: ClassVar[str] = "Chinner, 2019-06-08 to 2019-10 [C1 to C5]; LSF/MM thread, 2019-02 [F19]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
-    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl": {"F_EXCLUSIVE": F_EXCLUSIVE}}
+    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
     errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
         ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY"})
     ) | {"fcntl": frozenset({"EBUSY"}), "ibv_post_send": frozenset({"EACCES"})}

@@ -1,13 +1,207 @@
-"""How a program is read: its loops, and the expressions of its arguments."""
+"""The interpreter of programs: loops and expressions, calls one after the other, handlers of signals between them.
+
+There is one for every kernel a program runs on: the processes of the emulator (:mod:`longpin.actors.process.process`),
+those that conformance programs drive, which are the same, and real ones (:mod:`longpin.runner.host.program`).
+"""
 
 import errno
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator
+from types import GeneratorType
+from typing import Any, TypeVar
 
 from longpin.actors.conversation import KernelError
 from longpin.actors.process.facts import CallRecord
-from longpin.actors.process.process_state import Value
-from longpin.actors.process.program import Const, Expression, Name, Op, Statement
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.process.process_state import Exec, Exit, Value
+from longpin.actors.process.program import Const, Expression, Image, Name, Op, Program, Statement
+from longpin.actors.process.signal_mask import Frame, SignalMask, is_made_again
+from longpin.actors.syscalls import SYSCALLS
+
+EXITS, SIGRETURN = "exit", "sigreturn"
+"""The call that a program makes after its last line, and that of a handler."""
+
+T = TypeVar("T")
+Steps = Generator[Any, Any, T]
+"""What waits in the way of a kernel: its requests are yielded, their answers sent."""
+
+
+class Interpreter(ABC):
+    """Runs the programs of one process.
+
+    What is common to all kernels is here: the order in which calls are made, taken up again after signals, and
+    interrupted by handlers [1.12]. What a call does and which signals come is the kernel's.
+    """
+
+    image: Image
+    variables: dict[str, Value]
+    handler_programs: dict[int, Program]
+    """The program of each signal's handler."""
+    mask: SignalMask
+    handling: list[Frame]
+    """The handlers that run, the innermost last."""
+    calls: list[CallRecord]
+    """Those that have not returned: the program's, then that of a handler which interrupted it."""
+
+    # The kernel.
+
+    @abstractmethod
+    def implementation(self, call: str) -> Callable[..., Any]:
+        """Return what makes a call: given the process and the arguments, it returns a value or steps to one."""
+
+    @abstractmethod
+    def schedule_point(self, call: str) -> Iterable[Any]:
+        """Return what lets others get in before ``call`` is made."""
+
+    @abstractmethod
+    def get_signals(self) -> Steps[list[Frame]]:
+        """Take every signal that is not blocked; return the handlers to run, the one of the signal taken first first.
+
+        Raises:
+            Exit: one of them kills.
+
+        """
+
+    @abstractmethod
+    def mask_changed(self) -> Iterable[Any]:
+        """Let the kernel know that a handler's end has changed the mask; return what has to be waited for."""
+
+    @abstractmethod
+    def replace_image(self, image: Image) -> Iterable[Any]:
+        """Go on with another program; return what has to be waited for."""
+
+    @abstractmethod
+    def end(self, end: Exit) -> Steps[None]:
+        """Die."""
+
+    def call_cut(self, record: CallRecord) -> None:  # noqa: B027 a kernel need not
+        """Note that a call will never return, because the process ends or is replaced in it."""
+
+    @abstractmethod
+    def handler_entered(self, frame: Frame) -> None:
+        """Note that a handler is entered."""
+
+    @abstractmethod
+    def handler_returned(self) -> None:
+        """Note that the handler entered last has returned."""
+
+    def restart_decided(self, again: bool) -> None:  # noqa: B027 a kernel need not
+        """Note whether an interrupted call is made again, before handlers run."""
+
+    def before_restart(self, record: CallRecord, frames: list[Frame]) -> Iterable[Any]:
+        """Return what is waited for before a call is made again, after these handlers."""
+        return ()
+
+    # Programs.
+
+    def run(self) -> Steps[None]:
+        """Run the program, and those that replace it, to the end of the process."""
+        end: Exit | None = None
+        while end is None:
+            try:
+                yield from self.execute(self.image.program, EXITS)
+                end = Exit(0)
+            except Exec as replaced:
+                self.handling.clear()
+                yield from self.replace_image(replaced.image)
+            except Exit as exit_:
+                end = exit_
+        yield from self.end(end)
+
+    def execute(self, program: Program, then: str) -> Steps[None]:
+        """Run a program, the main one or a handler's; ``then`` is the call it ends with.
+
+        Before each call, and before that one, the process is in user space.
+        """
+        for op in unroll(program.statements, self.variables):
+            yield from self.in_user_space(op.call)
+            yield from self.make_call(op)
+        yield from self.in_user_space(then)
+
+    def in_user_space(self, call: str) -> Steps[None]:
+        """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""
+        frames: list[Frame] | None = None
+        while frames is None or frames:
+            yield from self.schedule_point(call)
+            frames = yield from self.get_signals()
+            yield from self.run_handlers(frames)
+
+    def run_handlers(self, frames: list[Frame]) -> Steps[None]:
+        """Run handlers, the last one taken first."""
+        for frame in reversed(frames):
+            self.handling.append(frame)
+            self._show(frame)
+            self.handler_entered(frame)
+            yield from self.execute(self.handler_programs[frame.signal.signo], SIGRETURN)
+            self.handling.pop()
+            self.handler_returned()
+            self.mask.pop(frame)
+            yield from self.mask_changed()
+            if self.handling:
+                self._show(self.handling[-1])
+
+    def _show(self, frame: Frame) -> None:
+        """Set what a handler finds in its ``siginfo_t``."""
+        self.variables |= {"si_signo": frame.signal.signo, "si_fd": frame.signal.si_fd}
+
+    # Calls.
+
+    def make_call(self, op: Op) -> Steps[None]:
+        """Make one call, again if a signal interrupted it and it is to be restarted."""
+        record = self.begin_call(op)
+        try:
+            again = True
+            while again:
+                value = yield from self.attempt(record)
+                again = record.errno == errno.EINTR and (yield from self._interrupted(record, value))
+        except (Exit, Exec):
+            if not record.returned:
+                self.calls.pop()
+                self.call_cut(record)
+            raise
+        if not record.returned:
+            self.end_call(record, value)
+
+    def begin_call(self, op: Op) -> CallRecord:
+        """Note that a call is made."""
+        record = CallRecord(op)
+        self.calls.append(record)
+        return record
+
+    def attempt(self, record: CallRecord) -> Steps[Value]:
+        """Make a call once; note its errno."""
+        record.errno = 0
+        value: Value = -1
+        try:
+            result = self.implementation(record.op.call)(self, *arguments(record, self.variables))
+            value = (yield from result) if type(result) is GeneratorType else result
+        except KernelError as error:
+            record.errno = error.errno
+        return value
+
+    def _interrupted(self, record: CallRecord, value: Value) -> Steps[bool]:
+        """Take the signals that ended a call; return whether it is made again [1.12].
+
+        If it is not, it has returned, and its variable is set, before a handler runs.
+        """
+        yield from self.schedule_point(record.op.call)
+        frames = yield from self.get_signals()
+        again = is_made_again(SYSCALLS[record.op.call].restart, frames)
+        self.restart_decided(again)
+        if not again:
+            self.end_call(record, value)
+        yield from self.run_handlers(frames)
+        if again:
+            yield from self.before_restart(record, frames)
+        return again
+
+    def end_call(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned, and set the program's variable."""
+        record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
+        record.value = value
+        record.returned = True
+        assert self.calls.pop() is record
+        if record.op.target is not None:
+            self.variables[record.op.target] = value
 
 
 def unroll(statements: tuple[Statement, ...], variables: dict[str, Value]) -> Iterator[Op]:
@@ -56,15 +250,21 @@ def arguments(record: CallRecord, variables: dict[str, Value]) -> list[Value]:
 
     """
     if record.arguments is None:
-        record.arguments = _evaluated(record.op, variables)
+        call = SYSCALLS[record.op.call]
+        given = values(record.op, variables)
+        record.arguments = [call.parameter(position).cut(value) for position, value in enumerate(given)]
     return record.arguments
 
 
-def _evaluated(op: Op, variables: dict[str, Value]) -> list[Value]:
-    taken = []
-    for position, argument in enumerate(op.args):
-        value, parameter = evaluate(argument, variables), SIGNATURES[op.call].parameter(position)
-        if not isinstance(value, parameter.types):
+def values(op: Op, variables: dict[str, Value]) -> list[Value]:
+    """Return the arguments of a call as they are written, for a kernel that cuts integers itself.
+
+    Raises:
+        KernelError: EINVAL where one is of a kind the call cannot take.
+
+    """
+    given = [evaluate(argument, variables) for argument in op.args]
+    for position, value in enumerate(given):
+        if not isinstance(value, SYSCALLS[op.call].parameter(position).types):
             raise KernelError(errno.EINVAL)
-        taken.append(parameter.cut(value))
-    return taken
+    return given

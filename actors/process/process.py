@@ -6,7 +6,8 @@ Between two calls it is in user space, which is a schedule point (:class:`~longp
 """
 
 import errno
-from types import GeneratorType
+from collections.abc import Callable
+from typing import Any
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
@@ -16,14 +17,13 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, Pte
 from longpin.actors.policies.base import Policy
 from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
-from longpin.actors.process.interpreter import arguments, unroll
+from longpin.actors.process.interpreter import EXITS
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
-from longpin.actors.process.process_state import MOST_FDS, Child, Exec, Exit, Inherited, Value
-from longpin.actors.process.program import Image, Op, Program
-from longpin.actors.process.signal_mask import Frame, is_made_again
-from longpin.actors.process.signals import EXIT_NOTIFY, EXITS, SignalTarget, initial_dispositions
-from longpin.actors.syscalls import CALLS
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited, Value
+from longpin.actors.process.program import Image, Op
+from longpin.actors.process.signal_mask import Frame
+from longpin.actors.process.signals import EXIT_NOTIFY, SignalTarget, initial_dispositions
+from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
@@ -106,7 +106,6 @@ class Process(SignalTarget):
         self.dead = False
         # Invariant: dead implies exiting, and no descriptors or mappings.
         self.calls: list[CallRecord] = []
-        """Those that have not returned: the program's, then that of a handler which interrupted it."""
 
     def count(self, what: str) -> int:
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
@@ -129,26 +128,15 @@ class Process(SignalTarget):
     @handles(Start)
     def start_program(self, _request: Start, _src: Address) -> None:
         """Begin."""
-        self.main = self.start_task(self._run())
+        self.main = self.start_task(self.run())
 
-    def _run(self) -> Conversation[None]:
-        end: Exit | None = None
-        while end is None:
-            try:
-                yield from self.execute(self.image.program, EXITS)
-                end = Exit(0)
-            except Exec as replaced:
-                self.replace_image(replaced.image)
-            except Exit as exit_:
-                end = exit_
-        yield from self.end(end)
-
-    def replace_image(self, image: Image) -> None:
+    def replace_image(self, image: Image) -> tuple[()]:
         """Go on with another program, after :meth:`leave_image`."""
         self.image = image
         self.handler_programs = dict(image.handlers)
         self.dispositions |= initial_dispositions(image)
         self.recalc_sigpending()
+        return ()
 
     def end(self, end: Exit) -> Conversation[None]:
         """Die."""
@@ -159,99 +147,57 @@ class Process(SignalTarget):
         yield from self._exit(end)
         self.dead = True
 
-    def execute(self, program: Program, then: str) -> Conversation[None]:
-        """Run a program, the main one or a handler's; ``then`` is the call it ends with.
+    def implementation(self, call: str) -> Callable[..., Any]:
+        """Return what makes a call."""
+        return SYSCALLS[call].implementation
 
-        Before each call, and before that one, the process is in user space.
-        """
-        for op in unroll(program.statements, self.variables):
-            yield from self.in_user_space(op.call)
-            yield from self._call(op)
-        yield from self.in_user_space(then)
-
-    def in_user_space(self, call: str) -> Conversation[None]:
-        """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""
-        frames: list[Frame] | None = None
-        while frames is None or frames:
-            yield Step(NextCall(call))
-            frames = yield from self.get_signals()
-            yield from self.run_handlers(frames)
+    def schedule_point(self, call: str) -> Conversation[None]:
+        """Let others get in."""
+        yield Step(NextCall(call))
 
     def begin_call(self, op: Op) -> CallRecord:
         """Note that a call is made."""
-        record = CallRecord(op)
-        self.calls.append(record)
+        record = super().begin_call(op)
         self.facts.append(CallBegun(record))
         return record
 
-    def _call(self, op: Op) -> Conversation[None]:
-        """Make one call, again if a signal interrupted it and it is to be restarted."""
-        record = self.begin_call(op)
-        try:
-            again = True
-            while again:
-                value = yield from self._attempt(record)
-                if self.dies_next:
-                    yield from self.get_signals()
-                again = record.errno == errno.EINTR and (yield from self._interrupted(record, value))
-        except (Exit, Exec):
-            if not record.returned:
-                self._stop_timer()
-                self.calls.pop()
-                if op.call != EXITS:
-                    self.facts.append(CallCut(record))
-            raise
-        if not record.returned:
-            self._return(record, value)
-
-    def _attempt(self, record: CallRecord) -> Conversation[Value]:
-        """Make a call once; note its errno and what it slept on."""
+    def attempt(self, record: CallRecord) -> Conversation[Value]:
+        """Make a call once; note what it slept on, and die of what came meanwhile."""
         assert self.main is not None
         self.main.slept = ""
-        record.errno = 0
-        value: Value = -1
-        try:
-            result = CALLS[record.op.call](self, *arguments(record, self.variables))
-            value = (yield from result) if type(result) is GeneratorType else result
-        except KernelError as error:
-            record.errno = error.errno
+        value = yield from super().attempt(record)
         record.slept = self.main.slept or record.slept
+        if self.dies_next:
+            yield from self.get_signals()
         return value
 
-    def _interrupted(self, record: CallRecord, value: Value) -> Conversation[bool]:
-        """Take the signals that ended a call; return whether it is made again [1.12].
+    def call_cut(self, record: CallRecord) -> None:
+        """Note that a call will never return."""
+        self._stop_timer()
+        if record.op.call != EXITS:
+            self.facts.append(CallCut(record))
 
-        If it is not, it has returned, and its variable is set, before a handler runs.
-        """
-        call = record.op.call
-        yield Step(NextCall(call))
-        frames = yield from self.get_signals()
-        again = is_made_again(SIGNATURES[call].restart, frames)
+    def restart_decided(self, again: bool) -> None:
+        """A call that is made again goes on with the timer it has."""
         self.resumes = again and self.timed
-        if not again:
-            self._return(record, value)
-        yield from self.run_handlers(frames)
-        if again and (frames or self.pending.first(self.mask.blocked)):  # open since sigsuspend's mask was put back
+
+    def before_restart(self, record: CallRecord, frames: list[Frame]) -> Conversation[None]:
+        """Run handlers of signals that are open since the mask of a sigsuspend was put back."""
+        if frames or self.pending.first(self.mask.blocked):
             # Handlers that run now make calls of their own: the timer is kept from them.
             timed, resumes = self.timed, self.resumes
             self.put_aside.append(self.timer)
             self.timer, self.timed, self.resumes = "", False, False
             try:
-                yield from self.in_user_space(call)
+                yield from self.in_user_space(record.op.call)
             finally:
                 self.timer, self.timed, self.resumes = self.put_aside.pop(), timed, resumes
-        return again
 
-    def _return(self, record: CallRecord, value: Value) -> None:
-        """Note that a call has returned, and set the program's variable."""
+    def end_call(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned."""
         self._stop_timer()
-        record.ret = value if isinstance(value, int) else repr(value) if isinstance(value, bytes) else 0
-        record.value = value
-        record.returned = True
-        assert self.calls.pop() is record
+        super().end_call(record, value)
         self.facts.append(CallEnded(record))
-        if record.op.target is not None:
-            self.variables[record.op.target] = value
 
     # Descriptors.
 

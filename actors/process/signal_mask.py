@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from longpin.actors.process.pending import UNBLOCKABLE, Siginfo
-from longpin.actors.syscalls.signatures import Restart
+from longpin.actors.syscalls.declaration import Restart
 
 
 class Frame(NamedTuple):

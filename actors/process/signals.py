@@ -22,6 +22,7 @@ from longpin.actors.conversation import (
     single,
 )
 from longpin.actors.process.facts import Fact, HandlerReturned, SignalTaken
+from longpin.actors.process.interpreter import EXITS, Interpreter
 from longpin.actors.process.pending import (
     CLD_CONTINUED,
     CLD_STOPPED,
@@ -33,20 +34,18 @@ from longpin.actors.process.pending import (
     Siginfo,
 )
 from longpin.actors.process.process_state import Credentials, Disposition, Exit, Inherited, Value
-from longpin.actors.process.program import Const, Image, Program
+from longpin.actors.process.program import Const, Image
 from longpin.actors.process.signal_mask import Frame, SignalMask
 from longpin.messages.envelope import DONE, Address, Done, Envelope
 from longpin.messages.process.process import NextCall, Signal
 
 BY_DEFAULT = Disposition(SIG_DFL)
 
-EXITS, SIGRETURN = "exit", "sigreturn"
-"""The call that a program makes after its last line, and that of a handler."""
 EXIT_NOTIFY = "exit_notify"
 """What exit does last: the process hands its children to init and tells its parent."""
 
 
-class SignalTarget(Actor):
+class SignalTarget(Actor, Interpreter):
     """A process as far as its signals go."""
 
     shown: ClassVar[frozenset[str]] = frozenset({"facts"})
@@ -62,7 +61,6 @@ class SignalTarget(Actor):
         self.awaited: frozenset[int] = frozenset()
         """What sigtimedwait sleeps for: open for as long, but neither ignored nor deadly (``real_blocked``)."""
         self.handling: list[Frame] = []
-        """The handlers that run, the innermost last."""
         self.killed = 0
         """The signal that ends the process, as soon as it looks at its signals; 0 while there is none."""
         self.stopped = False
@@ -78,10 +76,6 @@ class SignalTarget(Actor):
         """Handle one arrival."""
         self.facts.clear()
         super().on_receive(message)
-
-    @abstractmethod
-    def execute(self, program: Program, then: str) -> Conversation[None]:
-        """Run a program, the main one or a handler's; ``then`` is the call it ends with."""
 
     @abstractmethod
     def change_for_parent(self, code: int, signo: int) -> None:
@@ -216,23 +210,18 @@ class SignalTarget(Actor):
         self.recalc_sigpending()
         return frames
 
-    def run_handlers(self, frames: list[Frame]) -> Conversation[None]:
-        """Run handlers, the last one taken first."""
-        for frame in reversed(frames):
-            self.handling.append(frame)
-            self._show(frame)
-            self.facts.append(SignalTaken(frame.signal.signo, frame.signal.si_fd, "handler"))
-            yield from self.execute(self.handler_programs[frame.signal.signo], SIGRETURN)
-            self.handling.pop()
-            self.facts.append(HandlerReturned())
-            self.mask.pop(frame)
-            self.recalc_sigpending()
-            if self.handling:
-                self._show(self.handling[-1])
+    def handler_entered(self, frame: Frame) -> None:
+        """Note that a handler is entered."""
+        self.facts.append(SignalTaken(frame.signal.signo, frame.signal.si_fd, "handler"))
 
-    def _show(self, frame: Frame) -> None:
-        """Set what a handler finds in its ``siginfo_t``."""
-        self.variables |= {"si_signo": frame.signal.signo, "si_fd": frame.signal.si_fd}
+    def handler_returned(self) -> None:
+        """Note that the handler entered last has returned."""
+        self.facts.append(HandlerReturned())
+
+    def mask_changed(self) -> tuple[()]:
+        """Look which signals are open now."""
+        self.recalc_sigpending()
+        return ()
 
     def _stay_stopped(self, signal: Siginfo) -> Conversation[None]:
         """Stop until SIGCONT or a deadly signal comes."""

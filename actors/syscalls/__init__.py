@@ -1,73 +1,12 @@
-"""The calls as conversations of the process that makes them, one file a subsystem."""
+"""The calls a program may make, as conversations of the process that makes them: one module a subsystem.
 
-from collections.abc import Callable
-from typing import Any
+Each module declares its calls beside their implementations (:mod:`longpin.actors.syscalls.declaration`).
+"""
 
 from longpin.actors.syscalls import files, memory, names, processes, signals, verbs
+from longpin.actors.syscalls.declaration import Syscall
 
-CALLS: dict[str, Callable[..., Any]] = {
-    "open": files.open_,
-    "close": files.close,
-    "dup": files.dup,
-    "dup2": files.dup2,
-    "read": files.read,
-    "write": files.write,
-    "lseek": files.lseek,
-    "ftruncate": files.ftruncate,
-    "truncate": files.truncate,
-    "unlink": names.unlink,
-    "fcntl": files.fcntl,
-    "fallocate": files.fallocate,
-    "fsync": files.fsync,
-    "flock": files.flock,
-    "pipe": files.pipe,
-    "link": names.link,
-    "rename": names.rename,
-    "mkdir": names.mkdir,
-    "chmod": names.chmod,
-    "chown": names.chown,
-    "utimes": names.utimes,
-    "setxattr": names.setxattr,
-    "stat": names.stat,
-    "access": names.access,
-    "execve": names.execve,
-    "set_lease_break_time": names.set_lease_break_time,
-    "setuid": processes.setuid,
-    "setfsuid": processes.setfsuid,
-    "setrlimit": processes.setrlimit,
-    "send_fd": processes.send_fd,
-    "recv_fd": processes.recv_fd,
-    "fork": processes.fork,
-    "exec": processes.exec_,
-    "exit": processes.exit_,
-    "waitpid": processes.waitpid,
-    "sleep": processes.sleep,
-    "kill": signals.kill,
-    "sigaction": signals.sigaction,
-    "sigprocmask": signals.sigprocmask,
-    "sigsuspend": signals.sigsuspend,
-    "sigtimedwait": signals.sigtimedwait,
-    "sigwaitinfo": signals.sigwaitinfo,
-    "ppoll": signals.ppoll,
-    "pause": signals.pause,
-    "getpid": processes.getpid,
-    "label": processes.label,
-    "wait_for": processes.wait_for,
-    "mmap": memory.mmap,
-    "munmap": memory.munmap,
-    "load": memory.load,
-    "store": memory.store,
-    "ibv_open_device": verbs.ibv_open_device,
-    "ibv_alloc_pd": verbs.ibv_alloc_pd,
-    "ibv_dealloc_pd": verbs.ibv_dealloc_pd,
-    "ibv_reg_mr": verbs.ibv_reg_mr,
-    "ibv_dereg_mr": verbs.ibv_dereg_mr,
-    "ibv_create_cq": verbs.ibv_create_cq,
-    "ibv_create_qp": verbs.ibv_create_qp,
-    "ibv_modify_qp": verbs.ibv_modify_qp,
-    "ibv_post_send": verbs.ibv_post_send,
-    "ibv_poll_cq": verbs.ibv_poll_cq,
-    "ibv_wc_status": verbs.ibv_wc_status,
-    "ibv_get_cq_event": verbs.ibv_get_cq_event,
-}
-"""The implementation of each call; a plain function answers at once, a generator is a conversation."""
+MODULES = (files.CALLS, names.CALLS, processes.CALLS, signals.CALLS, memory.CALLS, verbs.CALLS)
+
+SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}
+"""Every call by its name."""

@@ -1,7 +1,8 @@
-"""What each manual page says its calls may fail with, and what they may fail with beside that.
+"""What each manual page says its calls may fail with.
 
-Oracle O7 condemns a call that fails with anything else. A row of :data:`PAGES` is the ERRORS section of one page as a
-whole, whether the emulator can come to it or not: on the host kernel every one of them can happen.
+Oracle O7 condemns a call that fails with anything else, but for what its declaration or a policy adds. A row of
+:data:`PAGES` is the ERRORS section of one page as a whole, whether the emulator can come to it or not: on the host
+kernel every one of them can happen.
 ``tests/unit/test_errnos.py`` compares the rows with the pages installed on the machine.
 """
 
@@ -75,35 +76,3 @@ PAGES: dict[str, str] = {
     ),
 }
 """The errnos in the ERRORS section of each page, with the names the page has."""
-
-ADDED: dict[str, dict[str, str]] = {
-    "execve": {"EINTR": "semantics 2.3.2: it waits for leases as an open does"},
-    "exec": {"EINTR": "semantics 2.3.2"},
-    "fcntl": {"ESRCH": "semantics 2.3.5: F_SETOWN names nobody [meas 6.18]"},
-    "mmap": {"EOPNOTSUPP": "mmap(2), MAP_SHARED_VALIDATE in DESCRIPTION"},
-    "recv_fd": {"EMFILE": "semantics 1.2: the descriptor is lost, as MSG_CTRUNC of recv(2) tells"},
-    "load": {"EFAULT": "semantics 1.8", "EINVAL": "docs/scenario.md, Limits"},
-    "store": {"EFAULT": "semantics 1.8"},
-    "wait_for": {"EINTR": "docs/scenario.md"},
-    # Verbs return the errno of the kernel's uverbs; their manual pages name none.
-    "ibv_open_device": {"ENODEV": "semantics 1.10", "EMFILE": "open(2)"},
-    "ibv_alloc_pd": {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
-    "ibv_dealloc_pd": {"EBADF": "semantics 1.10", "EBUSY": "semantics 1.10", "EINVAL": "semantics 1.10"},
-    "ibv_reg_mr": {
-        "EBADF": "semantics 1.10",
-        "EFAULT": "semantics 2.6 step 5",
-        "EINTR": "semantics 2.6",
-        "EINVAL": "semantics 2.6 steps 1 to 3",
-        "ENOMEM": "semantics 2.6 step 4",
-        "EOPNOTSUPP": "semantics 4.0",
-        "EPERM": "semantics 2.6 step 3",
-    },
-    "ibv_dereg_mr": {"EBADF": "semantics 1.10", "EBUSY": "ibv_reg_mr(3): a memory window is bound", "EINVAL": "1.10"},
-    "ibv_create_cq": {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
-    "ibv_create_qp": {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
-    "ibv_modify_qp": {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
-    "ibv_post_send": {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
-    "ibv_poll_cq": {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
-    "ibv_get_cq_event": {"EBADF": "semantics 1.10", "EINTR": "semantics 1.10", "EINVAL": "semantics 1.10"},
-}
-"""Errnos by call that no page of it has, each with where it comes from."""

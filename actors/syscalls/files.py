@@ -33,6 +33,7 @@ from longpin.actors.fs.backing import kind_of
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.pipe import Pipe
 from longpin.actors.rdma.uverbs import UverbsContext
+from longpin.actors.syscalls.declaration import Declarations, Flags, Given, OneOf, Refusal, Section, libc
 from longpin.actors.syscalls.names import MODE_BITS
 from longpin.actors.syscalls.paths import Place, check_length, follow, place_of
 from longpin.messages.envelope import Address
@@ -59,6 +60,24 @@ from longpin.messages.process.process import PROCESS_TABLE, File, FindOwner
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
 
+CALLS = Declarations(Section.FILES)
+syscall = CALLS.declare
+
+OPEN_FLAGS = (
+    "O_WRONLY",
+    "O_RDWR",
+    "O_CREAT",
+    "O_EXCL",
+    "O_TRUNC",
+    "O_APPEND",
+    "O_NONBLOCK",
+    "O_CLOEXEC",
+    "O_DIRECTORY",
+    "O_PATH",
+    "O_TMPFILE",
+)
+FCNTL_COMMANDS = ("F_SETLEASE", "F_GETLEASE", "F_SETSIG", "F_GETSIG", "F_SETOWN", "F_GETOWN")
+
 
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY
 """What counts beside O_PATH; it overrides all else [open(2)]."""
@@ -69,6 +88,15 @@ def as_bytes(data: bytes | str) -> bytes:
     return data.encode() if isinstance(data, str) else data
 
 
+@syscall(
+    "open(path: path, flags: int, [mode: umode_t])",
+    "open(2)",
+    returns="a descriptor; `O_RDONLY`, `O_WRONLY`, `O_RDWR`, `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, `O_NONBLOCK`, "
+    "`O_CLOEXEC`, `O_DIRECTORY`, `O_PATH`, `O_TMPFILE`; the access mode `O_ACCMODE` opens for neither",
+    partial="the flags of the table; no `O_DIRECT`, `O_SYNC`, `O_NOFOLLOW`, `O_NOATIME`",
+    allowed={"flags": Flags(OPEN_FLAGS)},
+    libc=libc("int open(path, flags, mode)", "fcntl.h"),
+)
 def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conversation[int]:
     """open(2): the name, then the inode, and then there is a description [2.3.2]."""
     if flags & O_PATH:
@@ -132,6 +160,7 @@ def open_device(process: "Process") -> Address:
     return context
 
 
+@syscall("close(fd: fd)", "close(2)", returns="0", libc=libc("int close(fd)", "unistd.h"))
 def close(process: "Process", fd: int) -> Conversation[int]:
     """close(2): the entry goes first; the release, if this was the last reference, before the call returns [1.2]."""
     process.descriptor(fd)
@@ -143,6 +172,7 @@ def close(process: "Process", fd: int) -> Conversation[int]:
     return 0
 
 
+@syscall("dup(fd: fd)", "dup(2)", returns="a descriptor", libc=libc("int dup(fd)", "unistd.h"))
 def dup(process: "Process", fd: int) -> Conversation[int]:
     """dup(2)."""
     file = process.descriptor(fd)
@@ -151,6 +181,7 @@ def dup(process: "Process", fd: int) -> Conversation[int]:
     return process.install(file)
 
 
+@syscall("dup2(oldfd: fd, newfd: fd)", "dup(2)", returns="`newfd`", libc=libc("int dup2(oldfd, newfd)", "unistd.h"))
 def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
     """dup2(2): what ``newfd`` referred to is closed."""
     file = process.descriptor(oldfd)
@@ -167,24 +198,46 @@ def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
     return newfd
 
 
+@syscall(
+    "read(fd: fd, count: size_t)",
+    "read(2)",
+    returns="the bytes read, at most 65536",
+    libc=libc("ssize_t read(fd, buffer[count], count)", "unistd.h"),
+)
 def read(process: "Process", fd: int, count: int) -> Conversation[bytes]:
     """read(2): returns the bytes."""
     data: bytes = (yield Call(process.file(fd).ofd, Read(count))).data
     return data
 
 
+@syscall(
+    "write(fd: fd, data: bytes|str)",
+    "write(2)",
+    returns="the number of bytes written: fewer than asked for when the device fills up",
+    libc=libc("ssize_t write(fd, data, length(data))", "unistd.h"),
+)
 def write(process: "Process", fd: int, data: bytes | str) -> Conversation[int]:
     """write(2): returns how many bytes."""
     count: int = (yield Call(process.file(fd).ofd, Write(as_bytes(data), process.caller))).value
     return count
 
 
+@syscall(
+    "lseek(fd: fd, offset: long)",
+    "lseek(2)",
+    returns="the offset, always from the start of the file",
+    partial="`SEEK_SET`",
+    libc=libc("off_t lseek(fd, offset, SEEK_SET)", "unistd.h"),
+)
 def lseek(process: "Process", fd: int, offset: int) -> Conversation[int]:
     """lseek(2) with SEEK_SET."""
     position: int = (yield Call(process.file(fd).ofd, Seek(offset))).value
     return position
 
 
+@syscall(
+    "ftruncate(fd: fd, length: long)", "truncate(2)", returns="0", libc=libc("int ftruncate(fd, length)", "unistd.h")
+)
 def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
     """ftruncate(2): the length is looked at first."""
     if length < 0:
@@ -193,6 +246,12 @@ def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
     return 0
 
 
+@syscall(
+    "truncate(path: path, length: long)",
+    "truncate(2)",
+    returns="0",
+    libc=libc("int truncate(path, length)", "unistd.h"),
+)
 def truncate(process: "Process", path: str, length: int) -> Conversation[int]:
     """truncate(2): the length is looked at first."""
     if length < 0:
@@ -204,18 +263,33 @@ def truncate(process: "Process", path: str, length: int) -> Conversation[int]:
     return 0
 
 
+@syscall(
+    "fallocate(fd: fd, mode: int, offset: long, length: long)",
+    "fallocate(2)",
+    returns="0; mode 0 or `FALLOC_FL_KEEP_SIZE`, `FALLOC_FL_PUNCH_HOLE`, `FALLOC_FL_COLLAPSE_RANGE`, "
+    "`FALLOC_FL_ZERO_RANGE`, `FALLOC_FL_INSERT_RANGE`",
+    libc=libc("int fallocate(fd, mode, offset, length)", "fcntl.h"),
+)
 def fallocate(process: "Process", fd: int, mode: int, offset: int, length: int) -> Conversation[int]:
     """fallocate(2)."""
     yield Call(process.file(fd).ofd, FallocateFile(mode, offset, length, process.caller))
     return 0
 
 
+@syscall("fsync(fd: fd)", "fsync(2)", returns="0", libc=libc("int fsync(fd)", "unistd.h"))
 def fsync(process: "Process", fd: int) -> Conversation[int]:
     """fsync(2): blocks are persistent already."""
     yield Call(process.file(fd).ofd, Sync())
     return 0
 
 
+@syscall(
+    "flock(fd: fd, how: uint)",
+    "flock(2)",
+    returns="0, of any kind of file; `LOCK_SH`, `LOCK_EX` or `LOCK_UN`, with `LOCK_NB` without waiting; "
+    "with `LOCK_MAND` it does nothing",
+    libc=libc("int flock(fd, how)", "sys/file.h"),
+)
 def flock(process: "Process", fd: int, how: int) -> Conversation[int]:
     """flock(2): a lock of the open file description; what is asked for is looked at before the descriptor."""
     if how & LOCK_MAND:  # the kernel says in its log that it does nothing
@@ -226,6 +300,7 @@ def flock(process: "Process", fd: int, how: int) -> Conversation[int]:
     return 0
 
 
+@syscall("pipe()", "pipe(2)", returns="the read end; the variable `pipe_w` is the write end")
 def pipe(process: "Process") -> int:
     """pipe(2): returns the read end; the variable ``pipe_w`` is the write end."""
     process.reserve(2)
@@ -240,6 +315,24 @@ def pipe(process: "Process") -> int:
     return fds[0]
 
 
+def _lacks_argument(given: Given) -> Refusal | None:
+    """Refuse a command that sets something and is given nothing."""
+    if given["cmd"] in (F_SETLEASE, F_SETSIG, F_SETOWN) and "arg" not in given:
+        return Refusal("", "fcntl(fd, cmd, arg) for a command that sets something", "2 arguments")
+    return None
+
+
+@syscall(
+    # The kernel casts what each of the commands takes to int.
+    "fcntl(fd: fd, cmd: uint, [arg: int])",
+    "fcntl(2)",
+    returns="by `cmd`: `F_SETLEASE`, `F_GETLEASE`, `F_SETSIG`, `F_GETSIG`, `F_SETOWN`, `F_GETOWN`",
+    errnos={"ESRCH": "semantics 2.3.5: F_SETOWN names nobody [meas 6.18]"},
+    partial="the commands of the table",
+    allowed={"cmd": OneOf(FCNTL_COMMANDS)},
+    refuses=_lacks_argument,
+    libc=libc("int fcntl(fd, cmd, arg)", "fcntl.h"),
+)
 def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[int]:
     """fcntl(2): leases, and the signal that tells of a break [2.1, 2.3.5]."""
     ofd = process.file(fd).ofd

@@ -8,6 +8,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE
 from longpin.actors.locks import Hold
 from longpin.actors.mm.address_space import TASK_SIZE, Mapping, Pte
+from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Section, libc
 from longpin.actors.syscalls.files import as_bytes
 from longpin.messages.fs.file import MapFile, Ref, Release
 from longpin.messages.fs.inode import Fault, SplitMapping
@@ -16,11 +17,22 @@ from longpin.messages.mm.pmem import ZERO_PAGE, Load, Store
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
 
+CALLS = Declarations(Section.MEMORY)
+syscall = CALLS.declare
+
 
 MAP_TYPE, MAP_SHARED_VALIDATE = 0xF, 3
 """The bits of the flags that say which kind of mapping it is, and the other value that is a shared one."""
 
 
+@syscall(
+    "mmap(length: size_t, prot: int, flags: int, fd: fd, offset: size_t)",
+    "mmap(2)",
+    returns="an address; flags: `MAP_SHARED`",
+    errnos={"EOPNOTSUPP": "mmap(2), MAP_SHARED_VALIDATE in DESCRIPTION"},
+    partial="files, `MAP_SHARED`, where the kernel likes",
+    allowed={"prot": Flags(("PROT_NONE", "PROT_READ", "PROT_WRITE")), "flags": OneOf(("MAP_SHARED",))},
+)
 def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset: int) -> Conversation[int]:
     """mmap(2) of a file, shared [1.8]."""
     page = process.kernel.page_size
@@ -41,6 +53,12 @@ def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset
     return process.mm.add(length, prot, flags, file, offset // page, number).start
 
 
+@syscall(
+    "munmap(addr: size_t, length: size_t)",
+    "mmap(2)",
+    returns="0; any pages, mapped or not",
+    libc=libc("int munmap(addr, length)", "sys/mman.h"),
+)
 def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
     """munmap(2) of any pages, mapped or not. What is pinned stays pinned [1.9]."""
     page = process.kernel.page_size
@@ -60,6 +78,12 @@ def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
     return 0
 
 
+@syscall(
+    "load(addr: long, length: long)",
+    "",
+    returns="the bytes there, at most 65536; the process gets SIGSEGV or SIGBUS where a CPU load would",
+    errnos={"EFAULT": "semantics 1.8", "EINVAL": "docs/scenario.md, Limits"},
+)
 def load(process: "Process", addr: int, length: int) -> Conversation[bytes]:
     """Read memory, page by page; SIGSEGV outside mappings, SIGBUS beyond the end of the file.
 
@@ -80,6 +104,7 @@ def load(process: "Process", addr: int, length: int) -> Conversation[bytes]:
     return data
 
 
+@syscall("store(addr: long, data: bytes|str)", "", returns="a CPU store", errnos={"EFAULT": "semantics 1.8"})
 def store(process: "Process", addr: int, data: bytes | str) -> Conversation[int]:
     """Write memory, page by page."""
     left = as_bytes(data)

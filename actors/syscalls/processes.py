@@ -15,6 +15,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
 from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
+from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Section, libc
 from longpin.messages.clock import CLOCK
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import AddMapping
@@ -24,6 +25,9 @@ from longpin.messages.process.process import PROCESS_TABLE, Enroll, File, FindPr
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
 
+CALLS = Declarations(Section.PROCESSES)
+syscall = CALLS.declare
+
 NO_UID = (1 << 32) - 1
 """The user id -1 as the kernel takes it."""
 CHILDREN = 100
@@ -32,6 +36,11 @@ MOST_PARENT_PID = (1 << 62) // CHILDREN
 """The largest number of a process that may fork: its children's fit in a message."""
 
 
+@syscall(
+    "fork(program: program)",
+    "fork(2)",
+    returns='the child\'s process id; the argument is the name of a process with `start = "fork"`',
+)
 def fork(process: "Process", program: str) -> Conversation[int]:
     """fork(2): the child shares every open file description and runs the named process's program [2.4]."""
     image = process.images[program]
@@ -69,12 +78,19 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     return pid
 
 
+@syscall(
+    "exec(program: program)",
+    "execve(2)",
+    returns="does not return; the process goes on as the named one, see below",
+    errnos={"EINTR": "semantics 2.3.2"},
+)
 def exec_(process: "Process", program: str) -> Conversation[int]:
     """execve(2) of another program of the scenario: what a process holds beside memory and handlers stays [2.4]."""
     yield from process.leave_image()
     raise Exec(process.images[program])
 
 
+@syscall("exit([status: status])", "_exit(2)", returns="does not return")
 def exit_(process: "Process", status: int = 0) -> int:
     """_exit(2)."""
     raise Exit(status)
@@ -84,6 +100,14 @@ STOPPED, CONTINUED = 0x7F, 0xFFFF
 """What wait_status is of a child that has stopped (with the signal above it) or goes on [wait(2)]."""
 
 
+@syscall(
+    "waitpid(pid: int, [options: int])",
+    "wait(2)",
+    returns="the child's process id, which it has no more; `pid` -1: any child; `WNOHANG`: 0 instead of waiting; "
+    "`WUNTRACED`, `WCONTINUED`: one that has stopped or goes on, too. "
+    "The variable `wait_status` is the status of wait(2)",
+    allowed={"options": Flags(("WNOHANG", "WUNTRACED", "WCONTINUED"))},
+)
 def waitpid(process: "Process", pid: int, options: int = 0) -> Conversation[int]:
     """waitpid(2): a zombie is gone after it. The variable ``wait_status`` is its status."""
     if options & ~(WNOHANG | WUNTRACED | WCONTINUED):
@@ -118,6 +142,12 @@ def find(target: str | int) -> FindProcess:
     return FindProcess(0, target) if isinstance(target, str) else FindProcess(target, "")
 
 
+@syscall(
+    "sleep(seconds: long|float)",
+    "nanosleep(2)",
+    returns="0 after so much virtual time, which may be a fraction such as 0.5",
+    restart=Restart.ERESTARTNOHAND,
+)
 def sleep(process: "Process", seconds: float) -> Conversation[int]:
     """nanosleep(2), in virtual seconds; a stop does not make it longer [restart_syscall]."""
     if seconds < 0:
@@ -133,6 +163,13 @@ MOST_DESCRIPTORS = 1 << 20
 """fs.nr_open: RLIMIT_NOFILE cannot be more."""
 
 
+@syscall(
+    "setrlimit(resource: uint, limit: long)",
+    "getrlimit(2)",
+    returns="0; `RLIMIT_NOFILE`, `RLIMIT_MEMLOCK`, `RLIMIT_SIGPENDING`, soft and hard at once",
+    partial="the resources of the table",
+    allowed={"resource": OneOf(("RLIMIT_NOFILE", "RLIMIT_MEMLOCK", "RLIMIT_SIGPENDING"))},
+)
 def setrlimit(process: "Process", resource: int, limit: int) -> int:
     """setrlimit(2) of the soft and the hard limit at once, so only uid 0 may raise one."""
     if resource not in process.limits:
@@ -148,6 +185,12 @@ def setrlimit(process: "Process", resource: int, limit: int) -> int:
     return 0
 
 
+@syscall(
+    "setuid(uid: uid_t)",
+    "setuid(2)",
+    returns="0; the real and the effective uid; whoever stops being root loses all capabilities",
+    libc=libc("int setuid(uid)", "unistd.h"),
+)
 def setuid(process: "Process", uid: int) -> int:
     """setuid(2): whoever stops being root loses every capability. -1 is nobody's number."""
     old = process.credentials
@@ -159,6 +202,12 @@ def setuid(process: "Process", uid: int) -> int:
     return 0
 
 
+@syscall(
+    "setfsuid(uid: uid_t)",
+    "setfsuid(2)",
+    returns="the old one; files and leases are checked with it, CAP_LEASE stays",
+    libc=libc("int setfsuid(uid)", "sys/fsuid.h"),
+)
 def setfsuid(process: "Process", uid: int) -> int:
     """setfsuid(2): file access is checked with ``uid``; CAP_LEASE is kept. Returns the old one."""
     old = process.credentials
@@ -167,11 +216,18 @@ def setfsuid(process: "Process", uid: int) -> int:
     return old.fsuid
 
 
+@syscall("getpid()", "getpid(2)", returns="the process id", libc=libc("int getpid()", "unistd.h"))
 def getpid(process: "Process") -> int:
     """getpid(2)."""
     return process.pid
 
 
+@syscall(
+    "send_fd(process: process, fd: fd)",
+    "send(2), unix(7)",
+    returns="0; passes a descriptor (SCM_RIGHTS) to a process by name or id",
+    section=Section.FILES,
+)
 def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]:
     """Send a descriptor over a socket (SCM_RIGHTS); in flight it holds a reference [1.2]."""
     file: File = process.descriptor(fd)
@@ -185,6 +241,14 @@ def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]
     return 0
 
 
+@syscall(
+    "recv_fd([flags: int])",
+    "recv(2), unix(7)",
+    returns="the next descriptor passed to this process; waits for one unless the flag is `MSG_DONTWAIT`; "
+    "without a free number it is lost: EMFILE",
+    errnos={"EMFILE": "semantics 1.2: the descriptor is lost, as MSG_CTRUNC of recv(2) tells"},
+    section=Section.FILES,
+)
 def recv_fd(process: "Process", flags: int = 0) -> Conversation[int]:
     """Receive the oldest descriptor in flight to this process, waiting for one unless MSG_DONTWAIT is set."""
     while not process.received:
@@ -200,6 +264,12 @@ def recv_fd(process: "Process", flags: int = 0) -> Conversation[int]:
     return process.install(file)
 
 
+@syscall(
+    "label(name: label, [value: long|str|bytes|handle])",
+    "",
+    returns="sets a label, for good",
+    section=Section.ORDER,
+)
 def label(process: "Process", name: str, value: "int | str | bytes | VerbsObject" = 0) -> Conversation[int]:
     """Set a label with a value, for those who wait for it."""
     if isinstance(value, VerbsObject):
@@ -214,6 +284,13 @@ def label(process: "Process", name: str, value: "int | str | bytes | VerbsObject
     return 0
 
 
+@syscall(
+    "wait_for(name: label)",
+    "",
+    returns="waits until the label is set; its value",
+    errnos={"EINTR": "docs/scenario.md"},
+    section=Section.ORDER,
+)
 def wait_for(process: "Process", name: str) -> "Conversation[int | str | bytes | VerbsObject | None]":
     """Wait until a label is set; returns its value."""
     value: Value = (yield Call(LABELS, AwaitLabel(name))).value

@@ -8,6 +8,7 @@ from longpin.actors.constants import INT_MIN, SIG_BLOCK, SIG_DFL, SIG_HANDLER, S
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
 from longpin.actors.process.pending import UNBLOCKABLE
 from longpin.actors.process.process_state import Disposition
+from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Section, libc
 from longpin.actors.syscalls.processes import find
 from longpin.messages.clock import CLOCK
 from longpin.messages.process.process import PROCESS_TABLE, FindGroup, Signal
@@ -15,10 +16,19 @@ from longpin.messages.process.process import PROCESS_TABLE, FindGroup, Signal
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
 
+CALLS = Declarations(Section.PROCESSES)
+syscall = CALLS.declare
+
 EVERYBODY = -1
 """To whom kill(2) sends a signal if this is the number: every process but the caller."""
 
 
+@syscall(
+    "kill(process: process, signal: int)",
+    "kill(2)",
+    returns="0; a process by name or id, 0 for the own group, -id for another one, -1 for everybody else",
+    libc=libc("int kill(process, signal)", "signal.h"),
+)
 def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]:
     """kill(2), by number or by a scenario's name for the process; 0 and -group mean a process group, -1 all others.
 
@@ -49,6 +59,17 @@ def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]
     return 0
 
 
+@syscall(
+    "sigaction(signal: int, disposition: long, [flags: int])",
+    "sigaction(2)",
+    returns="0; `SIG_DFL`, `SIG_IGN` or `SIG_HANDLER`; flags: `SA_RESTART`, and for SIGCHLD `SA_NOCLDSTOP`, "
+    "`SA_NOCLDWAIT`",
+    partial="the flags of the table",
+    allowed={
+        "disposition": OneOf(("SIG_DFL", "SIG_IGN", "SIG_HANDLER")),
+        "flags": Flags(("SA_RESTART", "SA_NOCLDSTOP", "SA_NOCLDWAIT")),
+    },
+)
 def sigaction(process: "Process", signo: int, action: int, flags: int = 0) -> int:
     """sigaction(2): SIG_DFL, SIG_IGN, or SIG_HANDLER for the scenario's ``on_signal`` program."""
     known = action in (SIG_DFL, SIG_IGN) or (action == SIG_HANDLER and signo in process.handler_programs)
@@ -66,6 +87,11 @@ def signal_set(numbers: Iterable[int]) -> frozenset[int]:
     return signals
 
 
+@syscall(
+    "sigprocmask(how: int, [signal...: int])",
+    "sigprocmask(2)",
+    returns="0; `SIG_BLOCK` or `SIG_UNBLOCK` these signals, `SIG_SETMASK`: block exactly these; 0 stands for no signal",
+)
 def sigprocmask(process: "Process", how: int, *numbers: int) -> int:
     """sigprocmask(2): SIG_BLOCK or SIG_UNBLOCK these signals, or SIG_SETMASK to exactly these."""
     process.set_mask(changed_mask(process.mask.blocked, how, numbers))
@@ -81,12 +107,26 @@ def changed_mask(blocked: frozenset[int], how: int, numbers: Iterable[int]) -> f
     return masks[how]
 
 
+@syscall(
+    "pause()",
+    "pause(2)",
+    returns="fails with EINTR after a signal was handled; one that comes before it is lost: block it and "
+    "use `sigsuspend`",
+    restart=Restart.ERESTARTNOHAND,
+    libc=libc("int pause()", "unistd.h"),
+)
 def pause(process: "Process") -> Conversation[int]:
     """pause(2): returns only by a signal, with EINTR."""
     while True:
         yield process.sleepers.sleep(WaitsFor("signal", process.address, "a signal"))
 
 
+@syscall(
+    "sigsuspend([signal...: int])",
+    "sigsuspend(2)",
+    returns="sleeps with exactly these signals blocked; fails with EINTR after a signal was handled",
+    restart=Restart.ERESTARTNOHAND,
+)
 def sigsuspend(process: "Process", *numbers: int) -> Conversation[int]:
     """sigsuspend(2): sleep with exactly these signals blocked. The old mask is back when the handler returns."""
     process.mask.swap(signal_set(numbers))
@@ -95,6 +135,13 @@ def sigsuspend(process: "Process", *numbers: int) -> Conversation[int]:
         yield process.sleepers.sleep(WaitsFor("signal", process.address, "a signal"))
 
 
+@syscall(
+    "ppoll(seconds: long|float|none, [signal...: int])",
+    "poll(2)",
+    returns="the same with a time, after which it returns 0; `None` for no time",
+    restart=Restart.ERESTARTNOHAND,
+    partial="of no descriptors",
+)
 def ppoll(process: "Process", seconds: float | None, *numbers: int) -> Conversation[int]:
     """ppoll(2) of no descriptors: sigsuspend with a timeout, after which it returns 0; None: none."""
     signals = signal_set(numbers)
@@ -117,6 +164,14 @@ def ppoll(process: "Process", seconds: float | None, *numbers: int) -> Conversat
     return 0
 
 
+@syscall(
+    "sigtimedwait([seconds: long|float])",
+    "sigwaitinfo(2)",
+    returns="the number of a signal that was blocked when it was called, which it takes, and sets `si_signo` and "
+    "`si_fd`; EAGAIN if none comes in so many seconds, 0 if none are given",
+    restart=Restart.EINTR,
+    partial="for every signal that is blocked",
+)
 def sigtimedwait(process: "Process", seconds: float = 0) -> Conversation[int]:
     """sigtimedwait(2) for any signal that is blocked now: its number, and ``si_fd``; EAGAIN at the timeout."""
     if seconds < 0:
@@ -124,6 +179,13 @@ def sigtimedwait(process: "Process", seconds: float = 0) -> Conversation[int]:
     return _await_signal(process, seconds)
 
 
+@syscall(
+    "sigwaitinfo()",
+    "sigwaitinfo(2)",
+    returns="the same, without a time",
+    restart=Restart.EINTR,
+    partial="for every signal that is blocked",
+)
 def sigwaitinfo(process: "Process") -> Conversation[int]:
     """sigwaitinfo(2): sigtimedwait without a timeout."""
     return _await_signal(process, None)

@@ -23,6 +23,7 @@ from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.mm.holds import Holds, ask_pin, let_go
 from longpin.actors.policies.base import Policy
+from longpin.actors.syscalls.declaration import Declarations, Given, OneOf, Refusal, Section, Unknown
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.actors.syscalls.memory import resolve
 from longpin.messages.envelope import Address
@@ -51,6 +52,11 @@ from longpin.messages.rdma.verbs import (
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
 
+CALLS = Declarations(Section.VERBS, on_host=False)
+syscall = CALLS.declare
+
+QP_STATES = ("IBV_QPS_RESET", "IBV_QPS_INIT", "IBV_QPS_RTR", "IBV_QPS_RTS", "IBV_QPS_ERR")
+
 ACCESS_SUPPORTED = (IBV_ACCESS_FLUSH_PERSISTENT << 1) - 1 | IBV_ACCESS_OPTIONAL_RANGE
 """IB_ACCESS_SUPPORTED: every access bit there is."""
 ACCESS_WRITES = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC | IBV_ACCESS_MW_BIND
@@ -76,6 +82,12 @@ def _use(process: "Process", thing: VerbsObject, kind: Kind) -> VerbsObject:
     return thing
 
 
+@syscall(
+    "ibv_open_device(name: str)",
+    "ibv_open_device(3)",
+    returns="a descriptor of the device, the context of what follows",
+    errnos={"ENODEV": "semantics 1.10", "EMFILE": "open(2)"},
+)
 def ibv_open_device(process: "Process", name: str) -> int:
     """Open the device; returns the descriptor of its uverbs file, which owns all that is made through it."""
     if name not in process.kernel.devices:
@@ -87,6 +99,12 @@ def ibv_open_device(process: "Process", name: str) -> int:
     return process.install(File(ofd, context, "uverbs"))
 
 
+@syscall(
+    "ibv_alloc_pd(context: int)",
+    "ibv_alloc_pd(3)",
+    returns="a protection domain",
+    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
+)
 def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
     """ibv_alloc_pd(3)."""
     context = _context(process, fd)
@@ -94,12 +112,34 @@ def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
     return VerbsObject(Kind.PD, fd, handle, context)
 
 
+@syscall(
+    "ibv_dealloc_pd(pd: handle)",
+    "ibv_alloc_pd(3)",
+    returns="0",
+    errnos={"EBADF": "semantics 1.10", "EBUSY": "semantics 1.10", "EINVAL": "semantics 1.10"},
+)
 def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
     """ibv_dealloc_pd(3): EBUSY while something is in it."""
     yield Call(_use(process, pd, Kind.PD).context, DestroyObject(Kind.PD, pd.handle))
     return 0
 
 
+@syscall(
+    "ibv_reg_mr(pd: handle, addr: size_t, length: size_t, access: uint)",
+    "ibv_reg_mr(3)",
+    returns="a memory region, its pages pinned. Access bits: `IBV_ACCESS_LOCAL_WRITE`, `_REMOTE_WRITE`, "
+    "`_REMOTE_READ`, `_REMOTE_ATOMIC`, `_MW_BIND`, `_ZERO_BASED`, `_HUGETLB`, `_FLUSH_GLOBAL`, `_FLUSH_PERSISTENT`, "
+    "`_RELAXED_ORDERING`; no device has `_ON_DEMAND` (EINVAL)",
+    errnos={
+        "EBADF": "semantics 1.10",
+        "EFAULT": "semantics 2.6 step 5",
+        "EINTR": "semantics 2.6",
+        "EINVAL": "semantics 2.6 steps 1 to 3",
+        "ENOMEM": "semantics 2.6 step 4",
+        "EOPNOTSUPP": "semantics 4.0",
+        "EPERM": "semantics 2.6 step 3",
+    },
+)
 def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, access: int) -> Conversation[VerbsObject]:
     """ibv_reg_mr(3): charge, pin page by page, publish [2.6]; all or nothing."""
     context = _use(process, pd, Kind.PD).context
@@ -214,12 +254,24 @@ def _check_longterm(process: "Process", wanted: PinRequest) -> None:
         raise KernelError(number)
 
 
+@syscall(
+    "ibv_dereg_mr(mr: handle)",
+    "ibv_reg_mr(3)",
+    returns="0",
+    errnos={"EBADF": "semantics 1.10", "EBUSY": "ibv_reg_mr(3): a memory window is bound", "EINVAL": "semantics 1.10"},
+)
 def ibv_dereg_mr(process: "Process", mr: VerbsObject) -> Conversation[int]:
     """ibv_dereg_mr(3), by any process that holds the uverbs file [1.10]."""
     yield Call(_use(process, mr, Kind.MR).context, DestroyObject(Kind.MR, mr.handle))
     return 0
 
 
+@syscall(
+    "ibv_create_cq(context: int)",
+    "ibv_create_cq(3)",
+    returns="a completion queue",
+    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
+)
 def ibv_create_cq(process: "Process", fd: int) -> Conversation[VerbsObject]:
     """ibv_create_cq(3)."""
     context = _context(process, fd)
@@ -227,6 +279,12 @@ def ibv_create_cq(process: "Process", fd: int) -> Conversation[VerbsObject]:
     return VerbsObject(Kind.CQ, fd, handle, context)
 
 
+@syscall(
+    "ibv_create_qp(pd: handle, cq: handle)",
+    "ibv_create_qp(3)",
+    returns="a queue pair",
+    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
+)
 def ibv_create_qp(process: "Process", pd: VerbsObject, cq: VerbsObject) -> Conversation[VerbsObject]:
     """ibv_create_qp(3)."""
     context = _use(process, pd, Kind.PD).context
@@ -242,6 +300,14 @@ def _find_qp(process: "Process", qp: VerbsObject) -> Conversation[Address]:
     return qp.address
 
 
+@syscall(
+    "ibv_modify_qp(qp: handle, state: int, [peer: handle])",
+    "ibv_modify_qp(3)",
+    returns="0; `IBV_QPS_INIT`, `IBV_QPS_RTR` with the peer's queue pair, `IBV_QPS_RTS`, ...",
+    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
+    partial="the states of the table",
+    allowed={"state": OneOf(QP_STATES)},
+)
 def ibv_modify_qp(
     process: "Process", qp: VerbsObject, state: int, peer: VerbsObject | None = None
 ) -> Conversation[int]:
@@ -253,6 +319,23 @@ def ibv_modify_qp(
     return 0
 
 
+def _reads_into_data(given: Given) -> Refusal | None:
+    """Refuse a read that is given data instead of a region to write to."""
+    if given["opcode"] == IBV_WR_RDMA_READ and given["local"] is not Unknown.VALUE:
+        return Refusal("local", "a variable with a memory region, which a read needs to write to", "inline data")
+    return None
+
+
+@syscall(
+    "ibv_post_send(qp: handle, opcode: int, local: bytes|str|handle, remote: handle, offset: long, [length: long])",
+    "ibv_post_send(3)",
+    returns="0; `IBV_WR_RDMA_WRITE` or `IBV_WR_RDMA_READ` of at most 65536 bytes between `local`, a region or, to "
+    "write, bytes, and `offset` in the region `remote`; bytes are sent inline, a region from its beginning",
+    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
+    partial="one-sided, with one element",
+    allowed={"opcode": OneOf(("IBV_WR_RDMA_WRITE", "IBV_WR_RDMA_READ"))},
+    refuses=_reads_into_data,
+)
 def ibv_post_send(
     process: "Process",
     qp: VerbsObject,
@@ -298,6 +381,12 @@ def _check_use(process: "Process", mr: VerbsObject) -> Conversation[None]:
         yield Call(inode, AskUse(process.caller, found.region, mr.context))
 
 
+@syscall(
+    "ibv_poll_cq(cq: handle)",
+    "ibv_poll_cq(3)",
+    returns="how many completions it took, at most one",
+    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
+)
 def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
     """ibv_poll_cq(3) of one entry: returns how many there were; ibv_wc_status tells its status."""
     polled = yield Call(_use(process, cq, Kind.CQ).context, Poll(cq.handle, wait=False))
@@ -307,11 +396,22 @@ def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
     return count
 
 
+@syscall(
+    "ibv_wc_status()",
+    "ibv_poll_cq(3)",
+    returns="the status of the completion polled last, such as `IBV_WC_SUCCESS`",
+)
 def ibv_wc_status(process: "Process") -> int:
     """Return the status of the completion polled last."""
     return process.wc_status
 
 
+@syscall(
+    "ibv_get_cq_event(cq: handle)",
+    "ibv_get_cq_event(3)",
+    returns="0; waits for a completion",
+    errnos={"EBADF": "semantics 1.10", "EINTR": "semantics 1.10", "EINVAL": "semantics 1.10"},
+)
 def ibv_get_cq_event(process: "Process", cq: VerbsObject) -> Conversation[int]:
     """ibv_get_cq_event(3): wait until there is something to poll."""
     yield Call(_use(process, cq, Kind.CQ).context, Poll(cq.handle, wait=True))

@@ -8,8 +8,9 @@ from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.conversation import KernelError
 from longpin.actors.process.interpreter import evaluate
 from longpin.actors.process.program import Const, Expression, Name, Op, Operation
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
-from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config import python_text
 from longpin.runner.c_source.text import Names, c_string
 from longpin.runner.races.offers import inside
@@ -56,10 +57,8 @@ class Writer:
 
     def call(self, op: Op) -> Call:
         """Return a call as C."""
-        if op.call.startswith("ibv_"):
+        if not SYSCALLS[op.call].on_host:
             return Call(missing="verbs need an RDMA device, and pins are what the proposals are about")
-        if op.call not in CALLS:
-            return Call(missing="this is not written as C")
         try:
             return CALLS[op.call](self, op, self._arguments(op))
         except _MissingError as error:
@@ -175,26 +174,39 @@ def _number(value: int) -> str:
     return f"({text})" if value < 0 else text
 
 
-def _plain(function: str, *headers: str) -> "_Write":
-    """Return what writes a function of the C library with the same arguments, all numbers."""
-
-    def write(writer: Writer, _op: Op, arguments: list[str]) -> Call:
-        writer.need(headers=headers)
-        return Call(f"{function}({', '.join(arguments)})")
-
-    return write
-
-
-def _on_paths(function: str, *headers: str, after: tuple[str, ...] = ()) -> "_Write":
-    """Return what writes a function whose arguments of type ``str`` are paths; ``after``: arguments that are added."""
+def _as_declared(made: Libc) -> "_Write":
+    """Return what writes a call that a function of the C library makes."""
 
     def write(writer: Writer, op: Op, arguments: list[str]) -> Call:
-        writer.need(headers=headers)
-        named = [
-            writer.path(argument) if str in SIGNATURES[op.call].parameters[place].types else arguments[place]
-            for place, argument in enumerate(op.args)
-        ]
-        return Call(f"{function}({', '.join([*named, *after])})")
+        writer.need(headers=(made.header,))
+        by_name, shown = {}, {}
+        for place, parameter in enumerate(SYSCALLS[op.call].parameters):
+            argument = by_name[parameter.name] = op.args[place] if place < len(op.args) else Const(parameter.default)
+            shown[parameter.name] = arguments[place] if place < len(op.args) else writer.expression(argument)
+            if "umode_t" in parameter.kinds and isinstance(argument, Const) and isinstance(argument.value, int):
+                shown[parameter.name] = f"0{argument.value:o}" if argument.value > 0 else shown[parameter.name]
+        buffer = writer.buffers.get(op.target or "", "buffer")
+        for name in made.sizes:
+            writer.need("data")
+            count = by_name[name]
+            if not (isinstance(count, Const) and isinstance(count.value, int) and 0 <= count.value <= LARGEST_READ):
+                writer.need(headers=("limits.h",))
+                size = f"(unsigned long)({shown[name]})"
+                shown[name] = f"{size} > sizeof({buffer}) ? sizeof({buffer}) : {size}"
+        parts = []
+        for role, name in ((argument.role, argument.text) for argument in made.arguments):
+            match role:
+                case "literal":
+                    parts.append(name)
+                case "path":
+                    parts.append(writer.path(by_name[name]))
+                case "data" | "length":
+                    parts.append(_data(writer, by_name[name])[role == "length"])
+                case "buffer":
+                    parts.append(buffer)
+                case _:
+                    parts.append(shown[name])
+        return Call(f"{made.function}({', '.join(parts)})", data=buffer if made.sizes else "")
 
     return write
 
@@ -218,29 +230,6 @@ def _open(writer: Writer, op: Op, arguments: list[str]) -> Call:
     return Call(f"open({writer.path(op.args[0])}, {', '.join(arguments[1:])}{mode})")
 
 
-def _chmod(writer: Writer, op: Op, arguments: list[str]) -> Call:
-    writer.need(headers=("sys/stat.h",))
-    mode = op.args[1].value if isinstance(op.args[1], Const) else None
-    octal = f"0{mode:o}" if isinstance(mode, int) and mode >= 0 else arguments[1]
-    return Call(f"chmod({writer.path(op.args[0])}, {octal})")
-
-
-def _access(writer: Writer, op: Op, arguments: list[str]) -> Call:
-    writer.need(headers=("unistd.h",))
-    return Call(f"access({writer.path(op.args[0])}, {arguments[1] if len(arguments) > 1 else 'F_OK'})")
-
-
-def _read(writer: Writer, op: Op, arguments: list[str]) -> Call:
-    writer.need("data", headers=("unistd.h",))
-    buffer = writer.buffers.get(op.target or "", "buffer")
-    count = op.args[1]
-    if not (isinstance(count, Const) and isinstance(count.value, int) and 0 <= count.value <= LARGEST_READ):
-        writer.need(headers=("limits.h",))
-        size = f"(unsigned long)({arguments[1]})"
-        arguments[1] = f"{size} > sizeof({buffer}) ? sizeof({buffer}) : {size}"
-    return Call(f"read({arguments[0]}, {buffer}, {arguments[1]})", data=buffer)
-
-
 def _data(writer: Writer, argument: Expression) -> tuple[str, str]:
     """Return data to write as a pointer and a length."""
     match argument:
@@ -250,17 +239,6 @@ def _data(writer: Writer, argument: Expression) -> tuple[str, str]:
             return writer.buffers[name], writer.variables[name]
         case _:
             raise _MissingError("it writes what is no data")
-
-
-def _write(writer: Writer, op: Op, arguments: list[str]) -> Call:
-    writer.need(headers=("unistd.h",))
-    pointer, length = _data(writer, op.args[1])
-    return Call(f"write({arguments[0]}, {pointer}, {length})")
-
-
-def _lseek(writer: Writer, _op: Op, arguments: list[str]) -> Call:
-    writer.need(headers=("unistd.h",))
-    return Call(f"lseek({', '.join(arguments)}, SEEK_SET)")
 
 
 def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> Call:
@@ -409,30 +387,10 @@ def _store(writer: Writer, op: Op, arguments: list[str]) -> Call:
 
 _Write = Callable[[Writer, Op, list[str]], Call]
 
-CALLS: dict[str, _Write] = {
+_OWN: dict[str, _Write] = {
     "open": _open,
-    "close": _plain("close", "unistd.h"),
-    "dup": _plain("dup", "unistd.h"),
-    "dup2": _plain("dup2", "unistd.h"),
-    "read": _read,
-    "write": _write,
-    "lseek": _lseek,
-    "ftruncate": _plain("ftruncate", "unistd.h"),
-    "truncate": _on_paths("truncate", "unistd.h"),
-    "unlink": _on_paths("unlink", "unistd.h"),
-    "link": _on_paths("link", "unistd.h"),
-    "rename": _on_paths("rename", "stdio.h"),
-    "mkdir": _on_paths("mkdir", "sys/stat.h", after=("0777",)),
-    "chmod": _chmod,
-    "chown": _on_paths("chown", "unistd.h", after=("-1",)),
-    "utimes": _on_paths("utimes", "sys/time.h", after=("NULL",)),
-    "setxattr": _on_paths("setxattr", "sys/xattr.h", after=('"user.longpin"', '"x"', "1", "0")),
     "stat": _helped("stat", "size_of", paths=True),
-    "access": _access,
     "execve": _helped("execve", "execute", paths=True),
-    "fallocate": _plain("fallocate", "fcntl.h"),
-    "fsync": _plain("fsync", "unistd.h"),
-    "flock": _plain("flock", "sys/file.h"),
     "pipe": _helped("pipe", "make_pipe"),
     "set_lease_break_time": _helped("set_lease_break_time", "set_lease_break_time"),
     "fcntl": _fcntl,
@@ -450,11 +408,8 @@ CALLS: dict[str, _Write] = {
     "sigtimedwait": _sigtimedwait,
     "sigwaitinfo": _sigwaitinfo,
     "ppoll": _ppoll,
-    "pause": _plain("pause", "unistd.h"),
     "sleep": _helped("sleep", "sleep_for"),
     "setrlimit": _helped("setrlimit", "set_limit"),
-    "setuid": _plain("setuid", "unistd.h"),
-    "setfsuid": _plain("setfsuid", "sys/fsuid.h"),
     "label": _label,
     "wait_for": _wait_for,
     "mmap": _mmap,
@@ -462,12 +417,23 @@ CALLS: dict[str, _Write] = {
     "load": _load,
     "store": _store,
 }
+"""What writes the calls that take more than a function of the C library, or are written with less."""
+
+
+def _writer(call: Syscall) -> _Write:
+    if call.name in _OWN:
+        return _OWN[call.name]
+    assert call.libc is not None, f"{call.name} declares no function of the C library, and has no entry here"
+    return _as_declared(call.libc)
+
+
+CALLS: dict[str, _Write] = {call.name: _writer(call) for call in SYSCALLS.values() if call.on_host}
 """What writes each call."""
 
 
 def _cast(op: Op, place: int, text: str) -> str:
     """Return an argument with a cast where C would warn that the call takes less of it."""
-    width = SIGNATURES[op.call].parameter(place).width
+    width = SYSCALLS[op.call].parameter(place).width
     try:
         value = evaluate(op.args[place], {})
     except KernelError:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from longpin.actors.constants import ERRNOS, PROGRAM_CONSTANTS, SIG_HANDLER, signal_name
 from longpin.actors.process.program import Const, Loop, Name, Op, Outcome, Program, Statement
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import ProcessSpec, Scenario
 from longpin.runner.c_source.calls import LARGEST_READ, Writer
 from longpin.runner.c_source.pieces import pieces, with_needs
@@ -56,9 +57,11 @@ class _File:
         """Give a buffer to each variable whose data is written somewhere."""
         for process in self._scenario.processes:
             for op in _operations(process):
-                if op.call in ("write", "store") and isinstance(op.args[1], Name):
-                    name = op.args[1].name
-                    self._writer.buffers[name] = self._writer.variables[name].replace("v_", "data_", 1)
+                call = SYSCALLS[op.call]
+                for parameter, argument in zip(call.parameters, op.args, strict=False):
+                    if call.on_host and parameter.is_data and isinstance(argument, Name):
+                        name = argument.name
+                        self._writer.buffers[name] = self._writer.variables[name].replace("v_", "data_", 1)
 
     def text(self) -> str:
         """Return the file."""
@@ -297,8 +300,8 @@ class _File:
             float(op.args[0].value)
             for process in scenario.processes
             for op in _operations(process)
-            if op.call in ("sleep", "sigtimedwait", "ppoll")
-            and op.args
+            if op.args
+            and SYSCALLS[op.call].parameters[0].is_time
             and isinstance(op.args[0], Const)
             and isinstance(op.args[0].value, int | float)
         ]

@@ -5,7 +5,9 @@ who was signalled, and which leases stood afterwards. The same program runs on t
 processes, and on the emulated kernel, and the two outcomes are compared.
 
 =============  ========================================================================
-``ops``        what ops there are and what they take
+``ops``        what ops there are and what they take: most follow from what a call declares
+``reader``     which call of a program an op is, for both kernels
+``orders``     what a real process is ordered to do for a call
 ``program``    the program format, read and written as JSON lines
 ``outcome``    what a program does; comparing two outcomes
 ``emulated``   runs a program on the emulated kernel

@@ -7,13 +7,13 @@ from longpin.actors.base import handles
 from longpin.actors.constants import SIG_HANDLER, SIGUSR2
 from longpin.actors.conversation import Conversation
 from longpin.actors.process.facts import CallRecord
+from longpin.actors.process.interpreter import SIGRETURN
 from longpin.actors.process.pending import PendingSignals, Siginfo
 from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import Exec, Exit, Value
 from longpin.actors.process.program import Const, Image
 from longpin.actors.process.program import Op as Call
 from longpin.actors.process.program import Program as Text
-from longpin.actors.process.signals import SIGRETURN
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.envelope import Address, Message, message
 from longpin.messages.process.process import Start
@@ -26,8 +26,7 @@ _WAITS = ("sigtimedwait", "sigwaitinfo")
 class Perform(Message):
     """Make one call."""
 
-    call: str
-    args: tuple[int | float | str | bytes | None, ...]
+    op: Call
 
 
 class WatchedSignals(PendingSignals):
@@ -77,13 +76,12 @@ class DrivenProcess(Process):
     @handles(Perform)
     def perform(self, request: Perform, _src: Address) -> None:
         """Make a call."""
-        op = Call(0, request.call, request.call, tuple(Const(arg) for arg in request.args), None)
-        self.main = self.start_task(self._one(op))
+        self.main = self.start_task(self._one(request.op))
 
     def _one(self, op: Call | None) -> Conversation[None]:
         try:
             if op is not None:
-                yield from self._call(op)
+                yield from self.make_call(op)
             yield from self.in_user_space("")
         except Exec as replaced:
             self.replace_image(replaced.image)
@@ -108,8 +106,9 @@ class DrivenProcess(Process):
         self.ended_by = end.signo
         yield from super().end(end)
 
-    def _return(self, record: CallRecord, value: Value) -> None:
-        super()._return(record, value)
+    def end_call(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned, and which signal it took."""
+        super().end_call(record, value)
         if record.op.call in _WAITS and not record.errno:
             self.waited_for = self.pending.taken
 

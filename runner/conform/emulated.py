@@ -38,12 +38,12 @@ from longpin.actors.process.pending import (
 )
 from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import ProcessTable
+from longpin.actors.process.program import Op as Call
 from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.envelope import Address
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.process.process import PROCESS_TABLE, Enroll, Signal
 from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, Perform
-from longpin.runner.conform.emulated_calls import CALLS, touch
 from longpin.runner.conform.names import Names
 from longpin.runner.conform.ops import (
     COORDINATOR,
@@ -58,6 +58,7 @@ from longpin.runner.conform.ops import (
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Unblocked, child_status
 from longpin.runner.conform.outcome import Signal as SignalRead
 from longpin.runner.conform.program import Op, Program, mentioned
+from longpin.runner.conform.reader import call, read_call, touch
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.oracles.fifo import Fifo
@@ -191,10 +192,10 @@ class _World:
         if reason := self._why_not(member, op):
             return {"skipped": reason}
         process = member.process
-        self._perform(process, *CALLS[op.op](member, op.args))
+        self._make(process, read_call(member, op))
         record = process.last
         if op.op == "mmap" and op.args.get("touch") and not record.errno:
-            self._perform(process, *touch(record.ret if isinstance(record.ret, int) else 0, op.args["prot"]))
+            self._make(process, touch(record.ret if isinstance(record.ret, int) else 0, op.args["prot"]))
         if op.op == "exit":
             return {"ret": 0}
         if process.exiting:
@@ -213,8 +214,11 @@ class _World:
             return "proc blocked"
         return "proc stopped" if member.process.stopped else member.names.missing(op)
 
-    def _perform(self, process: DrivenProcess, call: str, *args: Any) -> None:
-        self.engine.tell(process.address, Perform(call, args))
+    def _perform(self, process: DrivenProcess, name: str, *args: Any) -> None:
+        self._make(process, call(name, *args))
+
+    def _make(self, process: DrivenProcess, op: Call) -> None:
+        self.engine.tell(process.address, Perform(op))
         self._settle()
 
     def _settle(self) -> None:

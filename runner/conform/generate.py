@@ -15,7 +15,7 @@ from typing import Any
 
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
 from longpin.runner.conform.generate_signals import SignalOps
-from longpin.runner.conform.ops import COORDINATOR, LEASE_TYPES, READ
+from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
 from longpin.runner.conform.program import Op, Program, make_op, mistakes
 
 LEASE_BREAK_TIME = 1
@@ -36,6 +36,7 @@ _SHRINKING = ("truncate", "ftruncate", "fallocate")
 _AFTER_EXPIRY = ("ftruncate", "rename", "open", "setlease", "getlease", "truncate", "link", "unlink", "chmod", "stat")
 """What somebody does who may notice that a lease is overdue, or not."""
 
+_CHOSEN_ELSEWHERE = {"getpid": "how each process begins", "pause": "generate_signals"}
 _WEIGHTS: dict[str, float] = {
     "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 6, "recvfd": 4,
     "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1.5, "rename": 1.5,
@@ -45,6 +46,9 @@ _WEIGHTS: dict[str, float] = {
     "dup2": 1, "lseek": 0.6, "flock": 1, "munmap": 1, "load": 1, "store": 1, "nanosleep": 0.4,
 }  # fmt: skip
 """How often each op is chosen."""
+_OFTEN_ENOUGH = 0.5
+"""How often an op is chosen that is as its call declares and that nothing more is said of."""
+_WEIGHTS |= {name: _OFTEN_ENOUGH for name in DECLARED_OPS if name not in _WEIGHTS | _CHOSEN_ELSEWHERE}
 
 
 def generate(seed: int, index: int) -> Program:
@@ -201,12 +205,12 @@ class _Writer:
             yield from self._on_mapping(op, proc)
             return
         args: dict[str, Any] = {}
-        if op in _ON_DESCRIPTORS:
+        if "fd" in OPS[op].required:
             fd = self._leased if op == "setlease" and self._signals is not None else self._fd(proc)
             if fd is None or fd not in self._fds[proc]:
                 return
             args["fd"] = fd
-        elif op in _ON_PATHS:
+        elif "path" in OPS[op].required and op != "mkdir":
             args["path"] = self._path(proc)
         args |= self._more(op, proc, args)
         yield make_op(proc, op, args)
@@ -319,8 +323,23 @@ class _Writer:
                 return self._mapping(proc)
             case "mkdir":
                 return {"path": self._path(proc) if self._spells and choice.random() < 0.6 else "dd"}
+            case _ if op in DECLARED_OPS:
+                wanted = OPS[op].required.items()
+                return {name: self._of_kind(kind, args) for name, kind in wanted if name not in args}
             case _:
                 return {}
+
+    def _of_kind(self, kind: str, args: dict[str, Any]) -> int:
+        """Choose an argument of an op that is as its call declares."""
+        small = args.get("fd") in self._pipes
+        numbers = {
+            "count": (1, 2) if small else (0, 1, 2, 100, 5000),
+            "written": (1, 2) if small else (0, 1, 2, 100, 5000),
+            "length": (0, 1, 100, 8192, 10_000),
+            "mode": (0o777, 0o666, 0o600),
+            "uid": (NOBODY, 0),
+        }
+        return self.choice.choice(numbers[kind])
 
     def _like(self, proc: str, fd: str) -> str:
         """Name a descriptor of what another one refers to."""
@@ -379,29 +398,3 @@ class _Writer:
                 self._mapped[proc].clear()
             case _:
                 pass
-
-
-_ON_DESCRIPTORS = frozenset(
-    [
-        "reopen",
-        "close",
-        "dup",
-        "dup2",
-        "mmap",
-        "fsync",
-        "flock",
-        "lseek",
-        "read",
-        "write",
-        "ftruncate",
-        "fallocate",
-        "setlease",
-        "getlease",
-        "setsig",
-        "setown",
-        "getown",
-    ]
-)
-_ON_PATHS = frozenset(
-    ["open", "truncate", "unlink", "rename", "link", "chmod", "chown", "utimes", "setxattr", "stat", "access", "execve"]
-)

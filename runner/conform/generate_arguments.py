@@ -2,9 +2,19 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from longpin.runner.conform.ops import COORDINATOR, FLOCK_HOW, INT_MIN, LEASE_TYPES, PAGE, SIGNALS, TASK_SIZE
+from longpin.runner.conform.ops import (
+    COORDINATOR,
+    DECLARED_OPS,
+    FLOCK_HOW,
+    INT_MIN,
+    LEASE_TYPES,
+    PAGE,
+    SIGNALS,
+    TASK_SIZE,
+)
 from longpin.runner.conform.paths import NO_FD
 from longpin.runner.conform.program import Op, make_op
 
@@ -93,14 +103,16 @@ def widened(choice: random.Random, op: Op) -> Op:
         "access mode": lambda: choice.choice((0, 4, 5, 6, 7, 8, 15)),
         "truncate len": lambda: choice.choice((-1, -_OFF_MAX - 1)),
         "ftruncate len": lambda: choice.choice((-1, -_OFF_MAX - 1)),
-        "lseek offset": lambda: choice.choice((-1, -_OFF_MAX - 1)),
-        "read count": lambda: choice.choice((TASK_SIZE, 1 << 62, (1 << 63) + 1, (1 << 64) - 1)),
+        "read count": lambda: choice.choice(_OF_KINDS["count"]),
         "flock how": lambda: choice.choice((0, 16, 3, 32, 33, 192, _WIDE + FLOCK_HOW["UN"], _WIDE + 6, -1)),
         "mmap pages": lambda: choice.choice((0, TASK_SIZE // PAGE, 1 << 51)),
         "munmap count": lambda: choice.choice((0, TASK_SIZE // PAGE, 1 << 51)),
         "dup2 to": lambda: choice.choice((1024, 2000)),
         "waitpid options": lambda: choice.choice((4, 16, 64)),
     }
+    for name, kind in DECLARED_OPS[op.op].kinds.items() if op.op in DECLARED_OPS else ():
+        if kind in _OF_KINDS:
+            values.setdefault(f"{op.op} {name}", partial(choice.choice, _OF_KINDS[kind]))
     known = [name for name in values if name.startswith(f"{op.op} ")]
     if op.op == "fallocate":
         args |= choice.choice(_RANGES)
@@ -109,6 +121,12 @@ def widened(choice: random.Random, op: Op) -> Op:
         args[name.partition(" ")[2]] = values[name]()
     return make_op(op.proc, op.op, args)
 
+
+_OF_KINDS: dict[str, tuple[int, ...]] = {
+    "length": (-1, -_OFF_MAX - 1),
+    "count": (TASK_SIZE, 1 << 62, (1 << 63) + 1, (1 << 64) - 1),
+}
+"""What the kernel refuses, by the kind of argument."""
 
 _RANGES: tuple[dict[str, Any], ...] = (
     {"offset": _OFF_MAX, "len": 1},

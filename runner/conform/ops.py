@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Parameter, Syscall
 from longpin.runner.conform.paths import NO_FD, is_path
 from longpin.runner.machine.abilities import FALLOCATE_MODES
 
@@ -258,17 +260,14 @@ class Rule:
         return self.required | self.optional
 
 
-OPS: dict[str, Rule] = {
+_OWN_OPS: dict[str, Rule] = {
     # Descriptors.
     "open": Rule({"path": "path", "flags": "flags", "as": NEW_FD}, {"mode": "mode"}),
     "reopen": Rule({"fd": "fd", "flags": "flags", "as": NEW_FD}),
-    "close": Rule({"fd": "fd"}),
     "dup": Rule({"fd": "fd", "as": NEW_FD}),
     "dup2": Rule({"fd": "fd", "to": "descriptor number", "as": NEW_FD}),
     "pipe": Rule({"r": NEW_FD, "w": NEW_FD}),
-    "fsync": Rule({"fd": "fd"}),
     "flock": Rule({"fd": "fd", "how": "flock"}),
-    "lseek": Rule({"fd": "fd", "offset": "length"}),
     "read": Rule({"fd": "fd"}, {"count": "count"}),
     "write": Rule({"fd": "fd"}, {"count": "written"}),
     "ftruncate": Rule({"fd": "fd", "len": "length"}),
@@ -286,26 +285,13 @@ OPS: dict[str, Rule] = {
     "getown": Rule({"fd": "fd"}),
     # Paths.
     "truncate": Rule({"path": "path", "len": "length"}),
-    "unlink": Rule({"path": "path"}),
-    "rename": Rule({"path": "path", "to": "path"}),
-    "link": Rule({"path": "path", "to": "path"}),
-    "chmod": Rule({"path": "path", "mode": "mode"}),
-    "chown": Rule({"path": "path", "uid": "uid"}),
-    "utimes": Rule({"path": "path"}),
-    "setxattr": Rule({"path": "path"}),
-    "stat": Rule({"path": "path"}),
     "access": Rule({"path": "path"}, {"mode": "access"}),
-    "mkdir": Rule({"path": "path"}, {"mode": "mode"}),
-    "execve": Rule({"path": "path"}),
     # Processes.
     "fork": Rule({"as": "process"}),
     "exec": Rule({}),
     "exit": Rule({}, {"status": "status"}),
     "waitpid": Rule({"pid": "child"}, {"options": "wait"}),
-    "setuid": Rule({"uid": "uid"}),
-    "setfsuid": Rule({"uid": "uid"}),
     "setrlimit": Rule({"resource": "resource", "limit": "limit"}),
-    "getpid": Rule({}),
     "sendfd": Rule({"fd": "fd", "to": "process"}),
     "recvfd": Rule({"as": NEW_FD}),
     # Signals.
@@ -316,9 +302,40 @@ OPS: dict[str, Rule] = {
     "sigwaitinfo": Rule({}),
     "sigsuspend": Rule({"sigs": "signals"}),
     "ppoll": Rule({"sigs": "signals"}, {"ms": "at once"}),
-    "pause": Rule({}),
     "nanosleep": Rule({"seconds": "sleep"}),
 }
+"""The ops whose arguments are not those of the call of their name."""
+
+_OTHER_CALLS = {"set_lease_break_time": "sysctl"}
+"""Calls that an op of the coordinator makes, and its name."""
+
+_KINDS_OF_PARAMETERS = {"fd": "fd", "path": "path", "umode_t": "mode", "uid_t": "uid", "long": "length"}
+
+
+def _kind_of(call: Syscall, parameter: Parameter) -> str:
+    """Return the kind of argument that a parameter takes; empty if the declaration does not tell."""
+    if parameter.is_data:
+        return "written"
+    if call.libc is not None and parameter.name in call.libc.sizes:
+        return "count"
+    return _KINDS_OF_PARAMETERS.get("|".join(parameter.kinds), "")
+
+
+def _declared_ops() -> dict[str, Rule]:
+    """Return the ops that are as their calls declare, with the parameters as arguments."""
+    found = {}
+    for call in SYSCALLS.values():
+        kinds = {parameter.name: _kind_of(call, parameter) for parameter in call.parameters}
+        if call.man and call.on_host and call.name not in _OWN_OPS | _OTHER_CALLS and all(kinds.values()):
+            optional = {parameter.name for parameter in call.parameters if parameter.optional}
+            required = {name: kind for name, kind in kinds.items() if name not in optional}
+            found[call.name] = Rule(required, {name: kinds[name] for name in kinds if name in optional})
+    return found
+
+
+DECLARED_OPS = _declared_ops()
+"""The ops that are as their calls declare."""
+OPS = _OWN_OPS | DECLARED_OPS
 """Every op of a process by its name."""
 
 COORDINATOR_OPS: dict[str, Rule] = {

@@ -1,170 +1,72 @@
-"""What an agent is ordered to do for each op: the counterpart of :mod:`longpin.runner.conform.emulated_calls`."""
+"""What an agent is ordered to do for a call of a program.
+
+Unlike the host engine's processes (:mod:`longpin.runner.host.calls`) an agent here is left to itself between two calls:
+its masks and handlers are the kernel's, its paths and numbers are real, and integers are as they are written, so that
+the kernel cuts them.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from longpin.runner.conform.names import Names, length_of
-from longpin.runner.conform.ops import (
-    ACTION_FLAGS,
-    ACTIONS,
-    F_GETLEASE,
-    F_GETOWN,
-    F_SETLEASE,
-    F_SETOWN,
-    F_SETSIG,
-    FLOCK_HOW,
-    LEASE_TYPES,
-    MASK_HOW,
-    OPEN_FLAGS,
-    PAGE,
-    RESOURCES,
-    WAIT_OPTIONS,
-    Arguments,
-    bits,
-    number_in,
-    signal_number,
-    signals_in,
-)
-from longpin.runner.machine.abilities import FALLOCATE_MODES
-
-MAP_SHARED = 1
-W_OK = 2
+from longpin.actors.conversation import KernelError
+from longpin.actors.process.interpreter import values
+from longpin.actors.process.program import Op
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.files import as_bytes
+from longpin.runner.machine.orders import Order, libc_order
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Something for an agent to do."""
-
-    call: str
-    """A key of ``longpin.runner.machine.agent.CALLS``."""
-    args: dict[str, Any]
+def _order(name: str, *parameters: str) -> Callable[..., Order]:
+    """Return what orders something the agent has under a name, its arguments by these names."""
+    return lambda *given: Order(name, dict(zip(parameters, given, strict=False)))
 
 
-class Caller(Protocol):
-    """The process that makes the call."""
+def _own_signals(name: str, *parameters: str, **more: Any) -> Callable[..., Order]:
+    """Return what orders something that takes signals last."""
 
-    names: Names
-    next_mapping: int
-    """Where its next mapping goes."""
+    def order(*given: Any) -> Order:
+        first = dict(zip(parameters, given, strict=False))
+        return Order(name, first | {"sigs": list(given[len(parameters) :])} | more)
 
-    def number(self, value: str | int) -> int:
-        """Return the number that stands for a process or a group of the program."""
-
-
-def libc(name: str, *args: int | str) -> Order:
-    """Return the order to call a function of the C library."""
-    return Order("libc", {"name": name, "args": list(args)})
+    return order
 
 
-def _on_fd(name: str, *more: Callable[[Arguments], int]) -> "Maker":
-    return lambda who, a: libc(name, who.names.fd(a), *(argument(a) for argument in more))
-
-
-def _on_path(name: str, *more: Callable[[Arguments], int]) -> "Maker":
-    return lambda who, a: libc(name, who.names.path(a), *(argument(a) for argument in more))
-
-
-def _on_paths(name: str) -> "Maker":
-    return lambda who, a: libc(name, who.names.path(a), who.names.path(a, "to"))
-
-
-def _own_call(name: str) -> "Maker":
-    """Return what orders a call on a path that the agent has under its own name."""
-    return lambda who, a: Order(name, {"path": who.names.path(a)})
-
-
-def _fcntl(command: int, argument: Callable[[Arguments], int] = lambda _: 0) -> "Maker":
-    return _on_fd("fcntl", lambda _: command, argument)
-
-
-def _map(who: Caller, a: Arguments) -> Order:
-    length = length_of(a.get("pages", 1))
-    prot = 3 if a["prot"] == "w" else 1
-    where = {"addr": who.next_mapping, "length": length, "prot": prot}
-    return Order("map_file", where | {"flags": MAP_SHARED, "fd": who.names.fd(a), "offset": 0})
-
-
-def touch(address: int, prot: str) -> Order:
-    """Return the order to touch a page: a store if it may be written, else a load."""
-    if prot == "w":
-        return Order("store", {"addr": address, "data": b"m".hex()})
-    return Order("load", {"addr": address, "length": 1})
-
-
-Maker = Callable[[Caller, Arguments], Order]
-
-ORDERS: dict[str, Maker] = {
-    "open": _on_path("open", lambda a: bits(a["flags"], OPEN_FLAGS), lambda a: a.get("mode", 0o666)),
-    "reopen": lambda who, a: libc(
-        "open", f"/proc/self/fd/{who.names.fd(a) & 0xFFFFFFFF}", bits(a["flags"], OPEN_FLAGS), 0o666
-    ),
-    "close": _on_fd("close"),
-    "dup": _on_fd("dup"),
-    "dup2": _on_fd("dup2", lambda a: a["to"]),
-    "pipe": lambda _who, _a: Order("pipe", {}),
-    "fsync": _on_fd("fsync"),
-    "flock": _on_fd("flock", lambda a: number_in(a["how"], FLOCK_HOW, "LOCK_")),
-    "lseek": _on_fd("lseek", lambda a: a["offset"], lambda _: 0),
-    "read": lambda who, a: Order("read_bytes", {"fd": who.names.fd(a), "count": a.get("count", 1)}),
-    "write": lambda who, a: Order("write_bytes", {"fd": who.names.fd(a), "data": (b"w" * a.get("count", 1)).hex()}),
-    "ftruncate": _on_fd("ftruncate", lambda a: a["len"]),
-    "fallocate": _on_fd(
-        "fallocate",
-        lambda a: FALLOCATE_MODES[a["mode"]],
-        lambda a: a.get("offset", 0),
-        lambda a: a.get("len", PAGE),
-    ),
-    "mmap": _map,
-    "munmap": lambda who, a: libc("munmap", who.names.address(a, "first"), length_of(a["count"])),
-    "load": lambda who, a: touch(who.names.address(a), "r"),
-    "store": lambda who, a: touch(who.names.address(a), "w"),
-    "setlease": _fcntl(F_SETLEASE, lambda a: number_in(a["type"], LEASE_TYPES)),
-    "getlease": _fcntl(F_GETLEASE),
-    "setsig": _fcntl(F_SETSIG, lambda a: signal_number(a["sig"])),
-    "setown": lambda who, a: libc("fcntl", who.names.fd(a), F_SETOWN, who.number(a["pid"])),
-    "getown": _fcntl(F_GETOWN),
-    "truncate": _on_path("truncate", lambda a: a["len"]),
-    "unlink": _on_path("unlink"),
-    "rename": _on_paths("rename"),
-    "link": _on_paths("link"),
-    "chmod": _on_path("chmod", lambda a: a["mode"]),
-    "chown": lambda who, a: Order("chown", {"path": who.names.path(a), "uid": a["uid"]}),
-    "utimes": _own_call("utimes"),
-    "setxattr": _own_call("setxattr"),
-    "stat": _own_call("stat"),
-    "access": _on_path("access", lambda a: a.get("mode", W_OK)),
-    "mkdir": _on_path("mkdir", lambda a: a.get("mode", 0o777)),
-    "execve": _own_call("execve"),
-    "fork": lambda _who, _a: Order("fork", {}),
-    "exec": lambda _who, _a: Order("exec", {}),
-    "exit": lambda _who, a: Order("exit", {"status": a.get("status", 0)}),
-    "waitpid": lambda who, a: Order(
-        "waitpid", {"pid": who.number(a["pid"]), "options": number_in(a.get("options", 0), WAIT_OPTIONS)}
-    ),
-    "setuid": lambda _who, a: libc("setuid", a["uid"]),
-    "setfsuid": lambda _who, a: libc("setfsuid", a["uid"]),
-    "setrlimit": lambda _who, a: Order("setrlimit", {"resource": RESOURCES[a["resource"]], "limit": a["limit"]}),
-    "getpid": lambda _who, _a: libc("getpid"),
-    "sendfd": lambda who, a: Order("sendfd", {"fd": who.names.fd(a)}),
-    "recvfd": lambda _who, _a: Order("recvfd", {}),
-    "kill": lambda who, a: libc("kill", who.number(a["pid"]), signal_number(a["sig"])),
-    "sigaction": lambda _who, a: Order(
-        "sigaction",
-        {
-            "sig": signal_number(a["sig"]),
-            "action": ACTIONS[a["action"]],
-            "flags": bits(a.get("flags", ""), ACTION_FLAGS),
-        },
-    ),
-    "sigprocmask": lambda _who, a: Order(
-        "sigprocmask", {"how": number_in(a["how"], MASK_HOW), "sigs": signals_in(a["sigs"])}
-    ),
-    "sigtimedwait": lambda _who, _a: Order("wait_for_blocked", {"at_once": True}),
-    "sigwaitinfo": lambda _who, _a: Order("wait_for_blocked", {"at_once": False}),
-    "sigsuspend": lambda _who, a: Order("sigsuspend", {"sigs": signals_in(a["sigs"])}),
-    "ppoll": lambda _who, a: Order("ppoll", {"sigs": signals_in(a["sigs"]), "at_once": "ms" in a}),
-    "pause": lambda _who, _a: libc("pause"),
-    "nanosleep": lambda _who, a: Order("nanosleep", {"seconds": a["seconds"]}),
+_OWN: dict[str, Callable[..., Order]] = {
+    "stat": _order("stat", "path"),
+    "execve": _order("execve", "path"),
+    "pipe": _order("pipe"),
+    "load": _order("load", "addr", "length"),
+    "store": lambda addr, data: Order("store", {"addr": addr, "data": as_bytes(data).hex()}),
+    "send_fd": lambda _to, fd: Order("sendfd", {"fd": fd}),
+    "recv_fd": lambda _flags: Order("recvfd", {}),
+    "fork": lambda _program: Order("fork", {}),
+    "exec": lambda _program: Order("exec", {}),
+    "exit": _order("exit", "status"),
+    "waitpid": _order("waitpid", "pid", "options"),
+    "setrlimit": _order("setrlimit", "resource", "limit"),
+    "sigaction": _order("sigaction", "sig", "action", "flags"),
+    "sigprocmask": _own_signals("sigprocmask", "how"),
+    "sigsuspend": _own_signals("sigsuspend"),
+    "sigtimedwait": lambda: Order("wait_for_blocked", {"at_once": True}),
+    "sigwaitinfo": lambda: Order("wait_for_blocked", {"at_once": False}),
+    "ppoll": lambda seconds, *signals: Order("ppoll", {"sigs": list(signals), "at_once": seconds is not None}),
+    "sleep": _order("nanosleep", "seconds"),
 }
-"""The order that each op of a process is."""
+"""The calls that the agent has under names of its own."""
+
+
+def order_for(call: Op, next_mapping: int) -> Order:
+    """Return the order to make a call whose arguments are written out; ``next_mapping`` is where a mapping goes."""
+    try:
+        given = values(call, {})
+    except KernelError:
+        raise AssertionError(f"no C program can make the call {call}") from None
+    if call.call == "mmap":
+        length, prot, flags, fd, offset = given
+        where = {"addr": next_mapping, "length": length, "prot": prot, "flags": flags, "fd": fd, "offset": offset}
+        return Order("map_file", where)
+    if (own := _OWN.get(call.call)) is not None:
+        return own(*given)
+    made = SYSCALLS[call.call].libc
+    assert made is not None, f"{call.call} declares no function of the C library, and has no entry here"
+    return libc_order(made, {p.name: value for p, value in SYSCALLS[call.call].bind(given)})

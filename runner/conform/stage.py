@@ -27,11 +27,13 @@ from longpin.runner.conform.ops import (
     process_number,
     signal_name,
 )
-from longpin.runner.conform.orders import ORDERS, Order, touch
+from longpin.runner.conform.orders import order_for
 from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, child_status
 from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
+from longpin.runner.conform.reader import read_call, touch
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import remove
+from longpin.runner.machine.orders import Order
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, Status, leases
 from longpin.runner.machine.processes import FIRST_MAPPING, Agent, Died, DisturbedError, HostError, Zygote
 
@@ -57,10 +59,9 @@ class StagedProcess(Agent):
 
 @dataclass(slots=True)
 class _Caller:
-    """The process that makes a call, for :data:`ORDERS`."""
+    """The process that makes a call, for the reader of ops."""
 
     names: Names
-    next_mapping: int
     number: Callable[[str | int], int]
 
 
@@ -277,7 +278,7 @@ class Stage:
         agent = self._agents[op.proc]
         if reason := self._why_not(agent, op):
             return {"skipped": reason}
-        order = ORDERS[op.op](_Caller(agent.names, agent.next_mapping, self._number), op.args)
+        order = order_for(read_call(_Caller(agent.names, self._number), op), agent.next_mapping)
         match op.op:
             case "fork":
                 return self._fork(agent, op.args["as"])
@@ -296,7 +297,7 @@ class Stage:
             return {"blocked": True, "wait_channel": reply or None}
         ret, errno = self._take(agent, op, reply)
         if op.op == "mmap" and op.args.get("touch") and errno is None:
-            touched = self._reply(agent, touch(reply["ret"], op.args["prot"]), [])
+            touched = self._reply(agent, order_for(touch(reply["ret"], op.args["prot"]), 0), [])
             ret = ret if touched is not None else None
         return {"ret": ret, "errno": errno}
 

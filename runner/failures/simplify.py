@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.config.writer import Document
 from longpin.runner.failures.statements import (
@@ -28,7 +29,11 @@ Place = tuple[str | int, ...]
 
 Pass = Callable[[Document], Iterator[Document]]
 
-_NAMES_A_PROCESS = ("fork", "exec", "kill", "send_fd")
+_NAMES_A_PROCESS = {
+    call.name
+    for call in SYSCALLS.values()
+    if any({"process", "program"} & set(parameter.kinds) for parameter in call.parameters[:1])
+}
 _OPTIONAL = {
     "machine": ("page_size", "lease_break_time", "uverbs_async_delay"),
     "pmem": ("blocks",),

@@ -24,10 +24,13 @@ from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.mm.address_space import TASK_SIZE
 from longpin.actors.process.pending import UNBLOCKABLE
 from longpin.actors.process.process_state import MOST_FDS, Disposition, Exec, Exit, Value
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
 from longpin.runner.host.paths import host_path
 from longpin.runner.machine.agent_libc import CONTROL, PAGE
+from longpin.runner.machine.orders import Order, Reply, libc, libc_order, value_of
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME
 from longpin.runner.machine.processes import HostError
 
@@ -36,22 +39,6 @@ if TYPE_CHECKING:
 
 NOBODY = 0x7FFF_FFF0
 """A number that no process can have [PID_MAX_LIMIT], for the kernel to look for in vain."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Something for the process itself to do; answered with the agent's reply."""
-
-    call: str
-    """A key of ``longpin.runner.machine.agent.CALLS``."""
-    args: dict[str, Any]
-    fds: tuple[int, ...] = ()
-    """The runner's descriptors that go with it."""
-
-    @property
-    def has_timeout(self) -> bool:
-        """Whether its sleep ends by itself."""
-        return bool(self.args.get("seconds"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +53,21 @@ MEMORY = (0x1000_0000_0000, 0x2000_0000_0000)
 LOWEST_ADDRESS = 0x1000
 """Below nothing can be mapped."""
 
-Reply = dict[str, Any]
 Steps = Generator[Order | AwaitLabel, Reply, Value]
 """A call, or anything else that has to wait, on its way."""
+
+
+def _answered(order: Order) -> Generator[Order | AwaitLabel, Reply, Reply]:
+    """Have the process do something, and return the reply.
+
+    Raises:
+        KernelError: the kernel's errno.
+
+    """
+    reply = yield order
+    if name := reply.get("errno"):
+        raise KernelError(ERRNOS[name] if name in ERRNOS else int(name))
+    return reply
 
 
 def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | AwaitLabel, Reply, Reply]:
@@ -78,10 +77,7 @@ def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | 
         KernelError: the kernel's errno.
 
     """
-    reply = yield Order(call, args, fds)
-    if name := reply.get("errno"):
-        raise KernelError(ERRNOS[name] if name in ERRNOS else int(name))
-    return reply
+    return _answered(Order(call, args, fds))
 
 
 def ask_value(call: str, **args: Any) -> Steps:
@@ -92,7 +88,7 @@ def ask_value(call: str, **args: Any) -> Steps:
 
 def _libc(name: str, *args: int | str) -> Steps:
     """Call a function of the C library."""
-    value: int = (yield from ask("libc", name=name, args=list(args)))["ret"]
+    value: int = (yield from _answered(libc(name, *args)))["ret"]
     return value
 
 
@@ -101,11 +97,6 @@ def _fd(number: int) -> int:
     if CONTROL <= number < MOST_FDS:
         raise HostError(f"descriptors from {CONTROL} on are not the program's own on the host engine, found {number}")
     return number
-
-
-def _on_fd(name: str) -> Callable[..., Steps]:
-    """Return a call whose first argument is a descriptor and whose others are numbers."""
-    return lambda _process, fd, *args: _libc(name, _fd(fd), *args)
 
 
 def _path(path: str) -> Generator[Order | AwaitLabel, Reply, str]:
@@ -119,20 +110,28 @@ def _path(path: str) -> Generator[Order | AwaitLabel, Reply, str]:
     return translated.path
 
 
-def _on_paths(name: str) -> Callable[..., Steps]:
-    """Return a call on paths and numbers."""
+def _made_as_declared(call: Syscall, made: Libc) -> Callable[..., Steps]:
+    """Return a call that a function of the C library makes."""
 
-    def call(_process: "HostProcess", *args: int | str) -> Steps:
-        given = []
-        for arg in args:
-            given.append((yield from _path(arg)) if isinstance(arg, str) else arg)
-        value = yield from _libc(name, *given)
-        return value
+    def steps(_process: "HostProcess", *args: Value) -> Steps:
+        values: dict[str, Value] = {}
+        for parameter, value in call.bind(args):
+            if parameter.is_path:
+                value = yield from _path(str(value))
+            elif "fd" in parameter.kinds:
+                assert isinstance(value, int)
+                value = _fd(value)
+            elif parameter.name in made.sizes:
+                assert isinstance(value, int)
+                # What no buffer can hold the kernel refuses; the rest must fit a message from the process.
+                value = value if value > TASK_SIZE else min(value, MOST_BYTES)
+            values[parameter.name] = value
+        return value_of(made, (yield from _answered(libc_order(made, values))))
 
-    return call
+    return steps
 
 
-def _ordered(name: str) -> Callable[..., Steps]:
+def _on_path(name: str) -> Callable[..., Steps]:
     """Return a call on one path that the agent has under its own name."""
 
     def call(_process: "HostProcess", path: str) -> Steps:
@@ -140,45 +139,6 @@ def _ordered(name: str) -> Callable[..., Steps]:
         return value
 
     return call
-
-
-def _open(_process: "HostProcess", path: str, flags: int, mode: int = 0o666) -> Steps:
-    value = yield from _libc("open", (yield from _path(path)), flags, mode)
-    return value
-
-
-def _dup2(_process: "HostProcess", oldfd: int, newfd: int) -> Steps:
-    return _libc("dup2", _fd(oldfd), _fd(newfd))
-
-
-def _chown(_process: "HostProcess", path: str, uid: int) -> Steps:
-    yield from ask("chown", path=(yield from _path(path)), uid=uid)
-    return 0
-
-
-def _mkdir(_process: "HostProcess", path: str, mode: int = 0o777) -> Steps:
-    yield from _libc("mkdir", (yield from _path(path)), mode)
-    return 0
-
-
-def _access(_process: "HostProcess", path: str, mode: int = 0) -> Steps:
-    value = yield from _libc("access", (yield from _path(path)), mode)
-    return value
-
-
-def _read(_process: "HostProcess", fd: int, count: int) -> Steps:
-    # What no buffer can hold the kernel refuses; for the rest, a message to and from the process has its limit.
-    reply = yield from ask("read_bytes", fd=_fd(fd), count=count if count > TASK_SIZE else min(count, MOST_BYTES))
-    return bytes.fromhex(reply["data"])
-
-
-def _write(_process: "HostProcess", fd: int, data: bytes | str) -> Steps:
-    value: int = (yield from ask("write_bytes", fd=_fd(fd), data=as_bytes(data).hex()))["ret"]
-    return value
-
-
-def _lseek(_process: "HostProcess", fd: int, offset: int) -> Steps:
-    return _libc("lseek", _fd(fd), offset, 0)
 
 
 def _pipe(process: "HostProcess") -> Steps:
@@ -366,30 +326,9 @@ def _wait_for(_process: "HostProcess", name: str) -> Steps:
     return value
 
 
-CALLS: dict[str, Callable[..., Steps | Value]] = {
-    "open": _open,
-    "close": _on_fd("close"),
-    "dup": _on_fd("dup"),
-    "dup2": _dup2,
-    "read": _read,
-    "write": _write,
-    "lseek": _lseek,
-    "ftruncate": _on_fd("ftruncate"),
-    "truncate": _on_paths("truncate"),
-    "unlink": _on_paths("unlink"),
-    "link": _on_paths("link"),
-    "rename": _on_paths("rename"),
-    "mkdir": _mkdir,
-    "chmod": _on_paths("chmod"),
-    "chown": _chown,
-    "utimes": _ordered("utimes"),
-    "setxattr": _ordered("setxattr"),
-    "stat": _ordered("stat"),
-    "access": _access,
-    "execve": _ordered("execve"),
-    "fallocate": _on_fd("fallocate"),
-    "fsync": _on_fd("fsync"),
-    "flock": _on_fd("flock"),
+_OWN: dict[str, Callable[..., Steps | Value]] = {
+    "stat": _on_path("stat"),
+    "execve": _on_path("execve"),
     "pipe": _pipe,
     "set_lease_break_time": _set_lease_break_time,
     "fcntl": _fcntl,
@@ -406,10 +345,7 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "sigtimedwait": _sigtimedwait,
     "sigwaitinfo": lambda process: _await_signal(process, None),
     "ppoll": _ppoll,
-    "setuid": lambda _process, uid: _libc("setuid", uid),
-    "setfsuid": lambda _process, uid: _libc("setfsuid", uid),
     "setrlimit": lambda _process, resource, limit: ask_value("setrlimit", resource=resource, limit=limit),
-    "pause": lambda _process: _libc("pause"),
     "sleep": _sleep,
     "getpid": _getpid,
     "mmap": _mmap,
@@ -419,4 +355,15 @@ CALLS: dict[str, Callable[..., Steps | Value]] = {
     "label": _label,
     "wait_for": _wait_for,
 }
+"""The calls that take more than a function of the C library: numbers of processes, masks, memory, labels."""
+
+
+def _maker(call: Syscall) -> Callable[..., Steps | Value]:
+    if call.name in _OWN:
+        return _OWN[call.name]
+    assert call.libc is not None, f"{call.name} declares no function of the C library, and has no entry here"
+    return _made_as_declared(call, call.libc)
+
+
+CALLS: dict[str, Callable[..., Steps | Value]] = {call.name: _maker(call) for call in SYSCALLS.values() if call.on_host}
 """Every call the host engine can make, by its name in a program."""

@@ -4,7 +4,7 @@ import platform
 
 from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.process.facts import CallRecord
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import Scenario
 from longpin.runner.host.calls import AwaitLabel
 from longpin.runner.host.machine import Machine
@@ -86,7 +86,7 @@ class Judge:
         for process, record in self._world.calls:
             name = ERRNO_NAMES.get(record.errno, str(record.errno))
             where, site = f"line {record.op.line}, {process.name}: {record.op.text}", site_of(process.name, record)
-            if record.returned and record.errno and name not in SIGNATURES[record.op.call].errnos:
+            if record.returned and record.errno and name not in SYSCALLS[record.op.call].errnos:
                 what = f"failed with {name}, which {record.op.call} may not by its manual page"
                 self._violate("O7", f"{where} {what}", site)
             wanted = applicable(record.op.expectations, self._policy_name)

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from longpin.actors.constants import SIGBUS, SIGSEGV, signal_name
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.process.program import Const, Op
+from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY
-from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import Scenario
 from longpin.messages.fs.paths import in_proc, names
-from longpin.runner.host.calls import CALLS
 from longpin.runner.machine.agent_libc import PAGE
 
 MOST_FILE_BYTES = 1 << 30
@@ -43,7 +42,7 @@ def _problems(scenario: Scenario, filename: str) -> Iterator[Problem]:
     ops = [(where, op) for where, op in _ops(scenario)]
     executes = any(op.call == "execve" for _, op in ops)
     for where, op in ops:
-        if op.call not in CALLS:
+        if not SYSCALLS[op.call].on_host:
             yield Problem(filename, op.line, None, where, "a call the host kernel offers", op.call)
         elif op.call == "kill" and op.args[0] == Const(EVERYBODY):
             yield Problem(filename, op.line, None, where, "a process or a group of the scenario", "-1, everybody")
@@ -78,14 +77,13 @@ def _ops(scenario: Scenario) -> Iterator[tuple[str, Op]]:
 
 def _paths(op: Op) -> Iterator[str]:
     """Yield the paths that a call writes out."""
-    for parameter, arg in zip(SIGNATURES[op.call].parameters, op.args, strict=False):
+    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
         if parameter.is_path and isinstance(arg, Const) and isinstance(arg.value, str):
             yield arg.value
 
 
 def _data(op: Op) -> Iterator[bytes]:
     """Yield the data a call writes, or passes on by a label."""
-    if op.call in ("write", "store", "label"):
-        for arg in op.args[1:]:
-            if isinstance(arg, Const) and isinstance(arg.value, (str, bytes)):
-                yield as_bytes(arg.value)
+    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
+        if bytes in parameter.types and isinstance(arg, Const) and isinstance(arg.value, (str, bytes)):
+            yield as_bytes(arg.value)

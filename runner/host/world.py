@@ -19,11 +19,12 @@ from longpin.actors.process.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.runner.engines.world import FIRST_PID, image
-from longpin.runner.host.calls import NOBODY, AwaitLabel, Order, Reply, Steps, ask
+from longpin.runner.host.calls import NOBODY, AwaitLabel, Steps, ask
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import MOST_FILE_BYTES
 from longpin.runner.host.program import HostProcess
 from longpin.runner.machine.agent_signals import KICK
+from longpin.runner.machine.orders import Order, Reply
 from longpin.runner.machine.proc_files import pending_mask
 from longpin.runner.machine.processes import Died, HostError
 from longpin.runner.result import Kind, Moment

@@ -4,8 +4,6 @@ Part of the program of :mod:`longpin.runner.machine.agent`, so it imports only t
 """
 
 import ctypes
-import functools
-import mmap
 import os
 import socket
 import stat
@@ -13,20 +11,14 @@ import struct
 from collections.abc import Callable
 
 from longpin.runner.machine.agent_libc import (
-    AT_FDCWD,
     INBOX,
     LIBC,
-    LONGEST_MESSAGE,
     Order,
     Reply,
     answer,
     error_answer,
     path_of,
 )
-
-ROOM = 64 << 20
-"""Bytes for a read of more than any file has: not every kernel looks whether a buffer can be so large."""
-
 
 # Descriptors.
 
@@ -69,26 +61,6 @@ def await_fd(order: Order) -> Reply:
     if not order["at_once"] and LIBC.poll(ctypes.create_string_buffer(events), ctypes.c_ulong(1), -1) < 0:
         return answer(-1)
     return recvfd(order)
-
-
-def read_bytes(order: Order) -> Reply:
-    """Read; the reply also has what was read."""
-    count = order["count"]
-    buffer = ctypes.create_string_buffer(max(count, 1)) if count <= LONGEST_MESSAGE else _room()
-    reply = answer(LIBC.read(order["fd"], buffer, ctypes.c_size_t(count)))
-    return reply | {"data": ctypes.string_at(buffer, max(reply["ret"], 0)).hex()}
-
-
-@functools.cache
-def _room() -> "ctypes.Array[ctypes.c_char]":
-    """Return the beginning of a buffer that no process can have in full."""
-    return (ctypes.c_char * ROOM).from_buffer(mmap.mmap(-1, ROOM))
-
-
-def write_bytes(order: Order) -> Reply:
-    """Write the data of the order."""
-    data = bytes.fromhex(order["data"])
-    return answer(LIBC.write(order["fd"], data, ctypes.c_size_t(len(data))))
 
 
 # Paths.
@@ -140,12 +112,7 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "sendfd": sendfd,
     "recvfd": recvfd,
     "await_fd": await_fd,
-    "read_bytes": read_bytes,
-    "write_bytes": write_bytes,
     "stat": stat_path,
-    "chown": lambda o: answer(LIBC.chown(path_of(o), ctypes.c_long(o["uid"]), -1)),
-    "utimes": lambda o: answer(LIBC.utimensat(AT_FDCWD, path_of(o), None, 0)),
-    "setxattr": lambda o: answer(LIBC.setxattr(path_of(o), b"user.longpin", b"x", ctypes.c_size_t(1), 0)),
     "execve": lambda o: answer(
         LIBC.execve(path_of(o), (ctypes.c_char_p * 2)(path_of(o), None), (ctypes.c_char_p * 1)(None))
     ),

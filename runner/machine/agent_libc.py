@@ -5,6 +5,8 @@ Part of the program of :mod:`longpin.runner.machine.agent`, so it imports only t
 
 import ctypes
 import errno
+import functools
+import mmap
 import os
 from typing import Any
 
@@ -12,13 +14,12 @@ CONTROL, INBOX, WAKEUP = 500, 501, 502
 """An agent's own descriptors: its orders, where SCM_RIGHTS messages for it arrive, and where it tells of handlers."""
 LONGEST_MESSAGE = 1 << 18
 PAGE = 4096
-AT_FDCWD = -100
+ROOM = 64 << 20
+"""Bytes for a read of more than any file has: not every kernel looks whether a buffer can be so large."""
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.mmap.restype = ctypes.c_void_p
 LIBC.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
-for _wide in (LIBC.lseek, LIBC.read, LIBC.write):
-    _wide.restype = ctypes.c_long
 
 Reply = dict[str, Any]
 Order = dict[str, Any]
@@ -40,9 +41,36 @@ def error_answer(error: OSError) -> Reply:
 
 
 def libc(order: Order) -> Reply:
-    """Call a function of the C library by its name; strings are paths, numbers have all 64 bits."""
-    args = [os.fsencode(arg) if isinstance(arg, str) else ctypes.c_long(arg) for arg in order["args"]]
-    return answer(getattr(LIBC, order["name"])(*args))
+    """Call a function of the C library by its name; ``wide`` is whether it returns 64 bits.
+
+    Strings are paths, numbers have all 64 bits, None is NULL, ``{"data": HEX}`` is data. ``{"room": COUNT}`` is a
+    buffer of so many bytes; the reply has what the function put there.
+    """
+    function = LIBC[order["name"]]  # each time another object, so that the type of what it returns is its own
+    function.restype = ctypes.c_long if order["wide"] else ctypes.c_int
+    args = [_argument(arg) for arg in order["args"]]
+    reply = answer(function(*args))
+    for given, arg in zip(order["args"], args, strict=True):
+        if isinstance(given, dict) and "room" in given:
+            reply["data"] = ctypes.string_at(arg, max(reply["ret"], 0)).hex()
+    return reply
+
+
+def _argument(arg: Any) -> Any:
+    """Return an argument of an order as ctypes takes it."""
+    if isinstance(arg, dict):
+        return bytes.fromhex(arg["data"]) if "data" in arg else _room(arg["room"])
+    return os.fsencode(arg) if isinstance(arg, str) else arg if arg is None else ctypes.c_long(arg)
+
+
+def _room(count: int) -> Any:
+    """Return a buffer of so many bytes, or the beginning of one that no process can have in full."""
+    return ctypes.create_string_buffer(max(count, 1)) if 0 <= count <= LONGEST_MESSAGE else _largest_room()
+
+
+@functools.cache
+def _largest_room() -> "ctypes.Array[ctypes.c_char]":
+    return (ctypes.c_char * ROOM).from_buffer(mmap.mmap(-1, ROOM))
 
 
 def path_of(order: Order) -> bytes:

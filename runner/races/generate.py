@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.writer import write_scenario
 
 SIGNALS = ("SIGIO", "SIGUSR1", "SIGUSR2", "SIGRTMIN")
@@ -204,7 +204,7 @@ class _Writer:
         """Write one more call, if there is something to do it with."""
         choice = self._choice
         what = choice.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
-        if _NEEDS.get(what, what) not in SIGNATURES:
+        if _NEEDS.get(what, what) not in SYSCALLS:
             return  # the model does not have it
         if what in ("fork", "send_fd", "kill"):
             self._meet(what, process)
@@ -253,7 +253,7 @@ class _Writer:
             if self._child is None and len(self._processes) == 2:
                 self._child = _Process(_CHILD, fds=list(process.fds))
                 process.lines.append(f'fork("{_CHILD}")')
-                if choice.random() < 0.4 and "waitpid" in SIGNATURES:
+                if choice.random() < 0.4 and "waitpid" in SYSCALLS:
                     process.lines.append("waitpid(0 - 1, 0)")
         elif what == "send_fd":
             peer = choice.choice(self._processes)

@@ -17,8 +17,8 @@ from longpin.actors.constants import (
 )
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
+from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.files import as_bytes
-from longpin.actors.syscalls.signatures import SIGNATURES
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import ProcessSpec, Scenario
 
@@ -169,7 +169,7 @@ class _Offers:
             return
         form = letters(op)
         if len(op.args) > len(form) or len(op.args) > MOST_SIGNALS + 2:
-            signature = SIGNATURES.get(op.call)
+            signature = SYSCALLS.get(op.call)
             yield self._problem(op.line, where, str(signature or f"{len(form)} arguments"), f"{len(op.args)}")
             return
         for letter, argument in zip(form, op.args, strict=False):

@@ -19,17 +19,17 @@ import pytest
 from children import heed_sigint
 from conformance.conftest import RECORDED
 
-from longpin.runner.conform import host as host_module
+from longpin.runner.conform import stage
 from longpin.runner.conform.check import Agreement, check_one
 from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner
 from longpin.runner.conform.ops import F_GETLEASE, F_SETLEASE
-from longpin.runner.conform.orders import ORDERS, Order
 from longpin.runner.conform.outcome import OpResult, compare
 from longpin.runner.conform.program import Op, Program, Unsupported, load_programs, make_op
 from longpin.runner.conform.unsupported import why_not
-from longpin.runner.machine import abilities, proc_files
+from longpin.runner.machine import abilities, place, proc_files
+from longpin.runner.machine.orders import Order
 from longpin.runner.machine.place import machine_to_ourselves
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, file_system, leases
 from longpin.runner.machine.processes import Agent, HostError
@@ -206,7 +206,7 @@ def test_a_process_that_dies_in_a_call(host: HostRunner) -> None:
 
 
 def test_an_agent_that_ends_by_itself_is_no_answer(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ORDERS, "getpid", lambda _who, _a: Order("no such call", {}))
+    monkeypatch.setattr(stage, "order_for", lambda *_: Order("no such call", {}))
     with pytest.raises(HostError, match="process A ends by itself, with status 1"):
         run(host, CREATE, make_op("A", "getpid"))
     monkeypatch.undo()
@@ -315,7 +315,7 @@ KILLED_AT_THE_START = textwrap.dedent("""
     import os, sys
     from pathlib import Path
     from longpin.config.loader import load_scenario
-    from longpin.runner.conform import processes
+    from longpin.runner.machine import processes
     from longpin.runner.conform.host import HostRunner
     from longpin.runner.machine.processes import Zygote
     from longpin.runner.host.machine import Machine
@@ -368,8 +368,8 @@ def test_a_folder_goes_though_its_programs_made_it_unreadable(tmp_path: Path) ->
 def test_whoever_has_to_wait_for_another_run_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     with machine_to_ourselves():
-        monkeypatch.setattr(host_module, "_SILENT", 0.0)
-        monkeypatch.setattr(host_module, "_BUSY", 0.1)
+        monkeypatch.setattr(place, "_SILENT", 0.0)
+        monkeypatch.setattr(place, "_BUSY", 0.1)
         with pytest.raises(HostError, match="another run uses"), machine_to_ourselves(told.append):
             pass
     assert told == ["waiting for another run that uses fs.lease-break-time"]

@@ -24,7 +24,7 @@ from longpin.actors.policies import POLICIES
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.process import Process
 from longpin.actors.rdma.uverbs import UverbsContext
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
 from longpin.runner.engines.stepped import SteppedEngine
@@ -430,4 +430,4 @@ def test_many_random_programs(tmp_path: Path, block: int) -> None:
 
 def test_every_policy_and_every_call_is_tried() -> None:
     assert {Proposal.make(*choice, {}).policy.name for choice in CHOICES} == set(POLICIES)
-    assert {call for seed in range(300) for call in re.findall(r"(\w+)\(", make_scenario(seed))} >= SIGNATURES.keys()
+    assert {call for seed in range(300) for call in re.findall(r"(\w+)\(", make_scenario(seed))} >= SYSCALLS.keys()

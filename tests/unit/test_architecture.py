@@ -10,8 +10,7 @@ import pytest
 from longpin.actors.base import Actor
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import Policy
-from longpin.actors.syscalls import CALLS
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import MODULES, SYSCALLS
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
 
@@ -134,9 +133,11 @@ def test_modules_have_one_name() -> None:
     assert not {"actors", "messages", "config", "runner"} & set(sys.modules)
 
 
-def test_every_call_has_a_signature_and_an_implementation() -> None:
-    assert list(SIGNATURES) == list(dict.fromkeys(SIGNATURES))
-    assert set(SIGNATURES) == set(CALLS)
+def test_every_call_is_declared_once_beside_its_implementation() -> None:
+    assert len(SYSCALLS) == sum(len(calls) for calls in MODULES)
+    for call in SYSCALLS.values():
+        assert call.implementation.__module__.startswith("longpin.actors.syscalls."), call.name
+        assert call.returns, call.name
 
 
 def test_every_policy_overrides_hooks_only() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from longpin.actors.constants import ERRNO_ALIASES, ERRNOS
-from longpin.actors.syscalls.errnos import ADDED, PAGES, VERSION
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import pages_of
+from longpin.actors.syscalls.errnos import PAGES, VERSION
 
 INSTALLED = Path("/usr/share/man")
 
@@ -59,11 +60,11 @@ def test_the_reader_of_pages_sees_the_tags_and_nothing_else() -> None:
 
 
 def test_what_is_added_is_no_errno_of_a_page_and_has_a_source() -> None:
-    for call, added in ADDED.items():
-        pages = re.findall(r"\w+\([27]\)", SIGNATURES[call].source)
-        named = {ERRNO_ALIASES.get(errno, errno) for page in pages for errno in PAGES[page].split()}
-        assert not named & set(added), call
-        assert all(source and errno in ERRNOS for errno, source in added.items()), call
+    for call in SYSCALLS.values():
+        named = {ERRNO_ALIASES.get(errno, errno) for page in pages_of(call.man) for errno in PAGES[page].split()}
+        assert not named & set(call.added), call.name
+        assert set(call.added) <= call.errnos
+        assert all(source and errno in ERRNOS for errno, source in call.added.items()), call.name
 
 
 @pytest.mark.parametrize(
@@ -81,10 +82,10 @@ def test_what_is_added_is_no_errno_of_a_page_and_has_a_source() -> None:
     ],
 )
 def test_what_a_call_may_fail_with(call: str, errnos: str) -> None:
-    assert set(errnos.split()) <= SIGNATURES[call].errnos
+    assert set(errnos.split()) <= SYSCALLS[call].errnos
 
 
 def test_what_a_call_may_not_fail_with() -> None:
-    assert SIGNATURES["getpid"].errnos == frozenset()
-    assert SIGNATURES["pause"].errnos == {"EINTR"}
-    assert "EWOULDBLOCK" not in SIGNATURES["open"].errnos, "it has another name here"
+    assert SYSCALLS["getpid"].errnos == frozenset()
+    assert SYSCALLS["pause"].errnos == {"EINTR"}
+    assert "EWOULDBLOCK" not in SYSCALLS["open"].errnos, "it has another name here"

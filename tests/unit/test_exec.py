@@ -105,3 +105,17 @@ ibv_reg_mr(pd, n, PAGE, IBV_ACCESS_LOCAL_WRITE)  # -> ok
 ibv_dereg_mr(mr)                   # -> 0
 """,
     )
+
+
+def test_a_handler_that_was_left_by_exec_is_returned_to_by_nobody(play: Play) -> None:
+    """The frames on the stack go with it, so what the new program's handlers find is not overwritten afterwards."""
+    play(
+        "P1",
+        a='kill("a", SIGUSR1)',
+        details={"a": "on_signal.SIGUSR1 = 'exec(\"b\")'", "b": "start = \"fork\"\non_signal.SIGUSR2 = 'getpid()'"},
+        b="""
+kill("a", SIGUSR2)                       # -> 0
+label("seen", si_signo)
+wait_for("seen")                         # -> 12
+""",
+    )

@@ -26,7 +26,7 @@ from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.program import Expectation, Image, Op, Outcome, Program
 from longpin.actors.rdma.uverbs import UverbsContext
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.envelope import Envelope
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.pmem import Dma, Load, Pin
@@ -348,7 +348,7 @@ def test_errnos_are_those_of_the_call(world: World, call: str, number: int, allo
 
 def test_a_policy_may_add_errnos(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     record = returned("close", ret=-1, errno=errno.ETXTBSY)
-    assert "ETXTBSY" not in SIGNATURES["close"].errnos
+    assert "ETXTBSY" not in SYSCALLS["close"].errnos
     monkeypatch.setattr(type(POLICY), "errnos", {"close": frozenset({"ETXTBSY"})})
     assert ends(world, record) == []
     assert len(ends(world, returned("open", ret=-1, errno=errno.ECHILD))) == 1

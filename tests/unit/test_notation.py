@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from longpin.actors.constants import F_UNLCK, PROGRAM_CONSTANTS
 from longpin.actors.process.program import Const, Expectation, Loop, Name, Op, Operation, Outcome, Program
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.expectations import UnreadableError, read_expectations
 from longpin.config.expressions import MOST
 from longpin.config.notation import Facts, parse_program
@@ -347,11 +347,11 @@ def test_any_text_is_read_or_refused(source: str) -> None:
         assert problem.line >= 1
 
 
-@given(st.sampled_from(sorted(SIGNATURES)), st.integers(0, 9))
+@given(st.sampled_from(sorted(SYSCALLS)), st.integers(0, 9))
 def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int) -> None:
     source = f"{name}({', '.join(f'v{index}' for index in range(count))})"
     _, problems = parse_program(source, filename="f", where="p")
-    signature = SIGNATURES[name]
+    signature = SYSCALLS[name]
     fits = signature.least <= count <= signature.most
     assert fits != any(problem.expected == str(signature) for problem in problems)
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longpin.actors.syscalls.signatures import C_TYPES, SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import C_TYPES
 
 Play = Callable[..., Any]
 
@@ -24,14 +25,14 @@ def test_an_integer_becomes_what_c_makes_of_it(value: int, name: str) -> None:
 
 
 def test_what_is_no_integer_is_left_alone() -> None:
-    for parameter in (p for signature in SIGNATURES.values() for p in signature.parameters):
+    for parameter in (p for signature in SYSCALLS.values() for p in signature.parameters):
         assert parameter.cut("text") == "text"
         assert parameter.cut(b"data") == b"data"
 
 
-@pytest.mark.parametrize("call", sorted(SIGNATURES))
+@pytest.mark.parametrize("call", sorted(SYSCALLS))
 def test_every_descriptor_has_32_bits(call: str) -> None:
-    for parameter in SIGNATURES[call].parameters:
+    for parameter in SYSCALLS[call].parameters:
         if parameter.name in ("fd", "oldfd", "newfd", "context"):
             assert parameter.width.bits == 32
         if parameter.is_path:

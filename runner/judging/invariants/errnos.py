@@ -8,7 +8,7 @@ from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Expectation, Outcome
-from longpin.actors.syscalls.signatures import SIGNATURES
+from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.messages.envelope import Envelope
 from longpin.runner.judging.chronicle import outcome
@@ -44,7 +44,7 @@ class ExpectedOutcomes(Invariant):
     def _errno(self, process: Process, record: CallRecord) -> Iterator[Finding]:
         name = ERRNO_NAMES.get(record.errno, str(record.errno))
         call = record.op.call
-        if record.errno and name not in SIGNATURES[call].errnos | self.policy.errnos.get(call, frozenset()):
+        if record.errno and name not in SYSCALLS[call].errnos | self.policy.errnos.get(call, frozenset()):
             what = f"failed with {name}, which {call} may not under {self.policy.name}"
             yield self.found(site_of(process.name, record), f"{_where(process, record)} {what}")
 

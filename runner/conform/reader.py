@@ -1,4 +1,9 @@
-"""The call of the emulated kernel that each op is: the counterpart of :mod:`longpin.runner.conform.orders`."""
+"""Reads ops: which call of a program, with which arguments, an op of a process is.
+
+Both kernels make the same call: the emulated one as any process does, the one of this machine by an order
+(:mod:`longpin.runner.conform.orders`). Names of descriptors and mappings have become numbers: an op whose name stands
+for nothing is not made, where a scenario would use -1. An op that is as its call declares needs no line here.
+"""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -15,6 +20,9 @@ from longpin.actors.constants import (
     PROT_WRITE,
     W_OK,
 )
+from longpin.actors.process.program import Const
+from longpin.actors.process.program import Op as Call
+from longpin.actors.syscalls import SYSCALLS
 from longpin.runner.conform.driven import FORKED, IMAGE
 from longpin.runner.conform.names import Names, length_of
 from longpin.runner.conform.ops import (
@@ -34,6 +42,7 @@ from longpin.runner.conform.ops import (
     signals_in,
     signed,
 )
+from longpin.runner.conform.program import Op
 from longpin.runner.machine.abilities import FALLOCATE_MODES
 
 
@@ -46,51 +55,48 @@ class Caller(Protocol):
         """Return the number that stands for a process or a group of the program."""
 
 
-Call = tuple[Any, ...]
+Written = tuple[Any, ...]
 """The name of a call and its arguments."""
-Maker = Callable[[Caller, Arguments], Call]
+Reader = Callable[[Caller, Arguments], Written]
 
 
-def _on_fd(name: str, *more: Callable[[Arguments], Any]) -> Maker:
+def _on_fd(name: str, *more: Callable[[Arguments], Any]) -> Reader:
     return lambda who, a: (name, who.names.fd(a), *(argument(a) for argument in more))
 
 
-def _on_path(name: str, *more: Callable[[Arguments], Any]) -> Maker:
+def _on_path(name: str, *more: Callable[[Arguments], Any]) -> Reader:
     return lambda who, a: (name, who.names.path(a), *(argument(a) for argument in more))
 
 
-def _on_paths(name: str) -> Maker:
-    return lambda who, a: (name, who.names.path(a), who.names.path(a, "to"))
-
-
-def _fcntl(command: int, argument: Callable[[Arguments], int] = lambda _: 0) -> Maker:
+def _fcntl(command: int, argument: Callable[[Arguments], int] = lambda _: 0) -> Reader:
     return _on_fd("fcntl", lambda _: command, argument)
 
 
-def _map(who: Caller, a: Arguments) -> Call:
+def _map(who: Caller, a: Arguments) -> Written:
     prot = PROT_READ | (PROT_WRITE if a["prot"] == "w" else 0)
     return ("mmap", length_of(a.get("pages", 1)), prot, MAP_SHARED, who.names.fd(a), 0)
 
 
 def touch(address: int, prot: str) -> Call:
     """Return the call that touches a page: a store if it may be written, else a load."""
+    return call(*_touch(address, prot))
+
+
+def _touch(address: int, prot: str) -> Written:
     return ("store", address, b"m") if prot == "w" else ("load", address, 1)
 
 
-CALLS: dict[str, Maker] = {
+_READERS: dict[str, Reader] = {
     "open": _on_path("open", lambda a: bits(a["flags"], OPEN_FLAGS), lambda a: a.get("mode", 0o666)),
     "reopen": lambda who, a: (
         "open",
         f"/proc/self/fd/{who.names.fd(a) & 0xFFFFFFFF}",
         bits(a["flags"], OPEN_FLAGS),
     ),
-    "close": _on_fd("close"),
     "dup": _on_fd("dup"),
     "dup2": _on_fd("dup2", lambda a: a["to"]),
     "pipe": lambda _who, _a: ("pipe",),
-    "fsync": _on_fd("fsync"),
     "flock": _on_fd("flock", lambda a: number_in(a["how"], FLOCK_HOW, "LOCK_")),
-    "lseek": _on_fd("lseek", lambda a: a["offset"]),
     "read": _on_fd("read", lambda a: signed(a.get("count", 1))),
     "write": _on_fd("write", lambda a: b"w" * a.get("count", 1)),
     "ftruncate": _on_fd("ftruncate", lambda a: a["len"]),
@@ -102,33 +108,20 @@ CALLS: dict[str, Maker] = {
     ),
     "mmap": _map,
     "munmap": lambda who, a: ("munmap", who.names.address(a, "first"), length_of(a["count"])),
-    "load": lambda who, a: touch(who.names.address(a), "r"),
-    "store": lambda who, a: touch(who.names.address(a), "w"),
+    "load": lambda who, a: _touch(who.names.address(a), "r"),
+    "store": lambda who, a: _touch(who.names.address(a), "w"),
     "setlease": _fcntl(F_SETLEASE, lambda a: number_in(a["type"], LEASE_TYPES)),
     "getlease": _fcntl(F_GETLEASE),
     "setsig": _fcntl(F_SETSIG, lambda a: signal_number(a["sig"])),
     "setown": lambda who, a: ("fcntl", who.names.fd(a), F_SETOWN, who.number(a["pid"])),
     "getown": _fcntl(F_GETOWN),
     "truncate": _on_path("truncate", lambda a: a["len"]),
-    "unlink": _on_path("unlink"),
-    "rename": _on_paths("rename"),
-    "link": _on_paths("link"),
-    "chmod": _on_path("chmod", lambda a: a["mode"]),
-    "chown": _on_path("chown", lambda a: a["uid"]),
-    "utimes": _on_path("utimes"),
-    "setxattr": _on_path("setxattr"),
-    "stat": _on_path("stat"),
     "access": _on_path("access", lambda a: a.get("mode", W_OK)),
-    "mkdir": _on_path("mkdir", lambda a: a.get("mode", 0o777)),
-    "execve": _on_path("execve"),
     "fork": lambda _who, _a: ("fork", FORKED.name),
     "exec": lambda _who, _a: ("exec", IMAGE.name),
     "exit": lambda _who, a: ("exit", a.get("status", 0)),
     "waitpid": lambda who, a: ("waitpid", who.number(a["pid"]), number_in(a.get("options", 0), WAIT_OPTIONS)),
-    "setuid": lambda _who, a: ("setuid", a["uid"]),
-    "setfsuid": lambda _who, a: ("setfsuid", a["uid"]),
     "setrlimit": lambda _who, a: ("setrlimit", RESOURCES[a["resource"]], a["limit"]),
-    "getpid": lambda _who, _a: ("getpid",),
     "sendfd": lambda who, a: ("send_fd", who.number(a["to"]), who.names.fd(a)),
     "recvfd": lambda _who, _a: ("recv_fd", MSG_DONTWAIT),
     "kill": lambda who, a: ("kill", who.number(a["pid"]), signal_number(a["sig"])),
@@ -143,7 +136,30 @@ CALLS: dict[str, Maker] = {
     "sigwaitinfo": lambda _who, _a: ("sigwaitinfo",),
     "sigsuspend": lambda _who, a: ("sigsuspend", *signals_in(a["sigs"])),
     "ppoll": lambda _who, a: ("ppoll", 0 if "ms" in a else None, *signals_in(a["sigs"])),
-    "pause": lambda _who, _a: ("pause",),
     "nanosleep": lambda _who, a: ("sleep", a["seconds"]),
 }
-"""The call that each op of a process is."""
+"""The call that an op is whose arguments are not those of the call of its name."""
+
+
+def read_call(who: Caller, op: Op) -> Call:
+    """Return the call that an op of a process is, with its arguments written out."""
+    if (reader := _READERS.get(op.op)) is not None:
+        return call(*reader(who, op.args))
+    given: list[int | str | bytes] = []
+    for parameter in SYSCALLS[op.op].parameters:
+        if parameter.name not in op.args:
+            break
+        if "fd" in parameter.kinds:
+            given.append(who.names.fd(op.args))
+        elif parameter.is_path:
+            given.append(who.names.path(op.args, parameter.name))
+        elif parameter.is_data:
+            given.append(b"w" * op.args[parameter.name])
+        else:
+            given.append(signed(op.args[parameter.name]))
+    return call(op.op, *given)
+
+
+def call(name: str, *args: float | str | bytes | None) -> Call:
+    """Return a call of a program, with its arguments written out."""
+    return Call(0, name, name, tuple(Const(arg) for arg in args), None)
