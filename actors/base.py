@@ -211,9 +211,13 @@ class Actor(pykka.ThreadingActor):
                 return
             yield self._suspended[newest]
 
+    def request(self, dst: Address, body: Message, number: int) -> None:
+        """Send request ``number``."""
+        self.engine.post(self, Envelope(self.address, dst, body, number))
+
     def post_call(self, task: Task, dst: Address, body: Message, number: int) -> None:
         """Send request ``number`` for ``task``, and the news of its pending signal if it has one."""
-        self.engine.post(self, Envelope(self.address, dst, body, number))
+        self.request(dst, body, number)
         if task.signal:
             self.send(dst, Interrupt(number, task.fatal))
 

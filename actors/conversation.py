@@ -114,6 +114,22 @@ class Call(Effect):
         return ((self.dst, self.number),)
 
 
+class Uninterruptible(Call):
+    """A call of which nothing sleeps interruptibly: a signal for the caller is not passed on, it would end nothing."""
+
+    __slots__ = ()
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Send it."""
+        self.number = actor.suspend(task, self)
+        actor.request(self.dst, self.body, self.number)
+        return self.SUSPENDED
+
+    def pending_calls(self) -> Iterable[tuple[Address, int]]:
+        """Yield nothing."""
+        return ()
+
+
 class Step(Effect):
     """A schedule point: stand in the caller's run queue, so that others may come in between, and get answers [2.7].
 

@@ -23,8 +23,8 @@ from longpin.messages.codec import ArrivalHash
 from longpin.messages.frames import CHAIN_START, MAGIC, DamagedError, Frames
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter, problems
 
-FORMAT = 1
-"""The format this module writes, and the newest it reads."""
+FORMAT = 2
+"""The format this module writes, and the only one it reads: with the actors the messages of a run have changed."""
 
 MAX_HEADER = 4 << 20
 """The largest header payload, in bytes; a scenario's text is most of it."""
@@ -94,6 +94,12 @@ class _MapError(Exception):
 _converter = make_converter()
 
 
+def _writer(found: dict[str, Any]) -> str:
+    """Return what wrote a header, as far as it says."""
+    version = found.get("longpin")
+    return f"longpin {version[:40]!r}" if isinstance(version, str) else "an unnamed version"
+
+
 def _read_map(kind: type[Any], payload: bytes) -> Any:
     """Return the header or footer in a payload."""
     try:
@@ -102,6 +108,8 @@ def _read_map(kind: type[Any], payload: bytes) -> Any:
         newest = found.get("format") if isinstance(found, dict) else None
         if type(newest) is int and newest > FORMAT:
             raise _MapError(f"format {newest} is newer than this longpin reads ({FORMAT})")
+        if type(newest) is int and 0 < newest < FORMAT:
+            raise _MapError(f"format {newest} is older than this longpin reads ({FORMAT}); {_writer(found)} wrote it")
         made = _converter.structure(found, kind)
     except STRUCTURE_ERRORS as error:
         path, sentence = problems(error, kind.__name__.strip("_").lower())[0]

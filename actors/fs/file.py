@@ -351,7 +351,7 @@ class OpenFileDescription(Actor):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
         r = request
-        yield Call(self.backing, AddMapping(r.process, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
+        yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
         self.references += 1
         return DONE
 

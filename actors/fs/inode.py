@@ -39,7 +39,14 @@ from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.policies.decisions import Decision
-from longpin.actors.policies.views import CloseRequest, FaultRequest, LayoutView, LeaseCall, MapRequest, Registration
+from longpin.actors.policies.views import (
+    CloseRequest,
+    FaultRequest,
+    LayoutView,
+    LeaseCall,
+    MapRequest,
+    RegistrationView,
+)
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import (
@@ -74,9 +81,9 @@ from longpin.messages.fs.inode import (
     Written,
 )
 from longpin.messages.fs.mapping import MappingView
-from longpin.messages.mm.pmem import ZERO_PAGE, Pin
+from longpin.messages.mm.mm import InstallPtes
+from longpin.messages.mm.pmem import ZERO_PAGE, PageFrame, Pin
 from longpin.messages.process.caller import Caller
-from longpin.messages.process.process import InstallPte
 
 
 class FileStart(NamedTuple):
@@ -342,7 +349,7 @@ class Inode(Backing):
     def add_mapping(self, request: AddMapping, _src: Address) -> Conversation[Done]:
         """mmap(2), or fork copying a mapping."""
         policy = self.kernel.policy
-        mapping = MappingView(request.process, request.vma, request.prot, request.flags, request.ofd)
+        mapping = MappingView(request.mm, request.vma, request.prot, request.flags, request.ofd)
         if request.parent:
             original = self.mappings.find(request.parent, request.vma)
             self.mappings.add(mapping)
@@ -357,51 +364,60 @@ class Inode(Backing):
     @handles(SplitMapping)
     def split_mapping(self, request: SplitMapping, _src: Address) -> Conversation[Done]:
         """munmap(2) in the middle of a mapping: the policy has allowed it already."""
-        rest = self.mappings.split(request.process, request.vma, request.new)
-        original = self.mappings.find(request.process, request.vma)
+        rest = self.mappings.split(request.mm, request.vma, request.new)
+        original = self.mappings.find(request.mm, request.vma)
         yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest))
         return DONE
 
     @handles(RemoveMapping)
     def remove_mapping(self, request: RemoveMapping, _src: Address) -> Conversation[Done]:
         """munmap(2), exit."""
-        mapping = self.mappings.remove(request.process, request.vma)
+        mapping = self.mappings.remove(request.mm, request.vma)
         yield from self.guard.follow(partial(self.kernel.policy.on_vma_close, mapping))
         return DONE
 
     @handles(Fault)
     def fault(self, request: Fault, src: Address) -> Conversation[Done]:
-        """A page fault: the entry is installed with the mmap lock held, so a truncate sees and zaps it [1.8].
+        """A page fault: entries are installed with the mmap lock held, so a truncate sees and zaps them [1.8].
 
-        It has one way to fail, whatever the reason: VM_FAULT_SIGBUS.
+        Pages behind the one that faulted are mapped with it as far as that changes nothing (``do_fault_around``). There
+        is one way to fail, whatever the reason: VM_FAULT_SIGBUS.
         """
         page = request.page
         with (yield self.mmaplock.shared()) as mm:
-            self._check_fault(page)
+            self._last_of(request)
             try:
                 yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
-                self._check_fault(page)
-                if ChangeKind.ADDITIVE in self._kinds_of(request):
+                last = self._last_of(request)
+                if ChangeKind.ADDITIVE in self._kinds_of(request, page):
                     yield from self.data.allocated(page)
             except KernelError:
                 raise KernelError(errno.EFAULT) from None
-            block = self.data.extents.lookup(page)
-            block = ZERO_PAGE if block is None else block
-            yield Call(src, InstallPte(request.vma, page, self.pmem, block, writable=request.write))
+            frames = [self._frame(page)]
+            while (page := page + 1) <= last and not self._kinds_of(request, page):
+                frames.append(self._frame(page))
+            yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write))
         return DONE
 
-    def _check_fault(self, page: int) -> None:
-        if page >= self.kernel.pages(self.attributes.size):
+    def _last_of(self, fault: Fault) -> int:
+        """Return the last page that a fault maps, or fail with EFAULT beyond the end of the file."""
+        last = min(fault.page + fault.pages, self.kernel.pages(self.attributes.size)) - 1
+        if fault.page > last:
             raise KernelError(errno.EFAULT)
+        return last
 
-    def _kinds_of(self, fault: Fault) -> ChangeKind:
-        if not fault.write:
-            return ChangeKind(0)
-        return self.data.extents.classify(LayoutOperation.WRITE, fault.page, fault.page)
+    def _kinds_of(self, fault: Fault, page: int) -> ChangeKind:
+        """Return what it would do to the extent map to map a page."""
+        return self.data.extents.classify(LayoutOperation.WRITE, page, page) if fault.write else ChangeKind(0)
+
+    def _frame(self, page: int) -> PageFrame:
+        """Return the memory that a page is: a hole is a page of zeros."""
+        block = self.data.extents.lookup(page)
+        return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
 
     def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:
         mapping = self.mappings.find(src, request.vma)
-        fault = FaultRequest(mapping, request.page, request.write, self._kinds_of(request))
+        fault = FaultRequest(mapping, request.page, request.write, self._kinds_of(request, request.page))
         return self.kernel.policy.fault_gate(fault, view)
 
     @handles(AskPin)
@@ -415,14 +431,14 @@ class Inode(Backing):
     @handles(Deregistered)
     def deregistered(self, notice: Deregistered, _src: Address) -> Conversation[Done]:
         """A registration that was given a lease here has let go of its pages."""
-        registration = Registration(notice.registration, notice.context)
+        registration = RegistrationView(notice.registration, notice.context)
         yield from self.guard.follow(partial(self.kernel.policy.on_deregister, registration))
         return DONE
 
     @handles(AskUse)
     def ask_use(self, request: AskUse, _src: Address) -> Done:
         """A process is about to use a registration of the file's pages."""
-        registration = Registration(request.registration, request.context)
+        registration = RegistrationView(request.registration, request.context)
         if number := self.kernel.policy.use_gate(request.caller, registration, self.guard.view()):
             raise KernelError(number)
         return DONE

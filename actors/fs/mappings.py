@@ -3,7 +3,7 @@
 from longpin.actors.conversation import Call, Conversation
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView
-from longpin.messages.process.process import Zap
+from longpin.messages.mm.mm import Zap
 
 LAST_PAGE = (1 << 51) - 1
 """The last page a file can have: holes are mapped too, with the zero page."""
@@ -17,29 +17,29 @@ class Mappings:
     def __init__(self, inode: Address) -> None:
         self.inode = inode
         self.views: dict[tuple[Address, int], MappingView] = {}
-        """Each mapping, by process and its number for it."""
+        """Each mapping, by memory map and its number for it."""
 
     def __bool__(self) -> bool:
         return bool(self.views)
 
     def add(self, mapping: MappingView) -> None:
         """Add a mapping."""
-        self.views[mapping.process, mapping.number] = mapping
+        self.views[mapping.mm, mapping.number] = mapping
 
-    def split(self, process: Address, vma: int, new: int) -> MappingView:
+    def split(self, mm: Address, vma: int, new: int) -> MappingView:
         """Add what is left behind the middle that was taken out of a mapping, and return it."""
-        self.views[process, new] = rest = self.views[process, vma]._replace(number=new)
+        self.views[mm, new] = rest = self.views[mm, vma]._replace(number=new)
         return rest
 
-    def remove(self, process: Address, vma: int) -> MappingView:
+    def remove(self, mm: Address, vma: int) -> MappingView:
         """Remove a mapping, and return it."""
-        return self.views.pop((process, vma))
+        return self.views.pop((mm, vma))
 
-    def find(self, process: Address, vma: int) -> MappingView:
+    def find(self, mm: Address, vma: int) -> MappingView:
         """Return a mapping; one that is gone already has neither flags nor a description."""
-        return self.views.get((process, vma)) or MappingView(process, vma, 0, 0, "")
+        return self.views.get((mm, vma)) or MappingView(mm, vma, 0, 0, "")
 
     def zap(self, first: int, last: int = LAST_PAGE) -> Conversation[None]:
-        """Remove page table entries in every process that maps the file: pages ``first`` to ``last`` or to the end."""
-        for process in dict.fromkeys(process for process, _ in self.views):
-            yield Call(process, Zap(self.inode, first, last))
+        """Remove page table entries wherever the file is mapped: of pages ``first`` to ``last`` or to the end."""
+        for mm in dict.fromkeys(mm for mm, _ in self.views):
+            yield Call(mm, Zap(self.inode, first, last))

@@ -1,8 +1,10 @@
-"""The memory of a process: mappings, page table, and what it has pinned [1.8, 1.9]."""
+"""What a memory map holds: mappings and a page table [1.8, 1.9]."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address
+from longpin.messages.mm.pmem import PageFrame
 from longpin.messages.process.process import File
 
 MMAP_BASE = 0x7F00_0000_0000
@@ -17,7 +19,7 @@ class Mapping(NamedTuple):
     """A VMA: a range of addresses that is a range of a file."""
 
     number: int
-    """The process's own number for it."""
+    """The memory map's own number for it."""
     start: int
     length: int
     """Bytes, a multiple of the page size."""
@@ -41,25 +43,23 @@ class Mapping(NamedTuple):
 class Pte(NamedTuple):
     """A page table entry."""
 
-    pmem: Address
-    block: int
-    """-1: the zero page."""
+    frame: PageFrame
     writable: bool
 
 
 class AddressSpace:
-    """``mm_struct``: mappings by address, entries by mapping and page, and the pages charged to RLIMIT_MEMLOCK."""
+    """Mappings by address, and page table entries by virtual page number: the address divided by the page size."""
 
-    def __init__(self, page_size: int) -> None:
+    def __init__(self, page_size: int, mappings: Iterable[Mapping] = ()) -> None:
         self.page_size = page_size
-        self.mappings: list[Mapping] = []
+        self.mappings: list[Mapping] = list(mappings)
         """In the order of their addresses; they do not overlap."""
-        self.page_table: dict[tuple[int, int], Pte] = {}
-        """By mapping number and page of the file."""
-        self.pinned_vm = 0
-        """Pages of memory regions registered from here; a child begins at 0 [1.1]."""
-        self.numbers = 0
-        self.top = MMAP_BASE
+        self.page_table: dict[int, Pte] = {}
+        """Invariant: every entry lies in a mapping."""
+        self.numbers = max((mapping.number for mapping in self.mappings), default=0)
+        self.top = max((mapping.end + page_size for mapping in self.mappings), default=MMAP_BASE)
+
+    # Mappings.
 
     def add(self, length: int, prot: int, flags: int, file: File, first_page: int, number: int) -> Mapping:
         """Enter a mapping above all others, with an unmapped page in between."""
@@ -88,37 +88,54 @@ class AddressSpace:
         ``number``.
         """
         before = mapping._replace(length=start - mapping.start)
-        first_page = self.page_of(mapping, end)
-        behind = mapping._replace(start=end, length=mapping.end - end, first_page=first_page)
+        behind = mapping._replace(start=end, length=mapping.end - end, first_page=self.page_of(mapping, end))
         if before.length > 0 and behind.length > 0:
             behind = behind._replace(number=number)
         index = self.mappings.index(mapping)
         self.mappings[index : index + 1] = [piece for piece in (before, behind) if piece.length > 0]
-        for page in [page for owner, page in self.page_table if owner == mapping.number]:
-            address = mapping.start + (page - mapping.first_page) * self.page_size
-            if address >= start:
-                pte = self.page_table.pop((mapping.number, page))
-                if address >= end:
-                    self.page_table[behind.number, page] = pte
+        self._clear(start // self.page_size, end // self.page_size)
 
     def remove(self, mapping: Mapping) -> None:
         """Drop a mapping and its entries; pins stay [1.9]."""
         self.mappings.remove(mapping)
-        self.page_table = {key: pte for key, pte in self.page_table.items() if key[0] != mapping.number}
+        self._clear(mapping.start // self.page_size, mapping.end // self.page_size)
 
     def page_of(self, mapping: Mapping, address: int) -> int:
         """Return the page of the file at ``address``."""
         return mapping.first_page + (address - mapping.start) // self.page_size
 
+    # The page table.
+
+    def present(self, vpn: int, pages: int, *, write: bool) -> list[PageFrame]:
+        """Return the frames of the first pages from ``vpn`` on that may be accessed without a fault."""
+        frames = []
+        for number in range(vpn, vpn + pages):
+            pte = self.page_table.get(number)
+            if pte is None or (write and not pte.writable):
+                break
+            frames.append(pte.frame)
+        return frames
+
+    def absent(self, vpn: int, pages: int, *, write: bool) -> int:
+        """Return how many pages from ``vpn`` on fault before one does not."""
+        for number in range(vpn, vpn + pages):
+            pte = self.page_table.get(number)
+            if pte is not None and (pte.writable or not write):
+                return number - vpn
+        return pages
+
     def zap(self, inode: Address, first: int, last: int) -> None:
         """Remove the entries of a file's pages ``first`` to ``last``."""
-        numbers = {mapping.number for mapping in self.mappings if mapping.inode == inode}
-        self.page_table = {
-            key: pte for key, pte in self.page_table.items() if key[0] not in numbers or not first <= key[1] <= last
-        }
+        for mapping in self.mappings:
+            if mapping.inode == inode:
+                start = mapping.start // self.page_size
+                begin, end = first - mapping.first_page, last + 1 - mapping.first_page
+                self._clear(start + max(begin, 0), start + min(end, mapping.length // self.page_size))
 
-    def copy_mapping(self, mapping: Mapping) -> None:
-        """Enter a parent's mapping at the same address; its pages fault anew [1.8]."""
-        self.mappings.append(mapping)
-        self.numbers = max(self.numbers, mapping.number)
-        self.top = max(self.top, mapping.start + mapping.length + self.page_size)
+    def _clear(self, begin: int, end: int) -> None:
+        """Remove the entries from one virtual page number up to another."""
+        if end - begin <= len(self.page_table):
+            for number in range(begin, end):
+                self.page_table.pop(number, None)
+        else:
+            self.page_table = {number: pte for number, pte in self.page_table.items() if not begin <= number < end}

@@ -22,7 +22,7 @@ from longpin.messages.mm.pmem import (
     Load,
     Move,
     Pin,
-    PinBlock,
+    PinFrames,
     Pinned,
     ScanBusy,
     Store,
@@ -81,18 +81,19 @@ class Pmem(Actor):
         """Return how often ``block`` was freed."""
         return self.generations.get(block, 0)
 
-    @handles(PinBlock)
-    def pin(self, request: PinBlock, _src: Address) -> Pinned:
-        """Take a reference."""
-        generation = self.generation(request.block)
+    @handles(PinFrames)
+    def pin(self, request: PinFrames, _src: Address) -> Pinned:
+        """Take references."""
         r = request
-        pin = Pin(r.block, r.page, generation, r.longterm, r.owner, r.context, r.process, r.hold)
-        self.pins.setdefault(request.block, []).append(pin)
-        return Pinned(generation)
+        generations = tuple(self.generation(block) for block in r.numbers)
+        for index, (block, generation) in enumerate(zip(request.numbers, generations, strict=True)):
+            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold)
+            self.pins.setdefault(block, []).append(pin)
+        return Pinned(generations)
 
     @handles(Unpin)
     def unpin(self, request: Unpin, _src: Address) -> Done:
-        """Drop a region's references, block by block."""
+        """Drop a registration's references, block by block."""
         for block in sorted(self.pins):
             kept = [pin for pin in self.pins[block] if pin.owner != request.owner]
             if len(kept) == len(self.pins[block]):
@@ -125,20 +126,20 @@ class Pmem(Actor):
     @handles(Load)
     def load(self, request: Load, _src: Address) -> Data:
         """Read."""
-        return Data(self._read(request.block, request.offset, request.length))
+        return Data(self._read(request.number, request.offset, request.length))
 
     @handles(Store)
     def store(self, request: Store, _src: Address) -> Done:
         """Write."""
-        self._write(request.block, request.offset, request.data)
+        self._write(request.number, request.offset, request.data)
         return DONE
 
     @handles(Dma)
     def dma(self, request: Dma, _src: Address) -> Data:
         """Let the device have its way with a physical page, whoever owns it by now."""
         if request.data is None:
-            return Data(self._read(request.block, request.offset, request.length))
-        self._write(request.block, request.offset, request.data)
+            return Data(self._read(request.number, request.offset, request.length))
+        self._write(request.number, request.offset, request.data)
         return Data(b"")
 
     def _read(self, block: int, offset: int, length: int) -> bytes:

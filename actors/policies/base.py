@@ -44,7 +44,7 @@ from longpin.actors.policies.views import (
     LeaseView,
     MapRequest,
     PolicyState,
-    Registration,
+    RegistrationView,
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
@@ -142,7 +142,7 @@ class Policy:
         """Decide on a pin of one page, and say what it holds on to [2.6]."""
         return Allow()
 
-    def use_gate(self, caller: Caller, registration: Registration, view: LayoutView) -> int:
+    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> int:
         """Return 0, or the errno with which a process may not use a registration of pages of the file [1.10]."""
         return 0
 
@@ -150,7 +150,7 @@ class Policy:
         """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10]."""
         return holds
 
-    def on_deregister(self, registration: Registration, view: LayoutView) -> Update:
+    def on_deregister(self, registration: RegistrationView, view: LayoutView) -> Update:
         """Say what follows when a registration that was granted a lease has let go of its pages [1.10]."""
         return Update()
 

@@ -7,7 +7,7 @@ everything may have changed meanwhile.
 from enum import StrEnum
 from typing import NamedTuple
 
-from longpin.actors.policies.views import LeaseKey, LeaseRequest, PolicyState, Range, Registration
+from longpin.actors.policies.views import LeaseKey, LeaseRequest, PolicyState, Range, RegistrationView
 from longpin.messages.envelope import Address
 from longpin.messages.mm.pmem import Pin
 
@@ -50,7 +50,7 @@ class WaitFor(NamedTuple):
 class Revoke(NamedTuple):
     """Take registrations from the device: keys are void, accesses under way have ended. Then ask again."""
 
-    registrations: tuple[Registration, ...]
+    registrations: tuple[RegistrationView, ...]
     unpin: bool = True
     """Their pages lose the references too; else these stay until they are deregistered."""
 

@@ -40,7 +40,7 @@ from longpin.actors.policies.views import (
     LeaseView,
     MapRequest,
     PolicyState,
-    Registration,
+    RegistrationView,
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
@@ -53,7 +53,7 @@ LEASE = LeaseRequest(F_RDLCK, LeaseKind.LAYOUT)
 class Direct(NamedTuple):
     """A MAP_DIRECT mapping; those that fork or a split made of one share its lease."""
 
-    process: Address
+    mm: Address
     number: int
     key: LeaseKey
     valid: bool
@@ -68,7 +68,7 @@ class DirectMappings(PolicyState):
 
     def find(self, mapping: MappingView) -> Direct | None:
         """Return what is known of a mapping; None: it is an ordinary one."""
-        return next((d for d in self.mappings if (d.process, d.number) == (mapping.process, mapping.number)), None)
+        return next((d for d in self.mappings if (d.mm, d.number) == (mapping.mm, mapping.number)), None)
 
     def without(self, direct: Direct) -> "DirectMappings":
         """Return the others."""
@@ -107,9 +107,9 @@ class MapDirect(Policy):
             return Allow()
         if not request.caller.may_lease(view.file.uid):
             return Fail(errno.EACCES)
-        key = ("mapping", mapping.process, str(mapping.number))
+        key = ("mapping", mapping.mm, str(mapping.number))
         known = _state(view)
-        direct = Direct(mapping.process, mapping.number, key, valid=True)
+        direct = Direct(mapping.mm, mapping.number, key, valid=True)
         return Allow(
             grant=Grant(key, mapping.ofd, LEASE, owner=True), state=replace(known, mappings=(*known.mappings, direct))
         )
@@ -119,7 +119,7 @@ class MapDirect(Policy):
         known = _state(view)
         if (direct := known.find(mapping)) is None:
             return Update()
-        shared = direct._replace(process=copy.process, number=copy.number)
+        shared = direct._replace(mm=copy.mm, number=copy.number)
         return Update(replace(known, mappings=(*known.mappings, shared)))
 
     def on_vma_close(self, mapping: MappingView, view: LayoutView) -> Update:
@@ -155,7 +155,7 @@ class MapDirect(Policy):
         ofd = request.mapping.ofd
         return Allow(hold=ofd, grant=Grant(("registration", request.registration, request.context), ofd, LEASE))
 
-    def on_deregister(self, registration: Registration, view: LayoutView) -> Update:
+    def on_deregister(self, registration: RegistrationView, view: LayoutView) -> Update:
         """Its lease goes with it."""
         key = ("registration", registration.address, registration.context)
         return Update(drop=tuple(lease.address for lease in view.leases if lease.key == key))
@@ -187,6 +187,6 @@ class MapDirect(Policy):
             case ("mapping", _, _):
                 return OnDeadline((ZapMappings(), DropLease()), _state(view).invalidated(lease.key))
             case ("registration", address, context):
-                return OnDeadline((Revoke((Registration(address, context),), unpin=False), DropLease()))
+                return OnDeadline((Revoke((RegistrationView(address, context),), unpin=False), DropLease()))
             case _:
                 return OnDeadline()

@@ -38,7 +38,7 @@ from longpin.actors.policies.views import (
     LeaseKind,
     LeaseRequest,
     LeaseView,
-    Registration,
+    RegistrationView,
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
@@ -135,7 +135,7 @@ class Strict(Policy):
         """Allow a long-term pin to who has an active lease itself."""
         return Allow() if not request.longterm or _active(request.caller, view) else Fail(errno.EPERM)
 
-    def use_gate(self, caller: Caller, registration: Registration, view: LayoutView) -> int:
+    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> int:
         """Refuse a registration to who has no lease, if that is enforced."""
         if self.enforce_pass is PassedUse.ANYBODY or _active(caller, view):
             return 0
@@ -167,7 +167,7 @@ class Strict(Policy):
         orphans = [pin for pin in pins if pin.longterm and pin.process not in holders]
         if not orphans or self.orphans is Orphans.LEAVE:
             return None
-        return Revoke(tuple(dict.fromkeys(Registration(pin.owner, pin.context) for pin in orphans)))
+        return Revoke(tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in orphans)))
 
     def on_break(self, lease: LeaseView) -> OnBreak:
         """The process that has the lease is told."""

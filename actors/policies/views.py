@@ -126,7 +126,7 @@ class CloseRequest(NamedTuple):
     """It exits, or a fatal signal has ended a wait of this close: it must not wait."""
 
 
-class Registration(NamedTuple):
+class RegistrationView(NamedTuple):
     """Memory that is registered with a device, or about to be [1.10]."""
 
     address: Address

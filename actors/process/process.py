@@ -1,7 +1,8 @@
 """A process: descriptors, memory, signals, and a program it runs one call after the other [1.1].
 
 A call is a conversation of this actor with the others (:mod:`longpin.actors.syscalls`). While it waits, the process
-still answers what the kernel does to it from outside: page table entries installed and zapped, signals generated.
+still answers what the kernel does to it from outside: signals generated, descriptors sent, children that change. Its
+memory is an actor of its own (:mod:`longpin.actors.mm.mm`).
 Between two calls it is in user space, which is a schedule point (:class:`~longpin.messages.process.process.NextCall`).
 """
 
@@ -11,10 +12,19 @@ from typing import Any
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
-from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, outcome, single
+from longpin.actors.conversation import (
+    Call,
+    Conversation,
+    KernelError,
+    Step,
+    Uninterruptible,
+    WaitQueue,
+    outcome,
+    single,
+)
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.locks import Lock
-from longpin.actors.mm.address_space import AddressSpace, Mapping, Pte
+from longpin.actors.mm.gup import Buffer
+from longpin.actors.mm.mm import Mm
 from longpin.actors.policies.base import Policy
 from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
 from longpin.actors.process.interpreter import EXITS
@@ -27,21 +37,19 @@ from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
-from longpin.messages.fs.inode import FlushFile, RemoveMapping
+from longpin.messages.fs.inode import FlushFile
+from longpin.messages.mm.mm import ExitMmap
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import (
     PROCESS_TABLE,
     ChildChanged,
     ChildNotifies,
     File,
-    InstallPte,
     NextCall,
     NotifyParent,
     PassFile,
     Retire,
     Start,
-    Uncharge,
-    Zap,
 )
 
 FIRST_FD = 3
@@ -84,11 +92,6 @@ class Process(SignalTarget):
         self.fds = dict(inherited.fds)
         self.close_on_exec = set(inherited.close_on_exec)
         """Descriptors opened with O_CLOEXEC. Invariant: keys of ``fds``."""
-        self.spaces = [AddressSpace(kernel.page_size)]
-        """Its memory last, before it what each exec left behind: a region is charged to the one it was made in."""
-        for mapping in inherited.mappings:
-            self.mm.copy_mapping(mapping)
-        self.page_table_lock = Lock(self, f"the page table lock of {address}")
         self.received: list[File] = []
         """Descriptors in flight to this process."""
         self.sleepers = WaitQueue()
@@ -103,6 +106,10 @@ class Process(SignalTarget):
         """The timers of calls that will be made again when the handlers that run have returned."""
         self.wc_status = 0
         self.counters: dict[str, int] = {}
+        self.mm = inherited.mm
+        """Its memory map; empty: it has not come into being, because nothing was mapped or pinned yet."""
+        if self.mm:
+            self.count("mm")
         self.dead = False
         # Invariant: dead implies exiting, and no descriptors or mappings.
         self.calls: list[CallRecord] = []
@@ -117,11 +124,6 @@ class Process(SignalTarget):
         """What those see of it who decide on its calls."""
         own = self.credentials
         return Caller(self.address, self.pid, own.uid, own.fsuid, tuple(sorted(own.capabilities)))
-
-    @property
-    def mm(self) -> AddressSpace:
-        """The memory it has."""
-        return self.spaces[-1]
 
     # The program.
 
@@ -246,38 +248,30 @@ class Process(SignalTarget):
 
     # Memory.
 
-    @handles(InstallPte)
-    def install_pte(self, request: InstallPte, _src: Address) -> Conversation[Done]:
-        """The fault handler maps a block."""
-        with (yield self.page_table_lock.exclusive()):
-            self.mm.page_table[request.vma, request.page] = Pte(request.pmem, request.block, request.writable)
-        return DONE
+    def memory(self) -> Address:
+        """Return its memory map, which comes into being when it is used first, and again after exec."""
+        if not self.mm:
+            self.mm = f"mm:{self.pid}.{self.count('mm')}"
+            self.spawn(Mm, self.mm, self.kernel)
+        return self.mm
 
-    @handles(Zap)
-    def zap(self, request: Zap, _src: Address) -> Conversation[Done]:
-        """The file system unmaps a range everywhere."""
-        with (yield self.page_table_lock.exclusive()):
-            self.mm.zap(request.inode, request.first, request.last)
-        return DONE
+    def buffer(self, address: int, pages: int) -> Buffer:
+        """Return memory of this process that is to be pinned by its right to lock memory."""
+        unlimited = "CAP_IPC_LOCK" in self.credentials.capabilities
+        return Buffer(self.memory(), address, pages, self.caller, -1 if unlimited else self.limits[RLIMIT_MEMLOCK])
 
-    @handles(Uncharge)
-    def uncharge(self, request: Uncharge, _src: Address) -> Done:
-        """Give pinned pages back to RLIMIT_MEMLOCK."""
-        self.spaces[request.space].pinned_vm -= request.pages
-        return DONE
-
-    def unmap(self, mapping: Mapping) -> Conversation[bool]:
-        """Remove a mapping; True if its reference was the file's last, which then has to be released."""
-        self.mm.remove(mapping)
-        yield Call(mapping.inode, RemoveMapping(self.address, mapping.number))
-        last: bool = (yield Call(mapping.file.ofd, Put())).last
-        return last
+    def _leave_memory(self) -> Conversation[tuple[File, ...]]:
+        """Have every mapping go; return the files of which they held the last reference."""
+        if not self.mm:
+            return ()
+        left, self.mm = self.mm, ""
+        releases: tuple[File, ...] = (yield Uninterruptible(left, ExitMmap())).releases
+        return releases
 
     def leave_image(self) -> Conversation[None]:
         """Do what execve does before the new program runs: mappings, O_CLOEXEC descriptors and handlers go [2.4]."""
-        for mapping in list(self.mm.mappings):
-            if (yield from self.unmap(mapping)):
-                yield Call(mapping.file.ofd, Release(exiting=False))
+        for file in (yield from self._leave_memory()):
+            yield Call(file.ofd, Release(exiting=False))
         for fd in sorted(self.close_on_exec):
             file = self.fds.pop(fd)
             yield from outcome(self.flush(file))
@@ -285,7 +279,6 @@ class Process(SignalTarget):
         self.close_on_exec.clear()
         self.handler_programs.clear()
         self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
-        self.spaces.append(AddressSpace(self.kernel.page_size))
 
     # What others send.
 
@@ -381,10 +374,7 @@ class Process(SignalTarget):
 
         The parent is told when all that is done, so a process that hangs in a release is no zombie yet.
         """
-        releases: list[File] = []
-        for mapping in list(self.mm.mappings):
-            if (yield from self.unmap(mapping)):
-                releases.append(mapping.file)
+        releases = list((yield from self._leave_memory()))
         files = [self.fds.pop(fd) for fd in self.kernel.policy.on_exit(tuple(sorted(self.fds)))]
         for file in files:
             yield from outcome(self.flush(file, exiting=True))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from longpin.actors.constants import SA_NOCLDSTOP, SA_NOCLDWAIT, SA_RESTART, SIG_DFL, SIG_IGN
-from longpin.actors.mm.address_space import Mapping
 from longpin.actors.process.pending import IGNORED_BY_DEFAULT
 from longpin.actors.process.program import Image, Program
 from longpin.messages.process.labels import VerbsObject
@@ -76,7 +75,6 @@ class Inherited(NamedTuple):
     """What a child gets from its parent at fork, references already counted."""
 
     fds: dict[int, File]
-    mappings: tuple[Mapping, ...]
     variables: dict[str, Value]
     dispositions: dict[int, Disposition]
     handler_programs: dict[int, Program]
@@ -90,9 +88,11 @@ class Inherited(NamedTuple):
     """Resource limits by RLIMIT_ number; None: those of the image."""
     parent: str = ""
     """The parent's address; empty: init, which reaps at once."""
+    mm: str = ""
+    """The memory map that was made for it; empty: the parent has none."""
 
 
-NOTHING_INHERITED = Inherited({}, (), {}, {}, {})
+NOTHING_INHERITED = Inherited({}, {}, {}, {})
 """A process that a scenario starts."""
 
 

@@ -149,10 +149,11 @@ class QueuePair(Actor):
         for page, inside, part in mapped.segments:
             piece = None if data is None else data[done : done + part]
             done += part
-            if page.block == ZERO_PAGE:  # only ever read: whoever may write faulted for writing
+            if page.frame == ZERO_PAGE:  # only ever read: whoever may write faulted for writing
                 result += bytes(part)
                 continue
-            access_page = Dma(page.block, page.generation, page.inode, page.page, inside, part, piece, mapped.region)
-            result += (yield Call(page.pmem, access_page)).data
+            number = page.frame.number
+            access_page = Dma(number, page.generation, page.inode, page.page, inside, part, piece, mapped.region)
+            result += (yield Call(page.frame.memory, access_page)).data
         self.send(self.context, UnmapDma(mapped.handle))
         return result

@@ -15,12 +15,11 @@ from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.mm.holds import let_go
+from longpin.actors.mm.gup import let_go, unpin_user_pages
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
-from longpin.messages.mm.pmem import Unpin
-from longpin.messages.process.process import Uncharge
+from longpin.messages.mm.pmem import PinnedPage
 from longpin.messages.rdma.verbs import (
     AllocPd,
     Complete,
@@ -33,7 +32,6 @@ from longpin.messages.rdma.verbs import (
     Handle,
     Kind,
     MapDma,
-    PinnedPage,
     Poll,
     Polled,
     RegionFiles,
@@ -42,7 +40,6 @@ from longpin.messages.rdma.verbs import (
     Segments,
     TearDown,
     UnmapDma,
-    pmems_of,
 )
 
 
@@ -56,9 +53,9 @@ class Pd:
 
 @dataclass(slots=True)
 class Region:
-    """A memory region: physical pages a device may access, and what keeps them."""
+    """A memory region: pages that are pinned, and how the device may access them."""
 
-    registration: Register
+    request: Register
     in_use: Lock
     """Held shared by the device while it accesses the pages, exclusively while the region is taken down."""
     device: list[Hold] = field(default_factory=list)
@@ -177,53 +174,45 @@ class UverbsContext(Backing):
     @handles(Register)
     def register(self, request: Register, _src: Address) -> Handle:
         """Publish a region [2.6 step 7]; ENXIO for one that was revoked while it was made."""
-        if request.region in self.revoked:
+        if request.registration.owner in self.revoked:
             raise KernelError(errno.ENXIO)
         self._find(Pd, request.pd).users += 1
-        lock = Lock(self, f"device access through {request.region} to end")
-        return Handle(self._new(Region(request, lock)), request.region)
+        name = request.registration.owner
+        lock = Lock(self, f"device access through {name} to end")
+        return Handle(self._new(Region(request, lock)), name)
 
     def _deregister(self, handle: int, region: Region) -> Conversation[None]:
         """Take the keys away, wait for accesses under way, then unpin and uncharge [2.6]."""
         self.dying.add(handle)
-        registration = region.registration
         with (yield region.in_use.exclusive()):
-            yield from self._unpin(registration)
-        yield Call(registration.process, Uncharge(registration.space, len(registration.pages)))
-        self._leave_pd(registration.pd)
-        yield from self._let_go(region)
-
-    def _unpin(self, registration: Register) -> Conversation[None]:
-        for pmem in pmems_of(registration.pages):
-            yield Call(pmem, Unpin(registration.region))
-
-    def _let_go(self, region: Region) -> Conversation[None]:
-        """Let go of what the pins held, once."""
-        registration = region.registration
-        region.registration = replace(registration, holds=(), attached=())
-        holds = self.kernel.policy.on_unpin(registration.holds)
-        yield from let_go(registration.region, self.address, holds, registration.attached)
+            yield from unpin_user_pages(self.kernel, region.request.registration)
+        self._leave_pd(region.request.pd)
 
     @handles(RevokeRegion)
     def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
         """Void a key for good and wait for accesses under way; unpin, or let the pages be until deregistration."""
         for region in list(self.objects.values()):
-            if isinstance(region, Region) and region.registration.region == request.region:
+            if isinstance(region, Region) and region.request.registration.owner == request.region:
                 region.revoked = True
                 with (yield region.in_use.exclusive()):
                     if request.unpin:
-                        yield from self._unpin(region.registration)
-                if request.unpin:
-                    yield from self._let_go(region)
+                        yield from self._unpin_early(region)
                 return Done(1)
         self.revoked.add(request.region)
         return Done(0)
 
+    def _unpin_early(self, region: Region) -> Conversation[None]:
+        """Let go of the pages of a region, and of what they held; the region itself stays, with its charge."""
+        registration = region.request.registration
+        left = registration._replace(holds=(), attached=())
+        region.request = replace(region.request, registration=left)
+        yield from let_go(self.kernel, registration)
+
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
         """Tell whose pages a region has."""
-        registration = self._find(Region, request.handle).registration
-        return RegionFiles(registration.region, tuple(dict.fromkeys(page.inode for page in registration.pages)))
+        registration = self._find(Region, request.handle).request.registration
+        return RegionFiles(registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs)))
 
     @handles(MapDma)
     def map_dma(self, request: MapDma, _src: Address) -> Conversation[Segments]:
@@ -233,7 +222,7 @@ class UverbsContext(Backing):
         if not isinstance(region, Region) or handle in self.dying or not self._allows(region, request):
             return Segments((), "", 0)
         region.device.append((yield region.in_use.shared()))
-        return Segments(self._segments(region.registration, request), region.registration.region, handle)
+        return Segments(self._segments(region.request, request), region.request.registration.owner, handle)
 
     def _handle_of(self, key: str) -> int:
         context, _, handle = key.rpartition("/")
@@ -241,23 +230,23 @@ class UverbsContext(Backing):
 
     @staticmethod
     def _allows(region: Region, request: MapDma) -> bool:
-        registration = region.registration
+        registered = region.request
         return (
             not region.revoked
-            and registration.pd == request.pd
-            and registration.access & request.access == request.access
+            and registered.pd == request.pd
+            and registered.access & request.access == request.access
             and request.offset >= 0
             and request.length > 0
-            and request.offset + request.length <= registration.length
+            and request.offset + request.length <= registered.length
         )
 
-    def _segments(self, registration: Register, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:
+    def _segments(self, region: Register, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:
         segments = []
-        offset, length = registration.offset + request.offset, request.length
+        offset, length = region.offset + request.offset, request.length
         while length:
             index, inside = divmod(offset, self.kernel.page_size)
             part = min(length, self.kernel.page_size - inside)
-            segments.append((registration.pages[index], inside, part))
+            segments.append((region.registration.page(index), inside, part))
             offset, length = offset + part, length - part
         return tuple(segments)
 

@@ -12,13 +12,13 @@ from longpin.actors.constants import (
     WNOHANG,
     WUNTRACED,
 )
-from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
+from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible, WaitsFor
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
 from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
 from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Section, libc
 from longpin.messages.clock import CLOCK
 from longpin.messages.fs.file import Ref
-from longpin.messages.fs.inode import AddMapping
+from longpin.messages.mm.mm import DupMmap
 from longpin.messages.process.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
 from longpin.messages.process.process import PROCESS_TABLE, Enroll, File, FindProcess, PassFile, Retire, Start
 
@@ -52,7 +52,6 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
     inherited = Inherited(
         dict(process.fds),
-        tuple(process.mm.mappings),
         dict(process.variables),
         dict(process.dispositions),
         dict(process.handler_programs),
@@ -62,17 +61,14 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         process.credentials,
         dict(process.limits),
         process.address,
+        f"mm:{pid}.1" if process.mm else "",
     )
     process.children[pid] = Child(pid)
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
-    # The child exists before a mapping of it is known, because the file system may zap it from then on.
     for file in inherited.fds.values():
         yield Call(file.ofd, Ref())
-    for mapping in inherited.mappings:
-        yield Call(mapping.file.ofd, Ref())
-        m = mapping
-        copied = AddMapping(address, m.number, m.prot, m.flags, m.file.ofd, process.caller, parent=process.address)
-        yield Call(mapping.inode, copied)
+    if process.mm:
+        yield Uninterruptible(process.mm, DupMmap(inherited.mm, process.caller))
     yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
     process.send(address, Start())
     return pid

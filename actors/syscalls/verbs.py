@@ -14,22 +14,16 @@ from longpin.actors.constants import (
     IBV_WR_RDMA_READ,
     IBV_WR_RDMA_WRITE,
     O_RDWR,
-    PROT_READ,
-    PROT_WRITE,
-    RLIMIT_MEMLOCK,
 )
-from longpin.actors.conversation import Call, Conversation, KernelError, outcome
+from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.kernel.machine import MOST_BYTES
-from longpin.actors.mm.holds import Holds, ask_pin, let_go
+from longpin.actors.mm.gup import pin_user_pages, unpin_user_pages
 from longpin.actors.policies.base import Policy
 from longpin.actors.syscalls.declaration import Declarations, Given, OneOf, Refusal, Section, Unknown
 from longpin.actors.syscalls.files import as_bytes, open_device
-from longpin.actors.syscalls.memory import resolve
 from longpin.messages.envelope import Address
 from longpin.messages.fs.inode import AskUse
-from longpin.messages.fs.mapping import MappingView, PinRequest
-from longpin.messages.mm.pmem import ZERO_PAGE, PinBlock, Unpin
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.process.process import File
 from longpin.messages.rdma.verbs import (
@@ -41,12 +35,10 @@ from longpin.messages.rdma.verbs import (
     FindRegion,
     Kind,
     ModifyQp,
-    PinnedPage,
     Poll,
     PostSend,
     RegionFiles,
     Register,
-    pmems_of,
 )
 
 if TYPE_CHECKING:
@@ -141,7 +133,7 @@ def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
     },
 )
 def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, access: int) -> Conversation[VerbsObject]:
-    """ibv_reg_mr(3): charge, pin page by page, publish [2.6]; all or nothing."""
+    """ibv_reg_mr(3): charge and pin the buffer, publish [2.6]; all or nothing."""
     context = _use(process, pd, Kind.PD).context
     _check_access(access)
     yield Call(context, FindObject(Kind.PD, pd.handle))
@@ -152,42 +144,14 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     pages = process.kernel.pages(addr + length - first)
     if length == 0 or pages > MOST_PAGES or first + pages * page_size >= 1 << 64:
         raise KernelError(errno.EINVAL)
-    _charge(process, pages)
-    region = f"mr:{process.pid}.{process.count('mr')}"
-    pinned: list[PinnedPage] = []
-    asked: list[PinRequest] = []
-    holds = Holds()
-    late = process.kernel.generation.late_longterm_check
     write = bool(access & ACCESS_WRITES) or not process.kernel.generation.read_only_pins
+    region = f"mr:{process.pid}.{process.count('mr')}"
+    buffer = process.buffer(first, pages)
+    registration = yield from pin_user_pages(process.kernel, buffer, region, context, write=write)
     try:
-        error = None
-        for index in range(pages):
-            pin = _pin(process, first + index * page_size, region, context, pinned, asked, holds, write=write)
-            if (error := (yield from outcome(pin))) is not None:
-                break
-        # A late check is of the pages that were pinned, even if a later page failed.
-        for wanted in asked if late else ():
-            _check_longterm(process, wanted)
-        if error is not None:
-            raise error
-        request = Register(
-            pd.handle,
-            region,
-            tuple(pinned),
-            addr - first,
-            length,
-            access,
-            process.address,
-            len(process.spaces) - 1,
-            tuple(holds.ofds),
-            tuple(holds.inodes),
-        )
-        handle = (yield Call(context, request)).handle
+        handle = (yield Call(context, Register(pd.handle, registration, addr - first, length, access))).handle
     except KernelError:
-        for pmem in pmems_of(pinned):
-            yield Call(pmem, Unpin(region))
-        yield from let_go(region, context, holds.ofds, holds.inodes)
-        process.mm.pinned_vm -= pages
+        yield from unpin_user_pages(process.kernel, registration)
         raise
     return VerbsObject(Kind.MR, pd.fd, handle, context)
 
@@ -197,61 +161,6 @@ def _check_access(access: int) -> None:
     remote = access & (IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_ATOMIC)
     if (remote and not access & IBV_ACCESS_LOCAL_WRITE) or access & ~ACCESS_SUPPORTED:
         raise KernelError(errno.EINVAL)
-
-
-def _charge(process: "Process", pages: int) -> None:
-    """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 step 4]."""
-    mm, limit = process.mm, process.limits[RLIMIT_MEMLOCK]
-    if "CAP_IPC_LOCK" not in process.credentials.capabilities:
-        if limit == 0:
-            raise KernelError(errno.EPERM)
-        if (mm.pinned_vm + pages) * process.kernel.page_size > limit:
-            raise KernelError(errno.ENOMEM)
-    mm.pinned_vm += pages
-
-
-def _pin(
-    process: "Process",
-    addr: int,
-    region: Address,
-    context: Address,
-    pinned: list[PinnedPage],
-    asked: list[PinRequest],
-    holds: Holds,
-    *,
-    write: bool,
-) -> Conversation[None]:
-    """get_user_pages(FOLL_LONGTERM) of one page: entry, lease check, reference, under the page table lock.
-
-    Asking for the lease and taking the reference are two steps: the lease may go in between [2.7].
-    """
-    mapping = process.mm.find(addr)
-    if mapping is None:
-        raise KernelError(errno.EFAULT)
-    view = MappingView(process.address, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
-    wanted = PinRequest(process.caller, view, longterm=True, write=write, registration=region, context=context)
-    if not process.kernel.generation.late_longterm_check:
-        _check_longterm(process, wanted)
-    if not mapping.prot & (PROT_WRITE if write else PROT_READ):
-        raise KernelError(errno.EFAULT)
-    page = process.mm.page_of(mapping, addr)
-    hold, pte = yield from resolve(process, mapping, page, write=write)
-    with hold:
-        if wanted not in asked:
-            asked.append(wanted)
-        if pte.block == ZERO_PAGE:  # no page of the file, so nobody asks for leases or waits for it
-            pinned.append(PinnedPage("", ZERO_PAGE, 0, mapping.inode, page))
-            return
-        held = yield from ask_pin(mapping.inode, wanted, holds)
-        request = PinBlock(pte.block, mapping.inode, page, True, region, context, process.address, held)
-        generation = (yield Call(pte.pmem, request)).generation
-        pinned.append(PinnedPage(pte.pmem, pte.block, generation, mapping.inode, page))
-
-
-def _check_longterm(process: "Process", wanted: PinRequest) -> None:
-    """Fail where no page of the mapping may be pinned for long [4.0]."""
-    if number := process.kernel.policy.longterm_gate(wanted):
-        raise KernelError(number)
 
 
 @syscall(

@@ -211,7 +211,7 @@ class MapFile(Message):
     vma: int
     prot: int
     flags: int
-    process: Address
+    mm: Address
     fd: int
     caller: Caller
 

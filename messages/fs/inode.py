@@ -99,9 +99,9 @@ class Written(Message):
 
 @message
 class AddMapping(Message):
-    """A process maps the file: mmap(2), or fork(2) for the child."""
+    """A memory map has a new mapping of the file: of mmap(2), or a copy that fork(2) made."""
 
-    process: Address
+    mm: Address
     vma: int
     prot: int
     flags: int
@@ -111,51 +111,60 @@ class AddMapping(Message):
     fd: int = -1
     """The descriptor number used in mmap(2)."""
     parent: Address = ""
-    """Fork copies a mapping of this process, which has the same number; empty: mmap(2)."""
+    """The memory map of which fork copies it, which has the same number for it; empty: mmap(2)."""
 
     def footprint(self) -> Footprint:
         """The mapping, and its place among the others: page tables are zapped in that order."""
-        return Footprint.of(writes=[("mapping", self.process, self.vma), ("order of mappings",)])
+        return Footprint.of(writes=[("mapping", self.mm, self.vma), ("order of mappings",)])
 
 
 @message
 class SplitMapping(Message):
     """munmap(2) took something out of the middle of a mapping: what is left behind it has another number now."""
 
-    process: Address
+    mm: Address
     vma: int
     new: int
 
     def footprint(self) -> Footprint:
         """Both mappings, and their places among the others."""
-        mappings = [("mapping", self.process, number) for number in (self.vma, self.new)]
+        mappings = [("mapping", self.mm, number) for number in (self.vma, self.new)]
         return Footprint.of(writes=[*mappings, ("order of mappings",)])
 
 
 @message
 class RemoveMapping(Message):
-    """A process does not map the file any more."""
+    """A mapping of the file is gone."""
 
-    process: Address
+    mm: Address
     vma: int
 
     def footprint(self) -> Footprint:
         """The mapping; the others stay in their order."""
-        return Footprint.of(writes=[("mapping", self.process, self.vma)])
+        return Footprint.of(writes=[("mapping", self.mm, self.vma)])
 
 
 @message
 class Fault(Message):
-    """A page fault; the reply comes when the page table entry is installed [1.8]. EFAULT beyond the end of the file."""
+    """A page fault of a memory map; the reply comes when the page table entry is installed [1.8].
+
+    EFAULT beyond the end of the file, or if the page cannot be given a block.
+    """
 
     vma: int
+    """The number of the mapping there."""
+    vpn: int
+    """Its virtual page number: the address divided by the page size."""
     page: int
+    """The page of the file there."""
+    pages: int
+    """How many are wanted: those behind it are mapped too, up to the first that a write would have to give a block."""
     write: bool
 
 
 @message
 class AskPin(Message):
-    """May a page be pinned? [2.6]."""
+    """May pages that were faulted in be pinned? [2.6]."""
 
     request: PinRequest
 

@@ -10,8 +10,8 @@ from longpin.messages.process.caller import Caller
 class MappingView(NamedTuple):
     """A mapping of a file [1.8]."""
 
-    process: Address
-    """Who maps it."""
+    mm: Address
+    """The memory map it is in."""
     number: int
     """The number of the mapping there."""
     prot: int

@@ -1,15 +1,69 @@
-"""What a pmem block set is asked: blocks, references on them, and bytes.
+"""What a memory is asked: references on its frames, and bytes; and what a pmem block set is asked beside that.
 
-The parts of a block are its ``owner`` (which page of which inode it is), its ``generation``, its ``pins`` with who
-waits for them to go, and its ``content``; ``free`` is which blocks nobody owns.
+A frame of a pmem set is a block. The parts of a block are its ``owner`` (which page of which inode it is), its
+``generation``, its ``pins`` with who waits for them to go, and its ``content``; ``free`` is which blocks nobody owns.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
 
-ZERO_PAGE = -1
-"""In place of a block where a hole is read: the kernel's page of zeros, which belongs to no set."""
+
+class PageFrame(NamedTuple):
+    """A page frame: physical memory, wherever it is mapped."""
+
+    memory: Address
+    """The actor that has it, a pmem block set for example."""
+    number: int
+    """Its number there."""
+
+
+ZERO_PAGE = PageFrame("zero_page", 0)
+"""What is mapped where a hole is read: the kernel's page of zeros. No actor has it, as nobody writes or counts it."""
+
+
+class PinnedPage(NamedTuple):
+    """A page that get_user_pages has pinned, as a device sees it."""
+
+    frame: PageFrame
+    generation: int
+    inode: Address
+    page: int
+    """The page of the file."""
+
+    def after(self, distance: int) -> "PinnedPage":
+        """Return the page so far behind this one in a run."""
+        number = self.frame.number + (0 if self.frame == ZERO_PAGE else distance)
+        return self._replace(frame=self.frame._replace(number=number), page=self.page + distance)
+
+
+class PinnedRun(NamedTuple):
+    """Pinned pages of a file that follow each other in memory too: an entry of a scatter list."""
+
+    first: PinnedPage
+    length: int
+    """Pages."""
+
+
+def runs_of(pages: Iterable[PinnedPage]) -> Iterator[PinnedRun]:
+    """Put pages together, as ib_umem_get does, so that a region of a large file is a few entries."""
+    first: PinnedPage | None = None
+    length = 0
+    for page in pages:
+        if first is not None and page == first.after(length):
+            length += 1
+            continue
+        if first is not None:
+            yield PinnedRun(first, length)
+        first, length = page, 1
+    if first is not None:
+        yield PinnedRun(first, length)
+
+
+def memories_of(runs: Iterable[PinnedRun]) -> tuple[Address, ...]:
+    """Return the memories in which pages are pinned, each once, in the order of the pages."""
+    return tuple(dict.fromkeys(run.first.frame.memory for run in runs if run.first.frame != ZERO_PAGE))
 
 
 @message
@@ -57,12 +111,14 @@ class Move(Message):
 
 
 @message
-class PinBlock(Message):
-    """get_user_pages takes a reference, under the page-table lock [1.9]."""
+class PinFrames(Message):
+    """get_user_pages takes references on pages of a file that follow each other, under the page table lock [1.9]."""
 
-    block: int
+    numbers: tuple[int, ...]
+    """Of the frames in this memory."""
     inode: Address
     page: int
+    """The page of the file that the first one is."""
     longterm: bool
     owner: Address
     """The memory region, ``mr:100.1``, also before it is published."""
@@ -73,25 +129,27 @@ class PinBlock(Message):
     """The open file description the registration holds for it; empty: none."""
 
     def footprint(self) -> Footprint:
-        """The block's references."""
-        return Footprint.of(reads=[("generation", self.block)], writes=[("pins", self.block)])
+        """The references on the frames."""
+        generations = [("generation", number) for number in self.numbers]
+        return Footprint.of(reads=generations, writes=[("pins", number) for number in self.numbers])
 
 
 @message
 class Pinned(Message):
-    """The reference is taken."""
+    """The references are taken."""
 
-    generation: int
+    generations: tuple[int, ...]
+    """Of each frame."""
 
 
 @message
 class Unpin(Message):
-    """Drop every reference of a memory region and wake whoever waits for its blocks."""
+    """Drop every reference of a registration and wake whoever waits for its blocks."""
 
     owner: Address
 
     def footprint(self) -> Footprint:
-        """All references: which blocks the region has is not known here."""
+        """All references: which blocks the registration has is not known here."""
         return Footprint.of(writes=[("pins",)])
 
 
@@ -116,13 +174,13 @@ class Pin(NamedTuple):
     """The block's generation at that time."""
     longterm: bool
     owner: Address
-    """The memory region, also while its registration is still in progress."""
+    """What it belongs to, the memory region ``mr:100.1`` for example, also while it is not published yet."""
     context: Address
-    """The uverbs context that owns it."""
+    """The actor behind the descriptor that keeps the owner: a uverbs context, for example."""
     process: Address = ""
-    """The process that registered it."""
+    """The process that pinned it."""
     hold: Address = ""
-    """An open file description that the registration holds because of it; empty: none."""
+    """An open file description that its owner holds because of it; empty: none."""
 
 
 @message
@@ -148,37 +206,40 @@ class AwaitIdle(Message):
 
 @message
 class Load(Message):
-    """Read bytes of a block: the CPU through a mapping, or read(2)."""
+    """Read bytes of a frame: the CPU through a mapping, or read(2)."""
 
-    block: int
+    number: int
+    """Of the frame in this memory."""
     offset: int
     length: int
 
     def footprint(self) -> Footprint:
         """The bytes."""
-        return Footprint.of(reads=[("content", self.block)])
+        return Footprint.of(reads=[("content", self.number)])
 
 
 @message
 class Store(Message):
-    """Write bytes of a block: the CPU through a mapping, or write(2)."""
+    """Write bytes of a frame: the CPU through a mapping, or write(2)."""
 
-    block: int
+    number: int
+    """Of the frame in this memory."""
     offset: int
     data: bytes
 
     def footprint(self) -> Footprint:
         """The bytes."""
-        return Footprint.of(writes=[("content", self.block)])
+        return Footprint.of(writes=[("content", self.number)])
 
 
 @message
 class Dma(Message):
-    """A device reads or writes a block by its physical address, whatever the file map says [1.10]."""
+    """A device reads or writes a frame by its physical address, whatever the file map says [1.10]."""
 
-    block: int
+    number: int
+    """Of the frame in this memory."""
     generation: int
-    """The block's generation when it was pinned."""
+    """The frame's generation when it was pinned."""
     inode: Address
     page: int
     """The page of the file it was pinned as."""
@@ -190,8 +251,8 @@ class Dma(Message):
 
     def footprint(self) -> Footprint:
         """The bytes; owner and generation are what rule O1 looks at when the access arrives."""
-        block = self.block
-        reads = [("owner", block), ("generation", block)]
+        number = self.number
+        reads = [("owner", number), ("generation", number)]
         if self.data is None:
-            return Footprint.of(reads=[*reads, ("content", block)])
-        return Footprint.of(reads=reads, writes=[("content", block)])
+            return Footprint.of(reads=[*reads, ("content", number)])
+        return Footprint.of(reads=reads, writes=[("content", number)])

@@ -26,8 +26,6 @@ class Start(Message):
 
 
 TOUCHED: dict[str, tuple[str, ...]] = {
-    "page table": ("load", "store", "mmap", "munmap", "ibv_reg_mr", "exec", "exit"),
-    "pinned_vm": ("ibv_reg_mr", "exec"),
     "children": ("fork", "waitpid", "exit_notify"),
     "signals": ("sigaction", "sigprocmask", "sigsuspend", "ppoll", "sigtimedwait", "sigwaitinfo", "sigreturn", "exec"),
 }
@@ -108,50 +106,6 @@ class PassFile(Message):
     """A descriptor in flight in a socket (SCM_RIGHTS); it holds a reference [1.2]."""
 
     file: File
-
-
-@message
-class InstallPte(Message):
-    """The fault handler maps a block at a page of a mapping, holding the inode's mmap lock [1.8]."""
-
-    vma: int
-    page: int
-    """The page of the file."""
-    pmem: Address
-    block: int
-    """The block in that pmem set; -1: the zero page."""
-    writable: bool
-
-    def footprint(self) -> Footprint:
-        """The page table; its lock is released before anybody can wait for it."""
-        return Footprint.of(writes=[("page table",)])
-
-
-@message
-class Zap(Message):
-    """Remove the page table entries of a file's pages; new accesses must fault [2.5]."""
-
-    inode: Address
-    first: int
-    last: int
-    """Last page, inclusive."""
-
-    def footprint(self) -> Footprint:
-        """The page table; its lock is released before anybody can wait for it."""
-        return Footprint.of(writes=[("page table",)])
-
-
-@message
-class Uncharge(Message):
-    """Take pages off ``mm.pinned_vm``, also of a process that is dead, or of memory it left at an exec [2.6]."""
-
-    space: int
-    """Which of the process's address spaces, from 0: each exec begins another."""
-    pages: int
-
-    def footprint(self) -> Footprint:
-        """A count."""
-        return Footprint.of(adds=[("pinned_vm", self.space)])
 
 
 @message

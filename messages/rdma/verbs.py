@@ -4,27 +4,11 @@ In a context, ``object`` is one object by its handle, ``handles`` the numbers gi
 objects protection domains have in them. What a queue pair is told has no footprint: nearly all looks at its state.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
-from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, Part, message
-
-
-class PinnedPage(NamedTuple):
-    """One page of a memory region, as the device sees it."""
-
-    pmem: Address
-    """Empty: the page of zeros, which belongs to no set."""
-    block: int
-    generation: int
-    inode: Address
-    page: int
-
-
-def pmems_of(pages: Iterable[PinnedPage]) -> tuple[Address, ...]:
-    """Return the block sets in which pages are pinned, each once, in the order of the pages."""
-    return tuple(dict.fromkeys(page.pmem for page in pages if page.pmem))
+from longpin.messages.mm.mm import Registration
+from longpin.messages.mm.pmem import PinnedPage
 
 
 class Kind(StrEnum):
@@ -86,19 +70,11 @@ class Register(Message):
     """Publish a memory region whose pages are pinned and charged [2.6 step 6]."""
 
     pd: int
-    region: Address
-    pages: tuple[PinnedPage, ...]
+    registration: Registration
     offset: int
     """Where the region begins in its first page, in bytes."""
     length: int
     access: int
-    process: Address
-    space: int
-    """Process and address space that are charged."""
-    holds: tuple[Address, ...]
-    """Open file descriptions on which a policy made the pins hold a reference."""
-    attached: tuple[Address, ...] = ()
-    """Inodes that are told when the pages are let go of."""
 
     def footprint(self) -> Footprint:
         """The protection domain, and a new handle."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from longpin.messages.envelope import Envelope, Message
-from longpin.messages.mm.pmem import Allocate, PinBlock, Store
+from longpin.messages.mm.pmem import Allocate, PinFrames, Store
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.result import CallResult
@@ -17,10 +17,11 @@ MOST_ARRIVALS = 1_000_000
 """Arrivals after which a run that is still not quiet is undetermined, those for pages not counted."""
 
 MOST_FOR_PAGES = 8_000_000
-"""The arrivals that pages may take beside those: a million pages can be registered."""
+"""The arrivals that pages may take beside those: a million pages can be given a block."""
 
-FOR_A_PAGE: dict[type[Message], int] = {PinBlock: 8, Allocate: 6, Store: 2}
-"""What comes with each of these: a page that is registered is faulted in, asked for and pinned, with an answer each."""
+FOR_A_PAGE: dict[type[Message], int] = {PinFrames: 8, Allocate: 6, Store: 2}
+"""What comes with each of these, the answers included: pages are faulted in, asked for and pinned, one after the other
+if they are holes, else by the hundreds."""
 
 SECONDS = 60.0
 """Real seconds after which a run on threads that is still not quiet is undetermined; as much again for each million

@@ -14,7 +14,7 @@ from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope, Message
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop
-from longpin.messages.mm.pmem import Dma, FreeBlocks, PinBlock, Unpin
+from longpin.messages.mm.pmem import Dma, FreeBlocks, PinFrames, Unpin
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.result import CallResult, Kind, Moment
@@ -22,14 +22,14 @@ from longpin.runner.result import CallResult, Kind, Moment
 
 def _dma(body: Dma, dst: Address) -> str:
     verb = "reads" if body.data is None else f"writes {body.data!r} to"
-    return f"device {verb} block {body.block} of {dst}, pinned by {body.region} as page {body.page} of {body.inode}"
+    return f"device {verb} block {body.number} of {dst}, pinned by {body.region} as page {body.page} of {body.inode}"
 
 
 KERNEL_MOMENTS: dict[type, tuple[Kind, Callable[[Any, Address], str]]] = {
     Break: (Kind.KERNEL, lambda body, dst: f"{dst} is broken ({body.level}), {body.seconds:g} s to answer"),
     LeaseOverdue: (Kind.KERNEL, lambda body, _: f"{body.lease} is overdue ({body.level})"),
     Drop: (Kind.KERNEL, lambda _, dst: f"{dst} is gone"),
-    PinBlock: (Kind.DEVICE, lambda body, _: f"{body.owner} pins"),
+    PinFrames: (Kind.DEVICE, lambda body, _: f"{body.owner} pins"),
     Unpin: (Kind.DEVICE, lambda body, _: f"{body.owner} unpins its blocks"),
     FreeBlocks: (Kind.KERNEL, lambda _body, _dst: "the file system frees"),
     Dma: (Kind.DEVICE, _dma),
@@ -49,8 +49,8 @@ ACTIONS = {
 
 def _blocks(body: Message) -> tuple[int, ...]:
     match body:
-        case PinBlock():
-            return (body.block,)
+        case PinFrames():
+            return body.numbers
         case FreeBlocks():
             return body.blocks
         case _:

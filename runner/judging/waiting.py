@@ -12,6 +12,7 @@ from longpin.actors.conversation import Call, Sleeping, Task, WaitsFor
 from longpin.actors.fs.inode import Inode
 from longpin.actors.fs.lease import Lease
 from longpin.actors.locks import Hold
+from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.base import Policy
 from longpin.actors.process.process import Process
@@ -131,6 +132,6 @@ class WaitForGraph:
             fds = [str(fd) for fd, file in process.fds.items() if file.ofd == ofd]
             if fds:
                 users.append(f"{process.name} has it as fd {', '.join(fds)}")
-            elif any(mapping.file.ofd == ofd for mapping in process.mm.mappings):
+            elif isinstance(mm := self.actors.get(process.mm), Mm) and mm.maps(ofd):
                 users.append(f"{process.name} maps it")
         return "; ".join(users) or f"no process has {ofd}"

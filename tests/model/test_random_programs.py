@@ -19,6 +19,7 @@ from longpin.actors.base import Actor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
 from longpin.actors.locks import Lock
+from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.proposal import Proposal
@@ -363,7 +364,9 @@ def check_books(engine: SteppedEngine) -> None:
     for process in processes:
         assert process.dead
         assert not process.fds
-        assert not process.mm.mappings
+    for mm in (actor for actor in actors if isinstance(actor, Mm)):
+        assert not mm.space.mappings
+        assert not mm.space.page_table
     for actor in actors:
         for lock in locks_of(actor):
             assert not lock.holds, lock.name

@@ -34,7 +34,7 @@ from longpin.messages.envelope import Awake, Done, Envelope, Footprint, Message
 from longpin.messages.fs.directory import MAKES, Unlink
 from longpin.messages.fs.file import SetSignal
 from longpin.messages.fs.inode import Flock
-from longpin.messages.mm.pmem import AwaitIdle, PinBlock, Unpin
+from longpin.messages.mm.pmem import AwaitIdle, PinFrames, Unpin
 from longpin.messages.process.labels import AwaitLabel
 from longpin.runner.exploration import FootprintError, Method, Reason, explore
 from longpin.runner.exploration.activations import ActivationPath
@@ -125,7 +125,7 @@ def test_references_are_dropped_in_one_order() -> None:
     woken = []
     for order in ((0, 1), (1, 0)):
         table = Table(lambda world: world.spawn(Pmem, "pmem:0", 2, 4096, {0: ("inode:i", 0), 1: ("inode:i", 1)}))
-        pins = [PinBlock(block, "inode:i", block, longterm=True, owner="mr:1", context="c") for block in order]
+        pins = [PinFrames((block,), "inode:i", block, longterm=True, owner="mr:1", context="c") for block in order]
         waits = [AwaitIdle(block, killable=True, interruptible=True) for block in (0, 1)]
         state = table.first[0].state
         for number, request in enumerate([*pins, *waits, Unpin("mr:1")], 1):
@@ -141,7 +141,7 @@ def nothing(_message: Message) -> Footprint:
     return Footprint()
 
 
-LIARS = [(SetSignal, "file:"), (Flock, "inode:"), (PinBlock, "pmem:"), (AwaitLabel, "labels"), (Unlink, "directory")]
+LIARS = [(SetSignal, "file:"), (Flock, "inode:"), (PinFrames, "pmem:"), (AwaitLabel, "labels"), (Unlink, "directory")]
 
 
 @pytest.mark.parametrize(("kind", "busy"), LIARS)

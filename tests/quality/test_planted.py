@@ -70,10 +70,11 @@ def lease_before_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     deregister = UverbsContext._deregister
 
     def planted(self: UverbsContext, handle: int, region: Region) -> Conversation[None]:
-        for ofd in region.registration.holds:
+        registration = region.request.registration
+        for ofd in registration.holds:
             if (yield Call(ofd, Put(pin=True))).last:
                 yield Call(ofd, Release(exiting=False))
-        region.registration = replace(region.registration, holds=())
+        region.request = replace(region.request, registration=registration._replace(holds=()))
         yield from deregister(self, handle, region)
 
     monkeypatch.setattr(UverbsContext, "_deregister", planted)

@@ -15,6 +15,7 @@ import pytest
 from longpin.actors.base import Actor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.process.process import Process
 from longpin.config.loader import load_scenario, shipped_scenarios
@@ -37,7 +38,9 @@ def state_of(actor: Actor) -> Any:
     match actor:
         case Process():
             calls = [(call.op.text, call.ret, call.errno, call.slept, call.returned) for call in actor.calls]
-            return calls, actor.exiting, actor.dead, actor.fds, actor.variables, actor.mm.page_table, actor.mm.pinned_vm
+            return calls, actor.exiting, actor.dead, actor.fds, actor.variables, actor.mm
+        case Mm():
+            return actor.space.mappings, actor.space.page_table, actor.pinned_vm
         case OpenFileDescription():
             return actor.references, actor.released, actor.position, actor.owner, actor.signo
         case Inode():

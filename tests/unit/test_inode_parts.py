@@ -26,9 +26,9 @@ from longpin.actors.policies.decisions import Decision, Fail, Proceed, Scan, Wai
 from longpin.actors.policies.views import Change, LayoutView
 from longpin.messages.envelope import DONE, Address, Message
 from longpin.messages.fs.mapping import MappingView
+from longpin.messages.mm.mm import Zap
 from longpin.messages.mm.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
 from longpin.messages.process.caller import Caller
-from longpin.messages.process.process import Zap
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
 
@@ -36,7 +36,7 @@ PAGE = 4096
 INODE, PMEM = "inode:/f", "pmem:pmem0"
 PINNED = Pin(10, 0, 0, longterm=True, owner="mr:100.1", context="uverbs:100.1")
 CALLER = Caller("process:100", 100, 0, 0)
-MAPPING = MappingView("process:100", 1, PROT_READ, MAP_SHARED, "file:100.1")
+MAPPING = MappingView("mm:100.1", 1, PROT_READ, MAP_SHARED, "file:100.1")
 Answer = Callable[[Message], Message | KernelError]
 
 
@@ -111,7 +111,7 @@ def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Act
 
     change = Wanted(LayoutOperation.TRUNCATE, 0, MOST_SIZE, CALLER)
     calls = play(world.guard.break_layouts(change, world.io, world.mm), answer)
-    look = [("process:100", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
+    look = [("mm:100.1", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
     assert calls == [*look, (PMEM, AwaitIdle(10, killable=True, interruptible=True)), *look]
     both = (True, True)
     assert held == [(Zap, both), (ScanBusy, both), (AwaitIdle, (True, False)), (Zap, both), (ScanBusy, both)]
@@ -155,7 +155,7 @@ def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
     file = Data(actor)
     calls = play(file.data.resize(100))
     assert calls == [
-        ("process:100", Zap(INODE, 1, LAST_PAGE)),
+        ("mm:100.1", Zap(INODE, 1, LAST_PAGE)),
         (PMEM, Store(10, 100, bytes(PAGE - 100))),
         (PMEM, FreeBlocks((12,))),
     ]
@@ -165,7 +165,7 @@ def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
 def test_a_hole_that_is_filled_is_zapped_for_those_who_map_the_zero_page(actor: Actor) -> None:
     file = Data(actor)
     calls = play(file.data.allocated(1), lambda asked: Allocated(11) if isinstance(asked, Allocate) else DONE)
-    assert calls == [(PMEM, Allocate(INODE, 1)), ("process:100", Zap(INODE, 1, 1))]
+    assert calls == [(PMEM, Allocate(INODE, 1)), ("mm:100.1", Zap(INODE, 1, 1))]
     assert play(file.data.allocated(1)) == []
     assert file.pages == {0: 10, 2: 12, 1: 11}
 

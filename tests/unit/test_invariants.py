@@ -18,6 +18,7 @@ from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.lease_list import LeaseRecord
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
+from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.policies.views import LeaseKind
@@ -27,10 +28,11 @@ from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.program import Expectation, Image, Op, Outcome, Program
 from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.actors.syscalls import SYSCALLS
+from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import Envelope
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.pmem import Dma, Load, Pin
-from longpin.messages.process.process import File, Zap
+from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.judging.invariants.base import Finding
@@ -82,7 +84,7 @@ class World:
         call = text.partition("(")[0]
         process.calls = [CallRecord(Op(line, text, call, (), None))] if text else []
         process.main = process.start_task(conversation())  # type: ignore[arg-type]
-        process.on_receive(Envelope("test", process.address, Zap(INODE, 0, 0)))  # whatever it is, it goes on after it
+        process.on_receive(Envelope("test", process.address, TimerExpired("of nobody")))  # it goes on after it
 
     def after(self, rule: str, actor: Actor, envelope: Envelope) -> list[Finding]:
         """Return what a rule says after an arrival."""
@@ -98,7 +100,7 @@ def world() -> World:
     return World()
 
 
-ZAP = Envelope("test", "process:100", Zap(INODE, 0, 0))
+ARRIVAL = Envelope("test", "process:100", TimerExpired("of nobody"))
 
 
 # O1
@@ -172,7 +174,7 @@ def test_a_program_may_wait_for_ever_for_what_it_asked_to_wait_for(world: World,
 
 
 def test_nobody_waits(world: World) -> None:
-    assert world.after("O3", world.app, ZAP) == []
+    assert world.after("O3", world.app, ARRIVAL) == []
     assert world.quiet("O3") == []
     world.alive()
     world.waits(world.app, asleep("lease"))
@@ -250,7 +252,7 @@ def test_an_exit_that_never_ends(world: World) -> None:
 
 
 def mapped(world: World) -> None:
-    world.inode.mappings.add(MappingView(world.app.address, 1, PROT_READ, MAP_SHARED, OFD))
+    world.inode.mappings.add(MappingView("mm:100.1", 1, PROT_READ, MAP_SHARED, OFD))
 
 
 def leaves_a_description(world: World) -> None:
@@ -274,21 +276,23 @@ def leaves_blocks(world: World) -> None:
 
 
 def leaves_a_charge(world: World) -> None:
-    """To the memory before an exec."""
-    world.app.spaces[0].pinned_vm = 3
+    """To memory that may have been left by an exec."""
+    mm = world.spawn(Mm, "mm:100.1", KERNEL)
+    assert isinstance(mm, Mm)
+    mm.pinned_vm = 3
 
 
 LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [
     (leaves_a_description, "an open file description", ["file:100.1 has 2 references and was not released"]),
     (leaves_a_lease, "a lease", ["lease:100.1 is on the list of inode:/f"]),
-    (mapped, "a mapping", ["process:100 maps inode:/f"]),
+    (mapped, "a mapping", ["mm:100.1 maps inode:/f"]),
     (
         leaves_pins,
         "a pin",
         ["mr:100.0 still pins block 0 of pmem:pmem0", "mr:100.1 still pins block 1 of pmem:pmem0"],
     ),
     (leaves_blocks, "blocks", ["inode:/f has no name and no user and owns 2 blocks"]),
-    (leaves_a_charge, "a charge", ["app is charged with 3 pinned pages"]),
+    (leaves_a_charge, "a charge", ["mm:100.1 is charged with 3 pinned pages"]),
 ]
 
 
@@ -305,7 +309,7 @@ def test_what_is_left_when_all_processes_are_gone(
 
 def test_nothing_is_left(world: World) -> None:
     assert world.quiet("O6") == []
-    assert world.after("O6", world.app, ZAP) == []
+    assert world.after("O6", world.app, ARRIVAL) == []
     world.inode.attributes.nlink = 0
     world.inode.data.extents.punch(0)
     assert world.quiet("O6") == []
@@ -324,7 +328,7 @@ def returned(call: str = "open", *expectations: Expectation, **fields: Any) -> C
 def ends(world: World, record: CallRecord, fact: Callable[[CallRecord], Any] = CallEnded) -> list[Finding]:
     """Return what O7 says when a call has just returned."""
     world.app.facts = [CallBegun(record), fact(record)]
-    return world.after("O7", world.app, ZAP)
+    return world.after("O7", world.app, ARRIVAL)
 
 
 @pytest.mark.parametrize(
@@ -355,9 +359,9 @@ def test_a_policy_may_add_errnos(world: World, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_only_processes_make_calls(world: World) -> None:
-    assert world.after("O7", world.pmem, ZAP) == []
+    assert world.after("O7", world.pmem, ARRIVAL) == []
     world.app.facts = []
-    assert world.after("O7", world.app, ZAP) == []
+    assert world.after("O7", world.app, ARRIVAL) == []
     assert world.quiet("O7") == []
 
 

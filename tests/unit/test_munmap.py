@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from longpin.actors.fs.inode import Inode
 from longpin.actors.mm.address_space import AddressSpace, Pte
+from longpin.messages.mm.pmem import PageFrame
 from longpin.messages.process.process import File
 
 Play = Callable[..., Any]
@@ -185,7 +186,7 @@ def test_every_page_is_where_it_was_or_gone(cuts: list[tuple[int, int]], touched
     file = File("file:1", "inode:/f", "file")
     start = space.add(12 * PAGE, 3, 1, file, 5, space.next_number()).start
     for page in touched:
-        space.page_table[1, 5 + page] = Pte("pmem:0", page, writable=True)
+        space.page_table[start // PAGE + page] = Pte(PageFrame("pmem:0", page), writable=True)
     left = set(range(12))
     for first, count in cuts:
         for mapping in space.overlapping(start + first * PAGE, start + (first + count) * PAGE):
@@ -202,6 +203,6 @@ def test_every_page_is_where_it_was_or_gone(cuts: list[tuple[int, int]], touched
         assert (found is not None) == (page in left)
         if found is not None:
             assert space.page_of(found, start + page * PAGE) == 5 + page
-            entry = space.page_table.get((found.number, 5 + page))
-            assert (entry is not None and entry.block == page) == (page in touched)
+            entry = space.page_table.get(start // PAGE + page)
+            assert (entry is not None and entry.frame.number == page) == (page in touched)
     assert len(space.page_table) == len(touched & left)

@@ -19,7 +19,7 @@ from longpin.messages.mm.pmem import (
     Dma,
     FreeBlocks,
     Load,
-    PinBlock,
+    PinFrames,
     ScanBusy,
     Store,
     Unpin,
@@ -73,8 +73,8 @@ class World:
         return client.answers
 
 
-def pin(block: int, owner: str = "mr:1", *, longterm: bool = True) -> PinBlock:
-    return PinBlock(block, "inode:/f", 7, longterm=longterm, owner=owner, context="uverbs:1")
+def pin(block: int, owner: str = "mr:1", *, longterm: bool = True) -> PinFrames:
+    return PinFrames((block,), "inode:/f", 7, longterm=longterm, owner=owner, context="uverbs:1")
 
 
 def test_the_lowest_free_block_is_given_out_zeroed_and_then_no_more() -> None:
@@ -94,7 +94,7 @@ def test_freeing_counts_generations_and_leaves_the_bytes_until_they_are_given_ou
         Allocated(0),
         Data(b"\0\0\0"),
     ]
-    assert world.ask(pin(0))[0].generation == 1  # type: ignore[attr-defined]
+    assert world.ask(pin(0))[0].generations == (1,)  # type: ignore[attr-defined]
 
 
 def test_bytes_go_where_they_are_written() -> None:

@@ -48,7 +48,7 @@ from longpin.actors.policies.views import (
     LeaseView,
     MapRequest,
     PolicyState,
-    Registration,
+    RegistrationView,
 )
 from longpin.messages.fs.mapping import MappingView
 
@@ -377,7 +377,7 @@ class Revoking(Policy):
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         if view.pins is None:
             return Scan(change.range)
-        found = tuple(dict.fromkeys(Registration(pin.owner, pin.context) for pin in view.pins))
+        found = tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in view.pins))
         return Revoke(found) if found else Proceed()
 
 

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.process.process import Process
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
@@ -32,8 +33,8 @@ class NoLeaks(Invariant):
                     for pins in actor.pins.values():
                         for pin in pins:
                             yield self._leak("a pin", f"{pin.owner} still pins block {pin.block} of {actor.address}")
-                case Process() if charged := sum(space.pinned_vm for space in actor.spaces):
-                    yield self._leak("a charge", f"{actor.name} is charged with {charged} pinned pages")
+                case Mm() if actor.pinned_vm:
+                    yield self._leak("a charge", f"{actor.address} is charged with {actor.pinned_vm} pinned pages")
                 case _:
                     pass
 
@@ -42,7 +43,7 @@ class NoLeaks(Invariant):
         for lease in seen.leases:
             yield self._leak("a lease", f"{lease.address} is on the list of {inode.address}")
         for mapping in seen.mappings:
-            yield self._leak("a mapping", f"{mapping.process} maps {inode.address}")
+            yield self._leak("a mapping", f"{mapping.mm} maps {inode.address}")
         if seen.nlink == 0 and seen.pages:
             what = f"{inode.address} has no name and no user and owns {len(seen.pages)} blocks"
             yield self._leak("blocks", what)

@@ -25,8 +25,8 @@ class NoStrayDma(Invariant):
         if not isinstance(access, Dma):
             return ()
         assert isinstance(actor, Pmem)
-        owner = actor.owners.get(access.block)
-        if actor.generation(access.block) == access.generation and owner == (access.inode, access.page):
+        owner = actor.owners.get(access.number)
+        if actor.generation(access.number) == access.generation and owner == (access.inode, access.page):
             return ()
         now = "free" if owner is None else f"page {owner[1]} of {owner[0]}"
         verb = "reads" if access.data is None else "writes"
@@ -34,8 +34,8 @@ class NoStrayDma(Invariant):
         return (
             self.found(
                 site,
-                f"the device {verb} block {access.block} of {actor.address} through {access.region}, which pinned it "
+                f"the device {verb} block {access.number} of {actor.address} through {access.region}, which pinned it "
                 f"as page {access.page} of {access.inode}; it is {now} now "
-                f"(generation {actor.generation(access.block)}, pinned at {access.generation})",
+                f"(generation {actor.generation(access.number)}, pinned at {access.generation})",
             ),
         )

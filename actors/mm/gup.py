@@ -1,0 +1,97 @@
+"""Pinning of user memory for a device: what every driver does that takes a buffer for longer than a call [1.9, 1.12].
+
+A pinner is an actor behind a descriptor, such as a uverbs context. On behalf of a process it calls
+:func:`pin_user_pages`, keeps the :class:`~longpin.messages.mm.mm.Registration` it gets, and gives it to
+:func:`unpin_user_pages` when the buffer is given up or the last descriptor has gone. A process may also pin, and pass
+the registration on. Whichever it is, both functions are conversations of that actor.
+"""
+
+from typing import NamedTuple
+
+from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible
+from longpin.actors.kernel.machine import Kernel
+from longpin.messages.envelope import Address
+from longpin.messages.fs.file import Put, Release
+from longpin.messages.fs.inode import Deregistered
+from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
+from longpin.messages.mm.pmem import PinnedRun, Unpin, memories_of
+from longpin.messages.process.caller import Caller
+
+BATCH = 512
+"""Pages pinned in one hold of the mmap lock: as many as a page has room for pointers [2.6 step 3, ib_umem_get]."""
+
+
+class Buffer(NamedTuple):
+    """Memory that somebody wants a device to have, and whose it is."""
+
+    mm: Address
+    address: int
+    """Where it begins: the first byte of a page."""
+    pages: int
+    caller: Caller
+    """The process that asks."""
+    memlock: int
+    """Its RLIMIT_MEMLOCK in bytes; -1: none, it has CAP_IPC_LOCK."""
+
+
+def pin_user_pages(
+    kernel: Kernel, buffer: Buffer, owner: Address, context: Address, *, write: bool, longterm: bool = True
+) -> Conversation[Registration]:
+    """Charge a buffer and pin all of it, or nothing [2.6 steps 1 to 4].
+
+    Raises:
+        KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
+
+    """
+    runs: list[PinnedRun] = []
+    holds: list[Address] = []
+    attached: list[Address] = []
+    done = 0
+    try:
+        while done < buffer.pages:
+            address = buffer.address + done * kernel.page_size
+            pages = min(BATCH, buffer.pages - done)
+            charge = 0 if runs else buffer.pages
+            request = GetUserPages(
+                address, pages, charge, buffer.memlock, write, longterm, owner, context, buffer.caller, tuple(holds)
+            )
+            got = yield Uninterruptible(buffer.mm, request)
+            runs += got.runs
+            holds += got.holds
+            attached += [inode for inode in got.attached if inode not in attached]
+            done += sum(run.length for run in got.runs)
+            if got.refused:  # a late check is of the pages that are pinned, even if a later page fails
+                raise KernelError(got.refused)
+    except KernelError:
+        if runs:  # else the first request failed, which left nothing behind
+            failed = Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds), tuple(attached))
+            yield from unpin_user_pages(kernel, failed)
+        raise
+    return Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds), tuple(attached))
+
+
+def unpin_user_pages(kernel: Kernel, registration: Registration) -> Conversation[None]:
+    """Drop the references, the charge, and what a policy made the pins hold [2.6]."""
+    yield from _drop_pages(registration)
+    yield Call(registration.mm, Uncharge(registration.pages))
+    yield from _drop_holds(kernel, registration)
+
+
+def let_go(kernel: Kernel, registration: Registration) -> Conversation[None]:
+    """Drop the references and what a policy made the pins hold; the charge stays until the buffer is given up."""
+    yield from _drop_pages(registration)
+    yield from _drop_holds(kernel, registration)
+
+
+def _drop_pages(registration: Registration) -> Conversation[None]:
+    for memory in memories_of(registration.runs):
+        yield Call(memory, Unpin(registration.owner))
+
+
+def _drop_holds(kernel: Kernel, registration: Registration) -> Conversation[None]:
+    """After the pages: leases must not go before the pins they stand for."""
+    for inode in registration.attached:
+        yield Call(inode, Deregistered(registration.owner, registration.context))
+    for ofd in kernel.policy.on_unpin(registration.holds):
+        if (yield Call(ofd, Put(pin=True))).last:
+            yield Call(ofd, Release(exiting=False))

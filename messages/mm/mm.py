@@ -1,0 +1,223 @@
+"""What a memory map is asked: by its process, by inodes whose pages it maps, and by those who pin its pages.
+
+Its parts are ``vmas``, the ``page table`` (an entry is named by its virtual page number) and ``pinned_vm``. What a
+process asks takes the mmap lock and perhaps the page table lock, and who releases a lock goes on with who waits for it:
+so all of that touches both.
+"""
+
+from typing import NamedTuple
+
+from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.mm.pmem import PageFrame, PinnedPage, PinnedRun
+from longpin.messages.process.caller import Caller
+from longpin.messages.process.process import File
+
+LOCKED = Footprint.of(writes=[("vmas",), ("page table",)])
+"""What the mmap lock and the page table lock protect."""
+
+
+@message
+class Mmap(Message):
+    """mmap(2) of a file; the reply is the address [1.8]."""
+
+    length: int
+    """Bytes, more than 0."""
+    prot: int
+    flags: int
+    file: File
+    offset: int
+    """In the file, in bytes: whole pages."""
+    fd: int
+    """The number of the descriptor."""
+    caller: Caller
+
+    def footprint(self) -> Footprint:
+        """What the locks protect."""
+        return LOCKED
+
+
+@message
+class Munmap(Message):
+    """munmap(2) of whole pages, mapped or not [1.9]."""
+
+    start: int
+    end: int
+
+    def footprint(self) -> Footprint:
+        """What the locks protect."""
+        return LOCKED
+
+
+@message
+class ExitMmap(Message):
+    """The process has exited, or executes another program: every mapping goes [1.1]."""
+
+    def footprint(self) -> Footprint:
+        """What the locks protect."""
+        return LOCKED
+
+
+@message
+class Unmapped(Message):
+    """Mappings are gone."""
+
+    releases: tuple[File, ...]
+    """The files of which they held the last reference: the process must send each a ``Release``."""
+
+
+@message
+class DupMmap(Message):
+    """fork(2): make a child's memory map, with the same mappings, whose pages fault anew [1.8]."""
+
+    child: Address
+    caller: Caller
+
+    def footprint(self) -> Footprint:
+        """What the locks protect."""
+        return LOCKED
+
+
+@message
+class LoadBytes(Message):
+    """The CPU reads memory."""
+
+    address: int
+    length: int
+
+    def footprint(self) -> Footprint:
+        """What the locks protect."""
+        return LOCKED
+
+
+@message
+class StoreBytes(Message):
+    """The CPU writes memory."""
+
+    address: int
+    data: bytes
+
+    def footprint(self) -> Footprint:
+        """What the locks protect."""
+        return LOCKED
+
+
+@message
+class Faulted(Message):
+    """An access that no mapping allows (SIGSEGV), or beyond the end of the file (SIGBUS)."""
+
+    signo: int
+
+
+@message
+class InstallPtes(Message):
+    """The fault handler maps a run of pages, holding the inode's mmap lock [1.8]."""
+
+    vpn: int
+    """The virtual page number of the first: its address divided by the page size."""
+    frames: tuple[PageFrame, ...]
+    writable: bool
+
+    def footprint(self) -> Footprint:
+        """The entries; the lock is released before anybody can wait for it."""
+        return Footprint.of(writes=[("page table", self.vpn + index) for index in range(len(self.frames))])
+
+
+@message
+class Zap(Message):
+    """Remove the page table entries of a file's pages; new accesses must fault [2.5]."""
+
+    inode: Address
+    first: int
+    last: int
+    """Last page of the file, inclusive."""
+
+    def footprint(self) -> Footprint:
+        """Entries, wherever the file is mapped; the lock is released before anybody can wait for it."""
+        return Footprint.of(reads=[("vmas",)], writes=[("page table",)])
+
+
+@message
+class Uncharge(Message):
+    """Take pages off the count, also of a process that is dead or executes another program [2.6]."""
+
+    pages: int
+
+    def footprint(self) -> Footprint:
+        """The count."""
+        return Footprint.of(adds=[("pinned_vm",)])
+
+
+@message
+class GetUserPages(Message):
+    """Pin pages from an address on, in one hold of the mmap lock, and charge them before [1.9, 2.6].
+
+    EPERM if the caller may not lock any memory, ENOMEM beyond its limit, EFAULT where nothing can be accessed, or the
+    policy's errno: nothing is pinned or charged then.
+    """
+
+    address: int
+    """Of the first page."""
+    pages: int
+    charge: int
+    """Pages to be counted against RLIMIT_MEMLOCK; 0: an earlier request has charged these too."""
+    memlock: int
+    """RLIMIT_MEMLOCK in bytes; -1: the caller has CAP_IPC_LOCK, so there is none."""
+    write: bool
+    longterm: bool
+    owner: Address
+    """What the references belong to: ``mr:100.1``, also before it is published."""
+    context: Address
+    """Who has that: ``uverbs:100.1``."""
+    caller: Caller
+    """The process that asks."""
+    holds: tuple[Address, ...]
+    """Open file descriptions on which earlier pins of the owner hold a reference."""
+
+    def footprint(self) -> Footprint:
+        """What the locks protect, and the count."""
+        return Footprint.of(writes=[("vmas",), ("page table",), ("pinned_vm",)])
+
+
+@message
+class UserPages(Message):
+    """The pages that are pinned: fewer than asked for if the next one cannot be, which the next request is told."""
+
+    runs: tuple[PinnedRun, ...]
+    """In the order of their addresses."""
+    holds: tuple[Address, ...]
+    """Open file descriptions on which a policy made these pins hold a reference."""
+    attached: tuple[Address, ...]
+    """Inodes that are to be told when the pages are let go of."""
+    refused: int
+    """The errno with which a look at the mappings afterwards refuses them; 0: none."""
+
+
+class Registration(NamedTuple):
+    """What a driver holds of user memory for as long as user space says.
+
+    It is what a memory region, a fixed buffer of io_uring, a mapping of VFIO, a buffer of V4L2 and the umem of an
+    AF_XDP socket have in common [1.10, 1.12]. The actor that has the descriptor keeps it, and unpins it.
+    """
+
+    owner: Address
+    """Its name, by which the pages know whose the references are: ``mr:100.1``."""
+    context: Address
+    """The actor that keeps it: ``uverbs:100.1``."""
+    mm: Address
+    """The memory map it is charged to, which need not be that of any process any more."""
+    pages: int
+    """How many are charged."""
+    runs: tuple[PinnedRun, ...]
+    """The pages, for DMA."""
+    holds: tuple[Address, ...]
+    """Open file descriptions on which a policy made the pins hold a reference."""
+    attached: tuple[Address, ...]
+    """Inodes that are to be told when the pages are let go of."""
+
+    def page(self, index: int) -> PinnedPage:
+        """Return one of its pages, from 0."""
+        for first, length in self.runs:
+            if index < length:
+                return first.after(index)
+            index -= length
+        raise IndexError(index)
