@@ -156,10 +156,10 @@ class Actor(pykka.ThreadingActor):
             task.slept = message.slept
         if type(body) is Failed:
             self._advance(task, None, KernelError(body.errno))
-        elif isinstance(task.waits_for, Sleeping):
-            self._advance(task, body, task.waits_for.end(task))
         else:
-            self._advance(task, body, None)
+            value = body if task.waits_for is None else task.waits_for.resume(task, body)
+            error = value if isinstance(value, KernelError) else None
+            self._advance(task, value, error)
 
     def _unexpected(self, message: Envelope) -> NoReturn:
         raise TypeError(f"{self.address} got a message it has no use for: {message}")

@@ -68,6 +68,10 @@ class Effect(ABC):
     def begin(self, actor: "Actor", task: Task) -> Any:
         """Do it; return its result, a :class:`KernelError` to raise at the yield, or SUSPENDED."""
 
+    def resume(self, task: Task, body: Message) -> Any:
+        """Return the value of the ``yield`` when what it waited for has arrived, or a :class:`KernelError` to raise."""
+        return body
+
     def pending_calls(self) -> Iterable[tuple[Address, int]]:
         """Yield the receivers and numbers of requests not yet answered, to which an interrupt is passed on."""
         return ()
@@ -228,9 +232,9 @@ class Sleeping(Effect):
             self.roused = True
             actor.wake(task.number)
 
-    def end(self, task: Task) -> KernelError | None:
-        """Return the error of a sleep whose wake-up has arrived; None: what it waited for may have come about."""
+    def resume(self, task: Task, body: Message) -> Any:
+        """Return the error of a sleep whose wake-up has arrived; if there is none, what it waited for may be there."""
         if task not in self.queue.sleepers:
-            return None
+            return body
         self.queue.sleepers.remove(task)
         return KernelError.interrupted()

@@ -9,19 +9,14 @@ A lock belongs to one actor and is taken by that actor's conversations::
 
 Waiters queue in order, are not interruptible (they would be in state D), and are handed the lock when it is released.
 Who is handed a lock goes on in the same activation, or, if the lock says so, when a message to itself has arrived: then
-what it does is no part of what the releaser does, which footprints can say. The value of the ``yield`` is that message
-then, not the hold::
-
-    hold = self.lock.exclusive()
-    yield hold
-    with hold:
-        ...
+what it does is no part of what the releaser does, which footprints can say.
 """
 
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
 
 from longpin.actors.conversation import Effect, Task
+from longpin.messages.envelope import Message
 
 if TYPE_CHECKING:
     from longpin.actors.base import Actor
@@ -75,6 +70,10 @@ class Hold(Effect):
         actor.suspend(task, self)
         self.lock.waiters.append(self)
         return self.SUSPENDED
+
+    def resume(self, task: Task, body: Message) -> "Hold":
+        """Return the hold, which whoever dropped the lock has handed over."""
+        return self
 
     def drop(self) -> None:
         """Release the lock and hand it to the waiters whose turn it is."""

@@ -10,9 +10,6 @@ from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_FOLDERS = 10_000
 
-_MAKERS = {"mkdir": 0, "link": 1, "rename": 1}
-"""Calls that make a name, and which of their arguments it is; open(2) does with O_CREAT."""
-
 
 class TooManyError(Exception):
     """The paths of a scenario go through more than :data:`MOST_FOLDERS` folders."""
@@ -48,13 +45,18 @@ def _operations(process: ProcessSpec) -> Iterator[Op]:
 
 
 def _made(op: Op) -> Iterator[str]:
-    """Yield the paths that a call makes."""
-    position = _MAKERS.get(op.call)
+    """Yield the paths that a call makes; open(2) does with O_CREAT."""
+    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
+        makes = parameter.is_made or (parameter.is_path and _creates(op))
+        if makes and isinstance(path := getattr(arg, "value", None), str):
+            yield path
+
+
+def _creates(op: Op) -> bool:
     match op.call, op.args:
-        case "open", (_, Const(value=int() as flags), *_) if flags & O_CREAT:
-            position = 0
-    if position is not None and isinstance(path := getattr(op.args[position], "value", None), str):
-        yield path
+        case "open", (_, Const(value=int() as flags), *_):
+            return bool(flags & O_CREAT)
+    return False
 
 
 def _literals(op: Op) -> Iterator[str]:

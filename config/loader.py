@@ -121,6 +121,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         holds=holds,
         text=text,
         warnings=_warnings(filename, processes, holds),
+        filename=filename,
     )
     report.raise_if_any()
     return scenario

@@ -3,7 +3,7 @@
 :mod:`longpin.config.loader` makes them from TOML; ``docs/scenario.md`` describes the file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from longpin.actors.parameters import ParameterValue
@@ -122,3 +122,5 @@ class Scenario:
     """The file, exactly as read."""
     warnings: tuple[str, ...] = ()
     """What is no mistake but says less than it seems to, each a line that begins with file and line."""
+    filename: str = field(default="", compare=False)
+    """What messages call the file."""

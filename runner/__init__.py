@@ -1,6 +1,7 @@
 """Running worlds: engines, scheduling oracles, invariants, verbs, reports and the command line.
 
-For worlds of one's own actors: :func:`explore` runs every schedule, :func:`stress` many of them.
+Scenarios: :mod:`longpin.api`. For worlds of one's own actors: :func:`explore` runs every schedule, :func:`stress`
+many of them.
 """
 
 from importlib import import_module

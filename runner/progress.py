@@ -3,7 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple, Self
+
+from longpin.runner.events import Event, SearchAdvanced, ShrinkAdvanced
 
 Shown = Callable[[int, float, str], None]
 """Takes what is done, what is expected in all (0: nobody knows), and a note."""
@@ -20,7 +23,7 @@ def progress_line(unit: str, seconds: float | None = None, *, estimated: bool = 
 
     """
     if sys.stderr is None or not sys.stderr.isatty():  # None: it was closed
-        yield lambda _done, _total, _note: None
+        yield ignore
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
@@ -36,6 +39,64 @@ def progress_line(unit: str, seconds: float | None = None, *, estimated: bool = 
             progress.update(task, total=1.0 if part is not None else None, completed=part or 0.0, description=text)
 
         yield show
+
+
+class ProgressLine:
+    """An observer that shows how far a search is, and then how small its failure.
+
+    Args:
+        unit: what a search runs, in the plural.
+        seconds: when it will end at the latest.
+        shrink: how long a failure is made smaller.
+        estimated: how many there are in all is a guess.
+
+    """
+
+    def __init__(self, unit: str, seconds: float | None, shrink: float, *, estimated: bool = False) -> None:
+        self._search = _Line(unit, seconds, estimated)
+        self._shrinking = _Line("runs to make it smaller", shrink, estimated=False)
+        self._stack = ExitStack()
+        self._line: _Line | None = None
+        """The one that is shown."""
+        self._show: Shown = ignore
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(self, event: Event) -> None:
+        """Show what a search tells."""
+        match event:
+            case SearchAdvanced():
+                counted = ((event.states, "states"), (event.distinct, "distinct"))
+                note = "".join(f"{number:,} {what}" for number, what in counted if number)
+                self._change(self._search)(event.runs, event.expected, note)
+            case ShrinkAdvanced():
+                self._change(self._shrinking)(event.runs, event.allowed, event.size)
+            case _:
+                pass
+
+    def _change(self, line: "_Line") -> Shown:
+        """Show another line, if it is not shown; return what shows progress there."""
+        if self._line is not line:
+            self._stack.close()
+            self._line = line
+            self._show = self._stack.enter_context(progress_line(line.unit, line.seconds, estimated=line.estimated))
+        return self._show
+
+
+class _Line(NamedTuple):
+    """What a line is about; see :func:`progress_line`."""
+
+    unit: str
+    seconds: float | None
+    estimated: bool
+
+
+def ignore(_done: int, _total: float, _note: str) -> None:
+    """Show nothing."""
 
 
 def describe(

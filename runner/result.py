@@ -1,11 +1,13 @@
 """What a run found, in a form every report is made from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from longpin.actors.process.facts import CallRecord
+from longpin.actors.constants import ERRNO_NAMES
 from longpin.config.schema import RULES, Scenario
+from longpin.runner.events import ProcessName, RunEvent
 
 
 class Verdict(StrEnum):
@@ -86,44 +88,6 @@ class Violation:
     """What it is about, in words that are the same for every schedule that shows it."""
 
 
-class Kind(StrEnum):
-    """What a moment is about."""
-
-    CALL = "call"
-    RETURN = "return"
-    SLEEP = "sleep"
-    """A call goes to sleep; the text says what it waits for."""
-    LOCK = "lock"
-    """The same, for a lock inside the kernel, which is mostly there in no time."""
-    TOLD = "told"
-    """A signal is generated for the process."""
-    SIGNAL = "signal"
-    """The process acts on a signal."""
-    END = "end"
-    KERNEL = "kernel"
-    DEVICE = "device"
-    TIME = "time"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One row of a time line."""
-
-    arrival: int
-    now: float
-    """Virtual time in seconds."""
-    lane: str
-    """The process it happens to, one of :attr:`Result.lanes`; empty: the kernel, the device, or time."""
-    kind: Kind
-    text: str
-    record: CallRecord | None = None
-    """The call it is about."""
-    blocks: tuple[int, ...] = ()
-    """What the text is said of, if it is said of blocks; the rest of the sentence is :attr:`place`."""
-    place: str = ""
-    """Where the blocks are."""
-
-
 @dataclass(frozen=True, slots=True)
 class CallResult:
     """One call of a run."""
@@ -142,6 +106,8 @@ class CallResult:
 class Result:
     """A whole run."""
 
+    verb: ClassVar[str] = "run"
+
     verdict: Verdict
     reason: str
     """One sentence on why the verdict is what it is."""
@@ -157,9 +123,10 @@ class Result:
     """sha256 over the recorded arrivals."""
     violations: list[Violation] = field(default_factory=list)
     calls: list[CallResult] = field(default_factory=list)
-    moments: list[Moment] = field(default_factory=list)
-    lanes: list[str] = field(default_factory=list)
-    """The processes as ``name (pid)``, in the order in which they came into being."""
+    events: Sequence[RunEvent] = field(default_factory=list)
+    """Everything that happened, in the order of arrivals."""
+    processes: list[ProcessName] = field(default_factory=list)
+    """In the order in which they came into being."""
     waiting: list[str] = field(default_factory=list)
     """Every process that waits at the end, whether that is a violation or not, and what for."""
     summary: str = ""
@@ -175,3 +142,8 @@ class Result:
     """What was asked to be kept and could not be, one line; empty if nothing is lost."""
     warnings: list[str] = field(default_factory=list)
     """What is to be said of the scenario, or of how it was run, each a line."""
+
+
+def returned(ret: int | str | None, errno: int) -> str:
+    """Return what a call returned, for people: the name of its errno, or its value."""
+    return ERRNO_NAMES.get(errno, str(errno)) if errno else str(ret)

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import BinaryIO, cast
 
@@ -22,6 +22,7 @@ from longpin.runner.engines.profile import profile_of
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.engines.world import Blueprint
+from longpin.runner.events import Observer
 from longpin.runner.judging.judge import Judge
 from longpin.runner.oracles import NO_PROFILE, ORACLES, Oracle
 from longpin.runner.oracles.replay import Divergence, Replay
@@ -42,6 +43,7 @@ def run(
     settings: Settings,
     trace: str | os.PathLike[str] | BinaryIO | None = None,
     oracle: Oracle | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Result:
     """Run a scenario, writing its trace as it goes.
 
@@ -53,6 +55,8 @@ def run(
         trace: a file, which is created; one that is there is replaced when the new one is whole
             (:mod:`longpin.runner.trace_file`). Or a binary file, which stays open.
         oracle: who chooses the order on the stepped engine, instead of the one that ``settings`` names.
+        observers: called with each event as it happens; on threads after the run, when it is judged. What one raises
+            ends the run.
 
     Raises:
         TraceError: an open file cannot be written; or a run on threads cannot be recorded in the folder for temporary
@@ -72,9 +76,9 @@ def run(
         recorder = TraceWriter(trace, header)
     with recorder as kept:
         if settings.engine == "threads":
-            result = _run_threads(settings, blueprint, header, kept)
+            result = _run_threads(settings, blueprint, header, kept, observers)
         else:
-            result = _run_stepped(scenario, settings, blueprint, proposal, oracle, kept)
+            result = _run_stepped(scenario, settings, blueprint, proposal, oracle, kept, observers)
     if isinstance(kept, TraceFile) and isinstance(trace, str | os.PathLike):
         result.trace, result.not_kept = os.fspath(trace), kept.not_kept
     return result
@@ -87,6 +91,7 @@ def _run_stepped(
     proposal: Proposal,
     oracle: Oracle | None,
     kept: TraceFile | TraceWriter | None,
+    observers: Iterable[Observer],
 ) -> Result:
     """Run on the stepped engine, and judge meanwhile."""
     racy = settings.timers == "racy"
@@ -94,7 +99,7 @@ def _run_stepped(
         strategy = ORACLES[settings.oracle]
         oracle = strategy(settings.seed, profile_of(blueprint.build, racy=racy) if strategy.profiled else NO_PROFILE)
     engine = SteppedEngine(oracle, racy=racy, seed=settings.seed)
-    judge = Judge(scenario, settings, engine, proposal)
+    judge = Judge(scenario, settings, engine, proposal, observers)
     encoder, hashed, allowance = Encoder(), ArrivalHash(), Allowance()
 
     def record(number: int, envelope: Envelope) -> None:
@@ -124,7 +129,11 @@ def _run_stepped(
 
 
 def _run_threads(
-    settings: Settings, blueprint: Blueprint, header: Header, kept: TraceFile | TraceWriter | None
+    settings: Settings,
+    blueprint: Blueprint,
+    header: Header,
+    kept: TraceFile | TraceWriter | None,
+    observers: Iterable[Observer],
 ) -> Result:
     """Run on threads into a trace that has no name, so that nothing is left of it, and judge that by replaying it."""
     with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY, prefix="longpin-") as spooled:
@@ -158,7 +167,7 @@ def _run_threads(
                 if kept.arrivals is not None and kept.arrivals < writer.arrivals:
                     kept.append(payload)  # it was interrupted between the two
                 kept.close(complete=quiet)
-        result = replay(file)
+        result = replay(file, observers=observers)
     if engine.arrivals > allowance.arrivals:
         stopped = not_quiet(engine.arrivals, result.calls)
     if not quiet and result.verdict is Verdict.UNDETERMINED:
@@ -183,12 +192,19 @@ def header_of(scenario: Scenario, settings: Settings, proposal: Proposal) -> Hea
     )
 
 
-def replay(trace: str | os.PathLike[str] | BinaryIO, until: int | None = None) -> Result:
+def replay(
+    trace: str | os.PathLike[str] | BinaryIO,
+    until: int | None = None,
+    observers: Iterable[Observer] = (),
+    rules: tuple[str, ...] | None = None,
+) -> Result:
     """Follow a trace on the stepped engine, comparing every arrival, and judge it.
 
     Args:
         trace: the file, by its name or open for reading.
         until: stop after this many arrivals; the verdict is then undetermined, unless a rule is violated by then.
+        observers: called with each event as it happens; what one raises ends the replay.
+        rules: what it is judged by, names from :data:`~longpin.config.schema.RULES`; None: what its scenario asks for.
 
     Raises:
         TraceError: the file cannot be read, is damaged, or its header does not make sense.
@@ -197,6 +213,8 @@ def replay(trace: str | os.PathLike[str] | BinaryIO, until: int | None = None) -
     """
     reader = TraceReader(trace)
     scenario, settings, proposal = _read_header(reader)
+    if rules is not None:
+        scenario = dataclasses.replace(scenario, holds=rules)
     hashed = ArrivalHash()
 
     def payloads() -> Generator[bytes]:
@@ -208,7 +226,7 @@ def replay(trace: str | os.PathLike[str] | BinaryIO, until: int | None = None) -
     with closing(payloads()) as recorded:
         oracle = Replay(recorded, settings.seed, until)
         engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
-        judge = Judge(scenario, settings, engine, proposal)
+        judge = Judge(scenario, settings, engine, proposal, observers)
         Blueprint(scenario, proposal).build(engine)
         result = _follow(reader, oracle, engine, judge)
     result.hash = hashed.hexdigest()

@@ -75,8 +75,7 @@ class Directory(Backing):
             last = self.tree.walk(path, at, uid)
             if not last.is_name:
                 raise KernelError(taken)
-            hold = last.folder.lock.exclusive()
-            yield hold
+            hold = yield last.folder.lock.exclusive()
             try:
                 if self.tree.walk(path, at, uid).folder is last.folder and not last.folder.gone:
                     return hold, last
@@ -252,8 +251,7 @@ class Directory(Backing):
             locks = self._locks_of(source, target)
             holds = Holds()
             for lock in locks:
-                hold = lock.exclusive()
-                yield hold
+                hold = yield lock.exclusive()
                 holds.add(hold)
             try:
                 again = (
@@ -329,9 +327,7 @@ class Directory(Backing):
     def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
         """chmod(2), chown(2)."""
         folder = self.node(request)
-        hold = folder.lock.exclusive()
-        yield hold
-        with hold:
+        with (yield folder.lock.exclusive()):
             set_attributes(folder.attributes, request)
         return DONE
 
@@ -339,8 +335,6 @@ class Directory(Backing):
     def touch(self, request: Touch, _src: Address) -> Conversation[Done]:
         """utimes(2), setxattr(2)."""
         folder = self.node(request)
-        hold = folder.lock.exclusive()
-        yield hold
-        with hold:
+        with (yield folder.lock.exclusive()):
             check_touch(folder.attributes, request)
         return DONE

@@ -45,8 +45,10 @@ from longpin.messages.fs.file import (
     LeaseSetup,
     MapFile,
     NotifyOwner,
+    Pread,
     Put,
     PutDone,
+    Pwrite,
     Read,
     Ref,
     Release,
@@ -71,6 +73,7 @@ from longpin.messages.fs.inode import (
     Written,
 )
 from longpin.messages.fs.pipe import PipeRead, PipeWrite
+from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import PROCESS_TABLE, FindOwner, Signal
 
 FALLOCATE_MODES = {
@@ -253,20 +256,36 @@ class OpenFileDescription(Actor):
     @handles(Read)
     def read(self, request: Read, _src: Address) -> Conversation[Data]:
         """read(2) at the position, which moves."""
-        if not self.readable:
-            raise KernelError(errno.EBADF)
-        if request.count > TASK_SIZE:  # no buffer is so large [code: access_ok]
-            raise KernelError(errno.EFAULT)
+        self._check_read(request.count)
         if self.operations.stream:
             piped: Data = yield Call(self.backing, PipeRead(request.count, self.nonblock))
             return piped
         self._require(self.operations.read)
         with (yield self.position_lock.exclusive()):
-            self._check_range(request.count)
-            if not request.count:  # the inode's lock is not taken for it [code: ext4_file_read_iter, xfs_file_dax_read]
-                return Data(b"")
-            data: Data = yield Call(self.backing, ReadAt(self.position, request.count))
+            data = yield from self._read_at(self.position, request.count)
             self.position += len(data.data)
+        return data
+
+    @handles(Pread)
+    def pread(self, request: Pread, _src: Address) -> Conversation[Data]:
+        """pread(2): what has no positions is told so before anything else [code: ksys_pread64]."""
+        self._require(self.operations.seek)
+        self._check_read(request.count)
+        self._require(self.operations.read)
+        return (yield from self._read_at(request.offset, request.count))
+
+    def _check_read(self, count: int) -> None:
+        """Fail as vfs_read does before it looks at what stands behind."""
+        if not self.readable:
+            raise KernelError(errno.EBADF)
+        if count > TASK_SIZE:  # no buffer is so large [code: access_ok]
+            raise KernelError(errno.EFAULT)
+
+    def _read_at(self, offset: int, count: int) -> Conversation[Data]:
+        self._check_range(offset, count)
+        if not count:  # the inode's lock is not taken for it [code: ext4_file_read_iter, xfs_file_dax_read]
+            return Data(b"")
+        data: Data = yield Call(self.backing, ReadAt(offset, count))
         return data
 
     @handles(Write)
@@ -279,17 +298,30 @@ class OpenFileDescription(Actor):
             return piped
         self._require(self.operations.write)
         with (yield self.position_lock.exclusive()):
-            self._check_range(len(request.data))
-            if not request.data:
-                return DONE
-            offset = -1 if self.flags & O_APPEND else self.position
-            written: Written = yield Call(self.backing, WriteAt(offset, request.data, request.caller))
+            written = yield from self._write_at(self.position, request.data, request.caller)
             self.position = written.position
         return Done(written.count)
 
-    def _check_range(self, count: int) -> None:
+    @handles(Pwrite)
+    def pwrite(self, request: Pwrite, _src: Address) -> Conversation[Done]:
+        """pwrite(2): what has no positions is told so before anything else [code: ksys_pwrite64]."""
+        self._require(self.operations.seek)
+        if not self.writable:
+            raise KernelError(errno.EBADF)
+        self._require(self.operations.write)
+        return Done((yield from self._write_at(request.offset, request.data, request.caller)).count)
+
+    def _write_at(self, offset: int, data: bytes, caller: Caller) -> Conversation[Written]:
+        self._check_range(offset, len(data))
+        if not data:
+            return Written(offset, 0)
+        written: Written = yield Call(self.backing, WriteAt(-1 if self.flags & O_APPEND else offset, data, caller))
+        return written
+
+    @staticmethod
+    def _check_range(offset: int, count: int) -> None:
         """Fail with EINVAL where no offset is left for the last byte, O_APPEND or not [code: rw_verify_area]."""
-        if self.position + count > MOST_SIZE:
+        if offset + count > MOST_SIZE:
             raise KernelError(errno.EINVAL)
 
     @handles(Seek)

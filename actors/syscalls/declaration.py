@@ -50,12 +50,14 @@ OTHER_TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "bytes": (bytes,),
     "path": (str,),
+    "new path": (str,),
     "process": (str, int),
     "program": (str,),
     "label": (str,),
     "handle": (VerbsObject,),
 }
-"""What else an argument may be: a process is its name or its number, a handle is what a verb returned."""
+"""What else an argument may be: a new path is one that the call makes, a process is its name or its number, a handle is
+what a verb returned."""
 
 Argument = int | float | str | bytes | VerbsObject | None
 """What a program can give to a call."""
@@ -81,7 +83,12 @@ class Parameter:
     @property
     def is_path(self) -> bool:
         """Whether it is a path."""
-        return "path" in self.kinds
+        return "path" in self.kinds or self.is_made
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is a path that the call makes."""
+        return "new path" in self.kinds
 
     @property
     def is_data(self) -> bool:
@@ -250,6 +257,8 @@ class Syscall:
     """What constants parameters take."""
     refuses: Callable[[Given], Refusal | None] | None
     """What finds arguments that do not go together."""
+    may_hang: bool
+    """It may wait for ever because the program asks it to, which is no kernel's fault."""
     partial: str
     """What of the call there is, if not all."""
     on_host: bool
@@ -310,6 +319,7 @@ class Declarations(dict[str, Syscall]):
         restart: Restart = Restart.ERESTARTSYS,
         allowed: Mapping[str, OneOf | Flags] | None = None,
         refuses: Callable[[Given], Refusal | None] | None = None,
+        may_hang: bool = False,
         partial: str = "",
         libc: Libc | None = None,
         section: Section | None = None,
@@ -325,6 +335,7 @@ class Declarations(dict[str, Syscall]):
             restart: what becomes of it after a signal.
             allowed: what constants parameters take.
             refuses: what finds arguments that do not go together.
+            may_hang: whether it may wait for ever because the program asks it to.
             partial: what of it there is, if not all.
             libc: how the C library makes it.
             section: what it is about; the module's unless said.
@@ -348,6 +359,7 @@ class Declarations(dict[str, Syscall]):
                 restart,
                 allowed or {},
                 refuses,
+                may_hang,
                 partial,
                 self._on_host,
                 _with_roles(libc, parameters),

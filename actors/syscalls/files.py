@@ -45,6 +45,8 @@ from longpin.messages.fs.file import (
     GetLease,
     GetOwner,
     GetSignal,
+    Pread,
+    Pwrite,
     Read,
     Ref,
     Seek,
@@ -201,6 +203,7 @@ def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
 @syscall(
     "read(fd: fd, count: size_t)",
     "read(2)",
+    may_hang=True,
     returns="the bytes read, at most 65536",
     libc=libc("ssize_t read(fd, buffer[count], count)", "unistd.h"),
 )
@@ -213,12 +216,41 @@ def read(process: "Process", fd: int, count: int) -> Conversation[bytes]:
 @syscall(
     "write(fd: fd, data: bytes|str)",
     "write(2)",
+    may_hang=True,
     returns="the number of bytes written: fewer than asked for when the device fills up",
     libc=libc("ssize_t write(fd, data, length(data))", "unistd.h"),
 )
 def write(process: "Process", fd: int, data: bytes | str) -> Conversation[int]:
     """write(2): returns how many bytes."""
     count: int = (yield Call(process.file(fd).ofd, Write(as_bytes(data), process.caller))).value
+    return count
+
+
+@syscall(
+    "pread(fd: fd, count: size_t, offset: long)",
+    "read(2), lseek(2)",
+    returns="as `read`, at an offset; the position stays",
+    libc=libc("ssize_t pread(fd, buffer[count], count, offset)", "unistd.h"),
+)
+def pread(process: "Process", fd: int, count: int, offset: int) -> Conversation[bytes]:
+    """pread(2): the offset is looked at first."""
+    if offset < 0:
+        raise KernelError(errno.EINVAL)
+    data: bytes = (yield Call(process.file(fd).ofd, Pread(count, offset))).data
+    return data
+
+
+@syscall(
+    "pwrite(fd: fd, data: bytes|str, offset: long)",
+    "write(2), lseek(2)",
+    returns="as `write`, at an offset, or at the end with `O_APPEND`; the position stays",
+    libc=libc("ssize_t pwrite(fd, data, length(data), offset)", "unistd.h"),
+)
+def pwrite(process: "Process", fd: int, data: bytes | str, offset: int) -> Conversation[int]:
+    """pwrite(2): the offset is looked at first."""
+    if offset < 0:
+        raise KernelError(errno.EINVAL)
+    count: int = (yield Call(process.file(fd).ofd, Pwrite(as_bytes(data), offset, process.caller))).value
     return count
 
 

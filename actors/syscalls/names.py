@@ -48,7 +48,7 @@ def unlink(process: "Process", path: str) -> Conversation[int]:
 
 
 @syscall(
-    "link(path: path, to: path)", "link(2)", returns="0; a second name", libc=libc("int link(path, to)", "unistd.h")
+    "link(path: path, to: new path)", "link(2)", returns="0; a second name", libc=libc("int link(path, to)", "unistd.h")
 )
 def link(process: "Process", path: str, to: str) -> Conversation[int]:
     """link(2): the old name is looked up before anything is made of the new one."""
@@ -74,7 +74,7 @@ def link(process: "Process", path: str, to: str) -> Conversation[int]:
     return 0
 
 
-@syscall("rename(path: path, to: path)", "rename(2)", returns="0", libc=libc("int rename(path, to)", "stdio.h"))
+@syscall("rename(path: path, to: new path)", "rename(2)", returns="0", libc=libc("int rename(path, to)", "stdio.h"))
 def rename(process: "Process", path: str, to: str) -> Conversation[int]:
     """rename(2): the folders of both names are found first."""
     uid = process.credentials.fsuid
@@ -112,7 +112,7 @@ def _rename_descriptor(old: Magic, new: Magic) -> int:
 
 
 @syscall(
-    "mkdir(path: path, [mode: umode_t])", "mkdir(2)", returns="0", libc=libc("int mkdir(path, mode)", "sys/stat.h")
+    "mkdir(path: new path, [mode: umode_t])", "mkdir(2)", returns="0", libc=libc("int mkdir(path, mode)", "sys/stat.h")
 )
 def mkdir(process: "Process", path: str, mode: int = 0o777) -> Conversation[int]:
     """mkdir(2)."""

@@ -99,6 +99,7 @@ STOPPED, CONTINUED = 0x7F, 0xFFFF
 @syscall(
     "waitpid(pid: int, [options: int])",
     "wait(2)",
+    may_hang=True,
     returns="the child's process id, which it has no more; `pid` -1: any child; `WNOHANG`: 0 instead of waiting; "
     "`WUNTRACED`, `WCONTINUED`: one that has stopped or goes on, too. "
     "The variable `wait_status` is the status of wait(2)",
@@ -240,6 +241,7 @@ def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]
 @syscall(
     "recv_fd([flags: int])",
     "recv(2), unix(7)",
+    may_hang=True,
     returns="the next descriptor passed to this process; waits for one unless the flag is `MSG_DONTWAIT`; "
     "without a free number it is lost: EMFILE",
     errnos={"EMFILE": "semantics 1.2: the descriptor is lost, as MSG_CTRUNC of recv(2) tells"},
@@ -283,6 +285,7 @@ def label(process: "Process", name: str, value: "int | str | bytes | VerbsObject
 @syscall(
     "wait_for(name: label)",
     "",
+    may_hang=True,
     returns="waits until the label is set; its value",
     errnos={"EINTR": "docs/scenario.md"},
     section=Section.ORDER,

@@ -110,6 +110,7 @@ def changed_mask(blocked: frozenset[int], how: int, numbers: Iterable[int]) -> f
 @syscall(
     "pause()",
     "pause(2)",
+    may_hang=True,
     returns="fails with EINTR after a signal was handled; one that comes before it is lost: block it and "
     "use `sigsuspend`",
     restart=Restart.ERESTARTNOHAND,
@@ -124,6 +125,7 @@ def pause(process: "Process") -> Conversation[int]:
 @syscall(
     "sigsuspend([signal...: int])",
     "sigsuspend(2)",
+    may_hang=True,
     returns="sleeps with exactly these signals blocked; fails with EINTR after a signal was handled",
     restart=Restart.ERESTARTNOHAND,
 )
@@ -138,6 +140,7 @@ def sigsuspend(process: "Process", *numbers: int) -> Conversation[int]:
 @syscall(
     "ppoll(seconds: long|float|none, [signal...: int])",
     "poll(2)",
+    may_hang=True,
     returns="the same with a time, after which it returns 0; `None` for no time",
     restart=Restart.ERESTARTNOHAND,
     partial="of no descriptors",
@@ -167,6 +170,7 @@ def ppoll(process: "Process", seconds: float | None, *numbers: int) -> Conversat
 @syscall(
     "sigtimedwait([seconds: long|float])",
     "sigwaitinfo(2)",
+    may_hang=True,
     returns="the number of a signal that was blocked when it was called, which it takes, and sets `si_signo` and "
     "`si_fd`; EAGAIN if none comes in so many seconds, 0 if none are given",
     restart=Restart.EINTR,

@@ -182,6 +182,31 @@ class Write(Message):
 
 
 @message
+class Pread(Message):
+    """pread(2): a read at an offset, which leaves the position alone."""
+
+    count: int
+    offset: int
+
+    def footprint(self) -> Footprint:
+        """Nothing of the description that can change."""
+        return Footprint.of()
+
+
+@message
+class Pwrite(Message):
+    """pwrite(2): a write at an offset, which leaves the position alone; at the end with O_APPEND."""
+
+    data: bytes
+    offset: int
+    caller: Caller
+
+    def footprint(self) -> Footprint:
+        """Nothing of the description that can change."""
+        return Footprint.of()
+
+
+@message
 class Seek(Message):
     """lseek(2), SEEK_SET."""
 

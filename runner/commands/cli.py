@@ -11,9 +11,7 @@ from longpin.runner.commands import startup
 if __name__ == "__main__":  # before the rest is imported: until then Ctrl-C would be a stack trace
     startup.begin()
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
@@ -25,15 +23,15 @@ from longpin.runner.commands.options import (
     POLICY_HELP,
     POLICY_METAVAR,
     begin,
-    choose,
     common,
     load,
     spare,
 )
 from longpin.runner.commands.search import explore, stress
 from longpin.runner.commands.show import show
-from longpin.runner.commands.terminal import BadInput, Commands, end, make_console, output, print_lines, say
+from longpin.runner.commands.terminal import BadInput, Commands, conclude, make_console, output, print_lines, say
 from longpin.runner.shell import command
+from longpin.runner.usage import check_run
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
@@ -45,24 +43,15 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
     """Show a result and exit with its status."""
     import structlog
 
-    from longpin.runner.report.rows import printable
+    from longpin.runner.report.rows import lane_of, printable
+    from longpin.runner.report.sentences import sentence
 
     log = structlog.get_logger()
-    for moment in result.moments:
-        log.debug(
-            printable(moment.text), arrival=moment.arrival, now=moment.now, kind=moment.kind.value, lane=moment.lane
-        )
+    for event in result.events:
+        text, lane = printable(sentence(event)), lane_of(event)
+        log.debug(text, arrival=event.arrival, now=event.time, kind=event.kind.value, lane=lane)
     log.info("ended", verdict=result.verdict.value, arrivals=result.arrivals, hash=result.hash)
-    with output():
-        if as_json:
-            from longpin.runner.report.as_json import JsonReport
-
-            JsonReport(sys.stdout, again).show(result)
-        else:
-            from longpin.runner.report.console import ConsoleReport
-
-            ConsoleReport(make_console(), sys.stdout, again, advice).show(result)
-    end(result.verdict, result.not_kept)
+    conclude(result, as_json=as_json, again=again, advice=advice)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,10 +79,10 @@ def main() -> None:
 def run(
     scenario: str,
     policy: str | None,
-    engine: str,
+    engine: Literal["stepped", "threads", "host"],
     oracle: str | None,
     seed: int,
-    timers: str | None,
+    timers: Literal["lazy", "racy"] | None,
     time_scale: float | None,
     trace: str | None,
     as_json: bool,
@@ -103,19 +92,20 @@ def run(
     Without it a scenario runs in which an RDMA application ignores a lease break. `longpin list scenarios` names them.
     """
     begin()
-    reject_contradictions(engine, oracle, timers, time_scale)
-    from longpin.runner.run import run as run_scenario
+    check_run(engine, policy=policy, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace)
+    from longpin.runner import api
 
     loaded = load(scenario)
     if engine == "host":
-        reject_emulated(policy, seed, trace)
         run_host(loaded, scenario, as_json=as_json)
     spare("--trace", trace, scenario)
     given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
     options = {name: value for name, value in given.items() if value is not None}
-    settings = choose(loaded, policy, engine=engine, seed=seed, **options)
-    startup.ready()
-    result = run_scenario(loaded, settings, trace)
+    settings = api.settings_of(loaded, policy, engine=engine, seed=seed, **options)
+    startup.ready("longpin.runner.run")
+    result = api.run(
+        loaded, policy, engine=engine, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace
+    )
     advice = ""
     if trace is not None and not result.not_kept:
         again = command(*replay_again(trace, None))
@@ -126,21 +116,6 @@ def run(
     finish(result, as_json=as_json, again=again, advice=advice)
 
 
-def reject_emulated(policy: str | None, seed: int, trace: str | None) -> None:
-    """Refuse options that have no meaning on the host kernel.
-
-    Raises:
-        BadInput: there is one.
-
-    """
-    if policy is not None:
-        raise BadInput("--policy is for the emulated kernel; the host kernel is what it is")
-    if seed:
-        raise BadInput("--seed is for the emulated kernel; on the host the order is the operating system's")
-    if trace is not None:
-        raise BadInput("--trace is for the emulated kernel; what the host kernel does cannot be replayed")
-
-
 def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
     """Run a scenario on the kernel of this machine and show what happens.
 
@@ -148,22 +123,14 @@ def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
         BadInput: this machine cannot run it.
 
     """
-    from longpin.runner.host.run import run_on_host
+    from longpin.runner import api
     from longpin.runner.machine.processes import HostError
 
-    notices: list[str] = []
-
-    def tell(text: str) -> None:
-        notices.append(text)
-        say(f"longpin: {text}")
-
-    is_path = "/" in scenario or scenario.endswith(".toml") or Path(scenario).is_file()
-    startup.ready()
+    startup.ready("longpin.runner.host.run")
     try:
-        result = run_on_host(loaded, scenario if is_path else f"{scenario}.toml", tell)
+        result = api.run(loaded, engine="host", notice=lambda text: say(f"longpin: {text}"))
     except HostError as error:
         raise BadInput(f"the host engine: {error}") from None
-    result.warnings += notices
     again = (
         ["run", "--engine", "host", "--", scenario]
         if scenario.startswith("-")
@@ -175,25 +142,6 @@ def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
         again=command(*again),
         advice="The order was the operating system's: another run may go another way.",
     )
-
-
-def reject_contradictions(engine: str, oracle: str | None, timers: str | None, time_scale: float | None) -> None:
-    """Refuse options that have no meaning on the engine.
-
-    Raises:
-        BadInput: there is one.
-
-    """
-    place = "threads" if engine == "threads" else f"the {engine} engine"
-    if engine != "stepped" and oracle is not None:
-        raise BadInput(f"--oracle chooses the order on the stepped engine; on {place} the operating system does")
-    if engine != "stepped" and timers is not None:
-        raise BadInput(f"--timers says when time moves on the stepped engine; on {place} it really passes")
-    if engine != "threads" and time_scale is not None:
-        why = "no real time passes" if engine == "stepped" else "the scenario's lease_break_time sets the pace"
-        raise BadInput(f"--time-scale is for --engine threads; on {place} {why}")
-    if time_scale is not None and not 0 <= time_scale <= 1000:
-        raise BadInput(f"--time-scale: expected 0 to 1000 seconds, found {time_scale:g}")
 
 
 def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[str]:
@@ -220,10 +168,10 @@ def replay_again(trace: str, until: int | None) -> list[str]:
 def replay(trace: str, until: int | None, as_json: bool) -> None:
     """Show exactly the run that wrote TRACE, comparing every arrival."""
     begin()
-    from longpin.runner.run import replay as replay_trace
+    from longpin.runner import api
 
-    startup.ready()
-    result = replay_trace(trace, until)
+    startup.ready("longpin.runner.run")
+    result = api.replay(trace, until=until)
     for warning in result.warnings:
         say(warning)
     finish(result, as_json=as_json, again=command(*replay_again(trace, until)))

@@ -20,21 +20,19 @@ import click
 
 from longpin.runner.commands import startup
 from longpin.runner.commands.options import MOST_SEED, duration, spare
-from longpin.runner.commands.terminal import EXIT_BAD, BadInput, end, fail, output, say, width_of_output
+from longpin.runner.commands.terminal import EXIT_BAD, BadInput, conclude, fail, say
 
 if TYPE_CHECKING:
-    from longpin.runner.conform.check import Tally, Verdict
+    from longpin.runner.conclusions import Compared
+    from longpin.runner.conform.check import ProgramVerdict, Tally
     from longpin.runner.conform.host import HostRunner
     from longpin.runner.conform.program import Program, Runner
-    from longpin.runner.result import Verdict as Judgement
+    from longpin.runner.result import Verdict
 
 DEFAULT_PROGRAMS = 100
 """How many random programs run where nothing says how many."""
 DEFAULT_RUNS, DEFAULT_SECONDS, DEFAULT_SHRINK = 500, 20.0, 60.0
 """How often a scenario runs free, and how many seconds it may be explored and made smaller, where nothing says it."""
-SENTENCE = "the emulated kernel answers every program as the real one does"
-"""What holds where the kernels agree."""
-_MOST_REASONS = 10
 
 PROGRAMS = click.Path(path_type=Path, allow_dash=True)
 
@@ -148,7 +146,6 @@ def conform(
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
     from longpin.runner.conform import emulated
     from longpin.runner.conform.generate import generate
-    from longpin.runner.report.as_json import write_json
 
     startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))
@@ -167,12 +164,7 @@ def conform(
             "races": None,
         }
         again = run.smallest(about, difference)
-    with output():
-        if as_json:
-            write_json(run.as_object(about, again, difference), sys.stdout)
-        else:
-            _show(run, about, again)
-    end(run.judgement, run.not_kept)
+    conclude(run.compared(about, again, difference), as_json=as_json)
 
 
 class Run:
@@ -197,7 +189,7 @@ class Run:
         """What was asked to be kept and could not be, one line."""
         self._written = False
         """The program about which the kernels differ is in its file."""
-        self.shown: Verdict | None = None
+        self.shown: ProgramVerdict | None = None
         """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
         self._real = real
         self._emulated = emulated
@@ -254,7 +246,7 @@ class Run:
         again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *engine])
         return again if file is not None else f"printf '%s\\n' {shlex.quote(line)} | {again}"
 
-    def _shrunk(self, first: "Verdict", about: dict[str, Any]) -> "Verdict":
+    def _shrunk(self, first: "ProgramVerdict", about: dict[str, Any]) -> "ProgramVerdict":
         from longpin.runner.conform.check import Agreement, check_one
         from longpin.runner.conform.shrink import shrink
         from longpin.runner.machine.processes import HostError
@@ -287,14 +279,14 @@ class Run:
         return best
 
     @property
-    def judgement(self) -> "Judgement":
+    def judgement(self) -> "Verdict":
         """What it all comes to."""
-        from longpin.runner.result import Verdict as Judgement
+        from longpin.runner.result import Verdict
 
         if self.tally.differ or self.tally.unsupported:
-            return Judgement.VIOLATED
+            return Verdict.VIOLATED
         unknown = self.interrupted or not self.tally.asked or self._lacks_some
-        return Judgement.UNDETERMINED if unknown else Judgement.HOLDS
+        return Verdict.UNDETERMINED if unknown else Verdict.HOLDS
 
     @property
     def _lacks_some(self) -> bool:
@@ -313,77 +305,14 @@ class Run:
             return "nothing could be compared"
         return "not every program could be compared" if self._lacks_some else "the kernels agree"
 
-    def as_object(self, about: dict[str, Any], again: str | None, file: Path | None) -> dict[str, Any]:
-        """Return what the JSON object holds."""
-        head: dict[str, Any] = {"verdict": self.judgement.value, "reason": self.reason, "warnings": []}
-        failure = self._failure(again, str(file) if self._written and file is not None else None)
-        return (
-            head
-            | about
-            | {"failure": failure, "not_kept": self.not_kept or None}
-            | self.tally.as_json()
-            | {"seconds": round(self.seconds, 3)}
+    def compared(self, about: dict[str, Any], again: str | None, file: Path | None) -> "Compared":
+        """Return what came of it, for reports."""
+        from longpin.runner.conclusions import Compared
+
+        kept = str(file) if self._written and file is not None else None
+        return Compared(
+            self.judgement, self.reason, self.tally, about, self.shown, again, kept, self.seconds, self.not_kept
         )
-
-    def _failure(self, again: str | None, file: str | None) -> dict[str, Any] | None:
-        """Return the first difference as every verb tells of the failure that it found."""
-        first, shown = self.tally.first, self.shown
-        found: dict[str, Any] = dict.fromkeys(("rule", "arrival", "before", "after", "scenario"))
-        if first is not None and shown is not None:
-            difference = shown.differences[0]
-            ops = shown.program.ops
-            op = ops[difference.step].op if difference.step < len(ops) else "the end"
-            found |= {"site": f"{difference.key} of {op}", "what": str(difference)}
-            found["before"] = _size(first.program)
-            found["after"] = None if self._real is None else _size(shown.program)
-        elif self.tally.reasons:
-            reason, _ = self.tally.reasons.most_common(1)[0]
-            found |= {"site": "a program that the emulated kernel cannot run", "what": reason}
-        else:
-            return None
-        return found | {"sentence": SENTENCE, "trace": file, "replay": again}
-
-
-def _size(program: "Program") -> dict[str, int | None]:
-    """Return how large a program is, in the words for a scenario."""
-    return {
-        "processes": len(program.processes()),
-        "operations": len(program.ops),
-        "decisions": None,
-        "preemptions": None,
-    }
-
-
-def _show(run: Run, about: dict[str, Any], again: str | None) -> None:
-    """Print the tally, the first difference and the command that shows it again."""
-    from longpin.runner.conform.check import side_by_side
-    from longpin.runner.report.rows import printable
-
-    tally = run.tally
-    kernel = f" on Linux {about['kernel']} ({about['fs']})" if about["kernel"] else ""
-    seed = f", seed {about['seed']}" if about["seed"] is not None else ""
-    click.echo(
-        f"{run.reason}: {tally.asked} of {about['programs_wanted']} programs{kernel}{seed}, "
-        f"emulated {about['policy']}, {tally.programs / max(run.seconds, 1e-6):.0f}/s"
-    )
-    skipped = tally.skipped.total()
-    click.echo(f"agree {tally.agree}, differ {tally.differ}, unsupported {tally.unsupported}, skipped {skipped}")
-    for what, reasons in (("unsupported", tally.reasons), ("skipped", tally.skipped)):
-        for reason, count in reasons.most_common(_MOST_REASONS):
-            click.echo(f"{what} {count}: {printable(reason)}")
-    if run.shown is not None:
-        click.echo()
-        shrunk = about["shrunk"]
-        size = (
-            f", shrunk from {shrunk['from_ops']} to {shrunk['to_ops']} ops in {shrunk['tries']} tries" if shrunk else ""
-        )
-        click.echo(f"first difference: {printable(run.shown.program.id) or 'a program without id'}{size}")
-        for line in side_by_side(run.shown, width_of_output()).splitlines():
-            click.echo(printable(line))
-        for difference in run.shown.differences:
-            click.echo(printable(str(difference)))
-    if again is not None:
-        click.echo(again)
 
 
 def _load(file: Path) -> "list[Program]":

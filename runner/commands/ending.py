@@ -1,31 +1,18 @@
-"""How a search ends: with a report, a kept failure, a JUnit file and an exit status."""
+"""How a search ends: with a report, a JUnit file and an exit status; and where it may write."""
 
+import dataclasses
 import os
-import sys
 import tempfile
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from longpin.runner.commands.options import spare
-from longpin.runner.commands.terminal import BadInput, end, make_console, output, print_lines, say
-from longpin.runner.exploration.result import Failure
-from longpin.runner.failures.effort import Limits
-from longpin.runner.failures.found import configuration_hash
-from longpin.runner.failures.keep import handle, try_known
-from longpin.runner.failures.store import known
-from longpin.runner.progress import progress_line
-from longpin.runner.report.as_json import Object, write_json
-from longpin.runner.report.failure import FailureReport, as_objects
-from longpin.runner.report.junit import write_junit
-from longpin.runner.result import Verdict
-from longpin.runner.subject import Subject
+from longpin.runner.commands.terminal import BadInput, conclude, say
+from longpin.runner.conclusions import Searched
+from longpin.runner.report.junit import JunitReport
 
 _LONGEST_SHOWN = 100
-
-SHRINK_SECONDS = 60.0
-"""How long a failure is made smaller where nothing says how long."""
 
 
 def require_writable(folder: Path, option: str) -> None:
@@ -82,37 +69,14 @@ def _shown(path: Path) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
-def _joined(*not_kept: str | None) -> str:
-    """Return as one line everything that could not be kept."""
-    return "; ".join(filter(None, not_kept))
+class Places:
+    """Where a search writes: the folder of failures and the JUnit file."""
 
-
-class Ending:
-    """Knows what is searched, where failures are kept, and how the verdict is to be told."""
-
-    def __init__(
-        self,
-        verb: str,
-        subject: Subject,
-        folder: Path,
-        *,
-        junit: str | None = None,
-        as_json: bool = False,
-        shrink: float = SHRINK_SECONDS,
-    ) -> None:
-        self.verb = verb
-        self.subject = subject
-        self.folder = folder
+    def __init__(self, failures: str, junit: str | None) -> None:
+        self.failures = Path(failures)
         self.junit = junit
-        self.as_json = as_json
-        self.shrink = shrink
 
-    @property
-    def identity(self) -> str:
-        """Return what is searched, for a checkpoint."""
-        return configuration_hash(self.subject.scenario, self.subject.settings)
-
-    def require_places(self, scenario: str) -> None:
+    def require(self, scenario: str) -> None:
         """Check that what will be told can be written, and not over the scenario.
 
         Args:
@@ -122,80 +86,23 @@ class Ending:
             BadInput: there will be no way to keep a failure, or to write the JUnit file.
 
         """
-        require_writable(self.folder, "--failures")
+        require_writable(self.failures, "--failures")
         if self.junit is not None:
             spare("--junit", self.junit, scenario)
             require_file(Path(self.junit), "--junit")
 
-    def try_known(self, unsearched: Object) -> None:
-        """End with a failure that was kept before and still fails, if there is one.
 
-        Args:
-            unsearched: what is printed as JSON of a search that did not take place.
-
-        Raises:
-            OSError: the folder cannot be read.
-
-        """
-        kept = known(self.folder, self.subject, self._say)
-        if (found := try_known(kept, self._say)) is not None:
-            self.failed(Failure(found.broken, found.decisions), found.by, found.settings.seed, unsearched)
-
-    def failed(self, failure: Failure, by: str, seed: int, found: Object) -> NoReturn:
-        """Make a failure small, keep it, show it, and exit: with the status of a failure if it cannot be kept.
-
-        Args:
-            failure: what was found.
-            by: who found it, for people.
-            seed: the seed it was found with.
-            found: what is printed as JSON of the search.
-
-        Raises:
-            InternalError: it is a bug in longpin.
-
-        """
-        with progress_line("runs to make it smaller", self.shrink) as show:
-            kept = handle(self.subject, failure, by, seed, self.folder, Limits(seconds=self.shrink), show)
-        lost = self._write_junit(Verdict.VIOLATED, f"{failure.broken.rule}: {failure.broken.what}", found["seconds"])
-        not_kept = _joined(found["not_kept"], kept.not_kept, lost)
-        with output():
-            if self.as_json:
-                write_json(found | as_objects(kept) | {"not_kept": not_kept or None}, sys.stdout)
-            else:
-                FailureReport(make_console(), sys.stdout).show_failure(kept, self.subject.rules.judged)
-        end(Verdict.VIOLATED, not_kept)
-
-    def report(self, verdict: Verdict, lines: Sequence[str], found: Object) -> NoReturn:
-        """Show what a search that broke nothing has found out, and exit."""
-        not_kept = _joined(found["not_kept"], self._write_junit(verdict, "\n".join(lines), found["seconds"]))
-        with output():
-            if self.as_json:
-                write_json(found | {"not_kept": not_kept or None}, sys.stdout)
-            else:
-                print_lines("\n".join(lines))
-        end(verdict, not_kept)
-
-    def _write_junit(self, verdict: Verdict, what: str, seconds: float) -> str:
-        """Write the JUnit file, before the verdict is told: what cannot be kept is a part of that.
-
-        Return why it cannot be written, one line; empty if it is, or if none was asked for.
-        """
-        if self.junit is None:
-            return ""
-        scenario, judged = self.subject.scenario, self.subject.rules.judged
-        policy = self.subject.settings.policy_name
-        properties = {
-            "policy": policy,
-            "rules": ", ".join(judged.rules),
-            "not_asked": ", ".join(judged.not_asked),
-            "warnings": "; ".join(scenario.warnings),
-        }
+def conclude_search(searched: Searched, places: Places, *, as_json: bool) -> NoReturn:
+    """Show what a search has come to, in a JUnit file first: what cannot be kept is a part of the verdict; and exit."""
+    if places.junit is not None:
         try:
-            write_junit(Path(self.junit), self.verb, f"{scenario.name} {policy}", verdict, what, seconds, properties)
+            JunitReport(Path(places.junit)).show(searched)
         except OSError as error:
-            return f"{self.junit}: cannot be written: {error.strerror or error}"
-        return ""
+            lost = f"{places.junit}: cannot be written: {error.strerror or error}"
+            searched = dataclasses.replace(searched, lost=lost)
+    conclude(searched, as_json=as_json)
 
-    @staticmethod
-    def _say(line: str) -> None:
-        say(f"longpin: {' '.join(line.splitlines())}")
+
+def notice(line: str) -> None:
+    """Print a line that is to be said of the folder of failures."""
+    say(f"longpin: {' '.join(line.splitlines())}")

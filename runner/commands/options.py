@@ -12,7 +12,6 @@ from longpin.runner.commands.terminal import VERBOSITY, BadInput, say
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario
-    from longpin.runner.settings import Settings
 
 DEFAULT_SCENARIO = "layout-lease-ignored"
 """What is run where no scenario is named: everything the first proposal is about happens in it."""
@@ -64,9 +63,9 @@ def load(name_or_path: str) -> "Scenario":
         ScenarioError: it cannot be used.
 
     """
-    from longpin.config.loader import load_scenario
+    from longpin.runner import api
 
-    scenario = load_scenario(name_or_path)
+    scenario = api.load(name_or_path)
     for warning in scenario.warnings:
         say(warning)
     return scenario
@@ -83,25 +82,6 @@ def spare(option: str, file: str | Path | None, *read: str | Path | None) -> Non
         with contextlib.suppress(OSError, ValueError):  # one of them does not exist
             if file is not None and source is not None and Path(file).samefile(source):
                 raise BadInput(f"{option}: {file} is what is read, and would be overwritten")
-
-
-def choose(scenario: "Scenario", policy: str | None, **changes: Any) -> "Settings":
-    """Return the settings of a run; a policy that is given means exactly what it says, whatever the scenario sets.
-
-    Raises:
-        BadInput: there is no such policy, preset or parameter.
-
-    """
-    from longpin.actors.policies.proposal import read_proposal
-    from longpin.runner.run import Settings
-
-    if policy is not None:
-        try:
-            chosen, preset, parameters = read_proposal(policy)
-        except ValueError as error:
-            raise BadInput(f"--policy: {error}") from None
-        changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters}
-    return Settings.of(scenario, **changes)
 
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}

@@ -1,18 +1,13 @@
 """``longpin conform --races``."""
 
-import sys
 import time
 from typing import NoReturn
 
-import click
-
 from longpin.runner.commands import startup
-from longpin.runner.commands.terminal import end, fail, output
+from longpin.runner.commands.terminal import conclude, fail
+from longpin.runner.conclusions import Raced
 from longpin.runner.machine.processes import HostError
 from longpin.runner.races.series import Series, Wanted, open_kernel
-from longpin.runner.report.as_json import write_json
-from longpin.runner.report.races import as_object, lines
-from longpin.runner.report.rows import printable
 
 
 def race(wanted: Wanted, *, as_json: bool) -> NoReturn:
@@ -31,10 +26,4 @@ def race(wanted: Wanted, *, as_json: bool) -> NoReturn:
             series.go()
     except HostError as error:
         fail(str(error))
-    with output():
-        if as_json:
-            write_json(as_object(series, time.monotonic() - started), sys.stdout)
-        else:
-            for line in lines(series):
-                click.echo(printable(line))
-    end(series.verdict, series.not_kept)
+    conclude(Raced(series, time.monotonic() - started), as_json=as_json)

@@ -5,9 +5,7 @@ Exit status: 0 every rule asked for holds in every schedule, 1 one is violated, 
 Incomplete is never a pass.
 """
 
-from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import click
 
@@ -19,15 +17,11 @@ from longpin.runner.commands.options import (
     POLICY_HELP,
     POLICY_METAVAR,
     begin,
-    choose,
     common,
     duration,
     load,
 )
-from longpin.runner.commands.terminal import BadInput, output, print_lines
-
-if TYPE_CHECKING:
-    from longpin.runner.sampling import Campaign
+from longpin.runner.usage import check_explore, check_stress
 
 FAILURES = "longpin-failures"
 """The folder in which failures are kept, in the working directory."""
@@ -82,8 +76,8 @@ def search(command: Any) -> Any:
 def explore(
     scenario: str,
     policy: str | None,
-    method: str,
-    timers: str | None,
+    method: Literal["auto", "dpor", "states"],
+    timers: Literal["lazy", "racy"] | None,
     max_executions: int | None,
     seconds: float | None,
     seed: int,
@@ -102,59 +96,36 @@ def explore(
     A schedule that breaks a rule is made small, kept as a trace, and tried first next time.
     """
     begin()
-    if method == "states" and (checkpoint is not None or dask is not None or (workers or 1) > 1):
-        raise BadInput("--method states is done in one process: no --workers, --dask or --checkpoint")
-    if verify and (method == "states" or not footprints):
-        raise BadInput(
-            "--verify checks the footprints that --method dpor makes use of: not states, not --no-footprints"
-        )
-    if verify:
-        method = "dpor"  # auto may go on to states, which make use of none
-    from longpin.runner.commands.ending import Ending
-    from longpin.runner.exploration import explore as explore_build
-    from longpin.runner.exploration.budget import memory_allowed
-    from longpin.runner.pool import default_workers, open_executor
-    from longpin.runner.progress import progress_line
-    from longpin.runner.report import exploration
-    from longpin.runner.subject import Subject
+    check_explore(method, workers=workers, executor=dask, checkpoint=checkpoint, footprints=footprints, verify=verify)
+    from longpin.runner import api
+    from longpin.runner.commands.ending import Places, conclude_search, notice
+    from longpin.runner.pool import default_workers
+    from longpin.runner.progress import ProgressLine
 
-    loaded = load(scenario)
-    settings = choose(loaded, policy, seed=seed, timers=timers or "lazy")
-    startup.ready()
-    subject = Subject(loaded, settings)
-    ending = Ending("explore", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
-    ending.require_places(scenario)
-    ending.try_known(exploration.as_object(subject, None))
-    count = workers or default_workers()
-    with (
-        progress_line("executions", seconds, estimated=True) as show,
-        open_executor(count, dask) if dask is not None else nullcontext() as cluster,
-    ):
-        result = explore_build(
-            subject.build,
+    loaded, places = load(scenario), Places(failures, junit)
+    api.settings_of(loaded, policy)
+    places.require(scenario)
+    startup.ready("longpin.runner.searches")
+    with ProgressLine("executions", seconds, shrink, estimated=True) as progress:
+        explored = api.explore(
+            loaded,
+            policy,
             method=method,
-            check=subject.check,
-            always=subject.always,
-            marks=subject.marks,
-            wanted=subject.wanted,
+            timers=timers or "lazy",
+            seed=seed,
             max_executions=max_executions,
             seconds=seconds,
-            max_memory=memory_allowed(),
-            footprints=footprints,
-            racy=settings.timers == "racy",
-            verify=verify,
-            progress=lambda now: show(now.executions, now.estimate, f"{now.states:,} states" if now.states else ""),
-            seed=seed,
-            workers=None if method == "states" else count,
-            executor=cluster,
+            workers=None if method == "states" else workers or default_workers(),
+            dask=dask,
             checkpoint=checkpoint,
-            # What was explored without checking footprints says nothing about them.
-            identity=ending.identity + " with --verify" * verify,
+            footprints=footprints,
+            verify=verify,
+            failures=failures,
+            shrink=shrink,
+            observers=[progress],
+            notice=notice,
         )
-    found = exploration.as_object(subject, result)
-    if result.failures:
-        ending.failed(result.failures[0], f"explore ({result.method.value})", seed, found)
-    ending.report(result.verdict, exploration.lines(subject, result), found)
+    conclude_search(explored, places, as_json=as_json)
 
 
 @click.command("stress")
@@ -176,10 +147,10 @@ def stress(
     runs: int | None,
     strategies: tuple[str, ...],
     seed: int,
-    engine: str,
+    engine: Literal["stepped", "threads"],
     time_scale: float | None,
     keep_going: bool,
-    timers: str | None,
+    timers: Literal["lazy", "racy"] | None,
     seconds: float | None,
     workers: int | None,
     dask: str | None,
@@ -194,98 +165,33 @@ def stress(
     without a violation the verdict is undetermined.
     """
     begin()
-    reject_contradictions(engine, timers, time_scale, strategies, workers, dask)
-    from longpin.runner.commands.ending import Ending
-    from longpin.runner.oracles import PORTFOLIO
-    from longpin.runner.pool import default_workers, open_executor
-    from longpin.runner.progress import progress_line
-    from longpin.runner.report import campaign
-    from longpin.runner.sampling import stress as stress_build
-    from longpin.runner.sampling.threads import stress_threads
-    from longpin.runner.subject import Subject
+    check_stress(engine, timers=timers, time_scale=time_scale, strategies=strategies, workers=workers, executor=dask)
+    from longpin.runner import api
+    from longpin.runner.commands.ending import Places, conclude_search, notice
+    from longpin.runner.pool import default_workers
+    from longpin.runner.progress import ProgressLine
 
-    loaded = load(scenario)
-    threads = engine == "threads"
-    # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
-    settings = choose(loaded, policy, seed=seed, timers="racy" if threads else timers or "lazy")
-    startup.ready()
-    subject = Subject(loaded, settings)
-    ending = Ending("stress", subject, Path(failures), junit=junit, as_json=as_json, shrink=shrink)
-    ending.require_places(scenario)
-    if not keep_going:
-        ending.try_known(campaign.as_object(subject, None, engine))
-    count = workers or default_workers()
-    wanted = runs if runs is not None or seconds is not None else (100 if threads else 10_000)
-    with progress_line("runs", seconds) as show:
-
-        def progress(now: "Campaign") -> None:
-            show(now.runs, wanted or 0, f"{now.distinct:,} distinct")
-
-        if threads:
-            result = stress_threads(
-                loaded,
-                settings,
-                runs=wanted,
-                seconds=seconds,
-                seed=seed,
-                time_scale=time_scale,
-                first_failure=not keep_going,
-                progress=progress,
-            )
-        else:
-            with open_executor(count, dask) if dask is not None else nullcontext() as cluster:
-                result = stress_build(
-                    subject.build,
-                    strategies=strategies or PORTFOLIO,
-                    runs=wanted,
-                    seconds=seconds,
-                    seed=seed,
-                    check=subject.check,
-                    always=subject.always,
-                    marks=subject.marks,
-                    wanted=subject.wanted,
-                    racy=settings.timers == "racy",
-                    first_failure=not keep_going,
-                    workers=count,
-                    executor=cluster,
-                    progress=progress,
-                )
-    if keep_going and not as_json:
-        with output():
-            print_lines("\n".join(campaign.table(result.by_strategy)))
-    found = campaign.as_object(subject, result, engine)
-    if result.failures:
-        first = result.failures[0]
-        by = f"{first.strategy}, its run {first.own_run:,}, run {first.run:,} of all"
-        ending.failed(first, by, first.seed, found)
-    named = "the operating system's" if threads else settings.timers
-    ending.report(result.verdict, campaign.lines(subject, result, named), found)
-
-
-def reject_contradictions(
-    engine: str,
-    timers: str | None,
-    time_scale: float | None,
-    strategies: tuple[str, ...],
-    workers: int | None,
-    dask: str | None,
-) -> None:
-    """Refuse options that have no meaning together.
-
-    Raises:
-        BadInput: there is one.
-
-    """
-    if engine == "threads":
-        for given, option in (
-            (timers, "--timers"),
-            (strategies, "--strategy"),
-            (workers, "--workers"),
-            (dask, "--dask"),
-        ):
-            if given:
-                raise BadInput(f"{option} is for the stepped engine; on threads the operating system decides")
-    elif time_scale is not None:
-        raise BadInput("--time-scale is for --engine threads; on the stepped engine no real time passes")
-    if time_scale is not None and not 0 <= time_scale <= 1000:
-        raise BadInput(f"--time-scale: expected 0 to 1000 seconds, found {time_scale:g}")
+    loaded, places = load(scenario), Places(failures, junit)
+    api.settings_of(loaded, policy)
+    places.require(scenario)
+    startup.ready("longpin.runner.searches")
+    with ProgressLine("runs", seconds, shrink) as progress:
+        stressed = api.stress(
+            loaded,
+            policy,
+            runs=runs,
+            seconds=seconds,
+            strategies=strategies,
+            seed=seed,
+            engine=engine,
+            timers=timers,
+            time_scale=time_scale,
+            every=keep_going,
+            workers=None if engine == "threads" else workers or default_workers(),
+            dask=dask,
+            failures=failures,
+            shrink=shrink,
+            observers=[progress],
+            notice=notice,
+        )
+    conclude_search(stressed, places, as_json=as_json)

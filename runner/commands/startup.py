@@ -25,8 +25,10 @@ def begin() -> None:
         signal.signal(signal.SIGINT, _end)
 
 
-def ready() -> None:
-    """Let Ctrl-C raise KeyboardInterrupt from now on: everything is imported, and there may be something to tell."""
+def ready(*modules: str) -> None:
+    """Import modules, and let Ctrl-C raise KeyboardInterrupt from then on: there may be something to tell."""
+    for module in modules:
+        __import__(module)
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -15,6 +15,7 @@ from longpin.runner.commands.startup import EXIT_INTERRUPTED, told
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from longpin.runner.conclusions import Conclusion
     from longpin.runner.result import Verdict
 
 WIDTH = 120
@@ -80,11 +81,14 @@ def explain(error: Exception, *, verbose: bool) -> NoReturn:
     from longpin.runner.engines.threads import TooManyThreadsError
     from longpin.runner.exploration.checkpoint import CheckpointError
     from longpin.runner.pool import PoolError
+    from longpin.runner.usage import UsageError
 
     if isinstance(error, ScenarioError):
         for line in str(error).splitlines():
             say(line)
         raise click.exceptions.Exit(EXIT_BAD)
+    if isinstance(error, UsageError):
+        fail(error.on_command_line)
     if isinstance(error, BadInput | TraceError | CheckpointError | PoolError | TooManyThreadsError):
         fail(str(error))
     if isinstance(error, MemoryError):
@@ -121,6 +125,32 @@ def end(verdict: "Verdict", not_kept: str) -> NoReturn:
     if not_kept:
         fail(not_kept)
     raise click.exceptions.Exit(verdict.exit_code)
+
+
+def conclude(conclusion: "Conclusion", *, as_json: bool, again: str = "", advice: str = "") -> NoReturn:
+    """Show on standard output what a verb has come to, and exit as its verdict says.
+
+    Args:
+        conclusion: what it has come to.
+        as_json: as one object, not for people.
+        again: the command that shows a run again.
+        advice: a sentence to stand before that.
+
+    """
+    from longpin.runner.report import Report
+
+    report: Report
+    with output():
+        if as_json:
+            from longpin.runner.report.as_json import JsonReport
+
+            report = JsonReport(sys.stdout, again)
+        else:
+            from longpin.runner.report.console import ConsoleReport
+
+            report = ConsoleReport(make_console(), sys.stdout, again, advice)
+        report.show(conclusion)
+    end(conclusion.verdict, conclusion.not_kept)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class Agreement(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProgramVerdict:
     """One program, and whether the two kernels agree about it."""
 
     program: Program
@@ -48,10 +48,10 @@ class Tally:
     """Programs without a real kernel's answer, by reason; they say nothing about the emulated kernel."""
     reasons: Counter[str] = field(default_factory=Counter)
     """Programs the emulated kernel cannot run, by reason."""
-    first: Verdict | None = None
+    first: ProgramVerdict | None = None
     """The first program about which the kernels differ."""
 
-    def add(self, verdict: Verdict) -> None:
+    def add(self, verdict: ProgramVerdict) -> None:
         """Count a program."""
         self.programs += 1
         match verdict.agreement:
@@ -97,7 +97,7 @@ class Tally:
 
 def check(
     programs: Iterable[Program], real: Runner | None, emulated: Runner, keep: Callable[[Program], None] | None = None
-) -> Iterator[Verdict]:
+) -> Iterator[ProgramVerdict]:
     """Run programs on both kernels and yield what came of each.
 
     ``real`` None: what is recorded with the programs stands for the real kernel; programs without a record are skipped.
@@ -109,28 +109,28 @@ def check(
 
 def check_one(
     program: Program, real: Runner | None, emulated: Runner, keep: Callable[[Program], None] | None = None
-) -> Verdict:
+) -> ProgramVerdict:
     """Run one program on both kernels."""
     try:
         expected = real.run(program) if real is not None else program.result
     except Unsupported as reason:
-        return Verdict(program, Agreement.SKIPPED, reason=f"this host cannot run it: {reason}")
+        return ProgramVerdict(program, Agreement.SKIPPED, reason=f"this host cannot run it: {reason}")
     if expected is None:
-        return Verdict(program, Agreement.SKIPPED, reason="no answer is recorded with it")
+        return ProgramVerdict(program, Agreement.SKIPPED, reason="no answer is recorded with it")
     if keep is not None:
         keep(replace(program, result=expected))
     try:
         found = emulated.run(program)
     except Unsupported as reason:
-        return Verdict(program, Agreement.UNSUPPORTED, expected, reason=str(reason))
+        return ProgramVerdict(program, Agreement.UNSUPPORTED, expected, reason=str(reason))
     except InternalError as error:
         what = f"internal error (a bug in longpin): {' '.join(str(error).splitlines())}"
-        return Verdict(program, Agreement.UNSUPPORTED, expected, reason=what)
+        return ProgramVerdict(program, Agreement.UNSUPPORTED, expected, reason=what)
     differences = tuple(compare(expected, found))
-    return Verdict(program, Agreement.DIFFERS if differences else Agreement.AGREES, expected, found, differences)
+    return ProgramVerdict(program, Agreement.DIFFERS if differences else Agreement.AGREES, expected, found, differences)
 
 
-def side_by_side(verdict: Verdict, width: int = 120) -> str:
+def side_by_side(verdict: ProgramVerdict, width: int = 120) -> str:
     """Return a program with both kernels' answers beside each other; ``!`` marks the ops about which they differ."""
     assert verdict.expected is not None
     assert verdict.found is not None

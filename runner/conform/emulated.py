@@ -55,10 +55,10 @@ from longpin.runner.conform.ops import (
     process_number,
     signal_name,
 )
-from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Unblocked, child_status
+from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Unblocked
 from longpin.runner.conform.outcome import Signal as SignalRead
 from longpin.runner.conform.program import Op, Program, mentioned
-from longpin.runner.conform.reader import call, read_call, touch
+from longpin.runner.conform.reader import call, read_call, touch, write_result
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.oracles.fifo import Fifo
@@ -300,24 +300,11 @@ class _World:
                 child = self._actor(f"process:{ret}", DrivenProcess)
                 self.members[op.args["as"]] = _Member(self, op.args["as"], child, member.names.copy())
                 return "pid", None
-            case "getpid":
-                return "pid", None
-            case "getlease":
-                return {F_RDLCK: "RD", F_WRLCK: "WR", F_UNLCK: "UN"}[ret], None
-            case "getown" if ret:
-                return ("-" if ret < 0 else "") + self._name_of(abs(ret)), None
-            case "waitpid" if ret:
-                status = process.variables["wait_status"]
-                assert isinstance(status, int)
-                return child_status(self._name_of(ret), status), None
             case "sigtimedwait" | "sigwaitinfo":
                 self.waited.setdefault(member.name, []).append(_read(process.waited_for))
-                return signal_name(ret), None
-            case "mmap" | "pipe" | "store":
-                return 0, None
-            case "sendfd":
-                return 1, None
-        return ret, None
+        status = process.variables.get("wait_status", 0)
+        assert isinstance(status, int)
+        return write_result(op, ret, self._name_of, status), None
 
     def _name_of(self, pid: int) -> str:
         return next(name for name, member in self.members.items() if member.process.pid == pid)

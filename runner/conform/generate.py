@@ -36,7 +36,6 @@ _SHRINKING = ("truncate", "ftruncate", "fallocate")
 _AFTER_EXPIRY = ("ftruncate", "rename", "open", "setlease", "getlease", "truncate", "link", "unlink", "chmod", "stat")
 """What somebody does who may notice that a lease is overdue, or not."""
 
-_CHOSEN_ELSEWHERE = {"getpid": "how each process begins", "pause": "generate_signals"}
 _WEIGHTS: dict[str, float] = {
     "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 6, "recvfd": 4,
     "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1.5, "rename": 1.5,
@@ -46,15 +45,20 @@ _WEIGHTS: dict[str, float] = {
     "dup2": 1, "lseek": 0.6, "flock": 1, "munmap": 1, "load": 1, "store": 1, "nanosleep": 0.4,
 }  # fmt: skip
 """How often each op is chosen."""
-_OFTEN_ENOUGH = 0.5
-"""How often an op is chosen that is as its call declares and that nothing more is said of."""
-_WEIGHTS |= {name: _OFTEN_ENOUGH for name in DECLARED_OPS if name not in _WEIGHTS | _CHOSEN_ELSEWHERE}
+_CHOSEN_ELSEWHERE = {"getpid", "pause"}
+"""Ops that begin every program, or are chosen by ``generate_signals``."""
+_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE)
+"""The other ops that are as their calls declare: of them no more is known."""
+_SPRINKLED = 0.05
+"""How often one of them comes after another op."""
 
 
 def generate(seed: int, index: int) -> Program:
     """Return the program with a number, from 0, in the sequence that a seed stands for."""
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
-    program = _Writer(random.Random(f"longpin conform {seed} {index}")).program(f"random-{seed}-{index}")
+    # The ops that only declarations tell of have choices of their own: programs stay what they are with one more.
+    choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ")]
+    program = _Writer(*choices).program(f"random-{seed}-{index}")
     assert not (wrong := mistakes(program.ops)), (program.id, wrong)
     return program
 
@@ -62,8 +66,9 @@ def generate(seed: int, index: int) -> Program:
 class _Writer:
     """Writes one program, and keeps in mind roughly what stands."""
 
-    def __init__(self, choice: random.Random) -> None:
+    def __init__(self, choice: random.Random, other_choice: random.Random) -> None:
         self.choice = choice
+        self._other_choice = other_choice
         self._timed = choice.random() < _TIMED
         self._kills = choice.random() < 0.3
         """Processes may die; then no descriptor is sent."""
@@ -102,6 +107,7 @@ class _Writer:
         for op in self._usual_ops():
             share = 0.6 if op.op in (*_SELDOM, "setown", "setsig") else 0.2
             yield widened(self.choice, op) if self._widens and self.choice.random() < share else op
+            yield from self._sprinkled()
 
     def _usual_ops(self) -> Iterator[Op]:
         choice = self.choice
@@ -323,23 +329,30 @@ class _Writer:
                 return self._mapping(proc)
             case "mkdir":
                 return {"path": self._path(proc) if self._spells and choice.random() < 0.6 else "dd"}
-            case _ if op in DECLARED_OPS:
-                wanted = OPS[op].required.items()
-                return {name: self._of_kind(kind, args) for name, kind in wanted if name not in args}
             case _:
                 return {}
 
-    def _of_kind(self, kind: str, args: dict[str, Any]) -> int:
-        """Choose an argument of an op that is as its call declares."""
-        small = args.get("fd") in self._pipes
+    def _sprinkled(self) -> Iterator[Op]:
+        """Yield, sometimes, an op that is as its call declares, with arguments by their kinds."""
+        choice = self._other_choice
+        if not (_DECLARED and self._leased) or choice.random() >= _SPRINKLED:
+            return
+        name, proc = choice.choice(_DECLARED), choice.choice(self.processes)
+        rule = DECLARED_OPS[name]
+        if "fd" in rule.required and not self._fds[proc]:
+            return
+        args: dict[str, Any] = {"fd": choice.choice(self._fds[proc])} if "fd" in rule.required else {}
         numbers = {
-            "count": (1, 2) if small else (0, 1, 2, 100, 5000),
-            "written": (1, 2) if small else (0, 1, 2, 100, 5000),
+            "count": (0, 1, 2, 100, 5000),
+            "written": (0, 1, 2, 100, 5000),
             "length": (0, 1, 100, 8192, 10_000),
             "mode": (0o777, 0o666, 0o600),
             "uid": (NOBODY, 0),
+            "path": tuple(self._files),
         }
-        return self.choice.choice(numbers[kind])
+        args |= {key: choice.choice(numbers[kind]) for key, kind in rule.required.items() if key != "fd"}
+        op = make_op(proc, name, args)
+        yield widened(choice, op) if self._widens and choice.random() < 0.5 else op
 
     def _like(self, proc: str, fd: str) -> str:
         """Name a descriptor of what another one refers to."""

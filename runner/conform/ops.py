@@ -309,7 +309,14 @@ _OWN_OPS: dict[str, Rule] = {
 _OTHER_CALLS = {"set_lease_break_time": "sysctl"}
 """Calls that an op of the coordinator makes, and its name."""
 
-_KINDS_OF_PARAMETERS = {"fd": "fd", "path": "path", "umode_t": "mode", "uid_t": "uid", "long": "length"}
+_KINDS_OF_PARAMETERS = {
+    "fd": "fd",
+    "path": "path",
+    "new path": "path",
+    "umode_t": "mode",
+    "uid_t": "uid",
+    "long": "length",
+}
 
 
 def _kind_of(call: Syscall, parameter: Parameter) -> str:

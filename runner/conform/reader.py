@@ -2,7 +2,8 @@
 
 Both kernels make the same call: the emulated one as any process does, the one of this machine by an order
 (:mod:`longpin.runner.conform.orders`). Names of descriptors and mappings have become numbers: an op whose name stands
-for nothing is not made, where a scenario would use -1. An op that is as its call declares needs no line here.
+for nothing is not made, where a scenario would use -1. An op that is as its call declares needs no line here. What a
+call returned is written for both kernels here, too.
 """
 
 from collections.abc import Callable
@@ -38,10 +39,12 @@ from longpin.runner.conform.ops import (
     Arguments,
     bits,
     number_in,
+    signal_name,
     signal_number,
     signals_in,
     signed,
 )
+from longpin.runner.conform.outcome import child_status
 from longpin.runner.conform.program import Op
 from longpin.runner.machine.abilities import FALLOCATE_MODES
 
@@ -163,3 +166,31 @@ def read_call(who: Caller, op: Op) -> Call:
 def call(name: str, *args: float | str | bytes | None) -> Call:
     """Return a call of a program, with its arguments written out."""
     return Call(0, name, name, tuple(Const(arg) for arg in args), None)
+
+
+def write_result(op: Op, ret: int, name_of: Callable[[int], str], status: int = 0) -> int | str:
+    """Return what a call that succeeded returned, as an outcome has it: names where numbers differ from run to run.
+
+    Args:
+        op: the op that the call was.
+        ret: what it returned.
+        name_of: returns the name of a process by its number.
+        status: the status of the child that waitpid(2) tells of.
+
+    """
+    match op.op:
+        case "getlease":
+            return {number: name for name, number in LEASE_TYPES.items()}.get(ret, ret)
+        case "getown" if ret:
+            return ("-" if ret < 0 else "") + name_of(abs(ret))
+        case "getpid":
+            return "pid" if name_of(ret) == op.proc else ret
+        case "waitpid" if ret:
+            return child_status(name_of(ret), status)
+        case "sigtimedwait" | "sigwaitinfo":
+            return signal_name(ret)
+        case "mmap" | "pipe":
+            return 0
+        case "sendfd":
+            return 1
+    return ret

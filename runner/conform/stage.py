@@ -19,7 +19,6 @@ from typing import Any
 from longpin.runner.conform.names import Names
 from longpin.runner.conform.ops import (
     COORDINATOR,
-    LEASE_TYPES,
     NOBODY,
     PAGE,
     READ,
@@ -28,9 +27,9 @@ from longpin.runner.conform.ops import (
     signal_name,
 )
 from longpin.runner.conform.orders import order_for
-from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, child_status
+from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked
 from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
-from longpin.runner.conform.reader import read_call, touch
+from longpin.runner.conform.reader import read_call, touch, write_result
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import remove
 from longpin.runner.machine.orders import Order
@@ -340,27 +339,17 @@ class Stage:
         ends = reply.get("ends", (ret, 0))
         agent.names.bind(op, *ends)
         match op.op:
-            case "getlease":
-                return {number: name for name, number in LEASE_TYPES.items()}.get(ret, ret), None
-            case "getown" if ret:
-                return ("-" if ret < 0 else "") + self._names.get(abs(ret), "?"), None
-            case "getpid":
-                return "pid" if ret == agent.pid else ret, None
             case "mmap":
                 agent.next_mapping = ret + (op.args.get("pages", 1) + 1) * PAGE
-                return 0, None
             case "load":
                 return bytes.fromhex(reply["data"])[0], None
             case "stat" if reply["folder"]:
                 return _SIZE_OF_FOLDER, None
-            case "waitpid" if ret:
-                return child_status(self._names.get(ret, "?"), reply["status"]), None
             case "sigtimedwait" | "sigwaitinfo":
                 self._take_signals(agent, reply)
-                return signal_name(ret), None
             case _:
                 pass
-        return ret, None
+        return write_result(op, ret, lambda number: self._names.get(number, "?"), reply.get("status", 0)), None
 
     def _fork(self, parent: StagedProcess, name: str) -> dict[str, Any]:
         child = StagedProcess(name)

@@ -18,8 +18,8 @@ from longpin.runner.engines.engine import ALARM, EngineBase, InternalError
 from longpin.runner.oracles.base import Oracle
 
 
-class Observer(Protocol):
-    """Who watches a run."""
+class ArrivalObserver(Protocol):
+    """Who looks at each arrival of a world."""
 
     def arrived(self, number: int, envelope: Envelope) -> None:
         """Look at arrival ``number`` after it was handled."""
@@ -54,7 +54,7 @@ class SteppedEngine(EngineBase):
         self.arrivals = 0
         self.record: Callable[[int, Envelope], None] | None = None
         """Called with each arrival before it is handled."""
-        self.observers: list[Observer] = []
+        self.observers: list[ArrivalObserver] = []
         self.world = Actor(self, WORLD)
         self.alarm = Actor(self, ALARM)
         # Invariant: the alarm's outbox holds one tick while an alarm is set, and none otherwise.

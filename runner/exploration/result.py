@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address
+from longpin.runner.events import FailureFound
 from longpin.runner.result import Verdict
 
 NO_MARKS: frozenset[str] = frozenset()
@@ -84,6 +85,10 @@ class Failure:
     def what(self) -> str:
         """Return what is wrong, in words."""
         return self.broken.what
+
+    def found(self) -> FailureFound:
+        """Return the event of finding it."""
+        return FailureFound(self.broken.rule, self.broken.site, self.broken.what, self.decisions)
 
 
 @dataclass(slots=True)

@@ -50,6 +50,13 @@ class Kept(NamedTuple):
     """The shrunk failure up to the arrival after which the rule does not hold, as the trace shows it."""
     not_kept: str = ""
     """Why the two files could not be written, one line; empty if they are there."""
+    wanted: bool = True
+    """The two files were to be written."""
+
+    @property
+    def written(self) -> bool:
+        """Return whether the two files are there."""
+        return self.wanted and not self.not_kept
 
     @property
     def violation(self) -> Violation:
@@ -62,7 +69,7 @@ def handle(
     failure: Failure,
     by: str,
     seed: int,
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | None,
     limits: Limits | None = None,
     progress: Shown | None = None,
 ) -> Kept:
@@ -76,7 +83,7 @@ def handle(
         failure: a schedule of it that breaks a rule.
         by: who found it, for people.
         seed: the seed it was found with; the actors' random numbers were derived from it.
-        folder: where to keep it; it is created.
+        folder: where to keep it; it is created. None: it is only made small.
         limits: what may be spent on shrinking.
         progress: told how far it is.
 
@@ -93,7 +100,10 @@ def handle(
 
 
 def keep(
-    found: FoundFailure, folder: str | os.PathLike[str], limits: Limits | None = None, progress: Shown | None = None
+    found: FoundFailure,
+    folder: str | os.PathLike[str] | None,
+    limits: Limits | None = None,
+    progress: Shown | None = None,
 ) -> Kept:
     """Shrink a failure and keep it, as :func:`handle` does.
 
@@ -101,10 +111,10 @@ def keep(
         InternalError: it cannot be repeated.
 
     """
-    where = Path(folder)
     name = stem(found)
+    where = Path() if folder is None else Path(folder)
     json, trace = where / f"{name}.json", where / f"{name}.trace"
-    if (kept := _kept_before(found, json, trace)) is not None:
+    if folder is not None and (kept := _kept_before(found, json, trace)) is not None:
         return kept
     shrunk = shrink(found, limits, progress)
     its = shrunk.found
@@ -131,13 +141,14 @@ def keep(
     if (result := _shown(written, found)) is None:
         raise InternalError(f"{trace}: what is written there does not show the failure")
     not_kept = ""
-    try:
-        where.mkdir(parents=True, exist_ok=True)
-        write_atomically(trace, lambda path: path.write_bytes(written.getvalue()))
-        write_record(json, record)
-    except OSError as error:
-        not_kept = f"{error.filename or where}: cannot be written: {error.strerror or error}"
-    return Kept(found, its.scenario, record, trace, json, result, not_kept)
+    if folder is not None:
+        try:
+            where.mkdir(parents=True, exist_ok=True)
+            write_atomically(trace, lambda path: path.write_bytes(written.getvalue()))
+            write_record(json, record)
+        except OSError as error:
+            not_kept = f"{error.filename or where}: cannot be written: {error.strerror or error}"
+    return Kept(found, its.scenario, record, trace, json, result, not_kept, folder is not None)
 
 
 def still_fails(found: FoundFailure) -> FoundFailure | None:

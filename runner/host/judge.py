@@ -18,11 +18,8 @@ from longpin.runner.result import CallResult, Judged, Result, Verdict, Violation
 OBSERVABLE = ("O3", "O7")
 """The rules that can be judged: the others are about pins and blocks, which no system call shows."""
 
-_ASKED_FOR = {"pause", "sigsuspend", "sigwaitinfo", "ppoll", "waitpid", "wait_for", "recv_fd", "read", "write"}
-"""Calls that wait because the program asks for it; whether they ever return is no kernel's affair."""
 
-
-class Judge:
+class HostJudge:
     """Turns a finished world into a result."""
 
     def __init__(self, scenario: Scenario, world: World, machine: Machine) -> None:
@@ -40,7 +37,7 @@ class Judge:
         waiting = [situation for situation in world.situations if situation.request is not None] if quiet else []
         if quiet and "O3" in rules:
             for situation in waiting:
-                asked_for = situation.stopped or _call(situation) in _ASKED_FOR
+                asked_for = situation.stopped or _may_hang(situation)
                 if not isinstance(situation.request, AwaitLabel) and not asked_for:
                     site = f"{_call(situation)} of {situation.process.name}"
                     self._violate("O3", f"hangs for ever: {self._explain(situation)}", site)
@@ -69,11 +66,11 @@ class Judge:
             "",
             "",
             0,
-            len(world.moments),
+            len(world.events),
             violations=self._violations,
             calls=[_call_result(process, record) for process, record in world.calls],
-            moments=world.moments,
-            lanes=[situation.process.lane for situation in world.situations],
+            events=world.events,
+            processes=[situation.process.full_name for situation in world.situations],
             waiting=[self._explain(situation) for situation in waiting],
             summary=self._scenario.summary,
             source=self._scenario.source,
@@ -112,7 +109,7 @@ class Judge:
         return bool(its) or is_judged(applicable(record.op.expectations, self._policy_name))
 
     def _violate(self, rule: str, detail: str, site: str) -> None:
-        self._violations.append(Violation(rule, len(self._world.moments), detail, site))
+        self._violations.append(Violation(rule, len(self._world.events), detail, site))
 
     def _explain(self, situation: Situation) -> str:
         """Say what a call waits for, as the kernel shows it: the wait channel, and who has leases here."""
@@ -132,7 +129,7 @@ class Judge:
         names = {}
         for path in self._machine.folder.rglob("*"):
             names[path.stat().st_ino] = f"/{path.relative_to(self._machine.folder)}"
-        lanes = {situation.process.agent.pid: situation.process.lane for situation in self._world.situations}
+        lanes = {situation.process.agent.pid: str(situation.process.full_name) for situation in self._world.situations}
         return [
             f"LEASE {lease.state} {lease.kind} on {names[lease.inode]}, taken by {lanes[lease.pid]}"
             for lease in leases()
@@ -143,6 +140,12 @@ class Judge:
 def _call(situation: Situation) -> str:
     record = situation.process.record
     return record.op.call if record is not None else ""
+
+
+def _may_hang(situation: Situation) -> bool:
+    """Return whether a process waits because its program asks for it: whether that ends is no kernel's affair."""
+    record = situation.process.record
+    return record is not None and SYSCALLS[record.op.call].may_hang
 
 
 def _doing(situation: Situation) -> str:

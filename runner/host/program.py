@@ -19,6 +19,7 @@ from longpin.actors.process.process_state import Disposition, Exit, Value
 from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, SignalMask
 from longpin.actors.process.signals import initial_dispositions
+from longpin.runner.events import ProcessName
 from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.machine.orders import Order, Reply
@@ -54,9 +55,9 @@ class HostProcess(Interpreter):
         self.steps: Generator[Order | AwaitLabel, Reply, None] = self._live()
 
     @property
-    def lane(self) -> str:
-        """How it is told from others in a time line."""
-        return f"{self.name} ({self.pid})"
+    def full_name(self) -> ProcessName:
+        """How it is told from others."""
+        return ProcessName(self.name, self.pid)
 
     @property
     def deliverable(self) -> set[int]:

@@ -8,10 +8,11 @@ by its wait channel, so nothing depends on how long anything takes, except a lea
 import errno
 import select
 import time
+from collections.abc import Iterable
 from signal import SIGKILL
 
-from longpin.actors.constants import INT_MIN, signal_name
-from longpin.actors.conversation import KernelError
+from longpin.actors.constants import INT_MIN
+from longpin.actors.conversation import KernelError, WaitsFor
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.pending import Siginfo
 from longpin.actors.process.process_state import MOST_FDS, Value
@@ -19,6 +20,17 @@ from longpin.actors.process.program import Image
 from longpin.actors.syscalls.processes import CHILDREN
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.runner.engines.world import FIRST_PID, image
+from longpin.runner.events import (
+    CallEntered,
+    CallReturned,
+    Observer,
+    ProcessExited,
+    ProcessName,
+    RunEvent,
+    SignalDelivered,
+    SleepBegun,
+    tell,
+)
 from longpin.runner.host.calls import NOBODY, AwaitLabel, Steps, ask
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import MOST_FILE_BYTES
@@ -27,7 +39,6 @@ from longpin.runner.machine.agent_signals import KICK
 from longpin.runner.machine.orders import Order, Reply
 from longpin.runner.machine.proc_files import pending_mask
 from longpin.runner.machine.processes import Died, HostError
-from longpin.runner.result import Kind, Moment
 
 GIVE_UP_AFTER = 60.0
 """Real seconds, beside twice the lease-break-time, after which a run that is still not quiet is undetermined."""
@@ -65,7 +76,8 @@ class Situation:
 class World:
     """A scenario while it runs."""
 
-    def __init__(self, scenario: Scenario, machine: Machine) -> None:
+    def __init__(self, scenario: Scenario, machine: Machine, observers: Iterable[Observer] = ()) -> None:
+        self._observers = tuple(observers)
         self._machine = machine
         self._specs = {spec.name: spec for spec in scenario.processes}
         self.images: dict[str, Image] = {spec.name: image(spec) for spec in scenario.processes}
@@ -74,7 +86,9 @@ class World:
         self.labels: dict[str, Value] = {}
         """Values of the labels that are set: what their setters did before has happened."""
         self.calls: list[tuple[HostProcess, CallRecord]] = []
-        self.moments: list[Moment] = []
+        self._places: dict[int, int] = {}
+        """By the identity of a call's record: its place among the calls."""
+        self.events: list[RunEvent] = []
         self._longest_break = machine.pace.break_time
         self._break_times = {machine.break_time_now()}
         """What lease-break-time is, unless somebody else sets it: what it was set to, and what programs set it to."""
@@ -193,7 +207,10 @@ class World:
             if record is not None:
                 if not situation.stopped:  # what stops it is no wait of the call, which may be over
                     record.slept = reason
-                self.note(situation.process, Kind.SLEEP, reason, record)
+                place, waits_for = self._places[id(record)], WaitsFor("", "", reason)
+                self.note(
+                    SleepBegun(*self.where(situation.process), place, record.op, exiting=False, waits_for=waits_for)
+                )
 
     def _resume(self, situation: Situation, reply: Reply | None) -> None:
         """Answer what a process waits for, and take its next request."""
@@ -219,8 +236,7 @@ class World:
         process.steps.close()
         process.agent.gone(time.monotonic() + GIVE_UP_AFTER)
         process.agent.hang_up()
-        ending = "is killed by a signal" if process.status is None else f"exits with {process.status}"
-        self.note(process, Kind.END, ending)
+        self.note(ProcessExited(*self.where(process), process.status, 0))
 
     # What processes ask for.
 
@@ -312,22 +328,28 @@ class World:
 
     def begun(self, process: HostProcess, record: CallRecord) -> None:
         """Note a call that is made."""
+        self._places[id(record)] = len(self.calls)
         self.calls.append((process, record))
-        self.note(process, Kind.CALL, record.op.text, record)
+        self.note(CallEntered(*self.where(process), self._places[id(record)], record.op))
 
     def ended(self, process: HostProcess, record: CallRecord) -> None:
         """Note a call that has returned."""
-        self.note(process, Kind.RETURN, record.op.text, record)
+        place = self._places[id(record)]
+        self.note(CallReturned(*self.where(process), place, record.op, record.ret, record.errno))
 
     def handler_begins(self, process: HostProcess, signal: Siginfo) -> None:
         """Note that a handler is entered."""
-        descriptor = f" (si_fd {signal.si_fd})" if signal.si_fd >= 0 else ""
-        self.note(process, Kind.SIGNAL, f"{signal_name(signal.signo)}{descriptor}: its handler runs")
+        self.note(SignalDelivered(*self.where(process), signal.signo, signal.si_fd, "handler"))
 
     def handler_returns(self, process: HostProcess) -> None:
         """Note that the handler entered last has returned: the time line does not show it."""
 
-    def note(self, process: HostProcess, kind: Kind, text: str, record: CallRecord | None = None) -> None:
-        """Add to the time line, in seconds of the scenario."""
+    def where(self, process: HostProcess) -> tuple[int, float, ProcessName]:
+        """Return with what the next event begins: its number, its time in seconds of the scenario, its process."""
         now = round((time.monotonic() - self._start) / self._machine.pace.factor, 2)
-        self.moments.append(Moment(len(self.moments) + 1, now, process.lane, kind, text, record))
+        return len(self.events) + 1, now, process.full_name
+
+    def note(self, event: RunEvent) -> None:
+        """Add an event and tell observers of it."""
+        self.events.append(event)
+        tell(self._observers, event)

@@ -1,116 +1,127 @@
 """The chronicle of a run: what happened to whom, read off the arrivals and off what processes note down."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, assert_never
 
 from longpin.actors.base import Actor
-from longpin.actors.constants import ERRNO_NAMES, signal_name
+from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.conversation import Sleeping, Task
 from longpin.actors.locks import Hold
-from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, Fact, HandlerReturned, SignalTaken
+from longpin.actors.process.facts import (
+    CallBegun,
+    CallCut,
+    CallEnded,
+    CallRecord,
+    Ended,
+    Fact,
+    HandlerReturned,
+    SignalTaken,
+)
 from longpin.actors.process.process import Process
+from longpin.actors.process.program import Op
 from longpin.messages.clock import Tick
-from longpin.messages.envelope import Address, Envelope, Message
+from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop
 from longpin.messages.mm.pmem import Dma, FreeBlocks, PinFrames, Unpin
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
-from longpin.runner.result import CallResult, Kind, Moment
+from longpin.runner.events import (
+    BlocksFreed,
+    BlocksPinned,
+    BlocksUnpinned,
+    CallEntered,
+    CallReturned,
+    ClockAdvanced,
+    DmaDone,
+    LeaseBroken,
+    LeaseRemoved,
+    LeaseTimedOut,
+    LockContended,
+    Observer,
+    ProcessExited,
+    ProcessName,
+    RunEvent,
+    SignalDelivered,
+    SignalGenerated,
+    SleepBegun,
+    tell,
+)
+from longpin.runner.result import CallResult
 
-
-def _dma(body: Dma, dst: Address) -> str:
-    verb = "reads" if body.data is None else f"writes {body.data!r} to"
-    return f"device {verb} block {body.number} of {dst}, pinned by {body.region} as page {body.page} of {body.inode}"
-
-
-KERNEL_MOMENTS: dict[type, tuple[Kind, Callable[[Any, Address], str]]] = {
-    Break: (Kind.KERNEL, lambda body, dst: f"{dst} is broken ({body.level}), {body.seconds:g} s to answer"),
-    LeaseOverdue: (Kind.KERNEL, lambda body, _: f"{body.lease} is overdue ({body.level})"),
-    Drop: (Kind.KERNEL, lambda _, dst: f"{dst} is gone"),
-    PinFrames: (Kind.DEVICE, lambda body, _: f"{body.owner} pins"),
-    Unpin: (Kind.DEVICE, lambda body, _: f"{body.owner} unpins its blocks"),
-    FreeBlocks: (Kind.KERNEL, lambda _body, _dst: "the file system frees"),
-    Dma: (Kind.DEVICE, _dma),
-    Tick: (Kind.TIME, lambda body, _: f"it is {body.now:g} s now"),
+EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
+    Break: lambda at, now, body, dst: LeaseBroken(at, now, dst, body.level, body.seconds),
+    LeaseOverdue: lambda at, now, body, _: LeaseTimedOut(at, now, body.lease, body.level),
+    Drop: lambda at, now, _, dst: LeaseRemoved(at, now, dst),
+    PinFrames: lambda at, now, body, dst: BlocksPinned(at, now, body.owner, dst, body.numbers),
+    Unpin: lambda at, now, body, dst: BlocksUnpinned(at, now, body.owner, dst),
+    FreeBlocks: lambda at, now, body, dst: BlocksFreed(at, now, dst, body.blocks),
+    Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.number, body.inode, body.page, body.data),
+    Tick: lambda at, now, _body, _dst: ClockAdvanced(at, now),
 }
-"""Which messages are worth a row, and what it says."""
+"""Which messages are events of the kernel, a device or time: the number of the arrival, the time, body and receiver."""
 
 
-ACTIONS = {
-    "handler": "its handler runs",
-    "ignored": "it is ignored",
-    "stopped": "it stops the process",
-    "terminated": "it kills",
-}
-"""What becomes of a signal."""
-
-
-def _blocks(body: Message) -> tuple[int, ...]:
-    match body:
-        case PinFrames():
-            return body.numbers
-        case FreeBlocks():
-            return body.blocks
-        case _:
-            return ()
-
-
-def lane(process: Process) -> str:
-    """Return how a process is told from others: two may have one name."""
-    return f"{process.name} ({process.pid})"
+def name_of(process: Process) -> ProcessName:
+    """Return how a process is told from others."""
+    return ProcessName(process.name, process.pid)
 
 
 class Chronicle:
-    """An observer that collects moments and calls."""
+    """Collects the events and calls of a stepped world, and tells observers of each event.
 
-    def __init__(self, engine: SteppedEngine) -> None:
+    Args:
+        engine: the world.
+        observers: called with each event as it happens.
+
+    """
+
+    def __init__(self, engine: SteppedEngine, observers: Iterable[Observer] = ()) -> None:
         self.engine = engine
+        self.observers = tuple(observers)
         self.now = 0.0
-        self.moments: list[Moment] = []
+        self.events: list[RunEvent] = []
         self.calls: list[tuple[Process, CallRecord]] = []
-        self.suspended: dict[Actor, int] = {}
+        self._places: dict[int, int] = {}
+        """By the identity of a call's record: its place among the calls."""
+        self._suspended: dict[Actor, int] = {}
         """The number of each actor's conversation that was suspended last."""
 
     def arrived(self, number: int, envelope: Envelope) -> None:
         """Add what an arrival brought about."""
-        if (row := KERNEL_MOMENTS.get(type(envelope.body))) is not None:
-            kind, text = row
-            if kind is Kind.TIME:
-                self.now = envelope.body.now
-            moment = Moment(number, self.now, "", kind, text(envelope.body, envelope.dst))
-            if blocks := _blocks(envelope.body):
-                moment = replace(moment, blocks=blocks, place=f"of {envelope.dst}")
-            self.moments.append(moment)
+        body = envelope.body
+        if isinstance(body, Tick):
+            self.now = body.now
+        if (event := EVENTS.get(type(body))) is not None:
+            self._add(event(number, self.now, body, envelope.dst))
         actor = self.engine.actors[envelope.dst]
         if isinstance(actor, Process):
-            if isinstance(envelope.body, Signal) and envelope.body.signo:
-                told = f"{signal_name(envelope.body.signo)} from {envelope.src}"
-                self.moments.append(Moment(number, self.now, lane(actor), Kind.TOLD, told))
+            if isinstance(body, Signal) and body.signo:
+                self._add(SignalGenerated(number, self.now, name_of(actor), body.signo, envelope.src))
             for fact in actor.facts:
-                self._add(number, actor, fact)
+                self._add_fact(number, actor, fact)
         self._add_sleeps(number, actor)
 
+    def _add(self, event: RunEvent) -> None:
+        self.events.append(event)
+        tell(self.observers, event)
+
     def _add_sleeps(self, number: int, actor: Actor) -> None:
-        """Add the calls of processes that went to sleep in ``actor`` just now."""
-        newest = before = self.suspended.get(actor, 0)
+        """Add the processes that went to sleep in ``actor`` just now."""
+        newest = before = self._suspended.get(actor, 0)
         for task in actor.suspended_after(before):
             newest = max(newest, task.number)
             effect = task.waits_for
-            if isinstance(effect, Sleeping) and not effect.roused:
-                kind, text = Kind.SLEEP, effect.reason.detail
-            elif isinstance(effect, Hold):
-                kind, text = Kind.LOCK, effect.lock.name
-            else:
-                continue
-            if (process := self._caller(actor, task)) is not None:
-                record = None if process.exiting or not process.calls else process.calls[-1]
-                if record is None:
-                    text = f"{'exit ' * process.exiting}waits for {text}"
-                self.moments.append(Moment(number, self.now, lane(process), kind, text, record))
+            if (isinstance(effect, Sleeping) and not effect.roused) or isinstance(effect, Hold):
+                if (process := self._caller(actor, task)) is None:
+                    continue
+                where, (place, op) = (number, self.now, name_of(process)), self._under_way(process)
+                if isinstance(effect, Hold):
+                    self._add(LockContended(*where, place, op, process.exiting, effect.lock.name))
+                else:
+                    self._add(SleepBegun(*where, place, op, process.exiting, effect.reason))
         if newest != before:
-            self.suspended[actor] = newest
+            self._suspended[actor] = newest
 
     def _caller(self, actor: Actor, task: Task) -> Process | None:
         """Return the process whose program waits for a conversation, by way of any number of others."""
@@ -122,26 +133,34 @@ class Chronicle:
             task = caller
         return actor if isinstance(actor, Process) and task is actor.main else None
 
-    def _add(self, number: int, process: Process, fact: Fact) -> None:
-        record = None
-        if isinstance(fact, (CallCut, HandlerReturned)):
-            return
-        if isinstance(fact, CallBegun):
-            kind, text, record = Kind.CALL, fact.record.op.text, fact.record
-            self.calls.append((process, record))
-        elif isinstance(fact, CallEnded):
-            kind, text, record = Kind.RETURN, outcome(fact.record), fact.record
-        elif isinstance(fact, SignalTaken):
-            descriptor = f" (si_fd {fact.si_fd})" if fact.si_fd >= 0 else ""
-            kind, text = Kind.SIGNAL, f"{signal_name(fact.signo)}{descriptor}: {ACTIONS[fact.action]}"
-        else:
-            ending = f"killed by {signal_name(fact.signo)}" if fact.signo else f"exits with {fact.status}"
-            kind, text = Kind.END, ending
-        self.moments.append(Moment(number, self.now, lane(process), kind, text, record))
+    def _under_way(self, process: Process) -> tuple[int, Op] | tuple[None, None]:
+        """Return the place and the text of the call a process is in; before its first and while exiting, none."""
+        if process.exiting or not process.calls:
+            return None, None
+        record = process.calls[-1]
+        return self._places[id(record)], record.op
 
-    def lanes(self) -> list[str]:
-        """Return the names of the processes, in the order in which they came into being."""
-        return [lane(actor) for actor in self.engine.actors.values() if isinstance(actor, Process)]
+    def _add_fact(self, number: int, process: Process, fact: Fact) -> None:
+        where = (number, self.now, name_of(process))
+        match fact:
+            case CallBegun(record):
+                self._places[id(record)] = len(self.calls)
+                self.calls.append((process, record))
+                self._add(CallEntered(*where, self._places[id(record)], record.op))
+            case CallEnded(record):
+                self._add(CallReturned(*where, self._places[id(record)], record.op, record.ret, record.errno))
+            case SignalTaken():
+                self._add(SignalDelivered(*where, fact.signo, fact.si_fd, fact.action))
+            case Ended():
+                self._add(ProcessExited(*where, fact.status, fact.signo))
+            case CallCut() | HandlerReturned():
+                pass
+            case _:
+                assert_never(fact)
+
+    def processes(self) -> list[ProcessName]:
+        """Return the processes, in the order in which they came into being."""
+        return [name_of(actor) for actor in self.engine.actors.values() if isinstance(actor, Process)]
 
     def results(self) -> list[CallResult]:
         """Return every call in the order in which they were made."""
@@ -156,10 +175,3 @@ class Chronicle:
             )
             for process, record in self.calls
         ]
-
-
-def outcome(record: CallRecord) -> str:
-    """Return how a call ended, for people."""
-    if not record.returned:
-        return "never returned"
-    return ERRNO_NAMES.get(record.errno, str(record.errno)) if record.errno else str(record.ret)

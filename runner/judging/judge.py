@@ -1,10 +1,13 @@
 """What must hold in a scenario, and who says whether it did."""
 
+from collections.abc import Iterable
+
 from longpin.actors.base import Actor
 from longpin.actors.policies.proposal import Proposal
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.events import Observer
 from longpin.runner.judging.chronicle import Chronicle
 from longpin.runner.judging.expected import ExpectedLines, unreached_reason
 from longpin.runner.judging.invariants import INVARIANTS
@@ -46,12 +49,19 @@ def unplayed(waiting: list[Waiting]) -> str:
 class Judge:
     """Watches a stepped world and says whether what must hold in it did."""
 
-    def __init__(self, scenario: Scenario, settings: Settings, engine: SteppedEngine, proposal: Proposal) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        settings: Settings,
+        engine: SteppedEngine,
+        proposal: Proposal,
+        observers: Iterable[Observer] = (),
+    ) -> None:
         self.scenario = scenario
         self.settings = settings
         self.engine = engine
         self.rules = Rules(scenario, proposal)
-        self.chronicle = Chronicle(engine)
+        self.chronicle = Chronicle(engine, observers)
         self.violations: list[Violation] = []
         self.reached: set[str] = set()
         """The marks of the lines that were judged."""
@@ -100,8 +110,8 @@ class Judge:
             self.engine.arrivals,
             violations=violations,
             calls=self.chronicle.results(),
-            moments=self.chronicle.moments,
-            lanes=self.chronicle.lanes(),
+            events=self.chronicle.events,
+            processes=self.chronicle.processes(),
             summary=self.scenario.summary,
             source=self.scenario.source,
             waiting=[str(wait) for wait in waiting],

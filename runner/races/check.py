@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from longpin.config.schema import Scenario
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.races.free import FreeRuns
-from longpin.runner.races.model import Explored, OutcomeFound, RaceModel
+from longpin.runner.races.model import ExploredOutcomes, OutcomeFound, RaceModel
 from longpin.runner.races.outcome import RaceOutcome
 
 LONGER = 3
@@ -42,7 +42,7 @@ class RaceComparison:
 
     scenario: Scenario
     free: FreeRuns
-    explored: Explored
+    explored: ExploredOutcomes
     found: set[RaceOutcome] = field(default_factory=set)
     """Outcomes of the kernel that the exploration had not come to, and a search for them has."""
     outside: list[RaceOutcome] = field(default_factory=list)

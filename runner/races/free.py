@@ -48,7 +48,7 @@ _SHORTEST_BREAK_TIME = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Moment:
     """Something that happened in a run, at a time in nanoseconds from its start."""
 
     time: int
@@ -63,7 +63,7 @@ class Example:
     count: int
     run: int
     """The number of that run, from 0; its mode is ``MODES[run % 4]``."""
-    events: tuple[Event, ...]
+    events: tuple[Moment, ...]
     """In the order of time: calls begin and return, handlers are entered and left."""
 
     def describe(self) -> str:
@@ -270,9 +270,9 @@ class _Run:
         self._encoded = encoded
         self._words = iter(said.split())
         self._times = iter(times.split())
-        self._events: list[Event] = []
+        self._events: list[Moment] = []
 
-    def read(self) -> tuple[RaceOutcome, tuple[Event, ...]]:
+    def read(self) -> tuple[RaceOutcome, tuple[Moment, ...]]:
         processes = []
         for word in self._words:
             processes.append(self._process(int(word)))
@@ -309,9 +309,9 @@ class _Run:
     def _between(self, process: str, begins: str, ends: str) -> None:
         """Note when something begins and ends; what has not ended has no time for that."""
         begun, ended = int(next(self._times)), int(next(self._times))
-        self._events.append(Event(begun, process, begins))
+        self._events.append(Moment(begun, process, begins))
         if ended:
-            self._events.append(Event(ended, process, ends))
+            self._events.append(Moment(ended, process, ends))
 
 
 def _result(word: str) -> str:

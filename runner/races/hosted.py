@@ -12,14 +12,24 @@ from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.pending import Siginfo
 from longpin.config.problems import Problem, ScenarioError
 from longpin.config.schema import Scenario
+from longpin.runner.events import CallEntered, CallReturned, ProcessEvent, ProcessExited, SignalDelivered, SleepBegun
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import refuse
 from longpin.runner.host.program import HostProcess
 from longpin.runner.host.world import Situation, World
 from longpin.runner.machine.processes import HostError
-from longpin.runner.races.free import Event, Example, FreeRuns
+from longpin.runner.races.free import Example, FreeRuns, Moment
 from longpin.runner.races.offers import programs_of
-from longpin.runner.races.outcome import EndKind, History, ProcessEnd, RaceOutcome, outcome_of, result_of
+from longpin.runner.races.outcome import (
+    CallOutcome,
+    EndKind,
+    HandlerOutcome,
+    History,
+    ProcessEnd,
+    RaceOutcome,
+    outcome_of,
+    result_of,
+)
 
 _TIMED = {"sleep": 0, "sigtimedwait": 0, "ppoll": 0}
 """Calls that wait for a time, and where they say for how long."""
@@ -61,14 +71,14 @@ class HostedKernel:
             found.outcomes[outcome] = dataclasses.replace(before, count=before.count + 1)
         return found
 
-    def _once(self, scenario: Scenario) -> tuple[RaceOutcome | None, tuple[Event, ...]]:
+    def _once(self, scenario: Scenario) -> tuple[RaceOutcome | None, tuple[Moment, ...]]:
         with Machine(scenario, self._folder) as machine:
             self.fs = machine.abilities.fs
             world = TellingWorld(scenario, machine)
             try:
                 if not world.run(scenario):
                     return None, ()
-                return world.outcome(), world.events()
+                return world.outcome(), world.moments()
             finally:
                 world.close()
 
@@ -111,9 +121,13 @@ class TellingWorld(World):
             processes.append(self._history(situation.process).outcomes(end)[0])
         return outcome_of(processes)
 
-    def events(self) -> tuple[Event, ...]:
+    def moments(self) -> tuple[Moment, ...]:
         """Return what happened, in order."""
-        return tuple(Event(round(moment.now * 1e9), moment.lane, moment.text) for moment in self.moments)
+        return tuple(
+            Moment(round(event.time * 1e9), str(event.process), _text(event))
+            for event in self.events
+            if isinstance(event, ProcessEvent)
+        )
 
     def _history(self, process: HostProcess) -> History:
         return self._histories.setdefault(process.pid, History(process.pid, process.name))
@@ -121,6 +135,23 @@ class TellingWorld(World):
     def _end(self, situation: Situation) -> None:
         super()._end(situation)
         self._ends[situation.process.pid] = _how_it_ended(situation.process)
+
+
+def _text(event: ProcessEvent) -> str:
+    """Return what happens to a process in the words of the runner in C, which sees neither sleeps nor ends."""
+    match event:
+        case CallEntered():
+            return event.op.text
+        case CallReturned():
+            return str(CallOutcome(event.op.line, result_of(event.ret, event.errno), event.op.text))
+        case SignalDelivered():
+            return f"{HandlerOutcome(event.signo, event.si_fd)}: its handler begins"
+        case SleepBegun():
+            return f"waits for {event.waits_for.detail}"
+        case ProcessExited():
+            return "is killed by a signal" if event.status is None else f"exits with {event.status}"
+        case _:
+            raise AssertionError(event)
 
 
 def _how_it_ended(process: HostProcess) -> ProcessEnd:

@@ -94,7 +94,7 @@ class RacingBlueprint(Blueprint):
 
 
 @dataclass(slots=True)
-class Explored:
+class ExploredOutcomes:
     """The outcomes that were found, and by how much work."""
 
     outcomes: frozenset[RaceOutcome]
@@ -126,7 +126,7 @@ class RaceModel:
 
     def explore(
         self, seconds: float, method: Method = Method.AUTO, progress: Callable[[Exploration], None] | None = None
-    ) -> Explored:
+    ) -> ExploredOutcomes:
         """Find every outcome, as far as the time allows.
 
         Raises:
@@ -145,7 +145,7 @@ class RaceModel:
         _pass_on_interrupt(result)
         if result.failures:
             raise InternalError(result.failures[0].what)
-        return Explored(frozenset(found), result)
+        return ExploredOutcomes(frozenset(found), result)
 
     def find(self, outcome: RaceOutcome, seconds: float) -> OutcomeFound:
         """Look for a schedule that shows an outcome: states from which none can be reached are left out.

@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Final
 
 from longpin.actors.constants import (
@@ -18,20 +19,35 @@ from longpin.actors.constants import (
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Parameter, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import ProcessSpec, Scenario
 
+_TABLE = Path(__file__).with_name("calls.c")
+_NAMED = re.compile(r"(?:SYSTEM_CALL\(|\.name = )\"(\w+)\"|^\tPREPARED\((\w+),", re.MULTILINE)
+_FEWER = {"mkdir": 1}
+"""How many arguments can be given, if not all."""
+
+
+def _form(call: Syscall) -> str:
+    """Return a letter for each argument of a call."""
+    form = "".join(_letter(parameter) for parameter in call.parameters)
+    return form[: _FEWER.get(call.name, len(form))] + "+" * any(parameter.repeated for parameter in call.parameters)
+
+
+def _letter(parameter: Parameter) -> str:
+    letters = {"path": "p", "new path": "p", "bytes": "b", "process": "P", "program": "F", "label": "L", "float": "s"}
+    if int in parameter.types and not {"process", "float"} & set(parameter.kinds):
+        return "n"
+    return next(letter for kind, letter in letters.items() if kind in parameter.kinds)
+
+
 FORMS: Final[dict[str, str]] = {
-    "open": "pnn", "close": "n", "dup": "n", "dup2": "nn", "read": "nn", "write": "nb", "lseek": "nn",
-    "ftruncate": "nn", "truncate": "pn", "unlink": "p", "link": "pp", "rename": "pp", "mkdir": "p", "chmod": "pn",
-    "utimes": "p", "stat": "p", "access": "pn", "fallocate": "nnnn", "fsync": "n", "flock": "nn", "pipe": "",
-    "execve": "p", "fcntl": "nnn", "send_fd": "Pn", "recv_fd": "n", "fork": "F", "exit": "n", "kill": "Pn",
-    "waitpid": "nn", "getpid": "", "setrlimit": "nn", "sigaction": "nnn", "sigprocmask": "nn+", "sigsuspend": "n+",
-    "sigtimedwait": "s", "sigwaitinfo": "", "ppoll": "sn+", "pause": "", "sleep": "s", "label": "Ln", "wait_for": "L",
-}  # fmt: skip
-"""The calls that can be made, and a letter for each argument: a path, a number, bytes, a process (P by name or number,
-F to fork), a label, seconds; ``+``: the last one any number of times."""
+    name: _form(SYSCALLS[name]) for found in _NAMED.findall(_TABLE.read_text()) if (name := found[0] or found[1])
+}
+"""The calls that can be made, those in the table of ``calls.c``, and a letter for each argument: a path, a number,
+bytes, a process (P by name or number, F to fork), a label, seconds; ``+``: the last one any number of times."""
 
 MOST_CALLS = 1000
 """Calls of one program with its loops written out; with those of its handlers, a process makes at most 2048."""

@@ -4,19 +4,13 @@ The files in ``schemas/`` describe them, ``docs/json.md`` explains them. What is
 of them; what is not known, or makes no sense there, is null.
 """
 
-import dataclasses
 import json
-from collections.abc import Sequence
 from importlib import resources
-from typing import Any, TextIO
+from typing import TextIO, assert_never
 
-from longpin.runner.judging.invariants import INVARIANTS
-from longpin.runner.result import ExpectedLine, Judged, Result, Verdict, Violation
-
-Object = dict[str, Any]
-
-STILL_FAILS = "a failure that was kept before still fails"
-"""Why a search ended that searched nothing."""
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Stressed
+from longpin.runner.report.objects import Object, run_object
+from longpin.runner.result import Result
 
 VERBS = ("run", "replay", "explore", "stress", "conform", "list")
 """The verbs that have ``--json``, each with a schema."""
@@ -29,106 +23,12 @@ def schema(verb: str) -> Object:
     return found
 
 
-def head(
-    verdict: Verdict,
-    reason: str,
-    scenario: str,
-    policy: str,
-    engine: str,
-    timers: str | None,
-    seed: int | None,
-    judged: Judged,
-    unreached: Sequence[ExpectedLine],
-    warnings: Sequence[str],
-) -> Object:
-    """Return what the objects of all verbs that take a scenario begin with."""
-    return {
-        "verdict": verdict.value,
-        "reason": reason,
-        "scenario": scenario,
-        "policy": policy,
-        "engine": engine,
-        "timers": timers,
-        "seed": seed,
-        "rules": list(judged.rules),
-        "not_asked": list(judged.not_asked),
-        "not_observed": list(judged.not_observed),
-        "unreached": [line._asdict() for line in unreached],
-        "warnings": list(warnings),
-        "failure": None,
-        "not_kept": None,
-    }
-
-
-def failure_object(
-    violation: Violation,
-    *,
-    before: Object | None = None,
-    after: Object | None = None,
-    trace: str | None = None,
-    replay: str | None = None,
-    scenario: str | None = None,
-) -> Object:
-    """Return how every verb tells of the failure that it found."""
-    return {
-        "rule": violation.rule,
-        "site": violation.site,
-        "sentence": INVARIANTS[violation.rule].summary,
-        "what": violation.detail,
-        "arrival": violation.arrival,
-        "before": before,
-        "after": after,
-        "trace": trace,
-        "replay": replay,
-        "scenario": scenario,
-    }
-
-
-def run_object(result: Result, again: str) -> Object:
-    """Return what ``run`` and ``replay`` print; the moments of the time line are for people and left out.
-
-    Args:
-        result: the run.
-        again: the command that shows it again.
-
-    """
-    emulated = result.engine != "host"
-    found = head(
-        result.verdict,
-        result.reason,
-        result.scenario,
-        result.policy,
-        result.engine,
-        result.timers if result.engine == "stepped" else None,
-        result.seed if emulated else None,
-        result.judged,
-        result.unreached,
-        result.warnings,
-    )
-    if result.verdict is Verdict.VIOLATED:
-        trace = result.trace if result.trace and not result.not_kept else None
-        found["failure"] = failure_object(result.violations[0], trace=trace, replay=again)
-    return found | {
-        "not_kept": result.not_kept or None,
-        "trace": result.trace or None,
-        "oracle": result.oracle or None,
-        "arrivals": result.arrivals,
-        "hash": result.hash or None,
-        "violations": [
-            {"rule": one.rule, "site": one.site, "what": one.detail, "arrival": one.arrival}
-            for one in result.violations
-        ],
-        "calls": [dataclasses.asdict(call) for call in result.calls],
-        "waiting": result.waiting,
-    }
-
-
 class JsonReport:
-    """Writes a run as one object.
+    """Writes what a verb has come to as one object.
 
     Args:
         file: where to.
-        again: the command that shows it again.
+        again: the command that shows a run again.
 
     """
 
@@ -136,14 +36,54 @@ class JsonReport:
         self.file = file
         self.again = again
 
-    def show(self, result: Result) -> None:
+    def show(self, conclusion: Conclusion) -> None:
         """Write it.
 
         Raises:
             OSError: it cannot be written.
 
         """
-        write_json(run_object(result, self.again), self.file)
+        write_json(as_object(conclusion, self.again), self.file)
+
+
+def as_object(conclusion: Conclusion, again: str = "") -> Object:
+    """Return the object of a verb.
+
+    Args:
+        conclusion: what it has come to.
+        again: the command that shows a run again.
+
+    """
+    match conclusion:
+        case Result():
+            return run_object(conclusion, again)
+        case Explored():
+            from longpin.runner.report import exploration
+
+            return _searched(conclusion, exploration.as_object(conclusion))
+        case Stressed():
+            from longpin.runner.report import campaign
+
+            return _searched(conclusion, campaign.as_object(conclusion))
+        case Compared():
+            from longpin.runner.report import conform
+
+            return conform.as_object(conclusion)
+        case Raced():
+            from longpin.runner.report import races
+
+            return races.as_object(conclusion.series, conclusion.seconds)
+        case _:
+            assert_never(conclusion)
+
+
+def _searched(conclusion: Explored | Stressed, found: Object) -> Object:
+    """Return the object of a search with what failed and what could not be kept."""
+    if conclusion.kept is not None:
+        from longpin.runner.report.failure import as_objects
+
+        found |= as_objects(conclusion.kept)
+    return found | {"not_kept": conclusion.not_kept or None}
 
 
 def write_json(found: Object | list[Object], file: TextIO) -> None:

@@ -1,15 +1,18 @@
 """What is known after a campaign of sampled schedules that broke nothing: for people, and as one JSON object."""
 
-from longpin.runner.report.as_json import STILL_FAILS, Object, head
-from longpin.runner.report.console import unreached_lines
+from longpin.runner.conclusions import Stressed
+from longpin.runner.report.objects import STILL_FAILS, Object, head
+from longpin.runner.report.picture import unreached_lines
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
 from longpin.runner.sampling.result import Campaign, StrategyRow
-from longpin.runner.subject import Subject
 
 
-def lines(subject: Subject, result: Campaign, timers: str) -> list[str]:
+def lines(stressed: Stressed) -> list[str]:
     """Return the lines of the report."""
+    subject, result = stressed.subject, stressed.campaign
+    assert result is not None, "nothing was run"
+    timers = "the operating system's" if stressed.engine == "threads" else subject.settings.timers
     settings = subject.settings
     traces = f"{'at least ' * result.capped}{result.distinct:,} distinct trace{'s' * (result.distinct != 1)}"
     last = result.seed + max(result.runs, 1) - 1
@@ -42,11 +45,9 @@ def _found(row: StrategyRow) -> str:
     return "".join(f"  {rule or site or what} in run {first:,}" for (rule, site, what), first in row.found.items())
 
 
-def as_object(subject: Subject, result: Campaign | None, engine: str) -> Object:
-    """Return what ``stress`` prints as JSON; without a result nothing was run, as a kept failure still fails.
-
-    The seed is that of the first run.
-    """
+def as_object(stressed: Stressed) -> Object:
+    """Return what ``stress`` prints as JSON, but for the failure; the seed is that of the first run."""
+    subject, result, engine = stressed.subject, stressed.campaign, stressed.engine
     settings = subject.settings
     shown = result or Campaign(settings.seed)
     found = head(

@@ -1,41 +1,23 @@
-"""A result for people: what ran, its time line, the verdict, and the line that shows it again."""
+"""Conclusions for people, on a console."""
 
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Iterable
+from typing import TextIO, assert_never
 
 from rich.console import Console
-from rich.text import Text
 
-from longpin.actors.policies.proposal import read_proposal
-from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
-from longpin.runner.report.rows import Row, printable, rows
-from longpin.runner.result import ExpectedLine, Kind, Result, Verdict
-
-UNREADABLE = 60
-"""Processes beyond which no picture is offered."""
-
-MOST_ROWS = 1000
-"""Rows of a time line; of a longer one the first and the last are shown."""
-
-MOST_VIOLATIONS = 20
-
-MOST_UNREACHED = 20
-
-VERDICT_STYLES = {
-    Verdict.HOLDS: "bold green",
-    Verdict.VIOLATED: "bold red",
-    Verdict.UNDETERMINED: "bold yellow",
-    Verdict.DIVERGED: "bold red",
-}
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed
+from longpin.runner.report.picture import Picture
+from longpin.runner.report.rows import printable
+from longpin.runner.result import Result
 
 
 class ConsoleReport:
-    """Writes a picture of a run to a console.
+    """Writes what a verb has come to to a console.
 
     Args:
         console: where to; its width and its colours are used.
-        file: what the picture is written to when it is complete.
-        again: the command that shows the run again; printed last if a rule is violated.
+        file: what the report is written to when it is complete.
+        again: the command that shows a run again; printed last if a rule is violated.
         advice: a sentence to stand before it, or nothing.
 
     """
@@ -46,120 +28,57 @@ class ConsoleReport:
         self.again = again
         self.advice = advice
 
-    def show(self, result: Result) -> None:
-        """Write it. A console would end the program when its reader has gone, so it only draws.
+    def show(self, conclusion: Conclusion) -> None:
+        """Write it. A console would end the program when its reader has gone, so it only draws on it.
 
         Raises:
             OSError: it cannot be written.
 
         """
-        with self.console.capture() as capture:
-            self._header(result)
-            self._time_line(result)
-            self._verdict(result)
-        self.file.write(capture.get())
+        self.file.write(self._text(conclusion))
         self.file.flush()
 
-    def _header(self, result: Result) -> None:
-        self._say(result.scenario, result.summary, "bold")
-        if result.source:
-            self._say("source", result.source)
-        self._say("policy", f"{result.policy}: {_policy_summary(result)}")
-        self._say("engine", _how(result))
-        self.console.print()
+    def _text(self, conclusion: Conclusion) -> str:
+        match conclusion:
+            case Result():
+                with self.console.capture() as capture:
+                    Picture(self.console).draw(conclusion, self.again, self.advice)
+                return capture.get()
+            case Explored():
+                from longpin.runner.report import exploration
 
-    def _time_line(self, result: Result) -> None:
-        drawn, hidden = _shorten(list(rows(result.moments, glyphs_for(self.console).arrow)))
-        if len(result.lanes) > UNREADABLE:
-            self._print(f"{len(result.lanes)} processes side by side could not be read; this is a list.", "dim")
-        elif len(result.lanes) > MOST_LANES:
-            self._print(f"{len(result.lanes)} processes do not fit side by side; this is a list.", "dim")
-        if hidden:
-            note = f"{len(drawn) + hidden} rows; the {hidden} after the first {MOST_ROWS // 2} are not shown."
-            self._print(note, "dim")
-        picture = Lanes(self.console, result.lanes, drawn, _never(result))
-        for line in picture.lines():
-            self.console.print(line, soft_wrap=True)
-        self.console.print()
+                return self._failure(conclusion) if conclusion.kept else _stripped(exploration.lines(conclusion))
+            case Stressed():
+                from longpin.runner.report import campaign
 
-    def _verdict(self, result: Result) -> None:
-        rules = ", ".join(dict.fromkeys(violation.rule for violation in result.violations))
-        self._say(result.verdict.value, rules or result.reason, VERDICT_STYLES[result.verdict])
-        for violation in result.violations[:MOST_VIOLATIONS]:
-            self._say(violation.rule, f"at arrival {violation.arrival}: {violation.detail}", "red")
-        if (more := len(result.violations) - MOST_VIOLATIONS) > 0:
-            self._say("", f"and {more} more")
-        if not result.violations:
-            for waiting in result.waiting[:MOST_VIOLATIONS]:
-                self._say("waiting", waiting, "yellow")
-        for line in unreached_lines(result.unreached):
-            self._say("", line)
-        if result.verdict is not Verdict.HOLDS:
-            self._say("judged by", str(result.judged))
-        if result.engine == "host":
-            self._say("", f"{result.arrivals} moments")
-        else:
-            self._say("", f"{result.arrivals} arrivals, seed {result.seed}, hash {result.hash[:16]}")
-        if result.verdict is Verdict.VIOLATED and self.again:
-            if self.advice:
-                self._say("", self.advice)
-            self.console.print(Text(self.again), soft_wrap=True)
+                told = campaign.lines(conclusion) if conclusion.kept is None else []
+                if conclusion.every and conclusion.campaign is not None:
+                    told = [*campaign.table(conclusion.campaign.by_strategy), *told]
+                return _stripped(told) + (self._failure(conclusion) if conclusion.kept else "")
+            case Compared():
+                from longpin.runner.report import conform
 
-    def _say(self, word: str, text: str, style: str = "dim") -> None:
-        """Print ``word: text``, further lines indented."""
-        lead = Text(f"{printable(word)}: " if word else "", style)
-        self._print_wrapped(Text.assemble(lead, printable(text)))
+                return text_of(conform.lines(conclusion, self.console.width))
+            case Raced():
+                from longpin.runner.report import races
 
-    def _print(self, text: str, style: str) -> None:
-        self._print_wrapped(Text(text, style))
+                return text_of(races.lines(conclusion.series))
+            case _:
+                assert_never(conclusion)
 
-    def _print_wrapped(self, text: Text) -> None:
-        for number, line in enumerate(text.wrap(self.console, max(self.console.width - 2, 1))):
-            line.rstrip()
-            self.console.print(Text.assemble("  " if number else "", line), soft_wrap=True)
+    def _failure(self, conclusion: Searched) -> str:
+        from longpin.runner.report.failure import FailurePicture
+
+        assert conclusion.kept is not None
+        with self.console.capture() as capture:
+            FailurePicture(self.console).draw_failure(conclusion.kept, conclusion.subject.rules.judged)
+        return capture.get()
 
 
-def unreached_lines(unreached: Sequence[ExpectedLine]) -> list[str]:
-    """Return a line for each line of a scenario that expects something and was not reached; of many, the first."""
-    told = [f"not reached: {line}" for line in unreached[:MOST_UNREACHED]]
-    if (more := len(unreached) - MOST_UNREACHED) > 0:
-        told.append(f"not reached: {more} more lines")
-    return told
+def text_of(lines: Iterable[str]) -> str:
+    """Return lines as text in which nothing can steer a terminal."""
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
-def _policy_summary(result: Result) -> str:
-    """Return what the policy is in one sentence; on the host engine it is the kernel of the machine."""
-    if result.engine == "host":
-        return "the kernel of this machine, as it is"
-    return read_proposal(result.policy)[0].summary
-
-
-def _how(result: Result) -> str:
-    if result.engine == "host":
-        return "host, real processes; their order is the operating system's"
-    parts = [result.engine]
-    if result.oracle:
-        parts.append(f"oracle {result.oracle}")
-    if result.engine == "stepped":
-        parts.append(f"timers {result.timers}")
-    return ", ".join([*parts, f"seed {result.seed}"])
-
-
-def _shorten(drawn: list[Row]) -> tuple[list[Row], int]:
-    """Leave out the middle of a long time line; return what is left and how much is not."""
-    hidden = len(drawn) - MOST_ROWS
-    if hidden <= 0:
-        return drawn, 0
-    half = MOST_ROWS // 2
-    return drawn[:half] + drawn[-half:], hidden
-
-
-def _never(result: Result) -> frozenset[str]:
-    """Return the lanes whose last call never returns; none if the run was stopped before it was over."""
-    under_way: set[str] = set()
-    for moment in result.moments:
-        if moment.kind in (Kind.CALL, Kind.SLEEP, Kind.LOCK):
-            under_way.add(moment.lane)
-        elif moment.kind in (Kind.RETURN, Kind.END):
-            under_way.discard(moment.lane)
-    return frozenset(under_way) if result.waiting else frozenset()
+def _stripped(lines: Iterable[str]) -> str:
+    return text_of(line.rstrip() for line in lines)

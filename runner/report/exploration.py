@@ -1,9 +1,10 @@
 """What is known after an exploration that broke nothing: for people, and as one JSON object."""
 
+from longpin.runner.conclusions import Explored
 from longpin.runner.exploration.result import Exploration, Method, Reason
 from longpin.runner.judging.expected import unreached_reason
-from longpin.runner.report.as_json import STILL_FAILS, Object, head
-from longpin.runner.report.console import unreached_lines
+from longpin.runner.report.objects import STILL_FAILS, Object, head
+from longpin.runner.report.picture import unreached_lines
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
 from longpin.runner.subject import Subject
@@ -11,8 +12,10 @@ from longpin.runner.subject import Subject
 UNJUDGED = "not each one could be judged"
 
 
-def lines(subject: Subject, result: Exploration) -> list[str]:
+def lines(explored: Explored) -> list[str]:
     """Return the lines of the report. A proof states its bounds, and what is incomplete says how much is known."""
+    subject, result = explored.subject, explored.exploration
+    assert result is not None, "nothing was explored"
     settings = subject.settings
     judged = subject.rules.judged
     found = [
@@ -54,8 +57,9 @@ def _share(result: Exploration) -> str:
     return f", of some {float(f'{result.estimate:.1e}'):,.0f}: {share:.0%}, a guess that may be ten times too low"
 
 
-def as_object(subject: Subject, result: Exploration | None) -> Object:
-    """Return what ``explore`` prints as JSON; without a result nothing was explored, as a kept failure still fails."""
+def as_object(explored: Explored) -> Object:
+    """Return what ``explore`` prints as JSON, but for the failure."""
+    subject, result = explored.subject, explored.exploration
     settings = subject.settings
     found = head(
         result.verdict if result else Verdict.VIOLATED,

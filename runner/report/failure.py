@@ -6,16 +6,14 @@ how much smaller it is, who found it, and last the line that shows it again.
 
 import dataclasses
 import tomllib
-from typing import TextIO
 
-from rich.console import Console
 from rich.text import Text
 
 from longpin.config.writer import write_scenario
 from longpin.runner.failures.keep import Kept
 from longpin.runner.judging.invariants import INVARIANTS
-from longpin.runner.report.as_json import Object, failure_object
-from longpin.runner.report.console import VERDICT_STYLES, ConsoleReport
+from longpin.runner.report.objects import Object, failure_object
+from longpin.runner.report.picture import VERDICT_STYLES, Picture
 from longpin.runner.result import Judged
 from longpin.runner.shell import command
 
@@ -24,7 +22,9 @@ STORY = ("name", "source", "summary")
 
 
 def replay_line(kept: Kept) -> str:
-    """Return the command that shows a failure again, to paste into a shell."""
+    """Return the command that shows a failure again, to paste into a shell; empty if no file shows it."""
+    if not kept.written:
+        return ""
     trace = str(kept.trace)
     return command("replay", "--", trace) if trace.startswith("-") else command("replay", trace)
 
@@ -37,47 +37,30 @@ def remained(kept: Kept) -> str:
     return write_scenario({key: value for key, value in document.items() if key not in STORY})
 
 
-class FailureReport(ConsoleReport):
-    """Writes a kept failure to a console.
+class FailurePicture(Picture):
+    """Draws a kept failure on a console."""
 
-    Args:
-        console: where to; its width and its colours are used.
-        file: what the report is written to when it is complete.
-
-    """
-
-    def __init__(self, console: Console, file: TextIO) -> None:
-        super().__init__(console, file)
-
-    def show_failure(self, kept: Kept, judged: Judged) -> None:
-        """Write it, and by which rules the scenario it was found in was judged.
-
-        Raises:
-            OSError: it cannot be written.
-
-        """
+    def draw_failure(self, kept: Kept, judged: Judged) -> None:
+        """Draw it, and by which rules the scenario it was found in was judged."""
         result, violation, record = kept.result, kept.violation, kept.record
-        with self.console.capture() as capture:
-            style = VERDICT_STYLES[result.verdict]
-            self._say(result.verdict.value, f"{result.scenario} under {result.policy}, timers {result.timers}", style)
-            self._say(violation.rule, INVARIANTS[violation.rule].summary, "red")
-            self._say("", f"at arrival {violation.arrival}: {violation.detail}")
+        style = VERDICT_STYLES[result.verdict]
+        self._say(result.verdict.value, f"{result.scenario} under {result.policy}, timers {result.timers}", style)
+        self._say(violation.rule, INVARIANTS[violation.rule].summary, "red")
+        self._say("", f"at arrival {violation.arrival}: {violation.detail}")
+        self.console.print()
+        self._time_line(result)
+        if text := remained(kept):
+            self._say("what remained of the scenario", "")
+            for line in text.splitlines():
+                self.console.print(Text(f"  {line}".rstrip()), soft_wrap=True)
             self.console.print()
-            self._time_line(result)
-            if text := remained(kept):
-                self._say("what remained of the scenario", "")
-                for line in text.splitlines():
-                    self.console.print(Text(f"  {line}".rstrip()), soft_wrap=True)
-                self.console.print()
-            before, after = dataclasses.asdict(record.before), dataclasses.asdict(record.after)
-            sizes = [f"{before[what]} -> {after[what]} {_SHOWN[what]}" for what in _SHOWN]
-            self._say("made small", f"{', '.join(sizes)}; {record.end}")
-            self._say("judged by", str(judged))
-            self._say("found by", f"{record.by}, seed {record.seed}")
-            if not kept.not_kept:
-                self.console.print(Text(replay_line(kept)), soft_wrap=True)
-        self.file.write(capture.get())
-        self.file.flush()
+        before, after = dataclasses.asdict(record.before), dataclasses.asdict(record.after)
+        sizes = [f"{before[what]} -> {after[what]} {_SHOWN[what]}" for what in _SHOWN]
+        self._say("made small", f"{', '.join(sizes)}; {record.end}")
+        self._say("judged by", str(judged))
+        self._say("found by", f"{record.by}, seed {record.seed}")
+        if line := replay_line(kept):
+            self.console.print(Text(line), soft_wrap=True)
 
 
 _SHOWN = {"decisions": "decisions", "preemptions": "preemptions", "processes": "processes", "operations": "calls"}
@@ -90,14 +73,14 @@ def as_objects(kept: Kept) -> Object:
         kept.violation,
         before=dataclasses.asdict(record.before),
         after=dataclasses.asdict(record.after),
-        trace=None if kept.not_kept else str(kept.trace),
-        replay=None if kept.not_kept else replay_line(kept),
+        trace=str(kept.trace) if kept.written else None,
+        replay=replay_line(kept) or None,
         scenario=kept.shrunk.text,
     )
     found = {
         "by": record.by,
         "seed": record.seed,
         "end": record.end,
-        "kept": None if kept.not_kept else str(kept.json),
+        "kept": str(kept.json) if kept.written else None,
     }
     return {"failure": failure, "found": found, "not_kept": kept.not_kept or None}

@@ -1,12 +1,87 @@
 """A verdict as JUnit XML, for continuous integration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import assert_never
 from xml.etree import ElementTree as ET
 
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed
 from longpin.runner.files import replace_file
 from longpin.runner.report.rows import printable
-from longpin.runner.result import Verdict
+from longpin.runner.result import Judged, Result, Verdict
+
+_WIDTH = 120
+"""Columns that programs beside each other fill."""
+
+
+class JunitReport:
+    """Writes what a verb has come to as one test case of a JUnit file.
+
+    Args:
+        path: the file.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def show(self, conclusion: Conclusion) -> None:
+        """Write it.
+
+        Raises:
+            OSError: it cannot be written.
+
+        """
+        name, said, seconds, properties = _case(conclusion)
+        write_junit(self.path, conclusion.verb, name, conclusion.verdict, said, seconds, properties)
+
+
+def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
+    """Return the name of the test case, what is said of it, how long it took, and its properties."""
+    match conclusion:
+        case Result():
+            violations = [f"{violation.rule}: {violation.detail}" for violation in conclusion.violations]
+            properties = _properties(conclusion.policy, conclusion.judged, conclusion.warnings)
+            said = "\n".join(violations or [conclusion.reason])
+            return f"{conclusion.scenario} {conclusion.policy}", said, 0.0, properties
+        case Explored() | Stressed():
+            scenario, policy = conclusion.subject.scenario, conclusion.subject.settings.policy_name
+            properties = _properties(policy, conclusion.subject.rules.judged, scenario.warnings)
+            return f"{scenario.name} {policy}", _found(conclusion), conclusion.seconds, properties
+        case Compared():
+            from longpin.runner.report import conform
+
+            policy = str(conclusion.about["policy"])
+            return f"programs {policy}", "\n".join(conform.lines(conclusion, _WIDTH)), conclusion.seconds, {}
+        case Raced():
+            from longpin.runner.report import races
+
+            return "free runs", "\n".join(races.lines(conclusion.series)), conclusion.seconds, {}
+        case _:
+            assert_never(conclusion)
+
+
+def _found(searched: Searched) -> str:
+    """Return what failed, or what is known after nothing did."""
+    if searched.kept is not None:
+        broken = searched.kept.found.broken
+        return f"{broken.rule}: {broken.what}"
+    if isinstance(searched, Explored):
+        from longpin.runner.report import exploration
+
+        return "\n".join(exploration.lines(searched))
+    from longpin.runner.report import campaign
+
+    return "\n".join(campaign.lines(searched))
+
+
+def _properties(policy: str, judged: Judged, warnings: Sequence[str]) -> dict[str, str]:
+    return {
+        "policy": policy,
+        "rules": ", ".join(judged.rules),
+        "not_asked": ", ".join(judged.not_asked),
+        "warnings": "; ".join(warnings),
+    }
 
 
 def write_junit(

@@ -8,8 +8,8 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
+from longpin.runner.events import EventKind
 from longpin.runner.report.rows import Row, Shape, printable
-from longpin.runner.result import Kind
 
 MOST_LANES = 8
 """Processes side by side; with more there is one line a row, and the process is named in it."""
@@ -21,17 +21,17 @@ KERNEL = "kernel and device"
 
 GAP = "  "
 
-SLEEPS = {Kind.SLEEP, Kind.LOCK}
+SLEEPS = {EventKind.SLEEP, EventKind.LOCK}
 
 STYLES = {
-    Kind.SLEEP: "yellow",
-    Kind.LOCK: "yellow",
-    Kind.TOLD: "bold magenta",
-    Kind.SIGNAL: "magenta",
-    Kind.KERNEL: "cyan",
-    Kind.DEVICE: "blue",
-    Kind.TIME: "green",
-    Kind.END: "dim",
+    EventKind.SLEEP: "yellow",
+    EventKind.LOCK: "yellow",
+    EventKind.TOLD: "bold magenta",
+    EventKind.SIGNAL: "magenta",
+    EventKind.KERNEL: "cyan",
+    EventKind.DEVICE: "blue",
+    EventKind.TIME: "green",
+    EventKind.END: "dim",
 }
 
 

@@ -1,14 +1,25 @@
-"""From the moments of a run to the rows of its picture: what belongs together is one row, what says nothing is none."""
+"""From the events of a run to the rows of its picture: what belongs together is one row, what says nothing is none."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from itertools import groupby
 
-from longpin.actors.process.facts import CallRecord
-from longpin.runner.judging.chronicle import outcome
-from longpin.runner.result import Kind, Moment
+from longpin.actors.process.program import Op
+from longpin.runner.events import (
+    BlocksFreed,
+    BlocksPinned,
+    CallEntered,
+    CallReturned,
+    EventKind,
+    LockContended,
+    ProcessEvent,
+    ProcessExited,
+    RunEvent,
+    SleepBegun,
+)
+from longpin.runner.report.sentences import sentence
+from longpin.runner.result import returned
 
 ORDER_CALLS = {"label", "wait_for"}
 """Calls that only state an order between processes: that they return, and what they wait for, is no news."""
@@ -38,7 +49,7 @@ class Row:
     now: float
     lane: str
     """The process; empty: the kernel, the device, or time."""
-    kind: Kind
+    kind: EventKind
     text: str
     shape: Shape = Shape.ALONE
     failed: bool = False
@@ -52,118 +63,121 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def spans(blocks: Iterable[int]) -> str:
-    """Return block numbers as ``blocks 0-3, 7``."""
-    ordered = sorted(set(blocks))
-    groups = [[block for _, block in run] for _, run in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0])]
-    shown = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in groups)
-    return f"block{'s' if len(ordered) > 1 else ''} {shown}"
-
-
-def call_text(record: CallRecord) -> str:
+def call_text(op: Op) -> str:
     """Return a call as it was written, without the blanks that align it with its neighbours."""
-    text = record.op.text
-    if record.op.target is not None:
-        _, _, right = text.partition("=")
-        text = f"{record.op.target} = {right.strip()}"
-    return text
+    if op.target is None:
+        return op.text
+    _, _, right = op.text.partition("=")
+    return f"{op.target} = {right.strip()}"
 
 
-def result_text(record: CallRecord) -> str:
+def result_text(event: CallReturned) -> str:
     """Return what a call returned, for people: no number where a program sees none, addresses in hexadecimal."""
-    if not record.errno and record.ret == 0 and _MAKES_HANDLE.match(record.op.call):
+    if not event.errno and event.ret == 0 and _MAKES_HANDLE.match(event.op.call):
         return "ok"
-    if record.op.call == "mmap" and isinstance(record.ret, int) and not record.errno:
-        return f"{record.ret:#x}"
-    return outcome(record)
+    if event.op.call == "mmap" and isinstance(event.ret, int) and not event.errno:
+        return f"{event.ret:#x}"
+    return returned(event.ret, event.errno)
 
 
-def rows(moments: Sequence[Moment], arrow: str = "->") -> Iterator[Row]:
+def rows(events: Sequence[RunEvent], arrow: str = "->") -> Iterator[Row]:
     """Yield the rows of a time line.
 
-    * neighbouring moments that say the same of several blocks are one row;
+    * neighbouring events that say the same of several blocks are one row;
     * a call that returns before anything else is to be seen is one row with its result;
     * a sleep is told once, and only if something is to be seen before the process goes on.
     """
     told: dict[str, str] = {}
     """What each process's call was last said to wait for."""
     under_way: set[str] = set()
-    moments = _visible(moments)
+    events = _visible(events)
     index = 0
-    while index < len(moments):
-        moment = moments[index]
+    while index < len(events):
+        event = events[index]
         index += 1
-        lane, record, text, shape, failed = moment.lane, moment.record, moment.text, Shape.ALONE, False
-        match moment.kind:
-            case Kind.CALL:
-                assert record is not None
-                text = call_text(record)
-                end = _returned_at(moments, index, record)
+        lane, text, shape, failed = lane_of(event), sentence(event), Shape.ALONE, False
+        match event:
+            case CallEntered():
+                text = call_text(event.op)
+                end = _returned_at(events, index, event)
                 told.pop(lane, None)
-                if end is None and record.op.call != "exit":
+                if end is None and event.op.call != "exit":
                     under_way.add(lane)
                     shape = Shape.BEGIN
                 elif end is not None:
-                    index = end + 1
-                    failed = bool(record.errno)
-                    if record.op.call not in ORDER_CALLS or failed:
-                        text = f"{text} {arrow} {result_text(record)}"
-            case Kind.RETURN:
-                assert record is not None
+                    index, end_event = end
+                    failed = bool(end_event.errno)
+                    if event.op.call not in ORDER_CALLS or failed:
+                        text = f"{text} {arrow} {result_text(end_event)}"
+            case CallReturned():
                 under_way.discard(lane)
-                shape, failed = Shape.END, bool(record.errno)
-                name = record.op.call
+                shape, failed = Shape.END, bool(event.errno)
+                name = event.op.call
                 silent = name in ORDER_CALLS and not failed
-                text = f"{name} returns" if silent else f"{name} {arrow} {result_text(record)}"
-            case Kind.SLEEP | Kind.LOCK:
-                goes_on = index < len(moments) and moments[index].lane == lane and moments[index].kind is Kind.RETURN
+                text = f"{name} returns" if silent else f"{name} {arrow} {result_text(event)}"
+            case SleepBegun() | LockContended():
+                goes_on = index < len(events) and _is_return_to(events[index], lane)
                 if goes_on or told.get(lane) == text:
                     continue
                 told[lane] = text
-                if record is not None:
-                    shape, text = Shape.INSIDE, f"waits for {text}"
-                elif text.startswith("exit"):
+                if event.call is not None:
+                    shape = Shape.INSIDE
+                elif event.exiting:
                     shape = Shape.BEGIN
-            case Kind.END:
+            case ProcessExited():
                 if lane in under_way:
                     under_way.discard(lane)
                     shape = Shape.END
-            case _ if moment.blocks:
-                blocks = list(moment.blocks)
-                while index < len(moments) and _continues(moment, moments[index]):
-                    blocks += moments[index].blocks
+            case BlocksPinned() | BlocksFreed():
+                blocks = event.blocks
+                while index < len(events) and (more := _blocks_besides(event, events[index])):
+                    blocks += more
                     index += 1
-                text = f"{text} {spans(blocks)} {moment.place}"
+                text = sentence(replace(event, blocks=blocks))
             case _ if lane in under_way:
                 shape = Shape.INSIDE
             case _:
                 pass
-        yield Row(moment.arrival, moment.now, lane, moment.kind, printable(text), shape, failed)
+        yield Row(event.arrival, event.time, lane, event.kind, printable(text), shape, failed)
 
 
-def _returned_at(moments: Sequence[Moment], index: int, record: CallRecord) -> int | None:
-    """Return where a call returned, if nothing of it or of anybody else is to be seen before."""
-    while index < len(moments) and moments[index].record is record:
-        if moments[index].kind is Kind.RETURN:
-            return index
+def lane_of(event: RunEvent) -> str:
+    """Return the process that an event happens to, empty if it is one of the kernel, the device, or time."""
+    return str(event.process) if isinstance(event, ProcessEvent) else ""
+
+
+def _returned_at(events: Sequence[RunEvent], index: int, entered: CallEntered) -> tuple[int, CallReturned] | None:
+    """Return what comes after a call, and its return, if nothing of it or of anybody else is to be seen before."""
+    while index < len(events):
+        event = events[index]
+        if not isinstance(event, CallReturned | SleepBegun | LockContended) or event.call != entered.call:
+            return None
         index += 1
+        if isinstance(event, CallReturned):
+            return index, event
     return None
 
 
-def _visible(moments: Sequence[Moment]) -> list[Moment]:
+def _is_return_to(event: RunEvent, lane: str) -> bool:
+    return isinstance(event, CallReturned) and str(event.process) == lane
+
+
+def _visible(events: Sequence[RunEvent]) -> list[RunEvent]:
     """Leave out sleeps that are no news unless they never end: wait_for says it itself, and locks are soon there."""
-    last = {moment.lane: moment for moment in moments}
+    last = {lane_of(event): event for event in events}
     return [
-        moment
-        for moment in moments
-        if last[moment.lane] is moment
+        event
+        for event in events
+        if last[lane_of(event)] is event
         or not (
-            moment.kind is Kind.LOCK
-            or (moment.kind is Kind.SLEEP and moment.record is not None and moment.record.op.call in ORDER_CALLS)
+            isinstance(event, LockContended)
+            or (isinstance(event, SleepBegun) and event.op is not None and event.op.call in ORDER_CALLS)
         )
     ]
 
 
-def _continues(first: Moment, moment: Moment) -> bool:
-    """Whether a moment says of more blocks what ``first`` says."""
-    return bool(moment.blocks) and (moment.text, moment.place, moment.now) == (first.text, first.place, first.now)
+def _blocks_besides(first: BlocksPinned | BlocksFreed, event: RunEvent) -> tuple[int, ...]:
+    """Return the blocks of which an event says the same as ``first``, at the same time; none if it does not."""
+    if not isinstance(event, BlocksPinned | BlocksFreed):
+        return ()
+    return event.blocks if replace(event, arrival=first.arrival, blocks=first.blocks) == first else ()

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from longpin.runner.engines.profile import profile_of
+from longpin.runner.events import Observer
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Marks
@@ -80,6 +81,7 @@ def stress(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Campaign:
     """Run many schedules, until one breaks what must hold, and count which can be told from the others.
 
@@ -107,6 +109,8 @@ def stress(
         workers: processes to share the work; the result does not depend on it.
         executor: who does the work instead; ``workers`` says how many it has.
         progress: told every 0.2 s how far it is, or after a run that takes longer.
+        observers: told the same as :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and with
+            each new failure as :class:`~longpin.runner.events.FailureFound`. What one raises ends the campaign.
 
     Raises:
         ValueError: a strategy is not known, there is none or there are too many, or a number is negative.
@@ -122,7 +126,7 @@ def stress(
     if workers < 1:
         raise ValueError(f"{workers} workers: at least 1")
     tally = CampaignTally(tuple(strategies), seed)
-    pace = CampaignPace(tally.campaign, runs, seconds, progress)
+    pace = CampaignPace(tally.campaign, runs, seconds, progress, observers)
     try:
         profile = profile_of(build, racy=racy)
         share = memory_allowed() // workers
@@ -140,7 +144,7 @@ def stress(
         tally.campaign.reason = CampaignReason.VIOLATED if first_failure and tally.campaign.failures else pace.reason()
     except KeyboardInterrupt:
         tally.campaign.reason = CampaignReason.INTERRUPTED
-    tally.campaign.seconds = time.monotonic() - pace.started
+    pace.end()
     tally.campaign.missing = [mark for mark in wanted if mark not in tally.campaign.marks]
     return tally.campaign
 

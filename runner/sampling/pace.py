@@ -1,8 +1,9 @@
 """How many runs there still are to make, how many of them at once, and when to tell how far it is."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
+from longpin.runner.events import Observer, SearchAdvanced, tell
 from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.tally import Batch
 
@@ -19,14 +20,24 @@ Progress = Callable[[Campaign], object]
 
 
 class CampaignPace:
-    """The budget of a campaign, spent in batches."""
+    """The budget of a campaign, spent in batches, and who is told how far it is."""
 
-    def __init__(self, campaign: Campaign, runs: int | None, seconds: float | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        campaign: Campaign,
+        runs: int | None,
+        seconds: float | None,
+        progress: Progress | None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
         if runs is not None and runs < 0:
             raise ValueError(f"{runs} runs: at least 0")
         self.campaign = campaign
         self.runs = runs
         self.progress = progress
+        self.observers = tuple(observers)
+        self._failures = 0
+        """How many failures observers were told."""
         self.started = time.monotonic()
         self.told = 0.0
         """When progress was told last, in seconds since the beginning."""
@@ -56,11 +67,25 @@ class CampaignPace:
         self.size = max(1, min(4 * self.size, fitting))
 
     def tell(self) -> None:
-        """Tell how far it is, if it is time to."""
+        """Tell of new failures, and how far it is, if it is time to."""
         passed = self.campaign.seconds = self.passed()
-        if self.progress is not None and passed - self.told >= TELL_EVERY:
+        for failure in self.campaign.failures[self._failures :]:
+            self._failures += 1
+            tell(self.observers, failure.found())
+        if passed - self.told >= TELL_EVERY:
             self.told = passed
-            self.progress(self.campaign)
+            if self.progress is not None:
+                self.progress(self.campaign)
+            self._advanced()
+
+    def end(self) -> None:
+        """Note how long it took, and tell observers how far it came."""
+        self.campaign.seconds = self.passed()
+        self._advanced()
+
+    def _advanced(self) -> None:
+        now = self.campaign
+        tell(self.observers, SearchAdvanced(now.runs, now.events, 0, now.distinct, self.runs or 0))
 
     def reason(self) -> CampaignReason:
         """Return why there are no more batches."""

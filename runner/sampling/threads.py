@@ -7,6 +7,7 @@ A seed does not repeat such a run, so a failing one keeps its trace file, and it
 import dataclasses
 import io
 import time
+from collections.abc import Iterable
 from contextlib import closing
 
 from longpin.config.schema import Scenario
@@ -16,6 +17,7 @@ from longpin.messages.trace import TraceWriter
 from longpin.runner.engines.allowance import MOST_ARRIVALS, MOST_FOR_PAGES, Allowance, run_threads_within
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.engines.threads import ThreadsEngine
+from longpin.runner.events import Observer
 from longpin.runner.exploration.replay import Decisions
 from longpin.runner.oracles import NO_PROFILE
 from longpin.runner.run import header_of
@@ -41,6 +43,7 @@ def stress_threads(
     time_scale: float | None = None,
     first_failure: bool = True,
     progress: Progress | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Campaign:
     """Run a scenario on threads many times, until a rule is violated, and count the schedules that were seen.
 
@@ -55,6 +58,8 @@ def stress_threads(
         time_scale: the real seconds a virtual second takes; None: what ``settings`` say.
         first_failure: end with the first run that breaks something; otherwise make all runs and report every failure.
         progress: told every 0.2 s how far it is, or after a run that takes longer.
+        observers: told the same as :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and with
+            each new failure as :class:`~longpin.runner.events.FailureFound`. What one raises ends the campaign.
 
     Raises:
         ValueError: a number is negative.
@@ -67,7 +72,7 @@ def stress_threads(
     recorder = Recorder(Subject(scenario, wanted))
     tally = CampaignTally((THREADS,), seed)
     campaign = tally.campaign
-    pace = CampaignPace(campaign, runs, seconds, progress)
+    pace = CampaignPace(campaign, runs, seconds, progress, observers)
     try:
         for first, count in pace.batches():
             tally.add(batch := recorder.make_runs(first, count, pace, first_failure=first_failure))
@@ -78,7 +83,7 @@ def stress_threads(
         campaign.reason = CampaignReason.VIOLATED if campaign.failures and first_failure else pace.reason()
     except KeyboardInterrupt:
         campaign.reason = CampaignReason.INTERRUPTED
-    campaign.seconds = time.monotonic() - pace.started
+    pace.end()
     campaign.missing = [mark for mark in recorder.subject.wanted if mark not in campaign.marks]
     return campaign
 

@@ -7,23 +7,25 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from quality.json_output import valid
 
+from longpin import api
 from longpin.config.loader import load_scenario, parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.runner.commands.cli import main
+from longpin.runner.events import CallEntered, CallReturned, Event, ProcessExited, RunEvent, SignalDelivered, SleepBegun
 from longpin.runner.host.machine import Machine, Pace, pace_of
 from longpin.runner.host.run import run_on_host
 from longpin.runner.host.world import World
 from longpin.runner.machine.place import machine_to_ourselves
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME
 from longpin.runner.machine.processes import HostError
-from longpin.runner.result import CallResult, Kind, Moment, Result, Verdict
+from longpin.runner.report.sentences import sentence
+from longpin.runner.result import CallResult, Result, Verdict
 from longpin.runner.run import Settings
 from longpin.runner.run import run as run_emulated
 
@@ -53,6 +55,11 @@ def returns(result: Result, process: str) -> list[int | str | None]:
     return [call.errno or call.ret for call in calls(result, process)]
 
 
+def ends(result: Result, process: str | None = None) -> list[str]:
+    ended = (event for event in result.events if isinstance(event, ProcessExited))
+    return [sentence(event) for event in ended if process in (None, event.process.name)]
+
+
 def test_a_shipped_scenario_does_the_same_here_and_in_the_emulator() -> None:
     loaded = load_scenario("lease-shared")
     here, emulated = run_on_host(loaded, "x.toml"), run_emulated(loaded, Settings.of(loaded))
@@ -60,9 +67,28 @@ def test_a_shipped_scenario_does_the_same_here_and_in_the_emulator() -> None:
     assert here.reason.endswith("O3, O7 hold (O1, O6 cannot be observed on a real kernel)")
     for process in ("taker", "child", "writer"):
         assert calls(here, process) == calls(emulated, process)
-    assert here.lanes == emulated.lanes
-    told = [moment.text for moment in here.moments if moment.kind is Kind.SIGNAL]
+    assert here.processes == emulated.processes
+    told = [sentence(event) for event in here.events if isinstance(event, SignalDelivered)]
     assert told == ["SIGIO (si_fd 3): its handler runs"]
+
+
+def test_observers_see_the_events_of_real_processes_and_notices_are_warnings() -> None:
+    seen: list[Event] = []
+    notices: list[str] = []
+    result = api.run(
+        scenario(a='fd = open("/f", O_RDWR)\nclose(fd)', b="exit(3)"),
+        engine="host",
+        observers=[seen.append],
+        notice=notices.append,
+    )
+    assert seen == list(result.events)
+    assert result.warnings[len(result.warnings) - len(notices) :] == notices
+    made = [event for event in result.events if isinstance(event, CallEntered)]
+    assert [(event.process.name, event.op.call) for event in made] == [
+        (call.process, call.call) for call in result.calls
+    ]
+    ended = {event.process.name: event.status for event in result.events if isinstance(event, ProcessExited)}
+    assert ended == {"a": 0, "b": 3}
 
 
 def test_an_unmet_expectation_is_a_violation_and_one_of_a_policy_is_not() -> None:
@@ -111,7 +137,7 @@ def test_a_lease_break_that_can_still_run_out_is_waited_for() -> None:
         breaker='wait_for("leased")\nopen("/f", O_WRONLY)  # -> blocks, 3',
     )
     assert result.verdict is Verdict.HOLDS
-    assert max(moment.now for moment in result.moments) >= 0.9
+    assert max(event.time for event in result.events) >= 0.9
 
 
 READER = 'r = pipe()\nfork("child")\nlabel("ready")\nread(r, 1)'
@@ -130,8 +156,12 @@ def test_a_signal_ends_a_call_or_it_is_restarted(flags: str, value: str) -> None
     [read] = [call for call in calls(result, "a") if call.call == "read"]
     assert read.blocked
     assert (read.errno or read.ret) == value
-    order = [moment.text for moment in result.moments if moment.kind in (Kind.SIGNAL, Kind.RETURN)]
-    assert (order.index("SIGUSR1: its handler runs") < order.index("read(r, 1)")) == bool(flags)
+    order = [
+        "handled" if isinstance(event, SignalDelivered) else event.op.call
+        for event in result.events
+        if isinstance(event, SignalDelivered | CallReturned)
+    ]
+    assert (order.index("handled") < order.index("read")) == bool(flags)
 
 
 def test_a_signal_without_a_handler_kills_and_an_ignored_one_does_not() -> None:
@@ -139,7 +169,7 @@ def test_a_signal_without_a_handler_kills_and_an_ignored_one_does_not() -> None:
         a='sigaction(SIGUSR1, SIG_IGN)\nlabel("ready")\npause()',
         b='wait_for("ready")\nsleep(1)\nkill("a", SIGUSR1)\nkill("a", SIGTERM)',
     )
-    assert [m.text for m in result.moments if m.kind is Kind.END and m.lane == "a (100)"] == ["is killed by a signal"]
+    assert ends(result, "a") == ["is killed by a signal"]
     assert returns(result, "a")[-1] is None
 
 
@@ -173,7 +203,7 @@ def test_a_file_is_mapped_shared_and_its_end_is_fatal() -> None:
         "ftruncate(fd, PAGE)\nload(m + PAGE, 1)\nclose(fd)"
     )
     assert not result.violations
-    assert [m.text for m in result.moments if m.kind is Kind.END] == ["is killed by a signal"]
+    assert ends(result) == ["is killed by a signal"]
     assert returns(result, "a")[-1] is None
 
 
@@ -320,7 +350,8 @@ def test_the_command_prints_the_same_json_and_refuses_what_has_no_meaning() -> N
 
 UNENDING = textwrap.dedent("""
     from longpin.config.loader import parse_scenario
-    from longpin.runner.host.machine import Machine
+    from longpin.runner.events import CallReturned, ProcessExited, RunEvent, SignalDelivered, SleepBegun
+from longpin.runner.host.machine import Machine
     from longpin.runner.host.world import World
 
     scenario = parse_scenario('''
@@ -374,14 +405,15 @@ def test_nothing_is_left_of_a_run_that_was_killed(number: signal.Signals) -> Non
 def test_somebody_else_who_sets_lease_break_time_is_noticed(times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with machine_to_ourselves():
         before = LEASE_BREAK_TIME.read_text()
-    done: list[Moment] = []
+    done = 0
     note = World.note
 
-    def noted(world: World, *args: Any) -> None:
-        note(world, *args)
-        if world.moments[-1].kind is Kind.SLEEP and len(done) < times:
+    def noted(world: World, event: RunEvent) -> None:
+        nonlocal done
+        note(world, event)
+        if isinstance(event, SleepBegun) and done < times:
             LEASE_BREAK_TIME.write_text("7")
-            done.append(world.moments[-1])
+            done += 1
 
     monkeypatch.setattr(World, "note", noted)
     try:
@@ -397,7 +429,7 @@ def test_somebody_else_who_sets_lease_break_time_is_noticed(times: int, monkeypa
     if times == 1:
         assert result.verdict is Verdict.HOLDS
     else:
-        assert len(done) >= 3
+        assert done >= 3
         assert result.verdict is Verdict.UNDETERMINED
         assert result.reason == "somebody else set fs.lease-break-time while it ran, 3 times"
         assert not result.violations

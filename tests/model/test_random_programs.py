@@ -26,6 +26,7 @@ from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.process import Process
 from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Syscall
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
 from longpin.runner.engines.stepped import SteppedEngine
@@ -246,7 +247,7 @@ WEIGHTS = {
     "label": 4, "wait_for": 3, "exit": 1,
 }  # fmt: skip
 
-TEMPLATES = (
+TEMPLATES: tuple[str, ...] = (
     "link({path}, {other})", "rename({path}, {other})", "mkdir({path})", "chmod({path}, 0o400)",
     "chmod({path}, 0o666)", "chown({path}, 1000)", "chown({path}, 0)", "utimes({path})", "setxattr({path})",
     "stat({path})", "access({path})", "execve({path})", "fallocate({fd}, 0, {length}, PAGE)",
@@ -259,6 +260,20 @@ TEMPLATES = (
     "on_exec = open({path}, O_RDWR | O_CLOEXEC)",
 )  # fmt: skip
 """Calls that go on with nothing: names, identities, and what else there is beside files, memory and verbs."""
+
+PLACES = {"path": "{path}", "new path": "{other}", "fd": "{fd}", "umode_t": "0o600", "uid_t": "1000"}
+"""What stands for a parameter in a template, by what it takes."""
+
+
+def template(call: Syscall) -> str:
+    """Return a template of a call that follows from what it declares."""
+    places = ['b"x"' if p.is_data else PLACES.get(p.kinds[0], "{length}") for p in call.parameters]
+    return f"{call.name}({', '.join(places)})"
+
+
+_WRITTEN = {*WEIGHTS, *re.findall(r"(\w+)\(", " ".join(TEMPLATES)), "fork", "exec", "ibv_post_send"}
+TEMPLATES += tuple(template(call) for call in SYSCALLS.values() if call.name not in _WRITTEN)
+
 
 HANDLER_LINES = (
     "ibv_dereg_mr({mr})", "fcntl(si_fd, F_SETLEASE, F_UNLCK)", "close({fd})", "close(si_fd)", "sleep(50)",

@@ -16,6 +16,7 @@ from longpin.actors.policies import POLICIES
 from longpin.config.loader import load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.schema import Scenario
 from longpin.runner.commands.cli import main
+from longpin.runner.conclusions import Explored
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration import BrokenRule, Failure, explore
 from longpin.runner.failures.effort import Limits, ShrinkEnd
@@ -25,8 +26,10 @@ from longpin.runner.failures.schedule import follow
 from longpin.runner.failures.shrink import shrink
 from longpin.runner.failures.store import RecordError, Size, known, read_record, stem
 from longpin.runner.files import write_atomically
+from longpin.runner.report import Report
 from longpin.runner.report.as_json import write_json
-from longpin.runner.report.failure import FailureReport, as_objects
+from longpin.runner.report.console import ConsoleReport
+from longpin.runner.report.failure import as_objects
 from longpin.runner.result import Verdict
 from longpin.runner.run import replay, run
 from longpin.runner.sampling import stress
@@ -385,7 +388,8 @@ def test_a_failing_sample_is_kept_with_its_seed(tmp_path: Path) -> None:
 
 def printed(kept: Kept, width: int = 100) -> str:
     text = io.StringIO()
-    FailureReport(Console(width=width, color_system=None), text).show_failure(kept, kept.found.subject().rules.judged)
+    report: Report = ConsoleReport(Console(width=width, color_system=None), text)
+    report.show(Explored(kept.found.subject(), None, kept))
     return text.getvalue()
 
 

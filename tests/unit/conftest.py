@@ -10,10 +10,12 @@ from longpin.actors.policies.proposal import Proposal, read_proposal
 from longpin.config.loader import parse_scenario
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.world import Blueprint
+from longpin.runner.events import CallReturned, ProcessEvent, ProcessExited, SignalDelivered
 from longpin.runner.judging.judge import Judge
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.base import Oracle
-from longpin.runner.result import Kind, Result
+from longpin.runner.report.sentences import sentence
+from longpin.runner.result import Result
 from longpin.runner.settings import Settings
 
 SEEDS = range(10)
@@ -41,15 +43,19 @@ class Played:
 
     def taken(self, process: str) -> list[str]:
         """The signals a process acted on, as its time line has them."""
-        return [m.text for m in self.result.moments if m.lane.startswith(f"{process} (") and m.kind is Kind.SIGNAL]
+        return [sentence(event) for event in self._events(process) if isinstance(event, SignalDelivered)]
 
     def returned(self, process: str) -> float:
         """The virtual time at which the last call of a process returned."""
-        return max(m.now for m in self.result.moments if m.lane.startswith(f"{process} (") and m.kind is Kind.RETURN)
+        return max(event.time for event in self._events(process) if isinstance(event, CallReturned))
 
     def ended(self, process: str) -> float:
         """The virtual time at which a process began to exit."""
-        return next(m.now for m in self.result.moments if m.lane.startswith(f"{process} (") and m.kind is Kind.END)
+        return next(event.time for event in self._events(process) if isinstance(event, ProcessExited))
+
+    def _events(self, process: str) -> list[ProcessEvent]:
+        events = self.result.events
+        return [event for event in events if isinstance(event, ProcessEvent) and event.process.name == process]
 
 
 def _scenario(programs: Mapping[str, str], details: Mapping[str, str], head: str) -> str:

@@ -46,6 +46,7 @@ def test_imports_go_one_way(layer: str) -> None:
 
 
 ROOMS = (
+    ("events", "usage"),
     ("result", "settings", "progress", "pool", "files", "shell"),
     ("oracles",),
     ("engines",),
@@ -59,7 +60,10 @@ ROOMS = (
     ("conform", "host"),
     ("races",),
     ("c_source",),
+    ("conclusions",),
+    ("searches",),
     ("report",),
+    ("api",),
     ("commands",),
 )
 """The folders and modules of ``runner/``: each imports what stands above it, nothing beside or below."""

@@ -115,6 +115,7 @@ link("/d/f", "/d/g")                           # -> 0
 rename("/d/g", "/d/h")                         # -> 0
 unlink("/d/h")                                 # -> 0
 mkdir("/d/e")                                  # -> 0
+mkdir("/d/m", 0o700)                           # -> 0
 chmod("/d/f", 0o600)                           # -> 0
 utimes("/d/f")                                 # -> 0
 access("/d/f", R_OK | W_OK)                    # -> 0

@@ -23,6 +23,7 @@ from longpin.config.expectations import read_expectations
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.process.caller import Caller
+from longpin.runner.events import BlocksPinned, SleepBegun
 from longpin.runner.judging.invariants.errnos import applicable
 
 Play = Callable[..., Any]
@@ -178,10 +179,10 @@ truncate("/f", 0)                                               # -> 0
     for preset, pinned in (("as_posted", True), ("intended", False)):
         run = play(f"P0:{preset}", seeds=range(60), **programs)
         details = {
-            moment.text
+            event.waits_for.detail
             for schedule in run.schedules
-            for moment in schedule.result.moments
-            if moment.kind == "sleep" and "pinned by mr" in moment.text
+            for event in schedule.result.events
+            if isinstance(event, SleepBegun) and "pinned by mr" in event.waits_for.detail
         }
         assert bool(details) == pinned
 
@@ -676,4 +677,4 @@ def test_pin_requests_reach_pmem_only_if_the_gate_allows(play: Play) -> None:
 
     run = play(Watching(), seeds=(), a=DEVICE + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)   # -> EPERM")
     assert seen == [(100, True)]
-    assert not any("pins" in moment.text for moment in run.result.moments)
+    assert not any(isinstance(event, BlocksPinned) for event in run.result.events)

@@ -1,8 +1,13 @@
 """The progress line: what is done, of how many, how fast, how long it will take."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
-from longpin.runner.progress import describe, duration_left
+from longpin.runner import progress
+from longpin.runner.events import ClockAdvanced, Event, FailureFound, SearchAdvanced, ShrinkAdvanced
+from longpin.runner.progress import ProgressLine, Shown, describe, duration_left
 
 
 @pytest.mark.parametrize(
@@ -29,3 +34,36 @@ def test_what_ends_first_decides(
 )
 def test_times_are_for_people(seconds: float, text: str) -> None:
     assert duration_left(seconds) == text
+
+
+def test_an_observer_shows_the_search_and_then_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[object] = []
+
+    @contextmanager
+    def line(unit: str, seconds: float | None, *, estimated: bool) -> Iterator[Shown]:
+        shown.append((unit, seconds, estimated))
+        yield lambda *now: shown.append(now)
+        shown.append("gone")
+
+    monkeypatch.setattr(progress, "progress_line", line)
+    told: list[Event] = [
+        SearchAdvanced(10, 500, 0, 0, 100.0),
+        FailureFound("O1", "", "", ()),
+        SearchAdvanced(20, 900, 7, 0, 0),
+        ShrinkAdvanced(0, 20, "71 decisions"),
+        ShrinkAdvanced(5, 20, "2 processes"),
+        ClockAdvanced(1, 0.0),
+    ]
+    with ProgressLine("executions", 90.0, 60.0, estimated=True) as observer:
+        for event in told:
+            observer(event)
+    assert shown == [
+        ("executions", 90.0, True),
+        (10, 100.0, ""),
+        (20, 0, "7 states"),
+        "gone",
+        ("runs to make it smaller", 60.0, False),
+        (0, 20, "71 decisions"),
+        (5, 20, "2 processes"),
+        "gone",
+    ]

@@ -18,7 +18,7 @@ from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
 from longpin.runner.races import series
 from longpin.runner.races.check import RaceEffort, RacingKernel, compare
-from longpin.runner.races.free import Event, Example, FreeRuns
+from longpin.runner.races.free import Example, FreeRuns, Moment
 from longpin.runner.races.generate import generate
 from longpin.runner.races.hosted import HostedKernel
 from longpin.runner.races.model import OutcomeFound, RaceModel, RacingProcess, outcomes_of
@@ -218,7 +218,7 @@ class MadeUpKernel:
     def run(self, scenario: Scenario, filename: str, runs: int, seed: int = 0) -> FreeRuns:
         del filename, seed
         self.asked.append(scenario)
-        example = Example(runs, 0, (Event(1500, "p", "getpid()"),))
+        example = Example(runs, 0, (Moment(1500, "p", "getpid()"),))
         shown = self.show(outcomes(scenario.text))
         return FreeRuns(runs * bool(shown), dict.fromkeys(shown, example))
 

@@ -3,40 +3,72 @@
 import io
 import json
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from longpin.actors.conversation import WaitsFor
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.program import Op
+from longpin.messages.fs.lease import Level
+from longpin.runner.events import (
+    BlocksPinned,
+    CallEntered,
+    CallReturned,
+    ClockAdvanced,
+    LeaseBroken,
+    LeaseRemoved,
+    LockContended,
+    ProcessExited,
+    ProcessName,
+    RunEvent,
+    SignalDelivered,
+    SignalGenerated,
+    SleepBegun,
+)
 from longpin.runner.report import Report
 from longpin.runner.report.as_json import JsonReport
-from longpin.runner.report.console import MOST_ROWS, ConsoleReport
+from longpin.runner.report.console import ConsoleReport
 from longpin.runner.report.lanes import fold
-from longpin.runner.report.rows import Shape, printable, rows, spans
-from longpin.runner.result import CallResult, Kind, Moment, Result, Verdict, Violation
+from longpin.runner.report.picture import MOST_ROWS
+from longpin.runner.report.rows import Shape, printable, rows
+from longpin.runner.report.sentences import spans
+from longpin.runner.result import CallResult, Result, Verdict, Violation
 
-APP, TRUNCATER = "app (100)", "truncater (101)"
+APP, TRUNCATER = ProcessName("app", 100), ProcessName("truncater", 101)
+LINES = count(1)
 
 
 def call(text: str, ret: int | str | None = 0, errno: int = 0) -> CallRecord:
     """Make the record of a call that returned ``ret``; None: it never did."""
     left, equals, right = text.partition("=")
     name = (right if equals else left).strip().partition("(")[0]
-    op = Op(1, text, name, (), left.strip() if equals else None)
+    op = Op(next(LINES), text, name, (), left.strip() if equals else None)
     return CallRecord(op, ret, errno, returned=ret is not None)
 
 
-def at(arrival: int, lane: str, kind: Kind, about: CallRecord | str, now: float = 0.0) -> Moment:
-    """Make a moment; a record without a text is enough for calls and returns."""
-    if isinstance(about, CallRecord):
-        return Moment(arrival, now, lane, kind, about.op.text, about)
-    return Moment(arrival, now, lane, kind, about)
+def entered(arrival: int, process: ProcessName, record: CallRecord) -> CallEntered:
+    """Return the event of a call; its line is its place."""
+    return CallEntered(arrival, 0.0, process, record.op.line, record.op)
 
 
-def pin(arrival: int, block: int, place: str = "of pmem:pmem0") -> Moment:
-    return Moment(arrival, 0.0, "", Kind.DEVICE, "mr:100.1 pins", blocks=(block,), place=place)
+def returns(arrival: int, process: ProcessName, record: CallRecord) -> CallReturned:
+    return CallReturned(arrival, 0.0, process, record.op.line, record.op, record.ret, record.errno)
+
+
+def sleeps(arrival: int, process: ProcessName, record: CallRecord, detail: str, time: float = 0.0) -> SleepBegun:
+    reason = WaitsFor("signal", "", detail)
+    return SleepBegun(arrival, time, process, record.op.line, record.op, exiting=False, waits_for=reason)
+
+
+def contends(arrival: int, process: ProcessName, record: CallRecord, lock: str) -> LockContended:
+    return LockContended(arrival, 0.0, process, record.op.line, record.op, exiting=False, lock=lock)
+
+
+def pin(arrival: int, block: int, pmem: str = "pmem:pmem0") -> BlocksPinned:
+    return BlocksPinned(arrival, 0.0, "mr:100.1", pmem, (block,))
 
 
 def story() -> Result:
@@ -46,33 +78,32 @@ def story() -> Result:
     wait, label = call('wait_for("registered")'), call('label("registered")')
     pause = call("pause()", -1, 4)
     truncate = call('truncate("/pmem/data", 0)', None)
-    asleep = replace(at(22, TRUNCATER, Kind.SLEEP, "lease:100.2 to be given up"), record=truncate)
-    moments = [
-        at(1, APP, Kind.CALL, opened),
-        at(1, APP, Kind.RETURN, opened),
-        at(2, TRUNCATER, Kind.CALL, wait),
-        replace(at(3, TRUNCATER, Kind.SLEEP, "label 'registered'"), record=wait),
-        at(4, APP, Kind.CALL, registered),
+    events: list[RunEvent] = [
+        entered(1, APP, opened),
+        returns(1, APP, opened),
+        entered(2, TRUNCATER, wait),
+        sleeps(3, TRUNCATER, wait, "label 'registered'"),
+        entered(4, APP, registered),
         pin(5, 0),
         pin(6, 1),
         pin(7, 3),
-        at(8, APP, Kind.RETURN, registered),
-        at(8, APP, Kind.CALL, label),
-        at(9, APP, Kind.RETURN, label),
-        at(9, APP, Kind.CALL, pause),
-        replace(at(9, APP, Kind.SLEEP, "a signal"), record=pause),
-        at(10, TRUNCATER, Kind.RETURN, wait),
-        at(10, TRUNCATER, Kind.CALL, truncate),
-        replace(at(11, TRUNCATER, Kind.LOCK, "flc_lock"), record=truncate),
-        at(20, "", Kind.KERNEL, "lease:100.2 is broken (unlock), 45 s to answer"),
-        at(21, APP, Kind.TOLD, "SIGIO from file:100.2"),
-        at(21, APP, Kind.RETURN, pause),
-        at(21, APP, Kind.SIGNAL, "SIGIO (si_fd 4): its handler runs"),
-        asleep,
-        at(23, "", Kind.TIME, "it is 45 s now", 45.0),
-        at(23, APP, Kind.END, "exits with 0", 45.0),
-        replace(asleep, arrival=24, now=45.0),
-        replace(asleep, arrival=25, now=45.0, text="page 0, pinned by mr:100.1"),
+        returns(8, APP, registered),
+        entered(8, APP, label),
+        returns(9, APP, label),
+        entered(9, APP, pause),
+        sleeps(9, APP, pause, "a signal"),
+        returns(10, TRUNCATER, wait),
+        entered(10, TRUNCATER, truncate),
+        contends(11, TRUNCATER, truncate, "flc_lock"),
+        LeaseBroken(20, 0.0, "lease:100.2", Level.UNLOCK, 45.0),
+        SignalGenerated(21, 0.0, APP, 29, "file:100.2"),
+        returns(21, APP, pause),
+        SignalDelivered(21, 0.0, APP, 29, 4, "handler"),
+        sleeps(22, TRUNCATER, truncate, "lease:100.2 to be given up"),
+        ClockAdvanced(23, 45.0),
+        ProcessExited(23, 45.0, APP, 0, 0),
+        sleeps(24, TRUNCATER, truncate, "lease:100.2 to be given up", 45.0),
+        sleeps(25, TRUNCATER, truncate, "page 0, pinned by mr:100.1", 45.0),
     ]
     return Result(
         Verdict.VIOLATED,
@@ -94,7 +125,7 @@ def story() -> Result:
             CallResult("app", 1, "open", 4, None, blocked=False),
             CallResult("app", 2, "pause", -1, "EINTR", blocked=True),
         ],
-        moments,
+        events,
         [APP, TRUNCATER],
         ["truncater waits"],
         "a lease is not answered",
@@ -175,22 +206,23 @@ def test_wide_console_needs_no_second_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "says"), [(8, None), (9, "9 processes do not fit"), (61, "61 processes side by side")]
+    ("processes_in_all", "says"), [(8, None), (9, "9 processes do not fit"), (61, "61 processes side by side")]
 )
-def test_many_processes_are_a_list(count: int, says: str | None) -> None:
-    lanes = [f"p{number} ({100 + number})" for number in range(count)]
-    moments = [at(number + 1, lane, Kind.CALL, call("pause()", None)) for number, lane in enumerate(lanes)]
-    text = drawn(replace(story(), lanes=lanes, moments=moments), 200)
+def test_many_processes_are_a_list(processes_in_all: int, says: str | None) -> None:
+    processes = [ProcessName(f"p{number}", 100 + number) for number in range(processes_in_all)]
+    events = [entered(number, process, call("pause()", None)) for number, process in enumerate(processes, 1)]
+    text = drawn(replace(story(), processes=processes, events=events), 200)
     is_list = [line.split()[1:] for line in text.splitlines()].count(["p1", "(101)", "pause()"]) == 1
     assert is_list is (says is not None)
     assert ("kernel and device" in text) is not is_list
     assert (says or "story") in text
-    assert text.count("never returns") == count
+    assert text.count("never returns") == processes_in_all
 
 
 def test_nothing_in_a_run_steers_the_terminal() -> None:
     evil = "\x1b[31m\x07\u202e\ud800[red]x[/red]"
-    moments = [at(1, evil, Kind.TOLD, evil), at(2, "", Kind.KERNEL, evil)]
+    process = ProcessName(evil, 100)
+    events: list[RunEvent] = [SignalGenerated(1, 0.0, process, 29, evil), LeaseRemoved(2, 0.0, evil)]
     result = replace(
         story(),
         scenario=evil,
@@ -198,8 +230,8 @@ def test_nothing_in_a_run_steers_the_terminal() -> None:
         source=evil,
         reason=evil,
         verdict=Verdict.UNDETERMINED,
-        lanes=[evil],
-        moments=moments,
+        processes=[process],
+        events=events,
         violations=[],
         waiting=[evil],
     )
@@ -216,11 +248,11 @@ def test_colour_marks_the_verdict_and_only_if_wanted() -> None:
 
 
 def test_a_long_time_line_loses_its_middle() -> None:
-    moments = [at(number, APP, Kind.TOLD, f"event {number}") for number in range(3 * MOST_ROWS)]
-    text = drawn(replace(story(), moments=moments, lanes=[APP], waiting=[]))
-    assert "event 0\n" in text
-    assert f"event {3 * MOST_ROWS - 1}\n" in text
-    assert f"event {MOST_ROWS}\n" not in text
+    events = [SignalGenerated(number, 0.0, APP, 29, f"file:{number}") for number in range(3 * MOST_ROWS)]
+    text = drawn(replace(story(), events=events, processes=[APP], waiting=[]))
+    assert "file:0\n" in text
+    assert f"file:{3 * MOST_ROWS - 1}\n" in text
+    assert f"file:{MOST_ROWS}\n" not in text
     assert f"{3 * MOST_ROWS} rows; the {2 * MOST_ROWS} after the first {MOST_ROWS // 2} are not shown." in text
 
 
@@ -246,31 +278,31 @@ def test_a_call_is_one_row_if_nothing_happens_before_it_returns() -> None:
     found = list(
         rows(
             [
-                at(1, APP, Kind.CALL, first),
-                at(2, APP, Kind.RETURN, first),
-                at(2, APP, Kind.CALL, second),
-                at(3, "", Kind.KERNEL, "x"),
-                at(4, APP, Kind.RETURN, second),
+                entered(1, APP, first),
+                returns(2, APP, first),
+                entered(2, APP, second),
+                LeaseRemoved(3, 0.0, "lease:x"),
+                returns(4, APP, second),
             ]
         )
     )
     assert [(row.text, row.shape, row.failed) for row in found] == [
         ("a = dup(3) -> 4", Shape.ALONE, False),
         ("close(9)", Shape.BEGIN, False),
-        ("x", Shape.ALONE, False),
+        ("lease:x is gone", Shape.ALONE, False),
         ("close -> EBADF", Shape.END, True),
     ]
 
 
 def test_pins_of_two_sets_are_two_rows() -> None:
-    found = [row.text for row in rows([pin(1, 0), pin(2, 1), pin(3, 0, "of pmem:other")])]
+    found = [row.text for row in rows([pin(1, 0), pin(2, 1), pin(3, 0, "pmem:other")])]
     assert found == ["mr:100.1 pins blocks 0-1 of pmem:pmem0", "mr:100.1 pins block 0 of pmem:other"]
 
 
 def test_a_lock_that_never_comes_is_told() -> None:
     read = call("read(fd, 1)", None)
-    moments = [at(1, APP, Kind.CALL, read), replace(at(2, APP, Kind.LOCK, "the iolock"), record=read)]
-    assert [row.text for row in rows(moments)] == ["read(fd, 1)", "waits for the iolock"]
+    events: list[RunEvent] = [entered(1, APP, read), contends(2, APP, read, "the iolock")]
+    assert [row.text for row in rows(events)] == ["read(fd, 1)", "waits for the iolock"]
 
 
 @pytest.mark.parametrize(

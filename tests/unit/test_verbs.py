@@ -7,6 +7,7 @@ import pytest
 from unit.conftest import play_once
 
 from longpin.actors.mm.pmem import Pmem
+from longpin.runner.events import BlocksFreed, BlocksPinned, BlocksUnpinned
 from longpin.runner.oracles import ORACLES
 
 Play = Callable[..., Any]
@@ -492,13 +493,16 @@ ftruncate(fd, 0)                               # -> 0
     )
     for schedule in run.schedules:
         pinned: set[int] = set()
-        for moment in schedule.result.moments:
-            if "frees" in moment.text:
-                assert not pinned & set(moment.blocks)
-            elif moment.text == "mr:100.1 pins":
-                pinned |= set(moment.blocks)
-            elif "unpins" in moment.text:
-                pinned.clear()
+        for event in schedule.result.events:
+            match event:
+                case BlocksFreed():
+                    assert not pinned & set(event.blocks)
+                case BlocksPinned(region="mr:100.1"):
+                    pinned |= set(event.blocks)
+                case BlocksUnpinned():
+                    pinned.clear()
+                case _:
+                    pass
 
 
 def test_dereg_waits_for_the_access_under_way_and_none_comes_after_it(play: Play) -> None:

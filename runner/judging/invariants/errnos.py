@@ -11,8 +11,8 @@ from longpin.actors.process.program import Expectation, Outcome
 from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.messages.envelope import Envelope
-from longpin.runner.judging.chronicle import outcome
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
+from longpin.runner.result import returned
 
 
 class ExpectedOutcomes(Invariant):
@@ -85,7 +85,7 @@ def unmet(wanted: Expectation, record: CallRecord) -> str:
     for expected in wanted.outcomes:
         if not _met(expected, record):
             slept = f", slept on {record.slept}" if record.slept else ", did not sleep"
-            found = outcome(record) + (slept if record.returned else "")
+            found = returned(record.ret, record.errno) + slept if record.returned else "never returned"
             return f"expected {expected}, found {found}"
     return ""
 

@@ -1,0 +1,363 @@
+"""The public interface: scenarios are loaded, run, replayed, explored, stressed and judged. The command line uses it.
+
+Import it as ``from longpin import api``. Each function imports what it needs when it is called.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from longpin.runner import events
+from longpin.runner.conclusions import Explored, Stressed
+from longpin.runner.events import Event, Observer
+from longpin.runner.report.sentences import sentence
+from longpin.runner.result import Result, Verdict
+from longpin.runner.usage import UsageError, check_explore, check_run, check_stress
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from longpin.config.schema import Scenario
+    from longpin.runner.settings import Settings
+
+SHRINK_SECONDS = 60.0
+"""How long a failure is made smaller where nothing says how long."""
+
+__all__ = [
+    "Event",
+    "Explored",
+    "Observer",
+    "Result",
+    "Stressed",
+    "UsageError",
+    "Verdict",
+    "events",
+    "explore",
+    "judge",
+    "load",
+    "replay",
+    "run",
+    "sentence",
+    "settings_of",
+    "stress",
+]
+
+
+def load(scenario: "Scenario | str | os.PathLike[str]") -> "Scenario":
+    """Return a scenario.
+
+    Args:
+        scenario: a TOML file, the name of a shipped scenario (``longpin list scenarios``), or ``-`` for standard input.
+            What is a scenario already is returned.
+
+    Raises:
+        ScenarioError: it cannot be read, there is no such shipped scenario, or it has mistakes: each a line.
+
+    """
+    from longpin.config.loader import load_scenario
+    from longpin.config.schema import Scenario
+
+    return scenario if isinstance(scenario, Scenario) else load_scenario(os.fspath(scenario))
+
+
+def settings_of(scenario: "Scenario", policy: str | None = None, **changes: Any) -> "Settings":
+    """Return how to run a scenario; a policy that is given means exactly what it says, whatever the scenario sets.
+
+    Args:
+        scenario: which.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        changes: fields of :class:`~longpin.runner.settings.Settings`.
+
+    Raises:
+        UsageError: there is no such policy, preset or parameter.
+
+    """
+    from longpin.actors.policies.proposal import read_proposal
+    from longpin.runner.settings import Settings
+
+    if policy is not None:
+        try:
+            chosen, preset, parameters = read_proposal(policy)
+        except ValueError as error:
+            raise UsageError("{}: ", "policy", why=str(error)) from None
+        changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters}
+    return Settings.of(scenario, **changes)
+
+
+def run(
+    scenario: "Scenario | str | os.PathLike[str]",
+    policy: str | None = None,
+    *,
+    engine: Literal["stepped", "threads", "host"] = "stepped",
+    oracle: str | None = None,
+    seed: int = 0,
+    timers: Literal["lazy", "racy"] | None = None,
+    time_scale: float | None = None,
+    trace: str | os.PathLike[str] | BinaryIO | None = None,
+    observers: Iterable[Observer] = (),
+    notice: Callable[[str], object] | None = None,
+) -> Result:
+    """Run a scenario once and judge it.
+
+    Args:
+        scenario: what :func:`load` takes.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        engine: ``stepped``, ``threads``, or ``host`` for the kernel of this machine.
+        oracle: who chooses the order on the stepped engine, in :data:`longpin.runner.oracles.ORACLES`; None: fifo.
+        seed: of the oracle, and of the actors' random numbers.
+        timers: when virtual time moves on the stepped engine; None: lazy.
+        time_scale: on threads, the real seconds that a virtual second takes; None: 0.001.
+        trace: a file that every arrival is written to, or a binary file open for writing.
+        observers: called with each event as it happens; on threads, after the run. What one raises ends the run.
+        notice: on the host, called with a sentence for each way in which the run is not quite as the scenario says;
+            they are warnings of the result too.
+
+    Raises:
+        ScenarioError: the scenario cannot be used, or not on the host.
+        UsageError: there is no such policy or oracle, or an argument has no meaning on this engine.
+        HostError: this machine cannot run it.
+        TraceError: an open file cannot be written.
+        InternalError: a bug in longpin.
+
+    """
+    check_run(engine, policy=policy, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace)
+    loaded = load(scenario)
+    if engine == "host":
+        return _run_on_host(loaded, observers, notice)
+    from longpin.runner.run import run as run_scenario
+
+    if oracle is not None:
+        _require_known("oracle", [oracle])
+    given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
+    options = {name: value for name, value in given.items() if value is not None}
+    settings = settings_of(loaded, policy, engine=engine, seed=seed, **options)
+    return run_scenario(loaded, settings, trace, None, observers)
+
+
+def _run_on_host(scenario: "Scenario", observers: Iterable[Observer], notice: Callable[[str], object] | None) -> Result:
+    from longpin.runner.host.run import run_on_host
+
+    notices: list[str] = []
+
+    def tell(text: str) -> None:
+        notices.append(text)
+        if notice is not None:
+            notice(text)
+
+    result = run_on_host(scenario, scenario.filename, tell, observers=observers)
+    result.warnings += notices
+    return result
+
+
+def replay(
+    trace: str | os.PathLike[str] | BinaryIO, *, until: int | None = None, observers: Iterable[Observer] = ()
+) -> Result:
+    """Follow a trace, comparing every arrival, and judge it by the rules of its scenario.
+
+    Args:
+        trace: the file, by its name or open for reading.
+        until: stop after this arrival; the verdict is then undetermined, unless a rule is violated by then.
+        observers: called with each event as it happens; what one raises ends the replay.
+
+    Raises:
+        TraceError: the file cannot be read, is damaged, or its header does not make sense.
+        InternalError: a bug in longpin.
+
+    """
+    from longpin.runner.run import replay as replay_trace
+
+    return replay_trace(trace, until, observers)
+
+
+def judge(
+    recorded: Result | str | os.PathLike[str] | BinaryIO,
+    rules: Sequence[str] | None = None,
+    *,
+    observers: Iterable[Observer] = (),
+) -> Result:
+    """Judge what was recorded, by the rules given instead of those that its scenario asks for.
+
+    Args:
+        recorded: a trace, by its name or open for reading, or a run that has left one.
+        rules: names, such as ``O1``; None: all there are.
+        observers: called with each event as it happens; what one raises ends the replay.
+
+    Raises:
+        UsageError: there is no such rule, or the run has left no trace.
+        TraceError: the trace cannot be read, is damaged, or its header does not make sense.
+        InternalError: a bug in longpin.
+
+    """
+    from longpin.config.schema import RULES
+    from longpin.runner.run import replay as replay_trace
+
+    wanted = RULES if rules is None else tuple(rules)
+    if unknown := [rule for rule in wanted if rule not in RULES]:
+        raise UsageError("{}: ", "rules", why=f"there is no {unknown[0]}; there are {', '.join(RULES)}")
+    if isinstance(recorded, Result):
+        if not recorded.trace or recorded.not_kept:
+            raise UsageError("{}: the run has left no trace; it needs {}", "recorded", "trace")
+        recorded = recorded.trace
+    return replay_trace(recorded, None, observers, tuple(rule for rule in RULES if rule in wanted))
+
+
+def explore(
+    scenario: "Scenario | str | os.PathLike[str]",
+    policy: str | None = None,
+    *,
+    method: Literal["auto", "dpor", "states"] = "auto",
+    timers: Literal["lazy", "racy"] = "lazy",
+    seed: int = 0,
+    max_executions: int | None = None,
+    seconds: float | None = None,
+    workers: int | None = None,
+    executor: "Executor | None" = None,
+    dask: str | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    footprints: bool = True,
+    verify: bool = False,
+    failures: str | os.PathLike[str] | None = None,
+    shrink: float = SHRINK_SECONDS,
+    observers: Iterable[Observer] = (),
+    notice: Callable[[str], object] | None = None,
+) -> Explored:
+    """Run a scenario under every schedule that can be told from the others, until one breaks a rule.
+
+    Args:
+        scenario: what :func:`load` takes.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        method: ``dpor``: each Mazurkiewicz trace once; ``states``: each state once; ``auto``: a pilot run decides.
+        timers: ``racy``: they may fire at any time after they were armed, not only when nothing else can happen.
+        seed: of the actors' random numbers.
+        max_executions: give up after so many schedules.
+        seconds: give up after so long.
+        workers: processes; None: one. With more a script needs ``if __name__ == "__main__":``.
+        executor: who does the work instead, for ``workers`` at a time.
+        dask: the address of a dask cluster that does (``pip install 'longpin[dask]'``).
+        checkpoint: a file that keeps what is done. If there is one, the exploration goes on there.
+        footprints: let messages to one actor commute as they declare.
+        verify: check every footprint that is made use of; means ``method="dpor"``.
+        failures: a folder in which a failure is kept; one that is there already and still fails is all that is looked
+            at. None: nothing is kept.
+        shrink: seconds in which a failure is made smaller.
+        observers: called with the events of the search as they happen, and after a failure with those of the run that
+            shows it, made small. What one raises ends the exploration.
+        notice: called with a line for each file of ``failures`` that is no failure or does not fail any more.
+
+    Raises:
+        ScenarioError: the scenario cannot be used.
+        UsageError: there is no such policy, or arguments have no meaning together.
+        OSError: the folder of failures cannot be read.
+        FootprintError: ``verify`` found a footprint that leaves something out.
+        PoolError: there are no workers.
+        CheckpointError: the file is no checkpoint, or one of something else.
+        InternalError: a bug in longpin.
+
+    """
+    by = dask if executor is None else executor
+    check_explore(method, workers=workers, executor=by, checkpoint=checkpoint, footprints=footprints, verify=verify)
+    from longpin.runner.searches import Failures, explore_scenario
+    from longpin.runner.subject import Subject
+
+    loaded = load(scenario)
+    return explore_scenario(
+        Subject(loaded, settings_of(loaded, policy, seed=seed, timers=timers)),
+        Failures(failures, shrink, tuple(observers), notice),
+        method="dpor" if verify else method,  # auto may go on to states, which make use of no footprints
+        max_executions=max_executions,
+        seconds=seconds,
+        workers=workers or 1,
+        executor=executor,
+        dask=dask,
+        checkpoint=checkpoint,
+        footprints=footprints,
+        verify=verify,
+    )
+
+
+def stress(
+    scenario: "Scenario | str | os.PathLike[str]",
+    policy: str | None = None,
+    *,
+    runs: int | None = None,
+    seconds: float | None = None,
+    strategies: Sequence[str] = (),
+    seed: int = 0,
+    engine: Literal["stepped", "threads"] = "stepped",
+    timers: Literal["lazy", "racy"] | None = None,
+    time_scale: float | None = None,
+    every: bool = False,
+    workers: int | None = None,
+    executor: "Executor | None" = None,
+    dask: str | None = None,
+    failures: str | os.PathLike[str] | None = None,
+    shrink: float = SHRINK_SECONDS,
+    observers: Iterable[Observer] = (),
+    notice: Callable[[str], object] | None = None,
+) -> Stressed:
+    """Run a scenario under many schedules, until one breaks a rule. Samples prove nothing.
+
+    Args:
+        scenario: what :func:`load` takes.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        runs: how many; None: 10,000, or 100 on threads, unless ``seconds`` are given.
+        seconds: give up after so long.
+        strategies: who chooses, in turn, keys of :data:`longpin.runner.oracles.ORACLES`; empty: a portfolio.
+        seed: of the first run; run i, counting from 0, has ``seed + i``.
+        engine: ``threads``: the operating system chooses.
+        timers: as for :func:`explore`, on the stepped engine; None: lazy.
+        time_scale: on threads, the real seconds that a virtual second takes; None: 0.001.
+        every: make all runs, and say which strategy found what.
+        workers: processes; None: one.
+        executor: who does the work instead, for ``workers`` at a time.
+        dask: the address of a dask cluster that does.
+        failures: as for :func:`explore`.
+        shrink: seconds in which the first failure is made smaller.
+        observers: as for :func:`explore`.
+        notice: as for :func:`explore`.
+
+    Raises:
+        ScenarioError: the scenario cannot be used.
+        UsageError: there is no such policy or strategy, or an argument has no meaning on this engine.
+        OSError: the folder of failures cannot be read.
+        PoolError: there are no workers.
+        InternalError: a bug in longpin.
+
+    """
+    by = dask if executor is None else executor
+    check_stress(engine, timers=timers, time_scale=time_scale, strategies=strategies, workers=workers, executor=by)
+    from longpin.runner.oracles import PORTFOLIO
+    from longpin.runner.searches import Failures, stress_scenario
+    from longpin.runner.subject import Subject
+
+    _require_known("strategies", strategies)
+    loaded = load(scenario)
+    # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
+    chosen = "racy" if engine == "threads" else timers or "lazy"
+    return stress_scenario(
+        Subject(loaded, settings_of(loaded, policy, seed=seed, timers=chosen)),
+        Failures(failures, shrink, tuple(observers), notice),
+        engine=engine,
+        strategies=strategies or PORTFOLIO,
+        runs=runs,
+        seconds=seconds,
+        time_scale=time_scale,
+        every=every,
+        workers=workers or 1,
+        executor=executor,
+        dask=dask,
+    )
+
+
+def _require_known(parameter: str, names: Sequence[str]) -> None:
+    """Refuse oracles that there are not.
+
+    Raises:
+        UsageError: there is one.
+
+    """
+    from longpin.runner.oracles import ORACLES
+
+    for name in names:
+        if name not in ORACLES:
+            raise UsageError("{}: ", parameter, why=f"there is no {name}; there are {', '.join(ORACLES)}")

@@ -1,0 +1,133 @@
+"""Conclusions: what a verb has come to, as every form of report takes it.
+
+``run`` and ``replay`` come to a :class:`~longpin.runner.result.Result`; the others are here. Only types are imported,
+so that a report that is not made costs nothing.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from longpin.runner.result import Result, Verdict
+
+if TYPE_CHECKING:
+    from longpin.runner.conform.check import ProgramVerdict, Tally
+    from longpin.runner.exploration.result import Exploration
+    from longpin.runner.failures.keep import Kept
+    from longpin.runner.races.series import Series
+    from longpin.runner.sampling.result import Campaign
+    from longpin.runner.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What an exploration of a scenario has come to."""
+
+    verb: ClassVar[str] = "explore"
+
+    subject: "Subject"
+    exploration: "Exploration | None"
+    """None: nothing was explored, as a failure that was kept before still fails."""
+    kept: "Kept | None" = None
+    """The failure, made small; None: nothing failed."""
+    lost: str = ""
+    """What a report could not write, one line."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return Verdict.VIOLATED if self.exploration is None else self.exploration.verdict
+
+    @property
+    def not_kept(self) -> str:
+        """Return what was asked to be kept and could not be, one line; empty if nothing is lost."""
+        return joined(*(one.not_kept for one in (self.exploration, self.kept) if one is not None), self.lost)
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the search took."""
+        return 0.0 if self.exploration is None else self.exploration.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Stressed:
+    """What a campaign of sampled schedules has come to."""
+
+    verb: ClassVar[str] = "stress"
+
+    subject: "Subject"
+    engine: str
+    campaign: "Campaign | None"
+    """None: nothing was run, as a failure that was kept before still fails."""
+    kept: "Kept | None" = None
+    """The first failure, made small; None: nothing failed."""
+    every: bool = False
+    """All runs were made, whatever failed."""
+    lost: str = ""
+    """What a report could not write, one line."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return Verdict.VIOLATED if self.campaign is None else self.campaign.verdict
+
+    @property
+    def not_kept(self) -> str:
+        """Return what was asked to be kept and could not be, one line; empty if nothing is lost."""
+        return joined("" if self.kept is None else self.kept.not_kept, self.lost)
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the campaign took."""
+        return 0.0 if self.campaign is None else self.campaign.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What came of programs that two kernels ran."""
+
+    verb: ClassVar[str] = "conform"
+
+    verdict: Verdict
+    reason: str
+    tally: "Tally"
+    about: dict[str, Any]
+    """What was compared, as in the JSON object: ``mode``, ``engine``, ``policy``, ``kernel``, ..."""
+    shown: "ProgramVerdict | None"
+    """The first program about which they differ, made smaller if the real kernel can be asked."""
+    again: str | None
+    """The command that shows it again."""
+    file: str | None
+    """The file that holds it."""
+    seconds: float
+    not_kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raced:
+    """What came of scenarios that ran free on a real kernel."""
+
+    verb: ClassVar[str] = "conform"
+
+    series: "Series"
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return self.series.verdict
+
+    @property
+    def not_kept(self) -> str:
+        """Return what was asked to be kept and could not be, one line."""
+        return self.series.not_kept
+
+
+Searched = Explored | Stressed
+
+Conclusion = Result | Searched | Compared | Raced
+"""What a report shows."""
+
+
+def joined(*not_kept: str) -> str:
+    """Return as one line everything that could not be kept."""
+    return "; ".join(filter(None, not_kept))

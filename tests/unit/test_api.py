@@ -1,0 +1,215 @@
+"""longpin.api: the commands as functions, and the same verdicts as the command line's."""
+
+import ast
+import importlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from longpin import api
+from longpin.api import events
+from longpin.config.problems import ScenarioError
+from longpin.config.schema import RULES
+from longpin.runner import api as home
+from longpin.runner.commands.cli import main
+from longpin.runner.report import Report
+from longpin.runner.report.as_json import JsonReport
+from longpin.runner.report.console import ConsoleReport
+from longpin.runner.report.junit import JunitReport
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def printed(*words: str) -> Any:
+    return json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)
+
+
+def as_object(conclusion: Any) -> Any:
+    file = io.StringIO()
+    JsonReport(file).show(conclusion)
+    return json.loads(file.getvalue())
+
+
+def but_for_time(found: Any) -> Any:
+    """Leave out what differs from run to run, and the command, which Python has not got."""
+    failure = found["failure"]
+    return found | {"seconds": None, "failure": failure and failure | {"replay": None}}
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"), [("layout-lease-ignored", "P1:intended,kernel=6.12"), ("stray-dma", "P1"), ("late-pin", None)]
+)
+def test_a_run_is_that_of_the_command(name: str, policy: str | None) -> None:
+    options = [] if policy is None else ["--policy", policy]
+    result = api.run(name, policy, oracle="random", seed=3, timers="racy")
+    words = ["run", name, *options, "--oracle", "random", "--seed", "3", "--timers", "racy"]
+    assert but_for_time(as_object(result)) == but_for_time(printed(*words))
+
+
+@pytest.mark.parametrize("name", ["lease-shared", "unmapped-pin"])
+def test_an_exploration_is_that_of_the_command(name: str, tmp_path: Path) -> None:
+    explored = as_object(api.explore(name, failures=tmp_path / "a", shrink=0))
+    found = printed("explore", name, "--workers", "1", "--failures", str(tmp_path / "b"), "--shrink", "0")
+    here = json.loads(json.dumps(explored).replace(str(tmp_path / "a"), str(tmp_path / "b")))
+    assert but_for_time(here) == but_for_time(found)
+
+
+def test_a_failure_is_kept_where_a_folder_is_named_and_tried_first(tmp_path: Path) -> None:
+    seen: list[api.Event] = []
+    again: list[api.Event] = []
+    lost = api.stress("layout-lease-answered", timers="racy", runs=100, shrink=0, observers=[seen.append])
+    assert lost.kept is not None
+    assert not lost.kept.written
+    assert not list(tmp_path.iterdir())
+    assert as_object(lost)["failure"]["replay"] is None
+    first = api.stress("layout-lease-answered", timers="racy", runs=100, shrink=0, failures=tmp_path)
+    assert first.kept is not None
+    assert first.kept.written
+    assert api.replay(first.kept.trace).verdict is api.Verdict.VIOLATED
+    known = api.explore("layout-lease-answered", timers="racy", failures=tmp_path, shrink=0, observers=[again.append])
+    assert known.exploration is None
+    assert known.verdict is api.Verdict.VIOLATED
+    shown = [*lost.kept.result.events]
+    assert any(isinstance(event, events.FailureFound) for event in seen)
+    assert any(isinstance(event, events.ShrinkAdvanced) for event in seen)
+    assert seen[-len(shown) :] == shown
+    assert isinstance(again[0], events.ShrinkAdvanced)
+    assert again[1:] == [*first.kept.result.events]
+
+
+def test_a_scenario_is_a_file_a_name_or_itself(tmp_path: Path) -> None:
+    loaded = api.load("lease-shared")
+    file = tmp_path / "copy.toml"
+    file.write_text(loaded.text)
+    assert api.load(loaded) is loaded
+    assert api.load(file) == api.load(str(file)) == loaded
+    assert (loaded.filename, api.load(file).filename) == ("lease-shared.toml", str(file))
+    assert {api.run(one).hash for one in (loaded, file, "lease-shared")} == {api.run(loaded).hash}
+    with pytest.raises(ScenarioError, match="no-such"):
+        api.run("no-such")
+
+
+def test_a_trace_is_judged_by_other_rules(tmp_path: Path) -> None:
+    trace = tmp_path / "a.trace"
+    result = api.run("stray-dma", trace=trace)
+    assert result.verdict is api.Verdict.VIOLATED
+    [rule] = {violation.rule for violation in result.violations}
+    others = [one for one in RULES if one != rule]
+    assert api.judge(trace, [rule]).violations == result.violations
+    spared = api.judge(result, others)
+    assert not spared.violations
+    assert spared.judged.rules == tuple(others)
+    assert spared.judged.not_asked == (rule,)
+    assert spared.hash == result.hash
+    assert api.judge(trace).judged.rules == RULES
+    with pytest.raises(api.UsageError, match="there is no O99; there are O1"):
+        api.judge(trace, ["O99"])
+    with pytest.raises(api.UsageError, match="left no trace"):
+        api.judge(api.run("stray-dma"))
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "says"),
+    [
+        (["run", "--policy", "P99"], lambda: api.run("lease-shared", "P99"), "{}: "),
+        (
+            ["run", "--engine", "threads", "--oracle", "pct"],
+            lambda: api.run("lease-shared", engine="threads", oracle="pct"),
+            "{} chooses the order on the stepped engine; on threads the operating system does",
+        ),
+        (
+            ["run", "--time-scale", "1"],
+            lambda: api.run("lease-shared", time_scale=1),
+            "{} is for ",
+        ),
+        (
+            ["explore", "--method", "states", "--checkpoint", "c"],
+            lambda: api.explore("lease-shared", method="states", checkpoint="c"),
+            "{} states is done in one process: no ",
+        ),
+        (
+            ["stress", "--engine", "threads", "--strategy", "pct"],
+            lambda: api.stress("lease-shared", engine="threads", strategies=["pct"]),
+            "{} is for the stepped engine; on threads the operating system decides",
+        ),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused_in_the_words_of_each(words: list[str], call: Any, says: str) -> None:
+    with pytest.raises(api.UsageError) as raised:
+        call()
+    option = words[-2]
+    name = {"--strategy": "strategies"}.get(option, option.removeprefix("--").replace("-", "_"))
+    if "states" in words:
+        option, name = "--method", "method"
+    assert str(raised.value).startswith(says.format(name))
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"longpin: {says.format(option)}")
+    assert "--" not in str(raised.value)
+
+
+def test_an_oracle_that_there_is_not_is_refused() -> None:
+    with pytest.raises(api.UsageError, match="oracle: there is no dice; there are fifo, "):
+        api.run("lease-shared", oracle="dice")
+    with pytest.raises(api.UsageError, match="strategies: there is no dice; there are fifo, "):
+        api.stress("lease-shared", strategies=["pct", "dice"])
+
+
+def test_every_public_name_is_documented_and_the_page_names_every_function() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    assert set(api.__all__) == set(home.__all__)
+    for name in api.__all__:
+        assert getattr(api, name).__doc__ or name in ("Event", "Observer"), name
+    for name in ("load", "run", "replay", "judge", "explore", "stress"):
+        assert f"`{name}(" in page
+    for event in get_args(events.Event):
+        assert f"`{event.__name__}`" in page, event
+
+
+def test_the_command_line_has_no_other_way_to_a_verdict() -> None:
+    """What runs and searches scenarios is called by the API only."""
+    inner = {"longpin.runner.run", "longpin.runner.searches", "longpin.runner.host.run"}
+    for file in ("cli", "search", "ending", "options", "terminal"):
+        tree = ast.parse((ROOT / "runner" / "commands" / f"{file}.py").read_text())
+        names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not inner & names, file
+
+
+def test_importing_it_is_cheap() -> None:
+    script = "import sys, longpin.api; print(sorted({'rich', 'click', 'msgpack'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_each_form_of_report_shows_each_conclusion(tmp_path: Path) -> None:
+    file = io.StringIO()
+    console, junit = ConsoleReport(Console(width=100), file), tmp_path / "junit.xml"
+    forms: list[Report] = [console, JsonReport(file), JunitReport(junit)]
+    run = api.run("truncate-waits")
+    for conclusion in (run, api.explore("lease-shared"), api.stress("lease-shared", runs=5)):
+        for form in forms:
+            form.show(conclusion)
+            assert file.getvalue() or form is forms[2]
+            file.seek(0)
+            file.truncate()
+        case = ET.parse(junit).getroot().find("testcase")
+        assert case is not None
+        assert (case.find("failure") is not None) == (conclusion.verdict is api.Verdict.VIOLATED)
+    JunitReport(junit).show(run)
+    said = ET.parse(junit).getroot().find("testcase/failure")
+    assert said is not None
+    assert said.text == "\n".join(f"{one.rule}: {one.detail}" for one in run.violations)
+
+
+def test_the_module_is_in_the_package() -> None:
+    assert importlib.import_module("longpin.api").__file__ == str(ROOT / "src" / "longpin" / "api.py")
+    lists = (ROOT / "pyproject.toml").read_text()
+    assert lists.count('"src/longpin/api.py"') == lists.count('"src/longpin/__main__.py"') == 2
