@@ -31,7 +31,7 @@ from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_view import InodeView
 from longpin.actors.fs.layout_change import Wanted
 from longpin.actors.fs.layout_guard import LayoutGuard
-from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
+from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.fs.permissions import check, check_touch, may, set_attributes
@@ -254,11 +254,12 @@ class Inode(Backing):
         """Note that the break time of a lease has passed; who looks next acts on it, or the inode does at once."""
         self.leases.note_overdue(notice.lease, notice.level)
         record = self.leases.at(notice.lease)
-        return self._act_on_overdue(record) if record is not None and record.works else None
+        return self._act_on_overdue(notice.lease) if record is not None and record.works else None
 
-    def _act_on_overdue(self, record: LeaseRecord) -> Conversation[None]:
+    def _act_on_overdue(self, lease: Address) -> Conversation[None]:
         with (yield self.mmaplock.exclusive()):
-            yield from self.guard.act_on_overdue(record)
+            if record := self.leases.at(lease):  # else it was given up while the lock was waited for
+                yield from self.guard.act_on_overdue(record)
 
     @handles(SetBreakTime)
     def set_break_time(self, request: SetBreakTime, _src: Address) -> Done:

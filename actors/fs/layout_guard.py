@@ -134,6 +134,7 @@ class LayoutGuard:
                 case Fail(errno=number):
                     raise KernelError(number)
                 case Break(leases=leases):
+                    self._check_there(leases)
                     yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold])
                 case Scan(range=pages):
                     where = pages or self._where_the_kernel_looks(wanted)
@@ -147,6 +148,7 @@ class LayoutGuard:
                             yield from self._wait_for_page(pin, mm, killable=False)
                             break
                 case Drop(leases=gone):
+                    self._check_there(gone)
                     yield from self.leases.drop(gone)
 
     # Gates that give something, and what follows from events.
@@ -214,6 +216,12 @@ class LayoutGuard:
         return state is not None and state != self.state
 
     # How decisions are carried out.
+
+    def _check_there(self, leases: tuple[Address, ...] | None) -> None:
+        """Fail for a decision that would change nothing, because the same question would be answered for ever."""
+        there = {lease.address for lease in self.leases.views() if leases is not None or lease.layout}
+        if there.isdisjoint(there if leases is None else leases):
+            raise ValueError(f"{type(self.kernel.policy).__name__} decides about leases that are not there: {leases}")
 
     def _break(self, leases: tuple[Address, ...] | None, *, nonblock: bool) -> Conversation[None]:
         yield from self.leases.break_conflicting(write=True, layout=True, nonblock=nonblock, only=leases)

@@ -13,22 +13,26 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import ExtentMap
 from longpin.actors.fs.file_data import FileData
+from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.layout_change import Wanted
 from longpin.actors.fs.layout_guard import LayoutGuard
-from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
 from longpin.actors.fs.mappings import LAST_PAGE, Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import Decision, Fail, Proceed, Scan, WaitFor
-from longpin.actors.policies.views import Change, LayoutView
+from longpin.actors.policies.decisions import Break, Decision, Fail, OnDeadline, Proceed, Scan, SendSignal, WaitFor
+from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseView
 from longpin.messages.envelope import DONE, Address, Message
+from longpin.messages.fs.inode import LeaseOverdue
+from longpin.messages.fs.lease import Level
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.mm import Zap
 from longpin.messages.mm.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
 from longpin.messages.process.caller import Caller
+from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
 
@@ -84,8 +88,8 @@ class Scripted(Policy):
 class World:
     """A guard, and what it is given."""
 
-    def __init__(self, actor: Actor) -> None:
-        kernel = Kernel(Scripted())
+    def __init__(self, actor: Actor, policy: Policy = Scripted()) -> None:
+        kernel = Kernel(policy)
         self.iolock, self.mmaplock = Lock(actor, "iolock"), Lock(actor, "mmap lock")
         self.mappings = Mappings(INODE)
         self.attributes = Attributes(0, 0o666, 4 * PAGE)
@@ -216,3 +220,47 @@ def test_what_keeps_an_inode() -> None:
     counts.remove("file:1")
     attributes.names_going -= 1
     assert (counts.in_use, attributes.has_name) == (False, False)
+
+
+def test_nothing_is_done_at_the_deadline_of_a_lease_that_was_given_up_while_the_lock_was_waited_for() -> None:
+    """Else its holder, who was in time, would be killed, for example."""
+
+    class Killing(Policy):
+        def on_deadline(self, lease: LeaseView, view: LayoutView) -> OnDeadline:
+            return OnDeadline((SendSignal(lease.holder, 9),))
+
+    engine = SteppedEngine(Fifo())
+    engine.spawn(Inode, INODE, Kernel(Killing()), PMEM, FileStart(0, 0o666, 0, {}))
+    inode = engine.actors[INODE]
+    assert isinstance(inode, Inode)
+    record = LeaseRecord("lease:1", "file:1", "process:100", 100, F_RDLCK, ("file:1",), LeaseKind.LAYOUT, works=True)
+    for left, signals in ((True, 1), (False, 0)):
+        inode.leases.records[:] = [record]
+        work = inode.overdue(LeaseOverdue("lease:1", Level.UNLOCK), "lease:1")
+        assert work is not None
+        lock = next(work)
+        assert isinstance(lock, Hold)
+        lock.lock.holds.append(lock)
+        if not left:
+            inode.leases.records.clear()
+        calls = []
+        try:
+            effect = work.send(lock)
+            while True:
+                assert isinstance(effect, Call)
+                calls.append(effect.body)
+                effect = work.send(DONE)
+        except StopIteration:
+            assert [type(call) for call in calls] == [Signal] * signals
+
+
+def test_a_decision_that_would_change_nothing_is_a_mistake_of_the_policy(actor: Actor) -> None:
+    """The guard would ask for ever."""
+
+    class Endless(Policy):
+        def change_gate(self, change: Change, view: LayoutView) -> Decision:
+            return Break()
+
+    world = World(actor, Endless())
+    with pytest.raises(ValueError, match="Endless decides about leases that are not there"):
+        play(world.guard.break_layouts(Wanted(LayoutOperation.WRITE, 0, PAGE, CALLER), world.io, None))
