@@ -26,7 +26,7 @@ Steps = Generator[Any, Any, T]
 
 
 class Interpreter(ABC):
-    """Runs the programs of one process.
+    """Runs the programs of one thread.
 
     What is common to all kernels is here: the order in which calls are made, taken up again after signals, and
     interrupted by handlers [1.12]. What a call does and which signals come is the kernel's.
@@ -46,7 +46,7 @@ class Interpreter(ABC):
 
     @abstractmethod
     def implementation(self, call: str) -> Callable[..., Any]:
-        """Return what makes a call: given the process and the arguments, it returns a value or steps to one."""
+        """Return what makes a call: given the arguments, it returns a value or steps to one."""
 
     @abstractmethod
     def schedule_point(self, call: str) -> Iterable[Any]:
@@ -172,7 +172,7 @@ class Interpreter(ABC):
         record.errno = 0
         value: Value = -1
         try:
-            result = self.implementation(record.op.call)(self, *arguments(record, self.variables))
+            result = self.implementation(record.op.call)(*arguments(record, self.variables))
             value = (yield from result) if type(result) is GeneratorType else result
         except KernelError as error:
             record.errno = error.errno

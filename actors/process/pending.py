@@ -54,8 +54,6 @@ class Siginfo(NamedTuple):
     """The descriptor a lease break is told by; -1 where there is none."""
     si_code: int = SI_USER
     """SI_USER from kill(2); POLL_MSG, SI_SIGIO or SI_KERNEL for a lease; CLD_* for a child."""
-    fault: bool = False
-    """An access of the process itself raised it: it comes before what others sent."""
 
 
 class PendingSignals:
@@ -88,7 +86,7 @@ class PendingSignals:
         self.signals = [signal for signal in self.signals if signal.signo not in numbers]
 
     def first(self, blocked: AbstractSet[int]) -> Siginfo | None:
-        """Return what is taken next of what is not blocked: faults, then synchronous ones, then the lowest number."""
+        """Return what is taken next of what is not blocked: synchronous ones, then the lowest number."""
         open_ = [signal for signal in self.signals if signal.signo not in blocked]
         return min(open_, key=_order, default=None)
 
@@ -99,5 +97,5 @@ class PendingSignals:
         return signal
 
 
-def _order(signal: Siginfo) -> tuple[bool, bool, int]:
-    return not signal.fault, signal.signo not in SYNCHRONOUS, signal.signo
+def _order(signal: Siginfo) -> tuple[bool, int]:
+    return signal.signo not in SYNCHRONOUS, signal.signo

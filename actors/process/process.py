@@ -1,14 +1,14 @@
-"""A process: descriptors, memory, signals, and a program it runs one call after the other [1.1].
+"""A process: descriptors, signals, children, and threads that run its program, one call after the other [1.1].
 
 A call is a conversation of this actor with the others (:mod:`longpin.actors.syscalls`). While it waits, the process
-still answers what the kernel does to it from outside: signals generated, descriptors sent, children that change. Its
-memory is an actor of its own (:mod:`longpin.actors.mm.mm`).
-Between two calls it is in user space, which is a schedule point (:class:`~longpin.messages.process.process.NextCall`).
+still answers what the kernel does to it from outside: signals generated, descriptors sent, children that change. What a
+thread has for itself is :mod:`longpin.actors.process.thread`; memory is an actor of its own,
+:mod:`longpin.actors.mm.mm`. Between two calls a thread is in user space, which is a schedule point
+(:class:`~longpin.messages.process.process.NextCall`).
 """
 
 import errno
-from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
@@ -26,15 +26,13 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.gup import Buffer
 from longpin.actors.mm.mm import Mm
 from longpin.actors.policies.base import Policy
-from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, Ended, SignalTaken
-from longpin.actors.process.interpreter import EXITS
+from longpin.actors.process.facts import CallRecord, Ended, SignalTaken
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
-from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited, Value
-from longpin.actors.process.program import Image, Op
-from longpin.actors.process.signal_mask import Frame
-from longpin.actors.process.signals import EXIT_NOTIFY, SignalTarget, initial_dispositions
-from longpin.actors.syscalls import SYSCALLS
-from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
+from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited
+from longpin.actors.process.program import Image
+from longpin.actors.process.signals import SignalTarget
+from longpin.actors.process.thread import Thread
+from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import FlushFile
@@ -52,12 +50,18 @@ from longpin.messages.process.process import (
     Start,
 )
 
+EXIT_NOTIFY = "exit_notify"
+"""What exit does last: the process hands its children to init and tells its parent."""
+
 FIRST_FD = 3
 """Standard input, output and error are taken."""
 
 
 class Process(SignalTarget):
-    """One process with one thread."""
+    """One process."""
+
+    thread_type: ClassVar[type[Thread]] = Thread
+    """What its threads are: others may watch more closely."""
 
     def __init__(
         self,
@@ -96,15 +100,6 @@ class Process(SignalTarget):
         """Descriptors in flight to this process."""
         self.sleepers = WaitQueue()
         """Where pause, sleep and recv_fd wait."""
-        self.timer = ""
-        """The timer of the call under way; empty if it has none, or its time has come."""
-        self.timed = False
-        """The call under way has started a timer."""
-        self.resumes = False
-        """It is made again after a stop: its timer goes on."""
-        self.put_aside: list[str] = []
-        """The timers of calls that will be made again when the handlers that run have returned."""
-        self.wc_status = 0
         self.counters: dict[str, int] = {}
         self.mm = inherited.mm
         """Its memory map; empty: it has not come into being, because nothing was mapped or pinned yet."""
@@ -112,7 +107,8 @@ class Process(SignalTarget):
             self.count("mm")
         self.dead = False
         # Invariant: dead implies exiting, and no descriptors or mappings.
-        self.calls: list[CallRecord] = []
+        self.threads.append(self.thread_type(self, image, dict(inherited.variables), inherited.blocked))
+        self.current = self.leader
 
     def count(self, what: str) -> int:
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
@@ -130,15 +126,7 @@ class Process(SignalTarget):
     @handles(Start)
     def start_program(self, _request: Start, _src: Address) -> None:
         """Begin."""
-        self.main = self.start_task(self.run())
-
-    def replace_image(self, image: Image) -> tuple[()]:
-        """Go on with another program, after :meth:`leave_image`."""
-        self.image = image
-        self.handler_programs = dict(image.handlers)
-        self.dispositions |= initial_dispositions(image)
-        self.recalc_sigpending()
-        return ()
+        self.leader.start()
 
     def end(self, end: Exit) -> Conversation[None]:
         """Die."""
@@ -149,57 +137,9 @@ class Process(SignalTarget):
         yield from self._exit(end)
         self.dead = True
 
-    def implementation(self, call: str) -> Callable[..., Any]:
-        """Return what makes a call."""
-        return SYSCALLS[call].implementation
-
-    def schedule_point(self, call: str) -> Conversation[None]:
-        """Let others get in."""
-        yield Step(NextCall(call))
-
-    def begin_call(self, op: Op) -> CallRecord:
-        """Note that a call is made."""
-        record = super().begin_call(op)
-        self.facts.append(CallBegun(record))
-        return record
-
-    def attempt(self, record: CallRecord) -> Conversation[Value]:
-        """Make a call once; note what it slept on, and die of what came meanwhile."""
-        assert self.main is not None
-        self.main.slept = ""
-        value = yield from super().attempt(record)
-        record.slept = self.main.slept or record.slept
-        if self.dies_next:
-            yield from self.get_signals()
-        return value
-
-    def call_cut(self, record: CallRecord) -> None:
-        """Note that a call will never return."""
-        self._stop_timer()
-        if record.op.call != EXITS:
-            self.facts.append(CallCut(record))
-
-    def restart_decided(self, again: bool) -> None:
-        """A call that is made again goes on with the timer it has."""
-        self.resumes = again and self.timed
-
-    def before_restart(self, record: CallRecord, frames: list[Frame]) -> Conversation[None]:
-        """Run handlers of signals that are open since the mask of a sigsuspend was put back."""
-        if frames or self.pending.first(self.mask.blocked):
-            # Handlers that run now make calls of their own: the timer is kept from them.
-            timed, resumes = self.timed, self.resumes
-            self.put_aside.append(self.timer)
-            self.timer, self.timed, self.resumes = "", False, False
-            try:
-                yield from self.in_user_space(record.op.call)
-            finally:
-                self.timer, self.timed, self.resumes = self.put_aside.pop(), timed, resumes
-
-    def end_call(self, record: CallRecord, value: Value) -> None:
-        """Note that a call has returned."""
-        self._stop_timer()
-        super().end_call(record, value)
-        self.facts.append(CallEnded(record))
+    def calls(self) -> list[CallRecord]:
+        """Return the calls of all threads that have not returned, for those who watch."""
+        return [record for thread in self.threads for record in thread.calls]
 
     # Descriptors.
 
@@ -291,30 +231,11 @@ class Process(SignalTarget):
         self.sleepers.wake_all(self)
         return DONE
 
-    def start_timer(self, seconds: float) -> None:
-        """Have :attr:`timer` emptied, and its sleepers woken, after a time.
-
-        Each sleep has a timer of its own: the expiry of one that was interrupted may still be on the way.
-        """
-        if not self.resumes:
-            self.timer = name = f"sleep {self.count('sleep')}"
-            self.send(CLOCK, ArmTimer(name, float(seconds)))
-        self.timed, self.resumes = True, False
-
-    def _stop_timer(self) -> None:
-        """Forget the timer of a call that has returned."""
-        if self.timer:
-            self.send(CLOCK, CancelTimer(self.timer))
-        self.timer, self.timed = "", False
-
     @handles(TimerExpired)
     def timer_expired(self, timer: TimerExpired, _src: Address) -> None:
         """sleep is over, if this is its timer and not that of an earlier one, which was interrupted."""
-        if timer.name == self.timer:
-            self.timer = ""
+        if any(thread.timer_expired(timer.name) for thread in self.threads):  # it is one thread's
             self.sleepers.wake_all(self)
-        elif timer.name in self.put_aside:
-            self.put_aside[self.put_aside.index(timer.name)] = ""
 
     # Parents and children.
 

@@ -343,7 +343,7 @@ def pipe(process: "Process") -> int:
     for ofd, flags in zip(ends, (O_RDONLY, O_WRONLY), strict=True):
         process.spawn(OpenFileDescription, ofd, address, "pipe", flags)
         fds.append(process.install(File(ofd, address, "pipe")))
-    process.variables["pipe_w"] = fds[1]
+    process.current.variables["pipe_w"] = fds[1]
     return fds[0]
 
 

@@ -52,12 +52,12 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
     inherited = Inherited(
         dict(process.fds),
-        dict(process.variables),
+        dict(process.current.variables),
         dict(process.dispositions),
         dict(process.handler_programs),
         frozenset(process.close_on_exec),
         process.group,
-        process.mask.blocked,
+        process.current.mask.blocked,
         process.credentials,
         dict(process.limits),
         process.address,
@@ -120,11 +120,11 @@ def waitpid(process: "Process", pid: int, options: int = 0) -> Conversation[int]
         for child in wanted:
             if child.ended:
                 del process.children[child.pid]
-                process.variables["wait_status"] = child.status
+                process.current.variables["wait_status"] = child.status
                 process.send(PROCESS_TABLE, Retire(child.pid))
                 return child.pid
             if child.news and options & told[child.news]:
-                process.variables["wait_status"] = (
+                process.current.variables["wait_status"] = (
                     child.signo << 8 | STOPPED if child.news == CLD_STOPPED else CONTINUED
                 )
                 child.news = 0
@@ -150,8 +150,8 @@ def sleep(process: "Process", seconds: float) -> Conversation[int]:
     if seconds < 0:
         raise KernelError(errno.EINVAL)
     if seconds:
-        process.start_timer(seconds)
-        while process.timer:
+        process.current.start_timer(seconds)
+        while process.current.timer:
             yield process.sleepers.sleep(WaitsFor("timer", CLOCK, f"{seconds:g} s to pass"))
     return 0
 

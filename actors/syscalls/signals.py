@@ -94,7 +94,7 @@ def signal_set(numbers: Iterable[int]) -> frozenset[int]:
 )
 def sigprocmask(process: "Process", how: int, *numbers: int) -> int:
     """sigprocmask(2): SIG_BLOCK or SIG_UNBLOCK these signals, or SIG_SETMASK to exactly these."""
-    process.set_mask(changed_mask(process.mask.blocked, how, numbers))
+    process.current.set_mask(changed_mask(process.current.mask.blocked, how, numbers))
     return 0
 
 
@@ -131,8 +131,8 @@ def pause(process: "Process") -> Conversation[int]:
 )
 def sigsuspend(process: "Process", *numbers: int) -> Conversation[int]:
     """sigsuspend(2): sleep with exactly these signals blocked. The old mask is back when the handler returns."""
-    process.mask.swap(signal_set(numbers))
-    process.recalc_sigpending()
+    process.current.mask.swap(signal_set(numbers))
+    process.current.recalc_sigpending()
     while True:
         yield process.sleepers.sleep(WaitsFor("signal", process.address, "a signal"))
 
@@ -150,20 +150,20 @@ def ppoll(process: "Process", seconds: float | None, *numbers: int) -> Conversat
     signals = signal_set(numbers)
     if seconds is not None and seconds < 0:
         raise KernelError(errno.EINVAL)
-    process.mask.swap(signals)
-    process.recalc_sigpending()
+    process.current.mask.swap(signals)
+    process.current.recalc_sigpending()
     if seconds:
-        process.start_timer(seconds)
-    while seconds is None or process.timer:
+        process.current.start_timer(seconds)
+    while seconds is None or process.current.timer:
         if seconds is None:
             reason = WaitsFor("signal", process.address, "a signal")
         else:
             reason = WaitsFor("timer", CLOCK, f"a signal, or {seconds:g} s to pass")
         yield process.sleepers.sleep(reason)
-    if process.signal_pending:  # it counts even if the time is over [do_poll]
+    if process.current.signal_pending:  # it counts even if the time is over [do_poll]
         raise KernelError.interrupted()
-    process.mask.restore()
-    process.recalc_sigpending()
+    process.current.mask.restore()
+    process.current.recalc_sigpending()
     return 0
 
 
@@ -197,28 +197,28 @@ def sigwaitinfo(process: "Process") -> Conversation[int]:
 
 def _await_signal(process: "Process", seconds: float | None) -> Conversation[int]:
     """Take a blocked signal, waiting for one; an open one with a handler ends the wait with EINTR."""
-    blocked = process.mask.blocked
+    blocked = process.current.mask.blocked
     others = frozenset(range(1, 65)) - blocked
     taken = process.pending.take(others)
     if taken is None and seconds != 0:
-        process.awaited = blocked
-        process.set_mask(frozenset())  # so that they wake it
+        process.current.awaited = blocked
+        process.current.set_mask(frozenset())  # so that they wake it
         if seconds is not None:
-            process.start_timer(seconds)
+            process.current.start_timer(seconds)
         wants = "a signal" if seconds is None else f"a signal, or {seconds:g} s to pass"
         reason = WaitsFor("signal" if seconds is None else "timer", process.address, wants)
         interrupted: KernelError | None = None
-        while interrupted is None and (seconds is None or process.timer):
+        while interrupted is None and (seconds is None or process.current.timer):
             try:
                 yield process.sleepers.sleep(reason)
             except KernelError as error:
                 interrupted = error
-        process.awaited = frozenset()
-        process.set_mask(blocked)
+        process.current.awaited = frozenset()
+        process.current.set_mask(blocked)
         taken = process.pending.take(others)
         if taken is None and interrupted is not None:
             raise interrupted
     if taken is None:
         raise KernelError(errno.EAGAIN)
-    process.variables |= {"si_signo": taken.signo, "si_fd": taken.si_fd}
+    process.current.variables |= {"si_signo": taken.signo, "si_fd": taken.si_fd}
     return taken.signo

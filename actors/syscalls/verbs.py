@@ -300,7 +300,7 @@ def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
     """ibv_poll_cq(3) of one entry: returns how many there were; ibv_wc_status tells its status."""
     polled = yield Call(_use(process, cq, Kind.CQ).context, Poll(cq.handle, wait=False))
     if polled.count:
-        process.wc_status = polled.status
+        process.current.wc_status = polled.status
     count: int = polled.count
     return count
 
@@ -312,7 +312,7 @@ def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
 )
 def ibv_wc_status(process: "Process") -> int:
     """Return the status of the completion polled last."""
-    return process.wc_status
+    return process.current.wc_status
 
 
 @syscall(

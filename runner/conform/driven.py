@@ -1,7 +1,7 @@
 """A process of the emulated kernel that makes the calls it is told to make, and what is noted of it meanwhile."""
 
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, ClassVar
 
 from longpin.actors.base import handles
 from longpin.actors.constants import SIG_HANDLER, SIGUSR2
@@ -14,6 +14,7 @@ from longpin.actors.process.process_state import Exec, Exit, Value
 from longpin.actors.process.program import Const, Image
 from longpin.actors.process.program import Op as Call
 from longpin.actors.process.program import Program as Text
+from longpin.actors.process.thread import Thread
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.envelope import Address, Message, message
 from longpin.messages.process.process import Start
@@ -43,9 +44,48 @@ class WatchedSignals(PendingSignals):
         return signal
 
 
-class DrivenProcess(Process):
-    """A process that makes the calls it is told to make, one at a time, instead of running a program."""
+class DrivenThread(Thread):
+    """A thread that makes the calls it is told to make, one at a time, instead of running a program."""
 
+    process: "DrivenProcess"
+
+    def make(self, op: Call | None) -> None:
+        """Make a call, or only look at signals."""
+        self.task = self.process.start_task(self._one(op))
+
+    def _one(self, op: Call | None) -> Conversation[None]:
+        try:
+            if op is not None:
+                yield from self.make_call(op)
+            yield from self.in_user_space("")
+        except Exec as replaced:
+            self.replace_image(replaced.image)
+            self.process.last.ret, self.process.last.returned = 0, True
+        except Exit as end:
+            yield from self.end(end)
+
+    def begin_call(self, op: Call) -> CallRecord:
+        """Remember it, so that its result can be asked for."""
+        self.process.last = super().begin_call(op)
+        return self.process.last
+
+    def execute(self, program: Text, then: str) -> Conversation[None]:
+        """Note a run of a handler. It does nothing, so it has run when those that interrupted its beginning have."""
+        yield from super().execute(program, then)
+        if then == SIGRETURN:
+            self.process.handled.append(self.handling[-1].signal.signo)
+
+    def end_call(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned, and which signal it took."""
+        super().end_call(record, value)
+        if record.op.call in _WAITS and not record.errno:
+            self.process.waited_for = self.process.pending.taken
+
+
+class DrivenProcess(Process):
+    """A process of one such thread."""
+
+    thread_type: ClassVar[type[Thread]] = DrivenThread
     last: CallRecord
     """The call made last, returned or not."""
     waited_for: Siginfo
@@ -62,12 +102,7 @@ class DrivenProcess(Process):
     @property
     def busy(self) -> bool:
         """Whether a call is under way, or the process is stopped."""
-        return self.main is not None and not self.main.finished
-
-    def begin_call(self, op: Call) -> CallRecord:
-        """Remember it, so that its result can be asked for."""
-        self.last = super().begin_call(op)
-        return self.last
+        return self.leader.alive
 
     @handles(Start)
     def start_program(self, _request: Start, _src: Address) -> None:
@@ -76,41 +111,22 @@ class DrivenProcess(Process):
     @handles(Perform)
     def perform(self, request: Perform, _src: Address) -> None:
         """Make a call."""
-        self.main = self.start_task(self._one(request.op))
+        self._make(request.op)
 
-    def _one(self, op: Call | None) -> Conversation[None]:
-        try:
-            if op is not None:
-                yield from self.make_call(op)
-            yield from self.in_user_space("")
-        except Exec as replaced:
-            self.replace_image(replaced.image)
-            self.last.ret, self.last.returned = 0, True
-        except Exit as end:
-            yield from self.end(end)
+    def _make(self, op: Call | None) -> None:
+        assert isinstance(self.leader, DrivenThread)
+        self.leader.make(op)
 
-    def generate(self, signal: Siginfo) -> None:
+    def generate(self, signal: Siginfo, target: Thread | None = None) -> None:
         """Generate a signal; between calls it is acted on at once."""
-        super().generate(signal)
-        if not (self.exiting or self.busy) and (self.killed or self.pending.first(self.mask.blocked)):
-            self.main = self.start_task(self._one(None))
-
-    def execute(self, program: Text, then: str) -> Conversation[None]:
-        """Note a run of a handler. It does nothing, so it has run when those that interrupted its beginning have."""
-        yield from super().execute(program, then)
-        if then == SIGRETURN:
-            self.handled.append(self.handling[-1].signal.signo)
+        super().generate(signal, target)
+        if not (self.exiting or self.busy) and (self.killed or self.leader.next_signal()):
+            self._make(None)
 
     def end(self, end: Exit) -> Conversation[None]:
         """Note what ends it."""
         self.ended_by = end.signo
         yield from super().end(end)
-
-    def end_call(self, record: CallRecord, value: Value) -> None:
-        """Note that a call has returned, and which signal it took."""
-        super().end_call(record, value)
-        if record.op.call in _WAITS and not record.errno:
-            self.waited_for = self.pending.taken
 
 
 def _installed(signo: int) -> Call:

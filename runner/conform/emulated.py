@@ -292,7 +292,7 @@ class _World:
         if not isinstance(ret, int):
             assert isinstance(record.value, bytes)
             return (record.value[0] if op.op == "load" else len(record.value)), None
-        other = process.variables.get("pipe_w", 0)
+        other = process.leader.variables.get("pipe_w", 0)
         assert isinstance(other, int)
         member.names.bind(op, ret, other)
         match op.op:
@@ -302,7 +302,7 @@ class _World:
                 return "pid", None
             case "sigtimedwait" | "sigwaitinfo":
                 self.waited.setdefault(member.name, []).append(_read(process.waited_for))
-        status = process.variables.get("wait_status", 0)
+        status = process.leader.variables.get("wait_status", 0)
         assert isinstance(status, int)
         return write_result(op, ret, self._name_of, status), None
 

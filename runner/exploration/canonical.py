@@ -202,7 +202,8 @@ class _Forms:
         held = [
             item for item in gc.get_referents(generator) if item is not variables and not isinstance(item, FrameType)
         ]
-        return generator.gi_code, frame.f_lasti, tuple(variables), *map(self.of, held)
+        # Sorted, for the order of f_locals depends on when somebody looked at it first.
+        return generator.gi_code, frame.f_lasti, tuple(sorted(variables)), *map(self.of, held)
 
     def _attributes(self, kind: type, value: Any) -> Hashable:
         items = [(n, item) for n in _slots(kind) if (item := getattr(value, n, _ABSENT)) is not _ABSENT]

@@ -10,6 +10,7 @@ call that is to be restarted is made again. Signals without a handler are the ke
 """
 
 from collections.abc import Callable, Generator
+from functools import partial
 
 from longpin.actors.constants import SIG_HANDLER, SIG_IGN
 from longpin.actors.process.facts import CallRecord
@@ -86,7 +87,7 @@ class HostProcess(Interpreter):
 
     def implementation(self, call: str) -> Callable[..., Steps | Value]:
         """Return what makes a call."""
-        return CALLS[call]
+        return partial(CALLS[call], self)
 
     def schedule_point(self, call: str) -> tuple[()]:
         """Others get in at any time."""

@@ -19,6 +19,7 @@ from longpin.actors.process.facts import (
 )
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Op
+from longpin.actors.process.thread import Thread
 from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
@@ -113,9 +114,10 @@ class Chronicle:
             newest = max(newest, task.number)
             effect = task.waits_for
             if (isinstance(effect, Sleeping) and not effect.roused) or isinstance(effect, Hold):
-                if (process := self._caller(actor, task)) is None:
+                if (thread := self._caller(actor, task)) is None:
                     continue
-                where, (place, op) = (number, self.now, name_of(process)), self._under_way(process)
+                process = thread.process
+                where, (place, op) = (number, self.now, name_of(process)), self._under_way(thread)
                 if isinstance(effect, Hold):
                     self._add(LockContended(*where, place, op, process.exiting, effect.lock.name))
                 else:
@@ -123,21 +125,22 @@ class Chronicle:
         if newest != before:
             self._suspended[actor] = newest
 
-    def _caller(self, actor: Actor, task: Task) -> Process | None:
-        """Return the process whose program waits for a conversation, by way of any number of others."""
+    def _caller(self, actor: Actor, task: Task) -> Thread | None:
+        """Return the thread whose program waits for a conversation, by way of any number of others."""
         while task.call:
             actor = self.engine.actors[task.src]
             caller = actor.suspended(task.call)
             if caller is None:
                 return None
             task = caller
-        return actor if isinstance(actor, Process) and task is actor.main else None
+        threads = actor.threads if isinstance(actor, Process) else ()
+        return next((thread for thread in threads if thread.task is task), None)
 
-    def _under_way(self, process: Process) -> tuple[int, Op] | tuple[None, None]:
-        """Return the place and the text of the call a process is in; before its first and while exiting, none."""
-        if process.exiting or not process.calls:
+    def _under_way(self, thread: Thread) -> tuple[int, Op] | tuple[None, None]:
+        """Return the place and the text of the call a thread is in; before its first and while exiting, none."""
+        if thread.process.exiting or not thread.calls:
             return None, None
-        record = process.calls[-1]
+        record = thread.calls[-1]
         return self._places[id(record)], record.op
 
     def _add_fact(self, number: int, process: Process, fact: Fact) -> None:

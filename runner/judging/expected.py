@@ -53,7 +53,7 @@ class ExpectedLines:
         if not self._by_mark:
             return NOTHING
         return self._marks(
-            record.op for actor in actors.values() if isinstance(actor, Process) for record in actor.calls
+            record.op for actor in actors.values() if isinstance(actor, Process) for record in actor.calls()
         )
 
     def unreached(self, marks: Iterable[str]) -> list[ExpectedLine]:

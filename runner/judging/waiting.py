@@ -16,6 +16,7 @@ from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.base import Policy
 from longpin.actors.process.process import Process
+from longpin.actors.process.thread import Thread
 from longpin.messages.envelope import Address
 
 
@@ -47,18 +48,21 @@ class WaitForGraph:
         """Return every process that waits, in the order in which they came into being."""
         found = []
         for process in self._processes():
-            if process.main is None or process.main.finished:
-                continue
-            actor, task = self._end_of_chain(process, process.main)
-            kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
-            call = doing = "exit"
-            if not process.exiting and process.calls:
-                last = process.calls[-1].op
-                call, doing = last.call, f"line {last.line}, {last.text}"
-            elif not process.exiting:
-                call = doing = "user space"
-            found.append(Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ()))))
+            found += [self._waits(process, thread, thread.task) for thread in process.threads if thread.alive]
         return found
+
+    def _waits(self, process: Process, thread: Thread, program: Task | None) -> Waiting:
+        """Return what a thread waits for."""
+        assert program is not None
+        actor, task = self._end_of_chain(process, program)
+        kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
+        call = doing = "exit"
+        if not process.exiting and thread.calls:
+            last = thread.calls[-1].op
+            call, doing = last.call, f"line {last.line}, {last.text}"
+        elif not process.exiting:
+            call = doing = "user space"
+        return Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ())))
 
     def _processes(self) -> list[Process]:
         return [actor for actor in self.actors.values() if isinstance(actor, Process)]

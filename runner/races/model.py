@@ -73,7 +73,9 @@ class RacingProcess(Process):
             case CallBegun(record):
                 self.history.call_begins(record.op.line, record.op.text)
             case CallEnded(record):
-                self.history.call_returns(result_of(record.ret, record.errno), signal_pending=self.signal_pending)
+                self.history.call_returns(
+                    result_of(record.ret, record.errno), signal_pending=self.current.signal_pending
+                )
             case SignalTaken(signo, si_fd, action="handler"):
                 self.history.handler_begins(signo, si_fd)
             case SignalTaken(action="stopped"):

@@ -11,8 +11,8 @@ from conformance.conftest import DATA
 from longpin.actors.constants import SIGIO
 from longpin.actors.conversation import Conversation
 from longpin.actors.process.pending import PendingSignals, Siginfo
-from longpin.actors.process.process import Process
 from longpin.actors.process.signal_mask import Frame
+from longpin.actors.process.thread import Thread
 from longpin.config.loader import load_scenario
 from longpin.runner.commands import cli
 from longpin.runner.machine.processes import HostError
@@ -77,14 +77,14 @@ def differ(kernel: RacingKernel, name: str | Path, runs: int) -> list[str]:
 def test_a_model_without_a_point_between_calls_is_found_out(
     kernel: FreeKernel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def at_once(process: Process, _call: str) -> Conversation[None]:
+    def at_once(thread: Thread, _call: str) -> Conversation[None]:
         frames: list[Frame] | None = None
         while frames is None or frames:
-            frames = yield from process.get_signals()
-            yield from process.run_handlers(frames)
+            frames = yield from thread.get_signals()
+            yield from thread.run_handlers(frames)
 
     assert not differ(kernel, "signal-between-calls", 500)
-    monkeypatch.setattr(Process, "in_user_space", at_once)
+    monkeypatch.setattr(Thread, "in_user_space", at_once)
     assert any("EBADF" in outcome for outcome in differ(kernel, "signal-between-calls", 2000))
 
 

@@ -16,22 +16,31 @@ from longpin.actors.policies.proposal import Proposal, read_proposal
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import Value
+from longpin.actors.process.thread import Thread
 from longpin.config.loader import parse_scenario
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.world import Blueprint
 from longpin.runner.exploration import explore
 
 
+class WitnessThread(Thread):
+    """A thread that remembers what its calls returned."""
+
+    process: "Witness"
+
+    def end_call(self, record: CallRecord, value: Value) -> None:
+        super().end_call(record, value)
+        self.process.seen.append((record.op.text, record.ret, record.errno))
+
+
 class Witness(Process):
-    """A process that remembers what its calls returned."""
+    """A process of one."""
+
+    thread_type: ClassVar[type[Thread]] = WitnessThread
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.seen: list[tuple[str, int | str | None, int]] = []
-
-    def end_call(self, record: CallRecord, value: Value) -> None:
-        super().end_call(record, value)
-        self.seen.append((record.op.text, record.ret, record.errno))
 
 
 class Witnessed(Blueprint):
@@ -135,7 +144,7 @@ def outcomes(scenario: str, policy: str) -> set[object]:
         for address in sorted(world.actors):
             match world.actors[address]:
                 case Witness() as process:
-                    left.append((address, tuple(process.seen), tuple(call.op.text for call in process.calls)))
+                    left.append((address, tuple(process.seen), tuple(call.op.text for call in process.calls())))
                 case Mm() as mm:
                     left.append((address, mm.pinned_vm))
                 case Pmem() as pmem:

@@ -374,7 +374,7 @@ def check_books(engine: SteppedEngine) -> None:
             for page, block in inode.view().pages.items()
         }
         assert pmem.owners == owned
-    if any(process.main is not None and not process.main.finished for process in processes):
+    if any(thread.alive for process in processes for thread in process.threads):
         return
     for process in processes:
         assert process.dead

@@ -37,8 +37,8 @@ def state_of(actor: Actor) -> Any:
     """Return what an actor has come to, without anything that belongs to an engine."""
     match actor:
         case Process():
-            calls = [(call.op.text, call.ret, call.errno, call.slept, call.returned) for call in actor.calls]
-            return calls, actor.exiting, actor.dead, actor.fds, actor.variables, actor.mm
+            calls = [(call.op.text, call.ret, call.errno, call.slept, call.returned) for call in actor.calls()]
+            return calls, actor.exiting, actor.dead, actor.fds, actor.leader.variables, actor.mm
         case Mm():
             return actor.space.mappings, actor.space.page_table, actor.pinned_vm
         case OpenFileDescription():

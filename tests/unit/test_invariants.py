@@ -82,8 +82,8 @@ class World:
             yield effect
 
         call = text.partition("(")[0]
-        process.calls = [CallRecord(Op(line, text, call, (), None))] if text else []
-        process.main = process.start_task(conversation())  # type: ignore[arg-type]
+        process.leader.calls = [CallRecord(Op(line, text, call, (), None))] if text else []
+        process.leader.task = process.start_task(conversation())  # type: ignore[arg-type]
         process.on_receive(Envelope("test", process.address, TimerExpired("of nobody")))  # it goes on after it
 
     def after(self, rule: str, actor: Actor, envelope: Envelope) -> list[Finding]:
@@ -178,8 +178,8 @@ def test_nobody_waits(world: World) -> None:
     assert world.quiet("O3") == []
     world.alive()
     world.waits(world.app, asleep("lease"))
-    assert world.app.main is not None
-    world.app.main.finished = True
+    assert world.app.leader.task is not None
+    world.app.leader.task.finished = True
     assert world.quiet("O3") == []
 
 
@@ -434,7 +434,7 @@ def test_the_expectation_that_is_nearest_to_the_policy_counts(world: World) -> N
 )
 def test_a_call_that_never_returns(world: World, outcomes: tuple[str | int, ...], found: str) -> None:
     record = returned("read", Expectation(None, outcomes), returned=False, slept="a lease")
-    world.app.calls = [record]
+    world.app.leader.calls = [record]
     expected = [Finding("O7", "read of app: no return", f"line 7, app: read(x): {found}")] if found else []
     assert world.quiet("O7") == expected
     record.op = Op(7, "exit(x)", "exit", (), None, record.op.expectations)

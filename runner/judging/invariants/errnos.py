@@ -37,7 +37,7 @@ class ExpectedOutcomes(Invariant):
         """Look at the calls that never returned."""
         for process in actors.values():
             if isinstance(process, Process):
-                for record in process.calls:
+                for record in process.calls():
                     if record.op.call != "exit":
                         yield from self._expected(process, record)
 

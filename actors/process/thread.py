@@ -1,0 +1,266 @@
+"""A thread: a program that is run, and what each thread of a process has for itself [1.1, 1.12].
+
+A process has a list of them, one today. Its signals find a thread that takes them, as ``complete_signal`` does; its
+calls belong to the one that is running, :attr:`~longpin.actors.process.signals.SignalTarget.current`. The conversations
+of a thread are tasks of its process's actor.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIGKILL
+from longpin.actors.conversation import Conversation, Step, Task, Wait, WaitsFor, outcome, single
+from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, HandlerReturned, SignalTaken
+from longpin.actors.process.interpreter import EXITS, Interpreter
+from longpin.actors.process.pending import (
+    CLD_CONTINUED,
+    CLD_STOPPED,
+    DUMPS_CORE,
+    IGNORED_BY_DEFAULT,
+    STOPS_BY_DEFAULT,
+    PendingSignals,
+    Siginfo,
+)
+from longpin.actors.process.process_state import Exit, Value
+from longpin.actors.process.program import Image, Op
+from longpin.actors.process.signal_mask import Frame, SignalMask
+from longpin.actors.syscalls import SYSCALLS
+from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer
+from longpin.messages.process.process import NextCall
+
+if TYPE_CHECKING:
+    from longpin.actors.process.process import Process
+
+
+class Thread(Interpreter):
+    """One thread of a process."""
+
+    def __init__(
+        self, process: "Process", image: Image, variables: dict[str, Value], blocked: frozenset[int] = frozenset()
+    ) -> None:
+        self.process = process
+        self.image = image
+        self.variables = variables
+        self.handler_programs = process.handler_programs
+        self.mask = SignalMask(blocked)
+        self.awaited: frozenset[int] = frozenset()
+        """What sigtimedwait sleeps for: open for as long, but neither ignored nor deadly (``real_blocked``)."""
+        self.pending = PendingSignals(process.pending.limit)
+        """Those for this thread alone: of its own faults. They are taken before those for the process."""
+        self.handling = []
+        self.calls = []
+        self.task: Task | None = None
+        """The conversation that is the program."""
+        self.timer = ""
+        """The timer of the call under way; empty if it has none, or its time has come."""
+        self.timed = False
+        """The call under way has started a timer."""
+        self.resumes = False
+        """It is made again after a stop: its timer goes on."""
+        self.put_aside: list[str] = []
+        """The timers of calls that will be made again when the handlers that run have returned."""
+        self.wc_status = 0
+        """The status of the completion polled last."""
+
+    def start(self) -> None:
+        """Begin to run the program."""
+        self.task = self.process.start_task(self.run())
+
+    @property
+    def alive(self) -> bool:
+        """Whether its program has begun and has not ended."""
+        return self.task is not None and not self.task.finished
+
+    # The program.
+
+    def replace_image(self, image: Image) -> tuple[()]:
+        """Go on with another program, after the process has left the one before."""
+        self.image = image
+        self.process.install_handlers(image)
+        self.recalc_sigpending()
+        return ()
+
+    def end(self, end: Exit) -> Conversation[None]:
+        """Die, and the process with it, if another thread is not about that [do_group_exit]."""
+        if not self.process.exiting:
+            yield from self.process.end(end)
+
+    def implementation(self, call: str) -> Callable[..., Any]:
+        """Return what makes a call."""
+        return partial(SYSCALLS[call].implementation, self.process)
+
+    def schedule_point(self, call: str) -> Conversation[None]:
+        """Let others get in."""
+        yield Step(NextCall(call))
+
+    # Calls.
+
+    def begin_call(self, op: Op) -> CallRecord:
+        """Note that a call is made."""
+        record = super().begin_call(op)
+        self.process.facts.append(CallBegun(record))
+        return record
+
+    def attempt(self, record: CallRecord) -> Conversation[Value]:
+        """Make a call once; note what it slept on, and die of what came meanwhile."""
+        assert self.task is not None
+        self.task.slept = ""
+        value = yield from super().attempt(record)
+        record.slept = self.task.slept or record.slept
+        if self.dies_next:
+            yield from self.get_signals()
+        return value
+
+    def call_cut(self, record: CallRecord) -> None:
+        """Note that a call will never return."""
+        self._stop_timer()
+        if record.op.call != EXITS:
+            self.process.facts.append(CallCut(record))
+
+    def restart_decided(self, again: bool) -> None:
+        """A call that is made again goes on with the timer it has."""
+        self.resumes = again and self.timed
+
+    def before_restart(self, record: CallRecord, frames: list[Frame]) -> Conversation[None]:
+        """Run handlers of signals that are open since the mask of a sigsuspend was put back."""
+        if frames or self.next_signal() is not None:
+            # Handlers that run now make calls of their own: the timer is kept from them.
+            timed, resumes = self.timed, self.resumes
+            self.put_aside.append(self.timer)
+            self.timer, self.timed, self.resumes = "", False, False
+            try:
+                yield from self.in_user_space(record.op.call)
+            finally:
+                self.timer, self.timed, self.resumes = self.put_aside.pop(), timed, resumes
+
+    def end_call(self, record: CallRecord, value: Value) -> None:
+        """Note that a call has returned."""
+        self._stop_timer()
+        super().end_call(record, value)
+        self.process.facts.append(CallEnded(record))
+
+    # Time.
+
+    def start_timer(self, seconds: float) -> None:
+        """Have :attr:`timer` emptied, and the sleepers of the process woken, after a time.
+
+        Each sleep has a timer of its own: the expiry of one that was interrupted may still be on the way.
+        """
+        if not self.resumes:
+            self.timer = name = f"sleep {self.process.count('sleep')}"
+            self.process.send(CLOCK, ArmTimer(name, float(seconds)))
+        self.timed, self.resumes = True, False
+
+    def _stop_timer(self) -> None:
+        """Forget the timer of a call that has returned."""
+        if self.timer:
+            self.process.send(CLOCK, CancelTimer(self.timer))
+        self.timer, self.timed = "", False
+
+    def timer_expired(self, name: str) -> bool:
+        """Take note that a timer's time has come; True: it is that of the call under way."""
+        if name == self.timer:
+            self.timer = ""
+            return True
+        if name in self.put_aside:
+            self.put_aside[self.put_aside.index(name)] = ""
+        return False
+
+    # Signals.
+
+    def wants(self, signo: int) -> bool:
+        """Return whether it would take a signal now [wants_signal]."""
+        return signo == SIGKILL or not (signo in self.mask.blocked or self.process.stopped)
+
+    def next_signal(self) -> Siginfo | None:
+        """Return what it takes next: its own before those of the process [dequeue_signal]."""
+        return self.pending.first(self.mask.blocked) or self.process.pending.first(self.mask.blocked)
+
+    def _take_signal(self) -> Siginfo | None:
+        return self.pending.take(self.mask.blocked) or self.process.pending.take(self.mask.blocked)
+
+    def set_mask(self, blocked: frozenset[int]) -> None:
+        """Do what sigprocmask(2) does; what is open now is taken on the way back to user space."""
+        self.mask.set(blocked)
+        self.recalc_sigpending()
+
+    def mask_changed(self) -> tuple[()]:
+        """Look which signals are open now."""
+        self.recalc_sigpending()
+        return ()
+
+    def recalc_sigpending(self) -> None:
+        """Note whether a signal waits to be taken, which ends interruptible sleeps at once."""
+        assert self.task is not None
+        self.task.fatal = bool(self.process.killed)
+        self.task.signal = self.task.fatal or self.next_signal() is not None
+
+    @property
+    def signal_pending(self) -> bool:
+        """Whether a signal waits to be taken."""
+        return self.task is not None and self.task.signal
+
+    @property
+    def dies_next(self) -> bool:
+        """Whether a signal ends the process before it is in user space again."""
+        harmless = IGNORED_BY_DEFAULT | STOPS_BY_DEFAULT | self.mask.blocked
+        return bool(self.process.killed) or any(
+            signal.signo not in harmless and self.process.disposition(signal.signo).action == SIG_DFL
+            for signal in (*self.pending.signals, *self.process.pending.signals)
+        )
+
+    def is_killed_at_once(self, signo: int) -> bool:
+        """Return whether a signal that is not blocked ends it even before it is taken [complete_signal]."""
+        spared = IGNORED_BY_DEFAULT | STOPS_BY_DEFAULT | DUMPS_CORE | self.awaited
+        return self.process.disposition(signo).action == SIG_DFL and signo not in spared
+
+    def get_signals(self) -> Conversation[list[Frame]]:
+        """Take every signal that is not blocked, as the way back to user space does; return the handlers to run.
+
+        The one taken first lies lowest, so the handlers run in the opposite order.
+
+        Raises:
+            Exit: one of them kills.
+
+        """
+        process, frames = self.process, list[Frame]()
+        while not process.killed and (signal := self._take_signal()) is not None:
+            signo = signal.signo
+            disposition = process.disposition(signo)
+            if disposition.ignores(signo):
+                process.facts.append(SignalTaken(signo, signal.si_fd, "ignored"))
+            elif disposition.action == SIG_HANDLER:
+                frames.append(self.mask.push(signal, restart=disposition.restart))
+            elif signo in STOPS_BY_DEFAULT:
+                yield from self._stay_stopped(signal)
+            else:
+                process.killed = signo
+        if process.killed:
+            yield Step(NextCall(EXITS))
+            raise Exit(128 + process.killed, process.killed)
+        if not frames:
+            self.mask.restore()
+        self.recalc_sigpending()
+        return frames
+
+    def handler_entered(self, frame: Frame) -> None:
+        """Note that a handler is entered."""
+        self.process.facts.append(SignalTaken(frame.signal.signo, frame.signal.si_fd, "handler"))
+
+    def handler_returned(self) -> None:
+        """Note that the handler entered last has returned."""
+        self.process.facts.append(HandlerReturned())
+
+    def _stay_stopped(self, signal: Siginfo) -> Conversation[None]:
+        """Stop until SIGCONT or a deadly signal comes."""
+        process = self.process
+        process.stopped = True
+        process.facts.append(SignalTaken(signal.signo, signal.si_fd, "stopped"))
+        process.change_for_parent(CLD_STOPPED, signal.signo)
+        process.notify_parent(CLD_STOPPED)
+        while process.stopped and not process.killed:
+            reason = WaitsFor("signal", process.address, "SIGCONT")
+            yield from outcome(single(process.stop_queue.sleep(reason, Wait.KILLABLE)))
+        if not process.killed:
+            process.notify_parent(CLD_CONTINUED)
