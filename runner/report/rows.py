@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from longpin.actors.process.program import Op
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Section
 from longpin.runner.events import (
     BlocksFreed,
     BlocksPinned,
@@ -21,7 +23,7 @@ from longpin.runner.events import (
 from longpin.runner.report.sentences import sentence
 from longpin.runner.result import returned
 
-ORDER_CALLS = {"label", "wait_for"}
+ORDER_CALLS = {call.name for call in SYSCALLS.values() if call.section is Section.ORDER}
 """Calls that only state an order between processes: that they return, and what they wait for, is no news."""
 
 _MAKES_HANDLE = re.compile(r"ibv_(open|alloc|reg|create)_")

@@ -30,7 +30,13 @@ class Interrupter(importlib.abc.MetaPathFinder):
 if module == "count":
     from longpin.runner.commands import startup
 
-    startup.ready = lambda: (print(Interrupter.imports), sys.stdout.flush(), os._exit(0))
+    def ready(*modules):
+        for module in modules:
+            __import__(module)
+        print(Interrupter.imports, flush=True)
+        os._exit(0)
+
+    startup.ready = ready
 import longpin.__main__
 
 sys.meta_path.insert(0, Interrupter())
