@@ -37,7 +37,7 @@ MUTANTS = (
         "                releases.append(file)\n        self.received.clear()",
         "                yield from outcome(single(Call(file.ofd, Release(exiting=True))))\n"
         "        self.received.clear()",
-        ("tests/unit/test_process.py", "tests/unit/test_leases.py", "tests/unit/test_policies.py"),
+        ("tests/unit/test_exit.py", "tests/unit/test_process.py"),
     ),
     Mutant(
         "1.2",
@@ -45,7 +45,7 @@ MUTANTS = (
         "actors/process/process.py",
         "for file in files + self.received:",
         "for file in files:",
-        ("tests/unit/test_process.py", "tests/unit/test_descriptor_table.py", "tests/unit/test_leases.py"),
+        ("tests/unit/test_file.py", "tests/unit/test_process.py"),
     ),
     Mutant(
         "1.7",
