@@ -6,7 +6,10 @@ What the kernel would refuse with an errno is left to the run, with few exceptio
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from operator import or_
 
+from longpin.actors import policies
 from longpin.actors.process.program import Const, Expression, Name
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Given, Parameter, Section, Syscall, Unknown
@@ -60,7 +63,8 @@ def _check_values(call: Syscall, node: ast.Call, args: tuple[Expression, ...]) -
     written = dict(zip(given, node.args, strict=False))
     for name, allowed in call.allowed.items():
         value = given.get(name)
-        if isinstance(value, int) and (wrong := allowed.refuse(value)) is not None:
+        added = reduce(or_, policies.constants(f"{call.name}.{name}").values(), 0)
+        if isinstance(value, int) and (wrong := allowed.refuse(value & ~added)) is not None:
             raise RefusedError(written[name], *wrong)
     if call.refuses is not None and (refusal := call.refuses(given)) is not None:
         raise RefusedError(written.get(refusal.parameter, node), refusal.expected, refusal.found)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 
+from longpin.actors import policies
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.process.program import Const, Expectation, Expression, Loop, Op, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
@@ -104,7 +105,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self._text = text
         self._filename, self._where = filename, where
-        self._constants = PROGRAM_CONSTANTS | {"PAGE": page_size}
+        self._constants = PROGRAM_CONSTANTS | policies.constants() | {"PAGE": page_size}
         self._facts = facts
         self._asked: set[str] = set()
         self._loops: dict[str, int] = {}

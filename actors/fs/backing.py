@@ -118,8 +118,8 @@ class Backing(Actor):
             KernelError: EACCES for others than the owner, else EINVAL.
 
         """
-        unknown = self.kernel.policy.lease_gate(request.arg) is None
-        permitted = request.fsuid == self.node(request).attributes.uid or request.capable
+        unknown = self.kernel.policy.read_lease(request.arg) is None
+        permitted = request.caller.may_lease(self.node(request).attributes.uid)
         raise KernelError(errno.EINVAL if unknown or permitted else errno.EACCES)
 
     @handles(CloseFile)

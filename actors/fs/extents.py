@@ -5,25 +5,13 @@ an eviction waits for them; everything that is asked of a range is answered in t
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from types import MappingProxyType
 
-from longpin.actors.kernel.file_system import LayoutOperation
+from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE
 
 END = MOST_SIZE
 """No file has a page with so great a number, however small pages are: a range up to it has no end."""
-
-
-class ChangeKind(StrEnum):
-    """What an operation does to the extent map."""
-
-    ADDITIVE = "additive"
-    """A hole gets a block."""
-    SUBTRACTIVE = "subtractive"
-    """A page loses its block, which is free then."""
-    MOVING = "moving"
-    """A block becomes that of another page."""
 
 
 _FILLS = {LayoutOperation.WRITE, LayoutOperation.ALLOCATE, LayoutOperation.ZERO_RANGE}
@@ -88,18 +76,18 @@ class ExtentMap:
         self._blocks = {page: block for page, block in self._blocks.items() if page < first} | moved
         return tuple(moved.values())
 
-    def classify(self, operation: LayoutOperation, first: int, last: int = END) -> frozenset[ChangeKind]:
+    def classify(self, operation: LayoutOperation, first: int, last: int = END) -> ChangeKind:
         """Return what an operation on pages ``first`` to ``last`` would do to the map as it is now; perhaps nothing.
 
         A page that is only part of what an operation frees keeps its block and does not belong to the range.
         """
-        kinds = set()
+        kinds = ChangeKind(0)
         held = len(self.pages_in(first, last))
         if operation in _FILLS and held <= last - first:
-            kinds.add(ChangeKind.ADDITIVE)
+            kinds |= ChangeKind.ADDITIVE
         if operation in _FREES and held:
-            kinds.add(ChangeKind.SUBTRACTIVE)
+            kinds |= ChangeKind.SUBTRACTIVE
         behind = {LayoutOperation.COLLAPSE_RANGE: last + 1, LayoutOperation.INSERT_RANGE: first}.get(operation)
         if behind is not None and first <= last and self.pages_in(behind):
-            kinds.add(ChangeKind.MOVING)
-        return frozenset(kinds)
+            kinds |= ChangeKind.MOVING
+        return kinds

@@ -65,6 +65,7 @@ from longpin.messages.fs.inode import (
     CloseFile,
     Fallocate,
     Flock,
+    OnlyPinned,
     QueryLease,
     ReadAt,
     Truncate,
@@ -72,6 +73,7 @@ from longpin.messages.fs.inode import (
     Written,
 )
 from longpin.messages.fs.pipe import PipeRead, PipeWrite
+from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import PROCESS_TABLE, FindOwner, Signal
 
 FALLOCATE_MODES = {
@@ -99,6 +101,8 @@ class OpenFileDescription(Actor):
         """``file``, ``uverbs``, ``pipe``, ``directory``, or ``path`` after an open with O_PATH."""
         self.flags = flags
         self.references = 1
+        self.pin_references = 0
+        """Those of registrations. Invariant: no more than ``references``."""
         self.released = False
         # Invariant: released implies references == 0.
         self.position = 0
@@ -136,18 +140,27 @@ class OpenFileDescription(Actor):
     # References.
 
     @handles(Ref)
-    def ref(self, _request: Ref, _src: Address) -> Done:
+    def ref(self, request: Ref, _src: Address) -> Done:
         """Count one more holder; EBADF once the last has gone, for those who have only heard of the description."""
         if not self.references:
             raise KernelError(errno.EBADF)
         self.references += 1
+        self.pin_references += request.pin
         return DONE
 
     @handles(Put)
-    def put(self, _request: Put, _src: Address) -> PutDone:
+    def put(self, request: Put, _src: Address) -> PutDone | Conversation[PutDone]:
         """Count one holder less."""
         self.references -= 1
+        self.pin_references -= request.pin
+        if not request.pin and 0 < self.references == self.pin_references:
+            return self._tell_of_pins()
         return PutDone(self.references == 0)
+
+    def _tell_of_pins(self) -> Conversation[PutDone]:
+        """Tell the inode that nobody can use the description any more, and that pins keep it [1.5]."""
+        yield Call(self.backing, OnlyPinned(self.address))
+        return PutDone(last=False)
 
     @handles(Release)
     def release(self, request: Release, _src: Address) -> Conversation[Done]:
@@ -162,19 +175,17 @@ class OpenFileDescription(Actor):
     @handles(SetLease)
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
-        r = request
         mode = self.flags & O_ACCMODE
-        reply: Done = yield ask(
-            self.backing, ChangeLease(self.address, mode, r.arg, r.fd, r.tgid, r.fsuid, r.uid, r.capable, r.process)
-        )
+        change = ChangeLease(self.address, mode, request.arg, request.fd, request.caller)
+        reply: Done = yield ask(self.backing, change)
         return reply
 
     @handles(GetLease)
-    def get_lease(self, _request: GetLease, _src: Address) -> Conversation[Done]:
+    def get_lease(self, request: GetLease, _src: Address) -> Conversation[Done]:
         """F_GETLEASE: what is no regular file has no lease."""
         if self.kind != "file":
             return Done(F_UNLCK)
-        reply: Done = yield Call(self.backing, QueryLease(self.address))
+        reply: Done = yield Call(self.backing, QueryLease(self.address, request.caller))
         return reply
 
     @handles(SetSignal)
@@ -215,7 +226,8 @@ class OpenFileDescription(Actor):
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
         """The taker of the lease becomes the owner, unless there is one [2.1 step 10]."""
         if not self.owner_pid:
-            self.owner, self.owner_pid, self.owner_uid = request.process, request.tgid, request.uid
+            caller = request.caller
+            self.owner, self.owner_pid, self.owner_uid = caller.process, caller.tgid, caller.uid
         return DONE
 
     @handles(LeaseGone)
@@ -227,8 +239,8 @@ class OpenFileDescription(Actor):
     @handles(NotifyOwner)
     def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
         """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
-        members: tuple[Address, ...] = (self.owner,) if self.owner else ()
-        if self.owner_pid < 0:
+        members: tuple[Address, ...] = tuple(filter(None, (request.to or self.owner,)))
+        if self.owner_pid < 0 and not request.to:
             members = yield from self._owners()
         signo, si_fd, si_code = self.signo or SIGIO, request.fd, POLL_MSG
         if not self.signo:
@@ -286,7 +298,7 @@ class OpenFileDescription(Actor):
             return piped
         self._require(self.operations.write)
         with (yield self.position_lock.exclusive()):
-            written = yield from self._write_at(self.position, request.data, request.tgid)
+            written = yield from self._write_at(self.position, request.data, request.caller)
             self.position = written.position
         return Done(written.count)
 
@@ -297,13 +309,13 @@ class OpenFileDescription(Actor):
         if not self.writable:
             raise KernelError(errno.EBADF)
         self._require(self.operations.write)
-        return Done((yield from self._write_at(request.offset, request.data, request.tgid)).count)
+        return Done((yield from self._write_at(request.offset, request.data, request.caller)).count)
 
-    def _write_at(self, offset: int, data: bytes, tgid: int) -> Conversation[Written]:
+    def _write_at(self, offset: int, data: bytes, caller: Caller) -> Conversation[Written]:
         self._check_range(offset, len(data))
         if not data:
             return Written(offset, 0)
-        written: Written = yield Call(self.backing, WriteAt(-1 if self.flags & O_APPEND else offset, data, tgid))
+        written: Written = yield Call(self.backing, WriteAt(-1 if self.flags & O_APPEND else offset, data, caller))
         return written
 
     @staticmethod
@@ -328,7 +340,7 @@ class OpenFileDescription(Actor):
         self._require(self.operations.truncate)
         if not self.writable:
             raise KernelError(errno.EINVAL)
-        reply: Done = yield Call(self.backing, Truncate(request.length, by_path=False, uid=0, tgid=request.tgid))
+        reply: Done = yield Call(self.backing, Truncate(request.length, by_path=False, caller=request.caller))
         return reply
 
     @handles(FallocateFile)
@@ -346,7 +358,7 @@ class OpenFileDescription(Actor):
         if request.mode in OTHER_MODES:
             raise KernelError(errno.EOPNOTSUPP)
         r = request
-        reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.tgid))
+        reply: Done = yield Call(self.backing, Fallocate(r.mode, r.offset, r.length, r.caller))
         return reply
 
     @handles(Sync)
@@ -370,7 +382,8 @@ class OpenFileDescription(Actor):
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
-        yield Call(self.backing, AddMapping(request.mm, request.vma, request.flags))
+        r = request
+        yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
         self.references += 1
         return DONE
 

@@ -7,6 +7,7 @@ ilock, and held exactly where semantics 2.5 and 2.7 say.
 """
 
 import errno
+from functools import partial
 from typing import NamedTuple, Self
 
 from longpin.actors.base import Engine, handles
@@ -25,34 +26,46 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.backing import Backing, Common
-from longpin.actors.fs.extents import ChangeKind
 from longpin.actors.fs.file_data import OPERATIONS, FileData
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_view import InodeView
+from longpin.actors.fs.layout_change import Wanted
 from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList
-from longpin.actors.fs.mappings import LAST_PAGE, Mappings
+from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.fs.permissions import check, check_touch, may, set_attributes
-from longpin.actors.kernel.file_system import LayoutOperation
+from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.policies.base import Fail
+from longpin.actors.policies.decisions import Decision
+from longpin.actors.policies.views import (
+    CloseRequest,
+    FaultRequest,
+    LayoutView,
+    LeaseCall,
+    MapRequest,
+    RegistrationView,
+)
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import (
     AddLink,
     AddMapping,
     AskPin,
+    AskUse,
     ChangeLease,
     CloseFile,
+    Deregistered,
     DropInode,
     DropLink,
     Execute,
     Fallocate,
     Fault,
+    FlushFile,
     LeaseOverdue,
     NoName,
+    OnlyPinned,
     Open,
     PinAllowed,
     QueryLease,
@@ -67,8 +80,10 @@ from longpin.messages.fs.inode import (
     WriteAt,
     Written,
 )
+from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.mm import InstallPtes
-from longpin.messages.mm.pmem import ZERO_PAGE, PageFrame
+from longpin.messages.mm.pmem import ZERO_PAGE, PageFrame, Pin
+from longpin.messages.process.caller import Caller
 
 
 class FileStart(NamedTuple):
@@ -96,7 +111,7 @@ class Inode(Backing):
         self.flocks = Flocks(address)
         self.mappings = Mappings(address)
         self.data = FileData(self, kernel, pmem, self.attributes, self.mappings, start.pages)
-        self.guard = LayoutGuard(kernel, pmem, self.leases, self.data.extents, self.mappings)
+        self.guard = LayoutGuard(kernel, pmem, self.attributes, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
 
@@ -110,11 +125,16 @@ class Inode(Backing):
             self.attributes.size,
             self.attributes.nlink,
             dict(self.data.extents.pages),
-            dict(self.mappings.flags),
+            tuple(self.mappings.views.values()),
             dict(self.opens.openers),
             self.opens.truncating,
             self.leases.views(),
+            self.guard.state,
         )
+
+    def layout_view(self, pins: tuple[Pin, ...]) -> LayoutView:
+        """Return what a policy is shown, with pins that were found, for those who ask what an administrator sees."""
+        return self.guard.view(pins)
 
     # Open and close.
 
@@ -132,7 +152,7 @@ class Inode(Backing):
             return DONE
         writes = write or bool(request.flags & O_TRUNC)
         if not request.created:
-            check(self.attributes, request.uid, 4 * (access != O_WRONLY) | 2 * writes)
+            check(self.attributes, request.caller.fsuid, 4 * (access != O_WRONLY) | 2 * writes)
         self.opens.add(request.ofd, request.flags)
         try:
             nonblock = bool(request.flags & O_NONBLOCK)
@@ -140,7 +160,7 @@ class Inode(Backing):
                 yield Step()  # a lease request meets the count before the lease is broken
             yield from self.leases.break_conflicting(write=write, layout=False, nonblock=nonblock)
             if request.flags & O_TRUNC:
-                yield from self._with_write_access(self._empty(request.tgid))
+                yield from self._with_write_access(self._empty(request.caller))
         except KernelError:
             self.opens.remove(request.ofd)
             yield from self._evict_if_unused()
@@ -150,8 +170,8 @@ class Inode(Backing):
     @handles(Execute)
     def execute(self, request: Execute, src: Address) -> Conversation[Done]:
         """execve(2) of what is no program: an open for reading, then ETXTBSY if somebody has it open for writing."""
-        check(self.attributes, request.uid, 1)
-        yield from self.open(Open(request.ofd, O_RDONLY, 0, request.tgid), src)
+        check(self.attributes, request.caller.fsuid, 1)
+        yield from self.open(Open(request.ofd, O_RDONLY, request.caller._replace(fsuid=0)), src)
         number = errno.ETXTBSY if self.opens.writers else errno.ENOEXEC
         yield from self.close(CloseFile(request.ofd, exiting=False), src)
         raise KernelError(number)
@@ -162,7 +182,7 @@ class Inode(Backing):
 
         The description is gone even if the policy has an error to report, or a fatal signal ended its wait.
         """
-        error = yield from outcome(self.guard.ask_last_close(exiting=request.exiting))
+        error = yield from outcome(self.guard.ask_last_close(request.ofd, exiting=request.exiting))
         unlocked = self.flocks.drop(self, request.ofd)
         unleased = yield from self.leases.release(request.ofd)
         if unlocked or unleased:
@@ -171,6 +191,19 @@ class Inode(Backing):
         yield from self._evict_if_unused()
         if error is not None:
             raise error
+        return DONE
+
+    @handles(FlushFile)
+    def flush(self, request: FlushFile, _src: Address) -> Conversation[Done]:
+        """A process closes a descriptor; the description may live on [1.2]."""
+        yield from self.guard.ask_flush(CloseRequest(request.caller, request.ofd, request.last, request.exiting))
+        return DONE
+
+    @handles(OnlyPinned)
+    def only_pinned(self, notice: OnlyPinned, _src: Address) -> Done:
+        """Note that nobody can use the description of a lease any more [1.5]."""
+        for record in self.leases.records:
+            record.zombie = record.zombie or record.ofd == notice.ofd
         return DONE
 
     @handles(DropInode)
@@ -194,29 +227,39 @@ class Inode(Backing):
     @handles(ChangeLease)
     def change_lease(self, request: ChangeLease, _src: Address) -> Conversation[Done]:
         """fcntl(F_SETLEASE), checks in the order of semantics 2.1; F_UNLCK asks the policy first [2.2]."""
-        wanted = self.kernel.policy.lease_gate(request.arg)
+        policy = self.kernel.policy
+        wanted = policy.read_lease(request.arg)
         if wanted is None:
             raise KernelError(errno.EINVAL)
-        if request.fsuid != self.attributes.uid and not request.capable:
-            raise KernelError(errno.EACCES)
+        call = LeaseCall(request.caller, request.ofd, request.access, wanted)
+        yield from self.guard.consult(partial(policy.lease_gate, call))
         if wanted.type != F_UNLCK:
             yield from self.leases.take(request, wanted)
             return DONE
-        if own := self.leases.of(request.ofd):
-            yield from self.guard.ask_unlock(own.view())
-        yield from self.leases.give_up(request.ofd)
+        key = policy.lease_key(request.caller, request.ofd)
+        if own := self.leases.of(key, wanted.slot):
+            yield from self.guard.consult(partial(policy.unlck_gate, own.view(), request.caller))
+        yield from self.leases.give_up(key, wanted.slot)
         return DONE
 
     @handles(QueryLease)
     def query_lease(self, request: QueryLease, _src: Address) -> Conversation[Done]:
         """fcntl(F_GETLEASE) [2.3.6]."""
-        own = yield from self.leases.look_up(request.ofd)
-        return Done(F_UNLCK if own is None else self.kernel.policy.lease_type(own.view(), own.target))
+        policy = self.kernel.policy
+        own = yield from self.leases.look_up(policy.lease_key(request.caller, request.ofd))
+        return Done(F_UNLCK if own is None else policy.lease_type(own.view()))
 
     @handles(LeaseOverdue)
-    def overdue(self, notice: LeaseOverdue, _src: Address) -> None:
-        """Note that the break time of a lease has passed."""
+    def overdue(self, notice: LeaseOverdue, _src: Address) -> Conversation[None] | None:
+        """Note that the break time of a lease has passed; who looks next acts on it, or the inode does at once."""
         self.leases.note_overdue(notice.lease, notice.level)
+        record = self.leases.at(notice.lease)
+        return self._act_on_overdue(notice.lease) if record is not None and record.works else None
+
+    def _act_on_overdue(self, lease: Address) -> Conversation[None]:
+        with (yield self.mmaplock.exclusive()):
+            if record := self.leases.at(lease):  # else it was given up while the lock was waited for
+                yield from self.guard.act_on_overdue(record)
 
     @handles(SetBreakTime)
     def set_break_time(self, request: SetBreakTime, _src: Address) -> Done:
@@ -232,23 +275,23 @@ class Inode(Backing):
         if request.length < 0:
             raise KernelError(errno.EINVAL)
         if not request.by_path:
-            yield from self._set_size(request.length, request.tgid)
+            yield from self._set_size(request.length, request.caller)
             return DONE
-        check(self.attributes, request.uid, 2)
+        check(self.attributes, request.caller.fsuid, 2)
         yield from self._with_write_access(self._break_and_set_size(request))
         return DONE
 
-    def _empty(self, tgid: int) -> Conversation[None]:
+    def _empty(self, caller: Caller) -> Conversation[None]:
         """Truncate for O_TRUNC, which counts as a writer before it has the lock [handle_truncate]."""
         yield Step()
-        yield from self._set_size(0, tgid)
+        yield from self._set_size(0, caller)
 
     def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
         if self.leases.has_plain:
             yield Step()
         yield from self.leases.break_conflicting(write=True, layout=False, nonblock=False)
         yield Step()
-        yield from self._set_size(request.length, request.tgid)
+        yield from self._set_size(request.length, request.caller)
 
     def _with_write_access(self, change: Conversation[None]) -> Conversation[None]:
         """Count as a writer, and keep the inode, while a file is truncated by name [2.1 step 6]."""
@@ -259,14 +302,13 @@ class Inode(Backing):
         if error is not None:
             raise error
 
-    def _set_size(self, length: int, tgid: int) -> Conversation[None]:
+    def _set_size(self, length: int, caller: Caller) -> Conversation[None]:
         with (yield self.iolock.exclusive()) as io:
             yield from self.leases.break_delegations()
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
-                first = min(length, self.attributes.size) // self.kernel.page_size
-                change = self.guard.change(LayoutOperation.TRUNCATE, first, LAST_PAGE, tgid)
-                yield from self.guard.break_layouts(change, io, mm)
+                wanted = Wanted(LayoutOperation.TRUNCATE, length, MOST_SIZE, caller)
+                yield from self.guard.break_layouts(wanted, io, mm)
                 yield from self.data.resize(length)
 
     @handles(Fallocate)
@@ -275,8 +317,8 @@ class Inode(Backing):
         offset, length, keep_size = request.offset, request.length, bool(request.mode & FALLOC_FL_KEEP_SIZE)
         with (yield self.iolock.exclusive()) as io, (yield self.mmaplock.exclusive()) as mm:
             operation = OPERATIONS[request.mode & ~FALLOC_FL_KEEP_SIZE]
-            change = self.guard.change(operation, offset // self.kernel.page_size, LAST_PAGE, request.tgid)
-            yield from self.guard.break_layouts(change, io, mm)
+            wanted = Wanted(operation, offset, offset + length, request.caller, keep_size)
+            yield from self.guard.break_layouts(wanted, io, mm)
             yield from self.data.fallocate(operation, offset, length, keep_size=keep_size)
         return DONE
 
@@ -297,78 +339,110 @@ class Inode(Backing):
             data = request.data[: MOST_SIZE - offset]
             if not data:
                 raise KernelError(errno.EFBIG)
-            first, last = offset // self.kernel.page_size, self.kernel.pages(offset + len(data)) - 1
-            change = self.guard.change(LayoutOperation.WRITE, first, last, request.tgid)
-            yield from self.guard.break_layouts(change, io, None)
+            wanted = Wanted(LayoutOperation.WRITE, offset, offset + len(data), request.caller)
+            yield from self.guard.break_layouts(wanted, io, None)
             done = yield from self.data.write(offset, data)
         return Written(offset + done, done)
 
     # Mappings and pins.
 
     @handles(AddMapping)
-    def add_mapping(self, request: AddMapping, _src: Address) -> Done:
+    def add_mapping(self, request: AddMapping, _src: Address) -> Conversation[Done]:
         """mmap(2), or fork copying a mapping."""
-        if number := self.kernel.policy.mmap_gate(request.flags):
-            raise KernelError(number)
-        self.mappings.add(request.mm, request.vma, request.flags)
+        policy = self.kernel.policy
+        mapping = MappingView(request.mm, request.vma, request.prot, request.flags, request.ofd)
+        if request.parent:
+            original = self.mappings.find(request.parent, request.vma)
+            self.mappings.add(mapping)
+            yield from self.guard.follow(partial(policy.on_vma_open, original, mapping))
+        else:
+            wanted = MapRequest(request.caller, mapping)
+            gate = partial(policy.mmap_gate, wanted)
+            yield from self.guard.permit(gate, request.caller, fd=request.fd, locked=False)
+            self.mappings.add(mapping)
         return DONE
 
     @handles(SplitMapping)
-    def split_mapping(self, request: SplitMapping, _src: Address) -> Done:
+    def split_mapping(self, request: SplitMapping, _src: Address) -> Conversation[Done]:
         """munmap(2) in the middle of a mapping: the policy has allowed it already."""
-        self.mappings.split(request.mm, request.vma, request.new)
+        rest = self.mappings.split(request.mm, request.vma, request.new)
+        original = self.mappings.find(request.mm, request.vma)
+        yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest))
         return DONE
 
     @handles(RemoveMapping)
-    def remove_mapping(self, request: RemoveMapping, _src: Address) -> Done:
+    def remove_mapping(self, request: RemoveMapping, _src: Address) -> Conversation[Done]:
         """munmap(2), exit."""
-        self.mappings.remove(request.mm, request.vma)
+        mapping = self.mappings.remove(request.mm, request.vma)
+        yield from self.guard.follow(partial(self.kernel.policy.on_vma_close, mapping))
         return DONE
 
     @handles(Fault)
     def fault(self, request: Fault, src: Address) -> Conversation[Done]:
         """A page fault: entries are installed with the mmap lock held, so a truncate sees and zaps them [1.8].
 
-        Pages behind the one that faulted are mapped with it, as far as that changes nothing (``do_fault_around``).
+        Pages behind the one that faulted are mapped with it as far as that changes nothing (``do_fault_around``). There
+        is one way to fail, whatever the reason: VM_FAULT_SIGBUS.
         """
-        page, last = request.page, request.page + request.pages - 1
-        with (yield self.mmaplock.shared()):
-            last = min(last, self.kernel.pages(self.attributes.size) - 1)
-            if page > last:
-                raise KernelError(errno.EFAULT)
-            if request.write and self._fills_hole(page):
-                yield from self._fill_for_fault(page)
+        page = request.page
+        with (yield self.mmaplock.shared()) as mm:
+            self._last_of(request)
+            try:
+                yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
+                last = self._last_of(request)
+                if ChangeKind.ADDITIVE in self._kinds_of(request, page):
+                    yield from self.data.allocated(page)
+            except KernelError:
+                raise KernelError(errno.EFAULT) from None
             frames = [self._frame(page)]
-            while (page := page + 1) <= last and not (request.write and self._fills_hole(page)):
+            while (page := page + 1) <= last and not self._kinds_of(request, page):
                 frames.append(self._frame(page))
             yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write))
         return DONE
 
-    def _fills_hole(self, page: int) -> bool:
-        return ChangeKind.ADDITIVE in self.data.extents.classify(LayoutOperation.WRITE, page, page)
+    def _last_of(self, fault: Fault) -> int:
+        """Return the last page that a fault maps, or fail with EFAULT beyond the end of the file."""
+        last = min(fault.page + fault.pages, self.kernel.pages(self.attributes.size)) - 1
+        if fault.page > last:
+            raise KernelError(errno.EFAULT)
+        return last
+
+    def _kinds_of(self, fault: Fault, page: int) -> ChangeKind:
+        """Return what it would do to the extent map to map a page."""
+        return self.data.extents.classify(LayoutOperation.WRITE, page, page) if fault.write else ChangeKind(0)
 
     def _frame(self, page: int) -> PageFrame:
         """Return the memory that a page is: a hole is a page of zeros."""
         block = self.data.extents.lookup(page)
         return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
 
-    def _fill_for_fault(self, page: int) -> Conversation[None]:
-        """Give a hole a block; a fault has one way to fail, whatever the reason: VM_FAULT_SIGBUS."""
-        try:
-            if number := self.kernel.policy.fault_gate(allocates=True):
-                raise KernelError(number)
-            yield from self.data.allocated(page)
-        except KernelError:
-            raise KernelError(errno.EFAULT) from None
+    def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:
+        mapping = self.mappings.find(src, request.vma)
+        fault = FaultRequest(mapping, request.page, request.write, self._kinds_of(request, request.page))
+        return self.kernel.policy.fault_gate(fault, view)
 
     @handles(AskPin)
     def ask_pin(self, request: AskPin, _src: Address) -> Conversation[PinAllowed]:
         """Look for a lease that allows a pin: under flc_lock, but the reference is taken after that [2.7]."""
+        pin = request.request
         with (yield self.leases.flc_lock.exclusive()):
-            decision = self.kernel.policy.pin_gate(self.leases.views(), request.tgid, longterm=request.longterm)
-        if isinstance(decision, Fail):
-            raise KernelError(decision.errno)
-        return PinAllowed(decision.hold)
+            allowed = yield from self.guard.permit(partial(self.kernel.policy.pin_gate, pin), pin.caller, locked=True)
+        return PinAllowed(allowed.hold, allowed.grant is not None or allowed.state is not None)
+
+    @handles(Deregistered)
+    def deregistered(self, notice: Deregistered, _src: Address) -> Conversation[Done]:
+        """A registration that was given a lease here has let go of its pages."""
+        registration = RegistrationView(notice.registration, notice.context)
+        yield from self.guard.follow(partial(self.kernel.policy.on_deregister, registration))
+        return DONE
+
+    @handles(AskUse)
+    def ask_use(self, request: AskUse, _src: Address) -> Done:
+        """A process is about to use a registration of the file's pages."""
+        registration = RegistrationView(request.registration, request.context)
+        if number := self.kernel.policy.use_gate(request.caller, registration, self.guard.view()):
+            raise KernelError(number)
+        return DONE
 
     # Names. Whatever changes them or an attribute holds the iolock, so it waits for a truncate that waits [2.5]; none
     # of these calls asks leases [2.3.2].

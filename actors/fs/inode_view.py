@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from longpin.actors.fs.open_counts import Access
-from longpin.actors.policies.base import LeaseView
+from longpin.actors.policies.views import LeaseView, PolicyState
 from longpin.messages.envelope import Address
+from longpin.messages.fs.mapping import MappingView
 
 
 class InodeView(NamedTuple):
@@ -16,11 +17,13 @@ class InodeView(NamedTuple):
     nlink: int
     pages: Mapping[int, int]
     """The block of each page that has one, in the order in which they got them."""
-    mappings: Mapping[tuple[Address, int], int]
-    """Flags of each mapping, by process and its number for the mapping."""
+    mappings: tuple[MappingView, ...]
+    """In the order in which they were made."""
     openers: Mapping[Address, Access]
     """Open file descriptions, and how they count."""
     truncating: int
     """Truncations by name under way."""
     leases: tuple[LeaseView, ...]
     """In the order of the list."""
+    state: PolicyState
+    """What the policy remembers of it."""

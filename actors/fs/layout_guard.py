@@ -1,32 +1,47 @@
-"""What a layout change must ask first: leases and pages. What ``xfs_break_layouts`` does [2.5].
+"""Where an inode asks the policy, and where what the policy answers is carried out [2.5, 4].
 
-A policy decides (:meth:`longpin.actors.policies.base.Policy.change_gate`); here its decisions are carried out, each
-followed by the question again, because everything may have changed while the locks were dropped.
+For a layout change that is what ``xfs_break_layouts`` does: leases and pages are asked first. A policy decides
+(:class:`longpin.actors.policies.base.Policy`); each decision that is not final is followed by the question again,
+because everything may have changed while locks were dropped.
 """
 
+import errno
 from collections.abc import Callable
 from functools import partial
 
-from longpin.actors.conversation import Call, Conversation, KernelError, outcome, single
+from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome, single
+from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import END, ExtentMap
-from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.layout_change import Wanted, change_of
+from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
 from longpin.actors.fs.mappings import Mappings
-from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold
-from longpin.actors.policies.base import (
-    BreakLeases,
-    Change,
+from longpin.actors.policies.decisions import (
+    Allow,
+    Break,
     Decision,
+    Drop,
+    DropLease,
     Fail,
-    Layout,
-    LeaseView,
     Proceed,
-    ScanPages,
-    WaitForPages,
+    Revoke,
+    Scan,
+    SendSignal,
+    Update,
+    WaitFor,
+    ZapMappings,
 )
-from longpin.messages.envelope import Address
+from longpin.actors.policies.views import Change, CloseRequest, FileFacts, LayoutView, PolicyState, Range
+from longpin.messages.envelope import Address, Done
+from longpin.messages.fs.inode import Granting
+from longpin.messages.fs.mapping import Memory
 from longpin.messages.mm.pmem import AwaitIdle, Busy, Pin, ScanBusy
+from longpin.messages.process.caller import Caller
+from longpin.messages.process.process import Signal
+from longpin.messages.rdma.verbs import RevokeRegion
+
+Decide = Callable[[LayoutView], Decision]
 
 
 class LayoutGuard:
@@ -35,23 +50,45 @@ class LayoutGuard:
     The inode's locks are its callers': they pass the holds that are to be dropped while a wait goes on.
     """
 
-    __slots__ = ("extents", "file_system", "kernel", "leases", "mappings", "pmem")
+    __slots__ = ("attributes", "extents", "file_system", "kernel", "leases", "mappings", "pmem", "state")
 
     def __init__(
-        self, kernel: Kernel, pmem: Address, leases: LeaseList, extents: ExtentMap, mappings: Mappings
+        self,
+        kernel: Kernel,
+        pmem: Address,
+        attributes: Attributes,
+        leases: LeaseList,
+        extents: ExtentMap,
+        mappings: Mappings,
     ) -> None:
         self.kernel = kernel
         self.pmem = pmem
         self.file_system = kernel.file_system(pmem)
+        self.attributes = attributes
         self.leases = leases
         self.extents = extents
         self.mappings = mappings
+        self.state: PolicyState = kernel.policy.state
+        """What the policy remembers of the inode; replaced, never changed."""
 
-    def change(self, operation: LayoutOperation, first: int, last: int, tgid: int) -> Change:
-        """Return a change of pages ``first`` to ``last`` that a process wants to make."""
-        return Change(operation, self.file_system.asks[operation], first, last, tgid)
+    # What the policy is shown.
 
-    def break_layouts(self, change: Change, io: Hold, mm: Hold | None) -> Conversation[None]:
+    def view(self, pins: tuple[Pin, ...] | None = None) -> LayoutView:
+        """Return the inode as it is now, with the pins that a scan has found."""
+        return self._facts()._replace(mappings=tuple(self.mappings.views.values()), pins=pins)
+
+    def _facts(self) -> LayoutView:
+        """Return what no request changes that declares to touch less than everything."""
+        file = FileFacts(self.attributes.uid, self.attributes.size, Memory.FS_DAX)
+        return LayoutView(file, self.leases.views(), None, None, self.state)
+
+    def change(self, wanted: Wanted) -> Change:
+        """Return what a call would do to the file as it is now."""
+        return change_of(wanted, self.extents, self.attributes.size, self.kernel.page_size, self.file_system)
+
+    # Gates that may wait.
+
+    def break_layouts(self, wanted: Wanted, io: Hold, mm: Hold | None) -> Conversation[None]:
         """Get the policy's leave for a layout change, with ``io`` and perhaps ``mm`` held before and after.
 
         While a wait has the locks dropped, faults may allocate and pin pages, also beyond the last one there was.
@@ -60,74 +97,185 @@ class LayoutGuard:
             KernelError: the policy's errno, or EINTR if a signal ends a wait; nothing is changed then.
 
         """
-        yield from self._consult(lambda layout: self.kernel.policy.change_gate(change, layout), change, io, mm)
-
-    def ask_unlock(self, lease: LeaseView) -> Conversation[None]:
-        """Ask the policy about F_UNLCK."""
-        yield from self._consult(lambda layout: self.kernel.policy.unlck_gate(lease, layout), None, None, None)
-
-    def ask_last_close(self, *, exiting: bool) -> Conversation[None]:
-        """Ask the policy about the release of an open file description."""
         policy = self.kernel.policy
-        gate = partial(policy.last_close_gate, exiting=exiting)
-        yield from self._consult(gate, None, None, None, interruptible=False)
+        yield from self.consult(lambda view: policy.change_gate(self.change(wanted), view), wanted, io, mm)
 
-    def _consult(
-        self,
-        decide: Callable[[Layout], Decision],
-        change: Change | None,
-        io: Hold | None,
-        mm: Hold | None,
-        *,
-        interruptible: bool = True,
+    def ask_flush(self, close: CloseRequest) -> Conversation[None]:
+        """Ask the policy about the close of a descriptor, and again as of a dying process if a signal ends the wait."""
+        error = yield from outcome(self.consult(partial(self.kernel.policy.on_flush, close)))
+        if error is not None and error.errno == errno.EINTR and not close.exiting:
+            yield from self.consult(partial(self.kernel.policy.on_flush, close._replace(exiting=True)))
+        if error is not None:
+            raise error
+
+    def ask_last_close(self, ofd: Address, *, exiting: bool) -> Conversation[None]:
+        """Ask the policy about the release of an open file description."""
+        yield from self.consult(partial(self.kernel.policy.last_close_gate, ofd, exiting=exiting))
+
+    def consult(
+        self, decide: Decide, wanted: Wanted | None = None, io: Hold | None = None, mm: Hold | None = None
     ) -> Conversation[None]:
+        """Ask until the answer is final; ``io`` and ``mm`` are the locks that the caller holds, now and afterwards.
+
+        Raises:
+            KernelError: the policy's errno, or EINTR if a signal ends a wait.
+
+        """
         pins: tuple[Pin, ...] | None = None
         while True:
-            decision = decide(Layout(self.leases.views(), bool(self.mappings), pins))
-            pins = None
+            decision = decide(self.view(pins))
+            seen, pins = pins or (), None
+            if isinstance(decision, Break) and not decision.wait:
+                yield from outcome(self._break(decision.leases, nonblock=True))
+                decision = decision.then
             match decision:
                 case Proceed():
                     return
                 case Fail(errno=number):
                     raise KernelError(number)
-                case BreakLeases():
-                    yield from self._break_leases([hold for hold in (io, mm) if hold])
-                case ScanPages(only_range=only_range):
-                    whole_file = self.kernel.generation.whole_file_scan and not only_range
-                    pins = yield from self._find_busy(None if whole_file else change, zap=mm is not None)
-                case WaitForPages(pins=busy):
-                    yield from self._wait_for_page(busy[0], mm, interruptible=interruptible)
+                case Break(leases=leases):
+                    self._check_there(leases)
+                    yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold])
+                case Scan(range=pages):
+                    where = pages or self._where_the_kernel_looks(wanted)
+                    pins = yield from self._find_busy(where, zap=mm is not None)
+                case WaitFor(pins=busy, killable=killable):
+                    yield from self._wait_for_page(busy[0], mm, killable=killable)
+                case Revoke():
+                    unfinished = yield from self._revoke(decision)
+                    for pin in seen if decision.unpin else ():
+                        if pin.owner in unfinished:  # who registers it finds out, and lets go itself
+                            yield from self._wait_for_page(pin, mm, killable=False)
+                            break
+                case Drop(leases=gone):
+                    self._check_there(gone)
+                    yield from self.leases.drop(gone)
 
-    def _break_leases(self, held: list[Hold]) -> Conversation[None]:
+    # Gates that give something, and what follows from events.
+
+    def permit(
+        self, decide: Callable[[LayoutView], Allow | Fail], caller: Caller, *, fd: int = -1, locked: bool
+    ) -> Conversation[Allow]:
+        """Ask whether something may be done, and give what comes with it: a lease, a new state.
+
+        What a request declares to touch does not cover that, so there is a schedule point before it, and the policy is
+        asked again. ``locked`` says that the caller holds flc_lock.
+
+        Raises:
+            KernelError: the policy's errno, or that of a lease which is in the way.
+
+        """
+        allowed = _allowed(decide(self._facts()))
+        if allowed.grant is None and not self._is_new(allowed.state):
+            return allowed
+        yield Step(Granting())
+        if locked:
+            return (yield from self._give(decide, caller, fd))
+        with (yield self.leases.flc_lock.exclusive()):
+            return (yield from self._give(decide, caller, fd))
+
+    def _give(self, decide: Callable[[LayoutView], Allow | Fail], caller: Caller, fd: int) -> Conversation[Allow]:
+        allowed = _allowed(decide(self._facts()))
+        if allowed.grant is not None:
+            yield from self.leases.grant(allowed.grant, caller, fd)
+        self.remember(allowed.state)
+        return allowed
+
+    def follow(self, decide: Callable[[LayoutView], Update]) -> Conversation[None]:
+        """Do what the policy says follows from something that has happened; nothing, or after a schedule point."""
+        update = decide(self._facts())
+        if not self._is_new(update.state) and not update.drop:
+            return
+        yield Step(Granting())
+        update = decide(self._facts())
+        self.remember(update.state)
+        if update.drop:
+            yield from self.leases.drop(update.drop)
+
+    def act_on_overdue(self, record: LeaseRecord) -> Conversation[None]:
+        """Do what the policy wants done at the deadline of a lease; no fault is under way."""
+        answer = self.kernel.policy.on_deadline(record.view(), self.view())
+        self.remember(answer.state)
+        for action in answer.actions:
+            match action:
+                case DropLease():
+                    yield from self.leases.expire(record)
+                case ZapMappings():
+                    yield from self.mappings.zap(0)
+                case Revoke():
+                    yield from self._revoke(action)
+                case SendSignal(process=process, signo=signo):
+                    yield Call(process, Signal(signo))
+
+    def remember(self, state: PolicyState | None) -> None:
+        """Keep a new state, if there is one."""
+        if state is not None:
+            self.state = state
+
+    def _is_new(self, state: PolicyState | None) -> bool:
+        return state is not None and state != self.state
+
+    # How decisions are carried out.
+
+    def _check_there(self, leases: tuple[Address, ...] | None) -> None:
+        """Fail for a decision that would change nothing, because the same question would be answered for ever."""
+        there = {lease.address for lease in self.leases.views() if leases is not None or lease.layout}
+        if there.isdisjoint(there if leases is None else leases):
+            raise ValueError(f"{type(self.kernel.policy).__name__} decides about leases that are not there: {leases}")
+
+    def _break(self, leases: tuple[Address, ...] | None, *, nonblock: bool) -> Conversation[None]:
+        yield from self.leases.break_conflicting(write=True, layout=True, nonblock=nonblock, only=leases)
+
+    def _break_and_wait(self, leases: tuple[Address, ...] | None, held: list[Hold]) -> Conversation[None]:
         """Try under the locks; if that would block, wait without them, so that others get in [2.5]."""
-        error = yield from outcome(self.leases.break_conflicting(write=True, layout=True, nonblock=True))
+        error = yield from outcome(self._break(leases, nonblock=True))
         if error is None:
             return
         for hold in reversed(held):
             hold.drop()
-        error = yield from outcome(self.leases.break_conflicting(write=True, layout=True, nonblock=False))
+        error = yield from outcome(self._break(leases, nonblock=False))
         for hold in held:
             yield hold.retake()
         if error is not None:
             raise error
 
-    def _find_busy(self, change: Change | None, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
+    def _where_the_kernel_looks(self, wanted: Wanted | None) -> Range:
+        """Return the pages that are scanned where the policy names none."""
+        if wanted is None or self.kernel.generation.whole_file_scan:
+            return Range(0, END)
+        return self.change(wanted).range
+
+    def _find_busy(self, pages: Range, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
         if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:
             return ()
         if zap:
             yield from self.mappings.zap(0)
-        first, last = (0, END) if change is None else (change.first, change.last)
-        busy: Busy = yield Call(self.pmem, ScanBusy(self.extents.blocks_in(first, last)))
+        busy: Busy = yield Call(self.pmem, ScanBusy(self.extents.blocks_in(*pages)))
         return busy.pins
 
-    def _wait_for_page(self, pin: Pin, mm: Hold | None, *, interruptible: bool) -> Conversation[None]:
+    def _wait_for_page(self, pin: Pin, mm: Hold | None, *, killable: bool) -> Conversation[None]:
         """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""
         if mm is not None:
             mm.drop()
-        idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=interruptible)))
+        idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=not killable)))
         error = yield from outcome(idle)
         if mm is not None:
             yield mm.retake()
         if error is not None:
             raise error
+
+    def _revoke(self, decision: Revoke) -> Conversation[list[Address]]:
+        """Take registrations from their devices, one after the other; return those that were not finished yet."""
+        unfinished = []
+        for registration in decision.registrations:
+            revoked: Done = yield Call(registration.context, RevokeRegion(registration.address, decision.unpin))
+            if not revoked.value:
+                unfinished.append(registration.address)
+        return unfinished
+
+
+def _allowed(answer: Allow | Fail) -> Allow:
+    if isinstance(answer, Fail):
+        raise KernelError(answer.errno)
+    return answer

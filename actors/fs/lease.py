@@ -36,7 +36,7 @@ class Lease(Actor):
     def break_(self, request: Break, _src: Address) -> Conversation[Done]:
         """Send the signal and start the break time, once a level: the inode asks once [2.3.3 step 3]."""
         if request.signal:
-            yield Call(self.ofd, NotifyOwner(self.fd))
+            yield Call(self.ofd, NotifyOwner(self.fd, request.to))
         if request.seconds:
             self.timers.append(request.level)
             self.send(CLOCK, ArmTimer(request.level, request.seconds))

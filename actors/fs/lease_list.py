@@ -13,11 +13,13 @@ from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.policies.base import LeaseRequest, LeaseView, OnDeadline
+from longpin.actors.policies.decisions import Grant, Notify
+from longpin.actors.policies.views import LeaseKey, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import LeaseGone, LeaseSetup
 from longpin.messages.fs.inode import ChangeLease
 from longpin.messages.fs.lease import Break, Drop, Level, RecordFd
+from longpin.messages.process.caller import Caller
 
 
 @dataclass(slots=True)
@@ -27,17 +29,30 @@ class LeaseRecord:
     address: Address
     """The lease actor."""
     ofd: Address
-    """Owner of the lease, and so its key: one lease an open file description."""
+    """The open file description it ends with."""
+    holder: Address
+    """The process that took it."""
     tgid: int
-    """The process that took it, by number: it may be dead, or the number another's."""
+    """The number of that process: it may be dead, or the number another's."""
     type: int
     """F_RDLCK or F_WRLCK."""
-    layout: bool
+    key: LeaseKey
+    """What it belongs to: one lease a key and slot."""
+    kind: LeaseKind = LeaseKind.LEASE
     """Layout leases are broken by layout changes only, ordinary ones by opens and truncate(2) only [2.3.1]."""
+    slot: str = ""
+    exclusive: bool = False
+    unbreakable: bool = False
+    owns: bool = True
+    """SIGIO of its description goes to its holder, unless that had an owner; with it the owner goes [2.1, 2.2]."""
     unlock_pending: bool = False
     downgrade_pending: bool = False
     overdue: frozenset[Level] = frozenset()
     """Levels whose break time has passed."""
+    works: bool = False
+    """When the break time has passed the inode acts by itself; else whoever looks next does."""
+    zombie: bool = False
+    """Nothing but pins holds its description [1.5]."""
 
     @property
     def target(self) -> int:
@@ -53,13 +68,15 @@ class LeaseRecord:
 
     @property
     def due(self) -> bool:
-        """Whether a break time has passed and the lease is not yet what it should have become [2.3.4]."""
+        """Whether a break time has passed and who looks next acts on it: it is not what it should be [2.3.4]."""
+        if self.works:
+            return False
         downgraded = self.type == F_RDLCK and not self.downgrade_pending
         return Level.UNLOCK in self.overdue or (Level.DOWNGRADE in self.overdue and not downgraded)
 
     def conflicts(self, *, layout: bool, write: bool) -> bool:
         """Return whether a breaker breaks this lease [2.3.1]."""
-        return self.layout == layout and (write or self.type == F_WRLCK)
+        return (self.kind is LeaseKind.LAYOUT) == layout and (write or self.type == F_WRLCK)
 
     def begin_break(self, *, write: bool) -> Level | None:
         """Mark a break as pending; return the level to tell the holder of, None if it knows already [2.3.3 step 3]."""
@@ -81,8 +98,22 @@ class LeaseRecord:
 
     def view(self) -> LeaseView:
         """Return what a policy sees."""
-        overdue = bool(self.overdue)
-        return LeaseView(self.address, self.ofd, self.tgid, self.type, self.layout, self.breaking, overdue, self.target)
+        return LeaseView(
+            self.address,
+            self.key,
+            self.ofd,
+            self.holder,
+            self.tgid,
+            self.type,
+            self.kind,
+            self.slot,
+            self.exclusive,
+            self.unbreakable,
+            self.breaking,
+            bool(self.overdue),
+            self.zombie,
+            self.target,
+        )
 
 
 class LeaseList:
@@ -108,82 +139,116 @@ class LeaseList:
         """Return the list as a policy sees it."""
         return tuple(record.view() for record in self.records)
 
-    def of(self, ofd: Address) -> LeaseRecord | None:
-        """Return the lease of a description."""
-        return next((record for record in self.records if record.ofd == ofd), None)
+    def of(self, key: LeaseKey, slot: str = "") -> LeaseRecord | None:
+        """Return the lease that belongs to ``key``."""
+        return next((record for record in self.records if (record.key, record.slot) == (key, slot)), None)
+
+    def at(self, address: Address) -> LeaseRecord | None:
+        """Return the lease of this address."""
+        return next((record for record in self.records if record.address == address), None)
 
     @property
     def has_plain(self) -> bool:
         """Whether there is a lease that an open breaks, broken already or not."""
-        return any(not record.layout for record in self.records)
+        return any(record.kind is LeaseKind.LEASE for record in self.records)
 
-    def look_up(self, ofd: Address) -> Conversation[LeaseRecord | None]:
-        """Return the lease of a description when what is overdue is gone [2.3.6]."""
+    def look_up(self, key: LeaseKey) -> Conversation[LeaseRecord | None]:
+        """Return the lease of a key when what is overdue is gone [2.3.6]."""
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
-            return self.of(ofd)
+            return self.of(key)
 
     # Taking.
 
     def take(self, request: ChangeLease, wanted: LeaseRequest) -> Conversation[None]:
-        """Add a lease, or change the one the description has [2.1 steps 5 to 10].
+        """Add a lease, or change the one there is [2.1 steps 5 to 10].
 
         Raises:
-            KernelError: EAGAIN, others have the file open or have a lease that is in the way.
+            KernelError: EAGAIN, others have the file open or have a lease that is in the way; or what the policy says.
 
         """
+        key = self.policy.lease_key(request.caller, request.ofd)
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
-            if not wanted.layout and self.opens.refuses(wanted.type, request.access):
+            if wanted.kind is LeaseKind.LEASE and self.opens.refuses(wanted.type, request.access):
                 raise KernelError(errno.EAGAIN)
-            own = None
-            for record in self.records:
-                if record.ofd == request.ofd:
-                    own = record
-                elif wanted.type == F_WRLCK or record.unlock_pending:
-                    raise KernelError(errno.EAGAIN)
+            self._check_conflicts(key, wanted)
+            own = self.of(key, wanted.slot)
             if own is not None:
                 own.set_type(wanted.type)
                 self.waiters.wake_all(self.actor)
                 yield Call(own.address, RecordFd(request.fd))
             else:
-                self._grant(request, wanted)
-            yield Call(request.ofd, LeaseSetup(request.tgid, request.process, request.uid))
+                self._add(Grant(key, request.ofd, wanted, owner=True), request.caller, request.fd)
+            yield Call(request.ofd, LeaseSetup(request.caller))
 
-    def _grant(self, request: ChangeLease, wanted: LeaseRequest) -> None:
-        count = self.granted[request.ofd] = self.granted.get(request.ofd, 0) + 1
-        address = f"lease:{request.ofd.partition(':')[2]}" + (f".{count}" if count > 1 else "")
-        self.actor.spawn(Lease, address, self.actor.address, request.ofd, request.fd)
-        self.records.append(LeaseRecord(address, request.ofd, request.tgid, wanted.type, wanted.layout))
+    def grant(self, grant: Grant, caller: Caller, fd: int) -> Conversation[None]:
+        """Give a lease for a mapping or a registration, flc_lock held; nothing happens if there is one of its key.
+
+        Raises:
+            KernelError: a lease that is there is in the way.
+
+        """
+        if self.of(grant.key, grant.request.slot) is not None:
+            return
+        self._check_conflicts(grant.key, grant.request)
+        self._add(grant, caller, fd)
+        if grant.owner:
+            yield Call(grant.ofd, LeaseSetup(caller))
+
+    def _check_conflicts(self, key: LeaseKey, wanted: LeaseRequest) -> None:
+        for record in self.records:
+            own = (record.key, record.slot) == (key, wanted.slot)
+            if not own and (number := self.policy.lease_conflict(wanted, record.view())):
+                raise KernelError(number)
+
+    def _add(self, grant: Grant, caller: Caller, fd: int) -> None:
+        ofd, wanted = grant.ofd, grant.request
+        count = self.granted[ofd] = self.granted.get(ofd, 0) + 1
+        address = f"lease:{ofd.partition(':')[2]}" + (f".{count}" if count > 1 else "")
+        self.actor.spawn(Lease, address, self.actor.address, ofd, fd)
+        record = LeaseRecord(address, ofd, caller.process, caller.tgid, wanted.type, grant.key, wanted.kind)
+        record.slot, record.exclusive, record.unbreakable = wanted.slot, wanted.exclusive, wanted.unbreakable
+        record.owns = grant.owner
+        self.records.append(record)
 
     # Ending.
 
-    def give_up(self, ofd: Address) -> Conversation[None]:
-        """Remove the lease of a description: fcntl(F_SETLEASE, F_UNLCK) [2.2].
+    def give_up(self, key: LeaseKey, slot: str = "") -> Conversation[None]:
+        """Remove the lease of a key: fcntl(F_SETLEASE, F_UNLCK) [2.2].
 
         Raises:
-            KernelError: EAGAIN, it has none.
+            KernelError: EAGAIN, there is none.
 
         """
         with (yield self.flc_lock.exclusive()):
-            own = self.of(ofd)
+            own = self.of(key, slot)
             if own is None:
                 raise KernelError(errno.EAGAIN)
             yield from self._remove(own)
 
+    def drop(self, leases: tuple[Address, ...]) -> Conversation[None]:
+        """Remove those of these leases that are there."""
+        with (yield self.flc_lock.exclusive()):
+            for record in [record for record in self.records if record.address in leases]:
+                yield from self._remove(record)
+
     def release(self, ofd: Address) -> Conversation[bool]:
         """Remove what a released description leaves behind; return whether a lease that opens respect was among it."""
+        plain = False
         with (yield self.flc_lock.exclusive()):
-            if own := self.of(ofd):
-                yield from self._remove(own)
-        return own is not None and not own.layout
+            for record in [record for record in self.records if record.ofd == ofd]:
+                plain = plain or record.kind is LeaseKind.LEASE
+                yield from self._remove(record)
+        return plain
 
     def _remove(self, record: LeaseRecord) -> Conversation[None]:
         """Take a lease off the list, as lease_modify(F_UNLCK) does."""
         self.records.remove(record)
         self.waiters.wake_all(self.actor)
         yield Call(record.address, Drop())
-        yield Call(record.ofd, LeaseGone())
+        if record.owns:
+            yield Call(record.ofd, LeaseGone())
 
     def note_overdue(self, lease: Address, level: Level) -> None:
         """Note that a break time has passed; only a waiter, or the next to look, acts on it [2.3.4]."""
@@ -195,15 +260,22 @@ class LeaseList:
 
     def _expire(self) -> Conversation[None]:
         """time_out_leases: act on what is overdue, and on what becomes so meanwhile [2.3.4]."""
-        while due := next((record for record in self.records if self._is_due(record)), None):
-            if Level.UNLOCK in due.overdue:
-                yield from self._remove(due)
-            else:
-                due.set_type(F_RDLCK)
-                self.waiters.wake_all(self.actor)
+        while due := next((record for record in self.records if record.due), None):
+            yield from self._end(due)
 
-    def _is_due(self, record: LeaseRecord) -> bool:
-        return record.due and self.policy.on_deadline(record.view()) is OnDeadline.DROP
+    def _end(self, record: LeaseRecord) -> Conversation[None]:
+        """Make of a lease what its break wanted."""
+        if Level.UNLOCK in record.overdue:
+            yield from self._remove(record)
+        else:
+            record.set_type(F_RDLCK)
+            self.waiters.wake_all(self.actor)
+
+    def expire(self, record: LeaseRecord) -> Conversation[None]:
+        """Act on one that is overdue, if it is still there, whoever looks."""
+        with (yield self.flc_lock.exclusive()):
+            if record in self.records:
+                yield from self._end(record)
 
     # Breaking.
 
@@ -212,8 +284,10 @@ class LeaseList:
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
 
-    def break_conflicting(self, *, write: bool, layout: bool, nonblock: bool) -> Conversation[None]:
-        """Break what conflicts and wait until nothing does [2.3.3].
+    def break_conflicting(
+        self, *, write: bool, layout: bool, nonblock: bool, only: tuple[Address, ...] | None = None
+    ) -> Conversation[None]:
+        """Break what conflicts, or ``only`` these leases of it, and wait until nothing of it is left [2.3.3].
 
         Raises:
             KernelError: EAGAIN if it would have to wait and ``nonblock`` is set; EINTR if a signal ends the wait. The
@@ -222,14 +296,11 @@ class LeaseList:
         """
         with (yield self.flc_lock.exclusive()) as flc:
             yield from self._expire()
-            conflicting = [record for record in self.records if record.conflicts(layout=layout, write=write)]
-            if not conflicting:
-                return
+            conflicting = self._conflicting(write, layout, only)
             for record in conflicting:
                 if level := record.begin_break(write=write):
-                    signal = self.policy.on_break(record.view())
-                    yield Call(record.address, Break(level, self.break_time, signal))
-            while left := next((r for r in self.records if r.conflicts(layout=layout, write=write)), None):
+                    yield Call(record.address, self._begin(record, level))
+            while left := next(iter(self._conflicting(write, layout, only)), None):
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
                 # Nothing is due here, and nobody can come in before the sleep: no wake-up is missed.
@@ -240,3 +311,18 @@ class LeaseList:
                 if error is not None:
                     raise error
                 yield from self._expire()
+
+    def _conflicting(self, write: bool, layout: bool, only: tuple[Address, ...] | None) -> list[LeaseRecord]:
+        return [
+            record
+            for record in self.records
+            if record.conflicts(layout=layout, write=write) and (only is None or record.address in only)
+        ]
+
+    def _begin(self, record: LeaseRecord, level: Level) -> Break:
+        """Return what the lease is told whose break begins."""
+        follows = self.policy.on_break(record.view())
+        record.works = follows.work
+        seconds = self.break_time if follows.deadline is None else follows.deadline
+        to = record.holder if follows.signal is Notify.HOLDER else ""
+        return Break(level, seconds, follows.signal is not Notify.NOBODY, to)

@@ -2,6 +2,7 @@
 
 from longpin.actors.conversation import Call, Conversation
 from longpin.messages.envelope import Address
+from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.mm import Zap
 
 LAST_PAGE = (1 << 51) - 1
@@ -11,29 +12,34 @@ LAST_PAGE = (1 << 51) - 1
 class Mappings:
     """The mappings of one inode, in the order in which they were made, which is the order in which they are zapped."""
 
-    __slots__ = ("flags", "inode")
+    __slots__ = ("inode", "views")
 
     def __init__(self, inode: Address) -> None:
         self.inode = inode
-        self.flags: dict[tuple[Address, int], int] = {}
-        """Flags of each mapping, by memory map and its number for the mapping."""
+        self.views: dict[tuple[Address, int], MappingView] = {}
+        """Each mapping, by memory map and its number for it."""
 
     def __bool__(self) -> bool:
-        return bool(self.flags)
+        return bool(self.views)
 
-    def add(self, mm: Address, vma: int, flags: int) -> None:
-        """Add the mapping that a memory map calls ``vma``."""
-        self.flags[mm, vma] = flags
+    def add(self, mapping: MappingView) -> None:
+        """Add a mapping."""
+        self.views[mapping.mm, mapping.number] = mapping
 
-    def split(self, mm: Address, vma: int, new: int) -> None:
-        """Add what is left behind the middle that was taken out of a mapping."""
-        self.flags[mm, new] = self.flags[mm, vma]
+    def split(self, mm: Address, vma: int, new: int) -> MappingView:
+        """Add what is left behind the middle that was taken out of a mapping, and return it."""
+        self.views[mm, new] = rest = self.views[mm, vma]._replace(number=new)
+        return rest
 
-    def remove(self, mm: Address, vma: int) -> None:
-        """Remove a mapping."""
-        del self.flags[mm, vma]
+    def remove(self, mm: Address, vma: int) -> MappingView:
+        """Remove a mapping, and return it."""
+        return self.views.pop((mm, vma))
+
+    def find(self, mm: Address, vma: int) -> MappingView:
+        """Return a mapping; one that is gone already has neither flags nor a description."""
+        return self.views.get((mm, vma)) or MappingView(mm, vma, 0, 0, "")
 
     def zap(self, first: int, last: int = LAST_PAGE) -> Conversation[None]:
         """Remove page table entries wherever the file is mapped: of pages ``first`` to ``last`` or to the end."""
-        for mm in dict.fromkeys(mm for mm, _ in self.flags):
+        for mm in dict.fromkeys(mm for mm, _ in self.views):
             yield Call(mm, Zap(self.inode, first, last))

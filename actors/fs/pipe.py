@@ -45,7 +45,7 @@ class Pipe(Backing):
         """Open an end again through /proc/self/fd: unlike a FIFO, it does not wait for the other end [fifo_open]."""
         access = request.flags & O_ACCMODE
         truncates = bool(request.flags & O_TRUNC)
-        check(self.attributes, request.uid, 4 * (access != O_WRONLY) | 2 * (access != O_RDONLY or truncates))
+        check(self.attributes, request.caller.fsuid, 4 * (access != O_WRONLY) | 2 * (access != O_RDONLY or truncates))
         if access == O_ACCMODE:
             raise KernelError(errno.EINVAL)
         self.ends[request.ofd] = access

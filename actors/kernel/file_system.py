@@ -5,8 +5,8 @@ pages, so that no new mapping and no fault comes in between.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from enum import Flag, StrEnum, auto
 from types import MappingProxyType
 
 
@@ -22,6 +22,30 @@ class LayoutOperation(StrEnum):
     PUNCH_HOLE = "punch"
     COLLAPSE_RANGE = "collapse"
     INSERT_RANGE = "insert"
+
+
+class ChangeKind(Flag):
+    """What an operation does to the layout of a file: blocks, sharing and size. Several at once, or none."""
+
+    ADDITIVE = auto()
+    """A hole gets a block."""
+    SUBTRACTIVE = auto()
+    """A page loses its block, which is free then."""
+    MOVING = auto()
+    """A block becomes that of another page."""
+    ETHEREAL = auto()
+    """Allocation is put off until the data are written back: file systems say so of their operations."""
+    SHARING = auto()
+    """A block becomes that of another file too: nothing is freed, but the next write must copy."""
+    EXTENDING = auto()
+    """The file becomes longer."""
+    SHRINKING = auto()
+    """The file becomes shorter."""
+
+
+COMBINATIONS = tuple(ChangeKind(bits) for bits in range(1 << len(ChangeKind)))
+"""All there are. Python makes a combination when it is first looked up, handling exceptions on the way, and that can be
+seen of a conversation which is under way then: a state must not depend on what was looked up before."""
 
 
 class Asked(StrEnum):
@@ -41,6 +65,8 @@ class FileSystem:
     source: str
     asks: Mapping[LayoutOperation, tuple[Asked, ...]]
     """Who is asked before an operation, in this order."""
+    kinds: Mapping[LayoutOperation, ChangeKind] = field(default_factory=lambda: MappingProxyType({}))
+    """What an operation does to the layout here beside what the extent map shows."""
 
 
 _BREAK_WRITE = (Asked.LEASES,)

@@ -12,8 +12,10 @@ from longpin.actors.conversation import Call, Conversation, KernelError, Uninter
 from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
+from longpin.messages.fs.inode import Deregistered
 from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
 from longpin.messages.mm.pmem import PinnedRun, Unpin, memories_of
+from longpin.messages.process.caller import Caller
 
 BATCH = 512
 """Pages pinned in one hold of the mmap lock: as many as a page has room for pointers [2.6 step 3, ib_umem_get]."""
@@ -26,7 +28,7 @@ class Buffer(NamedTuple):
     address: int
     """Where it begins: the first byte of a page."""
     pages: int
-    tgid: int
+    caller: Caller
     """The process that asks."""
     memlock: int
     """Its RLIMIT_MEMLOCK in bytes; -1: none, it has CAP_IPC_LOCK."""
@@ -43,6 +45,7 @@ def pin_user_pages(
     """
     runs: list[PinnedRun] = []
     holds: list[Address] = []
+    attached: list[Address] = []
     done = 0
     try:
         while done < buffer.pages:
@@ -50,33 +53,45 @@ def pin_user_pages(
             pages = min(BATCH, buffer.pages - done)
             charge = 0 if runs else buffer.pages
             request = GetUserPages(
-                address, pages, charge, buffer.memlock, write, longterm, owner, context, buffer.tgid, tuple(holds)
+                address, pages, charge, buffer.memlock, write, longterm, owner, context, buffer.caller, tuple(holds)
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
             holds += got.holds
+            attached += [inode for inode in got.attached if inode not in attached]
             done += sum(run.length for run in got.runs)
-            # A late check is of the pages that are pinned, even if a later page fails.
-            late = longterm and kernel.generation.late_longterm_check
-            if late and (number := kernel.policy.longterm_gate()):
-                raise KernelError(number)
+            if got.refused:  # a late check is of the pages that are pinned, even if a later page fails
+                raise KernelError(got.refused)
     except KernelError:
         if runs:  # else the first request failed, which left nothing behind
-            failed = Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds))
-            yield from _let_go(failed, failed.holds)
+            failed = Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds), tuple(attached))
+            yield from unpin_user_pages(kernel, failed)
         raise
-    return Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds))
+    return Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds), tuple(attached))
 
 
 def unpin_user_pages(kernel: Kernel, registration: Registration) -> Conversation[None]:
     """Drop the references, the charge, and what a policy made the pins hold [2.6]."""
-    yield from _let_go(registration, kernel.policy.on_unpin(registration.holds))
+    yield from _drop_pages(registration)
+    yield Call(registration.mm, Uncharge(registration.pages))
+    yield from _drop_holds(kernel, registration)
 
 
-def _let_go(registration: Registration, holds: tuple[Address, ...]) -> Conversation[None]:
+def let_go(kernel: Kernel, registration: Registration) -> Conversation[None]:
+    """Drop the references and what a policy made the pins hold; the charge stays until the buffer is given up."""
+    yield from _drop_pages(registration)
+    yield from _drop_holds(kernel, registration)
+
+
+def _drop_pages(registration: Registration) -> Conversation[None]:
     for memory in memories_of(registration.runs):
         yield Call(memory, Unpin(registration.owner))
-    yield Call(registration.mm, Uncharge(registration.pages))
-    for ofd in holds:
-        if (yield Call(ofd, Put())).last:
+
+
+def _drop_holds(kernel: Kernel, registration: Registration) -> Conversation[None]:
+    """After the pages: leases must not go before the pins they stand for."""
+    for inode in registration.attached:
+        yield Call(inode, Deregistered(registration.owner, registration.context))
+    for ofd in kernel.policy.on_unpin(registration.holds):
+        if (yield Call(ofd, Put(pin=True))).last:
             yield Call(ofd, Release(exiting=False))

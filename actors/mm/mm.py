@@ -9,6 +9,7 @@ Nothing here ends with a signal, so none is passed on (:class:`~longpin.actors.c
 """
 
 import errno
+from typing import NamedTuple
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
@@ -19,6 +20,7 @@ from longpin.actors.mm.address_space import TASK_SIZE, AddressSpace, Mapping, Pt
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data, MapFile, Put, Ref
 from longpin.messages.fs.inode import AddMapping, AskPin, Fault, RemoveMapping, SplitMapping
+from longpin.messages.fs.mapping import MappingView, PinRequest
 from longpin.messages.mm.mm import (
     DupMmap,
     ExitMmap,
@@ -47,6 +49,17 @@ class _FaultError(Exception):
     def __init__(self, signo: int) -> None:
         super().__init__(signo)
         self.signo = signo
+
+
+class _Held(NamedTuple):
+    """What one request for pages has got hold of beside them."""
+
+    ofds: list[Address]
+    """Open file descriptions on which a reference was taken."""
+    inodes: list[Address]
+    """Inodes that are to be told of the end."""
+    asked: list[PinRequest]
+    """What was asked of the policy for the pages that are pinned."""
 
 
 class Mm(Actor):
@@ -84,7 +97,9 @@ class Mm(Actor):
             if request.flags & MAP_TYPE not in (MAP_SHARED, MAP_SHARED_VALIDATE):
                 raise KernelError(errno.EINVAL)
             number = self.space.next_number()
-            yield Call(request.file.ofd, MapFile(number, request.prot, request.flags, self.address))
+            yield Call(
+                request.file.ofd, MapFile(number, request.prot, request.flags, self.address, request.fd, request.caller)
+            )
             first_page = request.offset // page_size
             mapping = self.space.add(length, request.prot, request.flags, request.file, first_page, number)
         return Done(mapping.start)
@@ -131,8 +146,12 @@ class Mm(Actor):
             self.spawn(type(self), request.child, self.kernel, mappings)
             for mapping in mappings:
                 yield Call(mapping.file.ofd, Ref())
-                yield Call(mapping.inode, AddMapping(request.child, mapping.number, mapping.flags))
+                yield Call(mapping.inode, self._copied(mapping, request))
         return DONE
+
+    def _copied(self, mapping: Mapping, request: DupMmap) -> AddMapping:
+        m = mapping
+        return AddMapping(request.child, m.number, m.prot, m.flags, m.file.ofd, request.caller, parent=self.address)
 
     # The CPU.
 
@@ -201,7 +220,7 @@ class Mm(Actor):
                 return hold, frames
             absent = self.space.absent(vpn, pages, write=write)
             hold.drop()
-            yield Call(mapping.inode, Fault(vpn, self.space.page_of(mapping, address), absent, write))
+            yield Call(mapping.inode, Fault(mapping.number, vpn, self.space.page_of(mapping, address), absent, write))
 
     # The page table, from outside.
 
@@ -233,19 +252,26 @@ class Mm(Actor):
         """Fault pages in, ask for leave, take references; fewer are an answer, none is an error [1.9, 2.6 step 3]."""
         self._charge(request)
         pinned: list[PinnedPage] = []
-        holds: list[Address] = []
+        held = _Held([], [], [])
         address, left = request.address, request.pages
         try:
             with (yield self.mmap_lock.shared()):
                 while left:
-                    more = yield from self._pin_run(request, address, left, holds)
+                    more = yield from self._pin_run(request, address, left, held)
                     pinned += more
                     address, left = address + len(more) * self.kernel.page_size, left - len(more)
         except KernelError:
             if not pinned:
                 self.pinned_vm -= request.charge
                 raise
-        return UserPages(tuple(runs_of(pinned)), tuple(holds))
+        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), self._refused_late(held))
+
+    def _refused_late(self, held: _Held) -> int:
+        """Return the errno of a look at the mappings after their pages were pinned [4.0: check_dax_vmas]."""
+        if not self.kernel.generation.late_longterm_check:
+            return 0
+        numbers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
+        return next((number for number in numbers if number), 0)
 
     def _charge(self, request: GetUserPages) -> None:
         """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 1 and 2]."""
@@ -255,9 +281,7 @@ class Mm(Actor):
             raise KernelError(errno.ENOMEM)
         self.pinned_vm += request.charge
 
-    def _pin_run(
-        self, request: GetUserPages, address: int, pages: int, holds: list[Address]
-    ) -> Conversation[list[PinnedPage]]:
+    def _pin_run(self, request: GetUserPages, address: int, pages: int, held: _Held) -> Conversation[list[PinnedPage]]:
         """Pin one or more of the pages from ``address`` on, those that one request to the inode and one to memory do.
 
         Asking for the lease and taking the references are two steps: the lease may go in between [2.7].
@@ -265,8 +289,11 @@ class Mm(Actor):
         mapping = self.space.find(address)
         if mapping is None:
             raise KernelError(errno.EFAULT)
+        view = MappingView(self.address, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
+        r = request
+        wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context)
         early = request.longterm and not self.kernel.generation.late_longterm_check
-        if early and (number := self.kernel.policy.longterm_gate()):
+        if early and (number := self.kernel.policy.longterm_gate(wanted)):
             raise KernelError(number)
         if not mapping.prot & (PROT_WRITE if request.write else PROT_READ):
             raise KernelError(errno.EFAULT)
@@ -274,16 +301,20 @@ class Mm(Actor):
         page = self.space.page_of(mapping, address)
         hold, frames = yield from self._fault_in(mapping, address, pages, write=request.write)
         with hold:
+            held.asked.append(wanted)
             if frames[0] == ZERO_PAGE:  # no page of the file, so nobody asks for leases or waits for it
                 return [PinnedPage(ZERO_PAGE, 0, mapping.inode, page)]
             memory = frames[0].memory
             run = next((index for index, frame in enumerate(frames) if frame.memory != memory), len(frames))
-            allowed = yield Call(mapping.inode, AskPin(request.tgid, longterm=request.longterm))
-            if allowed.hold and allowed.hold not in (*request.holds, *holds):
-                yield Call(allowed.hold, Ref())
-                holds.append(allowed.hold)
+            allowed = yield Call(mapping.inode, AskPin(wanted))
+            if allowed.attached and mapping.inode not in held.inodes:
+                held.inodes.append(mapping.inode)
+            if allowed.hold and allowed.hold not in (*request.holds, *held.ofds):
+                yield Call(allowed.hold, Ref(pin=True))
+                held.ofds.append(allowed.hold)
             numbers = tuple(frame.number for frame in frames[:run])
-            take = PinFrames(numbers, mapping.inode, page, request.longterm, request.owner, request.context)
+            who, hold_on = r.caller.process, allowed.hold
+            take = PinFrames(numbers, mapping.inode, page, r.longterm, r.owner, r.context, who, hold_on)
             generations = (yield Call(memory, take)).generations
         return [
             PinnedPage(frame, generation, mapping.inode, page + index)

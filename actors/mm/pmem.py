@@ -84,9 +84,10 @@ class Pmem(Actor):
     @handles(PinFrames)
     def pin(self, request: PinFrames, _src: Address) -> Pinned:
         """Take references."""
-        generations = tuple(self.generation(block) for block in request.numbers)
+        r = request
+        generations = tuple(self.generation(block) for block in r.numbers)
         for index, (block, generation) in enumerate(zip(request.numbers, generations, strict=True)):
-            pin = Pin(block, request.page + index, generation, request.longterm, request.owner, request.context)
+            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold)
             self.pins.setdefault(block, []).append(pin)
         return Pinned(generations)
 

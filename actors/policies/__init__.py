@@ -1,11 +1,25 @@
 """The proposals, one file each, and how a run names one."""
 
-from longpin.actors.policies.base import Policy
-from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
-from longpin.actors.policies.reject import Reject
-from longpin.actors.policies.wait import WaitForIdle
+from importlib import import_module
+from pkgutil import iter_modules
 
-POLICIES: dict[str, type[Policy]] = {policy.name: policy for policy in (Reject, WaitForIdle, LayoutLeaseV1)}
+from longpin.actors.policies.base import Policy
+
+
+def _defined() -> list[type[Policy]]:
+    """Return the policies of the modules in this folder, by name."""
+    found = {}
+    for module in iter_modules(__path__):
+        if module.name != "proposal":  # it imports this package
+            for value in vars(import_module(f"{__name__}.{module.name}")).values():
+                if isinstance(value, type) and issubclass(value, Policy) and value.name:
+                    found[value.name] = value
+    return [found[name] for name in sorted(found, key=lambda name: (len(name), name))]
+
+
+PROTOTYPES: dict[str, type[Policy]] = {policy.name: policy for policy in _defined() if not policy.listed}
+"""Policies that are not finished, by name."""
+POLICIES: dict[str, type[Policy]] = {policy.name: policy for policy in _defined() if policy.listed}
 """Every policy by its name in the specification."""
 
 DEFAULT_PRESET = "intended"
@@ -27,3 +41,13 @@ def find_policy(text: str) -> tuple[type[Policy], str]:
             return policy, chosen
     known = ", ".join(f"{policy.name} ({policy.alias})" for policy in POLICIES.values())
     raise ValueError(f"expected a policy, one of {known}, found {word!r}")
+
+
+def constants(parameter: str = "") -> dict[str, int]:
+    """Return the names that policies add to those a program may use, all or those of one call's parameter."""
+    names: dict[str, int] = {}
+    for policy in POLICIES.values():
+        for where, added in policy.constants.items():
+            if parameter in ("", where):
+                names |= added
+    return names

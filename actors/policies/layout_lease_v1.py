@@ -7,20 +7,10 @@ from typing import Any, ClassVar
 
 from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked
-from longpin.actors.policies.base import (
-    Allow,
-    BreakLeases,
-    Change,
-    Decision,
-    Fail,
-    Layout,
-    LeaseRequest,
-    LeaseView,
-    Policy,
-    Proceed,
-    ScanPages,
-    WaitForPages,
-)
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Allow, Break, Decision, Fail, Proceed, Scan, WaitFor
+from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
+from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.pmem import Pin
 
 
@@ -65,34 +55,35 @@ class LayoutLeaseV1(Policy):
     pin_kind_known: bool = True
     """Long-term pins can be told from short ones; False is the test by reference bias, which cannot [K1b]."""
 
-    def lease_gate(self, arg: int) -> LeaseRequest | None:
+    def read_lease(self, arg: int) -> LeaseRequest | None:
         """Read F_LAYOUT as a read lease that is a layout lease too, so the test for writers is skipped [V1-1]."""
-        return LeaseRequest(F_RDLCK, layout=True) if arg == F_LAYOUT else Policy.lease_gate(self, arg)
+        return LeaseRequest(F_RDLCK, LeaseKind.LAYOUT) if arg == F_LAYOUT else Policy.read_lease(self, arg)
 
-    def lease_type(self, lease: LeaseView, target: int) -> int:
+    def lease_type(self, lease: LeaseView) -> int:
         """Report F_LAYOUT for a layout lease that is not being broken [V1-1, target_leasetype]."""
-        return F_LAYOUT if lease.layout and not lease.breaking else target
+        return F_LAYOUT if lease.layout and not lease.breaking else lease.target
 
-    def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Allow a long-term pin if a layout lease covers the caller; the list is read as it stands [V1-4, 2.3.4]."""
-        if not longterm or any(lease.layout and self.lease_check.covers(lease, tgid) for lease in leases):
+        tgid = request.caller.tgid
+        if not request.longterm or any(self.lease_check.covers(lease, tgid) for lease in view.layout_leases):
             return Allow()
         return Fail(errno.EPERM)
 
-    def change_gate(self, change: Change, layout: Layout) -> Decision:
+    def change_gate(self, change: Change, view: LayoutView) -> Decision:
         """Leases first; then a long-term pin in the range fails the call, short ones are waited for [V1-5, V1-7].
 
         ext4, which asks only pages, learns to ask leases too where it asks pages.
         """
-        if change.asks and layout.layout_leases:
-            return BreakLeases()
+        if change.asks and view.layout_leases:
+            return Break()
         if Asked.PAGES not in change.asks:
             return Proceed()
-        if layout.pins is None:
-            return ScanPages(only_range=True)
-        if any(self._lasting(pin) for pin in layout.pins):
+        if view.pins is None:
+            return Scan(change.range)
+        if any(self._lasting(pin) for pin in view.pins):
             return Fail(errno.ETXTBSY)
-        return WaitForPages(layout.pins) if layout.pins else Proceed()
+        return WaitFor(view.pins) if view.pins else Proceed()
 
     def _lasting(self, pin: Pin) -> bool:
         return pin.longterm or not self.pin_kind_known

@@ -25,6 +25,7 @@ from longpin.actors.conversation import (
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.gup import Buffer
 from longpin.actors.mm.mm import Mm
+from longpin.actors.policies.base import Policy
 from longpin.actors.process.facts import CallRecord, Ended, SignalTaken
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
 from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited
@@ -34,7 +35,9 @@ from longpin.actors.process.thread import Thread
 from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
+from longpin.messages.fs.inode import FlushFile
 from longpin.messages.mm.mm import ExitMmap
+from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import (
     PROCESS_TABLE,
     ChildChanged,
@@ -112,6 +115,12 @@ class Process(SignalTarget):
         self.counters[what] = number = self.counters.get(what, 0) + 1
         return number
 
+    @property
+    def caller(self) -> Caller:
+        """What those see of it who decide on its calls."""
+        own = self.credentials
+        return Caller(self.address, self.pid, own.uid, own.fsuid, tuple(sorted(own.capabilities)))
+
     # The program.
 
     @handles(Start)
@@ -171,6 +180,12 @@ class Process(SignalTarget):
         if (yield Call(file.ofd, Put())).last:
             yield Call(file.ofd, Release(exiting))
 
+    def flush(self, file: File, *, exiting: bool = False) -> Conversation[None]:
+        """Tell the inode of a descriptor that is closed, before its reference goes, where a policy asks [1.2]."""
+        if file.kind == "file" and self.kernel.policy.overrides(Policy.on_flush):
+            last = all(other.ofd != file.ofd for other in self.fds.values())
+            yield Call(file.backing, FlushFile(file.ofd, last, exiting, self.caller))
+
     # Memory.
 
     def memory(self) -> Address:
@@ -183,7 +198,7 @@ class Process(SignalTarget):
     def buffer(self, address: int, pages: int) -> Buffer:
         """Return memory of this process that is to be pinned by its right to lock memory."""
         unlimited = "CAP_IPC_LOCK" in self.credentials.capabilities
-        return Buffer(self.memory(), address, pages, self.pid, -1 if unlimited else self.limits[RLIMIT_MEMLOCK])
+        return Buffer(self.memory(), address, pages, self.caller, -1 if unlimited else self.limits[RLIMIT_MEMLOCK])
 
     def _leave_memory(self) -> Conversation[tuple[File, ...]]:
         """Have every mapping go; return the files of which they held the last reference."""
@@ -198,7 +213,9 @@ class Process(SignalTarget):
         for file in (yield from self._leave_memory()):
             yield Call(file.ofd, Release(exiting=False))
         for fd in sorted(self.close_on_exec):
-            yield from self.put(self.fds.pop(fd))
+            file = self.fds.pop(fd)
+            yield from outcome(self.flush(file))
+            yield from self.put(file)
         self.close_on_exec.clear()
         self.handler_programs.clear()
         self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
@@ -280,6 +297,8 @@ class Process(SignalTarget):
         """
         releases = list((yield from self._leave_memory()))
         files = [self.fds.pop(fd) for fd in self.kernel.policy.on_exit(tuple(sorted(self.fds)))]
+        for file in files:
+            yield from outcome(self.flush(file, exiting=True))
         for file in files + self.received:
             if (yield Call(file.ofd, Put())).last:
                 releases.append(file)

@@ -5,7 +5,7 @@ can use it, and the objects die with the last reference to that description.
 """
 
 import errno
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 from longpin.actors.base import Engine, handles
@@ -15,7 +15,7 @@ from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.mm.gup import unpin_user_pages
+from longpin.actors.mm.gup import let_go, unpin_user_pages
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
@@ -28,12 +28,15 @@ from longpin.messages.rdma.verbs import (
     Destroy,
     DestroyObject,
     FindObject,
+    FindRegion,
     Handle,
     Kind,
     MapDma,
     Poll,
     Polled,
+    RegionFiles,
     Register,
+    RevokeRegion,
     Segments,
     TearDown,
     UnmapDma,
@@ -57,6 +60,8 @@ class Region:
     """Held shared by the device while it accesses the pages, exclusively while the region is taken down."""
     device: list[Hold] = field(default_factory=list)
     """The device's holds."""
+    revoked: bool = False
+    """The kernel has taken it from the device; who registered it may still deregister it."""
 
 
 @dataclass(slots=True)
@@ -94,6 +99,8 @@ class UverbsContext(Backing):
         self.handles_given = 0
         self.dying: set[int] = set()
         """Regions being taken down: their keys are void. Invariant: a subset of ``objects``."""
+        self.revoked: set[Address] = set()
+        """Regions that were revoked before they were published."""
         self.closed = False
         self.attributes = Attributes(0, 0o666)
         """Of the device's file as this open sees it: others do not see a chmod through /proc/self/fd."""
@@ -166,7 +173,9 @@ class UverbsContext(Backing):
 
     @handles(Register)
     def register(self, request: Register, _src: Address) -> Handle:
-        """Publish a region [2.6 step 7]."""
+        """Publish a region [2.6 step 7]; ENXIO for one that was revoked while it was made."""
+        if request.registration.owner in self.revoked:
+            raise KernelError(errno.ENXIO)
         self._find(Pd, request.pd).users += 1
         name = request.registration.owner
         lock = Lock(self, f"device access through {name} to end")
@@ -179,12 +188,38 @@ class UverbsContext(Backing):
             yield from unpin_user_pages(self.kernel, region.request.registration)
         self._leave_pd(region.request.pd)
 
+    @handles(RevokeRegion)
+    def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
+        """Void a key for good and wait for accesses under way; unpin, or let the pages be until deregistration."""
+        for region in list(self.objects.values()):
+            if isinstance(region, Region) and region.request.registration.owner == request.region:
+                region.revoked = True
+                with (yield region.in_use.exclusive()):
+                    if request.unpin:
+                        yield from self._unpin_early(region)
+                return Done(1)
+        self.revoked.add(request.region)
+        return Done(0)
+
+    def _unpin_early(self, region: Region) -> Conversation[None]:
+        """Let go of the pages of a region, and of what they held; the region itself stays, with its charge."""
+        registration = region.request.registration
+        left = registration._replace(holds=(), attached=())
+        region.request = replace(region.request, registration=left)
+        yield from let_go(self.kernel, registration)
+
+    @handles(FindRegion)
+    def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
+        """Tell whose pages a region has."""
+        registration = self._find(Region, request.handle).request.registration
+        return RegionFiles(registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs)))
+
     @handles(MapDma)
     def map_dma(self, request: MapDma, _src: Address) -> Conversation[Segments]:
         """Translate a key for the device, and keep the region until the device has finished."""
         handle = self._handle_of(request.key)
         region = self.objects.get(handle)
-        if not isinstance(region, Region) or handle in self.dying or not self._allows(region.request, request):
+        if not isinstance(region, Region) or handle in self.dying or not self._allows(region, request):
             return Segments((), "", 0)
         region.device.append((yield region.in_use.shared()))
         return Segments(self._segments(region.request, request), region.request.registration.owner, handle)
@@ -194,13 +229,15 @@ class UverbsContext(Backing):
         return int(handle) if context == self.address and handle.isdecimal() else 0
 
     @staticmethod
-    def _allows(region: Register, request: MapDma) -> bool:
+    def _allows(region: Region, request: MapDma) -> bool:
+        registered = region.request
         return (
-            region.pd == request.pd
-            and region.access & request.access == request.access
+            not region.revoked
+            and registered.pd == request.pd
+            and registered.access & request.access == request.access
             and request.offset >= 0
             and request.length > 0
-            and request.offset + request.length <= region.length
+            and request.offset + request.length <= registered.length
         )
 
     def _segments(self, region: Register, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:

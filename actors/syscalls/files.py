@@ -28,7 +28,7 @@ from longpin.actors.constants import (
     O_WRONLY,
     RLIMIT_NOFILE,
 )
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.fs.backing import kind_of
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.pipe import Pipe
@@ -117,7 +117,7 @@ def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conve
     if kind == "uverbs" and not flags & O_PATH:
         inode = open_device(process)
     elif kind == "file" or (kind == "pipe" and not flags & O_PATH):
-        yield Call(inode, Open(ofd, flags, uid, process.pid, found.created))
+        yield Call(inode, Open(ofd, flags, process.caller, found.created))
     kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, flags)
     fd = process.install(File(ofd, inode, kind))
@@ -166,7 +166,11 @@ def open_device(process: "Process") -> Address:
 def close(process: "Process", fd: int) -> Conversation[int]:
     """close(2): the entry goes first; the release, if this was the last reference, before the call returns [1.2]."""
     process.descriptor(fd)
-    yield from process.put(process.remove(fd))
+    file = process.remove(fd)
+    error = yield from outcome(process.flush(file))
+    yield from process.put(file)
+    if error is not None:
+        raise error
     return 0
 
 
@@ -191,6 +195,7 @@ def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
         process.fds[newfd] = file
         process.close_on_exec.discard(newfd)
         if replaced is not None:
+            yield from outcome(process.flush(replaced))
             yield from process.put(replaced)
     return newfd
 
@@ -217,7 +222,7 @@ def read(process: "Process", fd: int, count: int) -> Conversation[bytes]:
 )
 def write(process: "Process", fd: int, data: bytes | str) -> Conversation[int]:
     """write(2): returns how many bytes."""
-    count: int = (yield Call(process.file(fd).ofd, Write(as_bytes(data), process.pid))).value
+    count: int = (yield Call(process.file(fd).ofd, Write(as_bytes(data), process.caller))).value
     return count
 
 
@@ -245,7 +250,7 @@ def pwrite(process: "Process", fd: int, data: bytes | str, offset: int) -> Conve
     """pwrite(2): the offset is looked at first."""
     if offset < 0:
         raise KernelError(errno.EINVAL)
-    count: int = (yield Call(process.file(fd).ofd, Pwrite(as_bytes(data), offset, process.pid))).value
+    count: int = (yield Call(process.file(fd).ofd, Pwrite(as_bytes(data), offset, process.caller))).value
     return count
 
 
@@ -269,7 +274,7 @@ def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
     """ftruncate(2): the length is looked at first."""
     if length < 0:
         raise KernelError(errno.EINVAL)
-    yield Call(process.file(fd).ofd, Ftruncate(length, process.pid))
+    yield Call(process.file(fd).ofd, Ftruncate(length, process.caller))
     return 0
 
 
@@ -286,7 +291,7 @@ def truncate(process: "Process", path: str, length: int) -> Conversation[int]:
     inode = yield from follow(process, path)
     if (kind := kind_of(inode)) != "file":
         raise KernelError(errno.EISDIR if kind == "directory" else errno.EINVAL)
-    yield Call(inode, Truncate(length, by_path=True, uid=process.credentials.fsuid, tgid=process.pid))
+    yield Call(inode, Truncate(length, by_path=True, caller=process.caller))
     return 0
 
 
@@ -299,7 +304,7 @@ def truncate(process: "Process", path: str, length: int) -> Conversation[int]:
 )
 def fallocate(process: "Process", fd: int, mode: int, offset: int, length: int) -> Conversation[int]:
     """fallocate(2)."""
-    yield Call(process.file(fd).ofd, FallocateFile(mode, offset, length, process.pid))
+    yield Call(process.file(fd).ofd, FallocateFile(mode, offset, length, process.caller))
     return 0
 
 
@@ -363,14 +368,12 @@ def _lacks_argument(given: Given) -> Refusal | None:
 def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[int]:
     """fcntl(2): leases, and the signal that tells of a break [2.1, 2.3.5]."""
     ofd = process.file(fd).ofd
-    cred = process.credentials
-    queries = {F_GETLEASE: GetLease, F_GETSIG: GetSignal, F_GETOWN: GetOwner}
+    queries = {F_GETLEASE: GetLease(process.caller), F_GETSIG: GetSignal(), F_GETOWN: GetOwner()}
     if cmd in queries:
-        value: int = (yield Call(ofd, queries[cmd]())).value
+        value: int = (yield Call(ofd, queries[cmd])).value
         return value
     if cmd == F_SETLEASE:
-        capable = "CAP_LEASE" in cred.capabilities
-        yield Call(ofd, SetLease(arg, fd, process.pid, cred.fsuid, cred.uid, capable, process.address))
+        yield Call(ofd, SetLease(arg, fd, process.caller))
     elif cmd == F_SETSIG:
         yield Call(ofd, SetSignal(arg))
     elif cmd == F_SETOWN:
@@ -378,7 +381,7 @@ def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[i
             raise KernelError(errno.EINVAL)
         members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(arg))).members if arg else ()
         owner = members[0] if arg > 0 and members else ""
-        yield Call(ofd, SetOwner(arg, owner, cred.uid))
+        yield Call(ofd, SetOwner(arg, owner, process.credentials.uid))
     else:
         raise KernelError(errno.EINVAL)
     return 0

@@ -33,7 +33,8 @@ def mmap(process: "Process", length: int, prot: int, flags: int, fd: int, offset
     file = process.file(fd)
     if length == 0:
         raise KernelError(errno.EINVAL)
-    address: int = (yield Uninterruptible(process.memory(), Mmap(length, prot, flags, file, offset))).value
+    wanted = Mmap(length, prot, flags, file, offset, fd, process.caller)
+    address: int = (yield Uninterruptible(process.memory(), wanted)).value
     return address
 
 

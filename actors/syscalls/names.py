@@ -208,7 +208,7 @@ def execve(process: "Process", path: str) -> Conversation[int]:
     if kind_of(inode) != "file":
         raise KernelError(errno.EACCES)
     ofd = f"file:{process.pid}.{process.count('file')}"
-    yield Call(inode, Execute(ofd, process.credentials.fsuid, process.pid))
+    yield Call(inode, Execute(ofd, process.caller))
     return 0
 
 

@@ -68,7 +68,7 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     for file in inherited.fds.values():
         yield Call(file.ofd, Ref())
     if process.mm:
-        yield Uninterruptible(process.mm, DupMmap(inherited.mm))
+        yield Uninterruptible(process.mm, DupMmap(inherited.mm, process.caller))
     yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
     process.send(address, Start())
     return pid

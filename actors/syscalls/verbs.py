@@ -19,9 +19,11 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.mm.gup import pin_user_pages, unpin_user_pages
+from longpin.actors.policies.base import Policy
 from longpin.actors.syscalls.declaration import Declarations, Given, OneOf, Refusal, Section, Unknown
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.messages.envelope import Address
+from longpin.messages.fs.inode import AskUse
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.process.process import File
 from longpin.messages.rdma.verbs import (
@@ -30,10 +32,12 @@ from longpin.messages.rdma.verbs import (
     CreateQp,
     DestroyObject,
     FindObject,
+    FindRegion,
     Kind,
     ModifyQp,
     Poll,
     PostSend,
+    RegionFiles,
     Register,
 )
 
@@ -255,8 +259,10 @@ def ibv_post_send(
     if opcode not in (IBV_WR_RDMA_READ, IBV_WR_RDMA_WRITE) or remote.kind != Kind.MR:
         raise KernelError(errno.EINVAL)
     key = f"{remote.context}/{remote.handle}"
+    yield from _check_use(process, remote)
     if isinstance(local, VerbsObject):
         _use(process, local, Kind.MR)
+        yield from _check_use(process, local)
         request = PostSend(opcode, None, local.handle, key, offset, length)
     elif opcode == IBV_WR_RDMA_WRITE:
         data = as_bytes(local)
@@ -267,6 +273,21 @@ def ibv_post_send(
         raise KernelError(errno.EINVAL)
     yield Call(address, request)
     return 0
+
+
+def _check_use(process: "Process", mr: VerbsObject) -> Conversation[None]:
+    """Ask the files of a region whether the process may use it, where a policy has something to say [1.10].
+
+    Of one that is gone only the device will tell.
+    """
+    if not process.kernel.policy.overrides(Policy.use_gate):
+        return
+    try:
+        found: RegionFiles = yield Call(mr.context, FindRegion(mr.handle))
+    except KernelError:
+        return
+    for inode in found.inodes:
+        yield Call(inode, AskUse(process.caller, found.region, mr.context))
 
 
 @syscall(

@@ -4,6 +4,7 @@ Several requests are only passed on to what stands behind and change nothing her
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.process.caller import Caller
 
 PASSED_ON = Footprint()
 """What was opened, and how, never changes."""
@@ -13,6 +14,9 @@ PASSED_ON = Footprint()
 class Ref(Message):
     """Take one more reference: dup, fork, mmap, SCM_RIGHTS, or a pin that holds the file [1.3]."""
 
+    pin: bool = False
+    """It is a registration's."""
+
     def footprint(self) -> Footprint:
         """The count: another one more makes no difference to whether there was one at all."""
         return Footprint.of(adds=[("references",)])
@@ -21,6 +25,9 @@ class Ref(Message):
 @message
 class Put(Message):
     """Drop one reference; the reply says whether it was the last."""
+
+    pin: bool = False
+    """It is a registration's."""
 
     def footprint(self) -> Footprint:
         """The count."""
@@ -54,14 +61,7 @@ class SetLease(Message):
     arg: int
     fd: int
     """The number used in the call, recorded for si_fd."""
-    tgid: int
-    fsuid: int
-    """What the permission is checked with."""
-    uid: int
-    """What the permission to signal the owner is checked with."""
-    capable: bool
-    """The caller has CAP_LEASE."""
-    process: Address
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """Nothing here; a ``LeaseSetup`` comes back."""
@@ -71,6 +71,8 @@ class SetLease(Message):
 @message
 class GetLease(Message):
     """fcntl(F_GETLEASE) [2.3.6]."""
+
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """Nothing here."""
@@ -125,9 +127,8 @@ class GetOwner(Message):
 class LeaseSetup(Message):
     """The inode has granted a lease: set the owner if there is none [2.1 step 10]."""
 
-    tgid: int
-    process: Address
-    uid: int
+    caller: Caller
+    """Who has it."""
 
     def footprint(self) -> Footprint:
         """The owner."""
@@ -149,6 +150,8 @@ class NotifyOwner(Message):
 
     fd: int
     """The number recorded in the last F_SETLEASE."""
+    to: Address = ""
+    """A process that gets it in place of the owner; empty: the owner."""
 
     def footprint(self) -> Footprint:
         """Owner and signal number."""
@@ -171,7 +174,7 @@ class Write(Message):
     """write(2) at the file position."""
 
     data: bytes
-    tgid: int
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """The position, with its lock."""
@@ -196,7 +199,7 @@ class Pwrite(Message):
 
     data: bytes
     offset: int
-    tgid: int
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """Nothing of the description that can change."""
@@ -219,7 +222,7 @@ class Ftruncate(Message):
     """ftruncate(2)."""
 
     length: int
-    tgid: int
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """Nothing here."""
@@ -234,6 +237,8 @@ class MapFile(Message):
     prot: int
     flags: int
     mm: Address
+    fd: int
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """The count: the mapping's reference."""
@@ -254,7 +259,7 @@ class FallocateFile(Message):
     mode: int
     offset: int
     length: int
-    tgid: int
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """Nothing here."""

@@ -8,6 +8,8 @@ Some of it a folder is asked too. Folders are no actors: then the directory gets
 
 from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.fs.lease import Level
+from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.process.caller import Caller
 
 
 @message
@@ -17,8 +19,7 @@ class Open(Message):
     ofd: Address
     """The description that will be created if this succeeds."""
     flags: int
-    uid: int
-    tgid: int
+    caller: Caller
     created: bool = False
     """The caller made the file: its mode counts from the next open on [open(2)]."""
 
@@ -41,11 +42,7 @@ class ChangeLease(Message):
     """The access mode of the description, as in O_ACCMODE."""
     arg: int
     fd: int
-    tgid: int
-    fsuid: int
-    uid: int
-    capable: bool
-    process: Address
+    caller: Caller
     folder: Address = ""
 
 
@@ -54,6 +51,7 @@ class QueryLease(Message):
     """F_GETLEASE through ``ofd`` [2.3.6]."""
 
     ofd: Address
+    caller: Caller
 
 
 @message
@@ -70,8 +68,7 @@ class Truncate(Message):
 
     length: int
     by_path: bool
-    uid: int
-    tgid: int
+    caller: Caller
 
 
 @message
@@ -88,7 +85,7 @@ class WriteAt(Message):
 
     offset: int
     data: bytes
-    tgid: int
+    caller: Caller
 
 
 @message
@@ -102,11 +99,19 @@ class Written(Message):
 
 @message
 class AddMapping(Message):
-    """A memory map has a new mapping of the file."""
+    """A memory map has a new mapping of the file: of mmap(2), or a copy that fork(2) made."""
 
     mm: Address
     vma: int
+    prot: int
     flags: int
+    ofd: Address
+    """The description the mapping holds a reference on."""
+    caller: Caller
+    fd: int = -1
+    """The descriptor number used in mmap(2)."""
+    parent: Address = ""
+    """The memory map of which fork copies it, which has the same number for it; empty: mmap(2)."""
 
     def footprint(self) -> Footprint:
         """The mapping, and its place among the others: page tables are zapped in that order."""
@@ -146,6 +151,8 @@ class Fault(Message):
     EFAULT beyond the end of the file, or if the page cannot be given a block.
     """
 
+    vma: int
+    """The number of the mapping there."""
     vpn: int
     """Its virtual page number: the address divided by the page size."""
     page: int
@@ -157,10 +164,9 @@ class Fault(Message):
 
 @message
 class AskPin(Message):
-    """May this process pin pages that it has faulted in? [2.6, 4.12 pin_gate]."""
+    """May pages that were faulted in be pinned? [2.6]."""
 
-    tgid: int
-    longterm: bool
+    request: PinRequest
 
     def footprint(self) -> Footprint:
         """The lease list, and its lock: two who find it held are served in the order in which they came."""
@@ -173,6 +179,48 @@ class PinAllowed(Message):
 
     hold: Address
     """An open file description the pin must hold a reference on; empty: none."""
+    attached: bool
+    """The inode is to be told when the registration has let go of its pages: :class:`Deregistered`."""
+
+
+@message
+class Granting(Message):
+    """A schedule point of the inode: a policy gives leases, takes some, or remembers something, which others see."""
+
+
+@message
+class Deregistered(Message):
+    """A registration that was attached to the inode has let go of its pages."""
+
+    registration: Address
+    context: Address
+
+
+@message
+class AskUse(Message):
+    """May a process use a registration that has pages of the file? [1.10]."""
+
+    caller: Caller
+    registration: Address
+    context: Address
+
+
+@message
+class FlushFile(Message):
+    """A process closes a descriptor, and still holds its reference [1.2]."""
+
+    ofd: Address
+    last: bool
+    """It has no other descriptor of that description."""
+    exiting: bool
+    caller: Caller
+
+
+@message
+class OnlyPinned(Message):
+    """From an open file description: nothing but pins holds it any more, and nothing else ever will [1.5]."""
+
+    ofd: Address
 
 
 @message
@@ -250,8 +298,7 @@ class Execute(Message):
     """execve(2) opens the file for reading, and then denies writing [2.1 step 6]."""
 
     ofd: Address
-    uid: int
-    tgid: int
+    caller: Caller
 
 
 @message
@@ -261,7 +308,7 @@ class Fallocate(Message):
     mode: int
     offset: int
     length: int
-    tgid: int
+    caller: Caller
 
 
 @message

@@ -5,7 +5,7 @@ None of these has a footprint: each depends on the one before, and the inode sen
 
 from enum import StrEnum
 
-from longpin.messages.envelope import Message, message
+from longpin.messages.envelope import Address, Message, message
 
 
 class Level(StrEnum):
@@ -25,7 +25,9 @@ class Break(Message):
     seconds: float
     """lease_break_time; 0: never expires."""
     signal: bool
-    """The holder is told."""
+    """Somebody is told."""
+    to: Address = ""
+    """A process; empty: the owner of the description."""
 
 
 @message

@@ -2,13 +2,14 @@
 
 Its parts are ``vmas``, the ``page table`` (an entry is named by its virtual page number) and ``pinned_vm``. What a
 process asks takes the mmap lock and perhaps the page table lock, and who releases a lock goes on with who waits for it:
-so all of that touches both.
+so all of that touches both. A request to pin touches everything.
 """
 
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.mm.pmem import PageFrame, PinnedPage, PinnedRun
+from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import File
 
 LOCKED = Footprint.of(writes=[("vmas",), ("page table",)])
@@ -26,6 +27,9 @@ class Mmap(Message):
     file: File
     offset: int
     """In the file, in bytes: whole pages."""
+    fd: int
+    """The number of the descriptor."""
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """What the locks protect."""
@@ -66,6 +70,7 @@ class DupMmap(Message):
     """fork(2): make a child's memory map, with the same mappings, whose pages fault anew [1.8]."""
 
     child: Address
+    caller: Caller
 
     def footprint(self) -> Footprint:
         """What the locks protect."""
@@ -163,14 +168,10 @@ class GetUserPages(Message):
     """What the references belong to: ``mr:100.1``, also before it is published."""
     context: Address
     """Who has that: ``uverbs:100.1``."""
-    tgid: int
+    caller: Caller
     """The process that asks."""
     holds: tuple[Address, ...]
     """Open file descriptions on which earlier pins of the owner hold a reference."""
-
-    def footprint(self) -> Footprint:
-        """What the locks protect, and the count."""
-        return Footprint.of(writes=[("vmas",), ("page table",), ("pinned_vm",)])
 
 
 @message
@@ -181,6 +182,10 @@ class UserPages(Message):
     """In the order of their addresses."""
     holds: tuple[Address, ...]
     """Open file descriptions on which a policy made these pins hold a reference."""
+    attached: tuple[Address, ...]
+    """Inodes that are to be told when the pages are let go of."""
+    refused: int
+    """The errno with which a look at the mappings afterwards refuses them; 0: none."""
 
 
 class Registration(NamedTuple):
@@ -202,6 +207,8 @@ class Registration(NamedTuple):
     """The pages, for DMA."""
     holds: tuple[Address, ...]
     """Open file descriptions on which a policy made the pins hold a reference."""
+    attached: tuple[Address, ...]
+    """Inodes that are to be told when the pages are let go of."""
 
     def page(self, index: int) -> PinnedPage:
         """Return one of its pages, from 0."""

@@ -123,6 +123,10 @@ class PinFrames(Message):
     owner: Address
     """The memory region, ``mr:100.1``, also before it is published."""
     context: Address
+    process: Address = ""
+    """Who registers it."""
+    hold: Address = ""
+    """The open file description the registration holds for it; empty: none."""
 
     def footprint(self) -> Footprint:
         """The references on the frames."""
@@ -173,6 +177,10 @@ class Pin(NamedTuple):
     """What it belongs to, the memory region ``mr:100.1`` for example, also while it is not published yet."""
     context: Address
     """The actor behind the descriptor that keeps the owner: a uverbs context, for example."""
+    process: Address = ""
+    """The process that pinned it."""
+    hold: Address = ""
+    """An open file description that its owner holds because of it; empty: none."""
 
 
 @message

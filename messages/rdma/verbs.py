@@ -82,6 +82,38 @@ class Register(Message):
 
 
 @message
+class RevokeRegion(Message):
+    """The kernel takes a registration from the device, published or still being made: its key is void from now on.
+
+    The reply says that no access is under way. It is 1 for a region that is published; one that is still being made, 0,
+    lets go of its pages when it cannot be published.
+    """
+
+    region: Address
+    unpin: bool
+    """The pages lose their references; else they keep them until the region is deregistered."""
+
+
+@message
+class FindRegion(Message):
+    """Find the files whose pages a region has; EINVAL if there is no such region."""
+
+    handle: int
+
+    def footprint(self) -> Footprint:
+        """The object."""
+        return Footprint.of(reads=[("object", self.handle)])
+
+
+@message
+class RegionFiles(Message):
+    """They are these."""
+
+    region: Address
+    inodes: tuple[Address, ...]
+
+
+@message
 class Handle(Message):
     """The handle of a new object."""
 

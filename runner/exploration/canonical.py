@@ -202,6 +202,8 @@ class _Forms:
         held = [
             item for item in gc.get_referents(generator) if item is not variables and not isinstance(item, FrameType)
         ]
+        if held and held[-1] is None:  # its exc_info: that an exception was handled once, further in, and is over
+            held.pop()
         # Sorted, for the order of f_locals depends on when somebody looked at it first.
         return generator.gi_code, frame.f_lasti, tuple(sorted(variables)), *map(self.of, held)
 

@@ -127,7 +127,7 @@ class WaitForGraph:
         assert isinstance(pmem, Pmem)
         seen = inode.view()
         pins = tuple(pin for block in seen.pages.values() for pin in pmem.pins.get(block, ()))
-        listed = self.policy.admin_list(seen.leases, pins)
+        listed = [entry.text for entry in self.policy.admin_list(inode.layout_view(pins))]
         return f"; an administrator sees {'; '.join(listed) if listed else 'nobody who holds it'}"
 
     def _users(self, ofd: Address) -> str:

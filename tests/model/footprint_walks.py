@@ -60,8 +60,10 @@ mr1 = ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_R
 OTHER = """
 other = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
 load(other, 1)
+store(buf, "x")
+munmap(other, PAGE)
 """
-"""What the parent goes on to do: the page must be installed."""
+"""What the parent goes on to do with its memory, while others give back what they have pinned of it."""
 
 PROGRAMS: dict[str, dict[str, str]] = {
     "exits": dict.fromkeys("abcd", "getpid()"),
@@ -106,6 +108,42 @@ PROGRAMS: dict[str, dict[str, str]] = {
 }
 """Programs of several processes, by what they are about; ``child`` is forked."""
 
+CONNECTED = (
+    'sigaction(SIGIO, SIG_IGN)\nctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n'
+    + CONNECT
+    + 'fd = open("/pmem/a", O_RDWR)\n'
+)
+PIN = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)\n"
+POST = 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mr, 0)\n'
+MMAP = "mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n"
+
+OF_PROTOTYPES: dict[str, dict[str, str]] = {
+    "P4": {
+        "a": CONNECTED
+        + f"buf = {MMAP.replace('MAP_SHARED', 'MAP_SHARED | MAP_DIRECT')}mr = {PIN}"
+        + f'fork("child")\nlabel("pinned")\n{MMAP}{POST}munmap(buf, PAGE)\nibv_dereg_mr(mr)',
+        "child": f"{MMAP}more = {PIN}munmap(buf, 2 * PAGE)",
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
+        "c": f"fd = open('/pmem/a', O_RDWR)\nc = {MMAP}munmap(c, 2 * PAGE)",
+    },
+    "P6": {
+        "a": CONNECTED
+        + f"fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)\nbuf = {MMAP}mr = {PIN}"
+        + 'fork("child")\nlabel("pinned")\nmunmap(buf, 2 * PAGE)\nclose(fd)\nibv_dereg_mr(mr)',
+        "child": f"dup(fd)\nmore = {PIN}munmap(buf, 2 * PAGE)",
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
+        "c": f"fd = open('/pmem/a', O_RDWR)\nfcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)\n{MMAP}",
+    },
+    "P8": {
+        "a": CONNECTED
+        + f"fcntl(fd, F_SETLEASE, F_LAYOUT)\nbuf = {MMAP}mr = {PIN}"
+        + f'fork("child")\nfork("child")\nlabel("pinned")\n{POST}ibv_dereg_mr(mr)\nclose(fd)',
+        "child": f"{POST}fcntl(fd, F_SETLEASE, F_LAYOUT)\n{POST}more = ibv_alloc_pd(ctx)\nibv_poll_cq(cq)",
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
+    },
+}
+"""Programs for policies that are not offered yet, by their names."""
+
 
 CROWD = 8
 """Children of one process, which share all that it has."""
@@ -114,6 +152,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "file:": (
         "dup(fd)", "dup(fd)", "close(fd)", "fcntl(fd, F_GETSIG)", "fcntl(fd, F_SETSIG, SIGUSR1)", "fcntl(fd, F_GETOWN)",
         "fcntl(fd, F_SETOWN, 100)", "fcntl(fd, F_SETOWN, -100)", "fcntl(fd, F_GETLEASE)", "read(fd, 5)",
+        "pread(fd, 5, 0)", 'pwrite(fd, "x", 0)',
         "fcntl(fd, F_SETLEASE, F_LAYOUT)", "fcntl(fd, F_SETLEASE, F_UNLCK)", 'write(fd, "x")', "lseek(fd, 0)",
         "ftruncate(fd, PAGE)", "fallocate(fd, 0, 0, 3 * PAGE)", "fsync(fd)", "flock(fd, LOCK_SH)", "flock(fd, LOCK_UN)",
         "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)",
@@ -138,7 +177,8 @@ CALLS: dict[str, tuple[str, ...]] = {
         "ibv_get_cq_event(cq)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)',
         "ibv_post_send(qp, IBV_WR_RDMA_READ, mr, mr1, 0, 4)", "ibv_post_send(qp, IBV_WR_RDMA_READ, mr1, mr, 0, 4)",
     ),
-    "process:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)', "kill(100, 0)"),
+    "process:": ('truncate("/pmem/a", 0)', "kill(100, 0)"),
+    "mm:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)'),
     "directory": (
         'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
         'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',
@@ -173,6 +213,15 @@ def crowd(seed: int, kind: str) -> Scenario:
 def of_programs(about: str) -> Scenario:
     """Return a scenario of some of the ``PROGRAMS``."""
     return of_machine(PROGRAMS[about], ["child"])
+
+
+def of_prototypes() -> Iterator[Subject]:
+    """Yield programs under the policies that are not offered yet, which the caller has listed."""
+    for name, programs in OF_PROTOTYPES.items():
+        parameters = {"enforce_pass": "block_use"} if name == "P8" else {}
+        changes: dict[str, Any] = {"policy": name, "preset": "intended", "parameters": parameters}
+        scenario = of_machine(programs, ["child"])
+        yield Subject(scenario, Settings.of(scenario, **changes))
 
 
 def of_machine(programs: dict[str, str], forked: list[str]) -> Scenario:

@@ -20,6 +20,7 @@ from model.footprint_walks import (
     crowd,
     declared,
     of_programs,
+    of_prototypes,
     subject,
     subjects,
 )
@@ -27,6 +28,7 @@ from model.test_random_programs import make_scenario
 
 from longpin.actors.constants import O_CREAT, O_TMPFILE, PROGRAM_CONSTANTS
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.config.loader import load_scenario, parse_scenario
 from longpin.messages.envelope import Awake, Done, Envelope, Footprint, Message
 from longpin.messages.fs.directory import MAKES, Unlink
@@ -47,6 +49,13 @@ from longpin.runner.subject import Subject
 KINDS = list(CALLS)
 INTENDED = [choice for choice in CHOICES if choice[1] == "intended"]
 
+
+@pytest.fixture(autouse=True)
+def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, policy in PROTOTYPES.items():
+        monkeypatch.setitem(POLICIES, name, policy)
+
+
 Plan = Iterator[tuple[Subject, str, bool]]
 """A world, the kind of actor that is kept busy, and whether timers are racy."""
 
@@ -61,6 +70,9 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
             yield subject(of_programs("stopped"), "P1", "intended"), "process:", False
         for choice in CHOICES:  # a description is let go while its lease is broken
             yield subject(of_programs("the end of a lease"), *choice), "file:", False
+        for subject_ in of_prototypes():
+            for kind in ("inode:", "uverbs:", "file:", "inode:"):
+                yield subject_, kind, bool(turn % 2)
     for seed in range(crowds):
         kind = KINDS[seed % len(KINDS)]
         turn = seed // len(KINDS)

@@ -11,21 +11,13 @@ from longpin.actors.base import Actor
 from longpin.actors.conversation import Call, Conversation, WaitQueue
 from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.policies import POLICIES
-from longpin.actors.policies.base import (
-    Allow,
-    BreakLeases,
-    Change,
-    Decision,
-    Fail,
-    Layout,
-    LeaseView,
-    Proceed,
-    WaitForPages,
-)
+from longpin.actors.policies.decisions import Allow, Break, Decision, Fail, Proceed, WaitFor
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
+from longpin.actors.policies.views import Change, LayoutView
 from longpin.actors.rdma.uverbs import Region, UverbsContext
 from longpin.config.loader import parse_scenario
 from longpin.messages.fs.file import Put, Release
+from longpin.messages.fs.mapping import PinRequest
 from longpin.runner.exploration import explore
 from longpin.runner.result import Verdict
 from longpin.runner.sampling import stress
@@ -43,34 +35,34 @@ class PinsHoldTheLease(LayoutLeaseV1):
     name: ClassVar[str] = "P99"
     alias: ClassVar[str] = "pins-hold-the-lease"
 
-    def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
-        held = next((lease.ofd for lease in leases if lease.layout and lease.tgid == tgid), None)
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
+        held = next((lease.ofd for lease in view.layout_leases if lease.tgid == request.caller.tgid), None)
         return Fail(errno.EPERM) if held is None else Allow(held)
 
-    def change_gate(self, change: Change, layout: Layout) -> Decision:
-        return Fail(errno.ETXTBSY) if layout.layout_leases else Proceed()
+    def change_gate(self, change: Change, view: LayoutView) -> Decision:
+        return Fail(errno.ETXTBSY) if view.layout_leases else Proceed()
 
 
 def without_a_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has waited goes on without asking the policy again, though the locks were dropped meanwhile."""
-    consult = LayoutGuard._consult
+    consult = LayoutGuard.consult
 
     def planted(
-        self: LayoutGuard, decide: Callable[[Layout], Decision], *rest: Any, **options: Any
+        self: LayoutGuard, decide: Callable[[LayoutView], Decision], *rest: Any, **options: Any
     ) -> Conversation[None]:
         waited: list[bool] = []
 
-        def once(layout: Layout) -> Decision:
+        def once(view: LayoutView) -> Decision:
             if waited:
                 return Proceed()
-            decision = decide(layout)
-            if isinstance(decision, BreakLeases | WaitForPages):
+            decision = decide(view)
+            if isinstance(decision, Break | WaitFor):
                 waited.append(True)
             return decision
 
         yield from consult(self, once, *rest, **options)
 
-    monkeypatch.setattr(LayoutGuard, "_consult", planted)
+    monkeypatch.setattr(LayoutGuard, "consult", planted)
 
 
 def lease_before_pin(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +72,7 @@ def lease_before_pin(monkeypatch: pytest.MonkeyPatch) -> None:
     def planted(self: UverbsContext, handle: int, region: Region) -> Conversation[None]:
         registration = region.request.registration
         for ofd in registration.holds:
-            if (yield Call(ofd, Put())).last:
+            if (yield Call(ofd, Put(pin=True))).last:
                 yield Call(ofd, Release(exiting=False))
         region.request = replace(region.request, registration=registration._replace(holds=()))
         yield from deregister(self, handle, region)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from longpin.actors.fs.extents import ChangeKind, ExtentMap
-from longpin.actors.kernel.file_system import LayoutOperation
+from longpin.actors.fs.extents import ExtentMap
+from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 
 PAGES = 12
 """The model's file has so many at the most."""
@@ -145,13 +145,13 @@ def look_at_change(blocks: dict[int, int], operation: LayoutOperation, pages: Ra
     new = carry_out(old, operation, pages)
     was = {block: page for page, block in enumerate(old) if block is not None}
     now = {block: page for page, block in enumerate(new) if block is not None}
-    expected = set()
+    expected = ChangeKind(0)
     if -1 in now:
-        expected.add(ChangeKind.ADDITIVE)
+        expected |= ChangeKind.ADDITIVE
     if was.keys() - now.keys():
-        expected.add(ChangeKind.SUBTRACTIVE)
+        expected |= ChangeKind.SUBTRACTIVE
     if any(now[block] != page for block, page in was.items() if block in now):
-        expected.add(ChangeKind.MOVING)
+        expected |= ChangeKind.MOVING
     assert extents.classify(operation, *pages) == expected
     assert model_of(extents) == old, "to classify changes nothing"
 

@@ -8,7 +8,7 @@ import pytest
 
 from longpin.actors.conversation import KernelError
 from longpin.actors.fs.file import OpenFileDescription
-from longpin.messages.fs.file import Put, Ref
+from longpin.messages.fs.file import Put, PutDone, Ref
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
 
@@ -427,7 +427,7 @@ def test_no_reference_is_taken_on_a_description_that_has_none_left() -> None:
     file = engine.actors["file:1"]
     assert isinstance(file, OpenFileDescription)
     file.ref(Ref(), "process:1")
-    assert [file.put(Put(), "process:1").last for _ in range(2)] == [False, True]
+    assert [file.put(Put(), "process:1") for _ in range(2)] == [PutDone(last=False), PutDone(last=True)]
     with pytest.raises(KernelError) as error:
         file.ref(Ref(), "process:1")
     assert error.value.errno == errno.EBADF

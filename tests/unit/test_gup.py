@@ -15,19 +15,23 @@ from longpin.actors.mm import gup
 from longpin.actors.mm.gup import Buffer, pin_user_pages, unpin_user_pages
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
-from longpin.actors.policies.base import Allow, Fail, LeaseView, Policy
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Allow, Fail
+from longpin.actors.policies.views import LayoutView
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import DONE, Address, Done, Message, message
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import CloseFile, Open, Truncate
+from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.mm import Mmap, Munmap, Registration
 from longpin.messages.mm.pmem import PinnedPage
+from longpin.messages.process import caller
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles import ORACLES
 
 PAGE = 4096
-CALLER = 100
+CALLER = caller.Caller("process:100", 100, 0, 0)
 
 
 @message
@@ -87,10 +91,10 @@ class Holding(Policy):
     refuses: bool = False
     gate: int = 0
 
-    def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         return Fail(errno.EPERM) if self.refuses else Allow("file:1")
 
-    def longterm_gate(self) -> int:
+    def longterm_gate(self, request: PinRequest) -> int:
         return self.gate
 
 
@@ -108,8 +112,8 @@ class World:
         self.engine.spawn(Mm, "mm:100.1", self.kernel)
         self.engine.spawn(IoUring, "io_uring:1", self.kernel)
         self.count = 0
-        self.ask("inode:/f", Open("file:1", 2, 0, CALLER))
-        done = self.ask("mm:100.1", Mmap(3 * PAGE, 3, 1, File("file:1", "inode:/f", "file"), 0))
+        self.ask("inode:/f", Open("file:1", 2, CALLER))
+        done = self.ask("mm:100.1", Mmap(3 * PAGE, 3, 1, File("file:1", "inode:/f", "file"), 0, 3, CALLER))
         assert isinstance(done, Done)
         self.address = done.value
 
@@ -123,9 +127,9 @@ class World:
 
     def answer(self, number: int) -> object:
         """Return the answer of a call, by its number."""
-        caller = self.engine.actors[f"caller:{number}"]
-        assert isinstance(caller, Caller)
-        return caller.answer
+        made = self.engine.actors[f"caller:{number}"]
+        assert isinstance(made, Caller)
+        return made.answer
 
     def register(self, pages: int = 3, *, memlock: int = -1, first: int = 0) -> object:
         return self.ask("io_uring:1", RegisterBuffers("mm:100.1", self.address + first * PAGE, pages, memlock))
@@ -154,7 +158,7 @@ def test_a_pinner_of_a_test_pins_and_a_truncate_waits_for_it(batch: int, monkeyp
     world = World(Holding())
     assert world.register() == DONE
     assert world.left() == (3, [1, 2, 3], 3), "one reference on the description, however many pages and batches"
-    assert world.ask("inode:/f", Truncate(0, by_path=False, uid=0, tgid=7)) is None
+    assert world.ask("inode:/f", Truncate(0, by_path=False, caller=CALLER)) is None
     waits = world.count
     assert world.ask("io_uring:1", CloseFile("file:9", exiting=False)) == DONE
     assert world.answer(waits) == DONE

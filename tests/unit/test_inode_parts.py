@@ -8,28 +8,39 @@ from typing import Any
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.constants import F_RDLCK, F_WRLCK, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
+from longpin.actors.constants import F_RDLCK, F_WRLCK, MAP_SHARED, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_READ
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import ExtentMap
 from longpin.actors.fs.file_data import FileData
+from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.fs.layout_change import Wanted
 from longpin.actors.fs.layout_guard import LayoutGuard
-from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
 from longpin.actors.fs.mappings import LAST_PAGE, Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.file_system import LayoutOperation
-from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.policies.base import Change, Decision, Fail, Layout, Policy, Proceed, ScanPages, WaitForPages
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Break, Decision, Fail, OnDeadline, Proceed, Scan, SendSignal, WaitFor
+from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseView
 from longpin.messages.envelope import DONE, Address, Message
+from longpin.messages.fs.inode import LeaseOverdue
+from longpin.messages.fs.lease import Level
+from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.mm import Zap
 from longpin.messages.mm.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
+from longpin.messages.process.caller import Caller
+from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.oracles.fifo import Fifo
 
 PAGE = 4096
 INODE, PMEM = "inode:/f", "pmem:pmem0"
 PINNED = Pin(10, 0, 0, longterm=True, owner="mr:100.1", context="uverbs:100.1")
+CALLER = Caller("process:100", 100, 0, 0)
+MAPPING = MappingView("mm:100.1", 1, PROT_READ, MAP_SHARED, "file:100.1")
 Answer = Callable[[Message], Message | KernelError]
 
 
@@ -66,24 +77,24 @@ def actor() -> Actor:
 class Scripted(Policy):
     """Look at the pages, wait while one is pinned, fail if a process maps the file."""
 
-    def change_gate(self, change: Change, layout: Layout) -> Decision:
-        if layout.mapped and change.operation is LayoutOperation.WRITE:
+    def change_gate(self, change: Change, view: LayoutView) -> Decision:
+        if view.mappings and change.operation is LayoutOperation.WRITE:
             return Fail(errno.ETXTBSY)
-        if layout.pins is None:
-            return ScanPages()
-        return WaitForPages(layout.pins) if layout.pins else Proceed()
+        if view.pins is None:
+            return Scan()
+        return WaitFor(view.pins) if view.pins else Proceed()
 
 
 class World:
     """A guard, and what it is given."""
 
-    def __init__(self, actor: Actor) -> None:
-        kernel = Kernel(Scripted())
+    def __init__(self, actor: Actor, policy: Policy = Scripted()) -> None:
+        kernel = Kernel(policy)
         self.iolock, self.mmaplock = Lock(actor, "iolock"), Lock(actor, "mmap lock")
         self.mappings = Mappings(INODE)
-        self.guard = LayoutGuard(
-            kernel, PMEM, LeaseList(actor, kernel, OpenCounts()), ExtentMap({2: 12, 0: 10}), self.mappings
-        )
+        self.attributes = Attributes(0, 0o666, 4 * PAGE)
+        leases, extents = LeaseList(actor, kernel, OpenCounts()), ExtentMap({2: 12, 0: 10})
+        self.guard = LayoutGuard(kernel, PMEM, self.attributes, leases, extents, self.mappings)
         self.io, self.mm = self.iolock.exclusive(), self.mmaplock.exclusive()
         self.iolock.holds.append(self.io)
         self.mmaplock.holds.append(self.mm)
@@ -95,14 +106,14 @@ class World:
 
 def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Actor) -> None:
     world = World(actor)
-    world.mappings.add("mm:100.1", 1, 0)
+    world.mappings.add(MAPPING)
     found, held = [Busy((PINNED,)), Busy(())], []
 
     def answer(asked: Message) -> Message:
         held.append((type(asked), world.held))
         return found.pop(0) if isinstance(asked, ScanBusy) else DONE
 
-    change = world.guard.change(LayoutOperation.TRUNCATE, 0, LAST_PAGE, 100)
+    change = Wanted(LayoutOperation.TRUNCATE, 0, MOST_SIZE, CALLER)
     calls = play(world.guard.break_layouts(change, world.io, world.mm), answer)
     look = [("mm:100.1", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
     assert calls == [*look, (PMEM, AwaitIdle(10, killable=True, interruptible=True)), *look]
@@ -113,7 +124,7 @@ def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Act
 
 def test_the_guard_retakes_the_lock_before_it_reports_a_signal(actor: Actor) -> None:
     world = World(actor)
-    change = world.guard.change(LayoutOperation.TRUNCATE, 0, LAST_PAGE, 100)
+    change = Wanted(LayoutOperation.TRUNCATE, 0, MOST_SIZE, CALLER)
     conversation = world.guard.break_layouts(change, world.io, world.mm)
     with pytest.raises(KernelError) as failure:
         play(conversation, lambda asked: Busy((PINNED,)) if isinstance(asked, ScanBusy) else KernelError.interrupted())
@@ -123,8 +134,8 @@ def test_the_guard_retakes_the_lock_before_it_reports_a_signal(actor: Actor) -> 
 
 def test_the_guard_reports_the_errno_of_the_policy(actor: Actor) -> None:
     world = World(actor)
-    world.mappings.add("mm:100.1", 1, 0)
-    change = world.guard.change(LayoutOperation.WRITE, 0, 0, 100)
+    world.mappings.add(MAPPING)
+    change = Wanted(LayoutOperation.WRITE, 0, PAGE, CALLER)
     with pytest.raises(KernelError) as failure:
         play(world.guard.break_layouts(change, world.io, None))
     assert failure.value.errno == errno.ETXTBSY
@@ -136,7 +147,7 @@ class Data:
     def __init__(self, actor: Actor) -> None:
         self.attributes = Attributes(0, 0o666, 4 * PAGE)
         self.mappings = Mappings(INODE)
-        self.mappings.add("mm:100.1", 1, 0)
+        self.mappings.add(MAPPING)
         self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, {0: 10, 2: 12})
 
     @property
@@ -209,3 +220,47 @@ def test_what_keeps_an_inode() -> None:
     counts.remove("file:1")
     attributes.names_going -= 1
     assert (counts.in_use, attributes.has_name) == (False, False)
+
+
+def test_nothing_is_done_at_the_deadline_of_a_lease_that_was_given_up_while_the_lock_was_waited_for() -> None:
+    """Else its holder, who was in time, would be killed, for example."""
+
+    class Killing(Policy):
+        def on_deadline(self, lease: LeaseView, view: LayoutView) -> OnDeadline:
+            return OnDeadline((SendSignal(lease.holder, 9),))
+
+    engine = SteppedEngine(Fifo())
+    engine.spawn(Inode, INODE, Kernel(Killing()), PMEM, FileStart(0, 0o666, 0, {}))
+    inode = engine.actors[INODE]
+    assert isinstance(inode, Inode)
+    record = LeaseRecord("lease:1", "file:1", "process:100", 100, F_RDLCK, ("file:1",), LeaseKind.LAYOUT, works=True)
+    for left, signals in ((True, 1), (False, 0)):
+        inode.leases.records[:] = [record]
+        work = inode.overdue(LeaseOverdue("lease:1", Level.UNLOCK), "lease:1")
+        assert work is not None
+        lock = next(work)
+        assert isinstance(lock, Hold)
+        lock.lock.holds.append(lock)
+        if not left:
+            inode.leases.records.clear()
+        calls = []
+        try:
+            effect = work.send(lock)
+            while True:
+                assert isinstance(effect, Call)
+                calls.append(effect.body)
+                effect = work.send(DONE)
+        except StopIteration:
+            assert [type(call) for call in calls] == [Signal] * signals
+
+
+def test_a_decision_that_would_change_nothing_is_a_mistake_of_the_policy(actor: Actor) -> None:
+    """The guard would ask for ever."""
+
+    class Endless(Policy):
+        def change_gate(self, change: Change, view: LayoutView) -> Decision:
+            return Break()
+
+    world = World(actor, Endless())
+    with pytest.raises(ValueError, match="Endless decides about leases that are not there"):
+        play(world.guard.break_layouts(Wanted(LayoutOperation.WRITE, 0, PAGE, CALLER), world.io, None))

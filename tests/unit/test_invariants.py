@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from longpin.actors.base import Actor
-from longpin.actors.constants import F_RDLCK, MAP_SHARED, O_RDWR
+from longpin.actors.constants import F_RDLCK, MAP_SHARED, O_RDWR, PROT_READ
 from longpin.actors.conversation import Effect, WaitQueue, WaitsFor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import FileStart, Inode
@@ -21,6 +21,7 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
+from longpin.actors.policies.views import LeaseKind
 from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import NOTHING_INHERITED
@@ -29,6 +30,7 @@ from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import Envelope
+from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.pmem import Dma, Load, Pin
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
@@ -184,7 +186,9 @@ def test_nobody_waits(world: World) -> None:
 def test_a_call_that_waits_for_a_lease(world: World) -> None:
     world.alive()
     world.spawn(Lease, "lease:100.1", INODE, OFD, 3)
-    world.inode.leases.records.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=False, unlock_pending=True))
+    world.inode.leases.records.append(
+        LeaseRecord("lease:100.1", OFD, "process:100", 100, F_RDLCK, (OFD,), unlock_pending=True)
+    )
     other = world.process(101, "other")
     world.waits(other, asleep("lease", "lease:100.1", "lease:100.1 of process 100 to be given up"))
     [found] = world.quiet("O3")
@@ -248,7 +252,7 @@ def test_an_exit_that_never_ends(world: World) -> None:
 
 
 def mapped(world: World) -> None:
-    world.inode.mappings.add("mm:100.1", 1, MAP_SHARED)
+    world.inode.mappings.add(MappingView("mm:100.1", 1, PROT_READ, MAP_SHARED, OFD))
 
 
 def leaves_a_description(world: World) -> None:
@@ -256,7 +260,9 @@ def leaves_a_description(world: World) -> None:
 
 
 def leaves_a_lease(world: World) -> None:
-    world.inode.leases.records.append(LeaseRecord("lease:100.1", OFD, 100, F_RDLCK, layout=True))
+    world.inode.leases.records.append(
+        LeaseRecord("lease:100.1", OFD, "process:100", 100, F_RDLCK, (OFD,), LeaseKind.LAYOUT)
+    )
 
 
 def leaves_pins(world: World) -> None:

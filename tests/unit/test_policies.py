@@ -11,22 +11,18 @@ from typing import Any, ClassVar
 import pytest
 
 from longpin.actors.fs.inode import Inode
+from longpin.actors.kernel.file_system import ChangeKind
 from longpin.actors.kernel.generation import GENERATIONS, Version
 from longpin.actors.policies import POLICIES, find_policy
-from longpin.actors.policies.base import (
-    Allow,
-    Decision,
-    Fail,
-    Layout,
-    LeaseView,
-    Policy,
-    Proceed,
-    ScanPages,
-    WaitForPages,
-)
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Allow, Decision, Fail, Notify, OnBreak, Proceed, Scan, WaitFor
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1, LeaseCheck
 from longpin.actors.policies.proposal import Proposal, proposal_parameters, read_proposal
+from longpin.actors.policies.views import FaultRequest, LayoutView, LeaseView, MapRequest
 from longpin.config.expectations import read_expectations
+from longpin.messages.envelope import Address
+from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.process.caller import Caller
 from longpin.runner.events import BlocksPinned, SleepBegun
 from longpin.runner.judging.invariants.errnos import applicable
 
@@ -463,8 +459,8 @@ class PinsHoldTheLease(Policy):
     name: ClassVar[str] = "test"
     errnos: ClassVar[dict[str, frozenset[str]]] = {"truncate": frozenset({"ETXTBSY"})}
 
-    def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
-        own = [lease for lease in leases if lease.tgid == tgid]
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
+        own = [lease for lease in view.leases if lease.tgid == request.caller.tgid]
         return Allow(own[0].ofd) if own else Fail(errno.EPERM)
 
 
@@ -518,10 +514,10 @@ class NoUnlockWhilePinned(LayoutLeaseV1):
 
     errnos: ClassVar[dict[str, frozenset[str]]] = {"fcntl": frozenset({"EBUSY"})}
 
-    def unlck_gate(self, lease: LeaseView, layout: Layout) -> Decision:
-        if layout.pins is None:
-            return ScanPages()
-        return Fail(errno.EBUSY) if layout.pins else Proceed()
+    def unlck_gate(self, lease: LeaseView, caller: Caller, view: LayoutView) -> Decision:
+        if view.pins is None:
+            return Scan()
+        return Fail(errno.EBUSY) if view.pins else Proceed()
 
 
 def test_f_unlck_can_be_refused(play: Play) -> None:
@@ -544,12 +540,12 @@ fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> 0
 class CloseWaits(Policy):
     """The last close waits for the pins of the file, but not that of a dying process."""
 
-    def last_close_gate(self, layout: Layout, *, exiting: bool) -> Decision:
+    def last_close_gate(self, ofd: Address, view: LayoutView, *, exiting: bool) -> Decision:
         if exiting:
             return Proceed()
-        if layout.pins is None:
-            return ScanPages()
-        return WaitForPages(layout.pins) if layout.pins else Proceed()
+        if view.pins is None:
+            return Scan()
+        return WaitFor(view.pins, killable=True) if view.pins else Proceed()
 
 
 CLOSER = (
@@ -595,13 +591,13 @@ class RefusesEverything(Policy):
 
     errnos: ClassVar[dict[str, frozenset[str]]] = {"close": frozenset({"EDEADLK"})}
 
-    def mmap_gate(self, flags: int) -> int:
-        return errno.EOPNOTSUPP
+    def mmap_gate(self, request: MapRequest, view: LayoutView) -> Allow | Fail:
+        return Fail(errno.EOPNOTSUPP)
 
-    def lease_gate(self, arg: int) -> None:
+    def read_lease(self, arg: int) -> None:
         return None
 
-    def last_close_gate(self, layout: Layout, *, exiting: bool) -> Decision:
+    def last_close_gate(self, ofd: Address, view: LayoutView, *, exiting: bool) -> Decision:
         return Fail(errno.EDEADLK)
 
 
@@ -623,8 +619,8 @@ open("/f", O_RDWR)
 class NoAllocationByFault(Policy):
     """A store to a hole of a mapping is refused, as under a seal."""
 
-    def fault_gate(self, *, allocates: bool) -> int:
-        return errno.ETXTBSY if allocates else 0
+    def fault_gate(self, fault: FaultRequest, view: LayoutView) -> Decision:
+        return Fail(errno.ETXTBSY) if ChangeKind.ADDITIVE in fault.kinds else Proceed()
 
 
 def test_a_refused_fault_is_sigbus(play: Play) -> None:
@@ -649,8 +645,8 @@ load(buf + PAGE, 1)                                             # -> ok
 class SilentBreaks(Policy):
     """A broken lease's holder is not told."""
 
-    def on_break(self, lease: LeaseView) -> bool:
-        return False
+    def on_break(self, lease: LeaseView) -> OnBreak:
+        return OnBreak(Notify.NOBODY)
 
 
 def test_a_break_can_be_silent(play: Play) -> None:
@@ -675,8 +671,8 @@ def test_pin_requests_reach_pmem_only_if_the_gate_allows(play: Play) -> None:
 
     @dataclass(frozen=True, slots=True)
     class Watching(Policy):
-        def pin_gate(self, leases: tuple[LeaseView, ...], tgid: int, *, longterm: bool) -> Allow | Fail:
-            seen.append((tgid, longterm))
+        def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
+            seen.append((request.caller.tgid, request.longterm))
             return Fail(errno.EPERM)
 
     run = play(Watching(), seeds=(), a=DEVICE + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)   # -> EPERM")

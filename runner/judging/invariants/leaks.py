@@ -42,8 +42,8 @@ class NoLeaks(Invariant):
         seen = inode.view()
         for lease in seen.leases:
             yield self._leak("a lease", f"{lease.address} is on the list of {inode.address}")
-        for mm, _ in seen.mappings:
-            yield self._leak("a mapping", f"{mm} maps {inode.address}")
+        for mapping in seen.mappings:
+            yield self._leak("a mapping", f"{mapping.mm} maps {inode.address}")
         if seen.nlink == 0 and seen.pages:
             what = f"{inode.address} has no name and no user and owns {len(seen.pages)} blocks"
             yield self._leak("blocks", what)

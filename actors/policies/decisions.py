@@ -1,0 +1,163 @@
+"""What a policy answers: decisions as values, which the kernel carries out.
+
+A gate is asked again after every decision but the final ones (:class:`Proceed`, :class:`Fail`, :class:`Allow`), because
+everything may have changed meanwhile.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from longpin.actors.policies.views import LeaseKey, LeaseRequest, PolicyState, Range, RegistrationView
+from longpin.messages.envelope import Address
+from longpin.messages.mm.pmem import Pin
+
+
+class Proceed(NamedTuple):
+    """Go on with the call."""
+
+
+class Fail(NamedTuple):
+    """End the call with this errno."""
+
+    errno: int
+
+
+class Break(NamedTuple):
+    """Break leases."""
+
+    leases: tuple[Address, ...] | None = None
+    """Which; None: every layout lease, those taken meanwhile too, as the kernel does [2.3.3]."""
+    wait: bool = True
+    """Wait until they are gone, without the inode's locks, and ask again; False: begin, and do ``then`` [2.5]."""
+    then: Proceed | Fail = Proceed()
+
+
+class Scan(NamedTuple):
+    """Look for referenced pages, with page tables zapped first if the caller has the mmap lock, and ask again [2.5]."""
+
+    range: Range | None = None
+    """Where; None: where the kernel looks for this change (``whole_file_scan``)."""
+
+
+class WaitFor(NamedTuple):
+    """Sleep until these pins are gone, with the mmap lock dropped, and ask again [2.5]."""
+
+    pins: tuple[Pin, ...]
+    killable: bool = False
+    """Only a fatal signal ends the sleep; else any signal."""
+
+
+class Revoke(NamedTuple):
+    """Take registrations from the device: keys are void, accesses under way have ended. Then ask again."""
+
+    registrations: tuple[RegistrationView, ...]
+    unpin: bool = True
+    """Their pages lose the references too; else these stay until they are deregistered."""
+
+
+class Drop(NamedTuple):
+    """Take leases off the list, and ask again."""
+
+    leases: tuple[Address, ...]
+
+
+Decision = Proceed | Fail | Break | Scan | WaitFor | Revoke | Drop
+"""What a gate answers that may wait."""
+
+
+class Grant(NamedTuple):
+    """A lease that is given for something else than F_SETLEASE: a mapping, a registration."""
+
+    key: LeaseKey
+    ofd: Address
+    """The description it ends with, if it does not end before."""
+    request: LeaseRequest
+    owner: bool = False
+    """It counts as one taken by F_SETLEASE for whom SIGIO goes to [2.1 step 10, 2.2]."""
+
+
+class Allow(NamedTuple):
+    """It may be done: mmap(2), or a pin."""
+
+    hold: Address = ""
+    """Of a pin: an open file description on which the registration holds a reference; empty: none."""
+    grant: Grant | None = None
+    """A lease that comes with it, unless there is one of that key. The inode is told when the registration ends."""
+    state: PolicyState | None = None
+    """What the policy remembers from now on; None: what it did."""
+
+
+class Update(NamedTuple):
+    """What becomes of an inode when something has happened that nobody can refuse."""
+
+    state: PolicyState | None = None
+    """What the policy remembers from now on; None: what it did."""
+    drop: tuple[Address, ...] = ()
+    """Leases that end."""
+
+
+class Notify(StrEnum):
+    """Who gets the signal of a break."""
+
+    NOBODY = "nobody"
+    OWNER = "owner"
+    """Who F_GETOWN names: whoever took a lease on the description first, or what F_SETOWN named [2.3.5]."""
+    HOLDER = "holder"
+    """The process that took this lease."""
+
+
+class OnBreak(NamedTuple):
+    """What the break of a lease sets off [2.3.3]."""
+
+    signal: Notify = Notify.OWNER
+    deadline: float | None = None
+    """Seconds the holder has; None: lease_break_time, 0: for ever."""
+    work: bool = False
+    """At the deadline the kernel acts by itself; else whoever looks next finds the lease overdue [2.3.4]."""
+
+
+class DropLease(NamedTuple):
+    """The lease is removed or downgraded, as lease_modify does."""
+
+
+class ZapMappings(NamedTuple):
+    """Page table entries of the file go in every process, and no fault is under way; what faults, asks again."""
+
+
+class SendSignal(NamedTuple):
+    """A process gets a signal of the kernel, whatever it may do to others."""
+
+    process: Address
+    signo: int
+
+
+DeadlineAction = DropLease | ZapMappings | Revoke | SendSignal
+
+
+class OnDeadline(NamedTuple):
+    """What happens when a holder has let its time pass [2.3.4]."""
+
+    actions: tuple[DeadlineAction, ...] = (DropLease(),)
+    """In this order."""
+    state: PolicyState | None = None
+    """What the policy remembers before the first of them; None: what it did."""
+
+
+class ListedBy(StrEnum):
+    """Where an administrator finds an entry."""
+
+    DESCRIPTION = "description"
+    """/proc/locks, or a file of /proc/PID/fdinfo."""
+    MEMORY = "memory"
+    """A file of /proc/PID that lists what an address space has pinned."""
+    DEVICE = "device"
+    """What a descriptor of a device owns."""
+
+
+class Listed(NamedTuple):
+    """One entry of what an administrator can see of an inode."""
+
+    by: ListedBy
+    address: Address
+    """The process or the context it names."""
+    text: str

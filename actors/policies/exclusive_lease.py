@@ -1,0 +1,166 @@
+"""P6 FLV2: exclusive layout leases, kept by the pins that were taken under them [4.7; S5, V2-0 to V2-19].
+
+A lease whose process has neither a descriptor nor a mapping of the file left, but pins, is a *zombie*: nothing here
+makes it one. A pin holds a reference on the leased description, and the lease ends with that.
+"""
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from longpin.actors.constants import F_LAYOUT, F_RDLCK
+from longpin.actors.kernel.file_system import Asked
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import (
+    Allow,
+    Break,
+    Decision,
+    Fail,
+    Listed,
+    ListedBy,
+    Proceed,
+    Scan,
+    WaitFor,
+)
+from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
+from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.process.caller import Caller
+
+F_EXCLUSIVE = 32
+
+
+class SelfChange(StrEnum):
+    """What becomes of a layout change by the holder of an exclusive lease."""
+
+    FAIL = "fail"
+    """EDEADLK [V2-2]."""
+    ALLOW = "allow"
+    """Its own lease does not stand in its way, its own pins do: ETXTBSY."""
+
+
+class UnlockWithPins(StrEnum):
+    """What becomes of F_UNLCK while pins hold the lease."""
+
+    FAIL = "fail"
+    """EBUSY."""
+    WAIT = "wait"
+    """It waits for them."""
+    ALLOW = "allow"
+    """The lease goes [V2-0]."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExclusiveLease(Policy):
+    """A pin needs an exclusive layout lease of the caller, which fails every layout change by anybody."""
+
+    name: ClassVar[str] = "P6"
+    alias: ClassVar[str] = "flv2"
+    listed: ClassVar[bool] = False
+    summary: ClassVar[str] = "a pin needs an exclusive F_LAYOUT lease and holds it; truncate fails with ETXTBSY"
+    source: ClassVar[str] = "Weiny, RFC v2 RDMA/FS DAX truncate proposal, 2019-08-09 [V2-0 to V2-19]; 2019-09-04 [S5]"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "as_posted": {
+            "unlck_with_pins": "allow",
+            "zombie_can_pin": True,
+            "holder_by_number": True,
+            "ext4_mapped_only": True,
+        },
+        "intended": {},
+    }
+    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
+        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY", "EDEADLK"})
+    ) | {"fcntl": frozenset({"EBUSY"})}
+
+    exclusive_mutual: bool = False
+    """A second exclusive lease is refused with EAGAIN."""
+    self_change: SelfChange = SelfChange.FAIL
+    unlck_with_pins: UnlockWithPins = UnlockWithPins.FAIL
+    zombie_can_pin: bool = False
+    """A zombie lets its process pin more."""
+    holder_by_number: bool = False
+    """The holder is whoever has the number of the process that took the lease, by now perhaps another [H17]."""
+    ext4_mapped_only: bool = False
+    """ext4 looks at leases only while the file is mapped [V2-5]."""
+
+    def _is_holder(self, lease: LeaseView, caller: Caller) -> bool:
+        return lease.tgid == caller.tgid if self.holder_by_number else lease.holder == caller.process
+
+    def read_lease(self, arg: int) -> LeaseRequest | None:
+        """Read F_LAYOUT, perhaps with F_EXCLUSIVE; other bits beside it count for nothing [V2-1]."""
+        if arg & F_LAYOUT:
+            return LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=bool(arg & F_EXCLUSIVE))
+        return Policy.read_lease(self, arg)
+
+    def lease_type(self, lease: LeaseView) -> int:
+        """Report F_LAYOUT; that it is exclusive is not told."""
+        return F_LAYOUT if lease.layout and not lease.breaking else lease.target
+
+    def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:
+        """Refuse a second exclusive lease, if they are mutual."""
+        if self.exclusive_mutual and wanted.exclusive and other.exclusive:
+            return errno.EAGAIN
+        return Policy.lease_conflict(self, wanted, other)
+
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
+        """Allow a long-term pin under an exclusive lease the caller took itself, and hold its description [V2-12]."""
+        if not request.longterm:
+            return Allow()
+        for lease in view.layout_leases:
+            usable = lease.exclusive and (self.zombie_can_pin or not lease.zombie)
+            if usable and self._is_holder(lease, request.caller):
+                return Allow(hold=lease.ofd)
+        return Fail(errno.EPERM)
+
+    def change_gate(self, change: Change, view: LayoutView) -> Decision:
+        """Walk the list: what is not exclusive is broken, also by a call that fails; what is exclusive fails it."""
+        if not change.asks:
+            return Proceed()
+        broken: list[str] = []
+        refused = False
+        for lease in view.layout_leases if self._looks_at_leases(change, view) else ():
+            if not lease.exclusive:
+                broken.append(lease.address)
+            elif not self._is_holder(lease, change.caller):
+                refused = True
+            elif self.self_change is SelfChange.FAIL:
+                return Break(tuple(broken), wait=False, then=Fail(errno.EDEADLK))
+        if refused:
+            return Break(tuple(broken), wait=False, then=Fail(errno.ETXTBSY))
+        if broken:
+            return Break(tuple(broken))
+        return self._ask_pages(change, view)
+
+    def _looks_at_leases(self, change: Change, view: LayoutView) -> bool:
+        return Asked.LEASES in change.asks or bool(view.mappings) or not self.ext4_mapped_only
+
+    def _ask_pages(self, change: Change, view: LayoutView) -> Decision:
+        if Asked.PAGES not in change.asks:
+            return Proceed()
+        if view.pins is None:
+            return Scan(change.range)
+        if any(pin.longterm and pin.process == change.caller.process for pin in view.pins):
+            return Fail(errno.ETXTBSY)
+        return WaitFor(view.pins) if view.pins else Proceed()
+
+    def unlck_gate(self, lease: LeaseView, caller: Caller, view: LayoutView) -> Decision:
+        """Keep the lease while pins hold it [S5]."""
+        if self.unlck_with_pins is UnlockWithPins.ALLOW:
+            return Proceed()
+        if view.pins is None:
+            return Scan()
+        held = tuple(pin for pin in view.pins if pin.hold == lease.ofd)
+        if not held:
+            return Proceed()
+        return WaitFor(held) if self.unlck_with_pins is UnlockWithPins.WAIT else Fail(errno.EBUSY)
+
+    def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
+        """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18]."""
+        pins = (
+            Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
+            for pin in view.pins or ()
+            if pin.longterm
+        )
+        return (*Policy.admin_list(self, view), *pins)

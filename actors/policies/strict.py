@@ -1,0 +1,199 @@
+"""P8 STRICT: who uses pages directly has a lease of its own for as long [4.9; C1 to C5, F19].
+
+A lease belongs to a process and to the description it was taken on: a child or a receiver of the descriptor has none.
+Whoever keeps one too long is killed; what a killed process has registered through a device that others have open too
+is taken from that device.
+"""
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from longpin.actors.constants import F_LAYOUT, F_RDLCK, F_UNLCK, SIGKILL
+from longpin.actors.kernel.file_system import Asked, ChangeKind
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import (
+    Allow,
+    Break,
+    Decision,
+    Drop,
+    Fail,
+    Notify,
+    OnBreak,
+    OnDeadline,
+    Proceed,
+    Revoke,
+    Scan,
+    SendSignal,
+    WaitFor,
+)
+from longpin.actors.policies.views import (
+    Change,
+    CloseRequest,
+    LayoutView,
+    LeaseCall,
+    LeaseKey,
+    LeaseKind,
+    LeaseRequest,
+    LeaseView,
+    RegistrationView,
+)
+from longpin.messages.envelope import Address
+from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.mm.pmem import Pin
+from longpin.messages.process.caller import Caller
+
+F_EXCLUSIVE = 32
+
+
+class Orphans(StrEnum):
+    """What becomes of pins whose process has no lease any more, because it was killed."""
+
+    INVALIDATE = "invalidate_mr"
+    """Their registrations are taken from the device, and let go of the pages."""
+    LEAVE = "leave"
+    """Who changes the layout waits for them."""
+
+
+class PassedUse(StrEnum):
+    """Who may use a registration that was passed on with its device."""
+
+    ANYBODY = "none"
+    """Whoever has the device open: the sender stays responsible."""
+    LEASE_HOLDERS = "block_use"
+    """Only who has a lease on the files, else EACCES."""
+
+
+class BreakOn(StrEnum):
+    """Which changes break shared leases."""
+
+    ANY = "any"
+    """All that ask leases."""
+    SUBTRACTIVE = "subtractive"
+    """Not those that only add blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strict(Policy):
+    """A pin needs an active lease of the process; close waits for its pins; who is late is killed."""
+
+    name: ClassVar[str] = "P8"
+    alias: ClassVar[str] = "strict"
+    listed: ClassVar[bool] = False
+    summary: ClassVar[str] = "a pin needs a lease of the process itself; close waits for pins; who is late is killed"
+    source: ClassVar[str] = "Chinner, 2019-06-08 to 2019-10 [C1 to C5]; LSF/MM thread, 2019-02 [F19]"
+    presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
+    constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
+        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY"})
+    ) | {"fcntl": frozenset({"EBUSY"}), "ibv_post_send": frozenset({"EACCES"})}
+
+    orphans: Orphans = Orphans.INVALIDATE
+    enforce_pass: PassedUse = PassedUse.ANYBODY
+    break_on: BreakOn = BreakOn.ANY
+
+    def read_lease(self, arg: int) -> LeaseRequest | None:
+        """Read F_LAYOUT, which is shared, or F_LAYOUT | F_EXCLUSIVE."""
+        if arg in (F_LAYOUT, F_LAYOUT | F_EXCLUSIVE):
+            return LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=arg != F_LAYOUT)
+        return Policy.read_lease(self, arg)
+
+    def lease_key(self, caller: Caller, ofd: Address) -> LeaseKey:
+        """A lease is that of one process on one description; ordinary ones too, for there is but one F_UNLCK [C5]."""
+        return (ofd, caller.process)
+
+    def lease_type(self, lease: LeaseView) -> int:
+        """Report F_LAYOUT."""
+        return F_LAYOUT if lease.layout and not lease.breaking else lease.target
+
+    def lease_gate(self, call: LeaseCall, view: LayoutView) -> Decision:
+        """Before an exclusive lease is given, orphaned pins go: its holder relies on being alone [H2]."""
+        allowed = Policy.lease_gate(self, call, view)
+        if call.request.type == F_UNLCK or not call.request.exclusive or isinstance(allowed, Fail):
+            return allowed
+        if view.pins is None:
+            return Scan()
+        return self._revoke_orphans(view, view.pins) or Proceed()
+
+    def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:
+        """Exclusive leases are mutual."""
+        if wanted.exclusive and other.exclusive:
+            return errno.EAGAIN
+        return Policy.lease_conflict(self, wanted, other)
+
+    def unlck_gate(self, lease: LeaseView, caller: Caller, view: LayoutView) -> Decision:
+        """Pins are released before their lease."""
+        if not lease.layout:
+            return Proceed()
+        if view.pins is None:
+            return Scan()
+        return Fail(errno.EBUSY) if _pins_of(lease.holder, view.pins) else Proceed()
+
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
+        """Allow a long-term pin to who has an active lease itself."""
+        return Allow() if not request.longterm or _active(request.caller, view) else Fail(errno.EPERM)
+
+    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> int:
+        """Refuse a registration to who has no lease, if that is enforced."""
+        if self.enforce_pass is PassedUse.ANYBODY or _active(caller, view):
+            return 0
+        return errno.EACCES
+
+    def change_gate(self, change: Change, view: LayoutView) -> Decision:
+        """Others' exclusive leases fail the change before anything has begun, shared ones are broken and waited for."""
+        if not change.asks:
+            return Proceed()
+        others = [lease for lease in view.layout_leases if lease.holder != change.caller.process]
+        if any(lease.exclusive for lease in others):
+            return Fail(errno.ETXTBSY)
+        only_adds = change.kinds & ~ChangeKind.EXTENDING in (ChangeKind(0), ChangeKind.ADDITIVE)
+        if others and not (only_adds and self.break_on is BreakOn.SUBTRACTIVE):
+            return Break(tuple(lease.address for lease in others))
+        if Asked.PAGES not in change.asks:
+            return Proceed()
+        if view.pins is None:
+            return Scan(change.range)
+        if _pins_of(change.caller.process, view.pins):
+            return Fail(errno.ETXTBSY)
+        if orphaned := self._revoke_orphans(view, view.pins):
+            return orphaned
+        return WaitFor(view.pins) if view.pins else Proceed()
+
+    def _revoke_orphans(self, view: LayoutView, pins: tuple[Pin, ...]) -> Revoke | None:
+        """Return the decision to take them from their devices; None if there are none, or they are left alone."""
+        holders = {lease.holder for lease in view.layout_leases}
+        orphans = [pin for pin in pins if pin.longterm and pin.process not in holders]
+        if not orphans or self.orphans is Orphans.LEAVE:
+            return None
+        return Revoke(tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in orphans)))
+
+    def on_break(self, lease: LeaseView) -> OnBreak:
+        """The process that has the lease is told."""
+        return OnBreak(Notify.HOLDER, work=True) if lease.layout else OnBreak()
+
+    def on_deadline(self, lease: LeaseView, view: LayoutView) -> OnDeadline:
+        """Who has not released a lease in time is killed; the lease goes when its descriptors are closed."""
+        return OnDeadline((SendSignal(lease.holder, SIGKILL),))
+
+    def on_flush(self, close: CloseRequest, view: LayoutView) -> Decision:
+        """The last close of a process waits for its pins, and then its lease goes; one that dies does not wait [C3]."""
+        own = tuple(lease.address for lease in view.leases if lease.key == (close.ofd, close.caller.process))
+        if not own or not close.last:
+            return Proceed()
+        if close.exiting:
+            return Drop(own)
+        if view.pins is None:
+            return Scan()
+        left = _pins_of(close.caller.process, view.pins)
+        return WaitFor(left, killable=True) if left else Drop(own)
+
+
+def _active(caller: Caller, view: LayoutView) -> bool:
+    """Return whether a process has a layout lease that nobody is breaking."""
+    return any(lease.holder == caller.process and not lease.breaking for lease in view.layout_leases)
+
+
+def _pins_of(process: Address, pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
+    return tuple(pin for pin in pins if pin.longterm and pin.process == process)

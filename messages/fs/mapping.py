@@ -1,0 +1,48 @@
+"""Mappings of files and pins of their pages, as those are told who decide on them."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from longpin.messages.envelope import Address
+from longpin.messages.process.caller import Caller
+
+
+class MappingView(NamedTuple):
+    """A mapping of a file [1.8]."""
+
+    mm: Address
+    """The memory map it is in."""
+    number: int
+    """The number of the mapping there."""
+    prot: int
+    flags: int
+    ofd: Address
+    """The open file description it holds a reference on."""
+
+
+class Memory(StrEnum):
+    """What a page is a page of; every file here lies on FS-DAX."""
+
+    FS_DAX = "fs-dax"
+    """A file whose pages are blocks of persistent memory."""
+    DEVICE_DAX = "device-dax"
+    """Persistent memory without a file system."""
+    PAGE_CACHE = "page cache"
+    """A file whose pages are copies."""
+
+
+class PinRequest(NamedTuple):
+    """Somebody wants to pin a page of a file [1.9, 2.6]."""
+
+    caller: Caller
+    mapping: MappingView
+    """The mapping it is pinned through."""
+    longterm: bool
+    """FOLL_LONGTERM: user space says how long it lasts."""
+    write: bool
+    """FOLL_WRITE."""
+    registration: Address
+    """What will own the pin: ``mr:100.1``."""
+    context: Address
+    """The uverbs context to which that belongs."""
+    memory: Memory = Memory.FS_DAX

@@ -1,0 +1,330 @@
+"""P6, exclusive layout leases that pins keep, each defining sentence of semantics 4.7 as a small scenario."""
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from longpin.actors.constants import F_LAYOUT
+from longpin.actors.fs.inode import Inode
+from longpin.actors.policies import POLICIES, PROTOTYPES
+from longpin.actors.policies.decisions import Allow, Fail, ListedBy
+from longpin.actors.policies.exclusive_lease import F_EXCLUSIVE, ExclusiveLease
+from longpin.actors.policies.views import FileFacts, LayoutView, LeaseKind, LeaseView
+from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
+from longpin.messages.mm.pmem import Pin
+from longpin.messages.process.caller import Caller
+
+Play = Callable[..., Any]
+
+DEVICE = """
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+fd = open("/f", O_RDWR)
+buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+"""
+TAKE = "fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0\n"
+REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)          # -> ok\n"
+PINNED = DEVICE + TAKE + REGISTER
+
+
+@pytest.fixture(autouse=True)
+def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(POLICIES, "P6", PROTOTYPES["P6"])
+
+
+def leases(run: Any) -> tuple[LeaseView, ...]:
+    inode = run.engine.actors["inode:/f"]
+    assert isinstance(inode, Inode)
+    return inode.view().leases
+
+
+def test_a_pin_needs_an_exclusive_lease_of_the_process(play: Play) -> None:
+    play(
+        "P6",
+        details={"child": 'start = "fork"'},
+        a=DEVICE
+        + "fcntl(fd, F_SETLEASE, F_EXCLUSIVE)                            # -> EINVAL (it stands beside F_LAYOUT only)\n"
+        + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)             # -> EPERM\n"
+        + "fcntl(fd, F_SETLEASE, F_LAYOUT)                               # -> 0\n"
+        + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)             # -> EPERM (not exclusive)\n"
+        + TAKE
+        + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)             # -> EPERM (C-b: it stays as it is)\n"
+        + "fcntl(fd, F_SETLEASE, F_UNLCK)                                # -> 0\n"
+        + TAKE
+        + REGISTER
+        + 'fork("child")\n',
+        child="""
+fcntl(fd, F_GETLEASE)                                           # -> F_LAYOUT (shared with the parent)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EPERM
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0 (exclusive leases are not mutual)
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> ok
+""",
+    )
+
+
+def test_a_lease_without_descriptors_and_mappings_lives_as_long_as_its_pins(play: Play) -> None:
+    run = play(
+        "P6",
+        a=PINNED
+        + """
+two = ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE)     # -> ok
+munmap(buf, 4 * PAGE)
+close(fd)                                                       # -> 0 (always allowed)
+fd = open("/f", O_RDWR)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EPERM (a zombie lets nobody pin)
+label("zombie")
+wait_for("refused")
+ibv_dereg_mr(mr)                                                # -> 0
+truncate("/f", 0)                                               # -> EDEADLK
+ibv_dereg_mr(two)                                               # -> 0
+truncate("/f", 0)                                               # -> 0
+""",
+        b="""
+wait_for("zombie")
+truncate("/f", 0)                                               # -> ETXTBSY
+truncate("/f", 3 * PAGE)                                        # -> ETXTBSY (the lease is of the whole file)
+label("refused")
+""",
+    )
+    assert leases(run) == ()
+
+
+def test_as_posted_a_zombie_lets_its_process_pin(play: Play) -> None:
+    play(
+        "P6:as_posted",
+        a=PINNED
+        + """
+munmap(buf, 4 * PAGE)
+close(fd)
+fd = open("/f", O_RDWR)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> ok
+""",
+    )
+
+
+def test_a_killed_holder_leaves_a_zombie_to_who_shares_the_device(play: Play) -> None:
+    """Killing the process that took the lease is not enough: all that have the uverbs file open must go [H11]."""
+    run = play(
+        "P6",
+        details={"child": 'start = "fork"'},
+        a="""
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+fork("child")
+fd = open("/f", O_RDWR)
+buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+"""
+        + TAKE
+        + REGISTER
+        + """
+label("pinned")
+pause()                                                         # -> hangs
+""",
+        child="""
+wait_for("second")
+exit(0)
+""",
+        b="""
+wait_for("pinned")
+kill("a", SIGKILL)
+sleep(1)
+truncate("/f", 0)                                               # -> ETXTBSY (a zombie)
+label("second")
+sleep(1)
+truncate("/f", 0)                                               # -> 0
+""",
+    )
+    assert leases(run) == ()
+
+
+def test_a_change_that_fails_has_broken_what_is_not_exclusive(play: Play) -> None:
+    """H16: nobody waits, and the holder of the shared lease is told of a truncate that does not happen."""
+    run = play(
+        "P6",
+        details={"shares": "on_signal.SIGIO = 'fcntl(shared, F_SETLEASE, F_UNLCK)'"},
+        shares="""
+shared = open("/f", O_RDONLY)
+fcntl(shared, F_SETLEASE, F_LAYOUT)                             # -> 0
+label("shared")
+sleep(1000)
+""",
+        a="""
+wait_for("shared")
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0
+label("leased")
+wait_for("refused")
+""",
+        b="""
+wait_for("leased")
+truncate("/f", 0)                                               # -> ETXTBSY
+label("refused")
+""",
+    )
+    assert run.taken("shares") == ["SIGIO: its handler runs"]
+    assert run.returned("b") == 0.0
+
+
+def test_shared_leases_alone_are_waited_for_and_then_pins(play: Play) -> None:
+    run = play(
+        "P6",
+        details={"shares": "on_signal.SIGIO = 'getpid()'"},
+        shares="""
+fd = open("/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0
+label("shared")
+sleep(1000)                                                     # -> EINTR
+sleep(100)
+""",
+        b="""
+wait_for("shared")
+truncate("/f", 0)                                               # -> blocks, 0
+""",
+    )
+    assert run.returned("b") == 45.0
+
+
+def test_the_holder_cannot_change_the_layout_either(play: Play) -> None:
+    changes = """
+truncate("/f", PAGE)                                            # -> {0}
+ftruncate(fd, 8 * PAGE)                                         # -> {0}
+write(fd, "x")                                                  # -> {0}
+fallocate(fd, 0, 0, PAGE)                                       # -> {0}
+open("/f", O_RDWR | O_TRUNC)                                    # -> {0}
+"""
+    play(
+        "P6",
+        a=PINNED + changes.format("EDEADLK") + "label('leased')\nwait_for('refused')\n",
+        b="wait_for('leased')\nfd = open('/f', O_RDWR)\n" + changes.format("ETXTBSY") + "label('refused')\n",
+    )
+
+
+def test_a_holder_that_may_change_the_layout_must_not_free_what_it_pinned(play: Play) -> None:
+    play(
+        "P6,self_change=allow",
+        a=PINNED
+        + """
+write(fd, "x")                                                  # -> 1
+truncate("/f", 2 * PAGE)                                        # -> 0 (nothing is pinned there)
+truncate("/f", 0)                                               # -> ETXTBSY
+""",
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "first", "violates"), [("fail", "EBUSY", []), ("allow", "0", []), ("wait", "hangs", ["O3"])]
+)
+def test_f_unlck_with_pins(play: Play, mode: str, first: str, violates: list[str]) -> None:
+    rest = "" if violates else "ibv_dereg_mr(mr)\n"
+    play(
+        f"P6,unlck_with_pins={mode}",
+        violates=violates,
+        a=PINNED + f"fcntl(fd, F_SETLEASE, F_UNLCK)                   # -> {first}\n" + rest,
+    )
+
+
+def test_f_unlck_that_waits_goes_on_when_the_pins_have_gone(play: Play) -> None:
+    run = play(
+        "P6,unlck_with_pins=wait",
+        details={"child": 'start = "fork"'},
+        a=PINNED
+        + """
+fork("child")
+fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> blocks, 0
+""",
+        child="""
+sleep(7)
+ibv_dereg_mr(mr)                                                # -> 0
+""",
+    )
+    assert run.returned("a") == 7.0
+    assert leases(run) == ()
+
+
+def test_pins_of_another_lease_are_not_in_the_way_of_f_unlck(play: Play) -> None:
+    play(
+        "P6",
+        a=PINNED + "label('pinned')\nwait_for('done')\n",
+        b="wait_for('pinned')\nfd = open('/f', O_RDWR)\n"
+        + TAKE
+        + "fcntl(fd, F_SETLEASE, F_UNLCK)   # -> 0\nlabel('done')\n",
+    )
+
+
+def test_mutual_exclusive_leases(play: Play) -> None:
+    play(
+        "P6,exclusive_mutual=true",
+        a="fd = open('/f', O_RDWR)\n" + TAKE + "label('leased')\nwait_for('refused')\n",
+        b="""
+wait_for("leased")
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> EAGAIN
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0
+label("refused")
+""",
+    )
+
+
+@pytest.mark.parametrize(("preset", "outcome"), [("as_posted", "0"), ("intended", "ETXTBSY")])
+def test_ext4_as_posted_looks_at_leases_only_while_the_file_is_mapped(play: Play, preset: str, outcome: str) -> None:
+    play(
+        f"P6:{preset}",
+        head='[[pmem]]\nname = "pmem0"\nfile_system = "ext4"',
+        a="""
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0
+label("leased")
+wait_for("done")
+""",
+        b=f"""
+wait_for("leased")
+truncate("/f", 0)                                               # -> {outcome}
+label("done")
+""",
+    )
+
+
+def lease(**changes: Any) -> LeaseView:
+    usual = LeaseView(
+        "lease:1", ("file:1",), "file:1", "process:1", 1, 0, LeaseKind.LAYOUT, "", True, False, False, False, False, 0
+    )
+    return usual._replace(**changes)
+
+
+def asked(policy: ExclusiveLease, held: LeaseView, caller: Caller) -> Allow | Fail:
+    mapping = MappingView(caller.process, 1, 3, 1, "file:2")
+    request = PinRequest(caller, mapping, longterm=True, write=True, registration="mr:1", context="uverbs:1")
+    view = LayoutView(FileFacts(0, 0, Memory.FS_DAX), (held,), (), None, policy.state)
+    return policy.pin_gate(request, view)
+
+
+def test_as_posted_a_process_with_the_number_of_a_dead_holder_is_taken_for_it() -> None:
+    """H17: numbers come back. This is a question to the gate, because numbers here never do."""
+    heir = Caller("process:1 again", 1, 0, 0)
+    assert (
+        asked(ExclusiveLease(holder_by_number=True, zombie_can_pin=True), lease(zombie=True), heir).__class__ is Allow
+    )
+    assert asked(ExclusiveLease(), lease(), heir) == Fail(errno.EPERM)
+    assert asked(ExclusiveLease(), lease(), Caller("process:1", 1, 0, 0)) == Allow(hold="file:1")
+
+
+def test_low_bits_beside_f_layout_count_for_nothing() -> None:
+    policy = ExclusiveLease()
+    assert policy.read_lease(F_LAYOUT | 2) == policy.read_lease(F_LAYOUT)
+    assert policy.read_lease(F_EXCLUSIVE) is None
+
+
+def test_an_administrator_sees_the_device_through_which_pages_are_pinned() -> None:
+    pin = Pin(7, 0, 0, longterm=True, owner="mr:1.1", context="uverbs:1.1")
+    view = LayoutView(FileFacts(0, 0, Memory.FS_DAX), (lease(),), (), (pin,), ExclusiveLease.state)
+    seen = ExclusiveLease().admin_list(view)
+    assert [(entry.by, entry.address) for entry in seen] == [
+        (ListedBy.DESCRIPTION, "process:1"),
+        (ListedBy.DEVICE, "uverbs:1.1"),
+    ]

@@ -1,0 +1,332 @@
+"""P8, leases of single processes and death for who is late, each defining sentence of semantics 4.9 as a scenario."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies import POLICIES, PROTOTYPES
+from longpin.actors.policies.views import LeaseView
+
+Play = Callable[..., Any]
+
+DEVICE = """
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+cq = ibv_create_cq(ctx)
+qp = ibv_create_qp(pd, cq)
+ibv_modify_qp(qp, IBV_QPS_INIT)
+ibv_modify_qp(qp, IBV_QPS_RTR, qp)
+ibv_modify_qp(qp, IBV_QPS_RTS)
+"""
+OPEN = """
+fd = open("/f", O_RDWR)
+buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+"""
+SHARED = "fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0\n"
+EXCLUSIVE = "fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0\n"
+REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)   # -> ok\n"
+FORKED = 'start = "fork"'
+ANSWERS = "on_signal.SIGIO = '''\nibv_dereg_mr(mr)\nfcntl(fd, F_SETLEASE, F_UNLCK)\n'''"
+HANDLED = "on_signal.SIGIO = 'getpid()'"
+
+
+@pytest.fixture(autouse=True)
+def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(POLICIES, "P8", PROTOTYPES["P8"])
+
+
+def leases(run: Any) -> tuple[LeaseView, ...]:
+    inode = run.engine.actors["inode:/f"]
+    assert isinstance(inode, Inode)
+    return inode.view().leases
+
+
+def pinned(run: Any) -> int:
+    """How many references pins hold, in all block sets."""
+    sets = [actor for actor in run.engine.actors.values() if isinstance(actor, Pmem)]
+    return sum(len(pins) for actor in sets for pins in actor.pins.values())
+
+
+def test_a_lease_is_that_of_one_process_on_one_description(play: Play) -> None:
+    """A child shares the description and has no lease on it until it takes its own; each gives up its own."""
+    play(
+        "P8",
+        details={"child": FORKED},
+        a=DEVICE
+        + OPEN
+        + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EPERM\n"
+        + SHARED
+        + REGISTER
+        + """
+fork("child")
+wait_for("given up")
+fcntl(fd, F_GETLEASE)                                           # -> F_LAYOUT
+fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> EBUSY (resources before the lease)
+ibv_dereg_mr(mr)                                                # -> 0
+fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> 0
+""",
+        child="""
+fcntl(fd, F_GETLEASE)                                           # -> F_UNLCK
+fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> EAGAIN (it has none)
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EPERM
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0
+own = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)         # -> ok
+ibv_dereg_mr(own)                                               # -> 0
+fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> 0
+label("given up")
+""",
+    )
+
+
+CLOSER = DEVICE + OPEN + SHARED + REGISTER + "munmap(buf, 4 * PAGE)\nlabel('pinned')\n"
+
+
+def test_close_waits_for_the_pins_and_only_death_ends_it(play: Play) -> None:
+    run = play(
+        "P8",
+        details={"a": "on_signal.SIGUSR1 = 'getpid()'"},
+        a=CLOSER + "close(fd)                                         # -> blocks, hangs\n",
+        b="""
+wait_for("pinned")
+sleep(1)
+kill("a", SIGUSR1)
+sleep(1)
+kill("a", SIGKILL)
+sleep(1)
+truncate("/f", 0)                                               # -> 0
+""",
+    )
+    assert run.ended("a") == 2.0
+    assert leases(run) == ()
+
+
+def test_close_goes_on_when_another_has_deregistered(play: Play) -> None:
+    run = play(
+        "P8",
+        details={"child": FORKED},
+        a=CLOSER
+        + """
+fork("child")
+close(fd)                                                       # -> blocks, 0
+""",
+        child="""
+sleep(6)
+ibv_dereg_mr(mr)                                                # -> 0
+""",
+    )
+    assert run.returned("a") == 6.0
+    assert leases(run) == ()
+
+
+def test_only_the_last_descriptor_of_a_process_waits(play: Play) -> None:
+    play(
+        "P8",
+        details={"child": FORKED},
+        a=CLOSER
+        + """
+again = dup(fd)
+close(fd)                                                       # -> 0 (there is another one)
+fork("child")
+wait_for("closed")
+ibv_dereg_mr(mr)                                                # -> 0
+close(again)                                                    # -> 0
+""",
+        child="""
+close(again)                                                    # -> 0 (the lease is not its own)
+label("closed")
+""",
+    )
+
+
+def test_a_dying_process_does_not_wait(play: Play) -> None:
+    run = play("P8", a=CLOSER + "exit(0)")
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_who_does_not_release_a_shared_lease_in_time_is_killed(play: Play, late: bool) -> None:
+    run = play(
+        "P8",
+        details={"a": HANDLED if late else ANSWERS},
+        a=DEVICE + OPEN + SHARED + REGISTER + "label('pinned')\nsleep(1000)                # -> EINTR\nsleep(1000)\n",
+        b="""
+wait_for("pinned")
+truncate("/f", 0)                                               # -> blocks, 0
+""",
+    )
+    assert run.returned("b") == (45.0 if late else 0.0)
+    assert ("SIGKILL: it kills" in run.taken("a")) == late
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+SHARER = {"a": HANDLED, "child": FORKED}
+"""A parent that is late, and a child that has the device too."""
+LATE = (
+    DEVICE
+    + 'fork("child")\n'
+    + OPEN
+    + SHARED
+    + REGISTER
+    + 'label("pinned", mr)\nsleep(1000)                                   # -> EINTR\nsleep(1000)\n'
+)
+
+
+def test_what_a_killed_process_registered_is_taken_from_the_device_that_others_share(play: Play) -> None:
+    run = play(
+        "P8",
+        details=SHARER,
+        a=LATE,
+        child="""
+mr = wait_for("pinned")
+wait_for("truncated")
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "stray", mr, 0)            # -> 0
+ibv_get_cq_event(cq)
+ibv_poll_cq(cq)
+ibv_wc_status()                                                 # -> IBV_WC_REM_ACCESS_ERR
+ibv_dereg_mr(mr)                                                # -> 0
+""",
+        b="""
+wait_for("pinned")
+truncate("/f", 0)                                               # -> blocks, 0
+label("truncated")
+""",
+    )
+    assert run.returned("b") == 45.0
+    assert pinned(run) == 0
+
+
+def test_orphans_that_are_left_alone_are_waited_for(play: Play) -> None:
+    play(
+        "P8,orphans=leave",
+        violates=["O3"],
+        details=SHARER,
+        a=LATE,
+        child="wait_for('pinned')\npause()                           # -> hangs\n",
+        b="wait_for('pinned')\ntruncate('/f', 0)                     # -> hangs\n",
+    )
+
+
+def test_an_exclusive_lease_is_given_when_orphans_have_gone(play: Play) -> None:
+    """H2: who is given one relies on being alone."""
+    run = play(
+        "P8",
+        details=SHARER,
+        a=LATE,
+        child="wait_for('pinned')\nwait_for('leased')\n",
+        b="""
+wait_for("pinned")
+kill("a", SIGKILL)
+sleep(1)
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0
+truncate("/f", 0)                                               # -> 0 (its own lease, and no pin is left)
+label("leased")
+""",
+    )
+    assert pinned(run) == 0
+
+
+def test_an_exclusive_lease_fails_others_before_anything_has_begun(play: Play) -> None:
+    run = play(
+        "P8",
+        details={"a": HANDLED, "c": HANDLED},
+        a=DEVICE + OPEN + EXCLUSIVE + REGISTER + "label('pinned')\nwait_for('done')\n",
+        c="""
+wait_for("pinned")
+fd = open("/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> EAGAIN (they are mutual)
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0
+label("shared")
+wait_for("done")
+""",
+        b="""
+wait_for("shared")
+truncate("/f", 0)                                               # -> ETXTBSY
+fd = open("/f", O_RDWR)
+write(fd, "x")                                                  # -> ETXTBSY
+label("done")
+""",
+    )
+    assert (run.taken("a"), run.taken("c")) == ([], [])
+
+
+@pytest.mark.parametrize("lease", [SHARED, EXCLUSIVE])
+def test_a_holder_is_exempt_from_its_own_lease_and_not_from_its_pins(play: Play, lease: str) -> None:
+    run = play(
+        "P8",
+        details={"a": HANDLED},
+        a=DEVICE
+        + OPEN
+        + lease
+        + REGISTER
+        + """
+write(fd, "x")                                                  # -> 1
+truncate("/f", 2 * PAGE)                                        # -> 0
+truncate("/f", 0)                                               # -> ETXTBSY
+ibv_dereg_mr(mr)
+truncate("/f", 0)                                               # -> 0
+""",
+    )
+    assert run.returned("a") == 0.0
+
+
+@pytest.mark.parametrize(("enforced", "outcome"), [("none", "0"), ("block_use", "EACCES")])
+def test_use_of_a_registration_that_was_passed_on(play: Play, enforced: str, outcome: str) -> None:
+    play(
+        f"P8,enforce_pass={enforced}",
+        details={"child": FORKED},
+        a=DEVICE
+        + OPEN
+        + SHARED
+        + REGISTER
+        + """
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mr, 0)                # -> 0
+ibv_get_cq_event(cq)
+fork("child")
+wait_for("used")
+""",
+        child=f"""
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "y", mr, 0)                # -> {outcome}
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)                # -> 0
+label("used")
+""",
+    )
+
+
+@pytest.mark.parametrize(("which", "until"), [("any", 45.0), ("subtractive", 0.0)])
+def test_additive_changes_may_leave_shared_leases_alone(play: Play, which: str, until: float) -> None:
+    run = play(
+        f"P8,break_on={which}",
+        details={"a": HANDLED},
+        a="""
+fd = open("/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0
+label("leased")
+sleep(1000)
+sleep(1000)
+""",
+        b="""
+wait_for("leased")
+fd = open("/f", O_RDWR)
+fallocate(fd, FALLOC_FL_KEEP_SIZE, 8 * PAGE, PAGE)              # -> 0
+""".replace("# -> 0", "# -> blocks, 0" if until else "# -> 0"),
+    )
+    assert run.returned("b") == until
+
+
+def test_subtractive_changes_break_shared_leases_also_then(play: Play) -> None:
+    run = play(
+        "P8,break_on=subtractive",
+        details={"a": HANDLED},
+        a="fd = open('/f', O_RDONLY)\n" + SHARED + "label('leased')\nsleep(1000)\nsleep(1000)\n",
+        b="""
+wait_for("leased")
+fd = open("/f", O_RDWR)
+fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE)   # -> blocks, 0
+""",
+    )
+    assert run.returned("b") == 45.0
