@@ -198,7 +198,7 @@ class Sleeping(Effect):
     """A sleep on a :class:`WaitQueue`; ends with EINTR if a signal that counts is or becomes pending.
 
     A signal wakes the sleeper, who goes on when that wake-up arrives, and first looks whether what it waited for has
-    come about by then, as wait_event_interruptible does: whoever wakes the whole queue may be faster.
+    come about by then, as wait_event_interruptible does: who wakes the whole queue may be faster.
     """
 
     __slots__ = ("queue", "reason", "roused", "wait")

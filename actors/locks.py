@@ -72,7 +72,7 @@ class Hold(Effect):
         return self.SUSPENDED
 
     def resume(self, task: Task, body: Message) -> "Hold":
-        """Return the hold, which whoever dropped the lock has handed over."""
+        """Return the hold: the lock was handed over by the conversation that dropped it."""
         return self
 
     def drop(self) -> None:

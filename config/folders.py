@@ -67,7 +67,7 @@ def _literals(op: Op) -> Iterator[str]:
 
 
 def _through(path: str) -> Iterator[str]:
-    """Yield the folders that a path goes through, as far as there can be such folders."""
+    """Yield the folders that a path goes through; none where there can be no folder."""
     if len(path.encode()) >= PATH_MAX or in_proc(path) is not None:
         return
     at = ""

@@ -201,7 +201,7 @@ class _Reader:
                 raise RefusedError(turns, f"a constant from 0 to {MOST_TURNS}", found)
 
     def _turns(self, names: set[str]) -> Iterator[dict[str, int]]:
-        """Yield the values of these variables in every turn of the loops around, as far as a program may be long."""
+        """Yield the values of these variables in every turn of the loops around, up to the longest program allowed."""
         counts = {name: count for name, count in self._loops.items() if name in names}
         self._turns_checked += prod(counts.values())
         if self._turns_checked > MOST_OPS:  # then the program is refused for its length

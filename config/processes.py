@@ -23,7 +23,7 @@ _DEFAULT = ProcessSpec("", Program())
 
 @dataclass(slots=True)
 class _Draft:
-    """A process as far as it has been read."""
+    """What has been read of a process."""
 
     path: Path
     name: str

@@ -95,7 +95,7 @@ _converter = make_converter()
 
 
 def _writer(found: dict[str, Any]) -> str:
-    """Return what wrote a header, as far as it says."""
+    """Return the version of longpin that wrote a header, if it says."""
     version = found.get("longpin")
     return f"longpin {version[:40]!r}" if isinstance(version, str) else "an unnamed version"
 

@@ -1,7 +1,7 @@
 """Events: what happens in a run and in a search, as values that reports and observers read.
 
 The events of a run are read off a world by :mod:`longpin.runner.judging.chronicle`, and off real processes by
-:mod:`longpin.runner.host.world`; a search tells of itself. The family is closed: whoever turns events into something
+:mod:`longpin.runner.host.world`; a search tells of itself. The family is closed: code that turns events into something
 else matches all of :data:`Event`, and mypy finds what is missing. Sentences stand in
 :mod:`longpin.runner.report.sentences`.
 """

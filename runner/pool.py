@@ -35,7 +35,7 @@ J = TypeVar("J")
 
 
 class PoolError(Exception):
-    """Work cannot be done in parallel as asked; the text is one line for whoever asked."""
+    """Work cannot be done in parallel as asked; the text is one line for the user."""
 
 
 def default_workers() -> int:
@@ -51,7 +51,7 @@ class SerialExecutor(Executor):
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
+        except Exception as error:  # noqa: BLE001 - the caller of result() gets it
             future.set_exception(error)
         return future
 

@@ -236,7 +236,7 @@ def replay(
 
 
 def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: Judge) -> Result:
-    """Let the engine follow a trace as far as that goes, and return what it shows."""
+    """Let the engine follow a trace up to the first difference, and return what it shows."""
     try:
         quiet = engine.run()
         if quiet:

@@ -1,4 +1,4 @@
-"""The trace that a run was asked for, written as far as that can be done: the verdict does not depend on it.
+"""The trace that a run was asked for: what can be written of it is, and the verdict does not depend on it.
 
 A trace that is there already is put aside when the new one is begun, removed when the new one is whole, and put back
 when that cannot be written; a process that is killed leaves both. What was written of a trace that could not be

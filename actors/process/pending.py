@@ -30,7 +30,7 @@ FIRST_REALTIME = 32
 """The kernel's SIGRTMIN: from here on every signal is queued, below it one stands for all."""
 
 SYNCHRONOUS = frozenset({SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS})
-"""Taken before all others, whoever sent them [kernel/signal.c: next_signal]."""
+"""Taken before all others, even if a process sent them [kernel/signal.c: next_signal]."""
 
 IGNORED_BY_DEFAULT = frozenset({SIGCONT, SIGCHLD, SIGWINCH, SIGURG})
 STOPS_BY_DEFAULT = frozenset({SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU})
@@ -47,7 +47,7 @@ CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED = 1, 2, 5, 6
 
 
 class Siginfo(NamedTuple):
-    """One signal on its way, as far as ``siginfo_t`` is modelled."""
+    """One signal on its way, with the fields of ``siginfo_t`` that are modelled."""
 
     signo: int
     si_fd: int = -1

@@ -27,7 +27,7 @@ EXIT_NOTIFY = "exit_notify"
 
 
 class SignalTarget(Actor):
-    """A process as far as its signals go: what its threads have in common."""
+    """The signals of a process: what its threads have in common."""
 
     shown: ClassVar[frozenset[str]] = frozenset({"facts", "current"})
 
@@ -86,7 +86,7 @@ class SignalTarget(Actor):
         if not permitted and not request.quiet:
             if request.signo != SIGCONT:
                 raise KernelError(errno.EPERM)
-            permitted = True  # whoever is in the same session may, and there is but one [kill(2)]
+            permitted = True  # any process of the same session may, and there is but one [kill(2)]
         if permitted and not self.exiting and request.signo:
             if request.quiet and not self.pending.has_room(request.signo):
                 self.generate(Siginfo(SIGIO, si_code=SI_KERNEL))  # send_sigio_to_task falls back

@@ -175,7 +175,7 @@ class Unknown(Enum):
 
 
 Given = Mapping[str, Argument | Unknown]
-"""The arguments of a call by their parameters, as far as a program's text tells; those left out are not there."""
+"""The arguments of a call by their parameters: those whose values a program's text states."""
 
 
 class Refusal(NamedTuple):

@@ -185,11 +185,11 @@ def setrlimit(process: "Process", resource: int, limit: int) -> int:
 @syscall(
     "setuid(uid: uid_t)",
     "setuid(2)",
-    returns="0; the real and the effective uid; whoever stops being root loses all capabilities",
+    returns="0; the real and the effective uid; a process that stops being root loses all capabilities",
     libc=libc("int setuid(uid)", "unistd.h"),
 )
 def setuid(process: "Process", uid: int) -> int:
-    """setuid(2): whoever stops being root loses every capability. -1 is nobody's number."""
+    """setuid(2): a process that stops being root loses every capability. -1 is nobody's number."""
     old = process.credentials
     if uid == NO_UID:
         raise KernelError(errno.EINVAL)

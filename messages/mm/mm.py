@@ -2,7 +2,7 @@
 
 Its parts are ``vmas``, the ``page table`` (an entry is named by its virtual page number) and ``pinned_vm``. What a
 process asks takes the mmap lock and perhaps the page table lock, and who releases a lock goes on with who waits for it:
-so all of that touches both.
+so all of that touches both. A request to pin touches everything.
 """
 
 from typing import NamedTuple
@@ -172,10 +172,6 @@ class GetUserPages(Message):
     """The process that asks."""
     holds: tuple[Address, ...]
     """Open file descriptions on which earlier pins of the owner hold a reference."""
-
-    def footprint(self) -> Footprint:
-        """What the locks protect, and the count."""
-        return Footprint.of(writes=[("vmas",), ("page table",), ("pinned_vm",)])
 
 
 @message

@@ -10,7 +10,7 @@ LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 class StandardError:
-    """Standard error, as far as it can be written to: a line that is lost there changes nothing else."""
+    """Standard error; a line that cannot be written there is lost and changes nothing else."""
 
     def __init__(self) -> None:
         self._file = sys.stderr

@@ -40,12 +40,12 @@ class Allowance:
 
     @property
     def arrivals(self) -> int:
-        """How many arrivals the run may have, as far as is known."""
+        """How many arrivals the run may have, by what has arrived so far."""
         return MOST_ARRIVALS + min(self.for_pages, MOST_FOR_PAGES)
 
     @property
     def seconds(self) -> float:
-        """How many seconds a run on threads may take, as far as is known."""
+        """How many seconds a run on threads may take, by what has arrived so far."""
         return SECONDS * (1 + min(self.for_pages, MOST_FOR_PAGES) / 1e6)
 
 

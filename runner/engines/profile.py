@@ -33,7 +33,7 @@ def profile_of(
 ) -> Profile:
     """Run a world once, first in, first out, and return what the run was like.
 
-    A run that a raising handler ends is a pilot run as well, as far as it went.
+    A run that a raising handler ends is a pilot run up to that handler.
 
     Args:
         build: creates the actors and sends the first messages.

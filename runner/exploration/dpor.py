@@ -17,7 +17,7 @@ Because a branch is a whole sequence, following it never ends among sleepers; wi
 source-DPOR, it would, and the run would have been in vain (``blocked`` counts such runs; a test holds it at 0).
 
 The search may be *rooted* in a prefix, the end of a wakeup sequence. It explores everything from there on, and collects
-in ``outside`` the wakeup sequences that belong before its root, for whoever holds the points there
+in ``outside`` the wakeup sequences that belong before its root, for the frontier, which holds the points there
 (:mod:`longpin.runner.exploration.frontier`). ``run`` may be called again when a budget was spent and
 another is given, and goes on.
 

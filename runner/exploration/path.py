@@ -6,7 +6,7 @@ restores two numbers and the ends of two lists, so a search never runs a prefix 
 
 Words that the searches use:
 
-* a *process* is whoever has a next event: an outbox;
+* a *process* is what has a next event: an outbox;
 * an event's *place* says what it conflicts with: ``conflicts[place]`` is the bit set of the places that do. Here the
   place is the receiver, and conflicts with itself only;
 * an event's *clock* is the bit set of the events that happened before it, and itself. These are the arrivals of what

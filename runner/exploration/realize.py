@@ -21,7 +21,7 @@ class UntoldError(Exception):
 
 
 class Arrival(NamedTuple):
-    """An event, seen from whoever sent it."""
+    """An event, seen from its sender."""
 
     sender: int
     clock: int

@@ -1,4 +1,4 @@
-"""An exploration whose leaves are explored one by one, by whoever is there: this process, others, or another run.
+"""An exploration whose leaves are explored one by one: by this process, by workers, or by another run.
 
 ``frontier.py`` argues why that is the same exploration. Here leaves are handed out and reports
 applied, in the order of their numbers, and written to the checkpoint if there is one.

@@ -119,7 +119,7 @@ class Cell(EngineBase):
 
 
 class Table:
-    """The states, messages and steps of the actors that ``build`` creates, as far as they were asked for."""
+    """The states, messages and steps of the actors that ``build`` creates: those that were asked for."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Scenarios that are a little simpler than a given one, as edits of its tables.
 
 Each pass yields candidates, those that take most away first. Nothing here knows whether a candidate still fails, or
-whether it loads: whoever asks finds out. Names of processes, files and labels are never changed, since what broke is
+whether it loads: the caller finds out. Names of processes, files and labels are never changed, since what broke is
 told by them.
 """
 

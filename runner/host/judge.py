@@ -1,4 +1,4 @@
-"""What must hold of a run on the host kernel, and whether it did, as far as can be seen from outside of the kernel."""
+"""What must hold of a run on the host kernel, and whether it did, by what can be seen from outside of the kernel."""
 
 import platform
 

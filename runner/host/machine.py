@@ -30,7 +30,7 @@ class Pace:
     factor: float
     """Real seconds that a second of the scenario takes."""
     notice: str
-    """What to tell whoever runs it, or nothing."""
+    """What to tell the user, or nothing."""
 
 
 def pace_of(seconds: float, now: int, why_not: str) -> Pace:

@@ -46,7 +46,7 @@ def run_on_host(
         result, disturbed = _run_once(scenario, tell_once, folder, tuple(observers))
         if not disturbed:
             return result
-    # What was seen, and what was wrong with it, may be the work of whoever set it.
+    # What was seen, and what was wrong with it, may be the work of the process that set it.
     result.verdict, result.violations = Verdict.UNDETERMINED, []
     result.reason = f"{DisturbedError()}, {RUNS_IF_DISTURBED} times"
     return result

@@ -94,7 +94,7 @@ class WaitForGraph:
             yield f"an answer of {effect.dst} to {effect.body}"
 
     def _caller(self, task: Task) -> str:
-        """Return the name of the process for which a conversation runs, whoever passed its call on."""
+        """Return the name of the process for which a conversation runs, through every actor that passed its call on."""
         actor = self.actors.get(task.src)
         while actor is not None and not isinstance(actor, Process):
             above = actor.suspended(task.call)

@@ -60,7 +60,7 @@ MOST_DESCRIPTORS = 1024
 def source() -> str:
     """Return the text of this program: each part becomes a module of its own name, the last one begins."""
     texts = {f"longpin.runner.machine.{part}": Path(__file__).with_name(f"{part}.py").read_text() for part in PARTS}
-    # Whoever imports from a name that is a module already gets that module, whether or not its package is there.
+    # An import from a name that is a module already gives that module, whether or not its package is there.
     return (
         "import sys, types\n"
         f"for name, text in {texts!r}.items():\n"
@@ -308,7 +308,7 @@ class Zygote:
             os._exit(1)
 
     def _make_folder(self, order: Order) -> Reply:
-        """Make the folder that is removed in the end: whoever makes it must know of it when the runner is killed."""
+        """Make the folder that is removed in the end: the zygote must know of it when the runner is killed."""
         import tempfile
 
         try:
@@ -364,7 +364,7 @@ def main() -> None:
     os.umask(0)
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # whoever ends the run ends the runner, and that ends us
+        signal.signal(number, signal.SIG_IGN)  # a signal ends the runner, and that ends us
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(MOST_DESCRIPTORS, most),) * 2)

@@ -1,7 +1,7 @@
 """Calls of the agent on signals: sending and waiting is the C library's affair, masks and handlers are not.
 
 The C library keeps 32 and 33 to itself, so these make the system calls. A handler is the one that Python has in C for
-all signals: it only writes the signal's number to a socket and returns, which is safe at any moment. So whoever reads
+all signals: it only writes the signal's number to a socket and returns, which is safe at any moment. So who reads
 that socket sees every run of a handler, in their order, and Python's own machinery does nothing.
 
 Part of the program of :mod:`longpin.runner.machine.agent`, so it imports only the standard library and its other parts.

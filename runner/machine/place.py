@@ -17,7 +17,7 @@ _SILENT = 2.0
 """Seconds to wait for them before it is said."""
 
 Tell = Callable[[str], object]
-"""Takes a sentence for whoever started the run."""
+"""Takes a sentence for the user who started the run."""
 
 
 def usual_place() -> str:
@@ -37,7 +37,7 @@ def usual_place() -> str:
 def machine_to_ourselves(tell: Tell | None = None) -> Iterator[int]:
     """Hold the machine's lease-break-time: by an flock(2) on its file, which every user can take and no one leaves.
 
-    Gives the descriptor. Whoever gets a copy of it holds the lock as well: the zygote, until it has put things right.
+    Gives the descriptor. The zygote gets a copy, and so holds the lock until it has put things right.
     ``tell`` is told if that takes a while.
 
     Raises:

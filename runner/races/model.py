@@ -129,7 +129,7 @@ class RaceModel:
     def explore(
         self, seconds: float, method: Method = Method.AUTO, progress: Callable[[Exploration], None] | None = None
     ) -> ExploredOutcomes:
-        """Find every outcome, as far as the time allows.
+        """Find every outcome that the time allows to find.
 
         Raises:
             InternalError: a handler raised, which is a bug of longpin.
@@ -186,7 +186,7 @@ class RaceModel:
 
 
 def _pass_on_interrupt(result: Exploration) -> None:
-    """Tell whoever compares many scenarios of an interrupt, which the search has taken for its own."""
+    """Tell the caller, which compares many scenarios, of an interrupt that the search has taken for its own."""
     if result.reason is Reason.INTERRUPTED:
         raise KeyboardInterrupt
 

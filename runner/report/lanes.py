@@ -106,7 +106,7 @@ class Lanes:
         fair = room // len(wanted)
         if fair < NARROWEST and sum(wanted.values()) > room:
             return None
-        # Whoever needs less than a fair share leaves the rest to the others.
+        # A lane that needs less than a fair share leaves the rest to the others.
         widths = dict.fromkeys(wanted, 0)
         left = sorted(wanted, key=lambda lane: wanted[lane])
         while left:

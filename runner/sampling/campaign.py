@@ -1,7 +1,7 @@
 """``stress``: many schedules of a world, chosen by a portfolio of strategies in turn.
 
 Run i has the seed ``seed + i``, and the strategy whose turn that seed is: nothing that happens before a run has any
-influence on it. So runs are handed out in batches to whoever is there, and counted in their own order: what is
+influence on it. So runs are handed out in batches to free workers, and counted in their own order: what is
 reported depends neither on how many processes there are nor on how large the batches are.
 """
 

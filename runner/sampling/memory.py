@@ -224,7 +224,7 @@ class Memory:
     def _take_more(
         self, move: ReadyStep, receiver: Sender, senders: list[Sender], ready: list[Sender]
     ) -> Exception | None:
-        """Send, set the alarm and create actors, in the order in which the handler did, as far as it can be seen."""
+        """Send, set the alarm and create actors, in the order in which the handler did, where it can be told."""
         assert move.more is not None
         more = move.more
         self._seen |= more.marks

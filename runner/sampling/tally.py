@@ -39,7 +39,7 @@ class Batch:
         """What is to be seen in any of them."""
         self.events = 0
         self.seconds = 0.0
-        """How long they took, for whoever plans the next batch."""
+        """How long they took, by which the next batch is planned."""
 
     def add(self, seed: int, run: SampledRun, trace: bytes = b"") -> None:
         """Note the next run."""

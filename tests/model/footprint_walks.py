@@ -60,8 +60,10 @@ mr1 = ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_R
 OTHER = """
 other = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
 load(other, 1)
+store(buf, "x")
+munmap(other, PAGE)
 """
-"""What the parent goes on to do: the page must be installed."""
+"""What the parent goes on to do with its memory, while others give back what they have pinned of it."""
 
 PROGRAMS: dict[str, dict[str, str]] = {
     "exits": dict.fromkeys("abcd", "getpid()"),
@@ -165,6 +167,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "file:": (
         "dup(fd)", "dup(fd)", "close(fd)", "fcntl(fd, F_GETSIG)", "fcntl(fd, F_SETSIG, SIGUSR1)", "fcntl(fd, F_GETOWN)",
         "fcntl(fd, F_SETOWN, 100)", "fcntl(fd, F_SETOWN, -100)", "fcntl(fd, F_GETLEASE)", "read(fd, 5)",
+        "pread(fd, 5, 0)", 'pwrite(fd, "x", 0)',
         "fcntl(fd, F_SETLEASE, F_LAYOUT)", "fcntl(fd, F_SETLEASE, F_UNLCK)", 'write(fd, "x")', "lseek(fd, 0)",
         "ftruncate(fd, PAGE)", "fallocate(fd, 0, 0, 3 * PAGE)", "fsync(fd)", "flock(fd, LOCK_SH)", "flock(fd, LOCK_UN)",
         "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)",
@@ -189,7 +192,8 @@ CALLS: dict[str, tuple[str, ...]] = {
         "ibv_get_cq_event(cq)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)',
         "ibv_post_send(qp, IBV_WR_RDMA_READ, mr, mr1, 0, 4)", "ibv_post_send(qp, IBV_WR_RDMA_READ, mr1, mr, 0, 4)",
     ),
-    "process:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)', "kill(100, 0)"),
+    "process:": ('truncate("/pmem/a", 0)', "kill(100, 0)"),
+    "mm:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)'),
     "directory": (
         'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
         'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',

@@ -31,6 +31,7 @@ from longpin.runner.exploration import (
 )
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget
+from longpin.runner.exploration.canonical import canonical
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import PROBES
 from longpin.runner.exploration.path import Path
@@ -419,3 +420,29 @@ def test_a_loop_is_part_of_the_state_of_a_conversation() -> None:
             message_ = table.message(Envelope(asked.dst, asked.src, asked.body, -asked.call))
     assert len(set(states)) == 5
     assert not table.opaque
+
+
+def test_when_a_conversation_was_looked_at_is_no_part_of_its_state() -> None:
+    """The names in ``f_locals`` stand in the order in which they were asked for; one of them is ``__class__``."""
+
+    class Base:
+        def begin(self) -> None:
+            """Do nothing."""
+
+    class Later(Base):
+        def steps(self) -> Conversation[int]:
+            super().begin()
+            yield Step()
+            value = 1
+            yield Step()
+            return value
+
+    def suspended(*, looked_before: bool) -> object:
+        conversation = Later().steps()
+        next(conversation)
+        if looked_before:
+            canonical(conversation)
+        next(conversation)
+        return canonical(conversation)
+
+    assert suspended(looked_before=True) == suspended(looked_before=False)
