@@ -108,6 +108,21 @@ PROGRAMS: dict[str, dict[str, str]] = {
 }
 """Programs of several processes, by what they are about; ``child`` is forked."""
 
+MEETINGS: dict[str, dict[str, str]] = {
+    "file:": {
+        "a": 'fd = open("/pmem/a", O_RDWR)\nfork("child")\nfork("child")\npwrite(fd, "x", 0)',
+        "child": 'pwrite(fd, "y", 1)\nlseek(fd, 0)\npread(fd, 1, 0)',
+    },
+    "mm:": {
+        "a": REGISTER.format("a")
+        + 'fork("child")\nlabel("pinned")\nmore = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(more, PAGE)\n'
+        "load(buf, 1)\nmunmap(buf, PAGE)",
+        "child": "ibv_dereg_mr(mr)",
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", PAGE)\ntruncate("/pmem/a", 1)',
+    },
+}
+"""Programs that meet at one actor, by its kind: a description at offsets, and a memory map."""
+
 CONNECTED = (
     'sigaction(SIGIO, SIG_IGN)\nctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n'
     + CONNECT
@@ -215,6 +230,12 @@ def of_programs(about: str) -> Scenario:
     return of_machine(PROGRAMS[about], ["child"])
 
 
+def meetings() -> Iterator[tuple[Subject, str]]:
+    """Yield the worlds of ``MEETINGS`` with the kind of actor at which they meet."""
+    for kind, programs in MEETINGS.items():
+        yield subject(of_machine(programs, ["child"]), "P1", "intended"), kind
+
+
 def of_prototypes() -> Iterator[Subject]:
     """Yield programs under the policies that are not offered yet, which the caller has listed."""
     for name, programs in OF_PROTOTYPES.items():
@@ -252,7 +273,8 @@ def subjects() -> Iterator[Subject]:
 def declared() -> set[str]:
     """Return the names of the shipped message classes that declare a footprint with which something can commute."""
     shipped = {name: kind for name, kind in KINDS.items() if kind.__module__.startswith("longpin.messages.")}
-    return {name for name, kind in shipped.items() if kind.footprint is not Message.footprint} - {"NotifyParent"}
+    all_there_is = {"NotifyParent", "GetUserPages"}  # of the actor that gets it, so it commutes with nothing
+    return {name for name, kind in shipped.items() if kind.footprint is not Message.footprint} - all_there_is
 
 
 class Walker:

@@ -19,6 +19,7 @@ from model.footprint_walks import (
     Walker,
     crowd,
     declared,
+    meetings,
     of_programs,
     of_prototypes,
     subject,
@@ -70,9 +71,6 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
             yield subject(of_programs("stopped"), "P1", "intended"), "process:", False
         for choice in CHOICES:  # a description is let go while its lease is broken
             yield subject(of_programs("the end of a lease"), *choice), "file:", False
-        for subject_ in of_prototypes():
-            for kind in ("inode:", "uverbs:", "file:", "inode:"):
-                yield subject_, kind, bool(turn % 2)
     for seed in range(crowds):
         kind = KINDS[seed % len(KINDS)]
         turn = seed // len(KINDS)
@@ -80,6 +78,12 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
     for seed in range(programs):
         scenario = parse_scenario(make_scenario(seed), f"{seed}.toml")
         yield subject(scenario, *CHOICES[seed % len(CHOICES)]), KINDS[seed % len(KINDS)], bool(seed // 6 % 2)
+    for subject_, kind in [*meetings()] * 4:
+        yield subject_, kind, False
+    for turn in range(rounds):
+        for subject_ in of_prototypes():
+            for kind in ("inode:", "uverbs:", "file:", "inode:"):
+                yield subject_, kind, bool(turn % 2)
 
 
 def compare(walks: Plan) -> Counter[Pair]:

@@ -91,8 +91,8 @@ MUTANTS = (
         "1.12",
         "of what is pending the lowest number is taken first",
         "actors/process/pending.py",
-        "return not signal.fault, signal.signo not in SYNCHRONOUS, signal.signo",
-        "return not signal.fault, signal.signo not in SYNCHRONOUS, -signal.signo",
+        "return signal.signo not in SYNCHRONOUS, signal.signo",
+        "return signal.signo not in SYNCHRONOUS, -signal.signo",
         ("tests/unit/test_signals.py",),
     ),
     Mutant(
@@ -106,9 +106,9 @@ MUTANTS = (
     Mutant(
         "2.1",
         "a lease that is being unlocked is in the way of every other",
-        "actors/fs/lease_list.py",
-        "elif wanted.type == F_WRLCK or record.unlock_pending:",
-        "elif wanted.type == F_WRLCK:",
+        "actors/policies/base.py",
+        "refused = wanted.type == F_WRLCK or (other.breaking and other.target == F_UNLCK)",
+        "refused = wanted.type == F_WRLCK",
         ("tests/unit/test_leases.py",),
     ),
     Mutant(
@@ -131,8 +131,8 @@ MUTANTS = (
         "2.3.4",
         "who looks at the list drops what is overdue",
         "actors/fs/lease_list.py",
-        "            if Level.UNLOCK in due.overdue:\n",
-        "            if Level.UNLOCK not in due.overdue:\n",
+        "        if Level.UNLOCK in record.overdue:\n",
+        "        if Level.UNLOCK not in record.overdue:\n",
         ("tests/unit/test_overdue.py", "tests/unit/test_leases.py"),
     ),
     Mutant(
