@@ -350,8 +350,8 @@ def test_the_command_prints_the_same_json_and_refuses_what_has_no_meaning() -> N
 
 UNENDING = textwrap.dedent("""
     from longpin.config.loader import parse_scenario
-    from longpin.runner.events import CallReturned, ProcessExited, RunEvent, SignalDelivered, SleepBegun
-from longpin.runner.host.machine import Machine
+    from longpin.runner.events import SleepBegun
+    from longpin.runner.host.machine import Machine
     from longpin.runner.host.world import World
 
     scenario = parse_scenario('''
@@ -368,10 +368,11 @@ from longpin.runner.host.machine import Machine
         world = World(scenario, machine)
         note = world.note
 
-        def noted(process, kind, text, record=None):
-            note(process, kind, text, record)
-            if kind == "sleep":
-                print(machine.folder, process.agent.pid, machine.zygote._process.pid, flush=True)
+        def noted(event):
+            note(event)
+            if isinstance(event, SleepBegun):
+                agent = world.situations[0].process.agent
+                print(machine.folder, agent.pid, machine.zygote._process.pid, flush=True)
 
         world.note = noted
         world.run(scenario)
