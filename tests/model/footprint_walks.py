@@ -116,6 +116,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "file:": (
         "dup(fd)", "dup(fd)", "close(fd)", "fcntl(fd, F_GETSIG)", "fcntl(fd, F_SETSIG, SIGUSR1)", "fcntl(fd, F_GETOWN)",
         "fcntl(fd, F_SETOWN, 100)", "fcntl(fd, F_SETOWN, -100)", "fcntl(fd, F_GETLEASE)", "read(fd, 5)",
+        "pread(fd, 5, 0)", 'pwrite(fd, "x", 0)',
         "fcntl(fd, F_SETLEASE, F_LAYOUT)", "fcntl(fd, F_SETLEASE, F_UNLCK)", 'write(fd, "x")', "lseek(fd, 0)",
         "ftruncate(fd, PAGE)", "fallocate(fd, 0, 0, 3 * PAGE)", "fsync(fd)", "flock(fd, LOCK_SH)", "flock(fd, LOCK_UN)",
         "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)",
@@ -140,8 +141,8 @@ CALLS: dict[str, tuple[str, ...]] = {
         "ibv_get_cq_event(cq)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)',
         "ibv_post_send(qp, IBV_WR_RDMA_READ, mr, mr1, 0, 4)", "ibv_post_send(qp, IBV_WR_RDMA_READ, mr1, mr, 0, 4)",
     ),
-    "process:": ('truncate("/pmem/a", 0)', "kill(100, 0)"),
-    "mm:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)'),
+    "process:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)', "kill(100, 0)"),
+    "mm:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", "getpid()"),
     "directory": (
         'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
         'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',
