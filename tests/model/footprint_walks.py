@@ -192,8 +192,8 @@ CALLS: dict[str, tuple[str, ...]] = {
         "ibv_get_cq_event(cq)", 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "z", mr, 0)',
         "ibv_post_send(qp, IBV_WR_RDMA_READ, mr, mr1, 0, 4)", "ibv_post_send(qp, IBV_WR_RDMA_READ, mr1, mr, 0, 4)",
     ),
-    "process:": ('truncate("/pmem/a", 0)', "kill(100, 0)"),
-    "mm:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)'),
+    "process:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", 'truncate("/pmem/a", 0)', "kill(100, 0)"),
+    "mm:": ("ibv_dereg_mr(mr)", "ibv_dereg_mr(mr1)", "getpid()"),
     "directory": (
         'stat("/pmem/{x}")', 'open("/pmem/{x}", O_RDWR)', 'open("/pmem/new", O_RDWR | O_CREAT)', 'unlink("/pmem/{x}")',
         'link("/pmem/{x}", "/pmem/x")', 'rename("/pmem/{x}", "/pmem/y")', 'mkdir("/pmem/z")', 'truncate("/pmem/y", 1)',
