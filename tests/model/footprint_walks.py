@@ -108,19 +108,32 @@ PROGRAMS: dict[str, dict[str, str]] = {
 }
 """Programs of several processes, by what they are about; ``child`` is forked."""
 
-MEETINGS: dict[str, dict[str, str]] = {
-    "file:": {
-        "a": 'fd = open("/pmem/a", O_RDWR)\nfork("child")\nfork("child")\npwrite(fd, "x", 0)',
-        "child": 'pwrite(fd, "y", 1)\nlseek(fd, 0)\npread(fd, 1, 0)',
-    },
-    "mm:": {
-        "a": REGISTER.format("a")
-        + 'fork("child")\nlabel("pinned")\nmore = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(more, PAGE)\n'
-        "load(buf, 1)\nmunmap(buf, PAGE)",
-        "child": "ibv_dereg_mr(mr)",
-        "b": 'wait_for("pinned")\ntruncate("/pmem/a", PAGE)\ntruncate("/pmem/a", 1)',
-    },
-}
+MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
+    (
+        "file:",
+        {
+            "a": 'fd = open("/pmem/a", O_RDWR)\nfork("child")\nfork("child")\npwrite(fd, "x", 0)',
+            "child": 'pwrite(fd, "y", 1)\nlseek(fd, 0)\npread(fd, 1, 0)',
+        },
+    ),
+    (
+        "mm:",
+        {
+            "a": REGISTER.format("a")
+            + 'fork("child")\nlabel("pinned")\nmore = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmunmap(more, PAGE)\n'
+            "load(buf, 1)\nmunmap(buf, PAGE)",
+            "child": "ibv_dereg_mr(mr)",
+            "b": 'wait_for("pinned")\ntruncate("/pmem/a", PAGE)\ntruncate("/pmem/a", 1)',
+        },
+    ),
+    (
+        "mm:",
+        {
+            "a": REGISTER.format("a") + 'fork("child")\nfor i in range(9):\n    store(buf, "x")\n',
+            "child": "ibv_dereg_mr(mr)",
+        },
+    ),
+)
 """Programs that meet at one actor, by its kind: a description at offsets, and a memory map."""
 
 CONNECTED = (
@@ -232,7 +245,7 @@ def of_programs(about: str) -> Scenario:
 
 def meetings() -> Iterator[tuple[Subject, str]]:
     """Yield the worlds of ``MEETINGS`` with the kind of actor at which they meet."""
-    for kind, programs in MEETINGS.items():
+    for kind, programs in MEETINGS:
         yield subject(of_machine(programs, ["child"]), "P1", "intended"), kind
 
 
