@@ -16,7 +16,7 @@ from longpin.config.positions import Path
 from longpin.config.problems import Problem, shown
 from longpin.config.report import ProblemList
 from longpin.config.schema import CAPABILITIES, ProcessSpec
-from longpin.config.structure import ProcessTable, ScenarioTable
+from longpin.config.structure import ProcessEntry, ScenarioTable
 
 _DEFAULT = ProcessSpec("", Program())
 
@@ -54,7 +54,7 @@ def build_processes(report: ProblemList, table: ScenarioTable, page_size: int) -
     return tuple(specs)
 
 
-def _spec(report: ProblemList, draft: _Draft, given: ProcessTable, page_size: int) -> ProcessSpec:
+def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: int) -> ProcessSpec:
     path = draft.path
     if given.program is None:
         report.add((*path, "program"), "a program", "none")
@@ -84,13 +84,13 @@ def _spec(report: ProblemList, draft: _Draft, given: ProcessTable, page_size: in
     )
 
 
-def _start(report: ProblemList, path: Path, given: ProcessTable) -> Literal["now", "fork"]:
+def _start(report: ProblemList, path: Path, given: ProcessEntry) -> Literal["now", "fork"]:
     if given.start not in (None, "now", "fork"):
         report.add((*path, "start"), '"now" or "fork"', shown(given.start))
     return "fork" if given.start == "fork" else "now"
 
 
-def _capabilities(report: ProblemList, path: Path, given: ProcessTable) -> tuple[str, ...] | None:
+def _capabilities(report: ProblemList, path: Path, given: ProcessEntry) -> tuple[str, ...] | None:
     for index, capability in enumerate(given.capabilities or ()):
         if capability not in CAPABILITIES:
             found = shown(capability) + report.suggest(capability, CAPABILITIES)

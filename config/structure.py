@@ -73,7 +73,7 @@ class FileTable:
 
 
 @dataclass(slots=True)
-class ProcessTable:
+class ProcessEntry:
     """``[[process]]``."""
 
     name: str | None = None
@@ -99,7 +99,7 @@ class ScenarioTable:
     pmem: list[PmemTable] = field(default_factory=list)
     device: list[DeviceTable] = field(default_factory=list)
     file: list[FileTable] = field(default_factory=list)
-    process: list[ProcessTable] = field(default_factory=list)
+    process: list[ProcessEntry] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold
 from longpin.actors.policies.decisions import (
     Allow,
-    Break,
+    BreakLeases,
     Decision,
-    Drop,
     DropLease,
     Fail,
     Proceed,
+    RemoveLease,
     Revoke,
     Scan,
     SendSignal,
@@ -125,7 +125,7 @@ class LayoutGuard:
         while True:
             decision = decide(self.view(pins))
             seen, pins = pins or (), None
-            if isinstance(decision, Break) and not decision.wait:
+            if isinstance(decision, BreakLeases) and not decision.wait:
                 yield from outcome(self._break(decision.leases, nonblock=True))
                 decision = decision.then
             match decision:
@@ -133,7 +133,7 @@ class LayoutGuard:
                     return
                 case Fail(errno=number):
                     raise KernelError(number)
-                case Break(leases=leases):
+                case BreakLeases(leases=leases):
                     self._check_there(leases)
                     yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold])
                 case Scan(range=pages):
@@ -147,7 +147,7 @@ class LayoutGuard:
                         if pin.owner in unfinished:  # who registers it finds out, and lets go itself
                             yield from self._wait_for_page(pin, mm, killable=False)
                             break
-                case Drop(leases=gone):
+                case DropLease(leases=gone):
                     self._check_there(gone)
                     yield from self.leases.drop(gone)
 
@@ -198,7 +198,7 @@ class LayoutGuard:
         self.remember(answer.state)
         for action in answer.actions:
             match action:
-                case DropLease():
+                case RemoveLease():
                     yield from self.leases.expire(record)
                 case ZapMappings():
                     yield from self.mappings.zap(0)

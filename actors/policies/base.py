@@ -20,7 +20,7 @@ from longpin.actors.kernel.file_system import Asked
 from longpin.actors.kernel.generation import Version
 from longpin.actors.policies.decisions import (
     Allow,
-    Break,
+    BreakLeases,
     Decision,
     Fail,
     Listed,
@@ -161,7 +161,7 @@ class Policy:
         for asked in change.asks:
             if asked is Asked.LEASES:
                 if view.layout_leases:
-                    return Break()
+                    return BreakLeases()
             elif view.pins is None:
                 return Scan()
             elif view.pins:

@@ -22,7 +22,7 @@ class Fail(NamedTuple):
     errno: int
 
 
-class Break(NamedTuple):
+class BreakLeases(NamedTuple):
     """Break leases."""
 
     leases: tuple[Address, ...] | None = None
@@ -55,13 +55,13 @@ class Revoke(NamedTuple):
     """Their pages lose the references too; else these stay until they are deregistered."""
 
 
-class Drop(NamedTuple):
+class DropLease(NamedTuple):
     """Take leases off the list, and ask again."""
 
     leases: tuple[Address, ...]
 
 
-Decision = Proceed | Fail | Break | Scan | WaitFor | Revoke | Drop
+Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | DropLease
 """What a gate answers that may wait."""
 
 
@@ -116,7 +116,7 @@ class OnBreak(NamedTuple):
     """At the deadline the kernel acts by itself; else whoever looks next finds the lease overdue [2.3.4]."""
 
 
-class DropLease(NamedTuple):
+class RemoveLease(NamedTuple):
     """The lease is removed or downgraded, as lease_modify does."""
 
 
@@ -131,13 +131,13 @@ class SendSignal(NamedTuple):
     signo: int
 
 
-DeadlineAction = DropLease | ZapMappings | Revoke | SendSignal
+DeadlineAction = RemoveLease | ZapMappings | Revoke | SendSignal
 
 
 class OnDeadline(NamedTuple):
     """What happens when a holder has let its time pass [2.3.4]."""
 
-    actions: tuple[DeadlineAction, ...] = (DropLease(),)
+    actions: tuple[DeadlineAction, ...] = (RemoveLease(),)
     """In this order."""
     state: PolicyState | None = None
     """What the policy remembers before the first of them; None: what it did."""

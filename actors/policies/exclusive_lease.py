@@ -15,7 +15,7 @@ from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
-    Break,
+    BreakLeases,
     Decision,
     Fail,
     Listed,
@@ -126,11 +126,11 @@ class ExclusiveLease(Policy):
             elif not self._is_holder(lease, change.caller):
                 refused = True
             elif self.self_change is SelfChange.FAIL:
-                return Break(tuple(broken), wait=False, then=Fail(errno.EDEADLK))
+                return BreakLeases(tuple(broken), wait=False, then=Fail(errno.EDEADLK))
         if refused:
-            return Break(tuple(broken), wait=False, then=Fail(errno.ETXTBSY))
+            return BreakLeases(tuple(broken), wait=False, then=Fail(errno.ETXTBSY))
         if broken:
-            return Break(tuple(broken))
+            return BreakLeases(tuple(broken))
         return self._ask_pages(change, view)
 
     def _looks_at_leases(self, change: Change, view: LayoutView) -> bool:

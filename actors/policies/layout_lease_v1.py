@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import Allow, Break, Decision, Fail, Proceed, Scan, WaitFor
+from longpin.actors.policies.decisions import Allow, BreakLeases, Decision, Fail, Proceed, Scan, WaitFor
 from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.pmem import Pin
@@ -76,7 +76,7 @@ class LayoutLeaseV1(Policy):
         ext4, which asks only pages, learns to ask leases too where it asks pages.
         """
         if change.asks and view.layout_leases:
-            return Break()
+            return BreakLeases()
         if Asked.PAGES not in change.asks:
             return Proceed()
         if view.pins is None:

@@ -15,15 +15,15 @@ from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
-    Break,
+    BreakLeases,
     Decision,
-    DropLease,
     Fail,
     Grant,
     Notify,
     OnBreak,
     OnDeadline,
     Proceed,
+    RemoveLease,
     Revoke,
     Scan,
     Update,
@@ -138,7 +138,7 @@ class MapDirect(Policy):
             return Proceed()
         if not direct.valid:
             return Fail(errno.EFAULT)
-        return Break(wait=False, then=Fail(errno.EFAULT)) if fault.kinds else Proceed()
+        return BreakLeases(wait=False, then=Fail(errno.EFAULT)) if fault.kinds else Proceed()
 
     def longterm_gate(self, request: PinRequest) -> int:
         """Refuse pins through a mapping without a lease [MD8: no lease_direct]."""
@@ -163,7 +163,7 @@ class MapDirect(Policy):
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         """Break all leases, the caller's too; then no long-term pin is left that is not fenced, and short ones end."""
         if change.asks and view.layout_leases:
-            return Break()
+            return BreakLeases()
         if Asked.PAGES not in change.asks:
             return Proceed()
         if view.pins is None:
@@ -185,8 +185,8 @@ class MapDirect(Policy):
         """Invalidate the mappings of a lease, or fence its registration; then the lease goes."""
         match lease.key:
             case ("mapping", _, _):
-                return OnDeadline((ZapMappings(), DropLease()), _state(view).invalidated(lease.key))
+                return OnDeadline((ZapMappings(), RemoveLease()), _state(view).invalidated(lease.key))
             case ("registration", address, context):
-                return OnDeadline((Revoke((RegistrationView(address, context),), unpin=False), DropLease()))
+                return OnDeadline((Revoke((RegistrationView(address, context),), unpin=False), RemoveLease()))
             case _:
                 return OnDeadline()

@@ -16,9 +16,9 @@ from longpin.actors.kernel.file_system import Asked, ChangeKind
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
-    Break,
+    BreakLeases,
     Decision,
-    Drop,
+    DropLease,
     Fail,
     Notify,
     OnBreak,
@@ -150,7 +150,7 @@ class Strict(Policy):
             return Fail(errno.ETXTBSY)
         only_adds = change.kinds & ~ChangeKind.EXTENDING in (ChangeKind(0), ChangeKind.ADDITIVE)
         if others and not (only_adds and self.break_on is BreakOn.SUBTRACTIVE):
-            return Break(tuple(lease.address for lease in others))
+            return BreakLeases(tuple(lease.address for lease in others))
         if Asked.PAGES not in change.asks:
             return Proceed()
         if view.pins is None:
@@ -183,11 +183,11 @@ class Strict(Policy):
         if not own or not close.last:
             return Proceed()
         if close.exiting:
-            return Drop(own)
+            return DropLease(own)
         if view.pins is None:
             return Scan()
         left = _pins_of(close.caller.process, view.pins)
-        return WaitFor(left, killable=True) if left else Drop(own)
+        return WaitFor(left, killable=True) if left else DropLease(own)
 
 
 def _active(caller: Caller, view: LayoutView) -> bool:

@@ -30,8 +30,8 @@ from longpin.messages.rdma.verbs import (
     FindObject,
     FindRegion,
     Handle,
-    Kind,
     MapDma,
+    ObjectKind,
     Poll,
     Polled,
     RegionFiles,
@@ -82,11 +82,11 @@ class QueuePairEntry:
 
 Object = Pd | Region | CompletionQueue | QueuePairEntry
 T = TypeVar("T", bound=Object)
-KIND_OF: dict[Kind, type[Object]] = {
-    Kind.PD: Pd,
-    Kind.MR: Region,
-    Kind.CQ: CompletionQueue,
-    Kind.QP: QueuePairEntry,
+KIND_OF: dict[ObjectKind, type[Object]] = {
+    ObjectKind.PD: Pd,
+    ObjectKind.MR: Region,
+    ObjectKind.CQ: CompletionQueue,
+    ObjectKind.QP: QueuePairEntry,
 }
 
 

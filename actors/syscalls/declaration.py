@@ -178,7 +178,7 @@ Given = Mapping[str, Argument | Unknown]
 """The arguments of a call by their parameters: those whose values a program's text states."""
 
 
-class Refusal(NamedTuple):
+class ArgumentRefusal(NamedTuple):
     """Why the loader refuses arguments that do not go together."""
 
     parameter: str
@@ -255,7 +255,7 @@ class Syscall:
     restart: Restart
     allowed: Mapping[str, OneOf | Flags]
     """What constants parameters take."""
-    refuses: Callable[[Given], Refusal | None] | None
+    refuses: Callable[[Given], ArgumentRefusal | None] | None
     """What finds arguments that do not go together."""
     may_hang: bool
     """It may wait for ever because the program asks it to, which is no kernel's fault."""
@@ -318,7 +318,7 @@ class Declarations(dict[str, Syscall]):
         errnos: Mapping[str, str] | None = None,
         restart: Restart = Restart.ERESTARTSYS,
         allowed: Mapping[str, OneOf | Flags] | None = None,
-        refuses: Callable[[Given], Refusal | None] | None = None,
+        refuses: Callable[[Given], ArgumentRefusal | None] | None = None,
         may_hang: bool = False,
         partial: str = "",
         libc: Libc | None = None,

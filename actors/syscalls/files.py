@@ -33,7 +33,7 @@ from longpin.actors.fs.backing import kind_of
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.pipe import Pipe
 from longpin.actors.rdma.uverbs import UverbsContext
-from longpin.actors.syscalls.declaration import Declarations, Flags, Given, OneOf, Refusal, Section, libc
+from longpin.actors.syscalls.declaration import ArgumentRefusal, Declarations, Flags, Given, OneOf, Section, libc
 from longpin.actors.syscalls.names import MODE_BITS
 from longpin.actors.syscalls.paths import Place, check_length, follow, place_of
 from longpin.messages.envelope import Address
@@ -347,10 +347,10 @@ def pipe(process: "Process") -> int:
     return fds[0]
 
 
-def _lacks_argument(given: Given) -> Refusal | None:
+def _lacks_argument(given: Given) -> ArgumentRefusal | None:
     """Refuse a command that sets something and is given nothing."""
     if given["cmd"] in (F_SETLEASE, F_SETSIG, F_SETOWN) and "arg" not in given:
-        return Refusal("", "fcntl(fd, cmd, arg) for a command that sets something", "2 arguments")
+        return ArgumentRefusal("", "fcntl(fd, cmd, arg) for a command that sets something", "2 arguments")
     return None
 
 

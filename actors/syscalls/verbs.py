@@ -20,7 +20,7 @@ from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.mm.gup import pin_user_pages, unpin_user_pages
 from longpin.actors.policies.base import Policy
-from longpin.actors.syscalls.declaration import Declarations, Given, OneOf, Refusal, Section, Unknown
+from longpin.actors.syscalls.declaration import ArgumentRefusal, Declarations, Given, OneOf, Section, Unknown
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.messages.envelope import Address
 from longpin.messages.fs.inode import AskUse
@@ -33,8 +33,8 @@ from longpin.messages.rdma.verbs import (
     DestroyObject,
     FindObject,
     FindRegion,
-    Kind,
     ModifyQp,
+    ObjectKind,
     Poll,
     PostSend,
     RegionFiles,
@@ -65,7 +65,7 @@ def _context(process: "Process", fd: int) -> Address:
     return file.backing
 
 
-def _use(process: "Process", thing: VerbsObject, kind: Kind) -> VerbsObject:
+def _use(process: "Process", thing: VerbsObject, kind: ObjectKind) -> VerbsObject:
     """Check that a handle is of a kind and that the process has its context open, under whatever number [1.10]."""
     if thing.kind != kind:
         raise KernelError(errno.EINVAL)
@@ -101,7 +101,7 @@ def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
     """ibv_alloc_pd(3)."""
     context = _context(process, fd)
     handle = (yield Call(context, AllocPd())).handle
-    return VerbsObject(Kind.PD, fd, handle, context)
+    return VerbsObject(ObjectKind.PD, fd, handle, context)
 
 
 @syscall(
@@ -112,7 +112,7 @@ def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
 )
 def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
     """ibv_dealloc_pd(3): EBUSY while something is in it."""
-    yield Call(_use(process, pd, Kind.PD).context, DestroyObject(Kind.PD, pd.handle))
+    yield Call(_use(process, pd, ObjectKind.PD).context, DestroyObject(ObjectKind.PD, pd.handle))
     return 0
 
 
@@ -134,9 +134,9 @@ def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
 )
 def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, access: int) -> Conversation[VerbsObject]:
     """ibv_reg_mr(3): charge and pin the buffer, publish [2.6]; all or nothing."""
-    context = _use(process, pd, Kind.PD).context
+    context = _use(process, pd, ObjectKind.PD).context
     _check_access(access)
-    yield Call(context, FindObject(Kind.PD, pd.handle))
+    yield Call(context, FindObject(ObjectKind.PD, pd.handle))
     if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
         raise KernelError(process.kernel.generation.on_demand_errno.number)
     page_size = process.kernel.page_size
@@ -153,7 +153,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     except KernelError:
         yield from unpin_user_pages(process.kernel, registration)
         raise
-    return VerbsObject(Kind.MR, pd.fd, handle, context)
+    return VerbsObject(ObjectKind.MR, pd.fd, handle, context)
 
 
 def _check_access(access: int) -> None:
@@ -171,7 +171,7 @@ def _check_access(access: int) -> None:
 )
 def ibv_dereg_mr(process: "Process", mr: VerbsObject) -> Conversation[int]:
     """ibv_dereg_mr(3), by any process that holds the uverbs file [1.10]."""
-    yield Call(_use(process, mr, Kind.MR).context, DestroyObject(Kind.MR, mr.handle))
+    yield Call(_use(process, mr, ObjectKind.MR).context, DestroyObject(ObjectKind.MR, mr.handle))
     return 0
 
 
@@ -185,7 +185,7 @@ def ibv_create_cq(process: "Process", fd: int) -> Conversation[VerbsObject]:
     """ibv_create_cq(3)."""
     context = _context(process, fd)
     handle = (yield Call(context, CreateCq())).handle
-    return VerbsObject(Kind.CQ, fd, handle, context)
+    return VerbsObject(ObjectKind.CQ, fd, handle, context)
 
 
 @syscall(
@@ -196,16 +196,16 @@ def ibv_create_cq(process: "Process", fd: int) -> Conversation[VerbsObject]:
 )
 def ibv_create_qp(process: "Process", pd: VerbsObject, cq: VerbsObject) -> Conversation[VerbsObject]:
     """ibv_create_qp(3)."""
-    context = _use(process, pd, Kind.PD).context
-    if _use(process, cq, Kind.CQ).context != context:
+    context = _use(process, pd, ObjectKind.PD).context
+    if _use(process, cq, ObjectKind.CQ).context != context:
         raise KernelError(errno.EINVAL)
     made = yield Call(context, CreateQp(pd.handle, cq.handle))
-    return VerbsObject(Kind.QP, pd.fd, made.handle, context, made.address)
+    return VerbsObject(ObjectKind.QP, pd.fd, made.handle, context, made.address)
 
 
 def _find_qp(process: "Process", qp: VerbsObject) -> Conversation[Address]:
     """Return the queue pair's address, if it is alive."""
-    yield Call(_use(process, qp, Kind.QP).context, FindObject(Kind.QP, qp.handle))
+    yield Call(_use(process, qp, ObjectKind.QP).context, FindObject(ObjectKind.QP, qp.handle))
     return qp.address
 
 
@@ -222,16 +222,18 @@ def ibv_modify_qp(
 ) -> Conversation[int]:
     """ibv_modify_qp(3); the step to RTR names the peer."""
     address = yield from _find_qp(process, qp)
-    if peer is not None and peer.kind != Kind.QP:
+    if peer is not None and peer.kind != ObjectKind.QP:
         raise KernelError(errno.EINVAL)
     yield Call(address, ModifyQp(state, peer.address if peer else ""))
     return 0
 
 
-def _reads_into_data(given: Given) -> Refusal | None:
+def _reads_into_data(given: Given) -> ArgumentRefusal | None:
     """Refuse a read that is given data instead of a region to write to."""
     if given["opcode"] == IBV_WR_RDMA_READ and given["local"] is not Unknown.VALUE:
-        return Refusal("local", "a variable with a memory region, which a read needs to write to", "inline data")
+        return ArgumentRefusal(
+            "local", "a variable with a memory region, which a read needs to write to", "inline data"
+        )
     return None
 
 
@@ -256,12 +258,12 @@ def ibv_post_send(
 ) -> Conversation[int]:
     """ibv_post_send(3): RDMA write of inline bytes or from a region, RDMA read into a region; done later."""
     address = yield from _find_qp(process, qp)
-    if opcode not in (IBV_WR_RDMA_READ, IBV_WR_RDMA_WRITE) or remote.kind != Kind.MR:
+    if opcode not in (IBV_WR_RDMA_READ, IBV_WR_RDMA_WRITE) or remote.kind != ObjectKind.MR:
         raise KernelError(errno.EINVAL)
     key = f"{remote.context}/{remote.handle}"
     yield from _check_use(process, remote)
     if isinstance(local, VerbsObject):
-        _use(process, local, Kind.MR)
+        _use(process, local, ObjectKind.MR)
         yield from _check_use(process, local)
         request = PostSend(opcode, None, local.handle, key, offset, length)
     elif opcode == IBV_WR_RDMA_WRITE:
@@ -298,7 +300,7 @@ def _check_use(process: "Process", mr: VerbsObject) -> Conversation[None]:
 )
 def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
     """ibv_poll_cq(3) of one entry: returns how many there were; ibv_wc_status tells its status."""
-    polled = yield Call(_use(process, cq, Kind.CQ).context, Poll(cq.handle, wait=False))
+    polled = yield Call(_use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=False))
     if polled.count:
         process.current.wc_status = polled.status
     count: int = polled.count
@@ -323,5 +325,5 @@ def ibv_wc_status(process: "Process") -> int:
 )
 def ibv_get_cq_event(process: "Process", cq: VerbsObject) -> Conversation[int]:
     """ibv_get_cq_event(3): wait until there is something to poll."""
-    yield Call(_use(process, cq, Kind.CQ).context, Poll(cq.handle, wait=True))
+    yield Call(_use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=True))
     return 0

@@ -11,7 +11,7 @@ from longpin.messages.mm.mm import Registration
 from longpin.messages.mm.pmem import PinnedPage
 
 
-class Kind(StrEnum):
+class ObjectKind(StrEnum):
     """The kinds of object in a context."""
 
     PD = "pd"
@@ -42,7 +42,7 @@ class CreateCq(Message):
 class FindObject(Message):
     """Check that a handle is alive; EINVAL if not."""
 
-    kind: Kind
+    kind: ObjectKind
     handle: int
 
     def footprint(self) -> Footprint:
@@ -54,13 +54,13 @@ class FindObject(Message):
 class DestroyObject(Message):
     """Destroy an object: ibv_dealloc_pd(3), ibv_dereg_mr(3); EBUSY while others use it."""
 
-    kind: Kind
+    kind: ObjectKind
     handle: int
 
     def footprint(self) -> Footprint:
         """The object; a protection domain goes only if it has no users, others are one user less."""
         object_ = ("object", self.handle)
-        if self.kind is Kind.PD:
+        if self.kind is ObjectKind.PD:
             return Footprint.of(reads=[("users",)], writes=[object_])
         return Footprint.of(writes=[object_], adds=[("users",)])
 

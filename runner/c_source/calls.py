@@ -12,7 +12,7 @@ from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config import python_text
-from longpin.runner.c_source.text import Names, c_string
+from longpin.runner.c_source.text import CNames, c_string
 from longpin.runner.races.offers import inside
 
 LARGEST_INT = (1 << 31) - 1
@@ -27,7 +27,7 @@ _OWN_CONSTANTS = {"PAGE", "F_LAYOUT"}
 
 
 @dataclass(slots=True)
-class Call:
+class CStatement:
     """A call as C: an expression, or why there is none."""
 
     code: str = ""
@@ -43,9 +43,9 @@ class Call:
 class Writer:
     """Writes the calls of a scenario, and collects what the file must have for them."""
 
-    programs: Names = field(default_factory=lambda: Names("P_"))
-    labels: Names = field(default_factory=lambda: Names("L_"))
-    variables: Names = field(default_factory=lambda: Names("v_"))
+    programs: CNames = field(default_factory=lambda: CNames("P_"))
+    labels: CNames = field(default_factory=lambda: CNames("L_"))
+    variables: CNames = field(default_factory=lambda: CNames("v_"))
     headers: set[str] = field(default_factory=set)
     helpers: set[str] = field(default_factory=set)
     constants: set[str] = field(default_factory=set)
@@ -55,14 +55,14 @@ class Writer:
     handlers: dict[int, str] = field(default_factory=dict)
     """The handlers that the program under way may install."""
 
-    def call(self, op: Op) -> Call:
+    def call(self, op: Op) -> CStatement:
         """Return a call as C."""
         if not SYSCALLS[op.call].on_host:
-            return Call(missing="verbs need an RDMA device, and pins are what the proposals are about")
+            return CStatement(missing="verbs need an RDMA device, and pins are what the proposals are about")
         try:
             return CALLS[op.call](self, op, self._arguments(op))
         except _MissingError as error:
-            return Call(missing=str(error))
+            return CStatement(missing=str(error))
 
     def need(self, *helpers: str, headers: tuple[str, ...] = ()) -> None:
         """Note what the file must have."""
@@ -177,7 +177,7 @@ def _number(value: int) -> str:
 def _as_declared(made: Libc) -> "_Write":
     """Return what writes a call that a function of the C library makes."""
 
-    def write(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    def write(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
         writer.need(headers=(made.header,))
         by_name, shown = {}, {}
         for place, parameter in enumerate(SYSCALLS[op.call].parameters):
@@ -206,7 +206,7 @@ def _as_declared(made: Libc) -> "_Write":
                     parts.append(buffer)
                 case _:
                     parts.append(shown[name])
-        return Call(f"{made.function}({', '.join(parts)})", data=buffer if made.sizes else "")
+        return CStatement(f"{made.function}({', '.join(parts)})", data=buffer if made.sizes else "")
 
     return write
 
@@ -214,20 +214,20 @@ def _as_declared(made: Libc) -> "_Write":
 def _helped(helper: str, function: str, *, paths: bool = False) -> "_Write":
     """Return what writes a helper with the same arguments."""
 
-    def write(writer: Writer, op: Op, arguments: list[str]) -> Call:
+    def write(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
         writer.need(helper)
         arguments = [writer.path(op.args[0])] if paths else arguments
-        return Call(f"{function}({', '.join(arguments)})")
+        return CStatement(f"{function}({', '.join(arguments)})")
 
     return write
 
 
-def _open(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _open(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("fcntl.h",))
     flags = op.args[1].value if isinstance(op.args[1], Const) else None
     needs_mode = not isinstance(flags, int) or flags & _CREATES
     mode = ", 0666" if len(arguments) < 3 and needs_mode else ""
-    return Call(f"open({writer.path(op.args[0])}, {', '.join(arguments[1:])}{mode})")
+    return CStatement(f"open({writer.path(op.args[0])}, {', '.join(arguments[1:])}{mode})")
 
 
 def _data(writer: Writer, argument: Expression) -> tuple[str, str]:
@@ -241,7 +241,7 @@ def _data(writer: Writer, argument: Expression) -> tuple[str, str]:
             raise _MissingError("it writes what is no data")
 
 
-def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("fcntl.h",))
     command = op.args[1].value if isinstance(op.args[1], Const) else None
     # To nobody, and to INT_MIN, as they are: those are no processes.
@@ -251,57 +251,57 @@ def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> Call:
     text = f"fcntl({', '.join(arguments)})"
     if command == PROGRAM_CONSTANTS["F_GETOWN"]:
         writer.need("number_of")
-        return Call(f"number_of({text})")
-    return Call(text)
+        return CStatement(f"number_of({text})")
+    return CStatement(text)
 
 
-def _send_fd(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _send_fd(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need("send_fd")
     target = op.args[0]
     if isinstance(target, Const) and isinstance(target.value, str):
         writer.need("pid_of", "number_of")
-        return Call(f"send_fd(number_of(pid_of({writer.programs[target.value]})), {arguments[1]})")
-    return Call(f"send_fd({', '.join(arguments)})")
+        return CStatement(f"send_fd(number_of(pid_of({writer.programs[target.value]})), {arguments[1]})")
+    return CStatement(f"send_fd({', '.join(arguments)})")
 
 
-def _recv_fd(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _recv_fd(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need("recv_fd")
-    return Call(f"recv_fd({arguments[0] if arguments else '0'})")
+    return CStatement(f"recv_fd({arguments[0] if arguments else '0'})")
 
 
-def _fork(writer: Writer, op: Op, _arguments: list[str]) -> Call:
+def _fork(writer: Writer, op: Op, _arguments: list[str]) -> CStatement:
     assert isinstance(op.args[0], Const)
     writer.need("fork")
-    return Call(f"fork_as({writer.programs[str(op.args[0].value)]})")
+    return CStatement(f"fork_as({writer.programs[str(op.args[0].value)]})")
 
 
-def _exec(writer: Writer, op: Op, _arguments: list[str]) -> Call:
+def _exec(writer: Writer, op: Op, _arguments: list[str]) -> CStatement:
     assert isinstance(op.args[0], Const)
     writer.need("exec")
-    return Call(f"exec_as({writer.programs[str(op.args[0].value)]})")
+    return CStatement(f"exec_as({writer.programs[str(op.args[0].value)]})")
 
 
-def _exit(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _exit(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need("exit")
-    return Call(f"leave({arguments[0] if arguments else '0'})")
+    return CStatement(f"leave({arguments[0] if arguments else '0'})")
 
 
-def _kill(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _kill(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("signal.h",))
-    return Call(f"kill({writer.process(op.args[0], arguments[0])}, {arguments[1]})")
+    return CStatement(f"kill({writer.process(op.args[0], arguments[0])}, {arguments[1]})")
 
 
-def _getpid(writer: Writer, _op: Op, _arguments: list[str]) -> Call:
+def _getpid(writer: Writer, _op: Op, _arguments: list[str]) -> CStatement:
     writer.need("number_of", headers=("unistd.h",))
-    return Call("number_of(getpid())")
+    return CStatement("number_of(getpid())")
 
 
-def _waitpid(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _waitpid(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need("waitpid")
-    return Call(f"wait_child({arguments[0]}, {arguments[1] if len(arguments) > 1 else '0'})")
+    return CStatement(f"wait_child({arguments[0]}, {arguments[1] if len(arguments) > 1 else '0'})")
 
 
-def _sigaction(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _sigaction(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     flags = arguments[2] if len(arguments) > 2 else "0"
     signo = op.args[0].value if isinstance(op.args[0], Const) else None
     if signo in (32, 33):
@@ -310,49 +310,49 @@ def _sigaction(writer: Writer, op: Op, arguments: list[str]) -> Call:
         if not isinstance(signo, int) or signo not in writer.handlers:
             raise _MissingError("which handler is meant is not known before it runs")
         writer.need("handlers")
-        return Call(f"set_handler({arguments[0]}, {writer.handlers[signo]}, {flags})")
+        return CStatement(f"set_handler({arguments[0]}, {writer.handlers[signo]}, {flags})")
     if not isinstance(op.args[1], Const) or op.args[1].value not in (0, 1):
         raise _MissingError("which action is meant is not known before it runs")
     writer.need("set_default")
-    return Call(f"set_default({arguments[0]}, {'SIG_IGN' if op.args[1].value else 'SIG_DFL'}, {flags})")
+    return CStatement(f"set_default({arguments[0]}, {'SIG_IGN' if op.args[1].value else 'SIG_DFL'}, {flags})")
 
 
-def _sigprocmask(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _sigprocmask(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need("sigprocmask")
-    return Call(f"set_mask({arguments[0]}, {writer.signals(arguments[1:])})")
+    return CStatement(f"set_mask({arguments[0]}, {writer.signals(arguments[1:])})")
 
 
-def _sigsuspend(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _sigsuspend(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need("sigsuspend")
-    return Call(f"suspend_with({writer.signals(arguments)})")
+    return CStatement(f"suspend_with({writer.signals(arguments)})")
 
 
-def _sigtimedwait(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _sigtimedwait(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need("sigtimedwait")
-    return Call(f"take_signal({arguments[0] if arguments and arguments[0] else '0'})")
+    return CStatement(f"take_signal({arguments[0] if arguments and arguments[0] else '0'})")
 
 
-def _sigwaitinfo(writer: Writer, _op: Op, _arguments: list[str]) -> Call:
+def _sigwaitinfo(writer: Writer, _op: Op, _arguments: list[str]) -> CStatement:
     writer.need("sigtimedwait")
-    return Call("take_signal(-1)")
+    return CStatement("take_signal(-1)")
 
 
-def _ppoll(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _ppoll(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need("ppoll")
-    return Call(f"poll_nothing({arguments[0] or '-1'}, {writer.signals(arguments[1:])})")
+    return CStatement(f"poll_nothing({arguments[0] or '-1'}, {writer.signals(arguments[1:])})")
 
 
-def _label(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _label(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need("labels")
     value, note = (arguments[1] if len(arguments) > 1 else "0"), ""
     if not value:
         value, note = "0", "what the label carries is no number, and left out"
-    return Call(f"set_label({writer.labels[_text(op)]}, {value})", note=note)
+    return CStatement(f"set_label({writer.labels[_text(op)]}, {value})", note=note)
 
 
-def _wait_for(writer: Writer, op: Op, _arguments: list[str]) -> Call:
+def _wait_for(writer: Writer, op: Op, _arguments: list[str]) -> CStatement:
     writer.need("wait_label")
-    return Call(f"wait_label({writer.labels[_text(op)]})")
+    return CStatement(f"wait_label({writer.labels[_text(op)]})")
 
 
 def _text(op: Op) -> str:
@@ -360,32 +360,32 @@ def _text(op: Op) -> str:
     return str(op.args[0].value)
 
 
-def _mmap(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _mmap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("sys/mman.h",))
-    return Call(f"mmap(NULL, {', '.join(arguments)})")
+    return CStatement(f"mmap(NULL, {', '.join(arguments)})")
 
 
-def _munmap(writer: Writer, _op: Op, arguments: list[str]) -> Call:
+def _munmap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("sys/mman.h",))
-    return Call(f"munmap((void *){arguments[0]}, {', '.join(arguments[1:])})")
+    return CStatement(f"munmap((void *){arguments[0]}, {', '.join(arguments[1:])})")
 
 
-def _load(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _load(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need("data", "memory")
     length = op.args[1]
     if not (isinstance(length, Const) and isinstance(length.value, int) and 0 <= length.value <= LARGEST_READ):
         raise _MissingError("how much is loaded is not known before it runs")
     buffer = writer.buffers.get(op.target or "", "buffer")
-    return Call(f"copy({buffer}, (const volatile char *){arguments[0]}, {arguments[1]})", data=buffer)
+    return CStatement(f"copy({buffer}, (const volatile char *){arguments[0]}, {arguments[1]})", data=buffer)
 
 
-def _store(writer: Writer, op: Op, arguments: list[str]) -> Call:
+def _store(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need("memory")
     pointer, length = _data(writer, op.args[1])
-    return Call(f"copy((volatile char *){arguments[0]}, {pointer}, {length}) < 0 ? -1 : 0")
+    return CStatement(f"copy((volatile char *){arguments[0]}, {pointer}, {length}) < 0 ? -1 : 0")
 
 
-_Write = Callable[[Writer, Op, list[str]], Call]
+_Write = Callable[[Writer, Op, list[str]], CStatement]
 
 _OWN: dict[str, _Write] = {
     "open": _open,

@@ -19,7 +19,7 @@ def in_comment(text: str) -> str:
     return line.replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").rstrip("\\")
 
 
-class Names:
+class CNames:
     """C identifiers for names of a scenario, each of its own."""
 
     def __init__(self, prefix: str) -> None:

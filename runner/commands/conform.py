@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from longpin.runner.conclusions import Compared
     from longpin.runner.conform.check import ProgramVerdict, Tally
     from longpin.runner.conform.host import HostRunner
-    from longpin.runner.conform.program import Program, Runner
+    from longpin.runner.conform.program import ConformProgram, Runner
     from longpin.runner.result import Verdict
 
 DEFAULT_PROGRAMS = 100
@@ -129,12 +129,12 @@ def conform(
             raise BadInput("expected either SCENARIOs or --random")
         from longpin.runner.commands.races import race
         from longpin.runner.races.check import RaceEffort
-        from longpin.runner.races.series import Wanted
+        from longpin.runner.races.series import WantedRaces
 
         spare("--difference", difference, *scenarios)
         effort = RaceEffort(runs or DEFAULT_RUNS, DEFAULT_SECONDS if seconds is None else seconds, seed)
         limit = DEFAULT_SHRINK if shrink is None else shrink
-        race(Wanted(scenarios, count or DEFAULT_PROGRAMS, effort, limit, difference), as_json=as_json)
+        race(WantedRaces(scenarios, count or DEFAULT_PROGRAMS, effort, limit, difference), as_json=as_json)
     for given, name in ((count, "--random"), (program, "--program"), (record, "--record")):
         if given is not None and not live:
             raise BadInput(f"{name} needs --live: a recorded kernel cannot be asked again")
@@ -174,7 +174,7 @@ class Run:
         self,
         real: "Runner | None",
         emulated: "Runner",
-        keep: "Callable[[Program], None] | None",
+        keep: "Callable[[ConformProgram], None] | None",
         *,
         named: bool = False,
     ) -> None:
@@ -195,10 +195,10 @@ class Run:
         self._emulated = emulated
         self._keep = None if keep is None else self._kept(keep)
 
-    def _kept(self, keep: "Callable[[Program], None]") -> "Callable[[Program], None]":
+    def _kept(self, keep: "Callable[[ConformProgram], None]") -> "Callable[[ConformProgram], None]":
         """Return what keeps a program, until that cannot be done any more: the comparison goes on."""
 
-        def try_keep(program: "Program") -> None:
+        def try_keep(program: "ConformProgram") -> None:
             if not self.not_kept:
                 try:
                     keep(program)
@@ -207,7 +207,7 @@ class Run:
 
         return try_keep
 
-    def go(self, programs: "Iterable[Program]", length: int) -> None:
+    def go(self, programs: "Iterable[ConformProgram]", length: int) -> None:
         """Compare all programs; an interrupt ends it with what is known."""
         from longpin.runner.conform.check import check
 
@@ -253,7 +253,7 @@ class Run:
 
         best, tries = first, 0
 
-        def disagrees(program: "Program") -> bool:
+        def disagrees(program: "ConformProgram") -> bool:
             nonlocal best, tries
             if self.interrupted:
                 return False
@@ -315,7 +315,7 @@ class Run:
         )
 
 
-def _load(file: Path) -> "list[Program]":
+def _load(file: Path) -> "list[ConformProgram]":
     from longpin.runner.conform.program import ProgramError, load_programs
 
     try:
@@ -346,7 +346,7 @@ def _host(live: bool) -> "Iterator[HostRunner | None]":
 
 
 @contextlib.contextmanager
-def _appending(record: Path | None, real: "HostRunner | None") -> "Iterator[Callable[[Program], None] | None]":
+def _appending(record: Path | None, real: "HostRunner | None") -> "Iterator[Callable[[ConformProgram], None] | None]":
     """Give what appends a program to a file, at once, so that an interrupt loses nothing."""
     if record is None or real is None:
         yield None
@@ -356,7 +356,7 @@ def _appending(record: Path | None, real: "HostRunner | None") -> "Iterator[Call
     abilities = real.abilities
     with record.open("a", encoding="utf-8") as file:
 
-        def keep(program: "Program") -> None:
+        def keep(program: "ConformProgram") -> None:
             file.write(dump_program(replace(program, kernel=abilities.kernel, fs=abilities.fs)) + "\n")
             file.flush()
 

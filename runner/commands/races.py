@@ -7,10 +7,10 @@ from longpin.runner.commands import startup
 from longpin.runner.commands.terminal import conclude, fail
 from longpin.runner.conclusions import Raced
 from longpin.runner.machine.processes import HostError
-from longpin.runner.races.series import Series, Wanted, open_kernel
+from longpin.runner.races.series import Series, WantedRaces, open_kernel
 
 
-def race(wanted: Wanted, *, as_json: bool) -> NoReturn:
+def race(wanted: WantedRaces, *, as_json: bool) -> NoReturn:
     """Compare what is wanted, show what came of it, and exit.
 
     Raises:

@@ -7,8 +7,8 @@ from enum import StrEnum
 from itertools import zip_longest
 from typing import Any
 
-from longpin.runner.conform.outcome import Difference, Outcome, as_data, compare, describe
-from longpin.runner.conform.program import Program, Runner, Unsupported
+from longpin.runner.conform.outcome import Difference, ProgramOutcome, as_data, compare, describe
+from longpin.runner.conform.program import ConformProgram, Runner, Unsupported
 from longpin.runner.engines.engine import InternalError
 
 
@@ -25,11 +25,11 @@ class Agreement(StrEnum):
 class ProgramVerdict:
     """One program, and whether the two kernels agree about it."""
 
-    program: Program
+    program: ConformProgram
     agreement: Agreement
-    expected: Outcome | None = None
+    expected: ProgramOutcome | None = None
     """What the real kernel did; None if it could not be asked."""
-    found: Outcome | None = None
+    found: ProgramOutcome | None = None
     """What the emulated kernel did; None if it could not run the program."""
     differences: tuple[Difference, ...] = ()
     reason: str = ""
@@ -96,7 +96,10 @@ class Tally:
 
 
 def check(
-    programs: Iterable[Program], real: Runner | None, emulated: Runner, keep: Callable[[Program], None] | None = None
+    programs: Iterable[ConformProgram],
+    real: Runner | None,
+    emulated: Runner,
+    keep: Callable[[ConformProgram], None] | None = None,
 ) -> Iterator[ProgramVerdict]:
     """Run programs on both kernels and yield what came of each.
 
@@ -108,7 +111,7 @@ def check(
 
 
 def check_one(
-    program: Program, real: Runner | None, emulated: Runner, keep: Callable[[Program], None] | None = None
+    program: ConformProgram, real: Runner | None, emulated: Runner, keep: Callable[[ConformProgram], None] | None = None
 ) -> ProgramVerdict:
     """Run one program on both kernels."""
     try:

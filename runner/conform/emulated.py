@@ -38,13 +38,13 @@ from longpin.actors.process.pending import (
 )
 from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import ProcessTable
-from longpin.actors.process.program import Op as Call
+from longpin.actors.process.program import Op
 from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.envelope import Address
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.process.process import PROCESS_TABLE, Enroll, Signal
 from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, Perform
-from longpin.runner.conform.names import Names
+from longpin.runner.conform.names import ProgramNames
 from longpin.runner.conform.ops import (
     COORDINATOR,
     INT_MIN,
@@ -55,9 +55,8 @@ from longpin.runner.conform.ops import (
     process_number,
     signal_name,
 )
-from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Unblocked
-from longpin.runner.conform.outcome import Signal as SignalRead
-from longpin.runner.conform.program import Op, Program, mentioned
+from longpin.runner.conform.outcome import LockLine, OpResult, ProgramOutcome, SeenSignal, Unblocked
+from longpin.runner.conform.program import ConformOp, ConformProgram, mentioned
 from longpin.runner.conform.reader import call, read_call, touch, write_result
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
@@ -86,7 +85,7 @@ class EmulatedRunner:
     def __init__(self, engine: Literal["stepped", "threads"] = "stepped") -> None:
         self.engine = engine
 
-    def run(self, program: Program) -> Outcome:
+    def run(self, program: ConformProgram) -> ProgramOutcome:
         """Run a program from a fresh start and return what it did."""
         world = _World(self.engine, program)
         try:
@@ -107,8 +106,8 @@ class _Member:
     world: "_World"
     name: str
     process: DrivenProcess
-    names: Names = field(default_factory=Names)
-    under_way: tuple[int, Op, CallRecord] | None = None
+    names: ProgramNames = field(default_factory=ProgramNames)
+    under_way: tuple[int, ConformOp, CallRecord] | None = None
     """The call it has not returned from, with its step."""
     seen_alive: bool = True
     """It was, when the last op was over."""
@@ -128,7 +127,7 @@ class _Member:
 class _World:
     """One machine, and what the harness knows of it."""
 
-    def __init__(self, engine: Literal["stepped", "threads"], program: Program) -> None:
+    def __init__(self, engine: Literal["stepped", "threads"], program: ConformProgram) -> None:
         self.engine: SteppedEngine | ThreadsEngine = (
             SteppedEngine(Fifo(), alarms=False)
             if engine == "stepped"
@@ -150,7 +149,7 @@ class _World:
         self.members: dict[str, _Member] = {}
         self.files: dict[Address, str] = {}
         """The name of each inode: the first in alphabetical order; of one that has none any more, the last it had."""
-        self.waited: dict[str, list[SignalRead]] = {}
+        self.waited: dict[str, list[SeenSignal]] = {}
         """What sigtimedwait and sigwaitinfo took since the op began."""
         self._start(COORDINATOR)
 
@@ -159,14 +158,14 @@ class _World:
         if isinstance(self.engine, ThreadsEngine):
             self.engine.close()
 
-    def run(self) -> Outcome:
+    def run(self) -> ProgramOutcome:
         results = [self._step(step, op) for step, op in enumerate(self.program.ops)]
         left = [(member.under_way[0], name) for name, member in self.members.items() if member.under_way is not None]
-        return Outcome(tuple(results), tuple(sorted(left)))
+        return ProgramOutcome(tuple(results), tuple(sorted(left)))
 
     # One op.
 
-    def _step(self, step: int, op: Op) -> OpResult:
+    def _step(self, step: int, op: ConformOp) -> OpResult:
         for name in mentioned(op):
             if name not in self.members and not (op.op == "fork" and name == op.args["as"]):
                 self._start(name)
@@ -186,7 +185,7 @@ class _World:
             locks=tuple(sorted(self._locks())),
         )
 
-    def _order(self, step: int, op: Op) -> dict[str, Any]:
+    def _order(self, step: int, op: ConformOp) -> dict[str, Any]:
         """Have a process make a call; return the part of the result that is the call's own."""
         member = self.members[op.proc]
         if reason := self._why_not(member, op):
@@ -207,7 +206,7 @@ class _World:
         return {"ret": ret, "errno": number}
 
     @staticmethod
-    def _why_not(member: _Member, op: Op) -> str | None:
+    def _why_not(member: _Member, op: ConformOp) -> str | None:
         if member.process.exiting:
             return "proc gone"
         if member.under_way is not None:
@@ -217,7 +216,7 @@ class _World:
     def _perform(self, process: DrivenProcess, name: str, *args: Any) -> None:
         self._make(process, call(name, *args))
 
-    def _make(self, process: DrivenProcess, op: Call) -> None:
+    def _make(self, process: DrivenProcess, op: Op) -> None:
         self.engine.tell(process.address, Perform(op))
         self._settle()
 
@@ -256,7 +255,7 @@ class _World:
 
     # The coordinator.
 
-    def _coordinate(self, op: Op) -> dict[str, Any]:
+    def _coordinate(self, op: ConformOp) -> dict[str, Any]:
         own = self.members[COORDINATOR].process
         args = op.args
         match op.op:
@@ -284,7 +283,7 @@ class _World:
 
     # What calls return.
 
-    def _ret(self, member: _Member, op: Op, record: CallRecord) -> tuple[int | str | None, str | None]:
+    def _ret(self, member: _Member, op: ConformOp, record: CallRecord) -> tuple[int | str | None, str | None]:
         """Return what a call returned as the format has it, and note what it made."""
         if record.errno:
             return -1, ERRNO_NAMES[record.errno]
@@ -327,7 +326,7 @@ class _World:
             if not member.process.exiting and name != COORDINATOR:
                 yield name, member
 
-    def _read_signals(self) -> dict[str, tuple[SignalRead, ...]]:
+    def _read_signals(self) -> dict[str, tuple[SeenSignal, ...]]:
         """Have the processes that make no call read the signals that the program does not use itself."""
         read = {name: list(signals) for name, signals in self.waited.items()}
         for name, member in self._alive():
@@ -370,11 +369,11 @@ class _World:
                 yield LockLine(state, kind, self._name_of(lease.tgid), self.files[address])
 
 
-def _read(signal: Siginfo) -> SignalRead:
+def _read(signal: Siginfo) -> SeenSignal:
     """Return what a process reads of a signal."""
     codes = _CLD_CODES if signal.signo == SIGCHLD else _SI_CODES
     about_file = signal.si_fd >= 0
-    return SignalRead(
+    return SeenSignal(
         signal_name(signal.signo),
         codes.get(signal.si_code) or _SI_CODES[signal.si_code],
         max(signal.si_fd, 0),

@@ -16,7 +16,7 @@ from typing import Any
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
 from longpin.runner.conform.generate_signals import SignalOps
 from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
-from longpin.runner.conform.program import Op, Program, make_op, mistakes
+from longpin.runner.conform.program import ConformOp, ConformProgram, make_op, mistakes
 
 LEASE_BREAK_TIME = 1
 """Seconds, in the programs that let it run out."""
@@ -53,17 +53,17 @@ _SPRINKLED = 0.05
 """How often one of them comes after another op."""
 
 
-def generate(seed: int, index: int) -> Program:
+def generate(seed: int, index: int) -> ConformProgram:
     """Return the program with a number, from 0, in the sequence that a seed stands for."""
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
     # The ops that only declarations tell of have choices of their own: programs stay what they are with one more.
     choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ")]
-    program = _Writer(*choices).program(f"random-{seed}-{index}")
+    program = _ProgramWriter(*choices).program(f"random-{seed}-{index}")
     assert not (wrong := mistakes(program.ops)), (program.id, wrong)
     return program
 
 
-class _Writer:
+class _ProgramWriter:
     """Writes one program, and keeps in mind roughly what stands."""
 
     def __init__(self, choice: random.Random, other_choice: random.Random) -> None:
@@ -100,16 +100,16 @@ class _Writer:
         self._signals = SignalOps(self) if not self._timed and choice.random() < _SIGNALLED else None
         self._kills = self._kills or self._signals is not None
 
-    def program(self, name: str) -> Program:
-        return Program(name, tuple(self._ops()), pace=0)
+    def program(self, name: str) -> ConformProgram:
+        return ConformProgram(name, tuple(self._ops()), pace=0)
 
-    def _ops(self) -> Iterator[Op]:
+    def _ops(self) -> Iterator[ConformOp]:
         for op in self._usual_ops():
             share = 0.6 if op.op in (*_SELDOM, "setown", "setsig") else 0.2
             yield widened(self.choice, op) if self._widens and self.choice.random() < share else op
             yield from self._sprinkled()
 
-    def _usual_ops(self) -> Iterator[Op]:
+    def _usual_ops(self) -> Iterator[ConformOp]:
         choice = self.choice
         # Every process starts first, so that pending orders of starting do not depend on what is deleted later.
         for proc in self.processes:
@@ -148,7 +148,7 @@ class _Writer:
             yield from self._op(choice.choice(_AFTER_EXPIRY))
             yield from self._op("getlease")
 
-    def _lease(self) -> Iterator[Op]:
+    def _lease(self) -> Iterator[ConformOp]:
         """Open, perhaps ask for a signal, take a lease: what most programs begin with."""
         proc = self.choice.choice(self.processes)
         name = self._leased = self.new_descriptor(proc)
@@ -177,7 +177,7 @@ class _Writer:
         held = self._fds[proc]
         return held[min(int(self.choice.expovariate(0.7)), len(held) - 1)] if held else None
 
-    def fork(self, proc: str) -> Iterator[Op]:
+    def fork(self, proc: str) -> Iterator[ConformOp]:
         """Have a process fork."""
         if len(self.processes) > 4 or proc in self.limited:
             return
@@ -189,7 +189,7 @@ class _Writer:
         self.processes.append(child)
         self.parents[child] = proc
 
-    def _op(self, op: str) -> Iterator[Op]:
+    def _op(self, op: str) -> Iterator[ConformOp]:
         choice = self.choice
         proc = choice.choice(self.processes)
         if op in ("interrupt", "kill", "create"):
@@ -224,7 +224,7 @@ class _Writer:
         if op == "mmap" and "as" in args:
             yield from self._on_mapping(choice.choice(("munmap", "load", "store")), proc)
 
-    def _coordinate(self, op: str, proc: str) -> Iterator[Op]:
+    def _coordinate(self, op: str, proc: str) -> Iterator[ConformOp]:
         if op == "create":
             if self._spare and (path := self._spare.pop()) not in self._files:
                 self._files.append(path)
@@ -239,7 +239,7 @@ class _Writer:
         self.processes.remove(proc)
         self.dead.append(proc)
 
-    def _pass(self, op: str, proc: str) -> Iterator[Op]:
+    def _pass(self, op: str, proc: str) -> Iterator[ConformOp]:
         """Send a descriptor, and mostly have it taken soon."""
         if self._kills:
             return
@@ -259,7 +259,7 @@ class _Writer:
                 self._pipes.add(name)
             yield make_op(to, "recvfd", {"as": name})
 
-    def _on_mapping(self, op: str, proc: str) -> Iterator[Op]:
+    def _on_mapping(self, op: str, proc: str) -> Iterator[ConformOp]:
         """Unmap some pages, or touch one that is there."""
         mapped, choice = self._mapped[proc], self.choice
         if not mapped:
@@ -332,7 +332,7 @@ class _Writer:
             case _:
                 return {}
 
-    def _sprinkled(self) -> Iterator[Op]:
+    def _sprinkled(self) -> Iterator[ConformOp]:
         """Yield, sometimes, an op that is as its call declares, with arguments by their kinds."""
         choice = self._other_choice
         if not (_DECLARED and self._leased) or choice.random() >= _SPRINKLED:

@@ -16,7 +16,7 @@ from longpin.runner.conform.ops import (
     TASK_SIZE,
 )
 from longpin.runner.conform.paths import NO_FD
-from longpin.runner.conform.program import Op, make_op
+from longpin.runner.conform.program import ConformOp, make_op
 
 NOBODY = 65534
 """A user that is not root."""
@@ -77,7 +77,7 @@ def more_flags(choice: random.Random, *, may_make: bool) -> list[str]:
     return flags if may_make or not makes else []
 
 
-def widened(choice: random.Random, op: Op) -> Op:
+def widened(choice: random.Random, op: ConformOp) -> ConformOp:
     """Return an op with an argument that the kernel cuts to what it was, or refuses."""
     args = dict(op.args)
     if op.proc == COORDINATOR:

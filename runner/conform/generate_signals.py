@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from longpin.runner.conform.program import Op, make_op
+from longpin.runner.conform.program import ConformOp, make_op
 
 _POOL = (
     "SIGHUP",
@@ -48,7 +48,7 @@ _LIMITS = {"RLIMIT_SIGPENDING": (0, 0, 1000), "RLIMIT_NOFILE": (3, 4, 5, 6, 8, 1
 _WAITS = ("sigwaitinfo", "sigsuspend", "ppoll", "pause", "nanosleep")
 
 
-class Surroundings(Protocol):
+class SignalSurroundings(Protocol):
     """What the writer of the program knows."""
 
     choice: random.Random
@@ -60,7 +60,7 @@ class Surroundings(Protocol):
     limited: set[str]
     """Whose RLIMIT_NOFILE was set."""
 
-    def fork(self, proc: str) -> Iterator[Op]:
+    def fork(self, proc: str) -> Iterator[ConformOp]:
         """Have a process fork."""
 
     def new_descriptor(self, proc: str) -> str:
@@ -70,7 +70,7 @@ class Surroundings(Protocol):
 class SignalOps:
     """Chooses the ops on signals and children of one program."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: SignalSurroundings) -> None:
         self._around = around
         choice = self._choice = around.choice
         leases_too = choice.random() < 0.3
@@ -98,7 +98,7 @@ class SignalOps:
         self._stopped: set[str] = set()
         """Those that may be stopped."""
 
-    def prelude(self) -> Iterator[Op]:
+    def prelude(self) -> Iterator[ConformOp]:
         """Set up most processes, so that not every signal kills."""
         for proc in self._around.processes:
             for name in self.cast:
@@ -114,7 +114,7 @@ class SignalOps:
             sequence = self._choice.choice((self._volley, self._volley, self._restart, self._child))
             yield from sequence(self._choice.choice(self._around.processes))
 
-    def some(self) -> Iterator[Op]:
+    def some(self) -> Iterator[ConformOp]:
         """Yield an op, or a few that go together."""
         choice, around = self._choice, self._around
         proc = choice.choice(around.processes)
@@ -162,7 +162,7 @@ class SignalOps:
         names = [name for name in self.cast if self._choice.random() < 0.5]
         return "|".join(names or [self._choice.choice(self.cast)])
 
-    def _action(self, proc: str, name: str) -> Op:
+    def _action(self, proc: str, name: str) -> ConformOp:
         choice = self._choice
         actions = ["SIG_DFL", "SIG_IGN", "SIG_HANDLER"]
         weights = [2.0, 2.0, 4.0 if name in self._handled else 0.0]
@@ -188,7 +188,7 @@ class SignalOps:
         targets = (somebody, proc, gone, f"-{somebody}", f"-{child}", f"-{gone}", 0, "nobody")
         return choice.choices(targets, (11, 2, 2, 1, 0.7, 0.4, 0.5, 0.3))[0]
 
-    def _kill(self, proc: str) -> Iterator[Op]:
+    def _kill(self, proc: str) -> Iterator[ConformOp]:
         target, signals = self._target(proc), [*self.cast, *self.cast, 0]
         if self._choice.random() < 0.06:
             signals.append("SIGKILL")
@@ -206,7 +206,7 @@ class SignalOps:
         if self._stopped and self._choice.random() < 0.45:
             yield from self._continue(proc)
 
-    def _continue(self, proc: str) -> Iterator[Op]:
+    def _continue(self, proc: str) -> Iterator[ConformOp]:
         """Have somebody go on who may be stopped; mostly by somebody who can."""
         stopped = self._choice.choice(sorted(self._stopped))
         self._note("SIGCONT", {stopped})
@@ -229,7 +229,7 @@ class SignalOps:
         elif name == "SIGCONT":
             self._stopped -= targets
 
-    def _volley(self, proc: str) -> Iterator[Op]:
+    def _volley(self, proc: str) -> Iterator[ConformOp]:
         """Block signals, have several sent, and then let them in, throw them away, or take them."""
         choice = self._choice
         others = [name for name in self._around.processes if name != proc]
@@ -255,7 +255,7 @@ class SignalOps:
             case _:
                 yield make_op(proc, choice.choice(("sigsuspend", "ppoll")), sigs="")
 
-    def _restart(self, proc: str) -> Iterator[Op]:
+    def _restart(self, proc: str) -> Iterator[ConformOp]:
         """Interrupt a call that waits, by a signal with a handler."""
         choice = self._choice
         others = [name for name in self._around.processes if name != proc]
@@ -278,7 +278,7 @@ class SignalOps:
                 yield make_op(proc, "pause")
         yield make_op(choice.choice(others), "kill", pid=proc, sig=name)
 
-    def _child(self, proc: str) -> Iterator[Op]:
+    def _child(self, proc: str) -> Iterator[ConformOp]:
         """Have a child end, stop or go on, and the parent look."""
         choice, around = self._choice, self._around
         if self._groups or proc in self._stopped or len(around.processes) > 4 or proc in around.limited:
@@ -318,7 +318,7 @@ class SignalOps:
 
     # Waiting.
 
-    def _wait(self, proc: str, op: str) -> Iterator[Op]:
+    def _wait(self, proc: str, op: str) -> Iterator[ConformOp]:
         """Wait for a signal, and mostly have one sent."""
         args: dict[str, Any] = {}
         if op in ("sigsuspend", "ppoll"):
@@ -336,7 +336,7 @@ class SignalOps:
                 self._note(name, {proc})
                 yield make_op(self._choice.choice(others), "kill", pid=proc, sig=name)
 
-    def _waitpid(self, proc: str) -> Iterator[Op]:
+    def _waitpid(self, proc: str) -> Iterator[ConformOp]:
         choice, parents = self._choice, self._around.parents
         child = choice.choice(list(parents) or ["nobody"])
         if parents and choice.random() < 0.7:
@@ -347,7 +347,7 @@ class SignalOps:
             options.append("WNOHANG")
         yield make_op(proc, "waitpid", {"pid": pid} | ({"options": "|".join(options)} if options else {}))
 
-    def _limit(self, proc: str) -> Iterator[Op]:
+    def _limit(self, proc: str) -> Iterator[ConformOp]:
         resource = self._choice.choices(("RLIMIT_SIGPENDING", "RLIMIT_NOFILE"), (6, 4))[0]
         if resource == "RLIMIT_NOFILE":
             self._around.limited.add(proc)

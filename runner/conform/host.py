@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from longpin.runner.conform.outcome import Outcome
-from longpin.runner.conform.program import Program, Unsupported
+from longpin.runner.conform.outcome import ProgramOutcome
+from longpin.runner.conform.program import ConformProgram, Unsupported
 from longpin.runner.conform.stage import Stage
 from longpin.runner.conform.unsupported import why_not
 from longpin.runner.machine.abilities import HostAbilities, probe
@@ -50,7 +50,7 @@ class HostRunner:
         """End every process, put back what was changed and remove the files."""
         self._zygote.close()
 
-    def run(self, program: Program) -> Outcome:
+    def run(self, program: ConformProgram) -> ProgramOutcome:
         """Run a program, and again if somebody else sets lease-break-time meanwhile.
 
         Raises:
@@ -67,7 +67,7 @@ class HostRunner:
                 disturbed = error
         raise Unsupported(f"{disturbed}, {RUNS_IF_DISTURBED} times")
 
-    def _run_once(self, program: Program) -> Outcome:
+    def _run_once(self, program: ConformProgram) -> ProgramOutcome:
         with machine_to_ourselves(self._tell) as lock:
             folder = Path(tempfile.mkdtemp(dir=self._folder))
             stage = Stage(program, self._zygote, folder, self.abilities, lock)

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 
 from longpin.runner.conform.ops import PAGE, Arguments, signed, split_wide
 from longpin.runner.conform.paths import NO_FD, resolve
-from longpin.runner.conform.program import Op, descriptors
+from longpin.runner.conform.program import ConformOp, descriptors
 
 DEAD_FD = 450
 """A number that no descriptor has: above those that programs give out, below the agent's own."""
 
 
 @dataclass(slots=True)
-class Names:
+class ProgramNames:
     """The names of one process. A forked child has them too, and goes on with its own."""
 
     fds: dict[str, int] = field(default_factory=dict)
@@ -19,11 +19,11 @@ class Names:
     maps: dict[str, int] = field(default_factory=dict)
     """The address of each mapping; its pages may be unmapped."""
 
-    def copy(self) -> "Names":
+    def copy(self) -> "ProgramNames":
         """Return what a child has."""
-        return Names(dict(self.fds), dict(self.maps))
+        return ProgramNames(dict(self.fds), dict(self.maps))
 
-    def missing(self, op: Op) -> str | None:
+    def missing(self, op: ConformOp) -> str | None:
         """Return why an op cannot be tried: it uses a name that this process does not have."""
         for name in descriptors(op):
             if name not in self.fds:
@@ -45,7 +45,7 @@ class Names:
         page_number: int = args[page]
         return self.maps[args["map"]] + page_number * PAGE
 
-    def bind(self, op: Op, ret: int, other: int = 0) -> None:
+    def bind(self, op: ConformOp, ret: int, other: int = 0) -> None:
         """Remember what a call that succeeded has made or ended; ``other`` is the write end of a pipe."""
         match op.op:
             case "open" | "reopen" | "dup" | "dup2" | "recvfd":

@@ -112,7 +112,7 @@ _OWNER = re.compile(rf"-?(?:{_PROCESS.pattern}|{NOBODY})(?:\+2\^32)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ArgumentKind:
     """A kind of argument."""
 
     text: str
@@ -159,89 +159,89 @@ def _is_signal(value: Any) -> bool:
 
 _is_long = _number(-(1 << 63), _OFF_MAX)
 
-KINDS: dict[str, Kind] = {
-    "fd": Kind(
+KINDS: dict[str, ArgumentKind] = {
+    "fd": ArgumentKind(
         f"the name of a descriptor, perhaps with {_BEYOND_INT} behind it, or {NO_FD}",
         lambda value: isinstance(value, str) and _is_name(value.removesuffix(_BEYOND_INT)),
     ),
-    NEW_FD: Kind("a name for the new descriptor", lambda value: _is_name(value) and value != NO_FD),
-    "map": Kind("the name of a mapping", _is_name),
-    NEW_MAP: Kind("a name for the new mapping", _is_name),
-    "file": Kind("a plain file name", _is_name),
-    "path": Kind("a path that stays in the folder, such as f, ./d/f or @x1", is_path),
-    "flags": Kind("flags of open(2) such as O_RDWR|O_NONBLOCK", _names_of(OPEN_FLAGS)),
-    "lease": Kind("RD, WR, UN or a number", _either(_one_of(LEASE_TYPES), _is_long)),
-    "signal": Kind(
+    NEW_FD: ArgumentKind("a name for the new descriptor", lambda value: _is_name(value) and value != NO_FD),
+    "map": ArgumentKind("the name of a mapping", _is_name),
+    NEW_MAP: ArgumentKind("a name for the new mapping", _is_name),
+    "file": ArgumentKind("a plain file name", _is_name),
+    "path": ArgumentKind("a path that stays in the folder, such as f, ./d/f or @x1", is_path),
+    "flags": ArgumentKind("flags of open(2) such as O_RDWR|O_NONBLOCK", _names_of(OPEN_FLAGS)),
+    "lease": ArgumentKind("RD, WR, UN or a number", _either(_one_of(LEASE_TYPES), _is_long)),
+    "signal": ArgumentKind(
         f"a signal such as SIGUSR1 ({', '.join(SIGNALS)}), 0, or a number of 64 bits that is cut to one or is none",
         _is_signal,
     ),
-    "signals": Kind("signals such as SIGUSR1|SIGIO, or nothing for none", _names_of(SIGNALS, none=True)),
-    "action": Kind(f"one of {', '.join(ACTIONS)}", _one_of(ACTIONS)),
-    "action flags": Kind(f"some of {'|'.join(ACTION_FLAGS)}", _names_of(ACTION_FLAGS)),
-    "mask": Kind(f"one of {', '.join(MASK_HOW)}, or 3", _either(_one_of(MASK_HOW), _number(3, 3))),
-    "owner": Kind(
+    "signals": ArgumentKind("signals such as SIGUSR1|SIGIO, or nothing for none", _names_of(SIGNALS, none=True)),
+    "action": ArgumentKind(f"one of {', '.join(ACTIONS)}", _one_of(ACTIONS)),
+    "action flags": ArgumentKind(f"some of {'|'.join(ACTION_FLAGS)}", _names_of(ACTION_FLAGS)),
+    "mask": ArgumentKind(f"one of {', '.join(MASK_HOW)}, or 3", _either(_one_of(MASK_HOW), _number(3, 3))),
+    "owner": ArgumentKind(
         f"a process's name or {NOBODY}, perhaps with - in front and {_BEYOND_INT} behind, 0, or INT_MIN ({INT_MIN})",
         _either(
             lambda value: isinstance(value, str) and (value == "0" or _OWNER.fullmatch(value) is not None),
             _low_bits(0, INT_MIN),
         ),
     ),
-    "child": Kind(
+    "child": ArgumentKind(
         f"-1, 0, INT_MIN ({INT_MIN}), a process's name or {NOBODY}, perhaps with - in front and {_BEYOND_INT} behind",
         _either(
             lambda value: isinstance(value, str) and _OWNER.fullmatch(value) is not None, _low_bits(-1, 0, INT_MIN)
         ),
     ),
-    "wait": Kind(
+    "wait": ArgumentKind(
         f"some of {'|'.join(WAIT_OPTIONS)}, or a number from 0 to 255",
         _either(_names_of(WAIT_OPTIONS), _number(0, 255)),
     ),
-    "process": Kind(
+    "process": ArgumentKind(
         "the name of a process such as A",
         lambda value: isinstance(value, str) and _PROCESS.fullmatch(value) is not None,
     ),
-    "status": Kind("an exit status", _number(INT_MIN, -INT_MIN - 1)),
-    "prot": Kind("r or w", lambda value: value in ("r", "w")),
-    "flag": Kind("0 or 1", lambda value: isinstance(value, int) and value in (0, 1)),
-    "fallocate": Kind(f"one of {', '.join(FALLOCATE_MODES)}", _one_of(FALLOCATE_MODES)),
-    "flock": Kind(
+    "status": ArgumentKind("an exit status", _number(INT_MIN, -INT_MIN - 1)),
+    "prot": ArgumentKind("r or w", lambda value: value in ("r", "w")),
+    "flag": ArgumentKind("0 or 1", lambda value: isinstance(value, int) and value in (0, 1)),
+    "fallocate": ArgumentKind(f"one of {', '.join(FALLOCATE_MODES)}", _one_of(FALLOCATE_MODES)),
+    "flock": ArgumentKind(
         "SH, EX or UN, perhaps with |NB, other bits (MAND, READ, WRITE), or a number",
         _either(_names_of(FLOCK_HOW, "LOCK_"), _is_long),
     ),
-    "size": Kind("a length of 0 to 16 MiB", _number(0, LONGEST_FILE)),
-    "length": Kind("a length of up to 16 MiB, which may be negative", _number(-_OFF_MAX - 1, LONGEST_FILE)),
-    "range": Kind("a number of 64 bits", _is_long),
-    "count": Kind(
+    "size": ArgumentKind("a length of 0 to 16 MiB", _number(0, LONGEST_FILE)),
+    "length": ArgumentKind("a length of up to 16 MiB, which may be negative", _number(-_OFF_MAX - 1, LONGEST_FILE)),
+    "range": ArgumentKind("a number of 64 bits", _is_long),
+    "count": ArgumentKind(
         "a number of bytes from 0 to 65536, or one from 2^47 to 2^64 that the kernel refuses",
         _either(_number(0, 1 << 16), _number(TASK_SIZE, (1 << 64) - 1)),
     ),
-    "written": Kind("a number of bytes from 0 to 65536", _number(0, 1 << 16)),
-    "page": Kind("a page from -64 to 64", _number(-64, 64)),
-    "pages": Kind(
+    "written": ArgumentKind("a number of bytes from 0 to 65536", _number(0, 1 << 16)),
+    "page": ArgumentKind("a page from -64 to 64", _number(-64, 64)),
+    "pages": ArgumentKind(
         "a number of pages from 0 to 64, or one from 2^35 to 2^51 that the kernel refuses",
         _either(_number(0, 64), _number(TASK_SIZE // PAGE, 1 << 51)),
     ),
-    "descriptor number": Kind(
+    "descriptor number": ArgumentKind(
         "a number from 3 to 400, or from 1024 to 2000", _either(_number(3, 400), _number(1024, 2000))
     ),
-    "resource": Kind(f"one of {', '.join(RESOURCES)}", _one_of(RESOURCES)),
-    "limit": Kind("a limit from 0 to 2^20", _number(0, 1 << 20)),
-    "access": Kind("a mode of access(2) from 0 to 15", _number(0, 15)),
-    "mode": Kind(
+    "resource": ArgumentKind(f"one of {', '.join(RESOURCES)}", _one_of(RESOURCES)),
+    "limit": ArgumentKind("a limit from 0 to 2^20", _number(0, 1 << 20)),
+    "access": ArgumentKind("a mode of access(2) from 0 to 15", _number(0, 15)),
+    "mode": ArgumentKind(
         "a mode of 0 to 0777 (511), or a number that is cut to one of 16 bits",
         lambda value: _number(0, _INT_BITS)(value) and value & 0xFFFF <= 0o777,
     ),
-    "uid": Kind(
+    "uid": ArgumentKind(
         "a user's number, or one that is cut to it or to -1",
         lambda value: _is_long(value) and (value & _INT_BITS <= -INT_MIN - 1 or value & _INT_BITS == _INT_BITS),
     ),
-    "seconds": Kind("seconds from 0 to 3600", _number(0, 3600)),
-    "sleep": Kind(
+    "seconds": ArgumentKind("seconds from 0 to 3600", _number(0, 3600)),
+    "sleep": ArgumentKind(
         f"seconds before 0, or from {LEAST_SLEEP} to 3600, which no program outlasts",
         lambda value: type(value) in (int, float) and (-(10**9) <= value < 0 or LEAST_SLEEP <= value <= 3600),
     ),
-    "milliseconds": Kind("milliseconds from 0 to 120000", _number(0, 120_000)),
-    "at once": Kind("0", _number(0, 0)),
+    "milliseconds": ArgumentKind("milliseconds from 0 to 120000", _number(0, 120_000)),
+    "at once": ArgumentKind("0", _number(0, 0)),
 }
 """Every kind of argument."""
 

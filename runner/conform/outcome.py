@@ -15,7 +15,7 @@ from longpin.runner.conform.ops import signal_name
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class SeenSignal:
     """One signal a process read."""
 
     sig: str
@@ -64,7 +64,7 @@ class OpResult:
     """Why the op was not tried: ``no fd NAME``, ``no map NAME``, ``proc blocked``, ``proc stopped``, ``proc gone``."""
     unblocked: tuple[Unblocked, ...] = ()
     """In the order of their steps."""
-    signals: dict[str, tuple[Signal, ...]] = field(default_factory=dict)
+    signals: dict[str, tuple[SeenSignal, ...]] = field(default_factory=dict)
     """What each process read; of READ, if it does not use them itself, whatever is pending once it makes no call."""
     pending: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The signals that each process uses itself and has pending, lowest number first."""
@@ -97,7 +97,7 @@ class OpResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProgramOutcome:
     """What a whole program did."""
 
     results: tuple[OpResult, ...]
@@ -129,7 +129,7 @@ class Difference:
         return f"op {self.step}: {self.key} is {as_data(self.found)}, not {as_data(self.expected)}"
 
 
-def compare(expected: Outcome, found: Outcome) -> list[Difference]:
+def compare(expected: ProgramOutcome, found: ProgramOutcome) -> list[Difference]:
     """Return every difference in what :meth:`OpResult.seen` gives, in the order of the ops.
 
     The order of calls that returned after the same op and of the leases does not count; that of a process's signals
@@ -170,7 +170,7 @@ _KEYS = {name: name for name in ("ret", "errno", "blocked", "skipped", *_EFFECTS
 """Keys of the files and our names for them. Files have more keys, about how they were made, which are left out."""
 
 
-def read_outcome(data: object, ops: int) -> Outcome:
+def read_outcome(data: object, ops: int) -> ProgramOutcome:
     """Return the outcome written in a file as a list of objects.
 
     Raises:
@@ -189,10 +189,10 @@ def read_outcome(data: object, ops: int) -> Outcome:
         left = _CONVERTER.structure(ends[0].get("still_blocked", []) if ends else [], tuple[tuple[int, str], ...])
     except STRUCTURE_ERRORS as error:
         raise OutcomeError(problems(error, "result")) from None
-    return Outcome(read, left)
+    return ProgramOutcome(read, left)
 
 
-def write_outcome(outcome: Outcome) -> list[dict[str, Any]]:
+def write_outcome(outcome: ProgramOutcome) -> list[dict[str, Any]]:
     """Return an outcome as a file has it."""
     written = [_write_result(result) for result in outcome.results]
     if outcome.still_blocked:
@@ -215,7 +215,7 @@ def _write_result(result: OpResult) -> dict[str, Any]:
 def as_data(value: Any) -> Any:
     """Return a value as JSON has it."""
     match value:
-        case Signal() | Unblocked():
+        case SeenSignal() | Unblocked():
             return _CONVERTER.unstructure(value)
         case Mapping():
             return {key: as_data(item) for key, item in value.items()}

@@ -32,7 +32,7 @@ from longpin.runner.conform.ops import (
     signal_number,
     split_wide,
 )
-from longpin.runner.conform.outcome import Outcome, OutcomeError, read_outcome, write_outcome
+from longpin.runner.conform.outcome import OutcomeError, ProgramOutcome, read_outcome, write_outcome
 from longpin.runner.conform.paths import NO_FD, descriptor
 
 RECORDED_PACE = 82
@@ -52,7 +52,7 @@ _OFF_MAX = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Op:
+class ConformOp:
     """One op: ``proc`` makes the call ``op``."""
 
     proc: str
@@ -65,12 +65,12 @@ class Op:
 
 
 @dataclass(frozen=True)
-class Program:
+class ConformProgram:
     """Ops in the order in which they are made, and perhaps what a kernel answered."""
 
     id: str
-    ops: tuple[Op, ...]
-    result: Outcome | None = None
+    ops: tuple[ConformOp, ...]
+    result: ProgramOutcome | None = None
     kernel: str = ""
     fs: str = ""
     pace: int = RECORDED_PACE
@@ -114,7 +114,7 @@ class Unsupported(Exception):
 class Runner(Protocol):
     """A kernel that can run programs."""
 
-    def run(self, program: Program) -> Outcome:
+    def run(self, program: ConformProgram) -> ProgramOutcome:
         """Run a program from a fresh start and return what it did.
 
         Raises:
@@ -127,7 +127,7 @@ class ProgramError(Exception):
     """A file of programs cannot be used; the text has one line for each mistake: ``file:line: what was expected``."""
 
 
-def mentioned(op: Op) -> Iterator[str]:
+def mentioned(op: ConformOp) -> Iterator[str]:
     """Yield the processes an op names: who makes it, then those in its arguments."""
     if op.proc != COORDINATOR:
         yield op.proc
@@ -138,7 +138,7 @@ def mentioned(op: Op) -> Iterator[str]:
             yield process
 
 
-def descriptors(op: Op) -> Iterator[str]:
+def descriptors(op: ConformOp) -> Iterator[str]:
     """Yield the names of the descriptors that an op uses, in paths too."""
     for name, kind in _kinds(op):
         value = split_wide(op.args[name])[0] if kind == "fd" else descriptor(op.args[name]) if kind == "path" else None
@@ -146,7 +146,7 @@ def descriptors(op: Op) -> Iterator[str]:
             yield value
 
 
-def _kinds(op: Op) -> Iterator[tuple[str, str]]:
+def _kinds(op: ConformOp) -> Iterator[tuple[str, str]]:
     """Yield the name and the kind of each argument that is there."""
     rule = rules_for(op.proc).get(op.op)
     for name, kind in rule.kinds.items() if rule is not None else ():
@@ -157,7 +157,7 @@ def _kinds(op: Op) -> Iterator[tuple[str, str]]:
 _SIGNAL_OPS = ("kill", "sigaction", "sigprocmask", "sigsuspend", "ppoll", "waitpid")
 
 
-def _signals_of(op: Op) -> Iterator[str]:
+def _signals_of(op: ConformOp) -> Iterator[str]:
     """Yield the signals that an op uses, but for F_SETSIG."""
     for name, kind in _kinds(op):
         if kind == "signal" and op.op != "setsig":
@@ -166,13 +166,13 @@ def _signals_of(op: Op) -> Iterator[str]:
             yield from (part.strip() for part in op.args[name].split("|"))
 
 
-def _asked_for(op: Op) -> Iterator[str]:
+def _asked_for(op: ConformOp) -> Iterator[str]:
     """Yield the signal that F_SETSIG asks for."""
     if op.op == "setsig":
         yield signal_name(signal_number(op.args["sig"]) & 0xFFFF_FFFF)
 
 
-def mistakes(ops: tuple[Op, ...]) -> list[str]:
+def mistakes(ops: tuple[ConformOp, ...]) -> list[str]:
     """Return why ops are no valid program, a sentence for each mistake, none if they are one."""
     found = []
     if len(ops) > _MOST_OPS:
@@ -205,7 +205,7 @@ def mistakes(ops: tuple[Op, ...]) -> list[str]:
     return found
 
 
-def _made(ops: tuple[Op, ...], wanted: str) -> Iterator[str]:
+def _made(ops: tuple[ConformOp, ...], wanted: str) -> Iterator[str]:
     """Yield the names of a kind that ops make."""
     for op in ops:
         for name, kind in _kinds(op):
@@ -217,7 +217,7 @@ _NEED_DESCRIPTORS = ("fork", "exec", "sendfd")
 """Ops for which the process itself opens or receives descriptors beside the program's."""
 
 
-def _op_mistakes(op: Op) -> Iterator[str]:
+def _op_mistakes(op: ConformOp) -> Iterator[str]:
     rules = rules_for(op.proc)
     rule = rules.get(op.op)
     if rule is None:
@@ -257,7 +257,7 @@ def _parts(flags: str) -> set[str]:
     return {part.strip() for part in flags.split("|")}
 
 
-def load_programs(path: Path) -> list[Program]:
+def load_programs(path: Path) -> list[ConformProgram]:
     """Read a file of programs, one a line; empty lines are left out. ``-`` is standard input.
 
     Raises:
@@ -273,8 +273,8 @@ def load_programs(path: Path) -> list[Program]:
         return _read_programs(file, str(path))
 
 
-def _read_programs(file: BinaryIO, name: str) -> list[Program]:
-    programs: list[Program] = []
+def _read_programs(file: BinaryIO, name: str) -> list[ConformProgram]:
+    programs: list[ConformProgram] = []
     wrong: list[str] = []
     number = size = 0
     while line := file.readline(_LONGEST_LINE + 1):
@@ -299,7 +299,7 @@ def _read_programs(file: BinaryIO, name: str) -> list[Program]:
     return programs
 
 
-def parse_program(line: str | bytes) -> Program:
+def parse_program(line: str | bytes) -> ConformProgram:
     """Read one program.
 
     Raises:
@@ -328,22 +328,22 @@ def parse_program(line: str | bytes) -> Program:
             wrong += [f"{path}: {text}" for path, text in error.mistakes]
     if wrong:
         raise ProgramError("\n".join(" ".join(text.split()) for text in wrong[:_MOST_MISTAKES]))
-    return Program(texts["id"], ops, result, texts["kernel"], texts["fs"], pace)
+    return ConformProgram(texts["id"], ops, result, texts["kernel"], texts["fs"], pace)
 
 
-def _parse_ops(data: object, wrong: list[str]) -> Iterator[Op]:
+def _parse_ops(data: object, wrong: list[str]) -> Iterator[ConformOp]:
     if not isinstance(data, list):
         wrong.append(f"program: expected an array of ops, found {shown(data)}")
         return
     for step, item in enumerate(data[: _MOST_OPS + 1]):
         match item:
             case [str(proc), str(op), dict(args)]:
-                yield Op(proc, op, args)
+                yield ConformOp(proc, op, args)
             case _:
                 wrong.append(f"op {step}: expected [process, op, arguments], found {shown(item)}")
 
 
-def dump_program(program: Program) -> str:
+def dump_program(program: ConformProgram) -> str:
     """Return a program as one line of JSON, without the line's end."""
     data: dict[str, Any] = {"id": program.id}
     data |= {key: value for key, value in (("kernel", program.kernel), ("fs", program.fs)) if value}
@@ -355,6 +355,6 @@ def dump_program(program: Program) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
-def make_op(proc: str, op: str, args: Mapping[str, Any] | None = None, /, **more: Any) -> Op:
+def make_op(proc: str, op: str, args: Mapping[str, Any] | None = None, /, **more: Any) -> ConformOp:
     """Return an op; an argument that is a Python keyword (``as``) goes into ``args``."""
-    return Op(proc, op, dict(args or {}) | more)
+    return ConformOp(proc, op, dict(args or {}) | more)

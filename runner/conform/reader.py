@@ -21,11 +21,10 @@ from longpin.actors.constants import (
     PROT_WRITE,
     W_OK,
 )
-from longpin.actors.process.program import Const
-from longpin.actors.process.program import Op as Call
+from longpin.actors.process.program import Const, Op
 from longpin.actors.syscalls import SYSCALLS
 from longpin.runner.conform.driven import FORKED, IMAGE
-from longpin.runner.conform.names import Names, length_of
+from longpin.runner.conform.names import ProgramNames, length_of
 from longpin.runner.conform.ops import (
     ACTION_FLAGS,
     ACTIONS,
@@ -45,14 +44,14 @@ from longpin.runner.conform.ops import (
     signed,
 )
 from longpin.runner.conform.outcome import child_status
-from longpin.runner.conform.program import Op
+from longpin.runner.conform.program import ConformOp
 from longpin.runner.machine.abilities import FALLOCATE_MODES
 
 
-class Caller(Protocol):
+class ProgramProcess(Protocol):
     """The process that makes the call."""
 
-    names: Names
+    names: ProgramNames
 
     def number(self, value: str | int) -> int:
         """Return the number that stands for a process or a group of the program."""
@@ -60,7 +59,7 @@ class Caller(Protocol):
 
 Written = tuple[Any, ...]
 """The name of a call and its arguments."""
-Reader = Callable[[Caller, Arguments], Written]
+Reader = Callable[[ProgramProcess, Arguments], Written]
 
 
 def _on_fd(name: str, *more: Callable[[Arguments], Any]) -> Reader:
@@ -75,12 +74,12 @@ def _fcntl(command: int, argument: Callable[[Arguments], int] = lambda _: 0) -> 
     return _on_fd("fcntl", lambda _: command, argument)
 
 
-def _map(who: Caller, a: Arguments) -> Written:
+def _map(who: ProgramProcess, a: Arguments) -> Written:
     prot = PROT_READ | (PROT_WRITE if a["prot"] == "w" else 0)
     return ("mmap", length_of(a.get("pages", 1)), prot, MAP_SHARED, who.names.fd(a), 0)
 
 
-def touch(address: int, prot: str) -> Call:
+def touch(address: int, prot: str) -> Op:
     """Return the call that touches a page: a store if it may be written, else a load."""
     return call(*_touch(address, prot))
 
@@ -144,7 +143,7 @@ _READERS: dict[str, Reader] = {
 """The call that an op is whose arguments are not those of the call of its name."""
 
 
-def read_call(who: Caller, op: Op) -> Call:
+def read_call(who: ProgramProcess, op: ConformOp) -> Op:
     """Return the call that an op of a process is, with its arguments written out."""
     if (reader := _READERS.get(op.op)) is not None:
         return call(*reader(who, op.args))
@@ -163,12 +162,12 @@ def read_call(who: Caller, op: Op) -> Call:
     return call(op.op, *given)
 
 
-def call(name: str, *args: float | str | bytes | None) -> Call:
+def call(name: str, *args: float | str | bytes | None) -> Op:
     """Return a call of a program, with its arguments written out."""
-    return Call(0, name, name, tuple(Const(arg) for arg in args), None)
+    return Op(0, name, name, tuple(Const(arg) for arg in args), None)
 
 
-def write_result(op: Op, ret: int, name_of: Callable[[int], str], status: int = 0) -> int | str:
+def write_result(op: ConformOp, ret: int, name_of: Callable[[int], str], status: int = 0) -> int | str:
     """Return what a call that succeeded returned, as an outcome has it: names where numbers differ from run to run.
 
     Args:

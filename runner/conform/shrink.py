@@ -19,9 +19,9 @@ from longpin.runner.conform.ops import (
     split_wide,
 )
 from longpin.runner.conform.paths import NO_FD, descriptor
-from longpin.runner.conform.program import Op, Program, mistakes
+from longpin.runner.conform.program import ConformOp, ConformProgram, mistakes
 
-Ops = tuple[Op, ...]
+Ops = tuple[ConformOp, ...]
 
 _SIMPLEST: dict[str, tuple[Any, ...]] = {
     "type": ("RD", "WR"),
@@ -51,7 +51,7 @@ _SIMPLEST: dict[str, tuple[Any, ...]] = {
 """Values of arguments, simplest first; any other value is more complicated."""
 
 
-def sort_key(program: Program) -> tuple[Any, ...]:
+def sort_key(program: ConformProgram) -> tuple[Any, ...]:
     """Order programs: the smaller key is the simpler program.
 
     1. Fewer ops: each is one more thing to understand.
@@ -69,8 +69,8 @@ def sort_key(program: Program) -> tuple[Any, ...]:
 
 
 def shrink(
-    program: Program, disagrees: Callable[[Program], bool], tries: int = 2000, seconds: float = 120.0
-) -> Program:
+    program: ConformProgram, disagrees: Callable[[ConformProgram], bool], tries: int = 2000, seconds: float = 120.0
+) -> ConformProgram:
     """Return the simplest program found that still disagrees; the given one if none is.
 
     ``disagrees`` is asked at most ``tries`` times, and not any more after ``seconds``. Its exceptions pass through.
@@ -127,13 +127,13 @@ def _drop_ops(current: Callable[[], Ops], better: Callable[[Ops], bool]) -> None
 
 def _without_a_process(ops: Ops) -> Iterator[Ops]:
     """Leave out all that one process does and all that is done to it."""
-    for name in reversed(Program("", ops).processes()):
+    for name in reversed(ConformProgram("", ops).processes()):
         yield tuple(op for op in ops if ("process", name) not in _names(op))
 
 
 def _with_processes_merged(ops: Ops) -> Iterator[Ops]:
     """Let one process do what another did."""
-    names = Program("", ops).processes()
+    names = ConformProgram("", ops).processes()
     for index in range(len(names) - 1, 0, -1):
         for other in names[:index]:
             yield tuple(_renamed(op, "process", {names[index]: other}) for op in ops)
@@ -209,12 +209,12 @@ def _weight(name: str, value: Any) -> int:
 _KIND_OF_NAME = {NEW_FD: "fd", NEW_MAP: "map", "owner": "process", "child": "process", "file": "path"}
 
 
-def _kinds(op: Op) -> dict[str, str]:
+def _kinds(op: ConformOp) -> dict[str, str]:
     """Return which arguments hold a name: of a process, a descriptor, a mapping or a file."""
     return {name: _KIND_OF_NAME.get(kind, kind) for name, kind in rules_for(op.proc)[op.op].kinds.items()}
 
 
-def _names(op: Op) -> Iterator[tuple[str, str]]:
+def _names(op: ConformOp) -> Iterator[tuple[str, str]]:
     """Yield the names in an op: whether of a process, a descriptor, a mapping or a path, and the name."""
     if op.proc != COORDINATOR:
         yield "process", op.proc
@@ -243,7 +243,7 @@ def _parts(kind: str, value: str) -> Iterator[tuple[str, str, tuple[str, str]]]:
         yield kind, name, ("", value[len(name) :])
 
 
-def _renamed(op: Op, kind: str, table: dict[str, str]) -> Op:
+def _renamed(op: ConformOp, kind: str, table: dict[str, str]) -> ConformOp:
     """Return an op with other names of one kind."""
 
     def other(its: str, value: Any) -> Any:
@@ -256,4 +256,4 @@ def _renamed(op: Op, kind: str, table: dict[str, str]) -> Op:
     kinds = _kinds(op)
     args = {name: other(kinds.get(name, ""), value) for name, value in op.args.items()}
     proc = table.get(op.proc, op.proc) if kind == "process" and op.proc != COORDINATOR else op.proc
-    return Op(proc, op.op, args)
+    return ConformOp(proc, op.op, args)

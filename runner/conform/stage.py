@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from longpin.runner.conform.names import Names
+from longpin.runner.conform.names import ProgramNames
 from longpin.runner.conform.ops import (
     COORDINATOR,
     NOBODY,
@@ -27,8 +27,8 @@ from longpin.runner.conform.ops import (
     signal_name,
 )
 from longpin.runner.conform.orders import order_for
-from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked
-from longpin.runner.conform.program import Op, Program, Unsupported, mentioned
+from longpin.runner.conform.outcome import LockLine, OpResult, ProgramOutcome, SeenSignal, Unblocked
+from longpin.runner.conform.program import ConformOp, ConformProgram, Unsupported, mentioned
 from longpin.runner.conform.reader import read_call, touch, write_result
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import remove
@@ -53,21 +53,23 @@ class StagedProcess(Agent):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.names = Names()
+        self.names = ProgramNames()
 
 
 @dataclass(slots=True)
 class _Caller:
     """The process that makes a call, for the reader of ops."""
 
-    names: Names
+    names: ProgramNames
     number: Callable[[str | int], int]
 
 
 class Stage:
     """One program while it runs."""
 
-    def __init__(self, program: Program, zygote: Zygote, folder: Path, abilities: HostAbilities, lock: int) -> None:
+    def __init__(
+        self, program: ConformProgram, zygote: Zygote, folder: Path, abilities: HostAbilities, lock: int
+    ) -> None:
         self._program = program
         self._zygote = zygote
         self._folder = folder
@@ -93,7 +95,7 @@ class Stage:
         """The signals of which it is shown where they are pending and when their handlers ran."""
         self._ended: StagedProcess | None = None
         """The process that the op itself ends."""
-        self._signals: dict[str, tuple[Signal, ...]] = {}
+        self._signals: dict[str, tuple[SeenSignal, ...]] = {}
         """What processes have read since the op began."""
         self._killed: dict[str, str] = {}
         self._seen: dict[str, Status] = {}
@@ -102,7 +104,7 @@ class Stage:
         """When the effects of the last op were due."""
         folder.chmod(0o777)
 
-    def play(self) -> Outcome:
+    def play(self) -> ProgramOutcome:
         """Make every op.
 
         Raises:
@@ -116,7 +118,7 @@ class Stage:
         self._expected = self._break_time_now()
         self._due = time.monotonic()
         results = [self._step(step, op) for step, op in enumerate(self._program.ops)]
-        return Outcome(
+        return ProgramOutcome(
             tuple(results), tuple(sorted((a.step, a.name) for a in self._agents.values() if a.step is not None))
         )
 
@@ -137,12 +139,12 @@ class Stage:
                 self._zygote.nothing_to_undo()
             remove(str(self._folder))
 
-    def _pace(self, op: Op, blocked: bool) -> None:
+    def _pace(self, op: ConformOp, blocked: bool) -> None:
         """Wait until the op's effects are due, on a time line that our own work does not stretch."""
         self._due += (self._program.settle(blocked) + op.args.get("ms", 0)) / 1000
         time.sleep(max(0.0, self._due - time.monotonic()))
 
-    def _step(self, step: int, op: Op) -> OpResult:
+    def _step(self, step: int, op: ConformOp) -> OpResult:
         for name in mentioned(op):
             if name not in self._agents and not (op.op == "fork" and name == op.args["as"]):
                 self._start(name)
@@ -234,7 +236,7 @@ class Stage:
                 self._take_signals(agent, self._answered(agent))
 
     def _take_signals(self, agent: StagedProcess, reply: dict[str, Any]) -> None:
-        read = tuple(Signal(**told | {"sig": signal_name(told["sig"])}) for told in reply["signals"])
+        read = tuple(SeenSignal(**told | {"sig": signal_name(told["sig"])}) for told in reply["signals"])
         self._signals[agent.name] = self._signals.get(agent.name, ()) + read
 
     def _idle(self) -> list[StagedProcess]:
@@ -272,7 +274,7 @@ class Stage:
                 raise HostError(f"process {agent.name} does not answer")
         return reply
 
-    def _call(self, step: int, op: Op) -> dict[str, Any]:
+    def _call(self, step: int, op: ConformOp) -> dict[str, Any]:
         """Have a process make a call."""
         agent = self._agents[op.proc]
         if reason := self._why_not(agent, op):
@@ -314,7 +316,7 @@ class Stage:
             return None
         return reply if isinstance(reply, dict) else reply.channel
 
-    def _why_not(self, agent: StagedProcess, op: Op) -> str | None:
+    def _why_not(self, agent: StagedProcess, op: ConformOp) -> str | None:
         if not agent.alive:
             return "proc gone"
         if agent.step is not None:
@@ -331,7 +333,7 @@ class Stage:
         kept = any(own in (agent.pid, agent.group) and agent.has_number() for agent in self._agents.values())
         return own if kept else _NO_PROCESS
 
-    def _take(self, agent: StagedProcess, op: Op, reply: dict[str, Any]) -> tuple[int | str | None, str | None]:
+    def _take(self, agent: StagedProcess, op: ConformOp, reply: dict[str, Any]) -> tuple[int | str | None, str | None]:
         """Take a call's answer: name what it made, and name what it named by number."""
         ret, errno = reply["ret"], reply["errno"]
         if errno is not None:
@@ -363,7 +365,7 @@ class Stage:
         self._enroll(child)
         return {"ret": "pid"}
 
-    def _exec(self, agent: StagedProcess, op: Op) -> dict[str, Any]:
+    def _exec(self, agent: StagedProcess, op: ConformOp) -> dict[str, Any]:
         agent.order("exec", {})
         try:
             agent.ready()
@@ -373,7 +375,7 @@ class Stage:
         agent.next_mapping = FIRST_MAPPING
         return {"ret": 0}
 
-    def _coordinate(self, op: Op) -> dict[str, Any]:
+    def _coordinate(self, op: ConformOp) -> dict[str, Any]:
         """Do an op of the coordinator's."""
         match op.op:
             case "create":

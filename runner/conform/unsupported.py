@@ -2,12 +2,12 @@
 
 import resource
 
-from longpin.runner.conform.program import Program
+from longpin.runner.conform.program import ConformProgram
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import MOST_DESCRIPTORS, RLIMIT_SIGPENDING
 
 
-def why_not(abilities: HostAbilities, program: Program) -> str:
+def why_not(abilities: HostAbilities, program: ConformProgram) -> str:
     """Return why a host cannot run a program as the format means it, empty if it can."""
     if abilities.leases:
         return abilities.leases
@@ -36,7 +36,7 @@ def why_not(abilities: HostAbilities, program: Program) -> str:
     return ""
 
 
-def _raises_a_limit(program: Program) -> bool:
+def _raises_a_limit(program: ConformProgram) -> bool:
     """Whether a process sets a limit to more than it, or who forked it, was left."""
     first = {"RLIMIT_NOFILE": MOST_DESCRIPTORS, "RLIMIT_SIGPENDING": resource.getrlimit(RLIMIT_SIGPENDING)[1]}
     limits: dict[str, dict[str, int]] = {}

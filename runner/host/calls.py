@@ -42,7 +42,7 @@ NOBODY = 0x7FFF_FFF0
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitLabel:
+class LabelWait:
     """A wait for a label; answered with its value as ``ret``, or with EINTR."""
 
     name: str
@@ -53,11 +53,11 @@ MEMORY = (0x1000_0000_0000, 0x2000_0000_0000)
 LOWEST_ADDRESS = 0x1000
 """Below nothing can be mapped."""
 
-Steps = Generator[Order | AwaitLabel, Reply, Value]
+Steps = Generator[Order | LabelWait, Reply, Value]
 """A call, or anything else that has to wait, on its way."""
 
 
-def _answered(order: Order) -> Generator[Order | AwaitLabel, Reply, Reply]:
+def _answered(order: Order) -> Generator[Order | LabelWait, Reply, Reply]:
     """Have the process do something, and return the reply.
 
     Raises:
@@ -70,7 +70,7 @@ def _answered(order: Order) -> Generator[Order | AwaitLabel, Reply, Reply]:
     return reply
 
 
-def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | AwaitLabel, Reply, Reply]:
+def ask(call: str, fds: tuple[int, ...] = (), **args: Any) -> Generator[Order | LabelWait, Reply, Reply]:
     """Have the process do something, and return the reply.
 
     Raises:
@@ -99,7 +99,7 @@ def _fd(number: int) -> int:
     return number
 
 
-def _path(path: str) -> Generator[Order | AwaitLabel, Reply, str]:
+def _path(path: str) -> Generator[Order | LabelWait, Reply, str]:
     """Return a path as the process gives it to the kernel; one that fails where it must, if a folder is not there."""
     translated = host_path(path)
     for folder in translated.folders:
@@ -319,7 +319,7 @@ def _label(process: "HostProcess", name: str, value: int | str | bytes = 0) -> V
 
 
 def _wait_for(_process: "HostProcess", name: str) -> Steps:
-    reply = yield AwaitLabel(name)
+    reply = yield LabelWait(name)
     if reply.get("errno"):
         raise KernelError(errno.EINTR)
     value: Value = reply["ret"]

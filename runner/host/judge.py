@@ -6,7 +6,7 @@ from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import Scenario
-from longpin.runner.host.calls import AwaitLabel
+from longpin.runner.host.calls import LabelWait
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.program import HostProcess
 from longpin.runner.host.world import Situation, World
@@ -38,12 +38,12 @@ class HostJudge:
         if quiet and "O3" in rules:
             for situation in waiting:
                 asked_for = situation.stopped or _may_hang(situation)
-                if not isinstance(situation.request, AwaitLabel) and not asked_for:
+                if not isinstance(situation.request, LabelWait) and not asked_for:
                     site = f"{_call(situation)} of {situation.process.name}"
                     self._violate("O3", f"hangs for ever: {self._explain(situation)}", site)
         if "O7" in rules:
             self._check_calls(quiet)
-        unplayed = [s for s in waiting if isinstance(s.request, AwaitLabel)]
+        unplayed = [s for s in waiting if isinstance(s.request, LabelWait)]
         unreached = self._lines.unreached(self._reached(quiet))
         verdict, reason = Verdict.HOLDS, f"nothing can happen any more; {self._judged.hold()}"
         if not quiet:
@@ -113,7 +113,7 @@ class HostJudge:
 
     def _explain(self, situation: Situation) -> str:
         """Say what a call waits for, as the kernel shows it: the wait channel, and who has leases here."""
-        if isinstance(situation.request, AwaitLabel):
+        if isinstance(situation.request, LabelWait):
             return f"{_doing(situation)}: it waits for label {situation.request.name!r}"
         if situation.stopped:
             return f"{_doing(situation)}: it waits for SIGCONT"

@@ -21,7 +21,7 @@ from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, SignalMask
 from longpin.actors.process.signals import initial_dispositions
 from longpin.runner.events import ProcessName
-from longpin.runner.host.calls import CALLS, MEMORY, AwaitLabel, Steps, ask
+from longpin.runner.host.calls import CALLS, MEMORY, LabelWait, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.machine.orders import Order, Reply
 from longpin.runner.machine.processes import Agent
@@ -53,7 +53,7 @@ class HostProcess(Interpreter):
         self.calls: list[CallRecord] = []
         self.status: int | None = None
         """What it has exited with; None: it lives, or a signal has killed it."""
-        self.steps: Generator[Order | AwaitLabel, Reply, None] = self._live()
+        self.steps: Generator[Order | LabelWait, Reply, None] = self._live()
 
     @property
     def full_name(self) -> ProcessName:
@@ -79,7 +79,7 @@ class HostProcess(Interpreter):
         yield from ask("set_signals", block=sorted(block), ignore=sorted(ignore), flags=flags, changed=changed)
         return 0
 
-    def _live(self) -> Generator[Order | AwaitLabel, Reply, None]:
+    def _live(self) -> Generator[Order | LabelWait, Reply, None]:
         if self.parent is None:
             yield from self.world.become(self)
         yield from self.tell_kernel()
@@ -93,7 +93,7 @@ class HostProcess(Interpreter):
         """Others get in at any time."""
         return ()
 
-    def get_signals(self) -> Generator[Order | AwaitLabel, Reply, list[Frame]]:
+    def get_signals(self) -> Generator[Order | LabelWait, Reply, list[Frame]]:
         """Take every signal whose handler may run; the handler of the one taken first runs last."""
         frames: list[Frame] = []
         while pending := self.world.pending(self):
@@ -121,7 +121,7 @@ class HostProcess(Interpreter):
         self._install_handlers()
         return self.tell_kernel()
 
-    def end(self, end: Exit) -> Generator[Order | AwaitLabel, Reply, None]:
+    def end(self, end: Exit) -> Generator[Order | LabelWait, Reply, None]:
         """Have the real process exit."""
         self.status = end.status
         yield from ask("exit", status=end.status)

@@ -31,7 +31,7 @@ from longpin.runner.events import (
     SleepBegun,
     tell,
 )
-from longpin.runner.host.calls import NOBODY, AwaitLabel, Steps, ask
+from longpin.runner.host.calls import NOBODY, LabelWait, Steps, ask
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import MOST_FILE_BYTES
 from longpin.runner.host.program import HostProcess
@@ -60,7 +60,7 @@ class Situation:
 
     def __init__(self, process: HostProcess) -> None:
         self.process = process
-        self.request: Order | AwaitLabel | None = None
+        self.request: Order | LabelWait | None = None
         """What it waits for; None once it has ended."""
         self.since = 0.0
         self.seen_asleep = False
@@ -160,7 +160,7 @@ class World:
 
     def _at_rest(self, situation: Situation) -> bool:
         """Return whether only another process can make this one go on."""
-        if isinstance(situation.request, AwaitLabel):
+        if isinstance(situation.request, LabelWait):
             return situation.request.name not in self.labels
         return situation.asleep and not (isinstance(situation.request, Order) and situation.request.has_timeout)
 
@@ -177,7 +177,7 @@ class World:
         if isinstance(seen, dict):
             self._resume(situation, seen)
             return True
-        if isinstance(request, AwaitLabel):
+        if isinstance(request, LabelWait):
             if self.pending(process):
                 self._resume(situation, {"ret": -1, "errno": "EINTR"})
                 return True

@@ -254,7 +254,7 @@ def remove(folder: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-class Zygote:
+class ZygoteServer:
     """Forks agents, and tidies up in the end."""
 
     def __init__(self, control: socket.socket) -> None:
@@ -370,4 +370,4 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(MOST_DESCRIPTORS, most),) * 2)
     [control] = make_high([0])
     os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # 0 again: a program's first descriptor is 3
-    Zygote(socket.socket(fileno=control)).run()
+    ZygoteServer(socket.socket(fileno=control)).run()

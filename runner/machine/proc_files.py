@@ -83,7 +83,7 @@ def _read(pid: int, name: str) -> str:
     return ""
 
 
-class Lease(NamedTuple):
+class LeaseLine(NamedTuple):
     """A line of /proc/locks that is a lease."""
 
     state: str
@@ -93,7 +93,7 @@ class Lease(NamedTuple):
     inode: int
 
 
-def leases() -> list[Lease]:
+def leases() -> list[LeaseLine]:
     """Read the leases of the whole machine.
 
     What the kernel hands out in one piece is as it was at one moment. A longer file comes piece by piece: a line can
@@ -116,13 +116,13 @@ def _read_locks() -> tuple[str, bool]:
         return (data + file.read()).decode(), whole
 
 
-def _leases_in(text: str) -> Iterator[Lease]:
+def _leases_in(text: str) -> Iterator[LeaseLine]:
     # 1: LEASE  ACTIVE    READ  4711 fd:00:1234 0 EOF; proc_locks(5)
     for line in text.splitlines():
         words = line.split()
         if len(words) >= 6 and words[1] == "LEASE":
             major, minor, inode = words[5].split(":")
-            yield Lease(words[2], words[3], int(words[4]), (int(major, 16), int(minor, 16)), int(inode))
+            yield LeaseLine(words[2], words[3], int(words[4]), (int(major, 16), int(minor, 16)), int(inode))
 
 
 def file_system(folder: Path) -> str:

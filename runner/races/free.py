@@ -153,7 +153,7 @@ class FreeKernel:
                 self._long_break_time(lock),
                 contextlib.closing(_lines(self._runner, orders)) as lines,
             ):
-                return _Reader(encoded).read(lines)
+                return _AnswerReader(encoded).read(lines)
         except OSError as error:
             raise HostError(f"the host cannot run it: {error}") from None
         finally:
@@ -225,7 +225,7 @@ def _lines(runner: Path, orders: bytes) -> Generator[str, None, None]:
             raise HostError(reason.partition("\n")[0] or f"the runner in C ends with {process.returncode}")
 
 
-class _Reader:
+class _AnswerReader:
     """Makes outcomes of what the runner writes: see ``print_run`` in ``runner.c``."""
 
     def __init__(self, encoded: Encoded) -> None:

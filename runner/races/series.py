@@ -25,7 +25,7 @@ from longpin.runner.races.shrink import Shrinker
 from longpin.runner.result import Verdict
 
 
-class Wanted(NamedTuple):
+class WantedRaces(NamedTuple):
     """What to compare."""
 
     scenarios: tuple[str, ...]
@@ -64,7 +64,7 @@ def open_kernel() -> Iterator[RacingKernel]:
 class Series:
     """A comparison of many scenarios, which can be interrupted at any time."""
 
-    def __init__(self, wanted: Wanted, kernel: RacingKernel) -> None:
+    def __init__(self, wanted: WantedRaces, kernel: RacingKernel) -> None:
         self.wanted = wanted
         self.how, self.release = kernel.how, kernel.release
         self.compared: list[RaceComparison] = []

@@ -5,7 +5,7 @@ from typing import Any
 
 from longpin.runner.conclusions import Compared
 from longpin.runner.conform.check import side_by_side
-from longpin.runner.conform.program import Program
+from longpin.runner.conform.program import ConformProgram
 from longpin.runner.report.objects import Object
 
 SENTENCE = "the emulated kernel answers every program as the real one does"
@@ -71,7 +71,7 @@ def _failure(compared: Compared) -> Object | None:
     return found | {"sentence": SENTENCE, "trace": compared.file, "replay": compared.again}
 
 
-def _size(program: Program) -> dict[str, int | None]:
+def _size(program: ConformProgram) -> dict[str, int | None]:
     """Return how large a program is, in the words for a scenario."""
     return {
         "processes": len(program.processes()),

@@ -132,7 +132,7 @@ class RememberedEnd(NamedTuple):
     """What is to be seen in its steps."""
 
 
-class Memory:
+class StepMemory:
     """Runs worlds, each step from memory if it was taken before.
 
     Raises:

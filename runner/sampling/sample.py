@@ -11,7 +11,7 @@ from longpin.runner.exploration.replay import Always, Collector, Decisions, Look
 from longpin.runner.exploration.result import NO_MARKS, BrokenRule, Inconclusive, PropertyViolation
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.base import Oracle, Profile
-from longpin.runner.sampling.memory import Memory, UnrememberableError
+from longpin.runner.sampling.memory import StepMemory, UnrememberableError
 from longpin.runner.sampling.result import same
 from longpin.runner.sampling.trace import NO_TRACE, trace_number
 
@@ -80,7 +80,7 @@ class Sampler:
         self.plan = plan
         self.remember = plan.remember
         """Whether handlers are looked up: until that turns out to be impossible, or useless."""
-        self.memory: Memory | None = None
+        self.memory: StepMemory | None = None
         """What handlers did, since it was last begun."""
         self.remembered = 0
         """Runs made from memory."""
@@ -162,7 +162,7 @@ class Sampler:
         if memory is None or memory.full:
             self._judged.clear()
             plan = self.plan
-            memory = self.memory = Memory(
+            memory = self.memory = StepMemory(
                 plan.build, plan.always, plan.marks, racy=plan.racy, most_bytes=plan.most_bytes
             )
         oracle = self.oracle(seed)

@@ -13,7 +13,7 @@ from typing import Any
 from longpin.runner.conform.ops import INT_MIN, signal_name, signal_number, split_wide
 from longpin.runner.conform.outcome import OpResult
 from longpin.runner.conform.paths import NO_FD, descriptor, expand
-from longpin.runner.conform.program import Op, Program, load_programs
+from longpin.runner.conform.program import ConformOp, ConformProgram, load_programs
 
 STOPS = ("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 REALTIME = ("SIG32", "SIG33", "SIGRT0", "SIGRT1", "SIGRT2")
@@ -21,16 +21,16 @@ IGNORED_BY_DEFAULT = ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH")
 WIDE = 1 << 32
 
 
-def _signal(op: Op) -> str:
+def _signal(op: ConformOp) -> str:
     return signal_name(signal_number(op.args["sig"])) if "sig" in op.args else ""
 
 
-def _paths(op: Op) -> list[str]:
+def _paths(op: ConformOp) -> list[str]:
     """Return the paths of an op as they are written."""
     return [op.args[name] for name in ("path", "to") if isinstance(op.args.get(name), str) and op.proc != "*"]
 
 
-def _path(matches: Callable[[str], bool]) -> Callable[[Op], bool]:
+def _path(matches: Callable[[str], bool]) -> Callable[[ConformOp], bool]:
     return lambda op: op.op != "sendfd" and any(matches(path) for path in _paths(op))
 
 
@@ -38,7 +38,7 @@ def _names(path: str) -> list[str]:
     return expand(path).split("/")
 
 
-def _flags(op: Op) -> set[str]:
+def _flags(op: ConformOp) -> set[str]:
     return set(op.args["flags"].split("|")) if op.op in ("open", "reopen") else set()
 
 
@@ -46,11 +46,11 @@ def _is_wide(value: Any) -> bool:
     return (isinstance(value, int) and not -WIDE < value < WIDE) or (isinstance(value, str) and value.endswith("+2^32"))
 
 
-def _one(op: str, matches: Callable[[dict[str, Any]], bool] = lambda _: True) -> Callable[[Op], bool]:
+def _one(op: str, matches: Callable[[dict[str, Any]], bool] = lambda _: True) -> Callable[[ConformOp], bool]:
     return lambda found: found.op == op and found.proc != "*" and matches(dict(found.args))
 
 
-OPS: dict[str, Callable[[Op], bool]] = {
+OPS: dict[str, Callable[[ConformOp], bool]] = {
     # Signals and children.
     "kill of a process": _one("kill", lambda a: isinstance(a["pid"], str) and not a["pid"].startswith("-")),
     "kill of a group": _one("kill", lambda a: a["pid"] == 0 or str(a["pid"]).startswith("-")),
@@ -172,7 +172,7 @@ class Before:
         self.asleep: set[str] = set()
         """The processes whose calls have not returned."""
 
-    def note(self, op: Op, result: OpResult) -> None:
+    def note(self, op: ConformOp, result: OpResult) -> None:
         """Take note of an op."""
         self.ended |= result.killed.keys()
         self.asleep -= {call.proc for call in result.unblocked} | result.killed.keys()
@@ -185,15 +185,15 @@ class Before:
         self.last = result
 
 
-def _after_expiry(*ops: str) -> Callable[[Op, OpResult, Before], bool]:
+def _after_expiry(*ops: str) -> Callable[[ConformOp, OpResult, Before], bool]:
     return lambda op, result, before: op.op in ops and before.overdue and result.skipped is None
 
 
-def _skips(why: str) -> Callable[[Op, OpResult, Before], bool]:
+def _skips(why: str) -> Callable[[ConformOp, OpResult, Before], bool]:
     return lambda _op, result, _before: result.skipped == why
 
 
-def _read(matches: Callable[[Any], bool]) -> Callable[[Op, OpResult, Before], bool]:
+def _read(matches: Callable[[Any], bool]) -> Callable[[ConformOp, OpResult, Before], bool]:
     return lambda _op, result, _before: any(matches(signal) for read in result.signals.values() for signal in read)
 
 
@@ -203,7 +203,7 @@ def _new(pending: dict[str, tuple[str, ...]], before: dict[str, tuple[str, ...]]
     }
 
 
-RESULTS: dict[str, Callable[[Op, OpResult, Before], bool]] = {
+RESULTS: dict[str, Callable[[ConformOp, OpResult, Before], bool]] = {
     "a signal stays pending": lambda _o, r, b: bool(_new(r.pending, b.last.pending)),
     "two signals pending for one process": lambda _o, r, _b: any(len(names) > 1 for names in r.pending.values()),
     "what is pending is thrown away": lambda o, r, b: (
@@ -251,7 +251,7 @@ RESULTS: dict[str, Callable[[Op, OpResult, Before], bool]] = {
 """Kinds of what came of ops by name."""
 
 
-def kinds_of_ops(program: Program) -> Iterator[str]:
+def kinds_of_ops(program: ConformProgram) -> Iterator[str]:
     """Yield the kinds of a program's ops; with a result, of those that were tried."""
     results = program.result.results if program.result is not None else [OpResult()] * len(program.ops)
     for op, result in zip(program.ops, results, strict=True):
@@ -259,7 +259,7 @@ def kinds_of_ops(program: Program) -> Iterator[str]:
             yield from (kind for kind, matches in OPS.items() if matches(op))
 
 
-def kinds_of_results(program: Program) -> Iterator[str]:
+def kinds_of_results(program: ConformProgram) -> Iterator[str]:
     """Yield the kinds of what came of a program's ops."""
     assert program.result is not None
     before = Before()

@@ -22,7 +22,7 @@ from conformance.program_tables import BY_HAND
 from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.outcome import OpResult
-from longpin.runner.conform.program import Op, Program, dump_program, make_op
+from longpin.runner.conform.program import ConformOp, ConformProgram, dump_program, make_op
 from longpin.runner.conform.shrink import shrink
 
 SEED, PROGRAMS = 1, 2000
@@ -34,13 +34,13 @@ Feature = tuple[str, str]
 """A kind, and how it came out."""
 
 
-def came_out(op: Op, result: OpResult) -> str:
+def came_out(op: ConformOp, result: OpResult) -> str:
     """Return how an op came out, roughly."""
     what = result.errno or ("blocks" if result.blocked else "ok")
     return f"{op.op} {what}" if result.ret is not None or result.blocked else f"{op.op} does not return"
 
 
-def features(program: Program) -> Iterator[Feature]:
+def features(program: ConformProgram) -> Iterator[Feature]:
     """Yield what a program shows, with its result."""
     assert program.result is not None
     before = Before()
@@ -51,16 +51,16 @@ def features(program: Program) -> Iterator[Feature]:
         before.note(op, result)
 
 
-def small_programs() -> Iterator[Program]:
+def small_programs() -> Iterator[ConformProgram]:
     """Yield the programs: each shows something that none before it was made to show."""
     for name, ops in BY_HAND.items():
-        yield Program(name, tuple(make_op(*op) for op in ops), pace=0)
+        yield ConformProgram(name, tuple(make_op(*op) for op in ops), pace=0)
     runner = EmulatedRunner()
     shown: set[Feature] = set()
     of_kind: Counter[str] = Counter()
     written: set[str] = set()
 
-    def run(program: Program) -> Program:
+    def run(program: ConformProgram) -> ConformProgram:
         return replace(program, result=runner.run(program))
 
     for index in range(PROGRAMS):

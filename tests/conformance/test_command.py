@@ -15,11 +15,11 @@ from longpin.runner.commands.conform import conform
 from longpin.runner.commands.terminal import Commands
 from longpin.runner.conform import emulated
 from longpin.runner.conform.host import HostRunner
-from longpin.runner.conform.outcome import OpResult, Outcome
-from longpin.runner.conform.program import Op, Program, Unsupported, dump_program, load_programs, make_op
+from longpin.runner.conform.outcome import OpResult, ProgramOutcome
+from longpin.runner.conform.program import ConformOp, ConformProgram, Unsupported, dump_program, load_programs, make_op
 
 MAIN = Commands("longpin", commands={"conform": conform})
-LEASE = Program(
+LEASE = ConformProgram(
     "lease",
     (
         make_op("*", "create", path="f"),
@@ -28,7 +28,7 @@ LEASE = Program(
     ),
 )
 
-Spoil = Callable[[Op, OpResult], OpResult]
+Spoil = Callable[[ConformOp, OpResult], OpResult]
 
 
 def invoke(*words: str, text: str | None = None) -> Result:
@@ -52,23 +52,23 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
 
 
-def stand_in(monkeypatch: pytest.MonkeyPatch, run: Callable[[Program], Outcome]) -> None:
+def stand_in(monkeypatch: pytest.MonkeyPatch, run: Callable[[ConformProgram], ProgramOutcome]) -> None:
     """Have something else take the place of the emulated kernel."""
 
     class StandIn:
         def __init__(self, _engine: str) -> None:
             pass
 
-        def run(self, program: Program) -> Outcome:
+        def run(self, program: ConformProgram) -> ProgramOutcome:
             return run(program)
 
     monkeypatch.setattr(emulated, "EmulatedRunner", StandIn)
 
 
-def spoiled(host: HostRunner, spoil: Spoil) -> Callable[[Program], Outcome]:
+def spoiled(host: HostRunner, spoil: Spoil) -> Callable[[ConformProgram], ProgramOutcome]:
     """Return a kernel that is this machine's but for one mistake."""
 
-    def run(program: Program) -> Outcome:
+    def run(program: ConformProgram) -> ProgramOutcome:
         real = host.run(program)
         pairs = zip(program.ops, real.results, strict=True)
         return replace(real, results=tuple(spoil(op, result) for op, result in pairs))
@@ -89,7 +89,7 @@ def test_the_recorded_kernel_and_the_emulated_agree(recorded: dict[str, Path], e
 def test_a_recorded_difference_is_shown_and_the_last_line_shows_it_again(recorded: dict[str, Path]) -> None:
     program = load_programs(recorded["kernel_leases"])[0]
     assert program.result is not None
-    wrong = Outcome((*program.result.results[:-1], replace(program.result.results[-1], ret="[red]\x1b[31m")))
+    wrong = ProgramOutcome((*program.result.results[:-1], replace(program.result.results[-1], ret="[red]\x1b[31m")))
     Path("wrong.jsonl").write_text(dump_program(replace(program, result=wrong)) + "\n")
     done = invoke("--recorded", "wrong.jsonl")
     assert done.exit_code == 1
@@ -111,7 +111,7 @@ def test_a_recorded_difference_is_shown_and_the_last_line_shows_it_again(recorde
 def test_a_difference_that_cannot_be_written_is_shown_all_the_same(recorded: dict[str, Path], place: str) -> None:
     program = load_programs(recorded["kernel_leases"])[0]
     assert program.result is not None
-    wrong = Outcome((*program.result.results[:-1], replace(program.result.results[-1], ret=77)))
+    wrong = ProgramOutcome((*program.result.results[:-1], replace(program.result.results[-1], ret=77)))
     Path("wrong.jsonl").write_text(dump_program(replace(program, result=wrong)) + "\n")
     done = invoke("--recorded", "wrong.jsonl", "--difference", place)
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
@@ -171,7 +171,7 @@ def test_what_the_host_did_is_recorded_and_can_be_compared(host: HostRunner, mon
 
 
 def test_unsupported_counts_against_the_emulated_kernel(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Program) -> Outcome:
+    def refuse(_: ConformProgram) -> ProgramOutcome:
         raise Unsupported("no leases yet")
 
     stand_in(monkeypatch, refuse)
@@ -203,7 +203,7 @@ def test_a_program_that_was_given_and_not_compared_is_no_pass(recorded: dict[str
 def test_an_interrupt_ends_with_what_is_known(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def interrupted(program: Program) -> Outcome:
+    def interrupted(program: ConformProgram) -> ProgramOutcome:
         asked.append(program)
         if len(asked) == 3:
             raise KeyboardInterrupt

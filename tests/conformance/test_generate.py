@@ -11,7 +11,7 @@ from conformance.kinds import kinds_of_ops, programs_by_kind
 
 from longpin.runner.conform.generate import EXPIRY, LEASE_BREAK_TIME, generate
 from longpin.runner.conform.ops import OPS
-from longpin.runner.conform.program import Program, dump_program, mistakes, parse_program
+from longpin.runner.conform.program import ConformProgram, dump_program, mistakes, parse_program
 from longpin.runner.conform.shrink import shrink
 
 PROGRAMS = [generate(seed, index) for seed in (1, 2) for index in range(1000)]
@@ -58,7 +58,7 @@ def test_what_matters_is_frequent() -> None:
 
 
 def test_nothing_has_two_right_answers() -> None:
-    def ops(program: Program) -> set[str]:
+    def ops(program: ConformProgram) -> set[str]:
         return {op.op for op in program.ops}
 
     for program in PROGRAMS:
@@ -87,7 +87,7 @@ def test_every_kind_of_op_is_generated() -> None:
 def test_every_kind_of_op_shrinks(kind: str) -> None:
     """To that op, and to those that make what it uses."""
 
-    def disagrees(program: Program) -> bool:
+    def disagrees(program: ConformProgram) -> bool:
         return kind in kinds_of_ops(program)
 
     small = shrink(next(program for program in PROGRAMS if disagrees(program)), disagrees)

@@ -26,7 +26,7 @@ from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner
 from longpin.runner.conform.ops import F_GETLEASE, F_SETLEASE
 from longpin.runner.conform.outcome import OpResult, compare
-from longpin.runner.conform.program import Op, Program, Unsupported, load_programs, make_op
+from longpin.runner.conform.program import ConformOp, ConformProgram, Unsupported, load_programs, make_op
 from longpin.runner.conform.unsupported import why_not
 from longpin.runner.machine import abilities, place, proc_files
 from longpin.runner.machine.orders import Order
@@ -40,8 +40,8 @@ LEASE = make_op("A", "setlease", fd="a", type="WR")
 BREAK = make_op("B", "open", {"path": "f", "flags": "O_WRONLY", "as": "b"})
 
 
-def run(host: HostRunner, *ops: Op) -> tuple[OpResult, ...]:
-    program = Program("test", ops)
+def run(host: HostRunner, *ops: ConformOp) -> tuple[OpResult, ...]:
+    program = ConformProgram("test", ops)
     if reason := why_not(host.abilities, program):
         pytest.skip(reason)
     return host.run(program).results
@@ -66,7 +66,7 @@ def break_time_at_rest() -> str:
         return LEASE_BREAK_TIME.read_text()
 
 
-def recorded_programs(path: Path, *, timed: bool) -> list[Program]:
+def recorded_programs(path: Path, *, timed: bool) -> list[ConformProgram]:
     return [program for program in load_programs(path) if program.timed == timed]
 
 
@@ -94,7 +94,7 @@ def disturbing(host: HostRunner, monkeypatch: pytest.MonkeyPatch, times: int) ->
 
 @pytest.mark.parametrize("ops", [(), (make_op("*", "sysctl", lease_break_time=33),)], ids=["default", "set"])
 def test_a_program_is_run_again_if_somebody_sets_lease_break_time(
-    host: HostRunner, monkeypatch: pytest.MonkeyPatch, ops: tuple[Op, ...]
+    host: HostRunner, monkeypatch: pytest.MonkeyPatch, ops: tuple[ConformOp, ...]
 ) -> None:
     with disturbing(host, monkeypatch, 2) as done:
         assert run(host, *ops, CREATE, OPEN, LEASE)[-1].ret == 0
@@ -103,7 +103,7 @@ def test_a_program_is_run_again_if_somebody_sets_lease_break_time(
 
 def test_a_program_that_is_disturbed_every_time_is_skipped(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     with disturbing(host, monkeypatch, 100) as done:
-        verdict = check_one(Program("x", (CREATE, OPEN, LEASE, BREAK)), host, EmulatedRunner("stepped"))
+        verdict = check_one(ConformProgram("x", (CREATE, OPEN, LEASE, BREAK)), host, EmulatedRunner("stepped"))
         assert break_time_at_rest() == "44\n"  # it is somebody else's, and stays
     assert verdict.agreement is Agreement.SKIPPED
     assert verdict.reason.endswith("somebody else set fs.lease-break-time while it ran, 3 times")
@@ -202,7 +202,7 @@ def test_a_process_that_dies_in_a_call(host: HostRunner) -> None:
     died, gone = run(host, *ops)[2:]
     assert (died.ret, died.errno, died.killed) == (None, None, {"A": str(int(signal.SIGBUS))})
     assert gone.skipped == "proc gone"
-    assert check_one(Program("x", ops), host, EmulatedRunner()).agreement is Agreement.AGREES
+    assert check_one(ConformProgram("x", ops), host, EmulatedRunner()).agreement is Agreement.AGREES
 
 
 def test_an_agent_that_ends_by_itself_is_no_answer(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_without_the_zygote_there_is_one_line_and_nothing_is_left() -> None:
         zygote.wait()
         if not host.abilities.leases:
             with pytest.raises(HostError, match="the process that starts the others"):
-                host.run(Program("x", (CREATE, OPEN)))
+                host.run(ConformProgram("x", (CREATE, OPEN)))
     assert not host._folder.exists()
 
 
@@ -266,7 +266,7 @@ INTERRUPTED = textwrap.dedent("""
     from longpin.runner.conform import stage
     from longpin.runner.conform.host import HostRunner
     from longpin.runner.machine.place import machine_to_ourselves
-    from longpin.runner.conform.program import Program, make_op
+    from longpin.runner.conform.program import ConformProgram, make_op
 
     def sleep(seconds, real=time.sleep):
         if seconds > 5:
@@ -284,7 +284,7 @@ INTERRUPTED = textwrap.dedent("""
         make_op("*", "sleep", ms=100_000),
     ]
     with HostRunner() as host:
-        host.run(Program("x", tuple(ops)))
+        host.run(ConformProgram("x", tuple(ops)))
 """)
 
 
@@ -408,17 +408,19 @@ def test_two_runners_take_turns(host: HostRunner) -> None:
 
 
 def test_what_the_host_cannot_do_is_said_program_by_program(host: HostRunner) -> None:
-    plain = Program("plain", (CREATE, OPEN, LEASE))
-    chown = Program("chown", (CREATE, make_op("A", "chown", path="f", uid=1)))
-    timed = Program("timed", (make_op("*", "sysctl", lease_break_time=1),))
-    usual = Program("usual", (make_op("*", "sysctl", lease_break_time=45),))
-    hidden = Program("hidden", (CREATE, make_op("A", "chmod", path="f", mode=0)))
-    insert = Program("insert", (CREATE, OPEN, make_op("A", "fallocate", fd="a", mode="INSERT")))
+    plain = ConformProgram("plain", (CREATE, OPEN, LEASE))
+    chown = ConformProgram("chown", (CREATE, make_op("A", "chown", path="f", uid=1)))
+    timed = ConformProgram("timed", (make_op("*", "sysctl", lease_break_time=1),))
+    usual = ConformProgram("usual", (make_op("*", "sysctl", lease_break_time=45),))
+    hidden = ConformProgram("hidden", (CREATE, make_op("A", "chmod", path="f", mode=0)))
+    insert = ConformProgram("insert", (CREATE, OPEN, make_op("A", "fallocate", fd="a", mode="INSERT")))
     lower, raise_ = (make_op("A", "setrlimit", resource="RLIMIT_NOFILE", limit=limit) for limit in (10, 11))
-    lowered = Program("lowered", (lower, make_op("B", "setrlimit", resource="RLIMIT_NOFILE", limit=11)))
-    raised = Program("raised", (lower, raise_))
-    inherited = Program("inherited", (lower, make_op("A", "fork", {"as": "B"}), Op("B", "setrlimit", raise_.args)))
-    killing = Program("killing", (make_op("A", "kill", pid="B", sig="SIGHUP"),))
+    lowered = ConformProgram("lowered", (lower, make_op("B", "setrlimit", resource="RLIMIT_NOFILE", limit=11)))
+    raised = ConformProgram("raised", (lower, raise_))
+    inherited = ConformProgram(
+        "inherited", (lower, make_op("A", "fork", {"as": "B"}), ConformOp("B", "setrlimit", raise_.args))
+    )
+    killing = ConformProgram("killing", (make_op("A", "kill", pid="B", sig="SIGHUP"),))
     everything = {"plain", "chown", "timed", "usual", "hidden", "insert", "lowered", "raised", "inherited", "killing"}
     for missing, refused in (
         ({"leases": "no leases"}, everything),
@@ -442,7 +444,7 @@ def test_disabled_leases_are_found_out(tmp_path: Path, monkeypatch: pytest.Monke
     with HostRunner() as host:
         assert host.abilities.leases == "leases are disabled: fs.leases-enable is 0"
         with pytest.raises(Unsupported, match=r"fs\.leases-enable is 0"):
-            host.run(Program("x", (CREATE,)))
+            host.run(ConformProgram("x", (CREATE,)))
 
 
 def test_too_few_descriptors_are_one_line(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from longpin.runner.conform.check import Agreement, check_one
 from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate import generate
 from longpin.runner.conform.host import HostRunner
-from longpin.runner.conform.program import Program, make_op
+from longpin.runner.conform.program import ConformProgram, make_op
 from longpin.runner.host.run import run_on_host
 from longpin.runner.result import Verdict
 from longpin.runner.run import Settings, run
@@ -94,7 +94,7 @@ def test_in_programs_of_conformance(host: HostRunner) -> None:
     """The random ones have both; the numbers that are cut or refused reach the kernel as they are."""
     made = {op.op for index in range(100) for op in generate(1, index).ops}
     assert {"pread", "pwrite"} <= made
-    program = Program(
+    program = ConformProgram(
         "offsets",
         (
             make_op("*", "create", path="f"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conformance.conftest import RECORDED
 
-from longpin.runner.conform.outcome import LockLine, OpResult, Outcome, Signal, Unblocked, compare
+from longpin.runner.conform.outcome import LockLine, OpResult, ProgramOutcome, SeenSignal, Unblocked, compare
 from longpin.runner.conform.program import (
     ProgramError,
     dump_program,
@@ -115,7 +115,7 @@ def test_timed_programs_are_those_in_which_a_break_time_can_run_out() -> None:
     assert not timed(sysctl(0), ["*", "sleep", {"ms": 2500}])
 
 
-SIGNAL = Signal("SIGIO", "SI_KERNEL", 0, 0)
+SIGNAL = SeenSignal("SIGIO", "SI_KERNEL", 0, 0)
 LOCKS = (LockLine("ACTIVE", "READ", "A", "f"), LockLine("ACTIVE", "READ", "B", "f"))
 BASE = OpResult(ret=3)
 
@@ -134,7 +134,7 @@ BASE = OpResult(ret=3)
 )
 def test_every_part_that_is_compared_makes_a_difference(key: str, changed: OpResult) -> None:
     for one, other in ((BASE, changed), (changed, BASE)):
-        [difference] = compare(Outcome((BASE, one)), Outcome((BASE, other)))
+        [difference] = compare(ProgramOutcome((BASE, one)), ProgramOutcome((BASE, other)))
         assert (difference.step, difference.key) == (1, key)
 
 
@@ -142,12 +142,14 @@ def test_what_is_not_compared_makes_none() -> None:
     calls = (Unblocked(1, "B", 3, None), Unblocked(2, "C", 3, None))
     one = OpResult(ret=0, unblocked=calls, locks=LOCKS, wait_channel="__break_lease", signals={"A": (SIGNAL,), "B": ()})
     other = OpResult(ret=0, unblocked=calls[::-1], locks=LOCKS[::-1], signals={"A": (SIGNAL,)})
-    assert compare(Outcome((one,), ((0, "A"),)), Outcome((other,))) == []
+    assert compare(ProgramOutcome((one,), ((0, "A"),)), ProgramOutcome((other,))) == []
     gone, dead = OpResult(skipped="proc gone"), OpResult(skipped="proc A is dead")
-    assert compare(Outcome((gone,)), Outcome((dead,))) == []
+    assert compare(ProgramOutcome((gone,)), ProgramOutcome((dead,))) == []
 
 
 def test_the_order_of_signals_and_the_length_count() -> None:
-    two = (SIGNAL, Signal("SIGRT1", "POLL_MSG", 3, 1089))
-    assert compare(Outcome((OpResult(signals={"A": two}),)), Outcome((OpResult(signals={"A": two[::-1]}),)))
-    assert compare(Outcome((BASE, BASE)), Outcome((BASE,)))[0].key == "results"
+    two = (SIGNAL, SeenSignal("SIGRT1", "POLL_MSG", 3, 1089))
+    assert compare(
+        ProgramOutcome((OpResult(signals={"A": two}),)), ProgramOutcome((OpResult(signals={"A": two[::-1]}),))
+    )
+    assert compare(ProgramOutcome((BASE, BASE)), ProgramOutcome((BASE,)))[0].key == "results"

@@ -5,23 +5,23 @@ from collections.abc import Callable
 import pytest
 
 from longpin.runner.conform.generate import generate
-from longpin.runner.conform.program import Op, Program, mistakes
+from longpin.runner.conform.program import ConformOp, ConformProgram, mistakes
 from longpin.runner.conform.shrink import shrink, sort_key
 
-Predicate = Callable[[Program], bool]
+Predicate = Callable[[ConformProgram], bool]
 
 
 def has(*wanted: str) -> Predicate:
     """Whether ops occur in this order, not necessarily one after the other."""
 
-    def disagrees(program: Program) -> bool:
+    def disagrees(program: ConformProgram) -> bool:
         names = iter(op.op for op in program.ops)
         return all(any(name == one for name in names) for one in wanted)
 
     return disagrees
 
 
-def dup_then_lease_by_another(program: Program) -> bool:
+def dup_then_lease_by_another(program: ConformProgram) -> bool:
     """A bug that needs two processes and an argument: one dups, later another asks for a write lease."""
     dups = [(step, op.proc) for step, op in enumerate(program.ops) if op.op == "dup"]
     return any(
@@ -30,7 +30,7 @@ def dup_then_lease_by_another(program: Program) -> bool:
     )
 
 
-def found_by(disagrees: Predicate, count: int) -> list[Program]:
+def found_by(disagrees: Predicate, count: int) -> list[ConformProgram]:
     programs = [program for index in range(3000) if disagrees(program := generate(3, index))][:count]
     assert len(programs) == count
     return programs
@@ -54,8 +54,8 @@ def test_names_and_arguments_become_plain() -> None:
     [program] = found_by(has("open", "setlease"), 1)
     small = shrink(program, has("open", "setlease"))
     assert small.ops == (
-        Op("A", "open", {"path": "f", "flags": "O_RDONLY", "as": "a"}),
-        Op("A", "setlease", {"fd": "a", "type": "RD"}),
+        ConformOp("A", "open", {"path": "f", "flags": "O_RDONLY", "as": "a"}),
+        ConformOp("A", "setlease", {"fd": "a", "type": "RD"}),
     )
 
 
@@ -63,7 +63,7 @@ def test_it_asks_no_more_than_it_may() -> None:
     [program] = found_by(has("open"), 1)
     asked = []
 
-    def count(candidate: Program) -> bool:
+    def count(candidate: ConformProgram) -> bool:
         asked.append(candidate)
         return False
 
@@ -78,7 +78,7 @@ def test_no_candidate_is_asked_about_twice() -> None:
     [program] = found_by(has("dup", "close"), 1)
     asked: list[str] = []
 
-    def disagrees(candidate: Program) -> bool:
+    def disagrees(candidate: ConformProgram) -> bool:
         asked.append(str([str(op) for op in candidate.ops]))
         return has("dup", "close")(candidate)
 

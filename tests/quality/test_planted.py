@@ -11,7 +11,7 @@ from longpin.actors.base import Actor
 from longpin.actors.conversation import Call, Conversation, WaitQueue
 from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.policies import POLICIES
-from longpin.actors.policies.decisions import Allow, Break, Decision, Fail, Proceed, WaitFor
+from longpin.actors.policies.decisions import Allow, BreakLeases, Decision, Fail, Proceed, WaitFor
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.views import Change, LayoutView
 from longpin.actors.rdma.uverbs import Region, UverbsContext
@@ -56,7 +56,7 @@ def without_a_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
             if waited:
                 return Proceed()
             decision = decide(view)
-            if isinstance(decision, Break | WaitFor):
+            if isinstance(decision, BreakLeases | WaitFor):
                 waited.append(True)
             return decision
 

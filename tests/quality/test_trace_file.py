@@ -221,16 +221,16 @@ def test_a_comparison_goes_on_without_its_record(monkeypatch: pytest.MonkeyPatch
     """Asked without a kernel: what is recorded stands for it."""
     from longpin.runner.commands.conform import Run
     from longpin.runner.conform.emulated import EmulatedRunner
-    from longpin.runner.conform.program import Program, load_programs
+    from longpin.runner.conform.program import ConformProgram, load_programs
 
     programs = load_programs(Path(__file__).parents[1] / "data" / "kernel_leases.jsonl")[:3]
     monkeypatch.setattr("longpin.runner.commands.conform.say", pytest.fail)
 
     class Recorded:
-        def run(self, program: Program) -> object:
+        def run(self, program: ConformProgram) -> object:
             return program.result
 
-    def keep(_program: Program) -> None:
+    def keep(_program: ConformProgram) -> None:
         raise OSError(28, "No space left on device", "kernel.jsonl")
 
     run = Run(Recorded(), EmulatedRunner("stepped"), keep)  # type: ignore[arg-type]

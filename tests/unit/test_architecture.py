@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pykka
@@ -79,6 +80,17 @@ def test_every_room_of_the_runner_imports_what_stands_above_it() -> None:
             if name.startswith("longpin.runner."):
                 other = name.split(".")[2]
                 assert other == place or storey[other] < storey[place], f"{path} imports {name}"
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    classes = Counter(
+        node.name
+        for layer in LAYERS
+        for path in modules(layer)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in classes.items() if count > 1] == []
 
 
 def test_every_folder_says_what_it_is_for() -> None:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from longpin.config.loader import load_scenario, parse_scenario, shipped_scenarios
-from longpin.runner.c_source.text import Names, c_string, in_comment
+from longpin.runner.c_source.text import CNames, c_string, in_comment
 from longpin.runner.c_source.write import write_c
 from longpin.runner.commands.cli import main
 from longpin.runner.races.generate import generate
@@ -76,7 +76,7 @@ def test_a_comment_cannot_be_ended(text: str, tmp_path: Path) -> None:
 
 
 def test_names_are_identifiers_and_none_is_given_twice() -> None:
-    names = Names("v_")
+    names = CNames("v_")
     found = [names[name] for name in ("a-b", "a.b", "a_b", "int", "\u00e9", "\u00e8", "a-b")]
     assert found == ["v_a_b", "v_a_b__2", "v_a_b__3", "v_int", "v__", "v____2", "v_a_b"]
 

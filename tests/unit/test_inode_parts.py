@@ -23,7 +23,16 @@ from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import Break, Decision, Fail, OnDeadline, Proceed, Scan, SendSignal, WaitFor
+from longpin.actors.policies.decisions import (
+    BreakLeases,
+    Decision,
+    Fail,
+    OnDeadline,
+    Proceed,
+    Scan,
+    SendSignal,
+    WaitFor,
+)
 from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseView
 from longpin.messages.envelope import DONE, Address, Message
 from longpin.messages.fs.inode import LeaseOverdue
@@ -259,7 +268,7 @@ def test_a_decision_that_would_change_nothing_is_a_mistake_of_the_policy(actor: 
 
     class Endless(Policy):
         def change_gate(self, change: Change, view: LayoutView) -> Decision:
-            return Break()
+            return BreakLeases()
 
     world = World(actor, Endless())
     with pytest.raises(ValueError, match="Endless decides about leases that are not there"):

@@ -13,7 +13,7 @@ from longpin.config.call_table import write_tables
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
 from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario
-from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessTable, ScenarioTable
+from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessEntry, ScenarioTable
 
 MINIMAL = """\
 name = "small"
@@ -562,7 +562,7 @@ def test_the_tables_of_the_document_are_what_the_calls_declare() -> None:
     assert all(f"<!-- calls: {section} -->" in text for section in Section)
 
 
-@pytest.mark.parametrize("table", [ScenarioTable, MachineTable, PmemTable, DeviceTable, FileTable, ProcessTable])
+@pytest.mark.parametrize("table", [ScenarioTable, MachineTable, PmemTable, DeviceTable, FileTable, ProcessEntry])
 def test_the_document_names_every_key(table: type) -> None:
     text = DOCUMENT.read_text()
     keys = [entry.name for entry in fields(table)]

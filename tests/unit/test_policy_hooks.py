@@ -26,7 +26,7 @@ from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
-    Break,
+    BreakLeases,
     Decision,
     Fail,
     OnBreak,
@@ -314,7 +314,7 @@ class Slots(Policy):
     def lease_gate(self, call: LeaseCall, view: LayoutView) -> Decision:
         others = tuple(lease.address for lease in view.layout_leases if lease.ofd != call.ofd)
         if call.request.slot and call.request.type == F_WRLCK and others:
-            return Break(others)
+            return BreakLeases(others)
         return Policy.lease_gate(self, call, view)
 
 
@@ -410,7 +410,7 @@ class FaultsWait(LayoutLeaseV1):
     name: ClassVar[str] = "test"
 
     def fault_gate(self, fault: FaultRequest, view: LayoutView) -> Decision:
-        return Break() if ChangeKind.ADDITIVE in fault.kinds and view.layout_leases else Proceed()
+        return BreakLeases() if ChangeKind.ADDITIVE in fault.kinds and view.layout_leases else Proceed()
 
 
 def test_a_fault_can_wait_without_the_mmap_lock(play: Play) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from longpin.config.loader import parse_scenario
 from longpin.runner.races.encode import encode
-from longpin.runner.races.free import FreeRuns, _Reader
+from longpin.runner.races.free import FreeRuns, _AnswerReader
 from longpin.runner.races.generate import generate
 from longpin.runner.races.offers import refuse
 from longpin.runner.races.outcome import (
@@ -155,7 +155,7 @@ kill("p", SIGUSR1)
 
 
 def read(*lines: str) -> FreeRuns:
-    return _Reader(encode(parse_scenario(TEXT, "two.toml"))).read(iter(f"{line}\n" for line in lines))
+    return _AnswerReader(encode(parse_scenario(TEXT, "two.toml"))).read(iter(f"{line}\n" for line in lines))
 
 
 def test_lines_of_the_runner_are_read_and_counted() -> None:
