@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any, ClassVar
 
 import pytest
+from unit.programs import DEVICE
 
 from longpin.actors.fs.inode import Inode
 from longpin.actors.kernel.file_system import ChangeKind
@@ -28,12 +29,6 @@ from longpin.runner.judging.invariants.errnos import applicable
 
 Play = Callable[..., Any]
 
-DEVICE = """
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-fd = open("/f", O_RDWR)
-buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-"""
 REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)"
 HANDLER = "on_signal.SIGIO = 'getpid()'"
 

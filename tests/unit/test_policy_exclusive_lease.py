@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from unit.programs import DEVICE, REGISTER, leases
 
 from longpin.actors.constants import F_LAYOUT
-from longpin.actors.fs.inode import Inode
 from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.actors.policies.decisions import Allow, Fail, ListedBy
 from longpin.actors.policies.exclusive_lease import F_EXCLUSIVE, ExclusiveLease
@@ -18,26 +18,13 @@ from longpin.messages.process.caller import Caller
 
 Play = Callable[..., Any]
 
-DEVICE = """
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-fd = open("/f", O_RDWR)
-buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-"""
 TAKE = "fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0\n"
-REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)          # -> ok\n"
 PINNED = DEVICE + TAKE + REGISTER
 
 
 @pytest.fixture(autouse=True)
 def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(POLICIES, "P6", PROTOTYPES["P6"])
-
-
-def leases(run: Any) -> tuple[LeaseView, ...]:
-    inode = run.engine.actors["inode:/f"]
-    assert isinstance(inode, Inode)
-    return inode.view().leases
 
 
 def test_a_pin_needs_an_exclusive_lease_of_the_process(play: Play) -> None:

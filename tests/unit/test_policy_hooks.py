@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Union, get_args, get_origin, get_type_hints
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from unit.programs import DEVICE
 
 from longpin.actors.constants import F_RDLCK, F_WRLCK
 from longpin.actors.fs.inode import Inode
@@ -182,13 +183,6 @@ def test_a_prototype_is_one_file_and_its_test(name: str) -> None:
 # What the kernel makes of answers. The policies here exist only to give them.
 
 
-DEVICE = """
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-fd = open("/f", O_RDWR)
-buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-"""
-REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)          # -> ok\n"
 CHANGES = ("truncate", "ftruncate", "fallocate", "open", "write")
 
 

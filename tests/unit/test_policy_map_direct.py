@@ -4,45 +4,23 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from unit.programs import CONTEXT, LOOPBACK, leases, pinned
+from unit.programs import REGISTER_REMOTE as REGISTER
 
 from longpin.actors.fs.inode import Inode
-from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.actors.policies.map_direct import DirectMappings
-from longpin.actors.policies.views import LeaseView
 
 Play = Callable[..., Any]
 
-DEVICE = """
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-cq = ibv_create_cq(ctx)
-qp = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-fd = open("/f", O_RDWR)
-"""
+DEVICE = CONTEXT + LOOPBACK + 'fd = open("/f", O_RDWR)\n'
 MAP = "buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)   # -> ok\n"
-REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)   # -> ok\n"
 HANDLED = "on_signal.SIGIO = 'getpid()'\non_signal.SIGBUS = 'getpid()'"
 
 
 @pytest.fixture(autouse=True)
 def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(POLICIES, "P4", PROTOTYPES["P4"])
-
-
-def leases(run: Any) -> tuple[LeaseView, ...]:
-    inode = run.engine.actors["inode:/f"]
-    assert isinstance(inode, Inode)
-    return inode.view().leases
-
-
-def pinned(run: Any) -> int:
-    """How many references pins hold, in all block sets."""
-    sets = [actor for actor in run.engine.actors.values() if isinstance(actor, Pmem)]
-    return sum(len(pins) for actor in sets for pins in actor.pins.values())
 
 
 def test_only_map_direct_mappings_of_who_may_have_leases_can_be_pinned(play: Play) -> None:

@@ -4,30 +4,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from unit.programs import CONTEXT, LOOPBACK, OPEN, leases, pinned
+from unit.programs import REGISTER_REMOTE as REGISTER
 
-from longpin.actors.fs.inode import Inode
-from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies import POLICIES, PROTOTYPES
-from longpin.actors.policies.views import LeaseView
 
 Play = Callable[..., Any]
 
-DEVICE = """
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-cq = ibv_create_cq(ctx)
-qp = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-"""
-OPEN = """
-fd = open("/f", O_RDWR)
-buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-"""
+DEVICE = CONTEXT + LOOPBACK
 SHARED = "fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0\n"
 EXCLUSIVE = "fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0\n"
-REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)   # -> ok\n"
 FORKED = 'start = "fork"'
 ANSWERS = "on_signal.SIGIO = '''\nibv_dereg_mr(mr)\nfcntl(fd, F_SETLEASE, F_UNLCK)\n'''"
 HANDLED = "on_signal.SIGIO = 'getpid()'"
@@ -36,18 +22,6 @@ HANDLED = "on_signal.SIGIO = 'getpid()'"
 @pytest.fixture(autouse=True)
 def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(POLICIES, "P8", PROTOTYPES["P8"])
-
-
-def leases(run: Any) -> tuple[LeaseView, ...]:
-    inode = run.engine.actors["inode:/f"]
-    assert isinstance(inode, Inode)
-    return inode.view().leases
-
-
-def pinned(run: Any) -> int:
-    """How many references pins hold, in all block sets."""
-    sets = [actor for actor in run.engine.actors.values() if isinstance(actor, Pmem)]
-    return sum(len(pins) for actor in sets for pins in actor.pins.values())
 
 
 def test_a_lease_is_that_of_one_process_on_one_description(play: Play) -> None:

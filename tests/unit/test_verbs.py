@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from unit.conftest import play_once
+from unit.programs import DEVICE, LOOPBACK
 
 from longpin.actors.mm.pmem import Pmem
 from longpin.runner.events import BlocksFreed, BlocksPinned, BlocksUnpinned
@@ -12,22 +13,8 @@ from longpin.runner.oracles import ORACLES
 
 Play = Callable[..., Any]
 
-DEVICE = """
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-fd = open("/f", O_RDWR)
-buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
-"""
 
 ALL = "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"
-
-LOOPBACK = """
-cq = ibv_create_cq(ctx)
-qp = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)                # -> 0
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)             # -> 0
-ibv_modify_qp(qp, IBV_QPS_RTS)                 # -> 0
-"""
 
 DONE = """
 ibv_get_cq_event(cq)                           # -> 0
