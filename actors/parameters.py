@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
 ParameterValue = bool | int | float | str
@@ -15,7 +16,12 @@ _KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a s
 
 
 def parameter_types(record: Any) -> dict[str, Any]:
-    """Return the type of each parameter of a dataclass by its name."""
+    """Return the type of each parameter of a dataclass, or of an instance of one, by its name."""
+    return dict(_types_of(record if isinstance(record, type) else type(record)))
+
+
+@cache
+def _types_of(record: type) -> dict[str, Any]:
     hints = get_type_hints(record)
     return {field.name: hints[field.name] for field in fields(record)}
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import pytest
 
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.proposal import Proposal, read_proposal
 from longpin.config.loader import parse_scenario
+from longpin.config.schema import Scenario
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.world import Blueprint
 from longpin.runner.events import CallReturned, ProcessEvent, ProcessExited, SignalDelivered
@@ -66,6 +68,12 @@ def _scenario(programs: Mapping[str, str], details: Mapping[str, str], head: str
     return "\n".join(parts)
 
 
+@lru_cache(maxsize=1)
+def _read(text: str) -> Scenario:
+    """Read a scenario; a test runs one in many orders."""
+    return parse_scenario(text, "test.toml")
+
+
 def play_once(
     policy: str | Policy,
     programs: Mapping[str, str],
@@ -76,7 +84,7 @@ def play_once(
     racy: bool,
 ) -> Played:
     """Run one schedule to its end and judge it by every rule."""
-    scenario = parse_scenario(_scenario(programs, details, head), "test.toml")
+    scenario = _read(_scenario(programs, details, head))
     if isinstance(policy, str):
         kind, preset, parameters = read_proposal(policy)
         proposal = Proposal.make(kind.name, preset, dict(scenario.machine.kernel) | parameters)
