@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LONGPIN = Path(sys.executable).with_name("longpin")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LONG = {"hazards.md"}
+"""A minute or more; what its commands explore is explored by ``tests/scenario/test_hazards.py`` as well."""
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -36,7 +38,10 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(path, marks=[pytest.mark.heavy] if path.name in LONG else [], id=path.name) for path in DOCUMENTS],
+)
 def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
     for toml in blocks(document, "toml"):

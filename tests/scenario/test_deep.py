@@ -39,7 +39,6 @@ QUICK = [
     Deep("close-fork-kill", "P5:intended"),
     Deep("close-fork-kill", "P1:as_posted"),
     Deep("unlink-under-dma", "P1:intended", "dpor"),
-    Deep("unlink-under-dma", "P5:intended", "dpor", racy=True),
 ]
 SLOW = [
     *(
@@ -55,6 +54,7 @@ SLOW = [
     Deep("late-pin", "P5:as_posted"),
     Deep("close-fork-kill", "P5:intended", "dpor"),
     Deep("unlink-under-dma", "P1:intended"),
+    Deep("unlink-under-dma", "P5:intended", "dpor", racy=True),
 ]
 
 
