@@ -112,7 +112,7 @@ class Backing(Actor):
 
     @handles(ChangeLease)
     def change_lease(self, request: ChangeLease, _src: Address) -> Done | Conversation[Done]:
-        """F_SETLEASE: there are leases on regular files only [2.1 steps 2, 4].
+        """F_SETLEASE: there are leases on regular files only [2.1 steps 2 and 3].
 
         Raises:
             KernelError: EACCES for others than the owner, else EINVAL.

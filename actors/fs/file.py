@@ -224,7 +224,7 @@ class OpenFileDescription(Actor):
 
     @handles(LeaseSetup)
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
-        """The taker of the lease becomes the owner, unless there is one [2.1 step 10]."""
+        """The taker of the lease becomes the owner, unless there is one [2.1 step 9]."""
         if not self.owner_pid:
             caller = request.caller
             self.owner, self.owner_pid, self.owner_uid = caller.process, caller.tgid, caller.uid

@@ -34,7 +34,7 @@ class Lease(Actor):
 
     @handles(Break)
     def break_(self, request: Break, _src: Address) -> Conversation[Done]:
-        """Send the signal and start the break time, once a level: the inode asks once [2.3.3 step 3]."""
+        """Send the signal and start the break time, once a level: the inode asks once [2.3.3 step 2]."""
         if request.signal:
             yield Call(self.ofd, NotifyOwner(self.fd, request.to))
         if request.seconds:

@@ -79,7 +79,7 @@ class LeaseRecord:
         return (self.kind is LeaseKind.LAYOUT) == layout and (write or self.type == F_WRLCK)
 
     def begin_break(self, *, write: bool) -> Level | None:
-        """Mark a break as pending; return the level to tell the holder of, None if it knows already [2.3.3 step 3]."""
+        """Mark a break as pending; return the level to tell the holder of, None if it knows already [2.3.3 step 2]."""
         if write:
             if self.unlock_pending:
                 return None
@@ -161,7 +161,7 @@ class LeaseList:
     # Taking.
 
     def take(self, request: ChangeLease, wanted: LeaseRequest) -> Conversation[None]:
-        """Add a lease, or change the one there is [2.1 steps 5 to 10].
+        """Add a lease, or change the one there is [2.1 steps 5 to 9].
 
         Raises:
             KernelError: EAGAIN, others have the file open or have a lease that is in the way; or what the policy says.

@@ -1,4 +1,4 @@
-"""Pinning of user memory for a device: what every driver does that takes a buffer for longer than a call [1.9, 1.12].
+"""Pinning of user memory for a device: what every driver does that takes a buffer for longer than a call [1.9, 2.6].
 
 A pinner is an actor behind a descriptor, such as a uverbs context. On behalf of a process it calls
 :func:`pin_user_pages`, keeps the :class:`~longpin.messages.mm.mm.Registration` it gets, and gives it to
@@ -18,7 +18,7 @@ from longpin.messages.mm.pmem import PinnedRun, Unpin, memories_of
 from longpin.messages.process.caller import Caller
 
 BATCH = 512
-"""Pages pinned in one hold of the mmap lock: as many as a page has room for pointers [2.6 step 3, ib_umem_get]."""
+"""Pages pinned in one hold of the mmap lock: as many as a page has room for pointers [2.6 step 5, ib_umem_get]."""
 
 
 class Buffer(NamedTuple):
@@ -37,7 +37,7 @@ class Buffer(NamedTuple):
 def pin_user_pages(
     kernel: Kernel, buffer: Buffer, owner: Address, context: Address, *, write: bool, longterm: bool = True
 ) -> Conversation[Registration]:
-    """Charge a buffer and pin all of it, or nothing [2.6 steps 1 to 4].
+    """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.

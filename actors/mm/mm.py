@@ -249,7 +249,7 @@ class Mm(Actor):
 
     @handles(GetUserPages)
     def get_user_pages(self, request: GetUserPages, _src: Address) -> Conversation[UserPages]:
-        """Fault pages in, ask for leave, take references; fewer are an answer, none is an error [1.9, 2.6 step 3]."""
+        """Fault pages in, ask for leave, take references; fewer are an answer, none is an error [1.9, 2.6 step 5]."""
         self._charge(request)
         pinned: list[PinnedPage] = []
         held = _Held([], [], [])
@@ -274,7 +274,7 @@ class Mm(Actor):
         return next((number for number in numbers if number), 0)
 
     def _charge(self, request: GetUserPages) -> None:
-        """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 1 and 2]."""
+        """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3 and 4]."""
         if request.charge and request.memlock == 0:
             raise KernelError(errno.EPERM)
         if 0 < request.memlock < (self.pinned_vm + request.charge) * self.kernel.page_size:

@@ -108,7 +108,7 @@ class Policy:
         return (ofd,)
 
     def lease_gate(self, call: LeaseCall, view: LayoutView) -> Decision:
-        """Decide on F_SETLEASE, F_UNLCK too, before the list is looked at [2.1 step 4]."""
+        """Decide on F_SETLEASE, F_UNLCK too, before the list is looked at [2.1 step 3]."""
         return Proceed() if call.caller.may_lease(view.file.uid) else Fail(errno.EACCES)
 
     def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:

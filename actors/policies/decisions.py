@@ -73,7 +73,7 @@ class Grant(NamedTuple):
     """The description it ends with, if it does not end before."""
     request: LeaseRequest
     owner: bool = False
-    """It counts as one taken by F_SETLEASE for whom SIGIO goes to [2.1 step 10, 2.2]."""
+    """It counts as one taken by F_SETLEASE for whom SIGIO goes to [2.1 step 9, 2.2]."""
 
 
 class Allow(NamedTuple):

@@ -125,7 +125,7 @@ class GetOwner(Message):
 
 @message
 class LeaseSetup(Message):
-    """The inode has granted a lease: set the owner if there is none [2.1 step 10]."""
+    """The inode has granted a lease: set the owner if there is none [2.1 step 9]."""
 
     caller: Caller
     """Who has it."""

@@ -295,7 +295,7 @@ class CheckAccess(Message):
 
 @message
 class Execute(Message):
-    """execve(2) opens the file for reading, and then denies writing [2.1 step 6]."""
+    """execve(2) opens the file for reading, and then denies writing [2.3.2]."""
 
     ofd: Address
     caller: Caller

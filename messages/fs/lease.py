@@ -32,7 +32,7 @@ class Break(Message):
 
 @message
 class RecordFd(Message):
-    """A later F_SETLEASE overwrites the recorded descriptor number [2.1 step 10]."""
+    """A later F_SETLEASE overwrites the recorded descriptor number [2.1 step 9]."""
 
     fd: int
 

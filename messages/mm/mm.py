@@ -192,7 +192,7 @@ class Registration(NamedTuple):
     """What a driver holds of user memory for as long as user space says.
 
     It is what a memory region, a fixed buffer of io_uring, a mapping of VFIO, a buffer of V4L2 and the umem of an
-    AF_XDP socket have in common [1.10, 1.12]. The actor that has the descriptor keeps it, and unpins it.
+    AF_XDP socket have in common [1.10, 2.6]. The actor that has the descriptor keeps it, and unpins it.
     """
 
     owner: Address

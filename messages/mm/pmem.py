@@ -155,7 +155,7 @@ class Unpin(Message):
 
 @message
 class ScanBusy(Message):
-    """Find the references on blocks [2.5 step 4]."""
+    """Find the references on blocks [2.5 step 3]."""
 
     blocks: tuple[int, ...]
 

@@ -11,7 +11,7 @@ class Caller(NamedTuple):
     process: Address
     """Its identity, which no other process ever has."""
     tgid: int
-    """Its number, which another may have had before [H17]."""
+    """Its number, which another may have had before [1.1]."""
     uid: int
     """What the permission to signal the owner of a description is checked with [2.3.5]."""
     fsuid: int
@@ -20,5 +20,5 @@ class Caller(NamedTuple):
     """In order: CAP_LEASE and so on."""
 
     def may_lease(self, owner: int) -> bool:
-        """Return whether it may take and give up leases on a file of this owner [2.1 step 4]."""
+        """Return whether it may take and give up leases on a file of this owner [2.1 step 3]."""
         return self.fsuid == owner or "CAP_LEASE" in self.capabilities

@@ -67,7 +67,7 @@ class DestroyObject(Message):
 
 @message
 class Register(Message):
-    """Publish a memory region whose pages are pinned and charged [2.6 step 6]."""
+    """Publish a memory region whose pages are pinned and charged [2.6 step 7]."""
 
     pd: int
     registration: Registration
