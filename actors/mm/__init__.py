@@ -1,1 +1,1 @@
-"""Memory: address spaces, and the persistent memory that files and devices share."""
+"""Memory: memory maps, pinning, and the persistent memory that files and devices share."""
