@@ -48,7 +48,7 @@ def load(scenario: "Scenario | str | os.PathLike[str]") -> "Scenario":
 
     Args:
         scenario: a TOML file, the name of a shipped scenario (``longpin list scenarios``), or ``-`` for standard input.
-            What is a scenario already is returned.
+            A ``Scenario`` is returned as it is.
 
     Raises:
         ScenarioError: it cannot be read, there is no such shipped scenario, or it has mistakes: each a line.

@@ -83,7 +83,7 @@ class Stressed:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What came of programs that two kernels ran."""
+    """The comparison of programs that two kernels ran."""
 
     verb: ClassVar[str] = "conform"
 
@@ -104,7 +104,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Raced:
-    """What came of scenarios that ran free on a real kernel."""
+    """The comparison of scenarios that ran free on a real kernel with what the emulator allows."""
 
     verb: ClassVar[str] = "conform"
 

@@ -224,7 +224,7 @@ class OpenFileDescription(Actor):
 
     @handles(LeaseSetup)
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
-        """The taker of the lease becomes the owner, unless there is one [2.1 step 9]."""
+        """Make the taker of a lease the owner, unless there is one [2.1 step 9]."""
         if not self.owner_pid:
             caller = request.caller
             self.owner, self.owner_pid, self.owner_uid = caller.process, caller.tgid, caller.uid
@@ -232,7 +232,7 @@ class OpenFileDescription(Actor):
 
     @handles(LeaseGone)
     def lease_gone(self, _request: LeaseGone, _src: Address) -> Done:
-        """Owner and F_SETSIG are lost with the lease [2.2]."""
+        """Clear the owner and what F_SETSIG set: they are lost with the lease [2.2]."""
         self.owner, self.owner_pid, self.owner_uid, self.signo = "", 0, 0, 0
         return DONE
 

@@ -103,7 +103,7 @@ class FileData:
             if (block := self.extents.lookup(page)) is None:
                 block = (yield Call(self.pmem, Allocate(self.inode, page))).block
                 self.extents.allocate(page, block)
-                # Whoever mapped the zero page there must fault again.
+                # Mappings of the zero page there must fault again.
                 yield from self.mappings.zap(page, page)
         return block
 

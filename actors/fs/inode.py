@@ -195,7 +195,7 @@ class Inode(Backing):
 
     @handles(FlushFile)
     def flush(self, request: FlushFile, _src: Address) -> Conversation[Done]:
-        """A process closes a descriptor; the description may live on [1.2]."""
+        """Ask the policy about the close of a descriptor, whose description may live on [1.2]."""
         yield from self.guard.ask_flush(CloseRequest(request.caller, request.ofd, request.last, request.exiting))
         return DONE
 
@@ -208,7 +208,7 @@ class Inode(Backing):
 
     @handles(DropInode)
     def drop_inode(self, _request: DropInode, _src: Address) -> Conversation[Done]:
-        """unlink(2) and rename(2) let go of a file whose last name they took [2.5]."""
+        """Evict a file whose last name unlink(2) or rename(2) took, if nobody uses it [2.5]."""
         self.attributes.names_going -= 1
         yield from self._evict_if_unused()
         return DONE
@@ -381,8 +381,8 @@ class Inode(Backing):
     def fault(self, request: Fault, src: Address) -> Conversation[Done]:
         """A page fault: entries are installed with the mmap lock held, so a truncate sees and zaps them [1.8].
 
-        Pages behind the one that faulted are mapped with it as far as that changes nothing (``do_fault_around``). There
-        is one way to fail, whatever the reason: VM_FAULT_SIGBUS.
+        Pages behind the one that faulted are mapped with it, up to the first that would need a block
+        (``do_fault_around``). All failures are one: VM_FAULT_SIGBUS.
         """
         page = request.page
         with (yield self.mmaplock.shared()) as mm:
@@ -431,21 +431,21 @@ class Inode(Backing):
 
     @handles(Deregistered)
     def deregistered(self, notice: Deregistered, _src: Address) -> Conversation[Done]:
-        """A registration that was given a lease here has let go of its pages."""
+        """Do what the policy wants when a registration that was given a lease here has let go of its pages."""
         registration = RegistrationView(notice.registration, notice.context)
         yield from self.guard.follow(partial(self.kernel.policy.on_deregister, registration))
         return DONE
 
     @handles(AskUse)
     def ask_use(self, request: AskUse, _src: Address) -> Done:
-        """A process is about to use a registration of the file's pages."""
+        """Ask the policy whether a process may use a registration of the file's pages; its errno if not."""
         registration = RegistrationView(request.registration, request.context)
         if number := self.kernel.policy.use_gate(request.caller, registration, self.guard.view()):
             raise KernelError(number)
         return DONE
 
-    # Names. Whatever changes them or an attribute holds the iolock, so it waits for a truncate that waits [2.5]; none
-    # of these calls asks leases [2.3.2].
+    # Names. A change of a name or an attribute holds the iolock, so it waits for a truncate that waits [2.5]; none of
+    # these calls asks leases [2.3.2].
 
     @handles(AddLink)
     def add_link(self, request: AddLink, _src: Address) -> Conversation[Done]:
@@ -482,7 +482,7 @@ class Inode(Backing):
 
     @handles(NoName)
     def no_name(self, _request: NoName, _src: Address) -> None:
-        """O_TMPFILE: the open that follows keeps it."""
+        """Take away the name of a file made with O_TMPFILE: the open that follows keeps it."""
         self.attributes.nlink = 0
 
     # Attributes.

@@ -50,7 +50,7 @@ class LeaseRecord:
     overdue: frozenset[Level] = frozenset()
     """Levels whose break time has passed."""
     works: bool = False
-    """When the break time has passed the inode acts by itself; else whoever looks next does."""
+    """When the break time has passed the inode acts by itself; else the next look at the list does."""
     zombie: bool = False
     """Nothing but pins holds its description [1.5]."""
 
@@ -272,7 +272,7 @@ class LeaseList:
             self.waiters.wake_all(self.actor)
 
     def expire(self, record: LeaseRecord) -> Conversation[None]:
-        """Act on one that is overdue, if it is still there, whoever looks."""
+        """Act on an overdue lease, if it is still on the list."""
         with (yield self.flc_lock.exclusive()):
             if record in self.records:
                 yield from self._end(record)

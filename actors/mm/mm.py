@@ -140,7 +140,7 @@ class Mm(Actor):
 
     @handles(DupMmap)
     def dup_mmap(self, request: DupMmap, _src: Address) -> Conversation[Done]:
-        """fork(2): the child's exists before a mapping of it is known, because the file system may zap it from then."""
+        """fork(2): make the child's memory map, before any mapping of it is known and may be zapped."""
         with (yield self.mmap_lock.exclusive()):
             mappings = tuple(self.space.mappings)
             self.spawn(type(self), request.child, self.kernel, mappings)
@@ -226,7 +226,7 @@ class Mm(Actor):
 
     @handles(InstallPtes)
     def install(self, request: InstallPtes, _src: Address) -> Conversation[Done]:
-        """The fault handler maps pages."""
+        """Enter pages for the fault handler."""
         with (yield self.page_table_lock.exclusive()):
             for index, frame in enumerate(request.frames):
                 self.space.page_table[request.vpn + index] = Pte(frame, request.writable)
@@ -234,7 +234,7 @@ class Mm(Actor):
 
     @handles(Zap)
     def zap(self, request: Zap, _src: Address) -> Conversation[Done]:
-        """The file system unmaps a range everywhere."""
+        """Remove the entries of a range of a file for the file system."""
         with (yield self.page_table_lock.exclusive()):
             self.space.zap(request.inode, request.first, request.last)
         return DONE

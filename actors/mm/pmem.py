@@ -1,8 +1,8 @@
 """A pmem block set: persistent memory as a file system and a device see it at once [1.7].
 
 Blocks are allocated lowest first. Freeing adds one to a block's generation, so a device access made with an older one
-is an access to memory that was given away (oracle O1). References are counted per block; whoever waits for a block to
-become idle sleeps here.
+is an access to memory that was given away (oracle O1). References are counted per block; calls that wait for a block
+to become idle sleep here.
 """
 
 import errno
@@ -125,18 +125,18 @@ class Pmem(Actor):
 
     @handles(Load)
     def load(self, request: Load, _src: Address) -> Data:
-        """Read."""
+        """Read bytes of a block."""
         return Data(self._read(request.number, request.offset, request.length))
 
     @handles(Store)
     def store(self, request: Store, _src: Address) -> Done:
-        """Write."""
+        """Write bytes of a block."""
         self._write(request.number, request.offset, request.data)
         return DONE
 
     @handles(Dma)
     def dma(self, request: Dma, _src: Address) -> Data:
-        """Let the device have its way with a physical page, whoever owns it by now."""
+        """Read or write a physical page for a device, also if it is no longer the page that was pinned."""
         if request.data is None:
             return Data(self._read(request.number, request.offset, request.length))
         self._write(request.number, request.offset, request.data)

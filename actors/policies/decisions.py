@@ -101,7 +101,7 @@ class Notify(StrEnum):
 
     NOBODY = "nobody"
     OWNER = "owner"
-    """Who F_GETOWN names: whoever took a lease on the description first, or what F_SETOWN named [2.3.5]."""
+    """The owner that F_GETOWN names: the first taker of a lease on the description, or what F_SETOWN named [2.3.5]."""
     HOLDER = "holder"
     """The process that took this lease."""
 
@@ -113,7 +113,7 @@ class OnBreak(NamedTuple):
     deadline: float | None = None
     """Seconds the holder has; None: lease_break_time, 0: for ever."""
     work: bool = False
-    """At the deadline the kernel acts by itself; else whoever looks next finds the lease overdue [2.3.4]."""
+    """At the deadline the kernel acts by itself; else the next look at the list finds the lease overdue [2.3.4]."""
 
 
 class RemoveLease(NamedTuple):
@@ -149,7 +149,7 @@ class ListedBy(StrEnum):
     DESCRIPTION = "description"
     """/proc/locks, or a file of /proc/PID/fdinfo."""
     MEMORY = "memory"
-    """A file of /proc/PID that lists what an address space has pinned."""
+    """A file of /proc/PID that lists the pages pinned through a memory map."""
     DEVICE = "device"
     """What a descriptor of a device owns."""
 

@@ -81,7 +81,7 @@ class ExclusiveLease(Policy):
     zombie_can_pin: bool = False
     """A zombie lets its process pin more."""
     holder_by_number: bool = False
-    """The holder is whoever has the number of the process that took the lease, by now perhaps another [H17]."""
+    """The holder is the process with the number of the one that took the lease, by now perhaps another [1.1]."""
     ext4_mapped_only: bool = False
     """ext4 looks at leases only while the file is mapped [V2-5]."""
 

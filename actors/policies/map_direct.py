@@ -115,7 +115,7 @@ class MapDirect(Policy):
         )
 
     def on_vma_open(self, mapping: MappingView, copy: MappingView, view: LayoutView) -> Update:
-        """A copy shares the lease, and whether it is valid."""
+        """Note that a copy shares the lease, and is as valid."""
         known = _state(view)
         if (direct := known.find(mapping)) is None:
             return Update()
@@ -123,7 +123,7 @@ class MapDirect(Policy):
         return Update(replace(known, mappings=(*known.mappings, shared)))
 
     def on_vma_close(self, mapping: MappingView, view: LayoutView) -> Update:
-        """The last one that shares a lease gives it up."""
+        """Forget a mapping; the last one that shares a lease gives it up."""
         known = _state(view)
         if (direct := known.find(mapping)) is None:
             return Update()
@@ -133,7 +133,7 @@ class MapDirect(Policy):
         return Update(left, tuple(lease.address for lease in view.leases if lease.key == direct.key))
 
     def fault_gate(self, fault: FaultRequest, view: LayoutView) -> Decision:
-        """Nothing is reached through an invalid mapping; what would allocate breaks the leases, its own too [MD9]."""
+        """Refuse faults of invalid mappings, and those that would allocate: they break all leases [MD9]."""
         if (direct := _state(view).find(fault.mapping)) is None:
             return Proceed()
         if not direct.valid:
@@ -156,7 +156,7 @@ class MapDirect(Policy):
         return Allow(hold=ofd, grant=Grant(("registration", request.registration, request.context), ofd, LEASE))
 
     def on_deregister(self, registration: RegistrationView, view: LayoutView) -> Update:
-        """Its lease goes with it."""
+        """Drop the lease of the registration."""
         key = ("registration", registration.address, registration.context)
         return Update(drop=tuple(lease.address for lease in view.leases if lease.key == key))
 
@@ -172,7 +172,7 @@ class MapDirect(Policy):
         return WaitFor(short) if short else Proceed()
 
     def on_break(self, lease: LeaseView) -> OnBreak:
-        """SIGIO for who mapped the file, nothing for a registration; for both, work when the time is over."""
+        """Send SIGIO to who mapped the file, nothing for a registration; for both, work when the time is over."""
         match lease.key:
             case ("mapping", _, _):
                 return OnBreak(Notify.OWNER, work=True)

@@ -1,8 +1,8 @@
 """P8 STRICT: who uses pages directly has a lease of its own for as long [4.9; C1 to C5, F19].
 
 A lease belongs to a process and to the description it was taken on: a child or a receiver of the descriptor has none.
-Whoever keeps one too long is killed; what a killed process has registered through a device that others have open too
-is taken from that device.
+A process that keeps one too long is killed; what it has registered through a device that others have open too is taken
+from that device.
 """
 
 import errno
@@ -61,7 +61,7 @@ class PassedUse(StrEnum):
     """Who may use a registration that was passed on with its device."""
 
     ANYBODY = "none"
-    """Whoever has the device open: the sender stays responsible."""
+    """Every process that has the device open: the sender stays responsible."""
     LEASE_HOLDERS = "block_use"
     """Only who has a lease on the files, else EACCES."""
 
@@ -101,7 +101,7 @@ class Strict(Policy):
         return Policy.read_lease(self, arg)
 
     def lease_key(self, caller: Caller, ofd: Address) -> LeaseKey:
-        """A lease is that of one process on one description; ordinary ones too, for there is but one F_UNLCK [C5]."""
+        """Key a lease by process and description; ordinary ones too, for there is but one F_UNLCK [C5]."""
         return (ofd, caller.process)
 
     def lease_type(self, lease: LeaseView) -> int:
@@ -109,7 +109,7 @@ class Strict(Policy):
         return F_LAYOUT if lease.layout and not lease.breaking else lease.target
 
     def lease_gate(self, call: LeaseCall, view: LayoutView) -> Decision:
-        """Before an exclusive lease is given, orphaned pins go: its holder relies on being alone [H2]."""
+        """Revoke orphaned pins before an exclusive lease is given: its holder relies on being alone."""
         allowed = Policy.lease_gate(self, call, view)
         if call.request.type == F_UNLCK or not call.request.exclusive or isinstance(allowed, Fail):
             return allowed
@@ -118,13 +118,13 @@ class Strict(Policy):
         return self._revoke_orphans(view, view.pins) or Proceed()
 
     def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:
-        """Exclusive leases are mutual."""
+        """Refuse a second exclusive lease: they are mutual."""
         if wanted.exclusive and other.exclusive:
             return errno.EAGAIN
         return Policy.lease_conflict(self, wanted, other)
 
     def unlck_gate(self, lease: LeaseView, caller: Caller, view: LayoutView) -> Decision:
-        """Pins are released before their lease."""
+        """Keep a lease while its holder has pins: they are released first."""
         if not lease.layout:
             return Proceed()
         if view.pins is None:
@@ -170,15 +170,15 @@ class Strict(Policy):
         return Revoke(tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in orphans)))
 
     def on_break(self, lease: LeaseView) -> OnBreak:
-        """The process that has the lease is told."""
+        """Tell the process that has the lease."""
         return OnBreak(Notify.HOLDER, work=True) if lease.layout else OnBreak()
 
     def on_deadline(self, lease: LeaseView, view: LayoutView) -> OnDeadline:
-        """Who has not released a lease in time is killed; the lease goes when its descriptors are closed."""
+        """Kill the process that has not released its lease in time; the lease goes when the exit closes descriptors."""
         return OnDeadline((SendSignal(lease.holder, SIGKILL),))
 
     def on_flush(self, close: CloseRequest, view: LayoutView) -> Decision:
-        """The last close of a process waits for its pins, and then its lease goes; one that dies does not wait [C3]."""
+        """Have the last close of a process wait for its pins, then drop its lease; a dying one does not wait [C3]."""
         own = tuple(lease.address for lease in view.leases if lease.key == (close.ofd, close.caller.process))
         if not own or not close.last:
             return Proceed()

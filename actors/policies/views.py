@@ -143,7 +143,7 @@ NO_STATE = PolicyState()
 
 
 class FileFacts(NamedTuple):
-    """The file, as far as policies ask."""
+    """What policies ask about the file itself."""
 
     uid: int
     """Who owns it."""

@@ -1,4 +1,4 @@
-"""P1 WAIT: pins are allowed, and whoever changes the layout waits for them [semantics 4.1; S3]."""
+"""P1 WAIT: pins are allowed, and layout changes wait for them [semantics 4.1; S3]."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -224,7 +224,7 @@ class Process(SignalTarget):
 
     @handles(PassFile)
     def receive_file(self, request: PassFile, _src: Address) -> Done:
-        """A descriptor arrives in the socket; it stays in flight until recv_fd takes it."""
+        """Queue a descriptor that arrives in the socket; it stays in flight until recv_fd takes it."""
         if self.exiting:
             raise KernelError(errno.EPIPE)
         self.received.append(request.file)
@@ -233,7 +233,7 @@ class Process(SignalTarget):
 
     @handles(TimerExpired)
     def timer_expired(self, timer: TimerExpired, _src: Address) -> None:
-        """sleep is over, if this is its timer and not that of an earlier one, which was interrupted."""
+        """End a sleep, if this is its timer and not that of an earlier one, which was interrupted."""
         if any(thread.timer_expired(timer.name) for thread in self.threads):  # it is one thread's
             self.sleepers.wake_all(self)
 
@@ -251,7 +251,7 @@ class Process(SignalTarget):
 
     @handles(ChildChanged)
     def child_changed(self, news: ChildChanged, _src: Address) -> Conversation[None]:
-        """A child has ended, stopped or gone on: SIGCHLD, and perhaps a zombie. A dead parent's children are init's."""
+        """Note that a child has ended, stopped or gone on: SIGCHLD, perhaps a zombie. A dead parent's are init's."""
         ended = news.code in (CLD_EXITED, CLD_KILLED)
         if ended and self._hears_of_children:
             yield Step(NotifyParent())
@@ -271,7 +271,7 @@ class Process(SignalTarget):
 
     @handles(ChildNotifies)
     def child_notifies(self, notice: ChildNotifies, _src: Address) -> Conversation[None]:
-        """SIGCHLD of a child that stopped or goes on, unless SA_NOCLDSTOP [do_notify_parent_cldstop]."""
+        """Generate SIGCHLD of a child that stopped or goes on, unless SA_NOCLDSTOP [do_notify_parent_cldstop]."""
         if self._hears_of_children:
             yield Step(NotifyParent())
         self._hear_of_child(notice.code)
@@ -291,7 +291,7 @@ class Process(SignalTarget):
     # The end.
 
     def _exit(self, end: Exit) -> Conversation[None]:
-        """exit: memory, then descriptors, and only then what the last references left to release [1.1].
+        """Let go of memory, then of descriptors, and only then release what they held the last reference of [1.1].
 
         The parent is told when all that is done, so a process that hangs in a release is no zombie yet.
         """
@@ -304,7 +304,7 @@ class Process(SignalTarget):
                 releases.append(file)
         self.received.clear()
         for file in releases:
-            # Whatever a release has to say, nobody is left to hear it.
+            # Nobody is left to hear the error of a release.
             yield from outcome(single(Call(file.ofd, Release(exiting=True))))
         yield Step(NextCall(EXIT_NOTIFY))  # who sends it signals meanwhile still finds it
         for child in self.children.values():

@@ -1,7 +1,7 @@
 """A program as a process runs it: system calls with argument expressions, and bounded loops.
 
-``longpin.config.notation`` parses the text of a scenario into these; the process actor interprets them. Nothing here
-can do more than evaluate integers, strings, bytes, names, ``|``, ``*``, ``+`` and ``-``.
+``longpin.config.notation`` parses the text of a scenario into these; :mod:`longpin.actors.process.interpreter` runs
+them. Nothing here can do more than evaluate integers, strings, bytes, names, ``|``, ``*``, ``+`` and ``-``.
 """
 
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ class Op:
     text: str
     """The line as written, without its comment."""
     call: str
-    """The call's name, a key of the signature table."""
+    """The call's name, a key of :data:`longpin.actors.syscalls.SYSCALLS`."""
     args: tuple[Expression, ...]
     target: str | None
     """The variable that takes the result."""

@@ -57,5 +57,5 @@ class SignalMask:
         return frame
 
     def pop(self, frame: Frame) -> None:
-        """Return from a handler: whatever it blocked or unblocked is undone."""
+        """Return from a handler: undo what it blocked and unblocked."""
         self.blocked = frame.mask

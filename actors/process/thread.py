@@ -119,7 +119,7 @@ class Thread(Interpreter):
             self.process.facts.append(CallCut(record))
 
     def restart_decided(self, again: bool) -> None:
-        """A call that is made again goes on with the timer it has."""
+        """Note that a call which is made again goes on with the timer it has."""
         self.resumes = again and self.timed
 
     def before_restart(self, record: CallRecord, frames: list[Frame]) -> Conversation[None]:

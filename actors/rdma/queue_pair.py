@@ -90,7 +90,7 @@ class QueuePair(Actor):
 
     @handles(Destroy)
     def destroy(self, _request: Destroy, _src: Address) -> Done:
-        """The context takes it down: what is queued is never done."""
+        """Take the queue pair down: what is queued is never done."""
         self.state = IBV_QPS_RESET
         self.send_queue.clear()
         return DONE
@@ -149,7 +149,7 @@ class QueuePair(Actor):
         for page, inside, part in mapped.segments:
             piece = None if data is None else data[done : done + part]
             done += part
-            if page.frame == ZERO_PAGE:  # only ever read: whoever may write faulted for writing
+            if page.frame == ZERO_PAGE:  # only ever read: a region that may write faulted for writing
                 result += bytes(part)
                 continue
             number = page.frame.number

@@ -1,6 +1,6 @@
 """A uverbs context: protection domains, memory regions, completion queues and queue pairs [1.10].
 
-It belongs to the open file description of ``/dev/infiniband/uverbs0``, not to a process: whoever holds a descriptor
+It belongs to the open file description of ``/dev/infiniband/uverbs0``, not to a process: all who hold a descriptor
 can use it, and the objects die with the last reference to that description.
 """
 
@@ -91,7 +91,7 @@ KIND_OF: dict[ObjectKind, type[Object]] = {
 
 
 class UverbsContext(Backing):
-    """The objects one open of an RDMA device owns; and the device's file, as far as names and modes go."""
+    """The objects one open of an RDMA device owns, and the owner, mode and flock(2) locks of the device's file."""
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
         super().__init__(engine, address, kernel)
@@ -284,7 +284,7 @@ class UverbsContext(Backing):
 
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Conversation[Done]:
-        """The last reference to the open file description is gone: everything is destroyed [1.10]."""
+        """Destroy everything: the last reference to the open file description is gone [1.10]."""
         self.flocks.drop(self, request.ofd)
         self.closed = True
         if self.kernel.uverbs_async_delay:
@@ -299,7 +299,7 @@ class UverbsContext(Backing):
         yield from self._tear_down()
 
     def _tear_down(self) -> Conversation[None]:
-        """Queue pairs, then regions, then the rest: no object goes before its users."""
+        """Destroy queue pairs, then regions, then the rest: no object goes before its users."""
         for kind in (QueuePairEntry, Region, CompletionQueue, Pd):
             for handle in [handle for handle, thing in self.objects.items() if isinstance(thing, kind)]:
                 yield from self._destroy(handle)

@@ -39,12 +39,12 @@ class PutDone(Message):
     """A reference is dropped."""
 
     last: bool
-    """Nobody holds the description any more: whoever dropped it must now send ``Release``."""
+    """Nobody holds the description any more: the actor that dropped it must now send ``Release``."""
 
 
 @message
 class Release(Message):
-    """Run the deferred final put [1.3]: from whoever dropped the last reference."""
+    """Run the deferred final put [1.3]: from the actor that dropped the last reference."""
 
     exiting: bool
     """The task that does it is exiting."""

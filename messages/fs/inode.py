@@ -1,7 +1,7 @@
 """What an inode is asked: by processes, by open file descriptions, and by leases.
 
-What takes one of the inode's locks, or may wait or wake others, has no footprint: whoever releases a lock goes on with
-who waits for it, and that can be a truncate.
+What takes one of the inode's locks, or may wait or wake others, has no footprint: the release of a lock goes on
+with who waits for it, and that can be a truncate.
 
 Some of it a folder is asked too. Folders are no actors: then the directory gets the message, and ``folder`` says which.
 """
@@ -255,7 +255,7 @@ class Renamed(Message):
 
 @message
 class NoName(Message):
-    """O_TMPFILE: the inode was made without a name, for whoever is about to open it."""
+    """O_TMPFILE: the inode was made without a name, for the open that follows."""
 
 
 @message

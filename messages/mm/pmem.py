@@ -144,7 +144,7 @@ class Pinned(Message):
 
 @message
 class Unpin(Message):
-    """Drop every reference of a registration and wake whoever waits for its blocks."""
+    """Drop every reference of a registration and wake the calls that wait for its blocks."""
 
     owner: Address
 

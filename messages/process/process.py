@@ -15,7 +15,7 @@ class File(NamedTuple):
     ofd: Address
     """The open file description."""
     backing: Address
-    """The inode, or the uverbs context, behind it."""
+    """The inode, uverbs context, pipe or folder behind it."""
     kind: str
     """``file``, ``uverbs``, ``pipe``, ``directory`` or ``path`` (O_PATH)."""
 

@@ -69,7 +69,7 @@ def failure_object(
 
 
 def run_object(result: Result, again: str) -> Object:
-    """Return what ``run`` and ``replay`` print; the moments of the time line are for people and left out.
+    """Return what ``run`` and ``replay`` print; the events of the time line are for people and left out.
 
     Args:
         result: the run.
