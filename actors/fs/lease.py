@@ -22,7 +22,6 @@ class Lease(Actor):
         self.ofd = ofd
         self.fd = fd
         """The descriptor number of the last F_SETLEASE, for si_fd: stale once that descriptor is closed [2.3.5]."""
-        self.dropped = False
         self.timers: list[Level] = []
         """Levels whose break time is running."""
 
@@ -53,7 +52,6 @@ class Lease(Actor):
     @handles(Drop)
     def drop(self, _request: Drop, _src: Address) -> Done:
         """Stop the timers: the lease is off the list."""
-        self.dropped = True
         for level in self.timers:
             self.send(CLOCK, CancelTimer(level))
         self.timers.clear()

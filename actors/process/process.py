@@ -175,10 +175,10 @@ class Process(SignalTarget):
         self.close_on_exec.discard(fd)
         return self.fds.pop(fd)
 
-    def put(self, file: File, *, exiting: bool = False) -> Conversation[None]:
+    def put(self, file: File) -> Conversation[None]:
         """Drop a reference and, if it was the last, run the release before the call returns [1.3]."""
         if (yield Call(file.ofd, Put())).last:
-            yield Call(file.ofd, Release(exiting))
+            yield Call(file.ofd, Release(exiting=False))
 
     def flush(self, file: File, *, exiting: bool = False) -> Conversation[None]:
         """Tell the inode of a descriptor that is closed, before its reference goes, where a policy asks [1.2]."""

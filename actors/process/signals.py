@@ -22,9 +22,6 @@ from longpin.messages.process.process import Signal
 
 BY_DEFAULT = Disposition(SIG_DFL)
 
-EXIT_NOTIFY = "exit_notify"
-"""What exit does last: the process hands its children to init and tells its parent."""
-
 
 class SignalTarget(Actor):
     """The signals of a process: what its threads have in common."""

@@ -185,12 +185,6 @@ class FreeKernel:
             raise HostError(f"somebody has changed lease-break-time from {expected} to {now} s during the runs")
 
 
-def run_free(scenario: Scenario, filename: str, runs: int, seed: int = 0, folder: Path | None = None) -> FreeRuns:
-    """Run a scenario many times on the kernel of this machine: see :meth:`FreeKernel.run`."""
-    with FreeKernel(folder) as kernel:
-        return kernel.run(scenario, filename, runs, seed)
-
-
 def _lines(runner: Path, orders: bytes) -> Generator[str, None, None]:
     """Have the runner do as it is told, and yield what it writes.
 
