@@ -31,7 +31,7 @@ class OpenCounts:
 
     def __init__(self) -> None:
         self.openers: dict[Address, Access] = {}
-        """Open file descriptions of the inode, and how it is open."""
+        """Open file descriptions of the inode, and how they count."""
         self.truncating = 0
         """truncate(2) and O_TRUNC under way: they have write access without a description [2.1 step 6]."""
 

@@ -1,7 +1,8 @@
 """The interpreter of programs: loops and expressions, calls one after the other, handlers of signals between them.
 
-There is one for every kernel a program runs on: the processes of the emulator (:mod:`longpin.actors.process.process`),
-those that conformance programs drive, which are the same, and real ones (:mod:`longpin.runner.host.program`).
+It is the same for every kernel a program runs on: the processes of the emulator
+(:mod:`longpin.actors.process.process`), those that conformance programs drive, which are the same, and real ones
+(:mod:`longpin.runner.host.program`).
 """
 
 import errno
@@ -54,7 +55,7 @@ class Interpreter(ABC):
 
     @abstractmethod
     def get_signals(self) -> Steps[list[Frame]]:
-        """Take every signal that is not blocked; return the handlers to run, the one of the signal taken first first.
+        """Take every signal that is not blocked; return the handlers to run, in the order in which signals were taken.
 
         Raises:
             Exit: one of them kills.

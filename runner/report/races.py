@@ -1,7 +1,6 @@
 """How the comparison of free runs with the model is shown: as text, and as an object for JSON."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from longpin.actors.constants import signal_name
 from longpin.runner.conform.check import Tally
@@ -10,8 +9,7 @@ from longpin.runner.races.free import Example
 from longpin.runner.races.model import PROPOSAL
 from longpin.runner.races.outcome import CallOutcome, ProcessOutcome, RaceOutcome
 from longpin.runner.races.series import Series, size
-
-Object = dict[str, Any]
+from longpin.runner.report.objects import Object
 
 SENTENCE = "every outcome of the kernel is one that a schedule of the model shows"
 
