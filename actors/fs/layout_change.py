@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from longpin.actors.fs.extents import ExtentMap
-from longpin.actors.fs.mappings import LAST_PAGE
+from longpin.actors.fs.extents import END, ExtentMap
 from longpin.actors.kernel.file_system import ChangeKind, FileSystem, LayoutOperation
 from longpin.actors.policies.views import Change, Range
 from longpin.messages.process.caller import Caller
@@ -28,9 +27,9 @@ def change_of(wanted: Wanted, extents: ExtentMap, size: int, page_size: int, fil
     """Return what a call would do to a file of ``size`` bytes, as a policy is shown it."""
     operation = wanted.operation
     if operation is LayoutOperation.TRUNCATE:
-        pages = Range(min(wanted.start, size) // page_size, LAST_PAGE)
+        pages = Range(min(wanted.start, size) // page_size, END)
     else:
-        last = LAST_PAGE if operation in SHIFTS else (wanted.end - 1) // page_size
+        last = END if operation in SHIFTS else (wanted.end - 1) // page_size
         pages = Range(wanted.start // page_size, last)
     kinds = _of_blocks(wanted, extents, size, page_size) | _of_size(wanted, size)
     kinds |= file_system.kinds.get(operation, ChangeKind(0))

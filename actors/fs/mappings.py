@@ -1,12 +1,10 @@
 """Who maps a file: ``i_mmap``, by which page table entries are found and removed [1.8]."""
 
 from longpin.actors.conversation import Call, Conversation
+from longpin.actors.fs.extents import END
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.mm import Zap
-
-LAST_PAGE = (1 << 51) - 1
-"""The last page a file can have: holes are mapped too, with the zero page."""
 
 
 class Mappings:
@@ -39,7 +37,7 @@ class Mappings:
         """Return a mapping; one that is gone already has neither flags nor a description."""
         return self.views.get((mm, vma)) or MappingView(mm, vma, 0, 0, "")
 
-    def zap(self, first: int, last: int = LAST_PAGE) -> Conversation[None]:
+    def zap(self, first: int, last: int = END) -> Conversation[None]:
         """Remove page table entries wherever the file is mapped: of pages ``first`` to ``last`` or to the end."""
         for mm in dict.fromkeys(mm for mm, _ in self.views):
             yield Call(mm, Zap(self.inode, first, last))

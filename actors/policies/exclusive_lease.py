@@ -1,4 +1,4 @@
-"""P6 FLV2: exclusive layout leases, kept by the pins that were taken under them [4.7; S5, V2-0 to V2-19].
+"""P6 FLV2: exclusive layout leases, kept by the pins that were taken under them [docs/policies.md, P6; S5, V2-n].
 
 A lease whose process has neither a descriptor nor a mapping of the file left, but pins, is a *zombie*: nothing here
 makes it one. A pin holds a reference on the leased description, and the lease ends with that.

@@ -1,8 +1,8 @@
 """P4 MD7: MAP_DIRECT mappings have a layout lease, and what they and their registrations reach can be taken away.
 
-Versions 7 to 9 of MAP_DIRECT [4.4; MD7, MD8, MD9, MDr]. A lease belongs to a mapping or to a registration, not to who
-has the file open. It cannot be kept: when its break time is over, the mapping is invalidated, the registration fenced
-by the IOMMU, though its pages stay referenced.
+Versions 7 to 9 of MAP_DIRECT [docs/policies.md, P4; MD7, MD8, MD9, MDr]. A lease belongs to a mapping or to a
+registration, not to who has the file open. It cannot be kept: when its break time is over, the mapping is
+invalidated, the registration fenced by the IOMMU, though its pages stay referenced.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""P8 STRICT: who uses pages directly has a lease of its own for as long [4.9; C1 to C5, F19].
+"""P8 STRICT: who uses pages directly has a lease of its own for as long [docs/policies.md, P8; C1 to C5, F19].
 
 A lease belongs to a process and to the description it was taken on: a child or a receiver of the descriptor has none.
 A process that keeps one too long is killed; what it has registered through a device that others have open too is taken

@@ -34,8 +34,8 @@ def kernel() -> Iterator[FreeKernel]:
 
 @pytest.mark.parametrize("path", RACES, ids=lambda path: path.stem)
 def test_a_race_that_the_kernel_has_shown(kernel: FreeKernel, path: Path) -> None:
-    compared = compare(kernel, load_scenario(str(path)), str(path), RaceEffort(200, 6.0))
-    assert compared.free.runs >= 150
+    compared = compare(kernel, load_scenario(str(path)), str(path), RaceEffort(120, 6.0))
+    assert compared.free.runs >= 90
     assert compared.free.outcomes
     assert not compared.outside
     if compared.undetermined:

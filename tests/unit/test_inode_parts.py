@@ -11,13 +11,13 @@ from longpin.actors.base import Actor
 from longpin.actors.constants import F_RDLCK, F_WRLCK, MAP_SHARED, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_READ
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.extents import ExtentMap
+from longpin.actors.fs.extents import END, ExtentMap
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.layout_change import Wanted
 from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
-from longpin.actors.fs.mappings import LAST_PAGE, Mappings
+from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
@@ -124,7 +124,7 @@ def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Act
 
     change = Wanted(LayoutOperation.TRUNCATE, 0, MOST_SIZE, CALLER)
     calls = play(world.guard.break_layouts(change, world.io, world.mm), answer)
-    look = [("mm:100.1", Zap(INODE, 0, LAST_PAGE)), (PMEM, ScanBusy((10, 12)))]
+    look = [("mm:100.1", Zap(INODE, 0, END)), (PMEM, ScanBusy((10, 12)))]
     assert calls == [*look, (PMEM, AwaitIdle(10, killable=True, interruptible=True)), *look]
     both = (True, True)
     assert held == [(Zap, both), (ScanBusy, both), (AwaitIdle, (True, False)), (Zap, both), (ScanBusy, both)]
@@ -168,7 +168,7 @@ def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
     file = Data(actor)
     calls = play(file.data.resize(100))
     assert calls == [
-        ("mm:100.1", Zap(INODE, 1, LAST_PAGE)),
+        ("mm:100.1", Zap(INODE, 1, END)),
         (PMEM, Store(10, 100, bytes(PAGE - 100))),
         (PMEM, FreeBlocks((12,))),
     ]

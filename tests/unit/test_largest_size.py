@@ -116,3 +116,21 @@ ftruncate(fd, -1)                                          # -> EINVAL
 truncate("/f", -1)                                         # -> EINVAL
 """,
     )
+
+
+def test_a_truncate_takes_the_last_page_of_the_largest_file_from_who_maps_it(play: Play) -> None:
+    """With pages of 512 bytes a file has 2^54 of them."""
+    play(
+        "P1",
+        head='[machine]\npage_size = 512\n[[file]]\npath = "/f"\nsize = "4 * PAGE"',
+        a=f"""
+fd = open("/f", O_RDWR)
+ftruncate(fd, {MOST - 511})                                # -> 0
+buf = mmap(PAGE, PROT_READ, MAP_SHARED, fd, {MOST - 1023}) # -> ok
+load(buf, 1)                                               # -> ok
+ftruncate(fd, 0)                                           # -> 0
+sigaction(SIGBUS, SIG_DFL)
+label("truncated")
+load(buf, 1)                                               # -> blocks (it never returns: SIGBUS)
+""",
+    )
