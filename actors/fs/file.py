@@ -273,10 +273,10 @@ class OpenFileDescription(Actor):
         return (yield from self._read_at(request.offset, request.count))
 
     def _check_read(self, count: int) -> None:
-        """Fail as vfs_read does before it looks at the range; no method to read is told first [code: FMODE_CAN_READ]."""
+        """Fail as vfs_read does before it looks at the range."""
         if not self.readable:
             raise KernelError(errno.EBADF)
-        if self.operations.read == errno.EINVAL:
+        if self.operations.read == errno.EINVAL:  # no method to read, which is told first [code: FMODE_CAN_READ]
             raise KernelError(errno.EINVAL)
         if count > TASK_SIZE:  # no buffer is so large [code: access_ok]
             raise KernelError(errno.EFAULT)
