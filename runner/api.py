@@ -129,7 +129,7 @@ def run(
 
     Raises:
         ScenarioError: the scenario cannot be used, or not on the host.
-        UsageError: there is no such policy or oracle, or an argument has no meaning on this engine.
+        UsageError: there is no such policy or oracle, or an argument has no meaning, or none on this engine.
         HostError: this machine cannot run it.
         TraceError: an open file cannot be written.
         InternalError: a bug in longpin.
@@ -272,8 +272,8 @@ def explore(
 
     Raises:
         ScenarioError: the scenario cannot be used.
-        UsageError: there is no such policy, or arguments have no meaning together.
-        OSError: the folder of failures cannot be read.
+        UsageError: there is no such policy, or an argument has no meaning, or none beside another.
+        OSError: the folder of failures cannot be read, or the checkpoint cannot be read or written.
         FootprintError: ``verify`` found a footprint that leaves something out.
         PoolError: there are no workers.
         CheckpointError: the file is no checkpoint, or one of something else.
@@ -347,7 +347,7 @@ def stress(
 
     Raises:
         ScenarioError: the scenario cannot be used.
-        UsageError: there is no such policy or strategy, or an argument has no meaning on this engine.
+        UsageError: there is no such policy or strategy, or an argument has no meaning, or none on this engine.
         OSError: the folder of failures cannot be read.
         PoolError: there are no workers.
         InternalError: a bug in longpin.

@@ -4,6 +4,7 @@ import ast
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -219,9 +220,22 @@ def test_a_wrong_observer_leaves_no_trace(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_the_functions_raise_can_be_caught() -> None:
+    """Whatever a docstring names beside Python's own."""
+    texts = [getattr(api, name).__doc__ for name in home.__all__ if name.islower() and name != "events"]
+    named = {word for text in texts for word in re.findall(r"^ +(\w+Error): ", text, re.MULTILINE)}
+    assert named == set(api.EXCEPTIONS) | {"UsageError", "OSError"}
+    for name in named - {"OSError"}:
+        assert issubclass(getattr(api, name), Exception)
+    with pytest.raises(api.ScenarioError, match="no-such"):
+        api.load("no-such")
+    with pytest.raises(AttributeError, match="has no attribute 'NoError'"):
+        api.NoError  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_every_public_name_is_documented_and_the_page_names_every_function() -> None:
     page = (ROOT / "docs" / "api.md").read_text()
-    assert set(api.__all__) == set(home.__all__)
+    assert set(api.__all__) == set(home.__all__) | set(api.EXCEPTIONS)
     for name in api.__all__:
         assert getattr(api, name).__doc__ or name in ("Event", "Observer"), name
     for name in ("load", "run", "replay", "judge", "explore", "stress"):
