@@ -12,7 +12,20 @@ from longpin.runner.conclusions import Explored, Stressed
 from longpin.runner.events import Event, Observer
 from longpin.runner.report.sentences import sentence
 from longpin.runner.result import Result, Verdict
-from longpin.runner.usage import UsageError, check_explore, check_run, check_stress
+from longpin.runner.usage import (
+    TIMERS,
+    UsageError,
+    check_explore,
+    check_run,
+    check_search,
+    check_stress,
+    names_of,
+    observers_of,
+    require_called,
+    require_one_of,
+    require_trace,
+    require_whole,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -76,6 +89,8 @@ def settings_of(scenario: "Scenario", policy: str | None = None, **changes: Any)
     from longpin.runner.settings import Settings
 
     if policy is not None:
+        if not isinstance(policy, str):
+            raise UsageError("{}: ", "policy", why=f"expected text, such as 'P1:intended', found {policy!r}")
         try:
             chosen, preset, parameters = read_proposal(policy)
         except ValueError as error:
@@ -114,24 +129,27 @@ def run(
 
     Raises:
         ScenarioError: the scenario cannot be used, or not on the host.
-        UsageError: there is no such policy or oracle, or an argument has no meaning on this engine.
+        UsageError: there is no such policy or oracle, or an argument has no meaning, or none on this engine.
         HostError: this machine cannot run it.
         TraceError: an open file cannot be written.
         InternalError: a bug in longpin.
 
     """
     check_run(engine, policy=policy, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace)
+    watching = observers_of(observers)
+    require_called("notice", notice)
     loaded = load(scenario)
     if engine == "host":
-        return _run_on_host(loaded, observers, notice)
+        return _run_on_host(loaded, watching, notice)
+    from longpin.runner.oracles import ORACLES
     from longpin.runner.run import run as run_scenario
 
     if oracle is not None:
-        _require_known("oracle", [oracle])
+        require_one_of("oracle", oracle, ORACLES)
     given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
     options = {name: value for name, value in given.items() if value is not None}
     settings = settings_of(loaded, policy, engine=engine, seed=seed, **options)
-    return run_scenario(loaded, settings, trace, None, observers)
+    return run_scenario(loaded, settings, trace, None, watching)
 
 
 def _run_on_host(scenario: "Scenario", observers: Iterable[Observer], notice: Callable[[str], object] | None) -> Result:
@@ -160,13 +178,17 @@ def replay(
         observers: called with each event as it happens; what one raises ends the replay.
 
     Raises:
+        UsageError: an argument has no meaning.
         TraceError: the file cannot be read, is damaged, or its header does not make sense.
         InternalError: a bug in longpin.
 
     """
+    require_trace("trace", trace)
+    require_whole("until", until, 0)
+    watching = observers_of(observers)
     from longpin.runner.run import replay as replay_trace
 
-    return replay_trace(trace, until, observers)
+    return replay_trace(trace, until, watching)
 
 
 def judge(
@@ -179,11 +201,11 @@ def judge(
 
     Args:
         recorded: a trace, by its name or open for reading, or a run that has left one.
-        rules: names, such as ``O1``; None: all there are.
+        rules: names, such as ``O1``, at least one; None: all there are.
         observers: called with each event as it happens; what one raises ends the replay.
 
     Raises:
-        UsageError: there is no such rule, or the run has left no trace.
+        UsageError: there is no such rule, none is given, or the run has left no trace.
         TraceError: the trace cannot be read, is damaged, or its header does not make sense.
         InternalError: a bug in longpin.
 
@@ -191,14 +213,18 @@ def judge(
     from longpin.config.schema import RULES
     from longpin.runner.run import replay as replay_trace
 
-    wanted = RULES if rules is None else tuple(rules)
-    if unknown := [rule for rule in wanted if rule not in RULES]:
-        raise UsageError("{}: ", "rules", why=f"there is no {unknown[0]}; there are {', '.join(RULES)}")
+    watching = observers_of(observers)
+    wanted = RULES if rules is None else names_of("rules", rules)
+    for rule in wanted:
+        require_one_of("rules", rule, RULES)
+    if not wanted:  # what was judged by nothing does not hold
+        raise UsageError("{}: ", "rules", why=f"expected at least one of {', '.join(RULES)}, found none")
     if isinstance(recorded, Result):
         if not recorded.trace or recorded.not_kept:
             raise UsageError("{}: the run has left no trace; it needs {}", "recorded", "trace")
         recorded = recorded.trace
-    return replay_trace(recorded, None, observers, tuple(rule for rule in RULES if rule in wanted))
+    require_trace("recorded", recorded)
+    return replay_trace(recorded, None, watching, tuple(rule for rule in RULES if rule in wanted))
 
 
 def explore(
@@ -246,8 +272,8 @@ def explore(
 
     Raises:
         ScenarioError: the scenario cannot be used.
-        UsageError: there is no such policy, or arguments have no meaning together.
-        OSError: the folder of failures cannot be read.
+        UsageError: there is no such policy, or an argument has no meaning, or none beside another.
+        OSError: the folder of failures cannot be read, or the checkpoint cannot be read or written.
         FootprintError: ``verify`` found a footprint that leaves something out.
         PoolError: there are no workers.
         CheckpointError: the file is no checkpoint, or one of something else.
@@ -256,13 +282,16 @@ def explore(
     """
     by = dask if executor is None else executor
     check_explore(method, workers=workers, executor=by, checkpoint=checkpoint, footprints=footprints, verify=verify)
+    require_one_of("timers", timers, TIMERS)
+    require_whole("max_executions", max_executions, 0)
+    watching = check_search(seed, seconds, shrink, observers, notice)
     from longpin.runner.searches import Failures, explore_scenario
     from longpin.runner.subject import Subject
 
     loaded = load(scenario)
     return explore_scenario(
         Subject(loaded, settings_of(loaded, policy, seed=seed, timers=timers)),
-        Failures(failures, shrink, tuple(observers), notice),
+        Failures(failures, shrink, watching, notice),
         method="dpor" if verify else method,  # auto may go on to states, which make use of no footprints
         max_executions=max_executions,
         seconds=seconds,
@@ -318,25 +347,29 @@ def stress(
 
     Raises:
         ScenarioError: the scenario cannot be used.
-        UsageError: there is no such policy or strategy, or an argument has no meaning on this engine.
+        UsageError: there is no such policy or strategy, or an argument has no meaning, or none on this engine.
         OSError: the folder of failures cannot be read.
         PoolError: there are no workers.
         InternalError: a bug in longpin.
 
     """
     by = dask if executor is None else executor
+    strategies = names_of("strategies", strategies)
     check_stress(engine, timers=timers, time_scale=time_scale, strategies=strategies, workers=workers, executor=by)
-    from longpin.runner.oracles import PORTFOLIO
+    require_whole("runs", runs, 0)
+    watching = check_search(seed, seconds, shrink, observers, notice)
+    from longpin.runner.oracles import ORACLES, PORTFOLIO
     from longpin.runner.searches import Failures, stress_scenario
     from longpin.runner.subject import Subject
 
-    _require_known("strategies", strategies)
+    for strategy in strategies:
+        require_one_of("strategies", strategy, ORACLES)
     loaded = load(scenario)
     # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
     chosen = "racy" if engine == "threads" else timers or "lazy"
     return stress_scenario(
         Subject(loaded, settings_of(loaded, policy, seed=seed, timers=chosen)),
-        Failures(failures, shrink, tuple(observers), notice),
+        Failures(failures, shrink, watching, notice),
         engine=engine,
         strategies=strategies or PORTFOLIO,
         runs=runs,
@@ -347,17 +380,3 @@ def stress(
         executor=executor,
         dask=dask,
     )
-
-
-def _require_known(parameter: str, names: Sequence[str]) -> None:
-    """Refuse oracles that there are not.
-
-    Raises:
-        UsageError: there is one.
-
-    """
-    from longpin.runner.oracles import ORACLES
-
-    for name in names:
-        if name not in ORACLES:
-            raise UsageError("{}: ", parameter, why=f"there is no {name}; there are {', '.join(ORACLES)}")

@@ -1,6 +1,16 @@
 """Arguments that have no meaning together, for the command line and for Python in one place."""
 
-from collections.abc import Collection
+import io
+import os
+from collections.abc import Collection, Iterable
+from typing import Any
+
+MOST_SEED = 2**64 - 1
+"""The largest seed a trace can hold."""
+
+ENGINES = ("stepped", "threads", "host")
+TIMERS = ("lazy", "racy")
+METHODS = ("auto", "dpor", "states")
 
 OPTIONS = {"strategies": "--strategy", "executor": "--dask", "footprints=False": "--no-footprints"}
 """Options that have another name on the command line than in Python."""
@@ -23,6 +33,96 @@ class UsageError(ValueError):
         """The same with the options of the command line."""
 
 
+def require_one_of(parameter: str, value: object, names: Collection[str]) -> None:
+    """Refuse what is none of these names.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    if not isinstance(value, str) or value not in names:
+        raise UsageError("{}: ", parameter, why=f"there is no {value}; there are {', '.join(names)}")
+
+
+def require_whole(parameter: str, value: object, least: int, most: int | None = None) -> None:
+    """Refuse what is no integer of a range; None is not given.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    if value is None:
+        return
+    if type(value) is not int or value < least or (most is not None and value > most):
+        wanted = f"at least {least}" if most is None else f"from {least} to {most}"
+        raise UsageError("{}: ", parameter, why=f"expected an integer, {wanted}, found {value!r}")
+
+
+def require_seconds(parameter: str, value: object) -> None:
+    """Refuse what is no number of seconds; None is not given.
+
+    Raises:
+        UsageError: it is none.
+
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise UsageError("{}: ", parameter, why=f"expected seconds, 0 or more, found {value!r}")
+
+
+def require_called(parameter: str, value: object) -> None:
+    """Refuse what cannot be called; None is not given.
+
+    Raises:
+        UsageError: it cannot.
+
+    """
+    if value is not None and not callable(value):
+        raise UsageError("{}: ", parameter, why=f"expected what can be called, found {value!r}")
+
+
+def observers_of(observers: Iterable[Any]) -> tuple[Any, ...]:
+    """Return observers, which are looked at before anything runs.
+
+    Raises:
+        UsageError: they are no observers.
+
+    """
+    if not isinstance(observers, Iterable):
+        raise UsageError("{}: ", "observers", why=f"expected several, as in [watch], found {observers!r}")
+    found = tuple(observers)
+    for observer in found:
+        if not callable(observer):
+            raise UsageError("{}: ", "observers", why=f"expected what can be called, found {observer!r}")
+    return found
+
+
+def names_of(parameter: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return several names; a text is one, not its letters.
+
+    Raises:
+        UsageError: they are not several.
+
+    """
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise UsageError("{}: ", parameter, why=f"expected several names, as in ['name'], found {names!r}")
+    return tuple(names)
+
+
+def require_trace(parameter: str, file: object, method: str = "read") -> None:
+    """Refuse what is neither the name of a file nor a binary file that is open and has a method.
+
+    Raises:
+        UsageError: it is neither.
+
+    """
+    if isinstance(file, str | os.PathLike):
+        return
+    if isinstance(file, io.TextIOBase) or not hasattr(file, method):
+        raise UsageError("{}: ", parameter, why=f"expected a file, by its name or open as a binary one, found {file!r}")
+
+
 def check_run(
     engine: str,
     *,
@@ -39,6 +139,14 @@ def check_run(
         UsageError: there is one.
 
     """
+    require_one_of("engine", engine, ENGINES)
+    require_whole("seed", seed, 0, MOST_SEED)
+    if timers is not None:
+        require_one_of("timers", timers, TIMERS)
+    if trace is not None:
+        require_trace("trace", trace, "write")
+        if isinstance(trace, str | os.PathLike) and "\0" in os.fsdecode(trace):
+            raise UsageError("{}: no file has a NUL in its name", "trace")
     place = "threads" if engine == "threads" else f"the {engine} engine"
     if engine != "stepped" and oracle is not None:
         raise UsageError(
@@ -68,6 +176,8 @@ def check_explore(
         UsageError: there are some.
 
     """
+    require_one_of("method", method, METHODS)
+    require_whole("workers", workers, 1)
     if method == "states" and (checkpoint is not None or executor is not None or (workers or 1) > 1):
         raise UsageError(
             "{} states is done in one process: no {}, {} or {}", "method", "workers", "executor", "checkpoint"
@@ -96,6 +206,10 @@ def check_stress(
         UsageError: there is one.
 
     """
+    require_one_of("engine", engine, ("stepped", "threads"))
+    if timers is not None:
+        require_one_of("timers", timers, TIMERS)
+    require_whole("workers", workers, 1)
     if engine == "threads":
         given = {"timers": timers, "strategies": strategies, "workers": workers, "executor": executor}
         for name, value in given.items():
@@ -106,6 +220,23 @@ def check_stress(
     _check_time_scale(time_scale)
 
 
+def check_search(
+    seed: object, seconds: object, shrink: object, observers: Iterable[Any], notice: object
+) -> tuple[Any, ...]:
+    """Refuse what no search can be given; return the observers.
+
+    Raises:
+        UsageError: an argument has no meaning.
+
+    """
+    require_whole("seed", seed, 0, MOST_SEED)
+    require_seconds("seconds", seconds)
+    require_seconds("shrink", shrink)
+    require_called("notice", notice)
+    return observers_of(observers)
+
+
 def _check_time_scale(time_scale: float | None) -> None:
-    if time_scale is not None and not 0 <= time_scale <= 1000:
+    require_seconds("time_scale", time_scale)
+    if time_scale is not None and time_scale > 1000:
         raise UsageError(f"{{}}: expected 0 to 1000 seconds, found {time_scale:g}", "time_scale")

@@ -260,7 +260,6 @@ class OpenFileDescription(Actor):
         if self.operations.stream:
             piped: Data = yield Call(self.backing, PipeRead(request.count, self.nonblock))
             return piped
-        self._require(self.operations.read)
         with (yield self.position_lock.exclusive()):
             data = yield from self._read_at(self.position, request.count)
             self.position += len(data.data)
@@ -271,18 +270,20 @@ class OpenFileDescription(Actor):
         """pread(2): what has no positions is told so before anything else [code: ksys_pread64]."""
         self._require(self.operations.seek)
         self._check_read(request.count)
-        self._require(self.operations.read)
         return (yield from self._read_at(request.offset, request.count))
 
     def _check_read(self, count: int) -> None:
-        """Fail as vfs_read does before it looks at what stands behind."""
+        """Fail as vfs_read does before it looks at the range."""
         if not self.readable:
             raise KernelError(errno.EBADF)
+        if self.operations.read == errno.EINVAL:  # no method to read, which is told first [code: FMODE_CAN_READ]
+            raise KernelError(errno.EINVAL)
         if count > TASK_SIZE:  # no buffer is so large [code: access_ok]
             raise KernelError(errno.EFAULT)
 
     def _read_at(self, offset: int, count: int) -> Conversation[Data]:
         self._check_range(offset, count)
+        self._require(self.operations.read)  # EISDIR is the answer of a folder's own method [meas 6.18]
         if not count:  # the inode's lock is not taken for it [code: ext4_file_read_iter, xfs_file_dax_read]
             return Data(b"")
         data: Data = yield Call(self.backing, ReadAt(offset, count))

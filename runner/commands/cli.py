@@ -18,7 +18,6 @@ import click
 from longpin.runner.commands.conform import conform
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
-    MOST_SEED,
     ORACLE_NAMES,
     POLICY_HELP,
     POLICY_METAVAR,
@@ -31,7 +30,7 @@ from longpin.runner.commands.search import explore, stress
 from longpin.runner.commands.show import show
 from longpin.runner.commands.terminal import BadInput, Commands, conclude, make_console, output, print_lines, say
 from longpin.runner.shell import command
-from longpin.runner.usage import check_run
+from longpin.runner.usage import MOST_SEED, check_run
 
 if TYPE_CHECKING:
     from longpin.config.schema import Scenario

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from longpin.runner.commands import startup
-from longpin.runner.commands.options import MOST_SEED, duration, spare
+from longpin.runner.commands.options import duration, spare
 from longpin.runner.commands.terminal import EXIT_BAD, BadInput, conclude, fail, say
+from longpin.runner.usage import MOST_SEED
 
 if TYPE_CHECKING:
     from longpin.runner.conclusions import Compared

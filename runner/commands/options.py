@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 DEFAULT_SCENARIO = "layout-lease-ignored"
 """What is run where no scenario is named: everything the first proposal is about happens in it."""
 
-MOST_SEED = 2**64 - 1
-"""The largest seed a trace can hold."""
-
 ORACLE_NAMES = ("fifo", "random", "pct", "pctcp", "pos", "urw", "surw", "delay")
 """The keys of :data:`longpin.runner.oracles.ORACLES`, here so that help texts need not import them."""
 

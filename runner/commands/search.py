@@ -12,7 +12,6 @@ import click
 from longpin.runner.commands import startup
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
-    MOST_SEED,
     ORACLE_NAMES,
     POLICY_HELP,
     POLICY_METAVAR,
@@ -21,7 +20,7 @@ from longpin.runner.commands.options import (
     duration,
     load,
 )
-from longpin.runner.usage import check_explore, check_stress
+from longpin.runner.usage import MOST_SEED, check_explore, check_stress
 
 FAILURES = "longpin-failures"
 """The folder in which failures are kept, in the working directory."""

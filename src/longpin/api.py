@@ -1,5 +1,8 @@
 """The public interface: load, run, replay, explore, stress and judge scenarios. See docs/api.md."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from longpin.runner.api import (
     Event,
     Explored,
@@ -19,12 +22,28 @@ from longpin.runner.api import (
     stress,
 )
 
+if TYPE_CHECKING:
+    from longpin.config.problems import ScenarioError
+    from longpin.messages.trace import TraceError
+    from longpin.runner.engines.engine import InternalError
+    from longpin.runner.exploration.checkpoint import CheckpointError
+    from longpin.runner.exploration.footprints import FootprintError
+    from longpin.runner.machine.processes import HostError
+    from longpin.runner.pool import PoolError
+
 __all__ = [
+    "CheckpointError",
     "Event",
     "Explored",
+    "FootprintError",
+    "HostError",
+    "InternalError",
     "Observer",
+    "PoolError",
     "Result",
+    "ScenarioError",
     "Stressed",
+    "TraceError",
     "UsageError",
     "Verdict",
     "events",
@@ -37,3 +56,23 @@ __all__ = [
     "settings_of",
     "stress",
 ]
+
+EXCEPTIONS = {
+    "CheckpointError": "longpin.runner.exploration.checkpoint",
+    "FootprintError": "longpin.runner.exploration.footprints",
+    "HostError": "longpin.runner.machine.processes",
+    "InternalError": "longpin.runner.engines.engine",
+    "PoolError": "longpin.runner.pool",
+    "ScenarioError": "longpin.config.problems",
+    "TraceError": "longpin.messages.trace",
+}
+"""What the functions raise beside UsageError, and where it is defined."""
+
+
+if not TYPE_CHECKING:  # a type checker would let any name through
+
+    def __getattr__(name: str) -> type[Exception]:
+        """Import an exception when it is asked for: the modules behind take longer than the interface."""
+        if name in EXCEPTIONS:
+            return getattr(import_module(EXCEPTIONS[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,6 +45,10 @@ pread(path, 1, 0)                        # -> EBADF
 pread(w, 1, 0)                           # -> EBADF
 pread(none, 1, 0)                        # -> EBADF
 pread(d, 1, 0)                           # -> EISDIR
+pread(d, 1, 9223372036854775807)         # -> EINVAL (the range before the folder)
+lseek(d, 9223372036854775807)            # -> 9223372036854775807
+read(d, 1)                               # -> EINVAL
+read(d, 0)                               # -> EISDIR
 pread(out, 1, 0)                         # -> ESPIPE
 pread(pipe_w, 1, 0)                      # -> ESPIPE (before the access mode)
 pread(fd, 3, 1)                          # -> b"ell"

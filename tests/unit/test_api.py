@@ -4,6 +4,7 @@ import ast
 import importlib
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -163,9 +164,78 @@ def test_an_oracle_that_there_is_not_is_refused() -> None:
         api.stress("lease-shared", strategies=["pct", "dice"])
 
 
+ANY = "lease-shared"
+untyped: Any = api
+"""The same functions, for what no type checker lets through."""
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: untyped.run(ANY, engine="kernel"), "engine: there is no kernel; there are stepped, threads, host"),
+        (lambda: untyped.run(ANY, timers="eager"), "timers: there is no eager; there are lazy, racy"),
+        (lambda: untyped.run(ANY, engine=None), "engine: there is no None; "),
+        (lambda: untyped.run(ANY, seed="7"), "seed: expected an integer, from 0 to 18446744073709551615, found '7'"),
+        (lambda: untyped.run(ANY, seed=-1), "seed: expected an integer, from 0 "),
+        (lambda: untyped.run(ANY, oracle=""), "oracle: there is no ; there are fifo, "),
+        (lambda: untyped.run(ANY, 5), "policy: expected text, such as 'P1:intended', found 5"),
+        (lambda: untyped.run(ANY, trace=3), "trace: expected a file, by its name or open as a binary one, found 3"),
+        (lambda: untyped.run(ANY, trace=io.StringIO()), "trace: expected a file, by its name or open as a binary "),
+        (lambda: untyped.run(ANY, trace="a\0b"), "trace: no file has a NUL in its name"),
+        (lambda: untyped.run(ANY, observers=print), "observers: expected several, as in [watch], found <built-in"),
+        (lambda: untyped.run(ANY, observers=[None]), "observers: expected what can be called, found None"),
+        (lambda: untyped.run(ANY, notice="no"), "notice: expected what can be called, found 'no'"),
+        (lambda: untyped.run(ANY, engine="threads", time_scale="1"), "time_scale: expected seconds, 0 or more, found"),
+        (lambda: untyped.explore(ANY, method="naive"), "method: there is no naive; there are auto, dpor, states"),
+        (lambda: untyped.explore(ANY, timers="eager"), "timers: there is no eager; there are lazy, racy"),
+        (lambda: untyped.explore(ANY, seed=1.5), "seed: expected an integer, from 0 "),
+        (lambda: untyped.explore(ANY, max_executions=-1), "max_executions: expected an integer, at least 0, found -1"),
+        (lambda: untyped.explore(ANY, seconds=float("nan")), "seconds: expected seconds, 0 or more, found nan"),
+        (lambda: untyped.explore(ANY, shrink="1"), "shrink: expected seconds, 0 or more, found '1'"),
+        (lambda: untyped.explore(ANY, workers=0), "workers: expected an integer, at least 1, found 0"),
+        (lambda: untyped.explore(ANY, observers=[3]), "observers: expected what can be called, found 3"),
+        (lambda: untyped.stress(ANY, engine="host"), "engine: there is no host; there are stepped, threads"),
+        (lambda: untyped.stress(ANY, timers="eager"), "timers: there is no eager; there are lazy, racy"),
+        (lambda: untyped.stress(ANY, runs=-1), "runs: expected an integer, at least 0, found -1"),
+        (lambda: untyped.stress(ANY, workers=-1), "workers: expected an integer, at least 1, found -1"),
+        (lambda: untyped.stress(ANY, strategies="pct"), "strategies: expected several names, as in ['name'], found 'p"),
+        (lambda: untyped.stress(ANY, notice=3), "notice: expected what can be called, found 3"),
+        (lambda: untyped.replay(None), "trace: expected a file, by its name or open as a binary one, found None"),
+        (lambda: untyped.replay("x.trace", until=-1), "until: expected an integer, at least 0, found -1"),
+        (lambda: untyped.replay("x.trace", observers=[3]), "observers: expected what can be called, found 3"),
+        (lambda: untyped.judge(None), "recorded: expected a file, by its name or open as a binary one, found None"),
+        (lambda: untyped.judge("x.trace", []), "rules: expected at least one of O1, O3, O6, O7, found none"),
+        (lambda: untyped.judge("x.trace", "O1"), "rules: expected several names, as in ['name'], found 'O1'"),
+    ],
+)
+def test_what_an_argument_cannot_be_is_refused_before_anything_runs(call: Any, says: str) -> None:
+    with pytest.raises(api.UsageError) as raised:
+        call()
+    assert str(raised.value).startswith(says)
+
+
+def test_a_wrong_observer_leaves_no_trace(tmp_path: Path) -> None:
+    with pytest.raises(api.UsageError):
+        untyped.run("lease-shared", trace=tmp_path / "x.trace", observers=[None])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_functions_raise_can_be_caught() -> None:
+    """Whatever a docstring names beside Python's own."""
+    texts = [getattr(api, name).__doc__ for name in home.__all__ if name.islower() and name != "events"]
+    named = {word for text in texts for word in re.findall(r"^ +(\w+Error): ", text, re.MULTILINE)}
+    assert named == set(api.EXCEPTIONS) | {"UsageError", "OSError"}
+    for name in named - {"OSError"}:
+        assert issubclass(getattr(api, name), Exception)
+    with pytest.raises(api.ScenarioError, match="no-such"):
+        api.load("no-such")
+    with pytest.raises(AttributeError, match="has no attribute 'NoError'"):
+        api.NoError  # type: ignore[attr-defined]  # noqa: B018
+
+
 def test_every_public_name_is_documented_and_the_page_names_every_function() -> None:
     page = (ROOT / "docs" / "api.md").read_text()
-    assert set(api.__all__) == set(home.__all__)
+    assert set(api.__all__) == set(home.__all__) | set(api.EXCEPTIONS)
     for name in api.__all__:
         assert getattr(api, name).__doc__ or name in ("Event", "Observer"), name
     for name in ("load", "run", "replay", "judge", "explore", "stress"):

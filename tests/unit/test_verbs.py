@@ -34,6 +34,9 @@ ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)         # -> EPERM (no page ma
 ibv_open_device("mlx9")                                   # -> ENODEV
 ibv_alloc_pd(fd)                                          # -> EINVAL
 ibv_alloc_pd(99)                                          # -> EBADF
+read(ctx, 1)                                              # -> EINVAL (it has no method to read)
+read(ctx, 4611686018427387904)                            # -> EINVAL (which comes before the buffer)
+pread(ctx, 1, 0)                                          # -> ESPIPE
 """,
     )
 
