@@ -150,7 +150,15 @@ MISTAKES: dict[str, Spoil] = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        pytest.param(
+            name, marks=[] if name in ("a break signals nobody", "an interrupt wakes nobody") else pytest.mark.heavy
+        )
+        for name in MISTAKES
+    ],
+)
 def test_a_planted_mistake_is_found_and_made_small(
     host: HostRunner, monkeypatch: pytest.MonkeyPatch, mistake: str
 ) -> None:

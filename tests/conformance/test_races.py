@@ -21,6 +21,8 @@ from longpin.runner.races.free import FreeKernel
 from longpin.runner.races.hosted import HostedKernel
 
 RACES = sorted(DATA.glob("races/*.toml"))
+LONG = {"write-lease-on-read-only", "two-holders-one-writer", "signals-while-breaking"}
+"""Those with the most schedules."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,10 @@ def kernel() -> Iterator[FreeKernel]:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("path", RACES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, id=path.stem, marks=pytest.mark.heavy if path.stem in LONG else []) for path in RACES],
+)
 def test_a_race_that_the_kernel_has_shown(kernel: FreeKernel, path: Path) -> None:
     compared = compare(kernel, load_scenario(str(path)), str(path), RaceEffort(120, 6.0))
     assert compared.free.runs >= 90
