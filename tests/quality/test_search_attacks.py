@@ -148,6 +148,6 @@ def test_a_dask_address_that_is_none_is_one_line(tmp_path: Path) -> None:
 
 def test_verified_is_what_was_explored(tmp_path: Path) -> None:
     """Without --verify this scenario is matched by states, which make use of no footprints."""
-    few = ("explore", "two-pins-one-truncate", "--max-executions", "300", "--workers", "1", "--json")
+    few = ("explore", "two-pins-one-truncate", "--max-executions", "2500", "--workers", "1", "--json")
     methods = [json.loads(longpin(tmp_path, *few, *more).stdout)["method"] for more in ((), ("--verify",))]
     assert methods == ["states", "dpor"]
