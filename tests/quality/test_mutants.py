@@ -145,10 +145,10 @@ MUTANTS = (
     ),
     Mutant(
         "2.5",
-        "who is asked first depends on the file system: ext4 asks no leases",
+        "who is asked depends on the file system: ext4 asks nobody before it allocates",
         "actors/kernel/file_system.py",
-        "MappingProxyType(\n            dict.fromkeys(LayoutOperation, _DAX_WAIT)",
-        "MappingProxyType(\n            dict.fromkeys(LayoutOperation, _BREAK_UNMAP)",
+        "LayoutOperation.ALLOCATE: ()}",
+        "LayoutOperation.ALLOCATE: _DAX_WAIT}",
         ("tests/unit/test_kernels.py", "tests/unit/test_policies.py"),
     ),
     Mutant(
@@ -187,8 +187,8 @@ MUTANTS = (
         "2.6",
         "a registration that fails leaves no reference behind",
         "actors/mm/gup.py",
-        "    for memory in memories_of(registration.runs):\n        yield Call(memory, Unpin(registration.owner))\n",
-        "",
+        "        yield Call(memory, Unpin(registration.owner))\n",
+        "        yield from ()\n",
         ("tests/unit/test_verbs.py", "tests/unit/test_policies.py"),
     ),
     Mutant(
