@@ -645,3 +645,22 @@ fcntl(w, F_GETLEASE)               # -> F_LAYOUT
 fcntl(w, F_SETLEASE, F_RDLCK)      # -> EAGAIN (an ordinary one is asked for)
 """,
     )
+
+
+def test_a_plain_sigio_tells_of_no_descriptor(play: Play) -> None:
+    play(
+        "P1",
+        details={"a": HANDLER},
+        a="""
+fd = open("/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_RDLCK)                 # -> 0
+label("taken")
+sleep(1)                                       # -> EINTR
+close(si_fd)                                   # -> EBADF
+""",
+        b="""
+wait_for("taken")
+sleep(0.1)
+open("/f", O_WRONLY | O_NONBLOCK)              # -> EAGAIN
+""",
+    )
