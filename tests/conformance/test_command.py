@@ -163,7 +163,7 @@ def test_a_planted_mistake_is_found_and_made_small(
     host: HostRunner, monkeypatch: pytest.MonkeyPatch, mistake: str
 ) -> None:
     stand_in(monkeypatch, spoiled(host, MISTAKES[mistake]))
-    done = invoke("--live", "--random", "25", "--seed", "4", "--json")
+    done = invoke("--live", "--random", "60", "--seed", "4", "--json")
     said = valid("conform", done.stdout)
     assert done.exit_code == 1
     assert said["differ"] > 0
