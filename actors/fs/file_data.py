@@ -22,7 +22,8 @@ from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import Address
-from longpin.messages.mm.pmem import Allocate, AwaitIdle, FreeBlocks, Load, Move, Store
+from longpin.messages.mm.memory import AwaitIdle, Load, Store
+from longpin.messages.mm.pmem import Allocate, FreeBlocks, Move
 
 OPERATIONS = {
     0: LayoutOperation.ALLOCATE,

@@ -81,8 +81,8 @@ from longpin.messages.fs.inode import (
     Written,
 )
 from longpin.messages.fs.mapping import MappingView
+from longpin.messages.mm.memory import ZERO_PAGE, PageFrame, Pin
 from longpin.messages.mm.mm import InstallPtes
-from longpin.messages.mm.pmem import ZERO_PAGE, PageFrame, Pin
 from longpin.messages.process.caller import Caller
 
 

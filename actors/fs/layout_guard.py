@@ -36,7 +36,7 @@ from longpin.actors.policies.views import Change, CloseRequest, FileFacts, Layou
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
 from longpin.messages.fs.mapping import Memory
-from longpin.messages.mm.pmem import AwaitIdle, Busy, Pin, ScanBusy
+from longpin.messages.mm.memory import AwaitIdle, Busy, Pin, ScanBusy
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.messages.rdma.verbs import RevokeRegion

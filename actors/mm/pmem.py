@@ -7,30 +7,15 @@ to become idle sleep here.
 
 import errno
 
-from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.conversation import Conversation, KernelError, Wait, WaitQueue, WaitsFor
+from longpin.actors.base import Engine, handles
+from longpin.actors.conversation import KernelError
 from longpin.actors.mm.free_space import FreeSpace
+from longpin.actors.mm.memory import FrameMemory
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.file import Data
-from longpin.messages.mm.pmem import (
-    Allocate,
-    Allocated,
-    AwaitIdle,
-    Busy,
-    Dma,
-    FreeBlocks,
-    Load,
-    Move,
-    Pin,
-    PinFrames,
-    Pinned,
-    ScanBusy,
-    Store,
-    Unpin,
-)
+from longpin.messages.mm.pmem import Allocate, Allocated, FreeBlocks, Move
 
 
-class Pmem(Actor):
+class Pmem(FrameMemory):
     """The blocks of one device: who owns them, who references them, and what they hold."""
 
     def __init__(
@@ -43,12 +28,11 @@ class Pmem(Actor):
         """The inode and its page each allocated block belongs to."""
         self.free = FreeSpace(blocks, owners)
         """Invariant: free and owners together are all blocks, each once."""
-        self.generations: dict[int, int] = {}
-        """How often each block was freed; 0 where nothing stands."""
-        self.pins: dict[int, list[Pin]] = {}
-        self.contents: dict[int, bytes] = {}
-        """What was written; zeroes where nothing stands. Freed blocks keep it until they are allocated again."""
-        self.idle_waiters: dict[int, WaitQueue] = {}
+
+    def owner_of(self, number: int) -> str:
+        """Return which page of which file a block is."""
+        inode, page = self.owners[number]
+        return f"page {page} of {inode}"
 
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:
@@ -76,75 +60,3 @@ class Pmem(Actor):
             inode, page = self.owners[block]
             self.owners[block] = (inode, page + request.distance)
         return DONE
-
-    def generation(self, block: int) -> int:
-        """Return how often ``block`` was freed."""
-        return self.generations.get(block, 0)
-
-    @handles(PinFrames)
-    def pin(self, request: PinFrames, _src: Address) -> Pinned:
-        """Take references."""
-        r = request
-        generations = tuple(self.generation(block) for block in r.numbers)
-        for index, (block, generation) in enumerate(zip(request.numbers, generations, strict=True)):
-            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold)
-            self.pins.setdefault(block, []).append(pin)
-        return Pinned(generations)
-
-    @handles(Unpin)
-    def unpin(self, request: Unpin, _src: Address) -> Done:
-        """Drop a registration's references, block by block."""
-        for block in sorted(self.pins):
-            kept = [pin for pin in self.pins[block] if pin.owner != request.owner]
-            if len(kept) == len(self.pins[block]):
-                continue
-            self.pins[block] = kept
-            if not kept:
-                del self.pins[block]
-                if block in self.idle_waiters:
-                    self.idle_waiters.pop(block).wake_all(self)
-        return DONE
-
-    @handles(ScanBusy)
-    def scan(self, request: ScanBusy, _src: Address) -> Busy:
-        """List the references on blocks."""
-        return Busy(tuple(pin for block in request.blocks for pin in self.pins.get(block, ())))
-
-    @handles(AwaitIdle)
-    def await_idle(self, request: AwaitIdle, _src: Address) -> Conversation[Done]:
-        """Sleep while the block is referenced [2.5 step 4]."""
-        wait = (
-            Wait.INTERRUPTIBLE if request.interruptible else Wait.KILLABLE if request.killable else Wait.UNINTERRUPTIBLE
-        )
-        while pins := self.pins.get(request.block):
-            inode, page = self.owners[request.block]
-            detail = f"page {page} of {inode} (block {request.block}), pinned by {pins[0].owner}"
-            queue = self.idle_waiters.setdefault(request.block, WaitQueue())
-            yield queue.sleep(WaitsFor("pin", self.address, detail, request.block), wait)
-        return DONE
-
-    @handles(Load)
-    def load(self, request: Load, _src: Address) -> Data:
-        """Read bytes of a block."""
-        return Data(self._read(request.number, request.offset, request.length))
-
-    @handles(Store)
-    def store(self, request: Store, _src: Address) -> Done:
-        """Write bytes of a block."""
-        self._write(request.number, request.offset, request.data)
-        return DONE
-
-    @handles(Dma)
-    def dma(self, request: Dma, _src: Address) -> Data:
-        """Read or write a physical page for a device, also if it is no longer the page that was pinned."""
-        if request.data is None:
-            return Data(self._read(request.number, request.offset, request.length))
-        self._write(request.number, request.offset, request.data)
-        return Data(b"")
-
-    def _read(self, block: int, offset: int, length: int) -> bytes:
-        return self.contents.get(block, b"")[offset : offset + length].ljust(length, b"\0")
-
-    def _write(self, block: int, offset: int, data: bytes) -> None:
-        old = self.contents.get(block, b"").ljust(offset, b"\0")
-        self.contents[block] = old[:offset] + data + old[offset + len(data) :]

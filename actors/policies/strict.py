@@ -42,7 +42,7 @@ from longpin.actors.policies.views import (
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 F_EXCLUSIVE = 32

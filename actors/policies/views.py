@@ -10,7 +10,7 @@ from typing import NamedTuple
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, Memory
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 LeaseKey = tuple[str, ...]

@@ -24,7 +24,8 @@ from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop
-from longpin.messages.mm.pmem import Dma, FreeBlocks, PinFrames, Unpin
+from longpin.messages.mm.memory import Dma, PinFrames, Unpin
+from longpin.messages.mm.pmem import FreeBlocks
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.events import (

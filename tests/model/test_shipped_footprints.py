@@ -35,7 +35,7 @@ from longpin.messages.envelope import Awake, Done, Envelope, Footprint, Message
 from longpin.messages.fs.directory import MAKES, Unlink
 from longpin.messages.fs.file import SetSignal
 from longpin.messages.fs.inode import Flock
-from longpin.messages.mm.pmem import AwaitIdle, PinFrames, Unpin
+from longpin.messages.mm.memory import AwaitIdle, PinFrames, Unpin
 from longpin.messages.process.labels import AwaitLabel
 from longpin.runner.exploration import FootprintError, Method, Reason, explore
 from longpin.runner.exploration.activations import ActivationPath

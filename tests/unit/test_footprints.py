@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longpin.messages.envelope import Footprint, Part
-from longpin.messages.mm.pmem import FreeBlocks, ScanBusy
+from longpin.messages.mm.memory import ScanBusy
+from longpin.messages.mm.pmem import FreeBlocks
 from longpin.runner.exploration.footprints import conflict
 
 PARTS = st.frozensets(st.lists(st.sampled_from(["owner", "pins", 0, 1]), max_size=3).map(tuple), max_size=3)

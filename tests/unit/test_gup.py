@@ -23,8 +23,8 @@ from longpin.messages.envelope import DONE, Address, Done, Message, message
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import CloseFile, Open, Truncate
 from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Mmap, Munmap, Registration
-from longpin.messages.mm.pmem import PinnedPage
 from longpin.messages.process import caller
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine

@@ -38,8 +38,9 @@ from longpin.messages.envelope import DONE, Address, Message
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Level
 from longpin.messages.fs.mapping import MappingView
+from longpin.messages.mm.memory import AwaitIdle, Busy, Pin, ScanBusy, Store
 from longpin.messages.mm.mm import Zap
-from longpin.messages.mm.pmem import Allocate, Allocated, AwaitIdle, Busy, FreeBlocks, Move, Pin, ScanBusy, Store
+from longpin.messages.mm.pmem import Allocate, Allocated, FreeBlocks, Move
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine

@@ -31,7 +31,7 @@ from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import Envelope
 from longpin.messages.fs.mapping import MappingView
-from longpin.messages.mm.pmem import Dma, Load, Pin
+from longpin.messages.mm.memory import Dma, Load, Pin
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.judging.invariants import INVARIANTS

@@ -11,19 +11,8 @@ from longpin.actors.mm.pmem import Pmem
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import Message
 from longpin.messages.fs.file import Data
-from longpin.messages.mm.pmem import (
-    Allocate,
-    Allocated,
-    AwaitIdle,
-    Busy,
-    Dma,
-    FreeBlocks,
-    Load,
-    PinFrames,
-    ScanBusy,
-    Store,
-    Unpin,
-)
+from longpin.messages.mm.memory import AwaitIdle, Busy, Dma, Load, PinFrames, ScanBusy, Store, Unpin
+from longpin.messages.mm.pmem import Allocate, Allocated, FreeBlocks
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.canonical import canonical
 from longpin.runner.oracles import ORACLES

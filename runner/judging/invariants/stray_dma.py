@@ -6,7 +6,7 @@ from typing import ClassVar
 from longpin.actors.base import Actor
 from longpin.actors.mm.pmem import Pmem
 from longpin.messages.envelope import Envelope
-from longpin.messages.mm.pmem import Dma
+from longpin.messages.mm.memory import Dma
 from longpin.runner.judging.invariants.base import Finding, Invariant
 
 
