@@ -36,7 +36,7 @@ from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.fs.permissions import check, check_touch, may, set_attributes
 from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
-from longpin.actors.kernel.machine import MOST_SIZE, Kernel
+from longpin.actors.kernel.machine import MOST_SIZE, Kernel, require
 from longpin.actors.locks import Lock
 from longpin.actors.policies.decisions import Decision
 from longpin.actors.policies.views import (
@@ -440,8 +440,7 @@ class Inode(Backing):
     def ask_use(self, request: AskUse, _src: Address) -> Done:
         """Ask the policy whether a process may use a registration of the file's pages; its errno if not."""
         registration = RegistrationView(request.registration, request.context)
-        if number := self.kernel.policy.use_gate(request.caller, registration, self.guard.view()):
-            raise KernelError(number)
+        require(self.kernel.policy.use_gate(request.caller, registration, self.guard.view()))
         return DONE
 
     # Names. A change of a name or an attribute holds the iolock, so it waits for a truncate that waits [2.5]; none of

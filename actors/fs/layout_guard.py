@@ -102,9 +102,9 @@ class LayoutGuard:
 
     def ask_flush(self, close: CloseRequest) -> Conversation[None]:
         """Ask the policy about the close of a descriptor, and again as of a dying process if a signal ends the wait."""
-        error = yield from outcome(self.consult(partial(self.kernel.policy.on_flush, close)))
+        error = yield from outcome(self.consult(partial(self.kernel.policy.flush_gate, close)))
         if error is not None and error.errno == errno.EINTR and not close.exiting:
-            yield from self.consult(partial(self.kernel.policy.on_flush, close._replace(exiting=True)))
+            yield from self.consult(partial(self.kernel.policy.flush_gate, close._replace(exiting=True)))
         if error is not None:
             raise error
 

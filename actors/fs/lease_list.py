@@ -11,7 +11,7 @@ from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor, outcome, single
 from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.open_counts import OpenCounts
-from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.machine import Kernel, require
 from longpin.actors.locks import Lock
 from longpin.actors.policies.decisions import Grant, Notify
 from longpin.actors.policies.views import LeaseKey, LeaseKind, LeaseRequest, LeaseView
@@ -199,8 +199,8 @@ class LeaseList:
     def _check_conflicts(self, key: LeaseKey, wanted: LeaseRequest) -> None:
         for record in self.records:
             own = (record.key, record.slot) == (key, wanted.slot)
-            if not own and (number := self.policy.lease_conflict(wanted, record.view())):
-                raise KernelError(number)
+            if not own:
+                require(self.policy.conflict_gate(wanted, record.view()))
 
     def _add(self, grant: Grant, caller: Caller, fd: int) -> None:
         ofd, wanted = grant.ofd, grant.request

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel.machine import MOST_SIZE, Kernel
+from longpin.actors.kernel.machine import MOST_SIZE, Kernel, require
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import TASK_SIZE, AddressSpace, Mapping, Pte
+from longpin.actors.policies.decisions import Fail
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data, MapFile, Put, Ref
 from longpin.messages.fs.inode import AddMapping, AskPin, Fault, RemoveMapping, SplitMapping
@@ -270,8 +271,8 @@ class Mm(Actor):
         """Return the errno of a look at the mappings after their pages were pinned [4.0: check_dax_vmas]."""
         if not self.kernel.generation.late_longterm_check:
             return 0
-        numbers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
-        return next((number for number in numbers if number), 0)
+        answers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
+        return next((answer.errno for answer in answers if isinstance(answer, Fail)), 0)
 
     def _charge(self, request: GetUserPages) -> None:
         """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3 and 4]."""
@@ -293,8 +294,8 @@ class Mm(Actor):
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context)
         early = request.longterm and not self.kernel.generation.late_longterm_check
-        if early and (number := self.kernel.policy.longterm_gate(wanted)):
-            raise KernelError(number)
+        if early:
+            require(self.kernel.policy.longterm_gate(wanted))
         if not mapping.prot & (PROT_WRITE if request.write else PROT_READ):
             raise KernelError(errno.EFAULT)
         pages = min(pages, (mapping.end - address) // self.kernel.page_size)

@@ -182,7 +182,7 @@ class Process(SignalTarget):
 
     def flush(self, file: File, *, exiting: bool = False) -> Conversation[None]:
         """Tell the inode of a descriptor that is closed, before its reference goes, where a policy asks [1.2]."""
-        if file.kind == "file" and self.kernel.policy.overrides(Policy.on_flush):
+        if file.kind == "file" and self.kernel.policy.overrides(Policy.flush_gate):
             last = all(other.ofd != file.ofd for other in self.fds.values())
             yield Call(file.backing, FlushFile(file.ofd, last, exiting, self.caller))
 

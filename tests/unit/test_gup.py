@@ -16,7 +16,7 @@ from longpin.actors.mm.gup import Buffer, pin_user_pages, unpin_user_pages
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import Allow, Fail
+from longpin.actors.policies.decisions import Allow, Answer, Fail, Proceed
 from longpin.actors.policies.views import LayoutView
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import DONE, Address, Done, Message, message
@@ -94,8 +94,8 @@ class Holding(Policy):
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         return Fail(errno.EPERM) if self.refuses else Allow("file:1")
 
-    def longterm_gate(self, request: PinRequest) -> int:
-        return self.gate
+    def longterm_gate(self, request: PinRequest) -> Answer:
+        return Fail(self.gate) if self.gate else Proceed()
 
 
 class World:

@@ -1,5 +1,6 @@
 """Scenario files: what they mean, and that every mistake in one is told at once, with its place."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -515,6 +516,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         == f"{missing}:1: scenario: expected a readable file, found an error (No such file or directory)"
     )
     assert "expected a readable file, found an error (Is a directory)" in error(str(folder))
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    for name in (str(pipe), "/dev/zero"):
+        wanted = "expected a regular file, or - for standard input, found a pipe or a device"
+        assert error(name) == f"{name}:1: scenario: {wanted}"
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"name = 'x'\n\xff\n")
     assert error(str(binary)) == f"{binary}:2: scenario: expected text in UTF-8, found the byte 0xff"
