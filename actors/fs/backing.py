@@ -16,7 +16,7 @@ from longpin.actors.fs.permissions import check, check_touch, set_attributes
 from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import DIRECTORY
-from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, SetAttributes, Touch
+from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, QueryLease, SetAttributes, Touch
 
 KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs"}
 """What an open file description is, by the kind of address behind it."""
@@ -50,7 +50,7 @@ FILE_OPERATIONS = {
 }
 """By what an open file description is."""
 
-Common = ChangeLease | CheckAccess | CloseFile | Flock | SetAttributes | Touch
+Common = ChangeLease | CheckAccess | CloseFile | Flock | QueryLease | SetAttributes | Touch
 """What each of them can be asked."""
 
 

@@ -176,16 +176,16 @@ class OpenFileDescription(Actor):
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
         mode = self.flags & O_ACCMODE
-        change = ChangeLease(self.address, mode, request.arg, request.fd, request.caller)
+        change = ChangeLease(self.address, mode, request.arg, request.delegation, request.fd, request.caller)
         reply: Done = yield ask(self.backing, change)
         return reply
 
     @handles(GetLease)
     def get_lease(self, request: GetLease, _src: Address) -> Conversation[Done]:
-        """F_GETLEASE: what is no regular file has no lease."""
-        if self.kind != "file":
+        """F_GETLEASE, F_GETDELEG: what is neither a regular file nor a folder has none."""
+        if self.kind not in ("file", "directory"):
             return Done(F_UNLCK)
-        reply: Done = yield Call(self.backing, QueryLease(self.address, request.caller))
+        reply: Done = yield ask(self.backing, QueryLease(self.address, request.delegation, request.caller))
         return reply
 
     @handles(SetSignal)

@@ -32,7 +32,7 @@ from longpin.actors.policies.decisions import (
     WaitFor,
     ZapMappings,
 )
-from longpin.actors.policies.views import Change, CloseRequest, FileFacts, LayoutView, PolicyState, Range
+from longpin.actors.policies.views import Change, CloseRequest, FileFacts, LayoutView, LeaseKind, PolicyState, Range
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
 from longpin.messages.fs.mapping import Memory
@@ -224,7 +224,7 @@ class LayoutGuard:
             raise ValueError(f"{type(self.kernel.policy).__name__} decides about leases that are not there: {leases}")
 
     def _break(self, leases: tuple[Address, ...] | None, *, nonblock: bool) -> Conversation[None]:
-        yield from self.leases.break_conflicting(write=True, layout=True, nonblock=nonblock, only=leases)
+        yield from self.leases.break_conflicting(LeaseKind.LAYOUT, write=True, nonblock=nonblock, only=leases)
 
     def _break_and_wait(self, leases: tuple[Address, ...] | None, held: list[Hold]) -> Conversation[None]:
         """Try under the locks; if that would block, wait without them, so that others get in [2.5]."""

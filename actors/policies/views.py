@@ -26,6 +26,8 @@ class LeaseKind(StrEnum):
 
     LEASE = "lease"
     """Opens and truncate(2): what F_RDLCK and F_WRLCK ask for."""
+    DELEGATION = "delegation"
+    """Those, and changes of names and attributes: what F_SETDELEG asks for."""
     LAYOUT = "layout"
     """Layout changes."""
 

@@ -4,9 +4,11 @@ import errno
 from typing import TYPE_CHECKING
 
 from longpin.actors.constants import (
+    F_GETDELEG,
     F_GETLEASE,
     F_GETOWN,
     F_GETSIG,
+    F_SETDELEG,
     F_SETLEASE,
     F_SETOWN,
     F_SETSIG,
@@ -78,7 +80,16 @@ OPEN_FLAGS = (
     "O_PATH",
     "O_TMPFILE",
 )
-FCNTL_COMMANDS = ("F_SETLEASE", "F_GETLEASE", "F_SETSIG", "F_GETSIG", "F_SETOWN", "F_GETOWN")
+FCNTL_COMMANDS = (
+    "F_SETLEASE",
+    "F_GETLEASE",
+    "F_SETDELEG",
+    "F_GETDELEG",
+    "F_SETSIG",
+    "F_GETSIG",
+    "F_SETOWN",
+    "F_GETOWN",
+)
 
 
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY
@@ -268,7 +279,11 @@ def lseek(process: "Process", fd: int, offset: int) -> Conversation[int]:
 
 
 @syscall(
-    "ftruncate(fd: fd, length: long)", "truncate(2)", returns="0", libc=libc("int ftruncate(fd, length)", "unistd.h")
+    "ftruncate(fd: fd, length: long)",
+    "truncate(2)",
+    returns="0",
+    errnos={"EAGAIN": "semantics 2.8: it does not wait for a delegation"},
+    libc=libc("int ftruncate(fd, length)", "unistd.h"),
 )
 def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
     """ftruncate(2): the length is looked at first."""
@@ -349,7 +364,7 @@ def pipe(process: "Process") -> int:
 
 def _lacks_argument(given: Given) -> ArgumentRefusal | None:
     """Refuse a command that sets something and is given nothing."""
-    if given["cmd"] in (F_SETLEASE, F_SETSIG, F_SETOWN) and "arg" not in given:
+    if given["cmd"] in (F_SETLEASE, F_SETDELEG, F_SETSIG, F_SETOWN) and "arg" not in given:
         return ArgumentRefusal("", "fcntl(fd, cmd, arg) for a command that sets something", "2 arguments")
     return None
 
@@ -358,7 +373,8 @@ def _lacks_argument(given: Given) -> ArgumentRefusal | None:
     # The kernel casts what each of the commands takes to int.
     "fcntl(fd: fd, cmd: uint, [arg: int])",
     "fcntl(2)",
-    returns="by `cmd`: `F_SETLEASE`, `F_GETLEASE`, `F_SETSIG`, `F_GETSIG`, `F_SETOWN`, `F_GETOWN`",
+    returns="by `cmd`: `F_SETLEASE`, `F_GETLEASE`, `F_SETDELEG`, `F_GETDELEG` (the type stands for the "
+    "`struct delegation`), `F_SETSIG`, `F_GETSIG`, `F_SETOWN`, `F_GETOWN`",
     errnos={"ESRCH": "semantics 2.3.5: F_SETOWN names nobody [meas 6.18]"},
     partial="the commands of the table",
     allowed={"cmd": OneOf(FCNTL_COMMANDS)},
@@ -368,12 +384,19 @@ def _lacks_argument(given: Given) -> ArgumentRefusal | None:
 def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[int]:
     """fcntl(2): leases, and the signal that tells of a break [2.1, 2.3.5]."""
     ofd = process.file(fd).ofd
-    queries = {F_GETLEASE: GetLease(process.caller), F_GETSIG: GetSignal(), F_GETOWN: GetOwner()}
+    if cmd in (F_SETDELEG, F_GETDELEG) and not process.kernel.generation.delegations:
+        raise KernelError(errno.EINVAL)
+    queries = {
+        F_GETLEASE: GetLease(delegation=False, caller=process.caller),
+        F_GETDELEG: GetLease(delegation=True, caller=process.caller),
+        F_GETSIG: GetSignal(),
+        F_GETOWN: GetOwner(),
+    }
     if cmd in queries:
         value: int = (yield Call(ofd, queries[cmd])).value
         return value
-    if cmd == F_SETLEASE:
-        yield Call(ofd, SetLease(arg, fd, process.caller))
+    if cmd in (F_SETLEASE, F_SETDELEG):
+        yield Call(ofd, SetLease(arg, cmd == F_SETDELEG, fd, process.caller))
     elif cmd == F_SETSIG:
         yield Call(ofd, SetSignal(arg))
     elif cmd == F_SETOWN:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from longpin.actors.constants import (
     ERRNOS,
+    F_GETDELEG,
     F_GETOWN,
+    F_SETDELEG,
     F_SETOWN,
     MSG_DONTWAIT,
     SIG_DFL,
@@ -156,6 +158,8 @@ def _set_lease_break_time(process: "HostProcess", seconds: int) -> Steps:
 
 def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0) -> Steps:
     """Process ids are the scenario's, and no signal is ever sent to a process that is none of the scenario's."""
+    if cmd in (F_SETDELEG, F_GETDELEG):
+        raise HostError("F_SETDELEG and F_GETDELEG take a struct delegation, which the host engine does not pass")
     if cmd == F_SETOWN:
         arg = process.world.real_number(arg)
     value = yield from _libc("fcntl", _fd(fd), cmd, arg)
