@@ -36,6 +36,7 @@ from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.judging.invariants.base import Finding
+from longpin.runner.judging.invariants.errnos import applicable
 from longpin.runner.oracles.fifo import Fifo
 
 PAGE = 4096
@@ -418,6 +419,33 @@ def test_the_expectation_that_is_nearest_to_the_policy_counts(world: World) -> N
     ):
         [found] = said(*policies)
         assert f"expected {number}, found 7" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("policy", "number"),
+    [
+        ("P1:intended,kernel=6.12", 0),
+        ("P1:intended", 1),
+        ("P1:as_posted", 3),
+        ("P1:as_posted,kernel=6.1", 2),
+        ("P5:as_posted", 5),
+        ("P5:as_posted,kernel=6.12", 4),
+        ("P5:as_posted,kernel=7.2", 5),
+    ],
+)
+def test_the_expectation_that_names_the_kernel_comes_first(policy: str, number: int) -> None:
+    expectations = (
+        Expectation("P1:intended", (0,), kernels=("6.12",)),
+        Expectation("P1:intended", (1,)),
+        Expectation("P1", (2,), kernels=("6.1",)),
+        Expectation("P1", (3,)),
+        Expectation(None, (4,), kernels=("6.1", "6.12")),
+        Expectation(None, (5,)),
+    )
+    found = applicable(expectations, policy)
+    assert found is not None
+    assert found.outcomes == (number,)
+    assert applicable(expectations, "P0:intended", "6.12") is expectations[4]
 
 
 @pytest.mark.parametrize(
