@@ -254,8 +254,8 @@ programm = "close(1)"
             "found 'fdd' (did you mean fd?)"
         ),
         (
-            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, optional, an errno, a number, a constant "
-            "or bytes, found 'EAGIAN' (did you mean EAGAIN?)"
+            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, optional, an errno, a number, a constant, "
+            "one such as SIGRTMIN + 1, or bytes, found 'EAGIAN' (did you mean EAGAIN?)"
         ),
         "f.toml:20: process.app.program: expected a program, found none",
         "f.toml:21: process.app.name: expected a name no other table of this kind has, found 'app'",
