@@ -22,8 +22,8 @@ from longpin.config.problems import closest, shown
 ARROW = "->"
 _TOKEN = re.compile(
     r"""\s*+(?:(?P<arrow>->)|(?P<mark>[;,])|(?P<remark>\([^()]*+\))|(?P<bytes>b"(?:[^"\\]|\\.)*+"|b'(?:[^'\\]|\\.)*+')
-    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))|(?P<version>[0-9]+\.[0-9]+(?![\w.]))
-    |(?P<word>[A-Za-z_][\w:]*+))""",
+    |(?P<sum>[A-Z_]\w*+\s*+[+-]\s*+[0-9]++(?![\w.]))|(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))
+    |(?P<version>[0-9]+\.[0-9]+(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
     re.VERBOSE,
 )
 _MOST_DIGITS = 25
@@ -33,7 +33,7 @@ ON = "on"
 """The word before the kernels of a part."""
 VERSIONS = tuple(str(version) for version in Version)
 A_KERNEL = f"a kernel ({', '.join(VERSIONS)})"
-_AN_OUTCOME = "blocks, hangs, ok, optional, an errno, a number, a constant or bytes"
+_AN_OUTCOME = "blocks, hangs, ok, optional, an errno, a number, a constant, one such as SIGRTMIN + 1, or bytes"
 
 
 class UnreadableError(Exception):
@@ -165,6 +165,8 @@ def _outcome(token: _Token, constants: Mapping[str, int]) -> str | int:
     match token.kind:
         case "number":
             return _number(token)
+        case "sum":
+            return _sum(token, constants)
         case "bytes":
             return _bytes(token)
         case "word" if token.text in ERRNOS:
@@ -182,6 +184,16 @@ def _number(token: _Token) -> int:
     if len(token.text) > _MOST_DIGITS or not LEAST <= int(token.text, base) <= MOST:
         raise UnreadableError(token.offset, "a number of at most 64 bits with its sign", "a larger one")
     return int(token.text, base)
+
+
+def _sum(token: _Token, constants: Mapping[str, int]) -> int:
+    """Return the value of a constant and a distance, such as SIGRTMIN + 1."""
+    word, sign, distance = re.split(r"\s*([+-])\s*", token.text)
+    if word not in constants:
+        raise UnreadableError(token.offset, _AN_OUTCOME, shown(word) + closest(word, constants))
+    if len(distance) > _MOST_DIGITS or not LEAST <= (value := constants[word] + int(sign + distance)) <= MOST:
+        raise UnreadableError(token.offset, "a number of at most 64 bits with its sign", "a larger one")
+    return value
 
 
 def _bytes(token: _Token) -> str:

@@ -37,14 +37,16 @@ class FileOperations:
     fallocate: int = errno.ENODEV
     sync: int = errno.EINVAL
     map: int = errno.ENODEV
+    direct: bool = False
+    """F_SETFL may set O_DIRECT."""
     stream: bool = False
     """It has no positions: what was read is gone."""
 
 
 FILE_OPERATIONS = {
-    "file": FileOperations(read=0, write=0, seek=0, truncate=0, fallocate=0, sync=0, map=0),
+    "file": FileOperations(read=0, write=0, seek=0, truncate=0, fallocate=0, sync=0, map=0, direct=True),
     "directory": FileOperations(read=errno.EISDIR, seek=0, sync=0),
-    "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, stream=True),
+    "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, direct=True, stream=True),
     "uverbs": FileOperations(),
     "path": FileOperations(),
 }

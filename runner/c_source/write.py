@@ -74,6 +74,8 @@ class _File:
             self._writer.variables.add("pipe_w")
         if "waitpid" in self._writer.helpers:
             self._writer.variables.add("wait_status")
+        if "owner_ex" in self._writer.helpers:
+            self._writer.variables.add("owner_type")
         parts = [
             self._head(),
             self._includes(),
