@@ -153,7 +153,7 @@ class Directory(Backing):
 
     def _make(self, request: Lookup) -> Address:
         inode = self._address("inode", request.path, request.at)
-        self.spawn(Inode, inode, self.kernel, self.pmem, FileStart(request.uid, request.mode, 0, {}))
+        self.spawn(Inode, inode, self.kernel, self.pmem, FileStart(request.uid, request.mode, 0))
         if self.lease_break_time != self.kernel.lease_break_time:
             self.send(inode, SetBreakTime(self.lease_break_time))
         self.inodes.append(inode)

@@ -86,6 +86,7 @@ from longpin.messages.fs.inode import (
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.memory import ZERO_PAGE, PageFrame, Pin
 from longpin.messages.mm.mm import InstallPtes
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.caller import Caller
 
 
@@ -96,8 +97,8 @@ class FileStart(NamedTuple):
     mode: int
     size: int
     """Bytes."""
-    pages: dict[int, int]
-    """The block of each page that has one."""
+    runs: tuple[BlockRun, ...] = ()
+    """Its blocks, which are all written."""
 
 
 class Inode(Backing):
@@ -113,7 +114,7 @@ class Inode(Backing):
         self.leases = LeaseList(self, kernel, self.opens)
         self.flocks = Flocks(address)
         self.mappings = Mappings(address)
-        self.data = FileData(self, kernel, pmem, self.attributes, self.mappings, start.pages)
+        self.data = FileData(self, kernel, pmem, self.attributes, self.mappings, start.runs)
         self.guard = LayoutGuard(kernel, pmem, self.attributes, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
@@ -127,7 +128,7 @@ class Inode(Backing):
         return InodeView(
             self.attributes.size,
             self.attributes.nlink,
-            dict(self.data.extents.pages),
+            self.data.extents.extents,
             tuple(self.mappings.views.values()),
             dict(self.opens.openers),
             self.opens.truncating,
@@ -398,8 +399,8 @@ class Inode(Backing):
             try:
                 yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
                 last = self._last_of(request)
-                if ChangeKind.ADDITIVE in self._kinds_of(request, page):
-                    yield from self.data.allocated(page)
+                if self._kinds_of(request, page):
+                    yield from self.data.writable_block(page)
             except KernelError:
                 raise KernelError(errno.EFAULT) from None
             frames = [self._frame(page)]
@@ -420,8 +421,8 @@ class Inode(Backing):
         return self.data.extents.classify(LayoutOperation.WRITE, page, page) if fault.write else ChangeKind(0)
 
     def _frame(self, page: int) -> PageFrame:
-        """Return the memory that a page is: a hole is a page of zeros."""
-        block = self.data.extents.lookup(page)
+        """Return the memory that a page is: what is not written is a page of zeros."""
+        block = self.data.extents.data(page)
         return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
 
     def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:

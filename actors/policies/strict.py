@@ -148,7 +148,8 @@ class Strict(Policy):
         others = [lease for lease in view.layout_leases if lease.holder != change.caller.process]
         if any(lease.exclusive for lease in others):
             return Fail(errno.ETXTBSY)
-        only_adds = change.kinds & ~ChangeKind.EXTENDING in (ChangeKind(0), ChangeKind.ADDITIVE)
+        counted = change.kinds & ~(ChangeKind.EXTENDING | ChangeKind.CONVERTING)
+        only_adds = counted in (ChangeKind(0), ChangeKind.ADDITIVE)
         if others and not (only_adds and self.break_on is BreakOn.SUBTRACTIVE):
             return BreakLeases(tuple(lease.address for lease in others))
         if Asked.PAGES not in change.asks:
