@@ -440,8 +440,8 @@ def two(first: str, second: str, *, start: str = "now") -> str:
         (two("close(si_code)", "close(1)"), "expected a variable assigned before, or a constant, found 'si_code'"),
         (two("sigaction(SIGIO, SIG_HANDLER)", "close(1)"), "expected a handler, on_signal.SIGIO, found none"),
         (
-            two("fcntl(1, F_SETDELEG, 0)", "close(1)"),
-            "F_DUPFD_CLOEXEC as cmd of fcntl(fd, cmd[, arg][, pid]), found 'F_SETDELEG' (did you mean F_SETLEASE?)",
+            two("fcntl(1, F_SETLEASES, 0)", "close(1)"),
+            "F_DUPFD_CLOEXEC as cmd of fcntl(fd, cmd[, arg][, pid]), found 'F_SETLEASES' (did you mean F_SETLEASE?)",
         ),
     ],
 )
