@@ -2,9 +2,9 @@
 
 import pytest
 
-from longpin.config.build import MOST_BLOCKS
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
+from longpin.config.storage import MOST_BLOCKS
 from longpin.runner.engines import allowance
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import run
