@@ -70,7 +70,7 @@ pwrite(fd, "x", PAGE)                                  # -> ENOSPC
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ('[[pmem]]\nname = "a"\nmount = "/a"\n', 'pmem: expected a set that is mounted at "/", found none'),
+        ('[[pmem]]\nname = "a"\nmount = "/a"\n', 'mount: expected a set that is mounted at "/", found none'),
         ('[[pmem]]\nname = "a"\n[[pmem]]\nname = "b"\nmount = "/"\n', "mount: expected a mount point no other set has"),
         ('[[pmem]]\nname = "a"\n[[pmem]]\nname = "b"\nmount = "b"\n', "mount: expected an absolute path"),
         (
