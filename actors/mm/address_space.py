@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address
-from longpin.messages.mm.pmem import PageFrame
+from longpin.messages.mm.memory import PageFrame
 from longpin.messages.process.process import File
 
 MMAP_BASE = 0x7F00_0000_0000

@@ -13,8 +13,8 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
+from longpin.messages.mm.memory import PinnedRun, Unpin, memories_of
 from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
-from longpin.messages.mm.pmem import PinnedRun, Unpin, memories_of
 from longpin.messages.process.caller import Caller
 
 BATCH = 512

@@ -22,6 +22,7 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data, MapFile, Put, Ref
 from longpin.messages.fs.inode import AddMapping, AskPin, Fault, RemoveMapping, SplitMapping
 from longpin.messages.fs.mapping import MappingView, PinRequest
+from longpin.messages.mm.memory import ZERO_PAGE, Load, PageFrame, PinFrames, PinnedPage, Store, runs_of
 from longpin.messages.mm.mm import (
     DupMmap,
     ExitMmap,
@@ -37,7 +38,6 @@ from longpin.messages.mm.mm import (
     UserPages,
     Zap,
 )
-from longpin.messages.mm.pmem import ZERO_PAGE, Load, PageFrame, PinFrames, PinnedPage, Store, runs_of
 from longpin.messages.process.process import File
 
 MAP_TYPE, MAP_SHARED_VALIDATE = 0xF, 3

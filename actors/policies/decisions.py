@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from longpin.actors.policies.views import LeaseKey, LeaseRequest, PolicyState, Range, RegistrationView
 from longpin.messages.envelope import Address
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 
 
 class Proceed(NamedTuple):

@@ -44,7 +44,7 @@ from longpin.actors.policies.views import (
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 
@@ -148,7 +148,8 @@ class Strict(Policy):
         others = [lease for lease in view.layout_leases if lease.holder != change.caller.process]
         if any(lease.exclusive for lease in others):
             return Fail(errno.ETXTBSY)
-        only_adds = change.kinds & ~ChangeKind.EXTENDING in (ChangeKind(0), ChangeKind.ADDITIVE)
+        counted = change.kinds & ~(ChangeKind.EXTENDING | ChangeKind.CONVERTING)
+        only_adds = counted in (ChangeKind(0), ChangeKind.ADDITIVE)
         if others and not (only_adds and self.break_on is BreakOn.SUBTRACTIVE):
             return BreakLeases(tuple(lease.address for lease in others))
         if Asked.PAGES not in change.asks:

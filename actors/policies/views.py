@@ -10,7 +10,7 @@ from typing import NamedTuple
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, Memory
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 LeaseKey = tuple[str, ...]
@@ -26,6 +26,8 @@ class LeaseKind(StrEnum):
 
     LEASE = "lease"
     """Opens and truncate(2): what F_RDLCK and F_WRLCK ask for."""
+    DELEGATION = "delegation"
+    """Those, and changes of names and attributes: what F_SETDELEG asks for."""
     LAYOUT = "layout"
     """Layout changes."""
 

@@ -19,7 +19,7 @@ from longpin.actors.mm.gup import let_go, unpin_user_pages
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
-from longpin.messages.mm.pmem import PinnedPage
+from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.rdma.verbs import (
     AllocPd,
     Complete,

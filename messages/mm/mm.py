@@ -8,7 +8,7 @@ so all of that touches both. A request to pin touches everything.
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
-from longpin.messages.mm.pmem import PageFrame, PinnedPage, PinnedRun
+from longpin.messages.mm.memory import PageFrame, PinnedPage, PinnedRun
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import File
 

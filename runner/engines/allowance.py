@@ -8,7 +8,8 @@ import time
 from collections.abc import Sequence
 
 from longpin.messages.envelope import Envelope, Message
-from longpin.messages.mm.pmem import Allocate, PinFrames, Store
+from longpin.messages.mm.memory import PinFrames, Store
+from longpin.messages.mm.pmem import Allocate
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.result import CallResult

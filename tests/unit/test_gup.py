@@ -23,8 +23,9 @@ from longpin.messages.envelope import DONE, Address, Done, Message, message
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import CloseFile, Open, Truncate
 from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Mmap, Munmap, Registration
-from longpin.messages.mm.pmem import PinnedPage
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process import caller
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
@@ -104,10 +105,9 @@ class World:
     def __init__(self, policy: Policy, version: Version = Version.LINUX_6_18) -> None:
         self.engine = SteppedEngine(ORACLES["fifo"](0))
         self.kernel = Kernel(policy, GENERATIONS[version])
-        pages = dict(enumerate((2, 3, 1, 0)))
-        owners = {block: ("inode:/f", page) for page, block in pages.items()}
-        self.engine.spawn(Pmem, "pmem:0", 4, PAGE, owners)
-        self.engine.spawn(Inode, "inode:/f", self.kernel, "pmem:0", FileStart(0, 0o666, 4 * PAGE, pages))
+        runs = BlockRun(0, 2, 2), BlockRun(2, 1, 1), BlockRun(3, 0, 1)
+        self.engine.spawn(Pmem, "pmem:0", 4, PAGE, [("inode:/f", run) for run in runs])
+        self.engine.spawn(Inode, "inode:/f", self.kernel, "pmem:0", FileStart(0, 0o666, 4 * PAGE, runs))
         self.engine.spawn(OpenFileDescription, "file:1", "inode:/f", "file", 2)
         self.engine.spawn(Mm, "mm:100.1", self.kernel)
         self.engine.spawn(IoUring, "io_uring:1", self.kernel)

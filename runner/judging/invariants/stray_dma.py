@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from longpin.actors.base import Actor
+from longpin.actors.mm.ownership import Owner
 from longpin.actors.mm.pmem import Pmem
 from longpin.messages.envelope import Envelope
-from longpin.messages.mm.pmem import Dma
+from longpin.messages.mm.memory import Dma
 from longpin.runner.judging.invariants.base import Finding, Invariant
 
 
@@ -25,12 +26,14 @@ class NoStrayDma(Invariant):
         if not isinstance(access, Dma):
             return ()
         assert isinstance(actor, Pmem)
-        owner = actor.owners.get(access.number)
-        if actor.generation(access.number) == access.generation and owner == (access.inode, access.page):
+        owners = actor.owners.of(access.number)
+        pinned_as = Owner(access.inode, access.page)
+        if actor.generation(access.number) == access.generation and pinned_as in owners:
             return ()
-        now = "free" if owner is None else f"page {owner[1]} of {owner[0]}"
+        now = actor.owner_of(access.number) or "free"
         verb = "reads" if access.data is None else "writes"
-        site = f"{verb} {access.inode} through its pin, {'a free block' if owner is None else f'now of {owner[0]}'}"
+        whose = " and ".join(dict.fromkeys(owner.inode for owner in owners))
+        site = f"{verb} {access.inode} through its pin, {f'now of {whose}' if owners else 'a free block'}"
         return (
             self.found(
                 site,
