@@ -78,6 +78,28 @@ class FrameRun(NamedTuple):
         return range(self.first, self.first + self.length)
 
 
+MOST_FRAMES = 4096
+"""Frames that one :class:`ScanBusy` names at the most: what is answered has an entry for each reference on each, and a
+trace is read with bounds (:data:`longpin.messages.codec.MAX_ITEMS`)."""
+
+
+def portions(runs: Iterable[FrameRun], most: int = MOST_FRAMES) -> Iterator[tuple[FrameRun, ...]]:
+    """Yield the runs in order, cut where more than ``most`` frames would come together; once, if there are none."""
+    portion: list[FrameRun] = []
+    left, cut = most, False
+    for run in runs:
+        first, length = run
+        while length:
+            part = min(length, left)
+            portion.append(FrameRun(first, part))
+            first, length, left = first + part, length - part, left - part
+            if not left:
+                yield tuple(portion)
+                portion, left, cut = [], most, True
+    if portion or not cut:
+        yield tuple(portion)
+
+
 @message
 class PinFrames(Message):
     """get_user_pages takes references on pages of a file that follow each other, under the page table lock [1.9]."""
