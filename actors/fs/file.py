@@ -378,7 +378,10 @@ class OpenFileDescription(Actor):
 
     @handles(MapFile)
     def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
-        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
+        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3].
+
+        The reply is whether a shared mapping may ever be written through.
+        """
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
@@ -386,7 +389,7 @@ class OpenFileDescription(Actor):
         r = request
         yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
         self.references += 1
-        return DONE
+        return Done(int(self.writable))
 
     @staticmethod
     def _require(number: int) -> None:

@@ -12,6 +12,7 @@ from longpin.actors.conversation import KernelError
 from longpin.actors.mm.free_space import FreeSpace
 from longpin.actors.mm.memory import FrameMemory
 from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.mm.memory import Dma
 from longpin.messages.mm.pmem import Allocate, Allocated, FreeBlocks, Move
 
 
@@ -31,8 +32,15 @@ class Pmem(FrameMemory):
 
     def owner_of(self, number: int) -> str:
         """Return which page of which file a block is."""
+        if number not in self.owners:
+            return "free"
         inode, page = self.owners[number]
         return f"page {page} of {inode}"
+
+    def is_still(self, access: Dma) -> bool:
+        """Return whether a block was not freed since it was pinned, and is still that page of that file."""
+        owner = self.owners.get(access.number)
+        return self.generation(access.number) == access.generation and owner == (access.inode, access.page)
 
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:
