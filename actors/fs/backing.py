@@ -18,7 +18,7 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, QueryLease, SetAttributes, Touch
 
-KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs"}
+KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs", "shmem": "shmem"}
 """What an open file description is, by the kind of address behind it."""
 
 
@@ -48,6 +48,7 @@ FILE_OPERATIONS = {
     "directory": FileOperations(read=errno.EISDIR, seek=0, sync=0),
     "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, direct=True, stream=True),
     "uverbs": FileOperations(),
+    "shmem": FileOperations(fallocate=0, map=0),
     "path": FileOperations(),
 }
 """By what an open file description is."""
@@ -57,7 +58,7 @@ Common = ChangeLease | CheckAccess | CloseFile | Flock | QueryLease | SetAttribu
 
 
 def kind_of(backing: Address) -> str:
-    """Return what an open file description of it is: ``file``, ``directory``, ``pipe`` or ``uverbs``."""
+    """Return what an open file description of it is: ``file``, ``directory``, ``pipe``, ``uverbs`` or ``shmem``."""
     return KINDS[backing.partition(":")[0]]
 
 

@@ -317,7 +317,10 @@ class OpenFileDescription(OwnedDescription):
 
     @handles(MapFile)
     def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
-        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
+        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3].
+
+        The reply is whether a shared mapping may ever be written through.
+        """
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
@@ -325,7 +328,7 @@ class OpenFileDescription(OwnedDescription):
         r = request
         yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
         self.references += 1
-        return DONE
+        return Done(int(self.writable))
 
     @staticmethod
     def _require(number: int) -> None:

@@ -220,10 +220,14 @@ class Process(SignalTarget):
             self.spawn(Mm, self.mm, self.kernel)
         return self.mm
 
+    @property
+    def memlock(self) -> int:
+        """RLIMIT_MEMLOCK in bytes; -1: none, it has CAP_IPC_LOCK."""
+        return -1 if "CAP_IPC_LOCK" in self.credentials.capabilities else self.limits[RLIMIT_MEMLOCK]
+
     def buffer(self, address: int, pages: int) -> Buffer:
         """Return memory of this process that is to be pinned by its right to lock memory."""
-        unlimited = "CAP_IPC_LOCK" in self.credentials.capabilities
-        return Buffer(self.memory(), address, pages, self.caller, -1 if unlimited else self.limits[RLIMIT_MEMLOCK])
+        return Buffer(self.memory(), address, pages, self.caller, self.memlock)
 
     def _leave_memory(self) -> Conversation[tuple[File, ...]]:
         """Have every mapping go; return the files of which they held the last reference."""

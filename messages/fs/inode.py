@@ -137,7 +137,7 @@ class AddMapping(Message):
 
 @message
 class SplitMapping(Message):
-    """munmap(2) took something out of the middle of a mapping: what is left behind it has another number now."""
+    """A mapping became two: what munmap(2) or another call left behind a part of it has another number now."""
 
     mm: Address
     vma: int
@@ -147,6 +147,19 @@ class SplitMapping(Message):
         """Both mappings, and their places among the others."""
         mappings = [("mapping", self.mm, number) for number in (self.vma, self.new)]
         return Footprint.of(writes=[*mappings, ("order of mappings",)])
+
+
+@message
+class ProtectMapping(Message):
+    """mprotect(2) has changed what may be done through a mapping."""
+
+    mm: Address
+    vma: int
+    prot: int
+
+    def footprint(self) -> Footprint:
+        """The mapping."""
+        return Footprint.of(writes=[("mapping", self.mm, self.vma)])
 
 
 @message
