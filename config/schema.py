@@ -51,6 +51,22 @@ class PmemSet:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceDax:
+    """Persistent memory as a character device: a name in ``/dev``."""
+
+    name: str
+    pages: int = 512
+    """Default: as much as one mapping must have."""
+    align: int = 512
+    """Pages: what mappings begin at and are multiples of. Default: 2 MiB of 4096 bytes, as devices are made."""
+
+    @property
+    def path(self) -> str:
+        """Its name in the tree."""
+        return f"/dev/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """An RDMA device, as ibv_open_device names it."""
 
@@ -128,5 +144,6 @@ class Scenario:
     """The file, exactly as read."""
     warnings: tuple[str, ...] = ()
     """What is no mistake but says less than it seems to, each a line that begins with file and line."""
+    dax: tuple[DeviceDax, ...] = ()
     filename: str = field(default="", compare=False)
     """What messages call the file."""

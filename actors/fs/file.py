@@ -271,8 +271,9 @@ class OpenFileDescription(OwnedDescription):
         if request.offset < 0:
             raise KernelError(errno.EINVAL)
         with (yield self.position_lock.exclusive()):
-            self.position = request.offset
-        return Done(request.offset)
+            if not self.operations.fixed_position:
+                self.position = request.offset
+            return Done(self.position)
 
     @handles(Ftruncate)
     def ftruncate(self, request: Ftruncate, _src: Address) -> Conversation[Done]:
@@ -326,7 +327,9 @@ class OpenFileDescription(OwnedDescription):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
         r = request
-        yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
+        yield Call(
+            self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd, "", r.page, r.pages)
+        )
         self.references += 1
         return Done(int(self.writable))
 
