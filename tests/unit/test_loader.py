@@ -234,7 +234,7 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, device, "
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, dax, device, "
             "file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
