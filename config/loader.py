@@ -11,17 +11,16 @@ from typing import Any
 
 from longpin.config.build import (
     build_devices,
-    build_files,
     build_folders,
     build_holds,
     build_machine,
-    build_pmem,
     build_policy,
 )
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
+from longpin.config.storage import build_files, build_pmem
 from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]

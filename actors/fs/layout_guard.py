@@ -16,6 +16,7 @@ from longpin.actors.fs.layout_change import Wanted, change_of
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Hold
 from longpin.actors.policies.decisions import (
     Allow,
@@ -55,15 +56,15 @@ class LayoutGuard:
     def __init__(
         self,
         kernel: Kernel,
-        pmem: Address,
+        mount: Mount,
         attributes: Attributes,
         leases: LeaseList,
         extents: ExtentMap,
         mappings: Mappings,
     ) -> None:
         self.kernel = kernel
-        self.pmem = pmem
-        self.file_system = kernel.file_system(pmem)
+        self.pmem = mount.device
+        self.file_system = mount.file_system
         self.attributes = attributes
         self.leases = leases
         self.extents = extents

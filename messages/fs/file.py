@@ -130,7 +130,7 @@ class GetOwner(Message):
 
 
 @message
-class Owner(Message):
+class SignalOwner(Message):
     """The owner."""
 
     number: int

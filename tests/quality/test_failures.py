@@ -42,7 +42,7 @@ NOISE = """
 name = "noise"
 
 [[file]]
-path = "/pmem/noise"
+path = "/noise/noise"
 pmem = "noise"
 size = "8 * PAGE"
 
@@ -52,7 +52,7 @@ on_signal.SIGUSR1 = '''
 sleep(1)
 '''
 program = '''
-n = open("/pmem/noise", O_RDWR)
+n = open("/noise/noise", O_RDWR)
 for i in range(3):
     write(n, "noise")
     lseek(n, i)

@@ -60,7 +60,7 @@ mode = 0o600
 uid = 1000
 
 [[file]]
-path = "/pmem/log"
+path = "/slow/log"
 pmem = "slow"
 
 [[process]]
@@ -116,11 +116,11 @@ def test_every_key_arrives() -> None:
     assert scenario.policy == PolicyChoice("P5", "as_posted", (("evict_waits", True), ("lease_check", "own_tgid")))
     kernel = (("kernel", "6.12"), ("read_only_pins", False))
     assert scenario.machine == MachineSettings(512, 5.0, uverbs_async_delay=True, kernel=kernel)
-    assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64))
+    assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64, mount="/slow"))
     assert scenario.devices == (Device("mlx5_0"),)
     assert scenario.files == (
         InitialFile("/pmem/data", "fast", 1025, 1000, 0o600),
-        InitialFile("/pmem/log", "slow", 0, 0, 0o666),
+        InitialFile("/slow/log", "slow", 0, 0, 0o666),
     )
     assert scenario.holds == ("O1", "O7")
     app, kid = scenario.processes
@@ -440,8 +440,8 @@ def two(first: str, second: str, *, start: str = "now") -> str:
         (two("close(si_code)", "close(1)"), "expected a variable assigned before, or a constant, found 'si_code'"),
         (two("sigaction(SIGIO, SIG_HANDLER)", "close(1)"), "expected a handler, on_signal.SIGIO, found none"),
         (
-            two("fcntl(1, F_SETDELEG, 0)", "close(1)"),
-            "F_DUPFD_CLOEXEC as cmd of fcntl(fd, cmd[, arg][, pid]), found 'F_SETDELEG' (did you mean F_SETLEASE?)",
+            two("fcntl(1, F_SETLEASES, 0)", "close(1)"),
+            "F_DUPFD_CLOEXEC as cmd of fcntl(fd, cmd[, arg][, pid]), found 'F_SETLEASES' (did you mean F_SETLEASE?)",
         ),
     ],
 )
