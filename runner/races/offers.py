@@ -19,8 +19,9 @@ from longpin.actors.constants import (
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
-from longpin.actors.syscalls.declaration import Parameter, Syscall
+from longpin.actors.syscalls.declaration import Syscall
 from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.parameter import Parameter
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import ProcessSpec, Scenario
 from longpin.runner.host.machine import beyond_one_folder
@@ -38,7 +39,8 @@ def _form(call: Syscall) -> str:
 
 
 def _letter(parameter: Parameter) -> str:
-    letters = {"path": "p", "new path": "p", "bytes": "b", "process": "P", "program": "F", "label": "L", "float": "s"}
+    letters = {"path": "p", "new path": "p", "bytes": "b", "process": "P", "program": "F", "float": "s"}
+    letters |= {"label": "L", "new label": "L"}
     if int in parameter.types and not {"process", "float"} & set(parameter.kinds):
         return "n"
     return next(letter for kind, letter in letters.items() if kind in parameter.kinds)
@@ -296,8 +298,9 @@ def label_names(scenario: Scenario) -> list[str]:
     for process in scenario.processes:
         for _, program in programs_of(process):
             for op in program.operations():
-                if op.call in ("label", "wait_for") and isinstance(op.args[0], Const):
-                    found[str(op.args[0].value)] = None
+                for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
+                    if {"label", "new label"} & set(parameter.kinds) and isinstance(arg, Const):
+                        found[str(arg.value)] = None
     return list(found)
 
 
