@@ -53,6 +53,7 @@ OTHER_TYPES: dict[str, tuple[type, ...]] = {
     "new path": (str,),
     "process": (str, int),
     "program": (str,),
+    "thread": (str,),
     "label": (str,),
     "handle": (VerbsObject,),
 }
@@ -103,7 +104,7 @@ class Parameter:
     @property
     def is_literal(self) -> bool:
         """Whether it must be written out, because the loader checks what it names."""
-        return "program" in self.kinds or "label" in self.kinds
+        return not {"program", "thread", "label"}.isdisjoint(self.kinds)
 
     def cut(self, value: Argument) -> Argument:
         """Return an argument as the call takes it."""
@@ -118,6 +119,7 @@ class Restart(Enum):
 
     ERESTARTSYS = "made again if no handler runs, or if the one taken first has SA_RESTART"
     ERESTARTNOHAND = "made again if no handler runs"
+    ERESTARTNOINTR = "always made again"
     EINTR = "never made again"
 
 
@@ -272,7 +274,7 @@ class Syscall:
     partial: str
     """What of the call there is, if not all."""
     on_host: bool
-    """Whether an unmodified kernel can make it."""
+    """Whether the host engine can make it, on an unmodified kernel."""
     libc: Libc | None
     """The function of the C library that makes it; None: it takes more. Who makes it may have a way of his own."""
 
