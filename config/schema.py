@@ -42,6 +42,12 @@ class PmemSet:
     """Blocks, 1 to 1,000,000. Default: enough for small files, few enough to run out of on purpose."""
     file_system: str = "xfs"
     """A key of ``longpin.actors.kernel.file_system.FILE_SYSTEMS``. Default: the one the proposals are about."""
+    mount: str = "/"
+    """The folder where it is mounted. Default in a scenario file: ``/`` for the first set, ``/NAME`` for the others."""
+
+    def has(self, path: str) -> bool:
+        """Return whether a path is where it is mounted, or leads below."""
+        return self.mount in ("/", path) or path.startswith(f"{self.mount}/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class InitialFile:
 
     path: str
     pmem: str
-    """The block set its pages come from. Default in a scenario file: the first set."""
+    """The block set its pages come from: the one mounted where its path leads."""
     size: int = 0
     """Bytes."""
     uid: int = 0

@@ -52,6 +52,7 @@ class PmemTable:
     name: str | None = None
     blocks: Size | None = None
     file_system: str | None = None
+    mount: str | None = None
 
 
 @dataclass(slots=True)

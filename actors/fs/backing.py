@@ -16,9 +16,9 @@ from longpin.actors.fs.permissions import check, check_touch, set_attributes
 from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import DIRECTORY
-from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, SetAttributes, Touch
+from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, QueryLease, SetAttributes, Touch
 
-KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs"}
+KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs", "shmem": "shmem"}
 """What an open file description is, by the kind of address behind it."""
 
 
@@ -48,16 +48,17 @@ FILE_OPERATIONS = {
     "directory": FileOperations(read=errno.EISDIR, seek=0, sync=0),
     "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, direct=True, stream=True),
     "uverbs": FileOperations(),
+    "shmem": FileOperations(fallocate=0, map=0),
     "path": FileOperations(),
 }
 """By what an open file description is."""
 
-Common = ChangeLease | CheckAccess | CloseFile | Flock | SetAttributes | Touch
+Common = ChangeLease | CheckAccess | CloseFile | Flock | QueryLease | SetAttributes | Touch
 """What each of them can be asked."""
 
 
 def kind_of(backing: Address) -> str:
-    """Return what an open file description of it is: ``file``, ``directory``, ``pipe`` or ``uverbs``."""
+    """Return what an open file description of it is: ``file``, ``directory``, ``pipe``, ``uverbs`` or ``shmem``."""
     return KINDS[backing.partition(":")[0]]
 
 

@@ -165,16 +165,16 @@ class OpenFileDescription(OwnedDescription):
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
         mode = self.flags & O_ACCMODE
-        change = ChangeLease(self.address, mode, request.arg, request.fd, request.caller)
+        change = ChangeLease(self.address, mode, request.arg, request.delegation, request.fd, request.caller)
         reply: Done = yield ask(self.backing, change)
         return reply
 
     @handles(GetLease)
     def get_lease(self, request: GetLease, _src: Address) -> Conversation[Done]:
-        """F_GETLEASE: what is no regular file has no lease."""
-        if self.kind != "file":
+        """F_GETLEASE, F_GETDELEG: what is neither a regular file nor a folder has none."""
+        if self.kind not in ("file", "directory"):
             return Done(F_UNLCK)
-        reply: Done = yield Call(self.backing, QueryLease(self.address, request.caller))
+        reply: Done = yield ask(self.backing, QueryLease(self.address, request.delegation, request.caller))
         return reply
 
     @handles(GetFlags)
@@ -317,7 +317,10 @@ class OpenFileDescription(OwnedDescription):
 
     @handles(MapFile)
     def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
-        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
+        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3].
+
+        The reply is whether a shared mapping may ever be written through.
+        """
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
@@ -325,7 +328,7 @@ class OpenFileDescription(OwnedDescription):
         r = request
         yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
         self.references += 1
-        return DONE
+        return Done(int(self.writable))
 
     @staticmethod
     def _require(number: int) -> None:

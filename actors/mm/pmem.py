@@ -6,145 +6,106 @@ to become idle sleep here.
 """
 
 import errno
+from collections.abc import Iterable
 
-from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.conversation import Conversation, KernelError, Wait, WaitQueue, WaitsFor
+from longpin.actors.base import Engine, handles
+from longpin.actors.conversation import KernelError
 from longpin.actors.mm.free_space import FreeSpace
+from longpin.actors.mm.memory import FrameMemory
+from longpin.actors.mm.ownership import Owner, Ownership
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.file import Data
+from longpin.messages.mm.memory import Dma, FrameRun
 from longpin.messages.mm.pmem import (
     Allocate,
     Allocated,
-    AwaitIdle,
-    Busy,
-    Dma,
+    BlockRun,
+    CopyBlock,
+    FindShared,
     FreeBlocks,
-    Load,
     Move,
-    Pin,
-    PinFrames,
-    Pinned,
-    ScanBusy,
-    Store,
-    Unpin,
+    ShareBlocks,
+    SharedBlocks,
 )
 
 
-class Pmem(Actor):
+class Pmem(FrameMemory):
     """The blocks of one device: who owns them, who references them, and what they hold."""
 
     def __init__(
-        self, engine: Engine, address: Address, blocks: int, page_size: int, owners: dict[int, tuple[Address, int]]
+        self,
+        engine: Engine,
+        address: Address,
+        blocks: int,
+        page_size: int,
+        owned: Iterable[tuple[Address, BlockRun]] = (),
     ) -> None:
         super().__init__(engine, address)
         self.blocks = blocks
         self.page_size = page_size
-        self.owners = dict(owners)
-        """The inode and its page each allocated block belongs to."""
-        self.free = FreeSpace(blocks, owners)
+        self.owners = Ownership()
+        """The inodes and their pages each allocated block belongs to."""
+        for inode, run in owned:
+            self.owners.add(run.block, run.length, Owner(inode, run.page))
+        self.free = FreeSpace(blocks, ((run.first, run.length) for run in self.owners.runs))
         """Invariant: free and owners together are all blocks, each once."""
-        self.generations: dict[int, int] = {}
-        """How often each block was freed; 0 where nothing stands."""
-        self.pins: dict[int, list[Pin]] = {}
-        self.contents: dict[int, bytes] = {}
-        """What was written; zeroes where nothing stands. Freed blocks keep it until they are allocated again."""
-        self.idle_waiters: dict[int, WaitQueue] = {}
+
+    def owner_of(self, number: int) -> str:
+        """Return which pages of which files a block is."""
+        return " and ".join(map(str, self.owners.of(number))) or "free"
+
+    def is_still(self, access: Dma) -> bool:
+        """Return whether a block was not freed since it was pinned, and is still that page of that file."""
+        pinned_as = Owner(access.inode, access.page)
+        return self.generation(access.number) == access.generation and pinned_as in self.owners.of(access.number)
 
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:
-        """Give out the lowest free block, zeroed."""
-        block = self.free.take_lowest()
-        if block is None:
+        """Give out the lowest free block, with those that follow it; zeroed, unless it is only preallocated."""
+        found = self.free.take_lowest(request.length)
+        if found is None:
             raise KernelError(errno.ENOSPC)
-        self.owners[block] = (request.inode, request.page)
-        self.contents.pop(block, None)
-        return Allocated(block)
+        block, length = found
+        self.owners.add(block, length, Owner(request.inode, request.page))
+        if request.zeroed:
+            for number in range(block, block + length):
+                self.contents.pop(number, None)
+        return Allocated(block, length)
+
+    @handles(CopyBlock)
+    def copy(self, request: CopyBlock, src: Address) -> Allocated:
+        """Allocate a block with the bytes of another one."""
+        copy = self.allocate(Allocate(request.inode, request.page), src)
+        if request.block in self.contents:
+            self.contents[copy.block] = self.contents[request.block]
+        return copy
+
+    @handles(ShareBlocks)
+    def share(self, request: ShareBlocks, _src: Address) -> Done:
+        """Count one more file that has the blocks."""
+        for page, block, length in request.runs:
+            self.owners.add(block, length, Owner(request.inode, page))
+        return DONE
+
+    @handles(FindShared)
+    def find_shared(self, request: FindShared, _src: Address) -> SharedBlocks:
+        """Look blocks up in the reference counts."""
+        found = (pair for run in request.runs for pair in self.owners.shared(run.first, run.length))
+        return SharedBlocks(tuple(FrameRun(*pair) for pair in found))
 
     @handles(FreeBlocks)
     def free_blocks(self, request: FreeBlocks, _src: Address) -> Done:
         """Take blocks back, referenced or not: whether that is safe is for the file system to know."""
-        for block in request.blocks:
-            del self.owners[block]
-            self.generations[block] = self.generation(block) + 1
-            self.free.add(block)
+        for page, block, length in request.runs:
+            for first, freed in self.owners.drop(block, length, Owner(request.inode, page)):
+                self.generations.add(first, first + freed - 1)
+                self.free.add(first, freed)
         return DONE
 
     @handles(Move)
     def move(self, request: Move, _src: Address) -> Done:
         """Note that blocks are other pages now; who has them pinned still sees them as what they were."""
-        for block in request.blocks:
-            inode, page = self.owners[block]
-            self.owners[block] = (inode, page + request.distance)
+        for page, block, length in request.runs:
+            self.owners.drop(block, length, Owner(request.inode, page))
+        for page, block, length in request.runs:
+            self.owners.add(block, length, Owner(request.inode, page + request.distance))
         return DONE
-
-    def generation(self, block: int) -> int:
-        """Return how often ``block`` was freed."""
-        return self.generations.get(block, 0)
-
-    @handles(PinFrames)
-    def pin(self, request: PinFrames, _src: Address) -> Pinned:
-        """Take references."""
-        r = request
-        generations = tuple(self.generation(block) for block in r.numbers)
-        for index, (block, generation) in enumerate(zip(request.numbers, generations, strict=True)):
-            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold)
-            self.pins.setdefault(block, []).append(pin)
-        return Pinned(generations)
-
-    @handles(Unpin)
-    def unpin(self, request: Unpin, _src: Address) -> Done:
-        """Drop a registration's references, block by block."""
-        for block in sorted(self.pins):
-            kept = [pin for pin in self.pins[block] if pin.owner != request.owner]
-            if len(kept) == len(self.pins[block]):
-                continue
-            self.pins[block] = kept
-            if not kept:
-                del self.pins[block]
-                if block in self.idle_waiters:
-                    self.idle_waiters.pop(block).wake_all(self)
-        return DONE
-
-    @handles(ScanBusy)
-    def scan(self, request: ScanBusy, _src: Address) -> Busy:
-        """List the references on blocks."""
-        return Busy(tuple(pin for block in request.blocks for pin in self.pins.get(block, ())))
-
-    @handles(AwaitIdle)
-    def await_idle(self, request: AwaitIdle, _src: Address) -> Conversation[Done]:
-        """Sleep while the block is referenced [2.5 step 4]."""
-        wait = (
-            Wait.INTERRUPTIBLE if request.interruptible else Wait.KILLABLE if request.killable else Wait.UNINTERRUPTIBLE
-        )
-        while pins := self.pins.get(request.block):
-            inode, page = self.owners[request.block]
-            detail = f"page {page} of {inode} (block {request.block}), pinned by {pins[0].owner}"
-            queue = self.idle_waiters.setdefault(request.block, WaitQueue())
-            yield queue.sleep(WaitsFor("pin", self.address, detail, request.block), wait)
-        return DONE
-
-    @handles(Load)
-    def load(self, request: Load, _src: Address) -> Data:
-        """Read bytes of a block."""
-        return Data(self._read(request.number, request.offset, request.length))
-
-    @handles(Store)
-    def store(self, request: Store, _src: Address) -> Done:
-        """Write bytes of a block."""
-        self._write(request.number, request.offset, request.data)
-        return DONE
-
-    @handles(Dma)
-    def dma(self, request: Dma, _src: Address) -> Data:
-        """Read or write a physical page for a device, also if it is no longer the page that was pinned."""
-        if request.data is None:
-            return Data(self._read(request.number, request.offset, request.length))
-        self._write(request.number, request.offset, request.data)
-        return Data(b"")
-
-    def _read(self, block: int, offset: int, length: int) -> bytes:
-        return self.contents.get(block, b"")[offset : offset + length].ljust(length, b"\0")
-
-    def _write(self, block: int, offset: int, data: bytes) -> None:
-        old = self.contents.get(block, b"").ljust(offset, b"\0")
-        self.contents[block] = old[:offset] + data + old[offset + len(data) :]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from longpin.actors.policies.views import LeaseKey, LeaseRequest, PolicyState, Range, RegistrationView
 from longpin.messages.envelope import Address
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 
 
 class Proceed(NamedTuple):
@@ -20,6 +20,10 @@ class Fail(NamedTuple):
     """End the call with this errno."""
 
     errno: int
+
+
+Answer = Proceed | Fail
+"""What a gate answers that decides at once."""
 
 
 class BreakLeases(NamedTuple):

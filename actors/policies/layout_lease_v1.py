@@ -11,7 +11,7 @@ from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Allow, BreakLeases, Decision, Fail, Proceed, Scan, WaitFor
 from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.fs.mapping import PinRequest
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 
 
 class LeaseCheck(StrEnum):

@@ -10,11 +10,15 @@ from typing import NamedTuple
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, Memory
-from longpin.messages.mm.pmem import Pin
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 LeaseKey = tuple[str, ...]
 """What a lease belongs to: no two leases of one slot on one inode have the same. What is in it is the policy's."""
+
+
+F_EXCLUSIVE = 32
+"""A bit beside F_LAYOUT in the argument of F_SETLEASE, of policies that know it [V2-1]."""
 
 
 class LeaseKind(StrEnum):
@@ -22,6 +26,8 @@ class LeaseKind(StrEnum):
 
     LEASE = "lease"
     """Opens and truncate(2): what F_RDLCK and F_WRLCK ask for."""
+    DELEGATION = "delegation"
+    """Those, and changes of names and attributes: what F_SETDELEG asks for."""
     LAYOUT = "layout"
     """Layout changes."""
 

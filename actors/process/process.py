@@ -223,7 +223,7 @@ class Process(ThreadGroup):
 
     def flush(self, file: File, *, exiting: bool = False) -> Conversation[None]:
         """Tell the inode of a descriptor that is closed, before its reference goes, where a policy asks [1.2]."""
-        if file.kind == "file" and self.kernel.policy.overrides(Policy.on_flush):
+        if file.kind == "file" and self.kernel.policy.overrides(Policy.flush_gate):
             last = all(other.ofd != file.ofd for other in self.fds.values())
             yield Call(file.backing, FlushFile(file.ofd, last, exiting, self.caller))
 
@@ -236,10 +236,14 @@ class Process(ThreadGroup):
             self.spawn(Mm, self.mm, self.kernel)
         return self.mm
 
+    @property
+    def memlock(self) -> int:
+        """RLIMIT_MEMLOCK in bytes; -1: none, it has CAP_IPC_LOCK."""
+        return -1 if "CAP_IPC_LOCK" in self.credentials.capabilities else self.limits[RLIMIT_MEMLOCK]
+
     def buffer(self, address: int, pages: int) -> Buffer:
         """Return memory of this process that is to be pinned by its right to lock memory."""
-        unlimited = "CAP_IPC_LOCK" in self.credentials.capabilities
-        return Buffer(self.memory(), address, pages, self.caller, -1 if unlimited else self.limits[RLIMIT_MEMLOCK])
+        return Buffer(self.memory(), address, pages, self.caller, self.memlock)
 
     def _leave_memory(self) -> Conversation[tuple[File, ...]]:
         """Have every mapping go; return the files of which they held the last reference."""

@@ -23,7 +23,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.mm.pmem import ZERO_PAGE, Dma
+from longpin.messages.mm.memory import ZERO_PAGE, Dma
 from longpin.messages.rdma.verbs import (
     Complete,
     Destroy,

@@ -19,7 +19,7 @@ from longpin.actors.mm.gup import let_go, unpin_user_pages
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
-from longpin.messages.mm.pmem import PinnedPage
+from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.rdma.verbs import (
     AllocPd,
     Complete,
@@ -210,9 +210,11 @@ class UverbsContext(Backing):
 
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
-        """Tell whose pages a region has."""
+        """Tell of which files a region has pages."""
         registration = self._find(Region, request.handle).request.registration
-        return RegionFiles(registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs)))
+        return RegionFiles(
+            registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs if first.inode))
+        )
 
     @handles(MapDma)
     def map_dma(self, request: MapDma, _src: Address) -> Conversation[Segments]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from longpin.actors.constants import (
     F_DUPFD,
     F_DUPFD_CLOEXEC,
+    F_GETDELEG,
     F_GETFD,
     F_GETFL,
     F_GETLEASE,
@@ -16,6 +17,7 @@ from longpin.actors.constants import (
     F_OWNER_PGRP,
     F_OWNER_PID,
     F_OWNER_TID,
+    F_SETDELEG,
     F_SETFD,
     F_SETFL,
     F_SETLEASE,
@@ -34,12 +36,12 @@ from longpin.messages.fs.file import (
     GetLease,
     GetOwner,
     GetSignal,
-    Owner,
     Ref,
     SetFlags,
     SetLease,
     SetOwner,
     SetSignal,
+    SignalOwner,
 )
 from longpin.messages.process.process import PROCESS_TABLE, File, FindOwner
 
@@ -57,6 +59,8 @@ COMMANDS = (
     "F_SETFL",
     "F_SETLEASE",
     "F_GETLEASE",
+    "F_SETDELEG",
+    "F_GETDELEG",
     "F_SETSIG",
     "F_GETSIG",
     "F_SETOWN",
@@ -65,7 +69,7 @@ COMMANDS = (
     "F_GETOWN_EX",
     "F_DUPFD_CLOEXEC",
 )
-_TAKE_ONE = (F_DUPFD, F_DUPFD_CLOEXEC, F_SETFD, F_SETFL, F_SETLEASE, F_SETSIG, F_SETOWN)
+_TAKE_ONE = (F_DUPFD, F_DUPFD_CLOEXEC, F_SETFD, F_SETFL, F_SETLEASE, F_SETDELEG, F_SETSIG, F_SETOWN)
 _OF_PATHS = (F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL)
 """What a descriptor opened with O_PATH allows [check_fcntl_cmd]."""
 CHANGEABLE = Flags(("O_APPEND", "O_NONBLOCK"))
@@ -95,9 +99,10 @@ def _refuse(given: Given) -> ArgumentRefusal | None:
     "fcntl(fd: fd, cmd: uint, [arg: int], [pid: int])",
     "fcntl(2)",
     returns="by `cmd`: `F_DUPFD`, `F_DUPFD_CLOEXEC`: a descriptor from `arg` on; `F_GETFD`, `F_SETFD` with "
-    "`FD_CLOEXEC`; `F_GETFL`, `F_SETFL` with `O_APPEND`, `O_NONBLOCK`; `F_SETLEASE`, `F_GETLEASE`; `F_SETSIG`, "
-    "`F_GETSIG`; `F_SETOWN`, `F_GETOWN`; `F_SETOWN_EX` with `F_OWNER_TID`, `F_OWNER_PID` or `F_OWNER_PGRP` and a "
-    "number; `F_GETOWN_EX`: the number, and the variable `owner_type`",
+    "`FD_CLOEXEC`; `F_GETFL`, `F_SETFL` with `O_APPEND`, `O_NONBLOCK`; `F_SETLEASE`, `F_GETLEASE`; `F_SETDELEG`, "
+    "`F_GETDELEG`, the type standing for the `struct delegation`; `F_SETSIG`, `F_GETSIG`; `F_SETOWN`, `F_GETOWN`; "
+    "`F_SETOWN_EX` with `F_OWNER_TID`, `F_OWNER_PID` or `F_OWNER_PGRP` and a number; `F_GETOWN_EX`: the number, and "
+    "the variable `owner_type`",
     errnos={"ESRCH": "semantics 2.3.5: F_SETOWN names nobody [meas 6.18]"},
     partial="the commands of the table",
     allowed={"cmd": OneOf(COMMANDS)},
@@ -145,13 +150,30 @@ def _set_flags(_process: "Process", file: File, _fd: int, flags: int, _pid: int)
 
 
 def _set_lease(process: "Process", file: File, fd: int, arg: int, _pid: int) -> Conversation[int]:
-    yield Call(file.ofd, SetLease(arg, fd, process.caller))
+    yield Call(file.ofd, SetLease(arg, False, fd, process.caller))
     return 0
 
 
 def _get_lease(process: "Process", file: File, _fd: int, _arg: int, _pid: int) -> Conversation[int]:
-    value: int = (yield Call(file.ofd, GetLease(process.caller))).value
+    value: int = (yield Call(file.ofd, GetLease(delegation=False, caller=process.caller))).value
     return value
+
+
+def _set_delegation(process: "Process", file: File, fd: int, arg: int, _pid: int) -> Conversation[int]:
+    _require_delegations(process)
+    yield Call(file.ofd, SetLease(arg, True, fd, process.caller))
+    return 0
+
+
+def _get_delegation(process: "Process", file: File, _fd: int, _arg: int, _pid: int) -> Conversation[int]:
+    _require_delegations(process)
+    value: int = (yield Call(file.ofd, GetLease(delegation=True, caller=process.caller))).value
+    return value
+
+
+def _require_delegations(process: "Process") -> None:
+    if not process.kernel.generation.delegations:
+        raise KernelError(errno.EINVAL)
 
 
 def _set_signal(_process: "Process", file: File, _fd: int, signo: int, _pid: int) -> Conversation[int]:
@@ -185,12 +207,12 @@ def _own(process: "Process", file: File, number: int, kind: int) -> Conversation
 
 
 def _get_owner(_process: "Process", file: File, _fd: int, _arg: int, _pid: int) -> Conversation[int]:
-    found: Owner = yield Call(file.ofd, GetOwner())
+    found: SignalOwner = yield Call(file.ofd, GetOwner())
     return -found.number if found.type == F_OWNER_PGRP else found.number
 
 
 def _get_owner_ex(process: "Process", file: File, _fd: int, _arg: int, _pid: int) -> Conversation[int]:
-    found: Owner = yield Call(file.ofd, GetOwner())
+    found: SignalOwner = yield Call(file.ofd, GetOwner())
     process.current.variables["owner_type"] = found.type
     return found.number
 
@@ -200,6 +222,8 @@ _ON_DESCRIPTION: dict[int, _Command] = {
     F_SETFL: _set_flags,
     F_SETLEASE: _set_lease,
     F_GETLEASE: _get_lease,
+    F_SETDELEG: _set_delegation,
+    F_GETDELEG: _get_delegation,
     F_SETSIG: _set_signal,
     F_GETSIG: _get_signal,
     F_SETOWN: _set_owner,

@@ -272,7 +272,11 @@ def lseek(process: "Process", fd: int, offset: int) -> Conversation[int]:
 
 
 @syscall(
-    "ftruncate(fd: fd, length: long)", "truncate(2)", returns="0", libc=libc("int ftruncate(fd, length)", "unistd.h")
+    "ftruncate(fd: fd, length: long)",
+    "truncate(2)",
+    returns="0",
+    errnos={"EAGAIN": "semantics 2.8: it does not wait for a delegation"},
+    libc=libc("int ftruncate(fd, length)", "unistd.h"),
 )
 def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
     """ftruncate(2): the length is looked at first."""

@@ -59,6 +59,8 @@ class SetLease(Message):
     """fcntl(F_SETLEASE) [2.1]."""
 
     arg: int
+    delegation: bool
+    """It is F_SETDELEG."""
     fd: int
     """The number used in the call, recorded for si_fd."""
     caller: Caller
@@ -72,6 +74,8 @@ class SetLease(Message):
 class GetLease(Message):
     """fcntl(F_GETLEASE) [2.3.6]."""
 
+    delegation: bool
+    """It is F_GETDELEG."""
     caller: Caller
 
     def footprint(self) -> Footprint:
@@ -126,7 +130,7 @@ class GetOwner(Message):
 
 
 @message
-class Owner(Message):
+class SignalOwner(Message):
     """The owner."""
 
     number: int

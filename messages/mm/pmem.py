@@ -1,77 +1,38 @@
-"""What a memory is asked: references on its frames, and bytes; and what a pmem block set is asked beside that.
+"""What a pmem block set is asked beside what every memory is: blocks for the pages of files.
 
-A frame of a pmem set is a block. The parts of a block are its ``owner`` (which page of which inode it is), its
-``generation``, its ``pins`` with who waits for them to go, and its ``content``; ``free`` is which blocks nobody owns.
+A frame of a pmem set is a block; ``free`` is which blocks nobody owns. What is said of many blocks is said of runs: a
+message about a large file costs its extents.
 """
 
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.mm.memory import FrameRun
 
 
-class PageFrame(NamedTuple):
-    """A page frame: physical memory, wherever it is mapped."""
+class BlockRun(NamedTuple):
+    """Blocks that follow each other, and are pages of a file that do too."""
 
-    memory: Address
-    """The actor that has it, a pmem block set for example."""
-    number: int
-    """Its number there."""
-
-
-ZERO_PAGE = PageFrame("zero_page", 0)
-"""What is mapped where a hole is read: the kernel's page of zeros. No actor has it, as nobody writes or counts it."""
-
-
-class PinnedPage(NamedTuple):
-    """A page that get_user_pages has pinned, as a device sees it."""
-
-    frame: PageFrame
-    generation: int
-    inode: Address
     page: int
-    """The page of the file."""
-
-    def after(self, distance: int) -> "PinnedPage":
-        """Return the page so far behind this one in a run."""
-        number = self.frame.number + (0 if self.frame == ZERO_PAGE else distance)
-        return self._replace(frame=self.frame._replace(number=number), page=self.page + distance)
-
-
-class PinnedRun(NamedTuple):
-    """Pinned pages of a file that follow each other in memory too: an entry of a scatter list."""
-
-    first: PinnedPage
+    """What the first one is."""
+    block: int
     length: int
-    """Pages."""
 
-
-def runs_of(pages: Iterable[PinnedPage]) -> Iterator[PinnedRun]:
-    """Put pages together, as ib_umem_get does, so that a region of a large file is a few entries."""
-    first: PinnedPage | None = None
-    length = 0
-    for page in pages:
-        if first is not None and page == first.after(length):
-            length += 1
-            continue
-        if first is not None:
-            yield PinnedRun(first, length)
-        first, length = page, 1
-    if first is not None:
-        yield PinnedRun(first, length)
-
-
-def memories_of(runs: Iterable[PinnedRun]) -> tuple[Address, ...]:
-    """Return the memories in which pages are pinned, each once, in the order of the pages."""
-    return tuple(dict.fromkeys(run.first.frame.memory for run in runs if run.first.frame != ZERO_PAGE))
+    @property
+    def blocks(self) -> range:
+        """Their numbers."""
+        return range(self.block, self.block + self.length)
 
 
 @message
 class Allocate(Message):
-    """Allocate a zeroed block for a page of an inode; ENOSPC if there is none."""
+    """Allocate a block for a page of an inode, and for up to ``length`` pages with it; ENOSPC if there is none."""
 
     inode: Address
     page: int
+    length: int = 1
+    zeroed: bool = True
+    """False: they are only preallocated, so nobody sees what they hold until they are written."""
 
     def footprint(self) -> Footprint:
         """Which block it will be is not known here."""
@@ -80,20 +41,55 @@ class Allocate(Message):
 
 @message
 class Allocated(Message):
-    """The block."""
+    """The blocks."""
 
+    block: int
+    """The first."""
+    length: int = 1
+    """How many follow each other: fewer than asked for, perhaps."""
+
+
+@message
+class CopyBlock(Message):
+    """Allocate a block for a page of an inode with the data of another one: copy on write; ENOSPC if there is none."""
+
+    inode: Address
+    page: int
     block: int
 
 
 @message
-class FreeBlocks(Message):
-    """Free blocks; each may be given to anybody at once [1.7]."""
+class ShareBlocks(Message):
+    """Blocks of one file become pages of another one too."""
 
-    blocks: tuple[int, ...]
+    inode: Address
+    runs: tuple[BlockRun, ...]
+
+
+@message
+class FindShared(Message):
+    """Look up in the reference counts which blocks are pages of several files."""
+
+    runs: tuple[FrameRun, ...]
+
+
+@message
+class SharedBlocks(Message):
+    """Those that are."""
+
+    runs: tuple[FrameRun, ...]
+
+
+@message
+class FreeBlocks(Message):
+    """An inode gives blocks back; those that no other file shares may be given to anybody at once [1.7]."""
+
+    inode: Address
+    runs: tuple[BlockRun, ...]
 
     def footprint(self) -> Footprint:
         """The blocks; what they hold stays until they are allocated again."""
-        parts = [(part, block) for block in self.blocks for part in ("owner", "generation")]
+        parts = [(part, block) for run in self.runs for block in run.blocks for part in ("owner", "generation")]
         return Footprint.of(writes=parts, adds=[("free",)])
 
 
@@ -101,158 +97,12 @@ class FreeBlocks(Message):
 class Move(Message):
     """Blocks become other pages of the same file: collapse and insert range."""
 
-    blocks: tuple[int, ...]
+    inode: Address
+    runs: tuple[BlockRun, ...]
+    """What they were."""
     distance: int
     """Pages."""
 
     def footprint(self) -> Footprint:
         """Whose pages they are."""
-        return Footprint.of(writes=[("owner", block) for block in self.blocks])
-
-
-@message
-class PinFrames(Message):
-    """get_user_pages takes references on pages of a file that follow each other, under the page table lock [1.9]."""
-
-    numbers: tuple[int, ...]
-    """Of the frames in this memory."""
-    inode: Address
-    page: int
-    """The page of the file that the first one is."""
-    longterm: bool
-    owner: Address
-    """The memory region, ``mr:100.1``, also before it is published."""
-    context: Address
-    process: Address = ""
-    """Who registers it."""
-    hold: Address = ""
-    """The open file description the registration holds for it; empty: none."""
-
-    def footprint(self) -> Footprint:
-        """The references on the frames."""
-        generations = [("generation", number) for number in self.numbers]
-        return Footprint.of(reads=generations, writes=[("pins", number) for number in self.numbers])
-
-
-@message
-class Pinned(Message):
-    """The references are taken."""
-
-    generations: tuple[int, ...]
-    """Of each frame."""
-
-
-@message
-class Unpin(Message):
-    """Drop every reference of a registration and wake the calls that wait for its blocks."""
-
-    owner: Address
-
-    def footprint(self) -> Footprint:
-        """All references: which blocks the registration has is not known here."""
-        return Footprint.of(writes=[("pins",)])
-
-
-@message
-class ScanBusy(Message):
-    """Find the references on blocks [2.5 step 3]."""
-
-    blocks: tuple[int, ...]
-
-    def footprint(self) -> Footprint:
-        """The references."""
-        return Footprint.of(reads=[("pins", block) for block in self.blocks])
-
-
-class Pin(NamedTuple):
-    """A reference on a block taken by get_user_pages [1.9]."""
-
-    block: int
-    page: int
-    """The page of the file it was taken through."""
-    generation: int
-    """The block's generation at that time."""
-    longterm: bool
-    owner: Address
-    """What it belongs to, the memory region ``mr:100.1`` for example, also while it is not published yet."""
-    context: Address
-    """The actor behind the descriptor that keeps the owner: a uverbs context, for example."""
-    process: Address = ""
-    """The process that pinned it."""
-    hold: Address = ""
-    """An open file description that its owner holds because of it; empty: none."""
-
-
-@message
-class Busy(Message):
-    """The references that were found."""
-
-    pins: tuple[Pin, ...]
-
-
-@message
-class AwaitIdle(Message):
-    """Sleep until a block has no reference [2.5 step 4]."""
-
-    block: int
-    killable: bool
-    """False: not even a fatal signal ends the sleep."""
-    interruptible: bool
-
-    def footprint(self) -> Footprint:
-        """The block's references and who waits for them to go; its owner is named to who asks why it waits."""
-        return Footprint.of(reads=[("owner", self.block)], writes=[("pins", self.block)])
-
-
-@message
-class Load(Message):
-    """Read bytes of a frame: the CPU through a mapping, or read(2)."""
-
-    number: int
-    """Of the frame in this memory."""
-    offset: int
-    length: int
-
-    def footprint(self) -> Footprint:
-        """The bytes."""
-        return Footprint.of(reads=[("content", self.number)])
-
-
-@message
-class Store(Message):
-    """Write bytes of a frame: the CPU through a mapping, or write(2)."""
-
-    number: int
-    """Of the frame in this memory."""
-    offset: int
-    data: bytes
-
-    def footprint(self) -> Footprint:
-        """The bytes."""
-        return Footprint.of(writes=[("content", self.number)])
-
-
-@message
-class Dma(Message):
-    """A device reads or writes a frame by its physical address, whatever the file map says [1.10]."""
-
-    number: int
-    """Of the frame in this memory."""
-    generation: int
-    """The frame's generation when it was pinned."""
-    inode: Address
-    page: int
-    """The page of the file it was pinned as."""
-    offset: int
-    length: int
-    data: bytes | None
-    """What is written; None: a read."""
-    region: Address
-
-    def footprint(self) -> Footprint:
-        """The bytes; owner and generation are what rule O1 looks at when the access arrives."""
-        number = self.number
-        reads = [("owner", number), ("generation", number)]
-        if self.data is None:
-            return Footprint.of(reads=[*reads, ("content", number)])
-        return Footprint.of(reads=reads, writes=[("content", number)])
+        return Footprint.of(writes=[("owner", block) for run in self.runs for block in run.blocks])

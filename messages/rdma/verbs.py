@@ -7,8 +7,8 @@ objects protection domains have in them. What a queue pair is told has no footpr
 from enum import StrEnum
 
 from longpin.messages.envelope import Address, Footprint, Message, Part, message
+from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Registration
-from longpin.messages.mm.pmem import PinnedPage
 
 
 class ObjectKind(StrEnum):

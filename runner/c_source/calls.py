@@ -150,6 +150,9 @@ class Writer:
         return f"{len(arguments)}, (int[]){{ {', '.join(arguments) or '0'} }}"
 
 
+_Write = Callable[[Writer, Op, list[str]], CStatement]
+
+
 class _MissingError(Exception):
     """A call cannot be written."""
 
@@ -246,6 +249,8 @@ def _data(writer: Writer, argument: Expression) -> tuple[str, str]:
 def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("fcntl.h",))
     command = op.args[1].value if isinstance(op.args[1], Const) else None
+    if command in (PROGRAM_CONSTANTS["F_SETDELEG"], PROGRAM_CONSTANTS["F_GETDELEG"]):
+        raise _MissingError("it takes a struct delegation, which only headers of Linux 6.19 and later have")
     if command == PROGRAM_CONSTANTS["F_SETOWN_EX"]:
         writer.need("owner_ex", "numbers")
         return CStatement(f"set_owner_ex({arguments[0]}, {arguments[2]}, real_pid({arguments[3]}))")
@@ -370,12 +375,24 @@ def _text(op: Op) -> str:
 
 def _mmap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("sys/mman.h",))
-    return CStatement(f"mmap(NULL, {', '.join(arguments)})")
+    address = f"(void *){arguments[5]}" if len(arguments) > 5 else "NULL"
+    return CStatement(f"mmap({address}, {', '.join(arguments[:5])})")
 
 
-def _munmap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
+def _on_memory(call: str) -> _Write:
+    """Return what writes a call whose first argument is an address."""
+
+    def write(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
+        writer.need(headers=("sys/mman.h",))
+        return CStatement(f"{call}((void *){arguments[0]}, {', '.join(arguments[1:])})")
+
+    return write
+
+
+def _mremap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("sys/mman.h",))
-    return CStatement(f"munmap((void *){arguments[0]}, {', '.join(arguments[1:])})")
+    more = [f"(void *){argument}" for argument in arguments[4:]]
+    return CStatement(f"mremap((void *){', '.join([*arguments[:4], *more])})")
 
 
 def _load(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
@@ -392,8 +409,6 @@ def _store(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     pointer, length = _data(writer, op.args[1])
     return CStatement(f"copy((volatile char *){arguments[0]}, {pointer}, {length}) < 0 ? -1 : 0")
 
-
-_Write = Callable[[Writer, Op, list[str]], CStatement]
 
 _OWN: dict[str, _Write] = {
     "open": _open,
@@ -421,7 +436,8 @@ _OWN: dict[str, _Write] = {
     "label": _label,
     "wait_for": _wait_for,
     "mmap": _mmap,
-    "munmap": _munmap,
+    "mremap": _mremap,
+    **{call: _on_memory(call) for call in ("munmap", "mprotect", "madvise", "mlock", "munlock", "msync")},
     "load": _load,
     "store": _store,
 }

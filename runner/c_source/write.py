@@ -244,7 +244,7 @@ class _File:
 
     @staticmethod
     def _expected_text(op: Op) -> str:
-        wanted = applicable(op.expectations, KERNEL)
+        wanted = applicable(op.expectations, KERNEL, "")
         return in_comment(", ".join(str(outcome) for outcome in wanted.outcomes)) if wanted is not None else ""
 
     # The end.
@@ -269,7 +269,7 @@ class _File:
 
     def _row(self, number: int, op: Op) -> str:
         fields = [f".line = {number}", f".text = {c_string(op.text)}"]
-        wanted = applicable(op.expectations, KERNEL)
+        wanted = applicable(op.expectations, KERNEL, "")
         for outcome in wanted.outcomes if wanted is not None else ():
             fields += self._expected_fields(outcome)
         if wanted is not None:

@@ -8,6 +8,7 @@ from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
@@ -19,6 +20,7 @@ from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
 
@@ -44,7 +46,7 @@ class Blueprint:
         self.kernel = Kernel(
             proposal.policy,
             proposal.generation,
-            tuple((f"pmem:{pmem.name}", FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
+            tuple(Mount(f"pmem:{pmem.name}", pmem.mount, FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
             page_size=machine.page_size,
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,
@@ -56,13 +58,14 @@ class Blueprint:
             (FIRST_PID + index, self.images[spec.name])
             for index, spec in enumerate(spec for spec in scenario.processes if spec.start == "now")
         ]
-        self.owners: dict[str, dict[int, tuple[Address, int]]] = {pmem.name: {} for pmem in scenario.pmem}
-        self.pages: dict[str, dict[int, int]] = {}
+        self.owned: dict[str, list[tuple[Address, BlockRun]]] = {pmem.name: [] for pmem in scenario.pmem}
+        """The files that lie on each set, one behind the other: a file of the start is one extent."""
+        self.runs: dict[str, tuple[BlockRun, ...]] = {}
         for file in scenario.files:
-            owners = self.owners[file.pmem]
-            pages = {page: len(owners) + page for page in range(self.kernel.pages(file.size))}
-            owners.update({block: (f"inode:{file.path}", page) for page, block in pages.items()})
-            self.pages[file.path] = pages
+            owned = self.owned[file.pmem]
+            run = BlockRun(0, sum(run.length for _, run in owned), self.kernel.pages(file.size))
+            owned.append((f"inode:{file.path}", run))
+            self.runs[file.path] = (run,) if run.length else ()
 
     def build(self, engine: WorldEngine) -> None:
         """Create the actors of a world and send the messages that start its processes."""
@@ -70,12 +73,12 @@ class Blueprint:
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
         for pmem in scenario.pmem:
-            engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owners[pmem.name])
+            engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
-            start = FileStart(file.uid, file.mode, file.size, self.pages[file.path])
-            engine.spawn(Inode, f"inode:{file.path}", kernel, f"pmem:{file.pmem}", start)
+            start = FileStart(file.uid, file.mode, file.size, self.runs[file.path])
+            engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
-        engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names, scenario.folders)
+        engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
         for pid, image_ in self.started:

@@ -24,7 +24,9 @@ from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop
-from longpin.messages.mm.pmem import Dma, FreeBlocks, PinFrames, Unpin
+from longpin.messages.mm.memory import Dma, PinFrames, Unpin
+from longpin.messages.mm.pmem import FreeBlocks
+from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.events import (
@@ -56,7 +58,10 @@ EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
     Drop: lambda at, now, _, dst: LeaseRemoved(at, now, dst),
     PinFrames: lambda at, now, body, dst: BlocksPinned(at, now, body.owner, dst, body.numbers),
     Unpin: lambda at, now, body, dst: BlocksUnpinned(at, now, body.owner, dst),
-    FreeBlocks: lambda at, now, body, dst: BlocksFreed(at, now, dst, body.blocks),
+    UnpinFrames: lambda at, now, body, dst: BlocksUnpinned(at, now, body.owner, dst),
+    FreeBlocks: lambda at, now, body, dst: BlocksFreed(
+        at, now, dst, tuple(block for run in body.runs for block in run.blocks)
+    ),
     Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.number, body.inode, body.page, body.data),
     Tick: lambda at, now, _body, _dst: ClockAdvanced(at, now),
 }

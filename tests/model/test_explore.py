@@ -146,7 +146,7 @@ def check_program(seed: int) -> bool:
 
 
 def test_random_programs_agree_with_brute_force() -> None:
-    assert sum(check_program(seed) for seed in range(200)) >= 100
+    assert sum(check_program(seed) for seed in range(100)) >= 50
 
 
 @pytest.mark.heavy

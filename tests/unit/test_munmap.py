@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from longpin.actors.fs.inode import Inode
 from longpin.actors.mm.address_space import AddressSpace, Pte
-from longpin.messages.mm.pmem import PageFrame
+from longpin.messages.mm.memory import PageFrame
 from longpin.messages.process.process import File
 
 Play = Callable[..., Any]

@@ -150,10 +150,9 @@ def test_columns_count_characters() -> None:
         ('label("x", "/y\\0")', "1:12 text without NUL as value of label(name[, value]) | '/y\\x00'"),
         ('open("/x", O_DIRECT)', "the flags 0o40000 (O_DIRECT), which are not supported"),
         ('open("/x", -4)', "-0x4, which are not supported"),
-        (
-            "mmap(1, PROT_READ, MAP_PRIVATE, fd, 0)",
-            "1:20 one of MAP_SHARED as flags of mmap(length, prot, flags, fd, offset) | 0x2, which is not supported",
-        ),
+        ("mmap(1, PROT_READ, 0x40002, -1, 0)", "1:20 flags that are supported | MAP_HUGETLB"),
+        ("mmap(1, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0)", "an address behind the offset"),
+        ("madvise(a, PAGE, 100)", "1:18 one of MADV_NORMAL, "),
         ("mmap(1, 8, MAP_SHARED, fd, 0)", "1:9 flags among PROT_NONE, PROT_READ, PROT_WRITE as prot of mmap(length, "),
         ("sigaction(SIGIO, 3)", "1:18 one of SIG_DFL, SIG_IGN, SIG_HANDLER as disposition of sigaction(signal, "),
         ("sigaction(SIGIO, SIG_DFL, 4)", "1:27 flags among SA_RESTART, "),
@@ -305,6 +304,8 @@ def test_facts_tell_what_a_program_refers_to() -> None:
         ("# -> 0, 0;", ((None, (0,)),)),
         ("# -> optional, EBADF", ((None, ("EBADF",), True),)),
         ("# P5 -> 0; -> optional", (("P5", (0,)), (None, (), True))),
+        ("# P1 on 6.1, 6.12 -> 0; P1 -> hangs", (("P1", (0,), False, ("6.1", "6.12")), ("P1", ("hangs",)))),
+        ("# on 6.18->EFAULT;on ideal -> 0", ((None, ("EFAULT",), False, ("6.18",)), (None, (0,), False, ("ideal",)))),
     ],
 )
 def test_expectations(comment: str, expected: tuple[tuple[Any, ...], ...]) -> None:
@@ -332,6 +333,11 @@ def test_expectations(comment: str, expected: tuple[tuple[Any, ...], ...]) -> No
         ("# -> 0x10000000000000000", 5, "a larger one"),
         ("# P5 P1 -> 0", 5, "'P1'"),
         ("# P5 -> 0; flv1 -> 1", 11, "a second one for P5"),
+        ("# P1 on -> 0", 8, "'->'"),
+        ("# P1 on 6.5 -> 0", 8, "'6.5' (did you mean 6.1"),
+        ("# P1 on 6.1, -> 0", 13, "'->'"),
+        ("# P1 on 6.1 0 -> 0", 12, "'0'"),
+        ("# on 6.1 -> 0; on 6.12, 6.1 -> 1", 15, "a second one for every policy on 6.12"),
         ("# -> b'\\xg'", 5, "\"b'\\\\xg'\""),
         ("# the lease goes -> 0", 2, "'the'"),
     ],
@@ -367,7 +373,7 @@ def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int)
         ("for i in range(4):\n    fcntl(fd, 5 + i)", "2:15 one of F_DUPFD, "),
         ("for i in range(12):\n    fcntl(fd, 8 + i, 0)", "2:15 one of F_DUPFD, "),
         ('for i in range(3):\n    for j in range(2):\n        open("/f", i | 0o40000 * j)', "the flags 0o40000"),
-        ("for i in range(3):\n    mmap(PAGE, PROT_READ, i, fd, 0)", "(length, prot, flags, fd, offset) | 0x0"),
+        ("for i in range(3):\n    madvise(a, PAGE, 3 + i * 3)", "2:22 one of MADV_NORMAL, "),
     ],
 )
 def test_what_a_loop_comes_to_is_checked_as_a_literal_is(source: str, message: str) -> None:

@@ -1,0 +1,252 @@
+"""What a memory is asked, whatever it consists of: references on its frames, and bytes.
+
+The parts of a frame are its ``owner`` (what it is a page of), its ``generation``, its ``pins`` with who waits for them
+to go, and its ``content``.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from longpin.messages.envelope import Address, Footprint, Message, message
+
+
+class PageFrame(NamedTuple):
+    """A page frame: physical memory, wherever it is mapped."""
+
+    memory: Address
+    """The actor that has it, a pmem block set for example."""
+    number: int
+    """Its number there."""
+
+
+ZERO_PAGE = PageFrame("zero_page", 0)
+"""What is mapped where a hole is read: the kernel's page of zeros. No actor has it, as nobody writes or counts it."""
+
+
+class PinnedPage(NamedTuple):
+    """A page that get_user_pages has pinned, as a device sees it."""
+
+    frame: PageFrame
+    generation: int
+    inode: Address
+    """The file it is a page of; empty: anonymous memory."""
+    page: int
+    """The page of the file; of anonymous memory, the page of the address."""
+
+    def after(self, distance: int) -> "PinnedPage":
+        """Return the page so far behind this one in a run."""
+        number = self.frame.number + (0 if self.frame == ZERO_PAGE else distance)
+        return self._replace(frame=self.frame._replace(number=number), page=self.page + distance)
+
+
+class PinnedRun(NamedTuple):
+    """Pinned pages of a file that follow each other in memory too: an entry of a scatter list."""
+
+    first: PinnedPage
+    length: int
+    """Pages."""
+
+
+def runs_of(pages: Iterable[PinnedPage]) -> Iterator[PinnedRun]:
+    """Put pages together, as ib_umem_get does, so that a region of a large file is a few entries."""
+    first: PinnedPage | None = None
+    length = 0
+    for page in pages:
+        if first is not None and page == first.after(length):
+            length += 1
+            continue
+        if first is not None:
+            yield PinnedRun(first, length)
+        first, length = page, 1
+    if first is not None:
+        yield PinnedRun(first, length)
+
+
+def memories_of(runs: Iterable[PinnedRun]) -> tuple[Address, ...]:
+    """Return the memories in which pages are pinned, each once, in the order of the pages."""
+    return tuple(dict.fromkeys(run.first.frame.memory for run in runs if run.first.frame != ZERO_PAGE))
+
+
+class FrameRun(NamedTuple):
+    """Frames that follow each other in a memory."""
+
+    first: int
+    length: int
+
+    @property
+    def numbers(self) -> range:
+        """All of them."""
+        return range(self.first, self.first + self.length)
+
+
+MOST_FRAMES = 4096
+"""Frames that one :class:`ScanBusy` names at the most: what is answered has an entry for each reference on each, and a
+trace is read with bounds (:data:`longpin.messages.codec.MAX_ITEMS`)."""
+
+
+def portions(runs: Iterable[FrameRun], most: int = MOST_FRAMES) -> Iterator[tuple[FrameRun, ...]]:
+    """Yield the runs in order, cut where more than ``most`` frames would come together; once, if there are none."""
+    portion: list[FrameRun] = []
+    left, cut = most, False
+    for run in runs:
+        first, length = run
+        while length:
+            part = min(length, left)
+            portion.append(FrameRun(first, part))
+            first, length, left = first + part, length - part, left - part
+            if not left:
+                yield tuple(portion)
+                portion, left, cut = [], most, True
+    if portion or not cut:
+        yield tuple(portion)
+
+
+@message
+class PinFrames(Message):
+    """get_user_pages takes references on pages of a file that follow each other, under the page table lock [1.9]."""
+
+    numbers: tuple[int, ...]
+    """Of the frames in this memory."""
+    inode: Address
+    page: int
+    """The page of the file that the first one is."""
+    longterm: bool
+    owner: Address
+    """The memory region, ``mr:100.1``, also before it is published."""
+    context: Address
+    process: Address = ""
+    """Who registers it."""
+    hold: Address = ""
+    """The open file description the registration holds for it; empty: none."""
+
+    def footprint(self) -> Footprint:
+        """The references on the frames."""
+        generations = [("generation", number) for number in self.numbers]
+        return Footprint.of(reads=generations, writes=[("pins", number) for number in self.numbers])
+
+
+@message
+class Pinned(Message):
+    """The references are taken."""
+
+    generations: tuple[int, ...]
+    """Of each frame."""
+
+
+@message
+class Unpin(Message):
+    """Drop every reference of a registration and wake the calls that wait for its blocks."""
+
+    owner: Address
+
+    def footprint(self) -> Footprint:
+        """All references: which blocks the registration has is not known here."""
+        return Footprint.of(writes=[("pins",)])
+
+
+@message
+class ScanBusy(Message):
+    """Find the references on blocks [2.5 step 3]."""
+
+    runs: tuple[FrameRun, ...]
+
+    def footprint(self) -> Footprint:
+        """The references."""
+        return Footprint.of(reads=[("pins", block) for run in self.runs for block in run.numbers])
+
+
+class Pin(NamedTuple):
+    """A reference on a block taken by get_user_pages [1.9]."""
+
+    block: int
+    page: int
+    """The page of the file it was taken through."""
+    generation: int
+    """The block's generation at that time."""
+    longterm: bool
+    owner: Address
+    """What it belongs to, the memory region ``mr:100.1`` for example, also while it is not published yet."""
+    context: Address
+    """The actor behind the descriptor that keeps the owner: a uverbs context, for example."""
+    process: Address = ""
+    """The process that pinned it."""
+    hold: Address = ""
+    """An open file description that its owner holds because of it; empty: none."""
+
+
+@message
+class Busy(Message):
+    """The references that were found."""
+
+    pins: tuple[Pin, ...]
+
+
+@message
+class AwaitIdle(Message):
+    """Sleep until a block, and those behind it, have no reference [2.5 step 4]."""
+
+    block: int
+    killable: bool
+    """False: not even a fatal signal ends the sleep."""
+    interruptible: bool
+    length: int = 1
+    """Blocks."""
+
+    def footprint(self) -> Footprint:
+        """The blocks' references and who waits for them to go; an owner is named to who asks why it waits."""
+        blocks = range(self.block, self.block + self.length)
+        return Footprint.of(reads=[("owner", block) for block in blocks], writes=[("pins", block) for block in blocks])
+
+
+@message
+class Load(Message):
+    """Read bytes of a frame: the CPU through a mapping, or read(2)."""
+
+    number: int
+    """Of the frame in this memory."""
+    offset: int
+    length: int
+
+    def footprint(self) -> Footprint:
+        """The bytes."""
+        return Footprint.of(reads=[("content", self.number)])
+
+
+@message
+class Store(Message):
+    """Write bytes of a frame: the CPU through a mapping, or write(2)."""
+
+    number: int
+    """Of the frame in this memory."""
+    offset: int
+    data: bytes
+
+    def footprint(self) -> Footprint:
+        """The bytes."""
+        return Footprint.of(writes=[("content", self.number)])
+
+
+@message
+class Dma(Message):
+    """A device reads or writes a frame by its physical address, whatever the file map says [1.10]."""
+
+    number: int
+    """Of the frame in this memory."""
+    generation: int
+    """The frame's generation when it was pinned."""
+    inode: Address
+    page: int
+    """The page of the file it was pinned as."""
+    offset: int
+    length: int
+    data: bytes | None
+    """What is written; None: a read."""
+    region: Address
+
+    def footprint(self) -> Footprint:
+        """The bytes; owner and generation are what rule O1 looks at when the access arrives."""
+        number = self.number
+        reads = [("owner", number), ("generation", number)]
+        if self.data is None:
+            return Footprint.of(reads=[*reads, ("content", number)])
+        return Footprint.of(reads=reads, writes=[("content", number)])
