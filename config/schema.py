@@ -103,8 +103,9 @@ class ProcessSpec:
     """RLIMIT_MEMLOCK in bytes; binds a process without CAP_IPC_LOCK [2.6]. Default: Linux's before 5.16."""
     sigpending: int = 10_000
     """RLIMIT_SIGPENDING, signals. Default: more than a scenario sends; Linux sets it by the size of memory."""
-    start: Literal["now", "fork"] = "now"
-    """``now``: it exists from the beginning; ``fork``: another process forks it by name."""
+    start: Literal["now", "fork", "thread"] = "now"
+    """``now``: it exists from the beginning; ``fork``: another process forks it by name; ``thread``: it is no process,
+    but what a thread runs that another makes by name."""
 
 
 @dataclass(frozen=True, slots=True)
