@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from longpin.actors.constants import ERRNO_NAMES, ERRNOS
+from longpin.actors.kernel.generation import Version
 from longpin.actors.policies import find_policy
 from longpin.actors.process.program import Expectation, Outcome
 from longpin.config.expressions import LEAST, MOST
@@ -20,10 +21,11 @@ from longpin.config.problems import closest, shown
 ARROW = "->"
 _TOKEN = re.compile(
     r"""\s*+(?:(?P<arrow>->)|(?P<mark>[;,])|(?P<remark>\([^()]*+\))|(?P<bytes>b"(?:[^"\\]|\\.)*+"|b'(?:[^'\\]|\\.)*+')
-    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
+    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+(?:,kernel=[\w.]*+)?))""",
     re.VERBOSE,
 )
 _MOST_DIGITS = 25
+_KERNEL = ",kernel="
 OPTIONAL = "optional"
 """The word for a line that need not be reached; it stands among the outcomes and is none."""
 _AN_OUTCOME = "blocks, hangs, ok, optional, an errno, a number, a constant or bytes"
@@ -117,12 +119,19 @@ def _part(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
 
 
 def _policy(token: _Token) -> str:
+    text, _, kernel = token.text.partition(_KERNEL)
     try:
-        kind, preset = find_policy(token.text)
+        kind, preset = find_policy(text)
     except ValueError as error:
         expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
         raise UnreadableError(token.offset, expected, shown(token.text)) from error
-    return f"{kind.name}:{preset}" if ":" in token.text else kind.name
+    named = f"{kind.name}:{preset}" if ":" in text else kind.name
+    if _KERNEL not in token.text:
+        return named
+    if kernel not in set(Version):
+        expected = f"one of the kernels {', '.join(Version)}"
+        raise UnreadableError(token.offset + len(text) + len(_KERNEL), expected, shown(kernel))
+    return f"{named}{_KERNEL}{kernel}"
 
 
 def _outcome(token: _Token, constants: Mapping[str, int]) -> str | int:

@@ -13,6 +13,7 @@ from longpin.config.expectations import UnreadableError, read_expectations
 from longpin.config.expressions import MOST
 from longpin.config.notation import Facts, parse_program
 from longpin.config.problems import MOST_SHOWN
+from longpin.runner.judging.invariants.errnos import applicable
 
 
 def read(source: str) -> Program:
@@ -388,3 +389,19 @@ def test_what_a_loop_may_come_to_and_what_is_not_known(source: str) -> None:
 def test_a_loop_that_is_too_long_is_refused_at_once() -> None:
     text = "".join(" " * i + f"for i{i} in range(10000):\n" for i in range(5)) + " " * 5 + "fcntl(fd, i0 + i1 + i2)"
     assert "at most 10000 calls" in wrong(text)
+
+
+def test_an_expectation_can_name_a_kernel() -> None:
+    op = only("dup(3)  # P1,kernel=6.18 -> hangs; P1:intended,kernel=6.12 -> EBADF; P1 -> 0; -> ok, blocks")
+    assert [expectation.policy for expectation in op.expectations] == [
+        "P1,kernel=6.18",
+        "P1:intended,kernel=6.12",
+        "P1",
+        None,
+    ]
+    told = {
+        name: [str(outcome) for outcome in applicable(op.expectations, name).outcomes]  # type: ignore[union-attr]
+        for name in ("P1:as_posted,kernel=6.18", "P1:intended,kernel=6.12", "P1:as_posted,kernel=6.12", "P5:intended")
+    }
+    assert list(told.values()) == [["hangs"], ["EBADF"], ["0"], ["ok", "blocks"]]
+    assert "one of the kernels ideal, 5.4, 6.1" in wrong("close(3)  # P1,kernel=6.2 -> 0")

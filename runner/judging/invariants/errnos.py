@@ -69,12 +69,16 @@ def is_judged(wanted: Expectation | None) -> bool:
 
 
 def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:
-    """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
+    """Return the expectation that speaks of this policy: with its preset, on its kernel, by its name, of every policy.
 
-    One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says,
+    unless that is a kernel which is named too.
     """
     by_policy = {expectation.policy: expectation for expectation in expectations}
-    for key in (policy_name, policy_name.partition(":")[0], None):
+    policy, _, rest = policy_name.partition(":")
+    _, *parameters = rest.split(",")
+    on_kernel = f"{policy},{parameters[0]}" if len(parameters) == 1 and parameters[0].startswith("kernel=") else None
+    for key in (policy_name, on_kernel, policy, None):
         if key in by_policy:
             return by_policy[key]
     return None
