@@ -11,17 +11,16 @@ from typing import Any
 
 from longpin.config.build import (
     build_devices,
-    build_files,
     build_folders,
     build_holds,
     build_machine,
-    build_pmem,
     build_policy,
 )
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
+from longpin.config.storage import build_dax, build_files, build_pmem
 from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
@@ -53,7 +52,12 @@ def load_scenario(name_or_path: str) -> Scenario:
             filename = "standard input"
             data = sys.stdin.buffer.read(MOST_BYTES + 1)
         elif is_path:
-            with Path(name_or_path).open("rb") as file:
+            path = Path(name_or_path)
+            if path.is_fifo() or path.is_char_device():  # they could wait for ever
+                raise _error(
+                    name_or_path, f"a regular file, or {STANDARD_INPUT} for standard input", "a pipe or a device"
+                )
+            with path.open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         else:
             names = shipped_scenarios()
@@ -104,7 +108,8 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     policy = build_policy(report, table.policy)
     machine = build_machine(report, table, policy)
     pmem = build_pmem(report, table, machine.page_size)
-    files = build_files(report, table, pmem, machine.page_size)
+    dax = build_dax(report, table, machine.page_size)
+    files = build_files(report, table, pmem, dax, machine.page_size)
     holds = build_holds(report, table)
     processes = build_processes(report, table, machine.page_size)
     scenario = Scenario(
@@ -114,6 +119,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         policy=policy,
         machine=machine,
         pmem=pmem,
+        dax=dax,
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),

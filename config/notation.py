@@ -22,8 +22,9 @@ from longpin.actors import policies
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.process.program import Const, Expectation, Expression, Loop, Op, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Returning
 from longpin.config import python_text
-from longpin.config.call_rules import check_call
+from longpin.config.call_rules import check_call, what_fits
 from longpin.config.expectations import ARROW, UnreadableError, read_expectations
 from longpin.config.expressions import RefusedError, phrase, read_expression
 from longpin.config.problems import MOST_SHOWN, Problem, reason, shown
@@ -33,8 +34,9 @@ MOST_OPS = 10_000
 """Calls in a program, loops written out."""
 MOST_TURNS = 10_000
 """Turns of one loop."""
-CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w", "wait_status")
-"""What calls set beside their result: a signal's siginfo [semantics 1.12], a pipe's write end, a child's status."""
+CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w", "wait_status", "owner_type")
+"""What calls set beside their result: a signal's siginfo [semantics 1.12], a pipe's write end, a child's status, the
+type of an owner."""
 
 _A_CALL = "a call such as close(fd)"
 
@@ -46,6 +48,8 @@ class Mention:
     text: str
     line: int
     column: int
+    takes: str = ""
+    """Which constants can stand there; empty: any value."""
 
 
 @dataclass(slots=True)
@@ -57,6 +61,7 @@ class Facts:
     foreign: list[Mention] = field(default_factory=list)
     """Variables it uses that no line before assigns; each once."""
     forks: list[Mention] = field(default_factory=list)
+    threads: list[Mention] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)
     waits: list[Mention] = field(default_factory=list)
     peers: list[Mention] = field(default_factory=list)
@@ -150,8 +155,9 @@ class _Reader:
         if len(self.problems) >= MOST_SHOWN:
             raise _TooManyProblemsError
 
-    def _mention(self, text: str, node: ast.expr) -> Mention:
-        return Mention(text, *self._text.place(node.lineno, self._text.characters(node.lineno, node.col_offset)))
+    def _mention(self, text: str, node: ast.expr, takes: str = "") -> Mention:
+        place = self._text.place(node.lineno, self._text.characters(node.lineno, node.col_offset))
+        return Mention(text, *place, takes)
 
     def _body(self, nodes: list[ast.stmt]) -> tuple[tuple[Statement, ...], int]:
         """Read the statements of a program or loop; return them with the number of calls they make."""
@@ -230,9 +236,10 @@ class _Reader:
                 raise RefusedError(function, "the name of a call", phrase(function))
             case _:
                 raise RefusedError(value, _A_CALL + (" on the right of =" if target else ""), phrase(value))
-        args = check_call(value, name, tuple(self._expression(argument) for argument in value.args), self._turns)
+        given = [self._expression(argument, what_fits(name, place)) for place, argument in enumerate(value.args)]
+        args = check_call(value, name, tuple(given), self._turns)
         self._note(name, args, value)
-        return Op(
+        op = Op(
             line=self._text.place(node.lineno, 0)[0],
             text=self._text.statement(node),
             call=name,
@@ -241,14 +248,17 @@ class _Reader:
             expectations=self._expectations(node.end_lineno or node.lineno, name),
             place=f"{self._where}, row {node.lineno}",
         )
+        if op.handler_installed is not None:
+            self._facts.handled.append((op.handler_installed, self._mention("SIG_HANDLER", value.args[1])))
+        return op
 
-    def _expression(self, node: ast.expr) -> Expression:
+    def _expression(self, node: ast.expr, takes: str = "") -> Expression:
         expression = read_expression(node, self._constants)
         settled = (self._constants, self._facts.assigned, self._asked)
         for name in ast.walk(node):
             if isinstance(name, ast.Name) and not any(name.id in known for known in settled):
                 self._asked.add(name.id)
-                self._facts.foreign.append(self._mention(name.id, name))
+                self._facts.foreign.append(self._mention(name.id, name, takes))
         return expression
 
     def _target(self, target: ast.Name) -> str:
@@ -270,17 +280,14 @@ class _Reader:
             if isinstance(arg, Const) and isinstance(arg.value, str):
                 if "program" in parameter.kinds:
                     self._facts.forks.append(self._mention(arg.value, written))
+                elif "thread" in parameter.kinds:
+                    self._facts.threads.append(self._mention(arg.value, written))
                 elif "process" in parameter.kinds:
                     self._facts.peers.append(self._mention(arg.value, written))
-        match name, args:
-            case "label", (Const(value=str() as text), *_):
-                self._facts.labels.add(text)
-            case "wait_for", (Const(value=str() as text), *_):
-                self._facts.waits.append(self._mention(text, node.args[0]))
-            case "sigaction", (Const(value=int() as signal), Const(value=disposition), *_) if (
-                disposition == PROGRAM_CONSTANTS["SIG_HANDLER"]
-            ):
-                self._facts.handled.append((signal, self._mention("SIG_HANDLER", node.args[1])))
+                elif "new label" in parameter.kinds:
+                    self._facts.labels.add(arg.value)
+                elif "label" in parameter.kinds:
+                    self._facts.waits.append(self._mention(arg.value, written))
 
     def _expectations(self, row: int, call: str) -> tuple[Expectation, ...]:
         column, comment = self._text.comments.pop(row, (0, ""))
@@ -289,8 +296,9 @@ class _Reader:
         except UnreadableError as unreadable:
             self._problem(row, column + unreadable.offset, unreadable.expected, unreadable.found)
             return ()
-        if found and call == "exit":
-            self._problem(row, column, "an expectation of a call that may return", "one of exit, which never does")
-        elif call == "exec" and not all(expectation.allows_no_return for expectation in found):
-            self._problem(row, column, "blocks or hangs of exec, which never returns", "another outcome")
+        returning = SYSCALLS[call].returning
+        if found and returning is Returning.NEVER:
+            self._problem(row, column, "an expectation of a call that may return", f"one of {call}, which never does")
+        elif returning is Returning.ON_FAILURE and not all(expectation.allows_no_return for expectation in found):
+            self._problem(row, column, f"blocks or hangs of {call}, which never returns", "another outcome")
         return found

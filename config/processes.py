@@ -18,7 +18,11 @@ from longpin.config.report import ProblemList
 from longpin.config.schema import CAPABILITIES, ProcessSpec
 from longpin.config.structure import ProcessEntry, ScenarioTable
 
+Start = Literal["now", "fork", "thread"]
 _DEFAULT = ProcessSpec("", Program())
+_OF_PROCESSES = ("on_signal", "uid", "capabilities", "memlock", "sigpending")
+"""What threads have in common: it is said of their process."""
+_A_VALUE = "a variable assigned before, or a constant"
 
 
 @dataclass(slots=True)
@@ -27,7 +31,7 @@ class _Draft:
 
     path: Path
     name: str
-    start: Literal["now", "fork"]
+    start: Start
     main: Facts = field(default_factory=Facts)
     handlers: dict[str, Facts] = field(default_factory=dict)
     """By signal name."""
@@ -59,7 +63,7 @@ def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: in
     if given.program is None:
         report.add((*path, "program"), "a program", "none")
     program = _program(report, (*path, "program"), given.program or "", page_size, draft.main)
-    handlers = []
+    handlers: list[tuple[int, Program]] = []
     for signal, source in given.on_signal.items():
         place = (*path, "on_signal", signal)
         facts = draft.handlers[signal] = Facts()
@@ -67,9 +71,11 @@ def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: in
         signo = signal_number(signal)
         if signo is None:
             found = shown(signal) + report.suggest(signal, SIGNALS)
-            report.add(place, f"one of the signals {', '.join(SIGNALS)}, or SIGRTMIN+1 and so on", found)
+            report.add(place, f"one of the signals {', '.join(SIGNALS)}, or SIGRTMIN + 1 and so on", found)
         elif signo in UNBLOCKABLE:
             report.add(place, "a signal that can be handled", signal)
+        elif signo in dict(handlers):
+            report.add(place, "one handler for each signal", f"another one for {signal_name(signo)}")
         else:
             handlers.append((signo, handler))
     return ProcessSpec(
@@ -84,10 +90,21 @@ def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: in
     )
 
 
-def _start(report: ProblemList, path: Path, given: ProcessEntry) -> Literal["now", "fork"]:
-    if given.start not in (None, "now", "fork"):
-        report.add((*path, "start"), '"now" or "fork"', shown(given.start))
-    return "fork" if given.start == "fork" else "now"
+def _start(report: ProblemList, path: Path, given: ProcessEntry) -> Start:
+    match given.start:
+        case "fork":
+            return "fork"
+        case "thread":
+            for key in _OF_PROCESSES:
+                if getattr(given, key) not in (None, {}):
+                    report.add(
+                        (*path, key), 'no such key with start = "thread": a thread has what its process has', key
+                    )
+            return "thread"
+        case None | "now":
+            return "now"
+    report.add((*path, "start"), '"now", "fork" or "thread"', shown(given.start))
+    return "now"
 
 
 def _capabilities(report: ProblemList, path: Path, given: ProcessEntry) -> tuple[str, ...] | None:
@@ -117,28 +134,31 @@ def _check_references(report: ProblemList, drafts: list[_Draft]) -> None:
     labels = set[str]().union(*(facts.labels for draft in drafts for _, facts in draft.programs()))
     forkers: defaultdict[str, list[_Draft]] = defaultdict(list)
     for draft in drafts:
-        for child in {mention.text: None for _, facts in draft.programs() for mention in facts.forks}:
+        made = {mention.text: None for _, facts in draft.programs() for mention in (*facts.forks, *facts.threads)}
+        for child in made:
             forkers[child].append(draft)
     for draft in drafts:
         inherited = _ancestors(draft, forkers)
         variables = set[str]().union(*(facts.assigned for parent in inherited for _, facts in parent.programs()))
-        signals = {SIGNALS.get(signal) for parent in (draft, *inherited) for signal in parent.handlers}
+        signals = {signal_number(signal) for parent in (draft, *inherited) for signal in parent.handlers}
         for path, facts in draft.programs():
             check = _Check(report, path)
             usable = {*variables, *CALL_VARIABLES, *(() if facts is draft.main else draft.main.assigned)}
             for mention in facts.foreign:
                 if mention.text not in usable:
                     known = chain(usable, facts.assigned, PROGRAM_CONSTANTS, ["PAGE"])
-                    check.unknown(mention, "a variable assigned before, or a constant", known)
-            for mention in facts.forks:
-                if mention.text not in names or names[mention.text].start != "fork":
-                    children = [name for name, other in names.items() if other.start == "fork"]
-                    check.unknown(mention, 'a process with start = "fork"', children)
+                    wanted = mention.takes if mention.text.isupper() and mention.takes else _A_VALUE
+                    check.unknown(mention, wanted, known)
+            for start, mention in [*(("fork", m) for m in facts.forks), *(("thread", m) for m in facts.threads)]:
+                if mention.text not in names or names[mention.text].start != start:
+                    children = [name for name, other in names.items() if other.start == start]
+                    check.unknown(mention, f'a process with start = "{start}"', children)
                 elif mention.text in {draft.name, *(parent.name for parent in inherited)}:
                     check.wrong(mention, "a process that does not fork this one", f"{shown(mention.text)}, without end")
             for mention in facts.peers:
-                if mention.text not in names:
-                    check.unknown(mention, "the name of a process", names)
+                if mention.text not in names or names[mention.text].start == "thread":
+                    processes = [name for name, other in names.items() if other.start != "thread"]
+                    check.unknown(mention, "the name of a process", processes)
             for mention in facts.waits:
                 if mention.text not in labels:
                     check.unknown(mention, "a label that some program sets", labels)
@@ -146,9 +166,11 @@ def _check_references(report: ProblemList, drafts: list[_Draft]) -> None:
                 if signal not in signals:
                     check.wrong(mention, f"a handler, on_signal.{signal_name(signal)}", "none")
     for draft in drafts:
-        if draft.start == "fork" and draft.name not in forkers:
-            found = f"no fork({shown(draft.name)})"
-            report.add((*draft.path, "start"), "a process that some program forks", found)
+        if draft.start != "now" and draft.name not in forkers:
+            call, wanted = ("fork", "a process that some program forks")
+            if draft.start == "thread":
+                call, wanted = ("clone", "a thread that some program makes")
+            report.add((*draft.path, "start"), wanted, f"no {call}({shown(draft.name)})")
 
 
 def _ancestors(child: _Draft, forkers: Mapping[str, Sequence[_Draft]]) -> list[_Draft]:

@@ -27,19 +27,23 @@ from longpin.actors.fs.file_data import OPERATIONS
 from longpin.actors.fs.inode_parts import FileStart
 from longpin.actors.fs.inode_remap import RemappedInode
 from longpin.actors.fs.layout_change import Wanted
+from longpin.actors.fs.lease_list import read_delegation
 from longpin.actors.fs.permissions import check, check_touch, may, set_attributes
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.policies.views import (
     CloseRequest,
     LeaseCall,
+    LeaseKind,
 )
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import (
     AddLink,
+    BreakDelegations,
     ChangeLease,
     CloseFile,
+    Delegated,
     DropInode,
     DropLink,
     Execute,
@@ -89,7 +93,7 @@ class Inode(RemappedInode):
             nonblock = bool(request.flags & O_NONBLOCK)
             if self.leases.has_plain:
                 yield Step()  # a lease request meets the count before the lease is broken
-            yield from self.leases.break_conflicting(write=write, layout=False, nonblock=nonblock)
+            yield from self.leases.break_conflicting(LeaseKind.LEASE, write=write, nonblock=nonblock)
             if request.flags & O_TRUNC:
                 yield from self._with_write_access(self._empty(request.caller))
         except KernelError:
@@ -159,13 +163,13 @@ class Inode(RemappedInode):
     def change_lease(self, request: ChangeLease, _src: Address) -> Conversation[Done]:
         """fcntl(F_SETLEASE), checks in the order of semantics 2.1; F_UNLCK asks the policy first [2.2]."""
         policy = self.kernel.policy
-        wanted = policy.read_lease(request.arg)
+        wanted = read_delegation(request.arg) if request.delegation else policy.read_lease(request.arg)
         if wanted is None:
             raise KernelError(errno.EINVAL)
         call = LeaseCall(request.caller, request.ofd, request.access, wanted)
         yield from self.guard.consult(partial(policy.lease_gate, call))
         if wanted.type != F_UNLCK:
-            yield from self.leases.take(request, wanted)
+            yield from self.leases.take_undisturbed(self.iolock, request, wanted)
             return DONE
         key = policy.lease_key(request.caller, request.ofd)
         if own := self.leases.of(key, wanted.slot):
@@ -175,10 +179,14 @@ class Inode(RemappedInode):
 
     @handles(QueryLease)
     def query_lease(self, request: QueryLease, _src: Address) -> Conversation[Done]:
-        """fcntl(F_GETLEASE) [2.3.6]."""
-        policy = self.kernel.policy
-        own = yield from self.leases.look_up(policy.lease_key(request.caller, request.ofd))
-        return Done(F_UNLCK if own is None else policy.lease_type(own.view()))
+        """fcntl(F_GETLEASE) [2.3.6], F_GETDELEG: each reports its own kind only."""
+        return Done((yield from self.leases.report(request)))
+
+    @handles(BreakDelegations)
+    def break_delegations(self, _request: BreakDelegations, _src: Address) -> Conversation[Done]:
+        """Wait until nobody has a delegation, so that a name may change."""
+        yield from self.leases.wait_for_delegations()
+        return DONE
 
     @handles(LeaseOverdue)
     def overdue(self, notice: LeaseOverdue, _src: Address) -> Conversation[None] | None:
@@ -220,7 +228,7 @@ class Inode(RemappedInode):
     def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
         if self.leases.has_plain:
             yield Step()
-        yield from self.leases.break_conflicting(write=True, layout=False, nonblock=False)
+        yield from self.leases.break_conflicting(LeaseKind.LEASE, write=True, nonblock=False)
         yield Step()
         yield from self._set_size(request.length, request.caller)
 
@@ -235,7 +243,8 @@ class Inode(RemappedInode):
 
     def _set_size(self, length: int, caller: Caller) -> Conversation[None]:
         with (yield self.iolock.exclusive()) as io:
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):  # nobody waits here [code: do_truncate]
+                raise KernelError(errno.EAGAIN)
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
                 wanted = Wanted(LayoutOperation.TRUNCATE, length, MOST_SIZE, caller)
@@ -287,33 +296,39 @@ class Inode(RemappedInode):
     # these calls asks leases [2.3.2].
 
     @handles(AddLink)
-    def add_link(self, request: AddLink, _src: Address) -> Conversation[Done]:
+    def add_link(self, request: AddLink, _src: Address) -> Conversation[Done | Delegated]:
         """link(2) adds a name, if protected_hardlinks, which is on by default, lets the caller."""
         if request.uid != self.attributes.uid and not may(self.attributes, request.uid, 6):
             raise KernelError(errno.EPERM)
         with (yield self.iolock.exclusive()):
             if not self.attributes.nlink:  # unlinked since the look-up
                 raise KernelError(errno.ENOENT)
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):
+                return Delegated(self.address)
             self.attributes.nlink += 1
         return DONE
 
     @handles(DropLink)
-    def drop_link(self, _request: DropLink, _src: Address) -> Conversation[Done]:
+    def drop_link(self, _request: DropLink, _src: Address) -> Conversation[Done | Delegated]:
         """unlink(2) removes a name, which alone asks neither leases nor pages [2.5]; the reply is how many are left."""
         with (yield self.iolock.exclusive()):
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):
+                return Delegated(self.address)
             self.attributes.lose_name()
         return Done(self.attributes.nlink)
 
     @handles(Renamed)
-    def renamed(self, request: Renamed, _src: Address) -> Conversation[Done]:
+    def renamed(self, request: Renamed, _src: Address) -> Conversation[Done | Delegated]:
         """rename(2) gives it another name, or its name to another file; the reply is how many that one has left."""
         left = -1
         with (yield self.iolock.exclusive()):
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):
+                return Delegated(self.address)
             if request.other:
-                left = (yield Call(request.other, Renamed(request.other_loses_name))).value
+                replaced: Done | Delegated = yield Call(request.other, Renamed(request.other_loses_name))
+                if isinstance(replaced, Delegated):
+                    return replaced
+                left = replaced.value
             if request.loses_name:
                 self.attributes.lose_name()
                 left = self.attributes.nlink
@@ -329,15 +344,13 @@ class Inode(RemappedInode):
     @handles(SetAttributes)
     def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
         """chmod(2), chown(2). Leases stay with who took them."""
-        with (yield self.iolock.exclusive()):
-            yield from self.leases.break_delegations()
-            set_attributes(self.attributes, request)
+        with (yield from self.leases.lock_undelegated(self.iolock)):
+            set_attributes(self.attributes, request)  # who may not has broken them too [code: notify_change]
         return DONE
 
     @handles(Touch)
     def touch(self, request: Touch, _src: Address) -> Conversation[Done]:
         """utimes(2), setxattr(2)."""
-        with (yield self.iolock.exclusive()):
-            check_touch(self.attributes, request)
-            yield from self.leases.break_delegations()
+        with (yield from self.leases.lock_undelegated(self.iolock, partial(check_touch, self.attributes, request))):
+            pass
         return DONE

@@ -7,6 +7,7 @@ from longpin.actors.base import handles
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.inode_parts import InodeParts
 from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
+from longpin.actors.kernel.machine import require
 from longpin.actors.policies.decisions import Decision
 from longpin.actors.policies.views import FaultRequest, LayoutView, MapRequest, RegistrationView
 from longpin.messages.envelope import DONE, Address, Done
@@ -17,6 +18,7 @@ from longpin.messages.fs.inode import (
     Deregistered,
     Fault,
     PinAllowed,
+    ProtectMapping,
     RemoveMapping,
     SplitMapping,
 )
@@ -52,6 +54,12 @@ class MappedInode(InodeParts):
         rest = self.mappings.split(request.mm, request.vma, request.new)
         original = self.mappings.find(request.mm, request.vma)
         yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest))
+        return DONE
+
+    @handles(ProtectMapping)
+    def protect_mapping(self, request: ProtectMapping, _src: Address) -> Done:
+        """mprotect(2)."""
+        self.mappings.protect(request.mm, request.vma, request.prot)
         return DONE
 
     @handles(RemoveMapping)
@@ -124,6 +132,5 @@ class MappedInode(InodeParts):
     def ask_use(self, request: AskUse, _src: Address) -> Done:
         """Ask the policy whether a process may use a registration of the file's pages; its errno if not."""
         registration = RegistrationView(request.registration, request.context)
-        if number := self.kernel.policy.use_gate(request.caller, registration, self.guard.view()):
-            raise KernelError(number)
+        require(self.kernel.policy.use_gate(request.caller, registration, self.guard.view()))
         return DONE

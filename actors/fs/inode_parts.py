@@ -13,6 +13,7 @@ from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.actors.policies.views import LayoutView
 from longpin.messages.envelope import Address
@@ -34,9 +35,9 @@ class FileStart(NamedTuple):
 class InodeParts(Backing):
     """A file, and what can be seen of it."""
 
-    def __init__(self, engine: Engine, address: Address, kernel: Kernel, pmem: Address, start: FileStart) -> None:
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, mount: Mount, start: FileStart) -> None:
         super().__init__(engine, address, kernel)
-        self.pmem = pmem
+        self.pmem = mount.device
         self.iolock = Lock(self, f"the iolock of {address}")
         self.mmaplock = Lock(self, f"the mmap lock of {address}")
         self.attributes = Attributes(start.uid, start.mode, start.size)
@@ -44,8 +45,8 @@ class InodeParts(Backing):
         self.leases = LeaseList(self, kernel, self.opens)
         self.flocks = Flocks(address)
         self.mappings = Mappings(address)
-        self.data = FileData(self, kernel, pmem, self.attributes, self.mappings, start.runs)
-        self.guard = LayoutGuard(kernel, pmem, self.attributes, self.leases, self.data.extents, self.mappings)
+        self.data = FileData(self, kernel, mount.device, self.attributes, self.mappings, start.runs)
+        self.guard = LayoutGuard(kernel, mount, self.attributes, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
 

@@ -28,7 +28,7 @@ from longpin.messages.fs.remap import (
     ExtentList,
     MapExtents,
     ReadLocked,
-    Remap,
+    RemapFiles,
     RemapLast,
     RemapLocked,
     RemapMapped,
@@ -60,7 +60,7 @@ class RemappedInode(MappedInode):
     @handles(AskStorage)
     def storage(self, _request: AskStorage, _src: Address) -> Storage:
         """Say where it lies."""
-        return Storage(self.pmem, self.attributes.size)
+        return Storage(self.pmem, self.guard.file_system.reflink, self.attributes.size)
 
     @handles(MapExtents)
     def map_extents(self, _request: MapExtents, _src: Address) -> Conversation[ExtentList]:
@@ -72,8 +72,8 @@ class RemappedInode(MappedInode):
 
     # The locks of both.
 
-    @handles(Remap)
-    def remap(self, request: Remap, _src: Address) -> Conversation[Remapped]:
+    @handles(RemapFiles)
+    def remap(self, request: RemapFiles, _src: Address) -> Conversation[Remapped]:
         """Begin with the first inode [code: xfs_iolock_two_inodes_and_break_layout]."""
         plan = request.plan
         while True:

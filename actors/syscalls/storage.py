@@ -21,7 +21,7 @@ from longpin.actors.syscalls.declaration import Declarations, OneOf, Section, li
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import AskOpen, AskPosition, Seek
 from longpin.messages.fs.inode import ReadAt, WriteAt
-from longpin.messages.fs.remap import AskStorage, MapExtents, Remap, RemapPlan
+from longpin.messages.fs.remap import AskStorage, MapExtents, RemapFiles, RemapPlan
 from longpin.messages.process.process import File
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class _Side(NamedTuple):
     inode: Address
     kind: str
     flags: int
-    storage: Address
-    """What it lies on: pmem set, or what else tells two file systems apart."""
-    size: int
+    device: Address
+    """What it lies on: a pmem set, or what else tells two file systems apart."""
+    reflink: bool = False
+    size: int = 0
 
     @property
     def readable(self) -> bool:
@@ -62,8 +63,8 @@ def _side(file: File) -> Conversation[_Side]:
     flags: int = (yield Call(file.ofd, AskOpen())).value
     if file.kind == "file":
         storage = yield Call(file.backing, AskStorage())
-        return _Side(file.backing, file.kind, flags, storage.pmem, storage.size)
-    return _Side(file.backing, file.kind, flags, file.kind, 0)
+        return _Side(file.backing, file.kind, flags, storage.device, storage.reflink, storage.size)
+    return _Side(file.backing, file.kind, flags, file.kind)
 
 
 def _check_sides(source: _Side, target: _Side) -> None:
@@ -78,7 +79,7 @@ def _check_sides(source: _Side, target: _Side) -> None:
 
 def _are_apart(source: _Side, target: _Side) -> bool:
     """Return whether they lie on two file systems; folders lie on that of the other file."""
-    return "directory" not in (source.kind, target.kind) and source.storage != target.storage
+    return "directory" not in (source.kind, target.kind) and source.device != target.device
 
 
 def _check_area(offset: int, length: int) -> None:
@@ -97,12 +98,12 @@ def _clone(
     if _are_apart(source, target):
         raise KernelError(errno.EXDEV)
     _check_sides(source, target)
-    if not process.kernel.file_system(target.storage).reflink:
+    if not target.reflink:
         raise KernelError(errno.EOPNOTSUPP)
     _check_area(source_offset, length)
     _check_area(target_offset, length)
     plan = RemapPlan(source.inode, source_offset, target.inode, target_offset, length, process.caller)
-    yield Call(plan.first, Remap(plan))
+    yield Call(plan.first, RemapFiles(plan))
     return 0
 
 
@@ -152,8 +153,7 @@ def fideduperange(
         raise KernelError(errno.EINVAL)
     if source.kind != "file":
         raise KernelError(errno.EISDIR if source.kind == "directory" else errno.EINVAL)
-    file_system = process.kernel.file_system(source.storage)
-    if not file_system.reflink:
+    if not source.reflink:
         raise KernelError(errno.EOPNOTSUPP)
     _check_area(src_offset, src_length)
     if src_offset + src_length > source.size:
@@ -177,7 +177,7 @@ def fideduperange(
 
 
 def _discarding(plan: RemapPlan) -> Conversation[None]:
-    yield Call(plan.first, Remap(plan))
+    yield Call(plan.first, RemapFiles(plan))
 
 
 @syscall(
@@ -199,7 +199,7 @@ def copy_file_range(
     source = yield from _side(file_in)
     target = yield from _side(file_out)
     _check_sides(source, target)
-    if source.storage != target.storage:
+    if source.device != target.device:
         raise KernelError(errno.EXDEV)
     copied = yield from _copy(process, source, start, target, target_start, length)
     if copied and off_in is None:
@@ -226,12 +226,12 @@ def _copy(
     _check_area(target_start, count)
     if not count:
         return 0
-    if process.kernel.file_system(target.storage).reflink:
+    if target.reflink:
         plan = RemapPlan(
             source.inode, start, target.inode, target_start, count, process.caller, shorten=True, spins=False
         )
         try:
-            remapped = (yield Call(plan.first, Remap(plan))).count
+            remapped = (yield Call(plan.first, RemapFiles(plan))).count
         except KernelError:  # whatever it is, it is copied then
             remapped = 0
         if remapped:

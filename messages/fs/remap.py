@@ -41,7 +41,7 @@ class RemapPlan(NamedTuple):
 
 
 @message
-class Remap(Message):
+class RemapFiles(Message):
     """Do it; sent to the first inode. The reply is a :class:`Remapped`."""
 
     plan: RemapPlan
@@ -132,9 +132,12 @@ class AskStorage(Message):
 
 @message
 class Storage(Message):
-    """Its pmem set, and its size in bytes."""
+    """Where it lies, and its size in bytes."""
 
-    pmem: Address
+    device: Address
+    """The pmem set."""
+    reflink: bool
+    """Files can share blocks there."""
     size: int
 
 

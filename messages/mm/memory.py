@@ -29,8 +29,9 @@ class PinnedPage(NamedTuple):
     frame: PageFrame
     generation: int
     inode: Address
+    """The file it is a page of; empty: anonymous memory."""
     page: int
-    """The page of the file."""
+    """The page of the file; of anonymous memory, the page of the address."""
 
     def after(self, distance: int) -> "PinnedPage":
         """Return the page so far behind this one in a run."""
@@ -76,6 +77,28 @@ class FrameRun(NamedTuple):
     def numbers(self) -> range:
         """All of them."""
         return range(self.first, self.first + self.length)
+
+
+MOST_FRAMES = 4096
+"""Frames that one :class:`ScanBusy` names at the most: what is answered has an entry for each reference on each, and a
+trace is read with bounds (:data:`longpin.messages.codec.MAX_ITEMS`)."""
+
+
+def portions(runs: Iterable[FrameRun], most: int = MOST_FRAMES) -> Iterator[tuple[FrameRun, ...]]:
+    """Yield the runs in order, cut where more than ``most`` frames would come together; once, if there are none."""
+    portion: list[FrameRun] = []
+    left, cut = most, False
+    for run in runs:
+        first, length = run
+        while length:
+            part = min(length, left)
+            portion.append(FrameRun(first, part))
+            first, length, left = first + part, length - part, left - part
+            if not left:
+                yield tuple(portion)
+                portion, left, cut = [], most, True
+    if portion or not cut:
+        yield tuple(portion)
 
 
 @message

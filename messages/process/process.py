@@ -4,6 +4,7 @@ What can end the sleep of its program has no footprint: the program may do anyth
 program touches what the call does, which :class:`NextCall` says.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
@@ -26,7 +27,7 @@ class Start(Message):
 
 
 TOUCHED: dict[str, tuple[str, ...]] = {
-    "children": ("fork", "waitpid", "exit_notify"),
+    "children": ("fork", "clone", "waitpid", "exit_notify"),
     "signals": ("sigaction", "sigprocmask", "sigsuspend", "ppoll", "sigtimedwait", "sigwaitinfo", "sigreturn", "exec"),
 }
 """What of a process a call looks at or changes that others do too, and which calls."""
@@ -63,6 +64,14 @@ class Signal(Message):
     """It tells of a descriptor: a failed permission check is not reported, the signal is dropped [2.3.5]."""
     si_code: int = 0
     """SI_USER, or what the kernel says it is about."""
+    tid: int = 0
+    """The thread it is sent by way of, which must be there; 0: that of the thread group leader."""
+    private: bool = False
+    """It is for that thread alone."""
+
+    def to_task(self, tid: int, *, private: bool) -> "Signal":
+        """Return the same signal by way of a thread, or for it alone."""
+        return replace(self, tid=tid, private=private)
 
 
 @message
@@ -135,10 +144,34 @@ class Retire(Message):
 
 
 @message
+class EnrollThread(Message):
+    """A thread comes into being: to the process table."""
+
+    tid: int
+    process: int
+    """The number of its process."""
+
+    def footprint(self) -> Footprint:
+        """The entry."""
+        return Footprint.of(writes=[("process", self.tid)])
+
+
+@message
+class RetireThread(Message):
+    """A thread has ended: to the process table."""
+
+    tid: int
+
+    def footprint(self) -> Footprint:
+        """The entry."""
+        return Footprint.of(writes=[("process", self.tid)])
+
+
+@message
 class FindProcess(Message):
     """Ask the process table for a process, by number or, if that is 0, by name; ESRCH if there is none.
 
-    One that has ended is there until it is reaped.
+    One that has ended is there until it is reaped. A thread's number stands for its process.
     """
 
     pid: int
@@ -154,14 +187,17 @@ class FoundProcess(Message):
     """The process that was asked for."""
 
     address: Address
+    tid: int = 0
+    """The thread whose number was asked for; 0: that of the process was, or its name."""
 
 
 @message
 class FindOwner(Message):
-    """Ask the process table for what F_SETOWN names: ESRCH if no process and no group has the number."""
+    """Ask the process table for what F_SETOWN names: ESRCH if no process, thread or group has the number."""
 
     number: int
-    """A process; of a group, with a minus."""
+    type: int
+    """F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP."""
 
     def footprint(self) -> Footprint:
         """All entries."""
@@ -173,6 +209,8 @@ class FoundOwner(Message):
     """The owner's members: none if the number is of the other kind, a group without a process of that number, say."""
 
     members: tuple[Address, ...]
+    task: Address
+    """Whose process or thread has the number, whatever was asked for; empty: only a group has it."""
 
 
 @message

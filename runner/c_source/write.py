@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from longpin.actors.constants import ERRNOS, PROGRAM_CONSTANTS, SIG_HANDLER, signal_name
+from longpin.actors.constants import ERRNOS, PROGRAM_CONSTANTS, signal_name
 from longpin.actors.process.program import Const, Loop, Name, Op, Outcome, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import ProcessSpec, Scenario
@@ -74,6 +74,8 @@ class _File:
             self._writer.variables.add("pipe_w")
         if "waitpid" in self._writer.helpers:
             self._writer.variables.add("wait_status")
+        if "owner_ex" in self._writer.helpers:
+            self._writer.variables.add("owner_type")
         parts = [
             self._head(),
             self._includes(),
@@ -163,11 +165,7 @@ class _File:
 
     def _process(self, process: ProcessSpec) -> str:
         own = self._handler_names(process)
-        later = {
-            op.args[0].value
-            for op in process.program.operations()
-            if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
-        }
+        later = process.program.handlers_installed()
         self._writer.handlers = self._inherited_handlers(process) | own
         parts = [self._handler(process, signo, program, own[signo]) for signo, program in process.on_signal]
         name = self._writer.programs[process.name]
@@ -242,7 +240,7 @@ class _File:
 
     @staticmethod
     def _expected_text(op: Op) -> str:
-        wanted = applicable(op.expectations, KERNEL)
+        wanted = applicable(op.expectations, KERNEL, "")
         return in_comment(", ".join(str(outcome) for outcome in wanted.outcomes)) if wanted is not None else ""
 
     # The end.
@@ -267,7 +265,7 @@ class _File:
 
     def _row(self, number: int, op: Op) -> str:
         fields = [f".line = {number}", f".text = {c_string(op.text)}"]
-        wanted = applicable(op.expectations, KERNEL)
+        wanted = applicable(op.expectations, KERNEL, "")
         for outcome in wanted.outcomes if wanted is not None else ():
             fields += self._expected_fields(outcome)
         if wanted is not None:

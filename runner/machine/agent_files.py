@@ -63,6 +63,13 @@ def await_fd(order: Order) -> Reply:
     return recvfd(order)
 
 
+def owner_ex(order: Order) -> Reply:
+    """Set or get a struct f_owner_ex; the reply has what is in it then."""
+    owner = (ctypes.c_int * 2)(ctypes.c_int(order["type"]).value, ctypes.c_int(order["pid"]).value)
+    reply = answer(LIBC.fcntl(ctypes.c_long(order["fd"]), order["cmd"], owner))
+    return reply | {"type": owner[0], "pid": owner[1]}
+
+
 # Paths.
 
 
@@ -95,6 +102,12 @@ def map_file(order: Order) -> Reply:
     return answer(-1 if address == ctypes.c_void_p(-1).value else address)
 
 
+def mremap(order: Order) -> Reply:
+    """Move memory, or make it longer or shorter; the answer is the address."""
+    address = LIBC.mremap(*(order[name] for name in ("addr", "old_length", "length", "flags", "new_addr")))
+    return answer(-1 if address == ctypes.c_void_p(-1).value else address)
+
+
 def load(order: Order) -> Reply:
     """Read memory; a signal ends the process where it cannot be read."""
     return {"ret": 0, "errno": None, "data": ctypes.string_at(order["addr"], order["length"]).hex()}
@@ -112,12 +125,14 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "sendfd": sendfd,
     "recvfd": recvfd,
     "await_fd": await_fd,
+    "owner_ex": owner_ex,
     "stat": stat_path,
     "execve": lambda o: answer(
         LIBC.execve(path_of(o), (ctypes.c_char_p * 2)(path_of(o), None), (ctypes.c_char_p * 1)(None))
     ),
     "write_sysctl": write_sysctl,
     "map_file": map_file,
+    "mremap": mremap,
     "load": load,
     "store": store,
 }

@@ -2,9 +2,9 @@
 
 import pytest
 
-from longpin.config.build import MOST_BLOCKS
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
+from longpin.config.storage import MOST_BLOCKS
 from longpin.runner.engines import allowance
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import run
@@ -65,7 +65,7 @@ def test_pages_do_not_count(work: str, engine: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("engine", ["stepped", "threads"])
 @pytest.mark.parametrize("work", ["registered", "length from a variable", "allocated", "zeroed"])
-def test_what_is_done_to_many_pages_at_once_costs_little(work: str, engine: str) -> None:
+def test_pages_that_follow_each_other_cost_little(work: str, engine: str) -> None:
     result = ran(scenario(WORK[work]), engine)
     assert result.verdict is Verdict.HOLDS, result.reason
     assert result.arrivals < 100

@@ -276,6 +276,18 @@ def test_logs_go_to_standard_error_when_asked_for() -> None:
     assert informed.stderr.count("\n") < debugged.stderr.count("\n")
 
 
+def test_a_line_is_logged_though_nothing_was_asked_for() -> None:
+    """As pykka does where a thread of its own fails; structlog is imported no earlier."""
+    script = (
+        "import logging, sys; from longpin.runner.commands.logs import configure_logs\n"
+        "configure_logs(0); print('structlog' in sys.modules)\n"
+        "for at in range(2): logging.getLogger('pykka.x').info('no'); logging.getLogger('pykka').error('line %d', at)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    assert re.fullmatch(r"[\d:.]+ \[error +\] line 0 *\n[\d:.]+ \[error +\] line 1 *\n", done.stderr)
+
+
 def test_help_needs_nothing_heavy() -> None:
     script = (
         "import sys, longpin.runner.commands.cli as cli\n"
@@ -323,8 +335,8 @@ def test_a_standard_error_that_takes_nothing_changes_nothing(arguments: list[str
     environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
     words = ["sh", "-c", f"{command} {where}"]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-    usual = process(*arguments)
-    assert done.returncode == usual.returncode
+    usual = longpin(*arguments)
+    assert done.returncode == usual.exit_code
     assert [*re.findall("^(?:holds|violated).*$", done.stdout, re.MULTILINE)] == re.findall(
         "^(?:holds|violated).*$", usual.stdout, re.MULTILINE
     )

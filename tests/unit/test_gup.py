@@ -11,12 +11,13 @@ from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.generation import GENERATIONS, Version
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.mm import gup
 from longpin.actors.mm.gup import Buffer, pin_user_pages, unpin_user_pages
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import Allow, Fail
+from longpin.actors.policies.decisions import Allow, Answer, Fail, Proceed
 from longpin.actors.policies.views import LayoutView
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import DONE, Address, Done, Message, message
@@ -26,6 +27,7 @@ from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Mmap, Munmap, Registration
 from longpin.messages.mm.pmem import BlockRun
+from longpin.messages.mm.ranges import Mapped
 from longpin.messages.process import caller
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
@@ -95,8 +97,8 @@ class Holding(Policy):
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         return Fail(errno.EPERM) if self.refuses else Allow("file:1")
 
-    def longterm_gate(self, request: PinRequest) -> int:
-        return self.gate
+    def longterm_gate(self, request: PinRequest) -> Answer:
+        return Fail(self.gate) if self.gate else Proceed()
 
 
 class World:
@@ -107,15 +109,15 @@ class World:
         self.kernel = Kernel(policy, GENERATIONS[version])
         runs = BlockRun(0, 2, 2), BlockRun(2, 1, 1), BlockRun(3, 0, 1)
         self.engine.spawn(Pmem, "pmem:0", 4, PAGE, [("inode:/f", run) for run in runs])
-        self.engine.spawn(Inode, "inode:/f", self.kernel, "pmem:0", FileStart(0, 0o666, 4 * PAGE, runs))
+        self.engine.spawn(Inode, "inode:/f", self.kernel, Mount("pmem:0"), FileStart(0, 0o666, 4 * PAGE, runs))
         self.engine.spawn(OpenFileDescription, "file:1", "inode:/f", "file", 2)
         self.engine.spawn(Mm, "mm:100.1", self.kernel)
         self.engine.spawn(IoUring, "io_uring:1", self.kernel)
         self.count = 0
         self.ask("inode:/f", Open("file:1", 2, CALLER))
-        done = self.ask("mm:100.1", Mmap(3 * PAGE, 3, 1, File("file:1", "inode:/f", "file"), 0, 3, CALLER))
-        assert isinstance(done, Done)
-        self.address = done.value
+        done = self.ask("mm:100.1", Mmap(3 * PAGE, 3, 1, File("file:1", "inode:/f", "file"), 0, 3, CALLER, -1))
+        assert isinstance(done, Mapped)
+        self.address = done.address
 
     def ask(self, dst: Address, request: Message) -> object:
         """Make a call; return its answer, its errno, or None if it waits."""

@@ -17,6 +17,7 @@ from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.lease_list import LeaseRecord
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.ownership import Owner
@@ -38,6 +39,7 @@ from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.judging.invariants.base import Finding
+from longpin.runner.judging.invariants.errnos import applicable
 from longpin.runner.oracles.fifo import Fifo
 
 PAGE = 4096
@@ -52,7 +54,7 @@ class World:
     def __init__(self) -> None:
         self.engine = SteppedEngine(Fifo(0))
         self.pmem = self.spawn(Pmem, PMEM, 4, PAGE, [(INODE, BlockRun(0, 0, 2))])
-        self.inode = self.spawn(Inode, INODE, KERNEL, PMEM, FileStart(0, 0o666, 2 * PAGE, (BlockRun(0, 0, 2),)))
+        self.inode = self.spawn(Inode, INODE, KERNEL, Mount(PMEM), FileStart(0, 0o666, 2 * PAGE, (BlockRun(0, 0, 2),)))
         self.ofd = self.spawn(OpenFileDescription, OFD, INODE, "file", O_RDWR)
         self.context = self.spawn(UverbsContext, CONTEXT, KERNEL)
         self.app = self.process(100, "app")
@@ -420,6 +422,33 @@ def test_the_expectation_that_is_nearest_to_the_policy_counts(world: World) -> N
     ):
         [found] = said(*policies)
         assert f"expected {number}, found 7" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("policy", "number"),
+    [
+        ("P1:intended,kernel=6.12", 0),
+        ("P1:intended", 1),
+        ("P1:as_posted", 3),
+        ("P1:as_posted,kernel=6.1", 2),
+        ("P5:as_posted", 5),
+        ("P5:as_posted,kernel=6.12", 4),
+        ("P5:as_posted,kernel=7.2", 5),
+    ],
+)
+def test_the_expectation_that_names_the_kernel_comes_first(policy: str, number: int) -> None:
+    expectations = (
+        Expectation("P1:intended", (0,), kernels=("6.12",)),
+        Expectation("P1:intended", (1,)),
+        Expectation("P1", (2,), kernels=("6.1",)),
+        Expectation("P1", (3,)),
+        Expectation(None, (4,), kernels=("6.1", "6.12")),
+        Expectation(None, (5,)),
+    )
+    found = applicable(expectations, policy)
+    assert found is not None
+    assert found.outcomes == (number,)
+    assert applicable(expectations, "P0:intended", "6.12") is expectations[4]
 
 
 @pytest.mark.parametrize(

@@ -193,8 +193,8 @@ def test_who_may_clone_what(play: Play) -> None:
     play(
         "P1",
         head='[[pmem]]\nname = "p"\n[[pmem]]\nname = "q"\n[[pmem]]\nname = "e"\nfile_system = "ext4"\n'
-        '[[file]]\npath = "/f"\nsize = "PAGE"\n[[file]]\npath = "/q"\npmem = "q"\nsize = "PAGE"\n'
-        '[[file]]\npath = "/e"\npmem = "e"\nsize = "PAGE"\n[[file]]\npath = "/e2"\npmem = "e"\nsize = "PAGE"',
+        '[[file]]\npath = "/f"\nsize = "PAGE"\n[[file]]\npath = "/q/f"\npmem = "q"\nsize = "PAGE"\n'
+        '[[file]]\npath = "/e/1"\npmem = "e"\nsize = "PAGE"\n[[file]]\npath = "/e/2"\npmem = "e"\nsize = "PAGE"',
         a="""
 fd = open("/f", O_RDWR)
 c = open("/c", O_RDWR | O_CREAT)
@@ -203,9 +203,9 @@ w = open("/f", O_WRONLY)
 append = open("/c", O_RDWR | O_APPEND)
 path = open("/c", O_PATH)
 folder = open("/", O_RDONLY)
-q = open("/q", O_RDWR)
-e = open("/e", O_RDWR)
-e2 = open("/e2", O_RDWR)
+q = open("/q/f", O_RDWR)
+e = open("/e/1", O_RDWR)
+e2 = open("/e/2", O_RDWR)
 p = pipe()
 ctx = ibv_open_device("rxe0")
 ioctl(99, FICLONE, fd)                         # -> EBADF

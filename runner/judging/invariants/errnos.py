@@ -1,14 +1,17 @@
 """O7: every call returns what it may return, and what its line says [semantics 3]."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import ClassVar
 
 from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES
+from longpin.actors.policies.proposal import KERNEL, Proposal, read_proposal
 from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Expectation, Outcome
 from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Returning
 from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.messages.envelope import Envelope
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
@@ -38,7 +41,7 @@ class ExpectedOutcomes(Invariant):
         for process in actors.values():
             if isinstance(process, Process):
                 for record in process.calls():
-                    if record.op.call != "exit":
+                    if SYSCALLS[record.op.call].returning is not Returning.NEVER:
                         yield from self._expected(process, record)
 
     def _errno(self, process: Process, record: CallRecord) -> Iterator[Finding]:
@@ -68,20 +71,32 @@ def is_judged(wanted: Expectation | None) -> bool:
     return wanted is not None and wanted.allows_no_return
 
 
-def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:
-    """Return the expectation that speaks of this policy: with its preset, on its kernel, by its name, of every policy.
+def applicable(
+    expectations: tuple[Expectation, ...], policy_name: str, kernel: str | None = None
+) -> Expectation | None:
+    """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
 
-    One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says,
-    unless that is a kernel which is named too.
+    One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    Among those of a policy, one that names the kernel comes first; by default that is the one in ``policy_name``.
     """
-    by_policy = {expectation.policy: expectation for expectation in expectations}
-    policy, _, rest = policy_name.partition(":")
-    _, *parameters = rest.split(",")
-    on_kernel = f"{policy},{parameters[0]}" if len(parameters) == 1 and parameters[0].startswith("kernel=") else None
-    for key in (policy_name, on_kernel, policy, None):
-        if key in by_policy:
-            return by_policy[key]
+    named = ""
+    if kernel is not None or any(expectation.kernels for expectation in expectations):
+        named = kernel_of(policy_name) if kernel is None else kernel
+    preset = ",".join(part for part in policy_name.split(",") if not part.startswith(f"{KERNEL}="))
+    name = policy_name.partition(":")[0]
+    ranks = [(preset, True), (policy_name, False), (name, True), (name, False), (None, True), (None, False)]
+    for policy, on_kernel in ranks:
+        for its in expectations:
+            if its.policy == policy and (named in its.kernels if on_kernel else not its.kernels):
+                return its
     return None
+
+
+@cache
+def kernel_of(policy_name: str) -> str:
+    """Return the version of Linux that a policy, as it is named everywhere, runs on."""
+    policy, preset, parameters = read_proposal(policy_name)
+    return str(Proposal.make(policy.name, preset, parameters).kernel)
 
 
 def unmet(wanted: Expectation, record: CallRecord) -> str:
