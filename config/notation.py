@@ -61,6 +61,7 @@ class Facts:
     foreign: list[Mention] = field(default_factory=list)
     """Variables it uses that no line before assigns; each once."""
     forks: list[Mention] = field(default_factory=list)
+    threads: list[Mention] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)
     waits: list[Mention] = field(default_factory=list)
     peers: list[Mention] = field(default_factory=list)
@@ -279,6 +280,8 @@ class _Reader:
             if isinstance(arg, Const) and isinstance(arg.value, str):
                 if "program" in parameter.kinds:
                     self._facts.forks.append(self._mention(arg.value, written))
+                elif "thread" in parameter.kinds:
+                    self._facts.threads.append(self._mention(arg.value, written))
                 elif "process" in parameter.kinds:
                     self._facts.peers.append(self._mention(arg.value, written))
                 elif "new label" in parameter.kinds:

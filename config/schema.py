@@ -51,6 +51,22 @@ class PmemSet:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceDax:
+    """Persistent memory as a character device: a name in ``/dev``."""
+
+    name: str
+    pages: int = 512
+    """Default: as much as one mapping must have."""
+    align: int = 512
+    """Pages: what mappings begin at and are multiples of. Default: 2 MiB of 4096 bytes, as devices are made."""
+
+    @property
+    def path(self) -> str:
+        """Its name in the tree."""
+        return f"/dev/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """An RDMA device, as ibv_open_device names it."""
 
@@ -87,8 +103,9 @@ class ProcessSpec:
     """RLIMIT_MEMLOCK in bytes; binds a process without CAP_IPC_LOCK [2.6]. Default: Linux's before 5.16."""
     sigpending: int = 10_000
     """RLIMIT_SIGPENDING, signals. Default: more than a scenario sends; Linux sets it by the size of memory."""
-    start: Literal["now", "fork"] = "now"
-    """``now``: it exists from the beginning; ``fork``: another process forks it by name."""
+    start: Literal["now", "fork", "thread"] = "now"
+    """``now``: it exists from the beginning; ``fork``: another process forks it by name; ``thread``: it is no process,
+    but what a thread runs that another makes by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +145,6 @@ class Scenario:
     """The file, exactly as read."""
     warnings: tuple[str, ...] = ()
     """What is no mistake but says less than it seems to, each a line that begins with file and line."""
+    dax: tuple[DeviceDax, ...] = ()
     filename: str = field(default="", compare=False)
     """What messages call the file."""

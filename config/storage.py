@@ -8,7 +8,7 @@ from longpin.config.expressions import MOST
 from longpin.config.positions import Path
 from longpin.config.problems import listed, shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import InitialFile, PmemSet
+from longpin.config.schema import DeviceDax, InitialFile, PmemSet
 from longpin.config.structure import ScenarioTable
 from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
@@ -60,8 +60,32 @@ def _mounted_at(pmem: Iterable[PmemSet], path: str) -> PmemSet:
     return max(below, key=lambda entry: len(entry.mount), default=next(iter(pmem)))
 
 
+def build_dax(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[DeviceDax, ...]:
+    """Return the device-dax devices."""
+    taken: set[str] = set()
+    made = []
+    for index, given in enumerate(table.dax):
+        path = ("dax", index)
+        its_name = name(report, path, given.name, taken)
+        sizes = []
+        for key, value in (("size", given.size), ("align", given.align)):
+            usual = getattr(DeviceDax(""), "pages" if key == "size" else key) * page_size
+            length = size(report, (*path, key), value, usual, page_size, page_size, MOST_BLOCKS * page_size)
+            if length % page_size:
+                report.add((*path, key), f"whole pages of {page_size} bytes", str(length))
+            sizes.append(length // page_size)
+        if sizes[1] & (sizes[1] - 1):
+            report.add((*path, "align"), "a power of two of pages", str(sizes[1]))
+        made.append(DeviceDax(its_name, *sizes))
+    return tuple(made)
+
+
 def build_files(
-    report: ProblemList, table: ScenarioTable, pmem: tuple[PmemSet, ...], page_size: int
+    report: ProblemList,
+    table: ScenarioTable,
+    pmem: tuple[PmemSet, ...],
+    dax: Iterable[DeviceDax],
+    page_size: int,
 ) -> tuple[InitialFile, ...]:
     """Return the files, after a check that their pages fit the block sets."""
     left = {entry.name: entry.blocks for entry in pmem}
@@ -94,6 +118,10 @@ def build_files(
             report.add((*path, "mode"), "permission bits from 0 to 0o7777", shown(mode))
         made.append(InitialFile(given.path or "", pmem_name, length, owner, mode))
     _check_nesting(report, paths)
+    for device in dax:
+        if device.path in paths:
+            where = ("file", paths[device.path], "path")
+            report.add(where, "a path no device has", shown(device.path))
     return tuple(made)
 
 

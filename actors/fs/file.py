@@ -271,8 +271,9 @@ class OpenFileDescription(OwnedDescription):
         if request.offset < 0:
             raise KernelError(errno.EINVAL)
         with (yield self.position_lock.exclusive()):
-            self.position = request.offset
-        return Done(request.offset)
+            if not self.operations.fixed_position:
+                self.position = request.offset
+            return Done(self.position)
 
     @handles(Ftruncate)
     def ftruncate(self, request: Ftruncate, _src: Address) -> Conversation[Done]:
@@ -317,15 +318,20 @@ class OpenFileDescription(OwnedDescription):
 
     @handles(MapFile)
     def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
-        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
+        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3].
+
+        The reply is whether a shared mapping may ever be written through.
+        """
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
         r = request
-        yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
+        yield Call(
+            self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd, "", r.page, r.pages)
+        )
         self.references += 1
-        return DONE
+        return Done(int(self.writable))
 
     @staticmethod
     def _require(number: int) -> None:

@@ -168,7 +168,7 @@ class FileData:
         attributes, page_size = self.attributes, self.kernel.page_size
         shrinks, attributes.size = length < attributes.size, length
         if shrinks:
-            yield from self.mappings.zap(self.kernel.pages(length))
+            yield from self.mappings.zap(self.kernel.pages(length), even_cows=True)
             yield from self._zero(length, -length % page_size)
             yield from self.free(self.kernel.pages(length))
         else:

@@ -72,6 +72,7 @@ from longpin.messages.fs.inode import (
     OnlyPinned,
     Open,
     PinAllowed,
+    ProtectMapping,
     QueryLease,
     ReadAt,
     RemoveMapping,
@@ -378,6 +379,12 @@ class Inode(Backing):
         rest = self.mappings.split(request.mm, request.vma, request.new)
         original = self.mappings.find(request.mm, request.vma)
         yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest))
+        return DONE
+
+    @handles(ProtectMapping)
+    def protect_mapping(self, request: ProtectMapping, _src: Address) -> Done:
+        """mprotect(2)."""
+        self.mappings.protect(request.mm, request.vma, request.prot)
         return DONE
 
     @handles(RemoveMapping)

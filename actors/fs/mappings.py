@@ -37,7 +37,14 @@ class Mappings:
         """Return a mapping; one that is gone already has neither flags nor a description."""
         return self.views.get((mm, vma)) or MappingView(mm, vma, 0, 0, "")
 
-    def zap(self, first: int, last: int = END) -> Conversation[None]:
-        """Remove page table entries wherever the file is mapped: of pages ``first`` to ``last`` or to the end."""
+    def protect(self, mm: Address, vma: int, prot: int) -> None:
+        """Note what may be done through a mapping from now on."""
+        self.views[mm, vma] = self.views[mm, vma]._replace(prot=prot)
+
+    def zap(self, first: int, last: int = END, *, even_cows: bool = False) -> Conversation[None]:
+        """Remove page table entries wherever the file is mapped: of pages ``first`` to ``last`` or to the end.
+
+        With ``even_cows``, private copies of them go too.
+        """
         for mm in dict.fromkeys(mm for mm, _ in self.views):
-            yield Call(mm, Zap(self.inode, first, last))
+            yield Call(mm, Zap(self.inode, first, last, even_cows))

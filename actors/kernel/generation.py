@@ -50,6 +50,8 @@ class Generation:
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
     folder_leases: bool = False
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
+    copies_see_pins: bool = True
+    """fork copies pinned anonymous pages for the child, and a store after it minds pins: from 5.9 [1.8; meas 6.1]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 
@@ -59,7 +61,7 @@ _UP_TO_6_1 = replace(_UP_TO_6_12, read_only_pins=False, on_demand_errno=Refusal.
 
 GENERATIONS: dict[Version, Generation] = {
     Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL),
-    Version.LINUX_5_4: replace(_UP_TO_6_1, late_longterm_check=True),
+    Version.LINUX_5_4: replace(_UP_TO_6_1, late_longterm_check=True, copies_see_pins=False),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(),

@@ -15,6 +15,7 @@ from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
 from longpin.messages.mm.memory import PinnedRun, Unpin, memories_of
 from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
+from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.caller import Caller
 
 BATCH = 512
@@ -35,9 +36,18 @@ class Buffer(NamedTuple):
 
 
 def pin_user_pages(
-    kernel: Kernel, buffer: Buffer, owner: Address, context: Address, *, write: bool, longterm: bool = True
+    kernel: Kernel,
+    buffer: Buffer,
+    owner: Address,
+    context: Address,
+    *,
+    write: bool,
+    force: bool = False,
+    longterm: bool = True,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
+
+    ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -52,8 +62,9 @@ def pin_user_pages(
             address = buffer.address + done * kernel.page_size
             pages = min(BATCH, buffer.pages - done)
             charge = 0 if runs else buffer.pages
+            how = (write, force, longterm)
             request = GetUserPages(
-                address, pages, charge, buffer.memlock, write, longterm, owner, context, buffer.caller, tuple(holds)
+                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds)
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
@@ -84,8 +95,9 @@ def let_go(kernel: Kernel, registration: Registration) -> Conversation[None]:
 
 
 def _drop_pages(registration: Registration) -> Conversation[None]:
+    anonymous = set(memories_of(run for run in registration.runs if not run.first.inode))
     for memory in memories_of(registration.runs):
-        yield Call(memory, Unpin(registration.owner))
+        yield Call(memory, (UnpinFrames if memory in anonymous else Unpin)(registration.owner))
 
 
 def _drop_holds(kernel: Kernel, registration: Registration) -> Conversation[None]:

@@ -41,6 +41,10 @@ class FrameMemory(Actor):
     def owner_of(self, number: int) -> str:
         """Return what a frame is, for a reader: ``page 3 of inode:/data``."""
 
+    @abstractmethod
+    def is_still(self, access: Dma) -> bool:
+        """Return whether the frame of an access is still what it was pinned as [O1]."""
+
     def generation(self, block: int) -> int:
         """Return how often ``block`` was freed."""
         return self.generations.get(block) or 0

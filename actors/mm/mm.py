@@ -5,319 +5,204 @@ charged to it for as long as it is pinned, so it may outlive its process.
 
 The process asks, and is answered when the last page is there: a fault inside a load is a conversation of this actor
 with the inode. What others do to it from outside is installing entries, zapping them, and giving pinned pages back.
-Nothing here ends with a signal, so none is passed on (:class:`~longpin.actors.conversation.Uninterruptible`).
+Nothing here ends with a signal but MADV_REMOVE, so of other calls none is passed on
+(:class:`~longpin.actors.conversation.Uninterruptible`).
+
+It is made of layers, each a module, of which this is the last: how mappings come into being, and fork(2).
 """
 
 import errno
-from typing import NamedTuple
 
-from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.constants import MAP_SHARED, PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
-from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel.machine import MOST_SIZE, Kernel, require
-from longpin.actors.locks import Hold, Lock
-from longpin.actors.mm.address_space import TASK_SIZE, AddressSpace, Mapping, Pte
-from longpin.actors.policies.decisions import Fail
-from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.file import Data, MapFile, Put, Ref
-from longpin.messages.fs.inode import AddMapping, AskPin, Fault, RemoveMapping, SplitMapping
-from longpin.messages.fs.mapping import MappingView, PinRequest
-from longpin.messages.mm.memory import ZERO_PAGE, Load, PageFrame, PinFrames, PinnedPage, Store, runs_of
-from longpin.messages.mm.mm import (
-    DupMmap,
-    ExitMmap,
-    Faulted,
-    GetUserPages,
-    InstallPtes,
-    LoadBytes,
-    Mmap,
-    Munmap,
-    StoreBytes,
-    Uncharge,
-    Unmapped,
-    UserPages,
-    Zap,
+from longpin.actors.base import handles
+from longpin.actors.constants import (
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_LOCKED,
+    MAP_NONBLOCK,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_SHARED_VALIDATE,
+    MAP_SYNC,
+    MAP_TYPE,
+    O_RDWR,
 )
+from longpin.actors.conversation import Call, Conversation, KernelError, outcome
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.kernel.machine import MOST_SIZE
+from longpin.actors.mm.address_space import (
+    NO_FILE,
+    TASK_SIZE,
+    VM_DONTCOPY,
+    VM_LOCKED,
+    VM_MAYWRITE,
+    VM_WIPEONFORK,
+    Mapping,
+)
+from longpin.actors.mm.faults import MOST_AT_ONCE
+from longpin.actors.mm.remap import Remap
+from longpin.actors.mm.shmem import SharedMemory
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.file import MapFile, Ref
+from longpin.messages.fs.inode import AddMapping
+from longpin.messages.mm.memory import PageFrame
+from longpin.messages.mm.mm import DupMmap, Mmap
+from longpin.messages.mm.ram import ShareFrames
+from longpin.messages.mm.ranges import InheritPtes, Mapped
 from longpin.messages.process.process import File
 
-MAP_TYPE, MAP_SHARED_VALIDATE = 0xF, 3
-"""The bits of the flags that say which kind of mapping it is, and the other value that is a shared one."""
+LEGACY_MAP_MASK = 0x7C07_F9F3
+"""The flags that MAP_SHARED_VALIDATE knows of every file [LEGACY_MAP_MASK, with the sizes of MAP_HUGE_2MB and _1GB]."""
+MMAP_MIN_ADDR = 0x1_0000
+"""Below only root may map [vm.mmap_min_addr]."""
 
 
-class _FaultError(Exception):
-    """An access that ends in a signal."""
+class Mm(Remap):
+    """The memory of one process."""
 
-    def __init__(self, signo: int) -> None:
-        super().__init__(signo)
-        self.signo = signo
-
-
-class _Held(NamedTuple):
-    """What one request for pages has got hold of beside them."""
-
-    ofds: list[Address]
-    """Open file descriptions on which a reference was taken."""
-    inodes: list[Address]
-    """Inodes that are to be told of the end."""
-    asked: list[PinRequest]
-    """What was asked of the policy for the pages that are pinned."""
-
-
-class Mm(Actor):
-    """The memory of one process.
-
-    Locks are taken in the order mmap lock, the inode's mmap lock (in a fault), page table lock.
-    """
-
-    def __init__(self, engine: Engine, address: Address, kernel: Kernel, mappings: tuple[Mapping, ...] = ()) -> None:
-        super().__init__(engine, address)
-        self.kernel = kernel
-        self.space = AddressSpace(kernel.page_size, mappings)
-        self.pinned_vm = 0
-        """Pages that are pinned and were charged here; a child begins at 0 [1.1]."""
-        self.mmap_lock = Lock(self, f"the mmap lock of {address}")
-        """Exclusive while mappings change, shared while something relies on them."""
-        self.page_table_lock = Lock(self, f"the page table lock of {address}")
-
-    def maps(self, ofd: Address) -> bool:
-        """Return whether a mapping holds an open file description, for those who watch."""
-        return any(mapping.file.ofd == ofd for mapping in self.space.mappings)
-
-    # Mappings.
+    # mmap(2).
 
     @handles(Mmap)
-    def mmap(self, request: Mmap, _src: Address) -> Conversation[Done]:
-        """mmap(2) of a file, shared [1.8]."""
-        page_size = self.kernel.page_size
-        length = self.kernel.pages(request.length) * page_size
+    def mmap(self, request: Mmap, _src: Address) -> Conversation[Mapped]:
+        """mmap(2), of a file or of none, shared or private [1.8]."""
+        length = self.kernel.pages(request.length) * self.kernel.page_size
+        releases: list[File] = []
         with (yield self.mmap_lock.exclusive()):
-            if self.space.top + length > TASK_SIZE:
+            start = self._place(request, length)
+            if request.flags & MAP_LOCKED:
+                if request.memlock == 0:
+                    raise KernelError(errno.EPERM)
+                self._check_locked(length, request.memlock, errno.EAGAIN)
+            mapping = yield from self._mapping(request, start, length)
+            yield from self._unmap_range(start, start + length, releases)
+            self.space.insert(mapping)
+            if request.address:
+                yield from self._join(start, start + length)
+        if request.flags & MAP_LOCKED or request.flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE:
+            with (yield self.mmap_lock.shared()):
+                yield from outcome(self._populate(start, start + length))
+        return Mapped(start, tuple(releases))
+
+    def _place(self, request: Mmap, length: int) -> int:
+        """Return where a mapping goes: where it must, where it should if that is free, else above all others.
+
+        Raises:
+            KernelError: ENOMEM, EINVAL, EPERM, EEXIST: nothing can be mapped there.
+
+        """
+        wanted, page = request.address, self.kernel.page_size
+        if request.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
+            if wanted > TASK_SIZE - length:
                 raise KernelError(errno.ENOMEM)
-            if request.file.kind == "file" and request.offset > MOST_SIZE - length:
-                raise KernelError(errno.EOVERFLOW)
-            if request.flags & MAP_TYPE not in (MAP_SHARED, MAP_SHARED_VALIDATE):
+            if wanted % page:
+                raise KernelError(errno.EINVAL)
+            if wanted < MMAP_MIN_ADDR and request.caller.uid:
+                raise KernelError(errno.EPERM)
+            if request.flags & MAP_FIXED_NOREPLACE and self.space.overlapping(wanted, wanted + length):
+                raise KernelError(errno.EEXIST)
+            return wanted
+        wanted = self.kernel.pages(wanted) * page
+        if MMAP_MIN_ADDR <= wanted <= TASK_SIZE - length and not self.space.overlapping(wanted, wanted + length):
+            return wanted
+        if self.space.top + length > TASK_SIZE:
+            raise KernelError(errno.ENOMEM)
+        return self.space.top
+
+    def _mapping(self, r: Mmap, start: int, length: int) -> Conversation[Mapping]:
+        """Check flags, file and offset in the kernel's order, have the file know, and return the mapping [do_mmap].
+
+        Raises:
+            KernelError: EOVERFLOW, EOPNOTSUPP, EACCES, ENODEV, EINVAL, or the policy's errno.
+
+        """
+        kind, first_page = r.flags & MAP_TYPE, r.offset // self.kernel.page_size
+        if not r.file.ofd:
+            if kind not in (MAP_SHARED, MAP_PRIVATE):
                 raise KernelError(errno.EINVAL)
             number = self.space.next_number()
-            yield Call(
-                request.file.ofd, MapFile(number, request.prot, request.flags, self.address, request.fd, request.caller)
-            )
-            first_page = request.offset // page_size
-            mapping = self.space.add(length, request.prot, request.flags, request.file, first_page, number)
-        return Done(mapping.start)
+            if kind == MAP_SHARED:
+                return self._shared(r, number, start, length)
+            locked = VM_LOCKED if r.flags & MAP_LOCKED else 0
+            page = start // self.kernel.page_size
+            return Mapping(number, start, length, r.prot, r.flags, NO_FILE, page, VM_MAYWRITE | locked)
+        if r.file.kind == "file" and r.offset > MOST_SIZE - length:
+            raise KernelError(errno.EOVERFLOW)
+        if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE):
+            raise KernelError(errno.EINVAL)
+        if kind == MAP_SHARED_VALIDATE and r.flags & ~(LEGACY_MAP_MASK | MAP_SYNC | self._flags_of_policy()):
+            raise KernelError(errno.EOPNOTSUPP)
+        number = self.space.next_number()
+        pages = length // self.kernel.page_size
+        asked = MapFile(number, r.prot, r.flags, self.address, r.fd, r.caller, first_page, pages)
+        may_write = (yield Call(r.file.ofd, asked)).value or kind == MAP_PRIVATE
+        vm_flags = VM_MAYWRITE if may_write else 0
+        return Mapping(number, start, length, r.prot, r.flags, r.file, first_page, vm_flags)
 
-    @handles(Munmap)
-    def munmap(self, request: Munmap, _src: Address) -> Conversation[Unmapped]:
-        """munmap(2). What is pinned stays pinned [1.9]."""
-        start, end = request.start, request.end
-        releases: list[File] = []
-        with (yield self.mmap_lock.exclusive()):
-            for mapping in self.space.overlapping(start, end):
-                if mapping.start >= start and mapping.end <= end:
-                    yield from self._unmap(mapping, releases)
-                    continue
-                number = 0
-                if mapping.start < start and end < mapping.end:  # two are left, and each holds the file
-                    number = self.space.next_number()
-                    yield Call(mapping.file.ofd, Ref())
-                    yield Call(mapping.inode, SplitMapping(self.address, mapping.number, number))
-                self.space.cut(mapping, max(start, mapping.start), min(end, mapping.end), number)
-        return Unmapped(tuple(releases))
+    def _flags_of_policy(self) -> int:
+        """Return the flags of mmap(2) that a proposal adds."""
+        return sum(self.kernel.policy.constants.get("mmap.flags", {}).values())
 
-    @handles(ExitMmap)
-    def exit_mmap(self, _request: ExitMmap, _src: Address) -> Conversation[Unmapped]:
-        """Drop every mapping: the process has gone, or goes on with another program [1.1]."""
-        releases: list[File] = []
-        with (yield self.mmap_lock.exclusive()):
-            for mapping in list(self.space.mappings):
-                yield from self._unmap(mapping, releases)
-        return Unmapped(tuple(releases))
+    def _shared(self, r: Mmap, number: int, start: int, length: int) -> Mapping:
+        """Make memory that is shared with children to come, and return its mapping."""
+        name = f"{self.address.partition(':')[2]}.{number}"
+        backing, ofd = f"shmem:{name}", f"file:shmem.{name}"
+        self.spawn(SharedMemory, backing, length // self.kernel.page_size, self.kernel.page_size)
+        self.spawn(OpenFileDescription, ofd, backing, "shmem", O_RDWR)
+        self.send(backing, AddMapping(self.address, number, r.prot, r.flags, ofd, r.caller))
+        locked = VM_LOCKED if r.flags & MAP_LOCKED else 0
+        return Mapping(number, start, length, r.prot, r.flags, File(ofd, backing, "shmem"), 0, VM_MAYWRITE | locked)
 
-    def _unmap(self, mapping: Mapping, releases: list[File]) -> Conversation[None]:
-        """Remove a mapping; if its reference was the file's last, that is to be released."""
-        self.space.remove(mapping)
-        yield Call(mapping.inode, RemoveMapping(self.address, mapping.number))
-        if (yield Call(mapping.file.ofd, Put())).last:
-            releases.append(mapping.file)
+    # fork(2).
 
     @handles(DupMmap)
     def dup_mmap(self, request: DupMmap, _src: Address) -> Conversation[Done]:
         """fork(2): make the child's memory map, before any mapping of it is known and may be zapped."""
         with (yield self.mmap_lock.exclusive()):
-            mappings = tuple(self.space.mappings)
-            self.spawn(type(self), request.child, self.kernel, mappings)
+            copied = [mapping for mapping in self.space.mappings if not mapping.has(VM_DONTCOPY)]
+            mappings = tuple(mapping._replace(vm_flags=mapping.vm_flags & ~VM_LOCKED) for mapping in copied)
+            own = self._anonymous_entries(copied)
+            self.spawn(type(self), request.child, self.kernel, mappings, bool(own))
             for mapping in mappings:
-                yield Call(mapping.file.ofd, Ref())
-                yield Call(mapping.inode, self._copied(mapping, request))
+                if not mapping.anonymous:
+                    yield Call(mapping.file.ofd, Ref())
+                    yield Call(mapping.inode, self._copied(mapping, request))
+            if own:
+                yield from self._share_pages(copied, request.child)
         return DONE
 
     def _copied(self, mapping: Mapping, request: DupMmap) -> AddMapping:
         m = mapping
         return AddMapping(request.child, m.number, m.prot, m.flags, m.file.ofd, request.caller, parent=self.address)
 
-    # The CPU.
-
-    @handles(LoadBytes)
-    def load(self, request: LoadBytes, _src: Address) -> Conversation[Data | Faulted]:
-        """Read memory, page by page."""
-        address, left, data = request.address, request.length, b""
-        try:
-            with (yield self.mmap_lock.shared()):
-                while left > 0:
-                    hold, frame, inside = yield from self._touch(address, write=False)
-                    part = min(left, self.kernel.page_size - inside)
-                    with hold:
-                        if frame == ZERO_PAGE:
-                            data += bytes(part)
-                        else:
-                            data += (yield Call(frame.memory, Load(frame.number, inside, part))).data
-                    address, left = address + part, left - part
-        except _FaultError as fault:
-            return Faulted(fault.signo)
-        return Data(data)
-
-    @handles(StoreBytes)
-    def store(self, request: StoreBytes, _src: Address) -> Conversation[Done | Faulted]:
-        """Write memory, page by page; what was written before a fault is written."""
-        address, left = request.address, request.data
-        try:
-            with (yield self.mmap_lock.shared()):
-                while left:
-                    hold, frame, inside = yield from self._touch(address, write=True)
-                    part = min(len(left), self.kernel.page_size - inside)
-                    with hold:
-                        yield Call(frame.memory, Store(frame.number, inside, left[:part]))
-                    address, left = address + part, left[part:]
-        except _FaultError as fault:
-            return Faulted(fault.signo)
-        return DONE
-
-    def _touch(self, address: int, *, write: bool) -> Conversation[tuple[Hold, PageFrame, int]]:
-        """Make a byte accessible; the page table lock is held on return, so it stays so.
-
-        Raises:
-            _FaultError: SIGSEGV outside of mappings that allow it, SIGBUS beyond the end of the file.
-
-        """
-        mapping = self.space.find(address)
-        if mapping is None or not mapping.prot & (PROT_WRITE if write else PROT_READ | PROT_WRITE):
-            raise _FaultError(SIGSEGV)
-        try:
-            hold, frames = yield from self._fault_in(mapping, address, 1, write=write)
-        except KernelError as error:
-            raise (_FaultError(SIGBUS) if error.errno == errno.EFAULT else error) from None
-        return hold, frames[0], address % self.kernel.page_size
-
-    def _fault_in(
-        self, mapping: Mapping, address: int, pages: int, *, write: bool
-    ) -> Conversation[tuple[Hold, list[PageFrame]]]:
-        """Return the frames of one or more of the pages from ``address`` on, with the page table lock held [1.9].
-
-        It faults until there is an entry for the first one, and has faults of pages behind it served with it.
-        """
-        vpn = address // self.kernel.page_size
-        while True:
-            hold: Hold = yield self.page_table_lock.exclusive()
-            if frames := self.space.present(vpn, pages, write=write):
-                return hold, frames
-            absent = self.space.absent(vpn, pages, write=write)
-            hold.drop()
-            yield Call(mapping.inode, Fault(mapping.number, vpn, self.space.page_of(mapping, address), absent, write))
-
-    # The page table, from outside.
-
-    @handles(InstallPtes)
-    def install(self, request: InstallPtes, _src: Address) -> Conversation[Done]:
-        """Enter pages for the fault handler."""
-        with (yield self.page_table_lock.exclusive()):
-            for index, frame in enumerate(request.frames):
-                self.space.page_table[request.vpn + index] = Pte(frame, request.writable)
-        return DONE
-
-    @handles(Zap)
-    def zap(self, request: Zap, _src: Address) -> Conversation[Done]:
-        """Remove the entries of a range of a file for the file system."""
-        with (yield self.page_table_lock.exclusive()):
-            self.space.zap(request.inode, request.first, request.last)
-        return DONE
-
-    # Pins.
-
-    @handles(Uncharge)
-    def uncharge(self, request: Uncharge, _src: Address) -> Done:
-        """Give pinned pages back."""
-        self.pinned_vm -= request.pages
-        return DONE
-
-    @handles(GetUserPages)
-    def get_user_pages(self, request: GetUserPages, _src: Address) -> Conversation[UserPages]:
-        """Fault pages in, ask for leave, take references; fewer are an answer, none is an error [1.9, 2.6 step 5]."""
-        self._charge(request)
-        pinned: list[PinnedPage] = []
-        held = _Held([], [], [])
-        address, left = request.address, request.pages
-        try:
-            with (yield self.mmap_lock.shared()):
-                while left:
-                    more = yield from self._pin_run(request, address, left, held)
-                    pinned += more
-                    address, left = address + len(more) * self.kernel.page_size, left - len(more)
-        except KernelError:
-            if not pinned:
-                self.pinned_vm -= request.charge
-                raise
-        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), self._refused_late(held))
-
-    def _refused_late(self, held: _Held) -> int:
-        """Return the errno of a look at the mappings after their pages were pinned [4.0: check_dax_vmas]."""
-        if not self.kernel.generation.late_longterm_check:
-            return 0
-        answers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
-        return next((answer.errno for answer in answers if isinstance(answer, Fail)), 0)
-
-    def _charge(self, request: GetUserPages) -> None:
-        """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3 and 4]."""
-        if request.charge and request.memlock == 0:
-            raise KernelError(errno.EPERM)
-        if 0 < request.memlock < (self.pinned_vm + request.charge) * self.kernel.page_size:
-            raise KernelError(errno.ENOMEM)
-        self.pinned_vm += request.charge
-
-    def _pin_run(self, request: GetUserPages, address: int, pages: int, held: _Held) -> Conversation[list[PinnedPage]]:
-        """Pin one or more of the pages from ``address`` on, those that one request to the inode and one to memory do.
-
-        Asking for the lease and taking the references are two steps: the lease may go in between [2.7].
-        """
-        mapping = self.space.find(address)
-        if mapping is None:
-            raise KernelError(errno.EFAULT)
-        view = MappingView(self.address, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
-        r = request
-        wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context)
-        early = request.longterm and not self.kernel.generation.late_longterm_check
-        if early:
-            require(self.kernel.policy.longterm_gate(wanted))
-        if not mapping.prot & (PROT_WRITE if request.write else PROT_READ):
-            raise KernelError(errno.EFAULT)
-        pages = min(pages, (mapping.end - address) // self.kernel.page_size)
-        page = self.space.page_of(mapping, address)
-        hold, frames = yield from self._fault_in(mapping, address, pages, write=request.write)
-        with hold:
-            held.asked.append(wanted)
-            if frames[0] == ZERO_PAGE:  # no page of the file, so nobody asks for leases or waits for it
-                return [PinnedPage(ZERO_PAGE, 0, mapping.inode, page)]
-            memory = frames[0].memory
-            run = next((index for index, frame in enumerate(frames) if frame.memory != memory), len(frames))
-            allowed = yield Call(mapping.inode, AskPin(wanted))
-            if allowed.attached and mapping.inode not in held.inodes:
-                held.inodes.append(mapping.inode)
-            if allowed.hold and allowed.hold not in (*request.holds, *held.ofds):
-                yield Call(allowed.hold, Ref(pin=True))
-                held.ofds.append(allowed.hold)
-            numbers = tuple(frame.number for frame in frames[:run])
-            who, hold_on = r.caller.process, allowed.hold
-            take = PinFrames(numbers, mapping.inode, page, r.longterm, r.owner, r.context, who, hold_on)
-            generations = (yield Call(memory, take)).generations
+    def _anonymous_entries(self, mappings: list[Mapping]) -> list[tuple[int, PageFrame]]:
+        """Return the anonymous pages of mappings that a child gets, with their virtual page numbers."""
         return [
-            PinnedPage(frame, generation, mapping.inode, page + index)
-            for index, (frame, generation) in enumerate(zip(frames, generations, strict=False))
+            (vpn, pte.frame)
+            for mapping in mappings
+            if mapping.private and not mapping.has(VM_WIPEONFORK)
+            for vpn, pte in self.space.entries(mapping.start, mapping.end)
+            if pte.anonymous
         ]
+
+    def _share_pages(self, mappings: list[Mapping], child: Address) -> Conversation[None]:
+        """Have the child's page table have anonymous pages too, which the next store copies [copy_page_range].
+
+        A page that is pinned stays the parent's alone, or the device would go on with what the first to store leaves
+        behind: the child gets a copy at once.
+        """
+        table, sees_pins = self.space.page_table, self.kernel.generation.copies_see_pins
+        with (yield self.page_table_lock.exclusive()):
+            own = self._anonymous_entries(mappings)  # a file system may have zapped some
+            for start in range(0, max(len(own), 1), MOST_AT_ONCE):
+                batch = own[start : start + MOST_AT_ONCE]
+                pinned: set[PageFrame] = set()
+                for memory in dict.fromkeys(frame.memory for _, frame in batch):
+                    numbers = tuple(frame.number for _, frame in batch if frame.memory == memory)
+                    found = yield Call(memory, ShareFrames(numbers, even_pinned=not sees_pins))
+                    pinned |= {PageFrame(memory, number) for number in found.pinned}
+                for vpn, frame in batch:
+                    if frame not in pinned:
+                        table[vpn] = table[vpn]._replace(writable=False, exclusive=False)
+                shared = tuple(entry for entry in batch if entry[1] not in pinned)
+                copied = tuple(entry for entry in batch if entry[1] in pinned)
+                yield Call(child, InheritPtes(shared, copied, last=start + MOST_AT_ONCE >= len(own)))

@@ -14,7 +14,7 @@ from longpin.actors.mm.free_space import FreeSpace
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.ownership import Owner, Ownership
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.mm.memory import FrameRun
+from longpin.messages.mm.memory import Dma, FrameRun
 from longpin.messages.mm.pmem import (
     Allocate,
     Allocated,
@@ -51,7 +51,12 @@ class Pmem(FrameMemory):
 
     def owner_of(self, number: int) -> str:
         """Return which pages of which files a block is."""
-        return " and ".join(map(str, self.owners.of(number)))
+        return " and ".join(map(str, self.owners.of(number))) or "free"
+
+    def is_still(self, access: Dma) -> bool:
+        """Return whether a block was not freed since it was pinned, and is still that page of that file."""
+        pinned_as = Owner(access.inode, access.page)
+        return self.generation(access.number) == access.generation and pinned_as in self.owners.of(access.number)
 
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:

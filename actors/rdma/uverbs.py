@@ -210,9 +210,11 @@ class UverbsContext(Backing):
 
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
-        """Tell whose pages a region has."""
+        """Tell of which files a region has pages."""
         registration = self._find(Region, request.handle).request.registration
-        return RegionFiles(registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs)))
+        return RegionFiles(
+            registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs if first.inode))
+        )
 
     @handles(MapDma)
     def map_dma(self, request: MapDma, _src: Address) -> Conversation[Segments]:

@@ -3,10 +3,11 @@
 Each module declares its calls beside their implementations (:mod:`longpin.actors.syscalls.declaration`).
 """
 
-from longpin.actors.syscalls import fcntl, files, memory, names, processes, signals, verbs
+from longpin.actors.syscalls import fcntl, files, memory, names, processes, ranges, signals, threads, verbs
 from longpin.actors.syscalls.declaration import Syscall
 
-MODULES = (files.CALLS, fcntl.CALLS, names.CALLS, processes.CALLS, signals.CALLS, memory.CALLS, verbs.CALLS)
+_CALLS = (files, fcntl, names, processes, signals, threads, memory, ranges, verbs)
+MODULES = tuple(module.CALLS for module in _CALLS)
 
 SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}
 """Every call by its name."""

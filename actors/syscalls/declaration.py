@@ -22,6 +22,7 @@ class Restart(Enum):
 
     ERESTARTSYS = "made again if no handler runs, or if the one taken first has SA_RESTART"
     ERESTARTNOHAND = "made again if no handler runs"
+    ERESTARTNOINTR = "always made again"
     EINTR = "never made again"
 
 
@@ -186,7 +187,7 @@ class Syscall:
     partial: str
     """What of the call there is, if not all."""
     on_host: bool
-    """Whether an unmodified kernel can make it."""
+    """Whether the host engine can make it, on an unmodified kernel."""
     libc: Libc | None
     """The function of the C library that makes it; None: it takes more. Who makes it may have a way of his own."""
 

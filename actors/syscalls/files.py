@@ -114,7 +114,7 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
     ofd = f"file:{process.pid}.{process.count('file')}"
     if kind == "uverbs" and not flags & O_PATH:
         inode = open_device(process)
-    elif kind == "file" or (kind == "pipe" and not flags & O_PATH):
+    elif kind == "file" or (kind in ("pipe", "dax") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created))
     kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, _status_flags(flags))

@@ -43,6 +43,7 @@ OTHER_TYPES: dict[str, tuple[type, ...]] = {
     "new path": (str,),
     "process": (str, int),
     "program": (str,),
+    "thread": (str,),
     "label": (str,),
     "new label": (str,),
     "handle": (VerbsObject,),
@@ -50,7 +51,7 @@ OTHER_TYPES: dict[str, tuple[type, ...]] = {
 """What else an argument may be: a new path is one that the call makes, a new label one that it sets, a process is its
 name or its number, a handle is what a verb returned."""
 
-LITERAL = {"program", "label", "new label"}
+LITERAL = {"program", "thread", "label", "new label"}
 """Kinds whose arguments must be written out."""
 
 Argument = int | float | str | bytes | VerbsObject | None

@@ -144,10 +144,13 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     pages = process.kernel.pages(addr + length - first)
     if length == 0 or pages > MOST_PAGES or first + pages * page_size >= 1 << 64:
         raise KernelError(errno.EINVAL)
-    write = bool(access & ACCESS_WRITES) or not process.kernel.generation.read_only_pins
+    writes = bool(access & ACCESS_WRITES)
+    forced = not writes and not process.kernel.generation.read_only_pins
     region = f"mr:{process.pid}.{process.count('mr')}"
     buffer = process.buffer(first, pages)
-    registration = yield from pin_user_pages(process.kernel, buffer, region, context, write=write)
+    registration = yield from pin_user_pages(
+        process.kernel, buffer, region, context, write=writes or forced, force=forced
+    )
     try:
         handle = (yield Call(context, Register(pd.handle, registration, addr - first, length, access))).handle
     except KernelError:

@@ -275,6 +275,10 @@ class MapFile(Message):
     mm: Address
     fd: int
     caller: Caller
+    page: int
+    """The page of the file at which it begins."""
+    pages: int
+    """How many it has."""
 
     def footprint(self) -> Footprint:
         """The count: the mapping's reference."""

@@ -129,6 +129,10 @@ class AddMapping(Message):
     """The descriptor number used in mmap(2)."""
     parent: Address = ""
     """The memory map of which fork copies it, which has the same number for it; empty: mmap(2)."""
+    page: int = 0
+    """The page of the file at which mmap(2) has it begin."""
+    pages: int = 0
+    """How many it has, for mmap(2)."""
 
     def footprint(self) -> Footprint:
         """The mapping, and its place among the others: page tables are zapped in that order."""
@@ -137,7 +141,7 @@ class AddMapping(Message):
 
 @message
 class SplitMapping(Message):
-    """munmap(2) took something out of the middle of a mapping: what is left behind it has another number now."""
+    """A mapping became two: what munmap(2) or another call left behind a part of it has another number now."""
 
     mm: Address
     vma: int
@@ -147,6 +151,19 @@ class SplitMapping(Message):
         """Both mappings, and their places among the others."""
         mappings = [("mapping", self.mm, number) for number in (self.vma, self.new)]
         return Footprint.of(writes=[*mappings, ("order of mappings",)])
+
+
+@message
+class ProtectMapping(Message):
+    """mprotect(2) has changed what may be done through a mapping."""
+
+    mm: Address
+    vma: int
+    prot: int
+
+    def footprint(self) -> Footprint:
+        """The mapping."""
+        return Footprint.of(writes=[("mapping", self.mm, self.vma)])
 
 
 @message

@@ -21,7 +21,7 @@ class MappingView(NamedTuple):
 
 
 class Memory(StrEnum):
-    """What a page is a page of; every file here lies on FS-DAX."""
+    """What a page is a page of."""
 
     FS_DAX = "fs-dax"
     """A file whose pages are blocks of persistent memory."""
@@ -29,6 +29,10 @@ class Memory(StrEnum):
     """Persistent memory without a file system."""
     PAGE_CACHE = "page cache"
     """A file whose pages are copies."""
+    SHMEM = "shmem"
+    """Anonymous memory that a parent and its children share."""
+    ANONYMOUS = "anonymous"
+    """Nothing: the memory of a process, private copies of a file's pages too."""
 
 
 class PinRequest(NamedTuple):

@@ -29,8 +29,9 @@ class PinnedPage(NamedTuple):
     frame: PageFrame
     generation: int
     inode: Address
+    """The file it is a page of; empty: anonymous memory."""
     page: int
-    """The page of the file."""
+    """The page of the file; of anonymous memory, the page of the address."""
 
     def after(self, distance: int) -> "PinnedPage":
         """Return the page so far behind this one in a run."""

@@ -18,18 +18,23 @@ LOCKED = Footprint.of(writes=[("vmas",), ("page table",)])
 
 @message
 class Mmap(Message):
-    """mmap(2) of a file; the reply is the address [1.8]."""
+    """mmap(2); the reply is :class:`~longpin.messages.mm.ranges.Mapped` [1.8]."""
 
     length: int
     """Bytes, more than 0."""
     prot: int
     flags: int
     file: File
+    """Without an open file description: anonymous memory."""
     offset: int
     """In the file, in bytes: whole pages."""
     fd: int
     """The number of the descriptor."""
     caller: Caller
+    memlock: int
+    """RLIMIT_MEMLOCK in bytes; -1: the caller has CAP_IPC_LOCK, so there is none."""
+    address: int = 0
+    """Where it is wanted; 0: anywhere."""
 
     def footprint(self) -> Footprint:
         """What the locks protect."""
@@ -130,6 +135,8 @@ class Zap(Message):
     first: int
     last: int
     """Last page of the file, inclusive."""
+    even_cows: bool = False
+    """Private copies too: the pages are no more of the file."""
 
     def footprint(self) -> Footprint:
         """Entries, wherever the file is mapped; the lock is released before anybody can wait for it."""
@@ -163,6 +170,8 @@ class GetUserPages(Message):
     memlock: int
     """RLIMIT_MEMLOCK in bytes; -1: the caller has CAP_IPC_LOCK, so there is none."""
     write: bool
+    force: bool
+    """Even through a private mapping that may not be written to, whose pages are copied then [FOLL_FORCE]."""
     longterm: bool
     owner: Address
     """What the references belong to: ``mr:100.1``, also before it is published."""

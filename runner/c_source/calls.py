@@ -8,7 +8,7 @@ from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.conversation import KernelError
 from longpin.actors.process.interpreter import evaluate
 from longpin.actors.process.program import Const, Expression, Name, Op, Operation
-from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls import SYSCALLS, threads
 from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config import python_text
@@ -58,6 +58,8 @@ class Writer:
     def call(self, op: Op) -> CStatement:
         """Return a call as C."""
         if not SYSCALLS[op.call].on_host:
+            if op.call in threads.CALLS:
+                return CStatement(missing="programs in C have one thread a process here")
             return CStatement(missing="verbs need an RDMA device, and pins are what the proposals are about")
         try:
             return CALLS[op.call](self, op, self._arguments(op))
@@ -146,6 +148,9 @@ class Writer:
     def signals(self, arguments: list[str]) -> str:
         """Return a number and a list of signals."""
         return f"{len(arguments)}, (int[]){{ {', '.join(arguments) or '0'} }}"
+
+
+_Write = Callable[[Writer, Op, list[str]], CStatement]
 
 
 class _MissingError(Exception):
@@ -369,12 +374,24 @@ def _text(op: Op) -> str:
 
 def _mmap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("sys/mman.h",))
-    return CStatement(f"mmap(NULL, {', '.join(arguments)})")
+    address = f"(void *){arguments[5]}" if len(arguments) > 5 else "NULL"
+    return CStatement(f"mmap({address}, {', '.join(arguments[:5])})")
 
 
-def _munmap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
+def _on_memory(call: str) -> _Write:
+    """Return what writes a call whose first argument is an address."""
+
+    def write(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
+        writer.need(headers=("sys/mman.h",))
+        return CStatement(f"{call}((void *){arguments[0]}, {', '.join(arguments[1:])})")
+
+    return write
+
+
+def _mremap(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("sys/mman.h",))
-    return CStatement(f"munmap((void *){arguments[0]}, {', '.join(arguments[1:])})")
+    more = [f"(void *){argument}" for argument in arguments[4:]]
+    return CStatement(f"mremap((void *){', '.join([*arguments[:4], *more])})")
 
 
 def _load(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
@@ -391,8 +408,6 @@ def _store(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     pointer, length = _data(writer, op.args[1])
     return CStatement(f"copy((volatile char *){arguments[0]}, {pointer}, {length}) < 0 ? -1 : 0")
 
-
-_Write = Callable[[Writer, Op, list[str]], CStatement]
 
 _OWN: dict[str, _Write] = {
     "open": _open,
@@ -420,7 +435,8 @@ _OWN: dict[str, _Write] = {
     "label": _label,
     "wait_for": _wait_for,
     "mmap": _mmap,
-    "munmap": _munmap,
+    "mremap": _mremap,
+    **{call: _on_memory(call) for call in ("munmap", "mprotect", "madvise", "mlock", "munlock", "msync")},
     "load": _load,
     "store": _store,
 }

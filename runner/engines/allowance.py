@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from longpin.messages.envelope import Envelope, Message
 from longpin.messages.mm.memory import PinFrames, Store
 from longpin.messages.mm.pmem import Allocate
+from longpin.messages.mm.ram import AllocateFrames
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.result import CallResult
@@ -20,7 +21,7 @@ MOST_ARRIVALS = 1_000_000
 MOST_FOR_PAGES = 8_000_000
 """The arrivals that pages may take beside those: a million pages can be given a block."""
 
-FOR_A_PAGE: dict[type[Message], int] = {PinFrames: 8, Allocate: 6, Store: 2}
+FOR_A_PAGE: dict[type[Message], int] = {PinFrames: 8, Allocate: 6, AllocateFrames: 2, Store: 2}
 """What comes with each of these, the answers included: pages are faulted in, asked for and pinned, one after the other
 if they are holes, else by the hundreds."""
 

@@ -9,6 +9,7 @@ from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
+from longpin.actors.mm.dax_device import DaxDevice
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
@@ -77,7 +78,10 @@ class Blueprint:
         for file in scenario.files:
             start = FileStart(file.uid, file.mode, file.size, self.runs[file.path])
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
+        for device in scenario.dax:
+            engine.spawn(DaxDevice, f"dax:{device.name}", kernel, device.pages, device.align)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
+        names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
         engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)

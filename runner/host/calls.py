@@ -20,6 +20,12 @@ from longpin.actors.constants import (
     F_SETDELEG,
     F_SETOWN,
     F_SETOWN_EX,
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
     MSG_DONTWAIT,
     SIG_DFL,
     SIG_HANDLER,
@@ -300,23 +306,63 @@ def _getpid(process: "HostProcess") -> Steps:
     return process.world.scenario_pid(value)
 
 
-def _mmap(process: "HostProcess", length: int, prot: int, flags: int, fd: int, offset: int) -> Steps:
-    addr = process.next_mapping
-    reply = yield from ask("map_file", addr=addr, length=length, prot=prot, flags=flags, fd=_fd(fd), offset=offset)
+def _mmap(process: "HostProcess", length: int, prot: int, flags: int, fd: int, offset: int, addr: int = 0) -> Steps:
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE):
+        _check_own("mmap", addr, length)
+    elif not MEMORY[0] <= addr < addr + length <= MEMORY[1]:
+        addr = process.next_mapping
+    fd = fd if flags & MAP_ANONYMOUS else _fd(fd)
+    reply = yield from ask("map_file", addr=addr, length=length, prot=prot, flags=flags, fd=fd, offset=offset)
     value: int = reply["ret"]
-    process.next_mapping = max(addr, value + length + 2 * PAGE & -PAGE)
+    process.mapped(value, length)
     return value
 
 
-def _munmap(_process: "HostProcess", addr: int, length: int) -> Steps:
-    """The process that makes the calls has memory of its own, which must stay."""
+def _check_own(call: str, addr: int, length: int) -> None:
+    """Refuse to touch memory that the process which makes the calls has for itself, and which must stay.
+
+    Raises:
+        HostError: it is not memory of the program.
+
+    """
     end = addr + length
     harmless = addr % PAGE or not length or end > TASK_SIZE or end <= LOWEST_ADDRESS
     if not harmless and not MEMORY[0] <= addr < end <= MEMORY[1]:
         raise HostError(
-            f"munmap of memory that is not the program's own on the host engine: {length} bytes at {addr:#x}"
+            f"{call} of memory that is not the program's own on the host engine: {length} bytes at {addr:#x}"
         )
-    return _libc("munmap", addr, length)
+
+
+def _on_own_memory(call: str) -> Callable[..., Steps]:
+    """Return a call on a range of memory that must be the program's own."""
+
+    def steps(_process: "HostProcess", addr: int, length: int, *more: int) -> Steps:
+        _check_own(call, addr, length)
+        return _libc(call, addr, length, *more)
+
+    return steps
+
+
+def _mremap(process: "HostProcess", addr: int, old_length: int, length: int, flags: int, new_addr: int = 0) -> Steps:
+    """The kernel would look for room where the process's own memory lies, so it is told where there is some."""
+    _check_own("mremap", addr, max(old_length, 1))
+    moves = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)
+    if flags & MREMAP_FIXED:
+        _check_own("mremap", new_addr, length)
+    elif flags & MREMAP_DONTUNMAP:
+        flags, new_addr = flags | MREMAP_FIXED, process.next_mapping
+    given = {"addr": addr, "old_length": old_length, "length": length}
+    try:
+        stays = flags if moves else flags & ~MREMAP_MAYMOVE
+        value = yield from ask_value("mremap", **given, flags=stays, new_addr=new_addr)
+    except KernelError as error:
+        if moves or not flags & MREMAP_MAYMOVE or error.errno != errno.ENOMEM:
+            raise
+        there = {"flags": flags | MREMAP_FIXED, "new_addr": process.next_mapping}
+        value = yield from ask_value("mremap", **given, **there)
+    assert isinstance(value, int)
+    process.mapped(value, length)
+    return value
 
 
 def _load(_process: "HostProcess", addr: int, length: int) -> Steps:
@@ -366,7 +412,8 @@ _OWN: dict[str, Callable[..., Steps | Value]] = {
     "sleep": _sleep,
     "getpid": _getpid,
     "mmap": _mmap,
-    "munmap": _munmap,
+    "mremap": _mremap,
+    **{call: _on_own_memory(call) for call in ("munmap", "mprotect", "madvise", "mlock", "munlock", "msync")},
     "load": _load,
     "store": _store,
     "label": _label,

@@ -23,6 +23,7 @@ from longpin.actors.process.signals import initial_dispositions
 from longpin.runner.events import ProcessName
 from longpin.runner.host.calls import CALLS, MEMORY, LabelWait, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
+from longpin.runner.machine.agent_libc import PAGE
 from longpin.runner.machine.orders import Order, Reply
 from longpin.runner.machine.processes import Agent
 
@@ -65,6 +66,10 @@ class HostProcess(Interpreter):
         """The signals whose handlers may run now."""
         handled = {signo for signo, disposition in self.dispositions.items() if disposition.action == SIG_HANDLER}
         return handled - self.mask.blocked
+
+    def mapped(self, address: int, length: int) -> None:
+        """Have the next mapping lie above one, with a page in between."""
+        self.next_mapping = max(self.next_mapping, address + length + 2 * PAGE & -PAGE)
 
     def _install_handlers(self) -> None:
         self.handler_programs |= dict(self.image.handlers)

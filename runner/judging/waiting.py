@@ -57,12 +57,13 @@ class WaitForGraph:
         actor, task = self._end_of_chain(process, program)
         kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
         call = doing = "exit"
-        if not process.exiting and thread.calls:
+        leaving = thread.leaving or process.exiting
+        if not leaving and thread.calls:
             last = thread.calls[-1].op
             call, doing = last.call, f"line {last.line}, {last.text}"
-        elif not process.exiting:
+        elif not leaving:
             call = doing = "user space"
-        return Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ())))
+        return Waiting(thread.name, kind, call, doing, "".join(self._explain(actor, task, ())))
 
     def _processes(self) -> list[Process]:
         return [actor for actor in self.actors.values() if isinstance(actor, Process)]
@@ -101,7 +102,9 @@ class WaitForGraph:
             if above is None:
                 break
             task, actor = above, self.actors.get(above.src)
-        return actor.name if isinstance(actor, Process) else task.src
+        if not isinstance(actor, Process):
+            return task.src
+        return next((thread.name for thread in actor.threads if thread.task is task), actor.name)
 
     def _holders(self, reason: WaitsFor) -> Iterator[str]:
         """Yield who could end the sleep."""

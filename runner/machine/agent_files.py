@@ -102,6 +102,12 @@ def map_file(order: Order) -> Reply:
     return answer(-1 if address == ctypes.c_void_p(-1).value else address)
 
 
+def mremap(order: Order) -> Reply:
+    """Move memory, or make it longer or shorter; the answer is the address."""
+    address = LIBC.mremap(*(order[name] for name in ("addr", "old_length", "length", "flags", "new_addr")))
+    return answer(-1 if address == ctypes.c_void_p(-1).value else address)
+
+
 def load(order: Order) -> Reply:
     """Read memory; a signal ends the process where it cannot be read."""
     return {"ret": 0, "errno": None, "data": ctypes.string_at(order["addr"], order["length"]).hex()}
@@ -126,6 +132,7 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     ),
     "write_sysctl": write_sysctl,
     "map_file": map_file,
+    "mremap": mremap,
     "load": load,
     "store": store,
 }

@@ -24,6 +24,7 @@ from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.parameter import Parameter
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import ProcessSpec, Scenario
+from longpin.runner.host.machine import beyond_one_folder
 
 _TABLE = Path(__file__).with_name("calls.c")
 _NAMED = re.compile(r"(?:SYSTEM_CALL\(|\.name = )\"(\w+)\"|^\tPREPARED\((\w+),", re.MULTILINE)
@@ -153,6 +154,8 @@ class _Offers:
 
     def _machine(self) -> Iterator[Problem]:
         scenario = self._scenario
+        if storage := beyond_one_folder(scenario):
+            yield self._problem(1, "pmem", "files that lie in one folder", storage)
         if (size := sum(file.size for file in scenario.files)) > MOST_FILE_BYTES:
             yield self._problem(1, "file", f"at most {MOST_FILE_BYTES} bytes in all", str(size))
         paths = [inside(file.path) for file in scenario.files]

@@ -77,7 +77,7 @@ def result_text(event: CallReturned) -> str:
     """Return what a call returned, for people: no number where a program sees none, addresses in hexadecimal."""
     if not event.errno and event.ret == 0 and _MAKES_HANDLE.match(event.op.call):
         return "ok"
-    if event.op.call == "mmap" and isinstance(event.ret, int) and not event.errno:
+    if event.op.call in ("mmap", "mremap") and isinstance(event.ret, int) and not event.errno:
         return f"{event.ret:#x}"
     return returned(event.ret, event.errno)
 

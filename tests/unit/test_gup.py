@@ -27,6 +27,7 @@ from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Mmap, Munmap, Registration
 from longpin.messages.mm.pmem import BlockRun
+from longpin.messages.mm.ranges import Mapped
 from longpin.messages.process import caller
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
@@ -114,9 +115,9 @@ class World:
         self.engine.spawn(IoUring, "io_uring:1", self.kernel)
         self.count = 0
         self.ask("inode:/f", Open("file:1", 2, CALLER))
-        done = self.ask("mm:100.1", Mmap(3 * PAGE, 3, 1, File("file:1", "inode:/f", "file"), 0, 3, CALLER))
-        assert isinstance(done, Done)
-        self.address = done.value
+        done = self.ask("mm:100.1", Mmap(3 * PAGE, 3, 1, File("file:1", "inode:/f", "file"), 0, 3, CALLER, -1))
+        assert isinstance(done, Mapped)
+        self.address = done.address
 
     def ask(self, dst: Address, request: Message) -> object:
         """Make a call; return its answer, its errno, or None if it waits."""

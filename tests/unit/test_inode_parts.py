@@ -171,7 +171,7 @@ def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
     file = Data(actor)
     calls = play(file.data.resize(100))
     assert calls == [
-        ("mm:100.1", Zap(INODE, 1, END)),
+        ("mm:100.1", Zap(INODE, 1, END, even_cows=True)),
         (PMEM, Store(10, 100, bytes(PAGE - 100))),
         (PMEM, FreeBlocks(INODE, (BlockRun(2, 12, 1),))),
     ]

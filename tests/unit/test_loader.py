@@ -234,8 +234,8 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, device, "
-            "file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, dax, "
+            "device, file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
         "f.toml:4: holds[1]: expected one of the rules O1, O3, O6, O7, found 'O9'",
@@ -381,7 +381,7 @@ def test_one_mistake(text: str, message: str) -> None:
     ("lines", "message"),
     [
         ("start = 'fork'", "process.app.start: expected a process that some program forks, found no fork('app')"),
-        ("start = 'later'", 'process.app.start: expected "now" or "fork", found \'later\''),
+        ("start = 'later'", 'process.app.start: expected "now", "fork" or "thread", found \'later\''),
         ("capabilities = ['CAP_X']", "process.app.capabilities[0]: expected one of CAP_IPC_LOCK, CAP_KILL, CAP_LEASE"),
         ("memlock = -1", "process.app.memlock: expected a number from 0 to 9223372036854775807, found -1"),
         ("on_signal.SIGKILL = ''", "on_signal.SIGKILL: expected a signal that can be handled, found SIGKILL"),

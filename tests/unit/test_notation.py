@@ -150,10 +150,9 @@ def test_columns_count_characters() -> None:
         ('label("x", "/y\\0")', "1:12 text without NUL as value of label(name[, value]) | '/y\\x00'"),
         ('open("/x", O_DIRECT)', "the flags 0o40000 (O_DIRECT), which are not supported"),
         ('open("/x", -4)', "-0x4, which are not supported"),
-        (
-            "mmap(1, PROT_READ, MAP_PRIVATE, fd, 0)",
-            "1:20 one of MAP_SHARED as flags of mmap(length, prot, flags, fd, offset) | 0x2, which is not supported",
-        ),
+        ("mmap(1, PROT_READ, 0x40002, -1, 0)", "1:20 flags that are supported | MAP_HUGETLB"),
+        ("mmap(1, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0)", "an address behind the offset"),
+        ("madvise(a, PAGE, 100)", "1:18 one of MADV_NORMAL, "),
         ("mmap(1, 8, MAP_SHARED, fd, 0)", "1:9 flags among PROT_NONE, PROT_READ, PROT_WRITE as prot of mmap(length, "),
         ("sigaction(SIGIO, 3)", "1:18 one of SIG_DFL, SIG_IGN, SIG_HANDLER as disposition of sigaction(signal, "),
         ("sigaction(SIGIO, SIG_DFL, 4)", "1:27 flags among SA_RESTART, "),
@@ -374,7 +373,7 @@ def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int)
         ("for i in range(4):\n    fcntl(fd, 5 + i)", "2:15 one of F_DUPFD, "),
         ("for i in range(12):\n    fcntl(fd, 8 + i, 0)", "2:15 one of F_DUPFD, "),
         ('for i in range(3):\n    for j in range(2):\n        open("/f", i | 0o40000 * j)', "the flags 0o40000"),
-        ("for i in range(3):\n    mmap(PAGE, PROT_READ, i, fd, 0)", "(length, prot, flags, fd, offset) | 0x0"),
+        ("for i in range(3):\n    madvise(a, PAGE, 3 + i * 3)", "2:22 one of MADV_NORMAL, "),
     ],
 )
 def test_what_a_loop_comes_to_is_checked_as_a_literal_is(source: str, message: str) -> None:

@@ -5,14 +5,15 @@ from typing import ClassVar
 
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.mm import Mm
-from longpin.actors.mm.pmem import Pmem
+from longpin.actors.mm.ram import Ram
 from longpin.actors.process.process import Process
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
 
 
 class NoLeaks(Invariant):
-    """All processes gone: no descriptions, leases, mappings, pins or charges; evicted files own no blocks."""
+    """All processes gone: nothing is open, leased, mapped, pinned or charged, and no page or block is left over."""
 
     rule: ClassVar[str] = "O6"
     summary: ClassVar[str] = "no leaks: with all processes gone there are no leases, pins, references or charged pages"
@@ -29,10 +30,12 @@ class NoLeaks(Invariant):
                     yield self._leak("an open file description", what)
                 case Inode():
                     yield from self._look_at_inode(actor)
-                case Pmem():
+                case FrameMemory():
                     for pins in actor.pins.values():
                         for pin in pins:
                             yield self._leak("a pin", f"{pin.owner} still pins block {pin.block} of {actor.address}")
+                    if isinstance(actor, Ram) and (left := sum(maps > 0 for maps in actor.maps.values())):
+                        yield self._leak("anonymous memory", f"{left} pages of {actor.address} are not free")
                 case Mm() if actor.pinned_vm:
                     yield self._leak("a charge", f"{actor.address} is charged with {actor.pinned_vm} pinned pages")
                 case _:

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from longpin.actors.base import Actor
-from longpin.actors.mm.ownership import Owner
-from longpin.actors.mm.pmem import Pmem
+from longpin.actors.mm.memory import FrameMemory
 from longpin.messages.envelope import Envelope
 from longpin.messages.mm.memory import Dma
 from longpin.runner.judging.invariants.base import Finding, Invariant
@@ -25,20 +24,19 @@ class NoStrayDma(Invariant):
         access = envelope.body
         if not isinstance(access, Dma):
             return ()
-        assert isinstance(actor, Pmem)
-        owners = actor.owners.of(access.number)
-        pinned_as = Owner(access.inode, access.page)
-        if actor.generation(access.number) == access.generation and pinned_as in owners:
+        assert isinstance(actor, FrameMemory)
+        if actor.is_still(access):
             return ()
-        now = actor.owner_of(access.number) or "free"
+        now = actor.owner_of(access.number)
+        whose = " and ".join(dict.fromkeys(part.rpartition(" of ")[2] for part in now.split(" and ")))
+        owned = "a free block" if now == "free" else f"now of {whose}"
         verb = "reads" if access.data is None else "writes"
-        whose = " and ".join(dict.fromkeys(owner.inode for owner in owners))
-        site = f"{verb} {access.inode} through its pin, {f'now of {whose}' if owners else 'a free block'}"
+        site = f"{verb} {access.inode or 'anonymous memory'} through its pin, {owned}"
         return (
             self.found(
                 site,
                 f"the device {verb} block {access.number} of {actor.address} through {access.region}, which pinned it "
-                f"as page {access.page} of {access.inode}; it is {now} now "
+                f"as page {access.page} of {access.inode or 'anonymous memory'}; it is {now} now "
                 f"(generation {actor.generation(access.number)}, pinned at {access.generation})",
             ),
         )

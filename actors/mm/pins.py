@@ -1,0 +1,166 @@
+"""get_user_pages: references on the pages of a memory map, and what RLIMIT_MEMLOCK says of them [1.9, 2.6]."""
+
+import errno
+from typing import Any, NamedTuple
+
+from longpin.actors.base import handles
+from longpin.actors.constants import PROT_READ, PROT_WRITE
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.kernel.machine import require
+from longpin.actors.mm.address_space import Mapping, PageAccess, Pte
+from longpin.actors.mm.faults import Faults
+from longpin.actors.policies.decisions import Fail
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.file import Ref
+from longpin.messages.fs.inode import AskPin
+from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
+from longpin.messages.mm.memory import ZERO_PAGE, PinFrames, PinnedPage, runs_of
+from longpin.messages.mm.mm import GetUserPages, Uncharge, UserPages
+
+
+class _Held(NamedTuple):
+    """What one request for pages has got hold of beside them."""
+
+    ofds: list[Address]
+    """Open file descriptions on which a reference was taken."""
+    inodes: list[Address]
+    """Inodes that are to be told of the end."""
+    asked: list[PinRequest]
+    """What was asked of the policy for the pages that are pinned."""
+
+
+class Pins(Faults):
+    """A memory map whose pages can be pinned."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.pinned_vm = 0
+        """Pages that are pinned and were charged here; a child begins at 0 [1.1]."""
+
+    @handles(Uncharge)
+    def uncharge(self, request: Uncharge, _src: Address) -> Done:
+        """Give pinned pages back."""
+        self.pinned_vm -= request.pages
+        return DONE
+
+    @handles(GetUserPages)
+    def get_user_pages(self, request: GetUserPages, _src: Address) -> Conversation[UserPages]:
+        """Fault pages in, ask for leave, take references; fewer are an answer, none is an error [1.9, 2.6 step 5]."""
+        self._charge(request)
+        pinned: list[PinnedPage] = []
+        held = _Held([], [], [])
+        address, left = request.address, request.pages
+        try:
+            with (yield self.mmap_lock.shared()):
+                while left:
+                    more = yield from self._pin_run(request, address, left, held)
+                    pinned += more
+                    address, left = address + len(more) * self.kernel.page_size, left - len(more)
+        except KernelError:
+            if not pinned:
+                self.pinned_vm -= request.charge
+                raise
+        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), self._refused_late(held))
+
+    def _refused_late(self, held: _Held) -> int:
+        """Return the errno of a look at the mappings after their pages were pinned [4.0: check_dax_vmas]."""
+        if not self.kernel.generation.late_longterm_check:
+            return 0
+        answers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
+        return next((answer.errno for answer in answers if isinstance(answer, Fail)), 0)
+
+    def _charge(self, request: GetUserPages) -> None:
+        """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3 and 4]."""
+        if request.charge and request.memlock == 0:
+            raise KernelError(errno.EPERM)
+        if 0 < request.memlock < (self.pinned_vm + request.charge) * self.kernel.page_size:
+            raise KernelError(errno.ENOMEM)
+        self.pinned_vm += request.charge
+
+    def _pin_run(self, request: GetUserPages, address: int, pages: int, held: _Held) -> Conversation[list[PinnedPage]]:
+        """Pin one or more of the pages from ``address`` on, those that one request to the inode and one to memory do.
+
+        Asking for the lease and taking the references are two steps: the lease may go in between [2.7].
+        """
+        mapping = self.space.find(address)
+        if mapping is None:
+            raise KernelError(errno.EFAULT)
+        pages = min(pages, (mapping.end - address) // self.kernel.page_size)
+        access = _access(request, mapping)
+        view = MappingView(self.address, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
+        r = request
+        wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory)
+        self._ask_early(wanted, mapping, address, access)
+        if access is None:
+            raise KernelError(errno.EFAULT)
+        page = self.space.page_of(mapping, address)
+        hold, ptes = yield from self._fault_in(mapping, address, pages, access)
+        with hold:
+            if mapping.memory is Memory.FS_DAX:
+                held.asked.append(wanted)
+            first = ptes[0]
+            if first.frame == ZERO_PAGE:  # no page of the file, so nobody asks for leases or waits for it
+                return [PinnedPage(ZERO_PAGE, 0, mapping.inode, page)]
+            run = _run(ptes)
+            inode, hold_on = "", ""
+            if first.anonymous or mapping.memory is not Memory.FS_DAX:
+                page = address // self.kernel.page_size
+            else:
+                inode, hold_on = mapping.inode, (yield from self._ask(wanted, mapping, request, held))
+            numbers = tuple(pte.frame.number for pte in ptes[:run])
+            take = PinFrames(numbers, inode, page, r.longterm, r.owner, r.context, r.caller.process, hold_on)
+            generations = (yield Call(first.frame.memory, take)).generations
+        return [
+            PinnedPage(pte.frame, generation, inode, page + index)
+            for index, (pte, generation) in enumerate(zip(ptes, generations, strict=False))
+        ]
+
+    def _ask_early(self, wanted: PinRequest, mapping: Mapping, address: int, access: PageAccess | None) -> None:
+        """Have the policy look at a mapping of a file before any page is touched, where the kernel does so first.
+
+        Pages that are copies already are taken without a look at the mapping [gup_fast; meas].
+
+        Raises:
+            KernelError: the policy's errno.
+
+        """
+        if not wanted.longterm or self.kernel.generation.late_longterm_check or mapping.memory is not Memory.FS_DAX:
+            return
+        if mapping.private and access is not None:
+            ptes = self.space.present(address // self.kernel.page_size, 1, access)
+            if ptes and ptes[0].anonymous:
+                return
+        require(self.kernel.policy.longterm_gate(wanted))
+
+    def _ask(self, wanted: PinRequest, mapping: Mapping, request: GetUserPages, held: _Held) -> Conversation[Address]:
+        """Ask the inode for leave to pin its pages; return the open file description that the pin is to hold."""
+        allowed = yield Call(mapping.inode, AskPin(wanted))
+        if allowed.attached and mapping.inode not in held.inodes:
+            held.inodes.append(mapping.inode)
+        if allowed.hold and allowed.hold not in (*request.holds, *held.ofds):
+            yield Call(allowed.hold, Ref(pin=True))
+            held.ofds.append(allowed.hold)
+        hold: Address = allowed.hold
+        return hold
+
+
+def _access(request: GetUserPages, mapping: Mapping) -> PageAccess | None:
+    """Return how pages of a mapping are to be accessed; None: it does not allow that [check_vma_flags]."""
+    if request.write:
+        if mapping.prot & PROT_WRITE:
+            return PageAccess.WRITE
+        return PageAccess.LONGTERM if request.force and mapping.private else None
+    if not mapping.prot & PROT_READ:
+        return None
+    if not mapping.private:
+        return PageAccess.READ
+    return PageAccess.LONGTERM if request.longterm else PageAccess.PIN
+
+
+def _run(ptes: list[Pte]) -> int:
+    """Return how many pages from the first on are of one kind in one memory."""
+    first = ptes[0]
+    return next(
+        (n for n, pte in enumerate(ptes) if (pte.frame.memory, pte.anonymous) != (first.frame.memory, first.anonymous)),
+        len(ptes),
+    )

@@ -1,0 +1,99 @@
+"""mremap(2): a mapping, or a part of one, becomes longer or shorter or lies elsewhere [1.8]."""
+
+import errno
+
+from longpin.actors.base import handles
+from longpin.actors.constants import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
+from longpin.actors.conversation import Conversation, KernelError, outcome
+from longpin.actors.mm.address_space import TASK_SIZE, VM_LOCKED, Mapping
+from longpin.actors.mm.ranges import Ranges
+from longpin.messages.envelope import Address
+from longpin.messages.mm.ranges import Mapped, Mremap
+from longpin.messages.process.process import File
+
+
+class Remap(Ranges):
+    """A memory map whose mappings can be moved."""
+
+    @handles(Mremap)
+    def mremap(self, request: Mremap, _src: Address) -> Conversation[Mapped]:
+        """mremap(2): what can be done in place is done there, pages go with the addresses."""
+        r, releases = request, list[File]()
+        with (yield self.mmap_lock.exclusive()):
+            mapping = self._found(r)
+            locked = mapping.has(VM_LOCKED)
+            if r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
+                if r.flags & MREMAP_FIXED:
+                    yield from self._unmap_range(r.to, r.to + r.length, releases)
+                if r.length < r.old_length:
+                    yield from self._unmap_range(r.old + r.length, r.old + r.old_length, releases)
+                address = yield from self._move(r, min(r.old_length, r.length), releases)
+            elif r.length <= r.old_length:
+                yield from self._unmap_range(r.old + r.length, r.old + r.old_length, releases)
+                address = r.old
+            elif self._has_room(r, mapping):
+                self.space.replace(mapping, mapping._replace(length=r.old + r.length - mapping.start))
+                address = r.old
+            elif r.flags & MREMAP_MAYMOVE:
+                address = yield from self._move(r, r.old_length, releases)
+            else:
+                raise KernelError(errno.ENOMEM)
+            yield from self._join(address, address + r.length)
+        if locked and r.length > r.old_length:
+            with (yield self.mmap_lock.shared()):
+                # What can be had is there then: mremap has succeeded.
+                yield from outcome(self._populate(address + r.old_length, address + r.length))
+        return Mapped(address, tuple(releases))
+
+    def _found(self, r: Mremap) -> Mapping:
+        """Return the mapping that is meant.
+
+        Raises:
+            KernelError: EFAULT, there is none, or it ends too early; EINVAL, it cannot be doubled; EAGAIN, what it
+                grows by may not be locked.
+
+        """
+        mapping = self.space.find(r.old)
+        if mapping is None:
+            raise KernelError(errno.EFAULT)
+        stays = not r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)
+        if r.length <= r.old_length and stays:
+            return mapping
+        if not r.old_length and mapping.private:
+            raise KernelError(errno.EINVAL)
+        if r.old_length > mapping.end - r.old:
+            raise KernelError(errno.EFAULT)
+        if r.length > r.old_length and mapping.has(VM_LOCKED):
+            self._check_locked(r.length - r.old_length, r.memlock, errno.EAGAIN)
+        return mapping
+
+    def _has_room(self, r: Mremap, mapping: Mapping) -> bool:
+        """Return whether a mapping can grow where it is: nothing is behind it [vma_expandable]."""
+        end = r.old + r.length
+        ends_there = r.old_length > 0 and r.old + r.old_length == mapping.end
+        return ends_there and end <= TASK_SIZE and not self.space.overlapping(mapping.end, end)
+
+    def _move(self, r: Mremap, length: int, releases: list[File]) -> Conversation[int]:
+        """Move what lies at the old address, with its pages, and return where it is [move_vma].
+
+        With an old length of 0, or MREMAP_DONTUNMAP, it stays where it is too, in the latter case without its pages.
+        """
+        mapping = self.space.find(r.old)
+        assert mapping is not None
+        to = r.to if r.flags & MREMAP_FIXED else self.space.top
+        if to + r.length > TASK_SIZE:
+            raise KernelError(errno.ENOMEM)
+        if not length or r.flags & MREMAP_DONTUNMAP:
+            number = self.space.next_number()
+            yield from self._tell_of_copy(mapping, number)
+            first_page = self.space.page_of(mapping, r.old)
+            moved = mapping._replace(number=number, start=to, length=r.length, first_page=first_page)
+        else:
+            own = yield from self._isolate(mapping, r.old, r.old + length)
+            self.space.replace(own)
+            moved = own._replace(start=to, length=r.length)
+        if moved.anonymous and not any(pte.anonymous for _, pte in self.space.entries(r.old, r.old + length)):
+            moved = moved._replace(first_page=to // self.kernel.page_size)  # nothing ties it to where it was
+        self.space.move(r.old, r.old + length, to)
+        self.space.insert(moved)
+        return to
