@@ -51,16 +51,16 @@ MUTANTS = (
         "1.7",
         "each free adds one to the block's generation",
         "actors/mm/pmem.py",
-        "self.generations[block] = self.generation(block) + 1",
-        "self.generations[block] = self.generation(block)",
+        "                self.generations.add(first, first + freed - 1)\n",
+        "",
         ("tests/unit/test_pmem.py", "tests/unit/test_invariants.py"),
     ),
     Mutant(
         "1.7",
         "a block is zeroed when it is allocated",
         "actors/mm/pmem.py",
-        "        self.contents.pop(block, None)\n",
-        "",
+        "                self.contents.pop(number, None)\n",
+        "                pass\n",
         ("tests/unit/test_pmem.py",),
     ),
     Mutant(
@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant(
         "1.10",
         "the device accesses the physical page that was pinned, whatever the file's map says by then",
-        "actors/mm/pmem.py",
+        "actors/mm/memory.py",
         '        self._write(request.number, request.offset, request.data)\n        return Data(b"")',
         '        return Data(b"")',
         ("tests/unit/test_verbs.py",),
@@ -138,7 +138,7 @@ MUTANTS = (
     Mutant(
         "2.3.5",
         "plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG",
-        "actors/fs/file.py",
+        "actors/fs/owner.py",
         "            si_fd, si_code = -1, SI_KERNEL\n",
         "            si_fd, si_code = request.fd, SI_KERNEL\n",
         ("tests/unit/test_leases.py", "tests/unit/test_signals.py"),
@@ -194,7 +194,7 @@ MUTANTS = (
     Mutant(
         "2.6",
         "every page of a registration is asked for and pinned, also one that is mapped already",
-        "actors/mm/pmem.py",
+        "actors/mm/memory.py",
         "            self.pins.setdefault(block, []).append(pin)\n",
         "            self.pins.setdefault(block, [pin])\n",
         ("tests/unit/test_pmem.py", "tests/unit/test_verbs.py"),
@@ -203,8 +203,8 @@ MUTANTS = (
         "4.0",
         "P0: a long-term pin of a DAX mapping is EOPNOTSUPP",
         "actors/policies/reject.py",
-        "return errno.EOPNOTSUPP",
-        "return 0",
+        "return Fail(errno.EOPNOTSUPP)",
+        "return Proceed()",
         ("tests/unit/test_policies.py", "tests/unit/test_verbs.py"),
     ),
     Mutant(
