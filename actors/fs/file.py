@@ -53,6 +53,7 @@ from longpin.messages.fs.file import (
     SetFlags,
     SetLease,
     Sync,
+    Vmsplice,
     Write,
 )
 from longpin.messages.fs.inode import (
@@ -68,7 +69,7 @@ from longpin.messages.fs.inode import (
     WriteAt,
     Written,
 )
-from longpin.messages.fs.pipe import PipeRead, PipeWrite
+from longpin.messages.fs.pipe import PipeRead, PipeSplice, PipeWrite
 from longpin.messages.process.caller import Caller
 
 FALLOCATE_MODES = {
@@ -241,6 +242,18 @@ class OpenFileDescription(OwnedDescription):
             written = yield from self._write_at(self.position, request.data, request.caller)
             self.position = written.position
         return Done(written.count)
+
+    @handles(Vmsplice)
+    def vmsplice(self, request: Vmsplice, _src: Address) -> Conversation[Done]:
+        """vmsplice(2): of pipes only, and here to their write end only."""
+        if not self.operations.stream or not self.writable:
+            raise KernelError(errno.EBADF)
+        if not request.length:
+            return DONE
+        r = request
+        nonblock = r.nonblock or self.nonblock
+        done: Done = yield Call(self.backing, PipeSplice(r.mm, r.address, r.length, r.caller, nonblock))
+        return done
 
     @handles(Pwrite)
     def pwrite(self, request: Pwrite, _src: Address) -> Conversation[Done]:

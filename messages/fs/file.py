@@ -218,6 +218,22 @@ class Write(Message):
 
 
 @message
+class Vmsplice(Message):
+    """vmsplice(2) into a pipe."""
+
+    mm: Address
+    address: int
+    length: int
+    caller: Caller
+    nonblock: bool
+    """SPLICE_F_NONBLOCK."""
+
+    def footprint(self) -> Footprint:
+        """O_NONBLOCK of the pipe."""
+        return Footprint.of(reads=[("flags",)])
+
+
+@message
 class Pread(Message):
     """pread(2): a read at an offset, which leaves the position alone."""
 
