@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.events import Observer, SearchAdvanced, tell
+from longpin.runner.events import Observer, SearchAdvanced, tell, tell_result
 from longpin.runner.exploration import naive
 from longpin.runner.exploration.budget import GUESS_SECONDS, Budget, EndlessError, Progress
 from longpin.runner.exploration.checkpoint import blamed, open_checkpoint
@@ -134,13 +134,11 @@ def explore(
                     _confirm(explorer, result)
             search.finish()
     _confirm(explorer, result)
-    tell(observers, _advanced(result))
-    for failure in result.failures:
-        tell(observers, failure.found())
     result.inconclusive = result.inconclusive or explorer.inconclusive
     result.marks |= explorer.marks
     result.missing = [mark for mark in wanted if mark not in result.marks]
     result.seconds = budget.seconds()
+    tell_result(observers, [_advanced(result), *(failure.found() for failure in result.failures)])
     return result
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from longpin.runner.events import Observer, SearchAdvanced, tell
+from longpin.runner.events import Observer, SearchAdvanced, tell, tell_result
 from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.tally import Batch
 
@@ -76,16 +76,16 @@ class CampaignPace:
             self.told = passed
             if self.progress is not None:
                 self.progress(self.campaign)
-            self._advanced()
+            tell(self.observers, self._advanced())
 
     def end(self) -> None:
         """Note how long it took, and tell observers how far it came."""
         self.campaign.seconds = self.passed()
-        self._advanced()
+        tell_result(self.observers, [self._advanced()])
 
-    def _advanced(self) -> None:
+    def _advanced(self) -> SearchAdvanced:
         now = self.campaign
-        tell(self.observers, SearchAdvanced(now.runs, now.events, 0, now.distinct, self.runs or 0))
+        return SearchAdvanced(now.runs, now.events, 0, now.distinct, self.runs or 0)
 
     def reason(self) -> CampaignReason:
         """Return why there are no more batches."""
