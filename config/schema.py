@@ -9,7 +9,7 @@ from typing import Literal
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
 
-RULES: tuple[str, ...] = ("O1", "O3", "O6", "O7")
+RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
 """The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
 
 EXPECTATIONS_RULE = "O7"

@@ -13,6 +13,7 @@ from longpin.actors.constants import (
     FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_UNSHARE_RANGE,
     FALLOC_FL_ZERO_RANGE,
     LOCK_NB,
     LOCK_UN,
@@ -35,6 +36,8 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import (
+    AskOpen,
+    AskPosition,
     Data,
     FallocateFile,
     FlockFile,
@@ -80,10 +83,12 @@ FALLOCATE_MODES = {
     FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_ZERO_RANGE,
     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_UNSHARE_RANGE,
+    FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
 }
-"""Modes of fallocate(2) that a file on XFS takes, but for the sharing ones."""
-OTHER_MODES = {0x40, 0x41, 0x80}
-"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_UNSHARE_RANGE, _WRITE_ZEROES [meas 6.18]."""
+"""Modes of fallocate(2) that a file on XFS takes."""
+OTHER_MODES = {0x80}
+"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_WRITE_ZEROES [meas 6.18]."""
 
 SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME
 """The status flags that F_SETFL can change [fs/fcntl.c]."""
@@ -159,6 +164,16 @@ class OpenFileDescription(OwnedDescription):
         if self.kind != "path" or kind_of(self.backing) == "file":  # O_PATH opened nothing, but a file it keeps
             yield ask(self.backing, CloseFile(self.address, request.exiting))
         return DONE
+
+    @handles(AskOpen)
+    def ask_open(self, _request: AskOpen, _src: Address) -> Done:
+        """Say how it was opened."""
+        return Done(self.flags)
+
+    @handles(AskPosition)
+    def ask_position(self, _request: AskPosition, _src: Address) -> Done:
+        """Say where it is."""
+        return Done(self.position)
 
     # fcntl.
 

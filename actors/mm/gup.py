@@ -117,10 +117,10 @@ def read_pinned(page: PinnedPage, offset: int, length: int) -> Conversation[byte
     """Return bytes of a page that is pinned, as the kernel reads them through its own mapping of all memory."""
     if page.frame == ZERO_PAGE:
         return bytes(length)
-    data: bytes = (yield Call(page.frame.memory, Load(page.frame.number, offset, length))).data
+    data: bytes = (yield Call(page.frame.memory, Load(page.frame.number, offset, length, page.inode))).data
     return data
 
 
 def write_pinned(page: PinnedPage, offset: int, data: bytes) -> Conversation[None]:
     """Write bytes of a page that was pinned for writing."""
-    yield Call(page.frame.memory, Store(page.frame.number, offset, data))
+    yield Call(page.frame.memory, Store(page.frame.number, offset, data, page.inode))

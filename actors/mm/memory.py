@@ -94,7 +94,7 @@ class FrameMemory(Actor):
             block = busy[0]
             detail = f"{self.owner_of(block)} (block {block}), pinned by {self.pins[block][0].owner}"
             queue = self.idle_waiters.setdefault(block, WaitQueue())
-            yield queue.sleep(WaitsFor("pin", self.address, detail, block), wait)
+            yield queue.sleep(WaitsFor("spin" if request.spins else "pin", self.address, detail, block), wait)
         return DONE
 
     @handles(Load)

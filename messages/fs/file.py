@@ -55,6 +55,24 @@ class Release(Message):
 
 
 @message
+class AskOpen(Message):
+    """Ask how it was opened; the reply is the flags."""
+
+    def footprint(self) -> Footprint:
+        """What never changes."""
+        return PASSED_ON
+
+
+@message
+class AskPosition(Message):
+    """Ask for the position, without its lock [code: copy_file_range]."""
+
+    def footprint(self) -> Footprint:
+        """The position."""
+        return Footprint.of(reads=[("position",)])
+
+
+@message
 class SetLease(Message):
     """fcntl(F_SETLEASE) [2.1]."""
 

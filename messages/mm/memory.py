@@ -195,6 +195,8 @@ class AwaitIdle(Message):
     interruptible: bool
     length: int = 1
     """Blocks."""
+    spins: bool = False
+    """It does not sleep, but looks again and again, in state R: whatever is sent to it, it does not end [2.5]."""
 
     def footprint(self) -> Footprint:
         """The blocks' references and who waits for them to go; an owner is named to who asks why it waits."""
@@ -210,10 +212,12 @@ class Load(Message):
     """Of the frame in this memory."""
     offset: int
     length: int
+    inode: Address = ""
+    """The file of which it is a page for who reads; empty: that is the sender."""
 
     def footprint(self) -> Footprint:
-        """The bytes."""
-        return Footprint.of(reads=[("content", self.number)])
+        """The bytes; the owner is what rule O2 looks at when the access arrives."""
+        return Footprint.of(reads=[("content", self.number), ("owner", self.number)])
 
 
 @message
@@ -224,10 +228,12 @@ class Store(Message):
     """Of the frame in this memory."""
     offset: int
     data: bytes
+    inode: Address = ""
+    """The file of which it is a page for who writes; empty: that is the sender."""
 
     def footprint(self) -> Footprint:
-        """The bytes."""
-        return Footprint.of(writes=[("content", self.number)])
+        """The bytes; they are stamped with the owner."""
+        return Footprint.of(reads=[("owner", self.number)], writes=[("content", self.number)])
 
 
 @message
