@@ -66,7 +66,7 @@ MUTANTS = (
     Mutant(
         "1.8",
         "a fault beyond the end of the file ends in SIGBUS",
-        "actors/mm/mm.py",
+        "actors/mm/faults.py",
         "_FaultError(SIGBUS)",
         "_FaultError(SIGSEGV)",
         ("tests/unit/test_memory.py",),
@@ -74,9 +74,9 @@ MUTANTS = (
     Mutant(
         "1.9",
         "a zap removes the entries of the range in every process that maps the file",
-        "actors/mm/mm.py",
-        "            self.space.zap(request.inode, request.first, request.last)",
-        "            self.space.zap(request.inode, request.first, request.first)",
+        "actors/mm/page_tables.py",
+        "self.space.zap(request.inode, request.first, request.last,",
+        "self.space.zap(request.inode, request.first, request.first,",
         ("tests/unit/test_memory.py", "tests/unit/test_inode.py", "tests/unit/test_policies.py"),
     ),
     Mutant(
@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant(
         "2.6",
         "pages are charged to RLIMIT_MEMLOCK before anything is pinned",
-        "actors/mm/mm.py",
+        "actors/mm/pins.py",
         "        self.pinned_vm += request.charge\n\n",
         "\n",
         ("tests/unit/test_verbs.py",),
@@ -187,7 +187,7 @@ MUTANTS = (
         "2.6",
         "a registration that fails leaves no reference behind",
         "actors/mm/gup.py",
-        "        yield Call(memory, Unpin(registration.owner))\n",
+        "        yield Call(memory, (UnpinFrames if memory in anonymous else Unpin)(registration.owner))\n",
         "        yield from ()\n",
         ("tests/unit/test_verbs.py", "tests/unit/test_policies.py"),
     ),
