@@ -301,7 +301,8 @@ class _World:
                 return "pid", None
             case "sigtimedwait" | "sigwaitinfo":
                 self.waited.setdefault(member.name, []).append(_read(process.waited_for))
-        status = process.leader.variables.get("wait_status", 0)
+        told = "owner_type" if op.op == "getownex" else "wait_status"
+        status = process.leader.variables.get(told, 0)
         assert isinstance(status, int)
         return write_result(op, ret, self._name_of, status), None
 

@@ -349,9 +349,12 @@ class Stage:
                 return _SIZE_OF_FOLDER, None
             case "sigtimedwait" | "sigwaitinfo":
                 self._take_signals(agent, reply)
+            case "getownex":
+                ret = reply["pid"]
             case _:
                 pass
-        return write_result(op, ret, lambda number: self._names.get(number, "?"), reply.get("status", 0)), None
+        told = reply.get("type", reply.get("status", 0))
+        return write_result(op, ret, lambda number: self._names.get(number, "?"), told), None
 
     def _fork(self, parent: StagedProcess, name: str) -> dict[str, Any]:
         child = StagedProcess(name)

@@ -44,7 +44,7 @@ from longpin.runner.machine.agent_libc import (
     libc,
 )
 from longpin.runner.machine.agent_signals import CALLS as SIGNAL_CALLS
-from longpin.runner.machine.agent_signals import prepare_signals
+from longpin.runner.machine.agent_signals import prepare_signals, timespec
 
 PARTS = ("agent_libc", "agent_files", "agent_signals", "agent")
 """The modules of this program, each after those that it imports."""
@@ -152,8 +152,7 @@ def setrlimit(order: Order) -> Reply:
 
 def nanosleep(order: Order) -> Reply:
     """Sleep; a signal ends it."""
-    whole, part = divmod(order["seconds"], 1)
-    return answer(LIBC.nanosleep((ctypes.c_long * 2)(int(whole), int(part * 1e9)), None))
+    return answer(LIBC.nanosleep(timespec(order["seconds"]), None))
 
 
 def become(order: Order) -> Reply:
