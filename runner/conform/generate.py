@@ -297,7 +297,7 @@ class _ProgramWriter:
                 more = {"cloexec": 1} if choice.random() < 0.4 else {}
                 return {"least": least, "as": self._like(proc, args["fd"])} | more
             case "setfd":
-                return {"flags": choice.choice((0, 1, 1, 2, 3))}
+                return {"value": choice.choice((0, 1, 1, 2, 3))}
             case "setfl":
                 return {"flags": choice.choice(("O_APPEND", "O_NONBLOCK", "O_APPEND|O_RDWR|O_TRUNC", ""))}
             case "setownex":

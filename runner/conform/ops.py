@@ -285,7 +285,7 @@ _OWN_OPS: dict[str, Rule] = {
     "dup2": Rule({"fd": "fd", "to": "descriptor number", "as": NEW_FD}),
     "dupfd": Rule({"fd": "fd", "least": "least descriptor", "as": NEW_FD}, {"cloexec": "flag"}),
     "getfd": Rule({"fd": "fd"}),
-    "setfd": Rule({"fd": "fd", "flags": "descriptor flags"}),
+    "setfd": Rule({"fd": "fd", "value": "descriptor flags"}),
     "getfl": Rule({"fd": "fd"}),
     "setfl": Rule({"fd": "fd", "flags": "status flags"}),
     "pipe": Rule({"r": NEW_FD, "w": NEW_FD}),
@@ -312,6 +312,9 @@ _OWN_OPS: dict[str, Rule] = {
     "access": Rule({"path": "path"}, {"mode": "access"}),
     # Processes.
     "fork": Rule({"as": "process"}),
+    "thread": Rule({"as": "process"}),
+    "threadexit": Rule({}),
+    "gettid": Rule({}),
     "exec": Rule({}),
     "exit": Rule({}, {"status": "status"}),
     "waitpid": Rule({"pid": "child"}, {"options": "wait"}),
@@ -320,6 +323,7 @@ _OWN_OPS: dict[str, Rule] = {
     "recvfd": Rule({"as": NEW_FD}),
     # Signals.
     "kill": Rule({"pid": "owner", "sig": "signal"}),
+    "tgkill": Rule({"pid": "owner", "tid": "owner", "sig": "signal"}),
     "sigaction": Rule({"sig": "signal", "action": "action"}, {"flags": "action flags"}),
     "sigprocmask": Rule({"how": "mask", "sigs": "signals"}),
     "sigtimedwait": Rule({}, {"seconds": "timeout"}),

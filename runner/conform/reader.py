@@ -110,7 +110,7 @@ _READERS: dict[str, Reader] = {
     "pipe": lambda _who, _a: ("pipe",),
     "dupfd": _on_fd("fcntl", lambda a: F_DUPFD_CLOEXEC if a.get("cloexec") else F_DUPFD, lambda a: a["least"]),
     "getfd": _fcntl(F_GETFD),
-    "setfd": _fcntl(F_SETFD, lambda a: a["flags"]),
+    "setfd": _fcntl(F_SETFD, lambda a: a["value"]),
     "getfl": _fcntl(F_GETFL),
     "setfl": _fcntl(F_SETFL, lambda a: bits(a["flags"], STATUS_FLAGS)),
     "flock": _on_fd("flock", lambda a: number_in(a["how"], FLOCK_HOW, "LOCK_")),
@@ -140,6 +140,9 @@ _READERS: dict[str, Reader] = {
     "truncate": _on_path("truncate", lambda a: a["len"]),
     "access": _on_path("access", lambda a: a.get("mode", W_OK)),
     "fork": lambda _who, _a: ("fork", FORKED.name),
+    "thread": lambda _who, _a: ("clone", FORKED.name),
+    "threadexit": lambda _who, _a: ("pthread_exit",),
+    "gettid": lambda _who, _a: ("gettid",),
     "exec": lambda _who, _a: ("exec", IMAGE.name),
     "exit": lambda _who, a: ("exit", a.get("status", 0)),
     "waitpid": lambda who, a: ("waitpid", who.number(a["pid"]), number_in(a.get("options", 0), WAIT_OPTIONS)),
@@ -147,6 +150,7 @@ _READERS: dict[str, Reader] = {
     "sendfd": lambda who, a: ("send_fd", who.number(a["to"]), who.names.fd(a)),
     "recvfd": lambda _who, _a: ("recv_fd", MSG_DONTWAIT),
     "kill": lambda who, a: ("kill", who.number(a["pid"]), signal_number(a["sig"])),
+    "tgkill": lambda who, a: ("tgkill", who.number(a["pid"]), who.number(a["tid"]), signal_number(a["sig"])),
     "sigaction": lambda _who, a: (
         "sigaction",
         signal_number(a["sig"]),
@@ -206,7 +210,10 @@ def write_result(op: ConformOp, ret: int, name_of: Callable[[int], str], status:
             kind = next((name for name, its in OWNER_TYPES.items() if its == status), str(status))
             return f"{kind} {name_of(ret) if ret else 0}"
         case "getpid":
-            return "pid" if name_of(ret) == op.proc else ret
+            name = name_of(ret)
+            return "pid" if name == op.proc else name
+        case "gettid":
+            return "tid" if name_of(ret) == op.proc else ret
         case "waitpid" if ret:
             return child_status(name_of(ret), status)
         case "sigtimedwait" | "sigwaitinfo":
