@@ -4,20 +4,25 @@ F_LAYOUT is not in any released kernel; its value is the one of the RFC [S4].
 """
 
 import errno as _errno
+import re
 
 INT_MIN, INT_MAX = -(1 << 31), (1 << 31) - 1
 
 O_RDONLY, O_WRONLY, O_RDWR, O_ACCMODE = 0, 1, 2, 3
 O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NONBLOCK = 0o100, 0o200, 0o1000, 0o2000, 0o4000
 O_DIRECT, O_DIRECTORY, O_NOFOLLOW, O_CLOEXEC = 0o40000, 0o200000, 0o400000, 0o2000000
-O_PATH, O_TMPFILE = 0o10000000, 0o20200000
+O_PATH, O_TMPFILE, O_NOATIME, O_LARGEFILE = 0o10000000, 0o20200000, 0o1000000, 0o100000
+O_ASYNC = 0o20000
 
+F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, FD_CLOEXEC = 0, 1, 2, 3, 4, 1030, 1
 F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETLEASE, F_GETLEASE = 8, 9, 10, 11, 1024, 1025
+F_GETDELEG, F_SETDELEG = 1039, 1040
+F_SETOWN_EX, F_GETOWN_EX, F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP = 15, 16, 0, 1, 2
 F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
 F_LAYOUT = 16
 
 FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE = 1, 2, 8
-FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE = 16, 32
+FALLOC_FL_ZERO_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_UNSHARE_RANGE = 16, 32, 64
 R_OK, W_OK, X_OK, F_OK = 4, 2, 1, 0
 LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN = 1, 2, 4, 8
 LOCK_MAND, LOCK_READ, LOCK_WRITE, LOCK_RW = 32, 64, 128, 192
@@ -40,6 +45,7 @@ MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED_
 SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGKILL, SIGUSR1 = range(1, 11)
 SIGSEGV, SIGUSR2, SIGPIPE, SIGALRM, SIGTERM, SIGSTKFLT, SIGCHLD, SIGCONT, SIGSTOP, SIGTSTP = range(11, 21)
 SIGTTIN, SIGTTOU, SIGURG, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGWINCH, SIGIO, SIGPWR, SIGSYS = range(21, 32)
+SIGIOT, SIGCLD, SIGPOLL = SIGABRT, SIGCHLD, SIGIO
 SIGRTMIN, SIGRTMAX = 34, 64
 """As the C library counts; the kernel's real-time signals begin at 32."""
 SIG_DFL, SIG_IGN, SIG_HANDLER = 0, 1, 2
@@ -61,13 +67,14 @@ PROGRAM_CONSTANTS: dict[str, int] = {
 """Every name above that a program may use, with its value. PAGE is added by the scenario's machine."""
 
 SIGNALS: dict[str, int] = {
-    name: value
-    for name, value in PROGRAM_CONSTANTS.items()
-    if name.startswith("SIG") and "_" not in name and name != "SIGRTMAX"
+    name: value for name, value in PROGRAM_CONSTANTS.items() if name.startswith("SIG") and "_" not in name
 }
-"""Signal numbers by name; of the real-time signals only the first has one."""
+"""Signal numbers by name; of the real-time signals the first and the last have one."""
 
-SIGNAL_NAMES: dict[int, str] = {value: name for name, value in SIGNALS.items()}
+SIGNAL_NAMES: dict[int, str] = {
+    value: name for name, value in SIGNALS.items() if name not in ("SIGIOT", "SIGCLD", "SIGPOLL", "SIGRTMAX")
+}
+"""The name of each signal: of two names the usual one, of real-time signals that of the first."""
 
 ERRNO_ALIASES: dict[str, str] = {"EWOULDBLOCK": "EAGAIN", "EDEADLOCK": "EDEADLK", "ENOTSUP": "EOPNOTSUPP"}
 """Second names of one number on Linux, and the name used here."""
@@ -80,6 +87,9 @@ ERRNOS: dict[str, int] = {name: number for number, name in ERRNO_NAMES.items()}
 ERRNOS |= {alias: ERRNOS[name] for alias, name in ERRNO_ALIASES.items()}
 
 
+_FROM_AN_END = re.compile(r"(SIGRTMIN|SIGRTMAX)\s*([+-])\s*(\d{1,2})", re.ASCII)
+
+
 def signal_name(number: int) -> str:
     """Return the name of a signal; real-time signals count from SIGRTMIN, the two before it have none."""
     if number in SIGNAL_NAMES:
@@ -88,9 +98,13 @@ def signal_name(number: int) -> str:
 
 
 def signal_number(name: str) -> int | None:
-    """Return the number of a signal by its name, ``SIGIO`` or ``SIGRTMIN+1``; None if there is none of that name."""
-    base, plus, distance = name.partition("+")
-    if not plus:
+    """Return the number of a signal by its name, such as ``SIGIO`` or ``SIGRTMIN + 1``; None if there is none.
+
+    The C library's own signals, 32 and 33, have no names: their numbers stand for them.
+    """
+    if name in ("32", "33"):
+        return int(name)
+    if (match := _FROM_AN_END.fullmatch(name)) is None:
         return SIGNALS.get(name)
-    number = SIGRTMIN + int(distance) if base == "SIGRTMIN" and distance.isdecimal() and len(distance) < 3 else 0
-    return number if SIGRTMIN < number <= SIGRTMAX else None
+    number = SIGNALS[match[1]] + int(f"{match[2]}{match[3]}")
+    return number if SIGRTMIN <= number <= SIGRTMAX else None

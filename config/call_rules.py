@@ -36,7 +36,8 @@ def check_call(
     """
     call = SYSCALLS.get(name)
     if call is None:
-        raise RefusedError(node, "a supported call", shown(name) + closest(name, SYSCALLS))
+        found = f"{shown(name)}{closest(name, SYSCALLS)}; there are {', '.join(sorted(SYSCALLS))}"
+        raise RefusedError(node, "a supported call", found)
     if not call.least <= len(args) <= call.most:
         raise RefusedError(node, str(call), _count(len(args)))
     if len(args) > call.least and args[-1] == Const(None):
@@ -47,6 +48,16 @@ def check_call(
         for values in turns({variable for arg in args for variable in names_in(arg)}):
             _check_values(call, node, tuple(with_values(arg, values) for arg in args))
     return args
+
+
+def what_fits(name: str, position: int) -> str:
+    """Return what constants an argument of a call can be, by its place from 0; empty if they are not counted."""
+    call = SYSCALLS.get(name)
+    if call is None or not call.parameters:
+        return ""
+    parameter = call.parameter(position)
+    allowed = call.allowed.get(parameter.name)
+    return "" if allowed is None else f"{allowed} as {parameter.name} of {call}"
 
 
 def _parameters(call: Syscall, args: tuple[Expression, ...]) -> list[Parameter]:
@@ -65,7 +76,7 @@ def _check_values(call: Syscall, node: ast.Call, args: tuple[Expression, ...]) -
         value = given.get(name)
         added = reduce(or_, policies.constants(f"{call.name}.{name}").values(), 0)
         if isinstance(value, int) and (wrong := allowed.refuse(value & ~added)) is not None:
-            raise RefusedError(written[name], *wrong)
+            raise RefusedError(written[name], f"{wrong[0]} as {name} of {call}", wrong[1])
     if call.refuses is not None and (refusal := call.refuses(given)) is not None:
         raise RefusedError(written.get(refusal.parameter, node), refusal.expected, refusal.found)
 

@@ -1,7 +1,8 @@
 """Expectations: what a comment says the call before it must do.
 
 A comment with ``->`` in it is an expectation: ``# P5 -> blocks, 0; P1 -> hangs (the pin never goes)``. Parts are
-separated by ``;``. A part may begin with a policy, and lists outcomes after the arrow; text in parentheses is ignored.
+separated by ``;``. A part may begin with a policy, with kernels (``P1 on 6.12, 6.18 -> 0``) or both, and lists outcomes
+after the arrow; text in parentheses is ignored.
 The word ``optional`` among the outcomes says that the line need not be reached.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from longpin.actors.constants import ERRNO_NAMES, ERRNOS
+from longpin.actors.kernel.generation import Version
 from longpin.actors.policies import find_policy
 from longpin.actors.process.program import Expectation, Outcome
 from longpin.config.expressions import LEAST, MOST
@@ -20,13 +22,18 @@ from longpin.config.problems import closest, shown
 ARROW = "->"
 _TOKEN = re.compile(
     r"""\s*+(?:(?P<arrow>->)|(?P<mark>[;,])|(?P<remark>\([^()]*+\))|(?P<bytes>b"(?:[^"\\]|\\.)*+"|b'(?:[^'\\]|\\.)*+')
-    |(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
+    |(?P<sum>[A-Z_]\w*+\s*+[+-]\s*+[0-9]++(?![\w.]))|(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))
+    |(?P<version>[0-9]+\.[0-9]+(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
     re.VERBOSE,
 )
 _MOST_DIGITS = 25
 OPTIONAL = "optional"
 """The word for a line that need not be reached; it stands among the outcomes and is none."""
-_AN_OUTCOME = "blocks, hangs, ok, optional, an errno, a number, a constant or bytes"
+ON = "on"
+"""The word before the kernels of a part."""
+VERSIONS = tuple(str(version) for version in Version)
+A_KERNEL = f"a kernel ({', '.join(VERSIONS)})"
+_AN_OUTCOME = "blocks, hangs, ok, optional, an errno, a number, a constant, one such as SIGRTMIN + 1, or bytes"
 
 
 class UnreadableError(Exception):
@@ -61,16 +68,22 @@ def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expec
             parts[-1].append(token)
     for tokens in filter(None, parts):
         expectation = _part(tokens, constants)
-        if any(other.policy == expectation.policy for other in expectations):
+        if any(_overlap(other, expectation) for other in expectations):
             raise UnreadableError(
-                tokens[0].offset, "one part for each policy", f"a second one for {_named(expectation)}"
+                tokens[0].offset, "one part for each policy and kernel", f"a second one for {_named(expectation)}"
             )
         expectations.append(expectation)
     return tuple(expectations)
 
 
+def _overlap(one: Expectation, other: Expectation) -> bool:
+    if one.policy != other.policy:
+        return False
+    return one.kernels == other.kernels or bool(set(one.kernels) & set(other.kernels))
+
+
 def _named(expectation: Expectation) -> str:
-    return expectation.policy or "every policy"
+    return (expectation.policy or "every policy") + "".join(f" on {kernel}" for kernel in expectation.kernels[:1])
 
 
 def _tokens(comment: str) -> list[_Token]:
@@ -91,11 +104,13 @@ def _tokens(comment: str) -> list[_Token]:
 
 def _part(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
     policy = None
+    kernels: tuple[str, ...] = ()
     first, *rest = tokens
-    if first.kind == "word":
+    if first.kind == "word" and first.text != ON:
         policy = _policy(first)
-        if not rest:
-            raise UnreadableError(first.offset + len(first.text), ARROW, "the end")
+        first, *rest = _more(first, rest, ARROW)
+    if first.text == ON:
+        kernels, rest = _kernels(*_more(first, rest, A_KERNEL))
         first, *rest = rest
     if first.kind != "arrow":
         raise UnreadableError(first.offset, f"{ARROW}, after a policy or alone", shown(first.text))
@@ -113,7 +128,28 @@ def _part(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
     if len(rest) % 2 == 0:
         raise UnreadableError(rest[-1].offset, _AN_OUTCOME, "nothing after the comma")
     _check_agreement(first, outcomes)
-    return Expectation(policy, tuple(dict.fromkeys(outcomes)), optional)
+    return Expectation(policy, tuple(dict.fromkeys(outcomes)), optional, kernels)
+
+
+def _more(last: _Token, rest: list[_Token], expected: str) -> list[_Token]:
+    if not rest:
+        raise UnreadableError(last.offset + len(last.text), expected, "the end")
+    return rest
+
+
+def _kernels(first: _Token, *rest: _Token) -> tuple[tuple[str, ...], list[_Token]]:
+    """Read versions, with commas in between, up to the arrow."""
+    kernels: list[str] = []
+    tokens = [first, *rest]
+    while True:
+        token, *tokens = tokens
+        if token.text not in VERSIONS:
+            raise UnreadableError(token.offset, A_KERNEL, shown(token.text) + closest(token.text, VERSIONS))
+        kernels.append(token.text)
+        if _more(token, tokens, ARROW)[0].text != ",":
+            return tuple(dict.fromkeys(kernels)), tokens
+        comma, *tokens = tokens
+        _more(comma, tokens, A_KERNEL)
 
 
 def _policy(token: _Token) -> str:
@@ -129,6 +165,8 @@ def _outcome(token: _Token, constants: Mapping[str, int]) -> str | int:
     match token.kind:
         case "number":
             return _number(token)
+        case "sum":
+            return _sum(token, constants)
         case "bytes":
             return _bytes(token)
         case "word" if token.text in ERRNOS:
@@ -146,6 +184,16 @@ def _number(token: _Token) -> int:
     if len(token.text) > _MOST_DIGITS or not LEAST <= int(token.text, base) <= MOST:
         raise UnreadableError(token.offset, "a number of at most 64 bits with its sign", "a larger one")
     return int(token.text, base)
+
+
+def _sum(token: _Token, constants: Mapping[str, int]) -> int:
+    """Return the value of a constant and a distance, such as SIGRTMIN + 1."""
+    word, sign, distance = re.split(r"\s*([+-])\s*", token.text)
+    if word not in constants:
+        raise UnreadableError(token.offset, _AN_OUTCOME, shown(word) + closest(word, constants))
+    if len(distance) > _MOST_DIGITS or not LEAST <= (value := constants[word] + int(sign + distance)) <= MOST:
+        raise UnreadableError(token.offset, "a number of at most 64 bits with its sign", "a larger one")
+    return value
 
 
 def _bytes(token: _Token) -> str:

@@ -53,7 +53,12 @@ def load_scenario(name_or_path: str) -> Scenario:
             filename = "standard input"
             data = sys.stdin.buffer.read(MOST_BYTES + 1)
         elif is_path:
-            with Path(name_or_path).open("rb") as file:
+            path = Path(name_or_path)
+            if path.is_fifo() or path.is_char_device():  # they could wait for ever
+                raise _error(
+                    name_or_path, f"a regular file, or {STANDARD_INPUT} for standard input", "a pipe or a device"
+                )
+            with path.open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         else:
             names = shipped_scenarios()

@@ -23,7 +23,7 @@ from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.process.program import Const, Expectation, Expression, Loop, Op, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
 from longpin.config import python_text
-from longpin.config.call_rules import check_call
+from longpin.config.call_rules import check_call, what_fits
 from longpin.config.expectations import ARROW, UnreadableError, read_expectations
 from longpin.config.expressions import RefusedError, phrase, read_expression
 from longpin.config.problems import MOST_SHOWN, Problem, reason, shown
@@ -33,8 +33,9 @@ MOST_OPS = 10_000
 """Calls in a program, loops written out."""
 MOST_TURNS = 10_000
 """Turns of one loop."""
-CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w", "wait_status")
-"""What calls set beside their result: a signal's siginfo [semantics 1.12], a pipe's write end, a child's status."""
+CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w", "wait_status", "owner_type")
+"""What calls set beside their result: a signal's siginfo [semantics 1.12], a pipe's write end, a child's status, the
+type of an owner."""
 
 _A_CALL = "a call such as close(fd)"
 
@@ -46,6 +47,8 @@ class Mention:
     text: str
     line: int
     column: int
+    takes: str = ""
+    """Which constants can stand there; empty: any value."""
 
 
 @dataclass(slots=True)
@@ -150,8 +153,9 @@ class _Reader:
         if len(self.problems) >= MOST_SHOWN:
             raise _TooManyProblemsError
 
-    def _mention(self, text: str, node: ast.expr) -> Mention:
-        return Mention(text, *self._text.place(node.lineno, self._text.characters(node.lineno, node.col_offset)))
+    def _mention(self, text: str, node: ast.expr, takes: str = "") -> Mention:
+        place = self._text.place(node.lineno, self._text.characters(node.lineno, node.col_offset))
+        return Mention(text, *place, takes)
 
     def _body(self, nodes: list[ast.stmt]) -> tuple[tuple[Statement, ...], int]:
         """Read the statements of a program or loop; return them with the number of calls they make."""
@@ -230,7 +234,8 @@ class _Reader:
                 raise RefusedError(function, "the name of a call", phrase(function))
             case _:
                 raise RefusedError(value, _A_CALL + (" on the right of =" if target else ""), phrase(value))
-        args = check_call(value, name, tuple(self._expression(argument) for argument in value.args), self._turns)
+        given = [self._expression(argument, what_fits(name, place)) for place, argument in enumerate(value.args)]
+        args = check_call(value, name, tuple(given), self._turns)
         self._note(name, args, value)
         return Op(
             line=self._text.place(node.lineno, 0)[0],
@@ -242,13 +247,13 @@ class _Reader:
             place=f"{self._where}, row {node.lineno}",
         )
 
-    def _expression(self, node: ast.expr) -> Expression:
+    def _expression(self, node: ast.expr, takes: str = "") -> Expression:
         expression = read_expression(node, self._constants)
         settled = (self._constants, self._facts.assigned, self._asked)
         for name in ast.walk(node):
             if isinstance(name, ast.Name) and not any(name.id in known for known in settled):
                 self._asked.add(name.id)
-                self._facts.foreign.append(self._mention(name.id, name))
+                self._facts.foreign.append(self._mention(name.id, name, takes))
         return expression
 
     def _target(self, target: ast.Name) -> str:

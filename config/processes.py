@@ -19,6 +19,7 @@ from longpin.config.schema import CAPABILITIES, ProcessSpec
 from longpin.config.structure import ProcessEntry, ScenarioTable
 
 _DEFAULT = ProcessSpec("", Program())
+_A_VALUE = "a variable assigned before, or a constant"
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: in
     if given.program is None:
         report.add((*path, "program"), "a program", "none")
     program = _program(report, (*path, "program"), given.program or "", page_size, draft.main)
-    handlers = []
+    handlers: list[tuple[int, Program]] = []
     for signal, source in given.on_signal.items():
         place = (*path, "on_signal", signal)
         facts = draft.handlers[signal] = Facts()
@@ -67,9 +68,11 @@ def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: in
         signo = signal_number(signal)
         if signo is None:
             found = shown(signal) + report.suggest(signal, SIGNALS)
-            report.add(place, f"one of the signals {', '.join(SIGNALS)}, or SIGRTMIN+1 and so on", found)
+            report.add(place, f"one of the signals {', '.join(SIGNALS)}, or SIGRTMIN + 1 and so on", found)
         elif signo in UNBLOCKABLE:
             report.add(place, "a signal that can be handled", signal)
+        elif signo in dict(handlers):
+            report.add(place, "one handler for each signal", f"another one for {signal_name(signo)}")
         else:
             handlers.append((signo, handler))
     return ProcessSpec(
@@ -122,14 +125,15 @@ def _check_references(report: ProblemList, drafts: list[_Draft]) -> None:
     for draft in drafts:
         inherited = _ancestors(draft, forkers)
         variables = set[str]().union(*(facts.assigned for parent in inherited for _, facts in parent.programs()))
-        signals = {SIGNALS.get(signal) for parent in (draft, *inherited) for signal in parent.handlers}
+        signals = {signal_number(signal) for parent in (draft, *inherited) for signal in parent.handlers}
         for path, facts in draft.programs():
             check = _Check(report, path)
             usable = {*variables, *CALL_VARIABLES, *(() if facts is draft.main else draft.main.assigned)}
             for mention in facts.foreign:
                 if mention.text not in usable:
                     known = chain(usable, facts.assigned, PROGRAM_CONSTANTS, ["PAGE"])
-                    check.unknown(mention, "a variable assigned before, or a constant", known)
+                    wanted = mention.takes if mention.text.isupper() and mention.takes else _A_VALUE
+                    check.unknown(mention, wanted, known)
             for mention in facts.forks:
                 if mention.text not in names or names[mention.text].start != "fork":
                     children = [name for name, other in names.items() if other.start == "fork"]

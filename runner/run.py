@@ -7,8 +7,6 @@ from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import BinaryIO, cast
 
-import structlog
-
 import longpin
 from longpin.actors.policies.proposal import Proposal
 from longpin.config.loader import parse_scenario
@@ -29,8 +27,6 @@ from longpin.runner.oracles.replay import Divergence, Replay
 from longpin.runner.result import Result, Verdict
 from longpin.runner.settings import Settings
 from longpin.runner.trace_file import TraceFile
-
-log = structlog.get_logger()
 
 QUIET = "nothing can happen any more"
 

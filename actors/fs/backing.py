@@ -16,7 +16,7 @@ from longpin.actors.fs.permissions import check, check_touch, set_attributes
 from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import DIRECTORY
-from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, SetAttributes, Touch
+from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, QueryLease, SetAttributes, Touch
 
 KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs", "shmem": "shmem"}
 """What an open file description is, by the kind of address behind it."""
@@ -37,21 +37,23 @@ class FileOperations:
     fallocate: int = errno.ENODEV
     sync: int = errno.EINVAL
     map: int = errno.ENODEV
+    direct: bool = False
+    """F_SETFL may set O_DIRECT."""
     stream: bool = False
     """It has no positions: what was read is gone."""
 
 
 FILE_OPERATIONS = {
-    "file": FileOperations(read=0, write=0, seek=0, truncate=0, fallocate=0, sync=0, map=0),
+    "file": FileOperations(read=0, write=0, seek=0, truncate=0, fallocate=0, sync=0, map=0, direct=True),
     "directory": FileOperations(read=errno.EISDIR, seek=0, sync=0),
-    "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, stream=True),
+    "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, direct=True, stream=True),
     "uverbs": FileOperations(),
     "shmem": FileOperations(fallocate=0, map=0),
     "path": FileOperations(),
 }
 """By what an open file description is."""
 
-Common = ChangeLease | CheckAccess | CloseFile | Flock | SetAttributes | Touch
+Common = ChangeLease | CheckAccess | CloseFile | Flock | QueryLease | SetAttributes | Touch
 """What each of them can be asked."""
 
 

@@ -6,11 +6,13 @@ actors: what a folder is asked, this actor is.
 """
 
 import errno
+from functools import partial
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_PATH, O_TMPFILE, O_TRUNC
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.folder_leases import FolderLeases
 from longpin.actors.fs.folders import CHANGE, Folder, Last, Tree
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.permissions import check, check_touch, set_attributes
@@ -20,9 +22,14 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import CheckName, Found, Link, Lookup, MakeDirectory, Rename, Unlink
 from longpin.messages.fs.inode import (
     AddLink,
+    ChangeLease,
+    CloseFile,
+    Delegated,
     DropInode,
     DropLink,
+    LeaseOverdue,
     NoName,
+    QueryLease,
     Renamed,
     SetAttributes,
     SetBreakTime,
@@ -58,6 +65,7 @@ class Directory(Backing):
         """Every inode there ever was."""
         self.rename_lock = Lock(self, "the lock of renames from folder to folder", by_message=True)
         self.lease_break_time = kernel.lease_break_time
+        self.leases = FolderLeases(self, kernel)
 
     @property
     def names(self) -> dict[str, Address]:
@@ -94,7 +102,7 @@ class Directory(Backing):
         if request.flags & O_TMPFILE == O_TMPFILE:
             return self._create_unnamed(request)
         if request.flags & O_CREAT:
-            return self._find_or_create(request)
+            return self.leases.when_undelegated(partial(self._find_or_create, request))
         inode = self.tree.find(self.tree.walk(request.path, request.at, request.uid))
         if (folder := self.tree.folders.get(inode)) is not None and not request.flags & O_PATH:
             self._check_open(folder, request)
@@ -107,7 +115,7 @@ class Directory(Backing):
             raise KernelError(errno.EISDIR)
         check(folder.attributes, request.uid, 4)
 
-    def _find_or_create(self, request: Lookup) -> Conversation[Found]:
+    def _find_or_create(self, request: Lookup) -> Conversation[Found | Delegated]:
         """O_CREAT: a file that is there is found without the folder's lock, unless O_EXCL asks for it [meas 6.18]."""
         exclusive = request.flags & O_EXCL
         last = self.tree.walk(request.path, request.at, request.uid)
@@ -123,6 +131,8 @@ class Directory(Backing):
             if inode is not None:
                 return self._existing(inode, request)
             check(last.folder.attributes, request.uid, CHANGE)
+            if delegated := (yield from self.leases.in_the_way(last.folder)):
+                return delegated
             inode = last.folder.entries[last.name] = self._make(request)
         return Found(inode, created=True)
 
@@ -143,7 +153,7 @@ class Directory(Backing):
 
     def _make(self, request: Lookup) -> Address:
         inode = self._address("inode", request.path, request.at)
-        self.spawn(Inode, inode, self.kernel, self.pmem, FileStart(request.uid, request.mode, 0, {}))
+        self.spawn(Inode, inode, self.kernel, self.pmem, FileStart(request.uid, request.mode, 0))
         if self.lease_break_time != self.kernel.lease_break_time:
             self.send(inode, SetBreakTime(self.lease_break_time))
         self.inodes.append(inode)
@@ -158,9 +168,14 @@ class Directory(Backing):
     @handles(MakeDirectory)
     def make_directory(self, request: MakeDirectory, _src: Address) -> Conversation[Done]:
         """mkdir(2)."""
+        return (yield from self.leases.when_undelegated(partial(self._make_directory, request)))
+
+    def _make_directory(self, request: MakeDirectory) -> Conversation[Done | Delegated]:
         hold, last = yield from self._lock_free(request.path, request.at, request.uid, folder=True)
         with hold:
             check(last.folder.attributes, request.uid, CHANGE)
+            if delegated := (yield from self.leases.in_the_way(last.folder)):
+                return delegated
             address = self._address("folder", request.path, request.at)
             self.tree.add_folder(address, last, request.uid, request.mode)
         return DONE
@@ -193,6 +208,9 @@ class Directory(Backing):
     @handles(Unlink)
     def unlink(self, request: Unlink, _src: Address) -> Conversation[Done]:
         """Remove a name; the blocks stay while somebody has the file open [2.5, H7]."""
+        return (yield from self.leases.when_undelegated(partial(self._unlink, request)))
+
+    def _unlink(self, request: Unlink) -> Conversation[Done | Delegated]:
         hold, last = yield from self._lock(request.path, request.at, request.uid, errno.EISDIR)
         with hold:
             inode = self.tree.entry(last.folder, last.name)
@@ -201,22 +219,33 @@ class Directory(Backing):
             if inode in self.tree.folders or last.slash:
                 raise KernelError(errno.EISDIR if inode in self.tree.folders else errno.ENOTDIR)
             check(last.folder.attributes, request.uid, CHANGE)
-            left = (yield Call(inode, DropLink())).value
+            if delegated := (yield from self.leases.in_the_way(last.folder)):
+                return delegated
+            left: Done | Delegated = yield Call(inode, DropLink())
+            if isinstance(left, Delegated):
+                return left
             del last.folder.entries[last.name]
-        if not left:
+        if not left.value:
             yield Call(inode, DropInode())
         return DONE
 
     @handles(Link)
     def link(self, request: Link, _src: Address) -> Conversation[Done]:
         """Give a file a second name."""
+        return (yield from self.leases.when_undelegated(partial(self._link, request)))
+
+    def _link(self, request: Link) -> Conversation[Done | Delegated]:
         inode = self.tree.find(self.tree.walk(request.path, request.at, request.uid))
         hold, last = yield from self._lock_free(request.to, request.to_at, request.uid)
         with hold:
             if inode in self.tree.folders:
                 raise KernelError(errno.EPERM)
             check(last.folder.attributes, request.uid, CHANGE)
-            yield Call(inode, AddLink(request.uid))
+            if delegated := (yield from self.leases.in_the_way(last.folder)):
+                return delegated
+            added: Done | Delegated = yield Call(inode, AddLink(request.uid))
+            if isinstance(added, Delegated):
+                return added
             last.folder.entries[last.name] = inode
         return DONE
 
@@ -226,14 +255,21 @@ class Directory(Backing):
 
         A file that lost its last name so is evicted under the locks [code: do_renameat2].
         """
+        return (yield from self.leases.when_undelegated(partial(self._rename, request)))
+
+    def _rename(self, request: Rename) -> Conversation[Done | Delegated]:
         holds, source, target = yield from self._lock_both(request)
         with holds:
             inode, replaced = self._check_rename(source, target, request.uid)
             if inode == replaced:
                 return DONE
+            if delegated := (yield from self.leases.in_the_way(source.folder, target.folder)):
+                return delegated
             left = yield from self._lock_files(inode, replaced)
+            if isinstance(left, Delegated):
+                return left
             self.tree.move(source, target)
-            if replaced is not None and not left:
+            if replaced is not None and not left.value:
                 yield Call(replaced, DropInode())
         return DONE
 
@@ -297,22 +333,23 @@ class Directory(Backing):
             raise KernelError(errno.ENOTEMPTY)
         return inode, replaced
 
-    def _lock_files(self, inode: Address, replaced: Address | None) -> Conversation[int]:
+    def _lock_files(self, inode: Address, replaced: Address | None) -> Conversation[Done | Delegated]:
         """Have files note that they are renamed; return how many names the one that was replaced has left."""
         if inode in self.tree.folders:
-            return 1
-        if replaced is None:
-            yield Call(inode, Renamed(loses_name=False))
-            return 1
-        first, second = sorted((inode, replaced))
+            return (yield from self.leases.in_the_way(*self._moved(inode, replaced))) or Done(1)
+        first, second = sorted((inode, replaced)) if replaced is not None else (inode, "")
         renamed = Renamed(first == replaced, second, second == replaced)
-        left: int = (yield Call(first, renamed)).value
-        return left
+        left: Done | Delegated = yield Call(first, renamed)
+        return left if replaced is not None or isinstance(left, Delegated) else Done(1)
+
+    def _moved(self, *addresses: Address | None) -> list[Folder]:
+        return [self.tree.folders[address] for address in addresses if address is not None]
 
     @handles(SetBreakTime)
     def set_break_time(self, request: SetBreakTime, _src: Address) -> Conversation[Done]:
         """Tell every inode of /proc/sys/fs/lease-break-time."""
         self.lease_break_time = request.seconds
+        self.leases.set_break_time(request.seconds)
         for inode in list(self.inodes):
             yield Call(inode, request)
         return DONE
@@ -326,15 +363,45 @@ class Directory(Backing):
     @handles(SetAttributes)
     def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
         """chmod(2), chown(2)."""
+        return (yield from self.leases.when_undelegated(partial(self._set_attributes, request)))
+
+    def _set_attributes(self, request: SetAttributes) -> Conversation[Done | Delegated]:
         folder = self.node(request)
         with (yield folder.lock.exclusive()):
+            if delegated := (yield from self.leases.in_the_way(folder)):
+                return delegated
             set_attributes(folder.attributes, request)
         return DONE
 
     @handles(Touch)
     def touch(self, request: Touch, _src: Address) -> Conversation[Done]:
         """utimes(2), setxattr(2)."""
+        return (yield from self.leases.when_undelegated(partial(self._touch, request)))
+
+    def _touch(self, request: Touch) -> Conversation[Done | Delegated]:
         folder = self.node(request)
         with (yield folder.lock.exclusive()):
             check_touch(folder.attributes, request)
+            return (yield from self.leases.in_the_way(folder)) or DONE
+
+    @handles(ChangeLease)
+    def change_lease(self, request: ChangeLease, _src: Address) -> Conversation[Done]:
+        """F_SETDELEG and F_SETLEASE on a folder."""
+        return (yield from self.leases.change(request, self.node(request)))
+
+    @handles(QueryLease)
+    def query_lease(self, request: QueryLease, _src: Address) -> Conversation[Done]:
+        """F_GETDELEG and F_GETLEASE on a folder."""
+        return (yield from self.leases.query(request))
+
+    @handles(LeaseOverdue)
+    def overdue(self, notice: LeaseOverdue, _src: Address) -> None:
+        """Note that the break time of a folder's lease has passed."""
+        self.leases.overdue(notice)
+
+    @handles(CloseFile)
+    def close(self, request: CloseFile, _src: Address) -> Conversation[Done]:
+        """Release an open file description of a folder: flock(2) locks and leases go."""
+        self.node(request).flocks.drop(self, request.ofd)
+        yield from self.leases.release(request.ofd, request.folder)
         return DONE

@@ -6,7 +6,7 @@ is shared over dup, fork and SCM_RIGHTS, and ends with the last reference, follo
 
 import errno
 
-from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.base import Engine, handles
 from longpin.actors.constants import (
     F_UNLCK,
     FALLOC_FL_COLLAPSE_RANGE,
@@ -19,32 +19,29 @@ from longpin.actors.constants import (
     MAP_SHARED,
     O_ACCMODE,
     O_APPEND,
+    O_DIRECT,
+    O_NOATIME,
     O_NONBLOCK,
     O_RDONLY,
     O_RDWR,
     O_WRONLY,
     PROT_WRITE,
-    SIGIO,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import FILE_OPERATIONS, FileOperations, ask, kind_of
+from longpin.actors.fs.owner import OwnedDescription
 from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE
-from longpin.actors.process.pending import HAS_OWN_CODES, POLL_MSG, SI_KERNEL, SI_SIGIO
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import (
     Data,
     FallocateFile,
     FlockFile,
     Ftruncate,
+    GetFlags,
     GetLease,
-    GetOwner,
-    GetSignal,
-    LeaseGone,
-    LeaseSetup,
     MapFile,
-    NotifyOwner,
     Pread,
     Put,
     PutDone,
@@ -53,9 +50,8 @@ from longpin.messages.fs.file import (
     Ref,
     Release,
     Seek,
+    SetFlags,
     SetLease,
-    SetOwner,
-    SetSignal,
     Sync,
     Write,
 )
@@ -74,7 +70,6 @@ from longpin.messages.fs.inode import (
 )
 from longpin.messages.fs.pipe import PipeRead, PipeWrite
 from longpin.messages.process.caller import Caller
-from longpin.messages.process.process import PROCESS_TABLE, FindOwner, Signal
 
 FALLOCATE_MODES = {
     0,
@@ -89,8 +84,11 @@ FALLOCATE_MODES = {
 OTHER_MODES = {0x40, 0x41, 0x80}
 """Modes that the kernel leaves to the file system to refuse: FALLOC_FL_UNSHARE_RANGE, _WRITE_ZEROES [meas 6.18]."""
 
+SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME
+"""The status flags that F_SETFL can change [fs/fcntl.c]."""
 
-class OpenFileDescription(Actor):
+
+class OpenFileDescription(OwnedDescription):
     """One open of an inode or of an RDMA device."""
 
     def __init__(self, engine: Engine, address: Address, backing: Address, kind: str, flags: int) -> None:
@@ -107,15 +105,6 @@ class OpenFileDescription(Actor):
         # Invariant: released implies references == 0.
         self.position = 0
         self.position_lock = Lock(self, f"the position lock of {address}")
-        self.owner: Address = ""
-        """The process that SIGIO goes to: the identity, not the number, and never updated by dup or fork [2.3.5].
-
-        Empty for a process group, whose number is negative in ``owner_pid``.
-        """
-        self.owner_pid = 0
-        """0: there is no owner."""
-        self.owner_uid = 0
-        self.signo = 0
 
     @property
     def operations(self) -> FileOperations:
@@ -176,79 +165,29 @@ class OpenFileDescription(Actor):
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
         mode = self.flags & O_ACCMODE
-        change = ChangeLease(self.address, mode, request.arg, request.fd, request.caller)
+        change = ChangeLease(self.address, mode, request.arg, request.delegation, request.fd, request.caller)
         reply: Done = yield ask(self.backing, change)
         return reply
 
     @handles(GetLease)
     def get_lease(self, request: GetLease, _src: Address) -> Conversation[Done]:
-        """F_GETLEASE: what is no regular file has no lease."""
-        if self.kind != "file":
+        """F_GETLEASE, F_GETDELEG: what is neither a regular file nor a folder has none."""
+        if self.kind not in ("file", "directory"):
             return Done(F_UNLCK)
-        reply: Done = yield Call(self.backing, QueryLease(self.address, request.caller))
+        reply: Done = yield ask(self.backing, QueryLease(self.address, request.delegation, request.caller))
         return reply
 
-    @handles(SetSignal)
-    def set_signal(self, request: SetSignal, _src: Address) -> Done:
-        """F_SETSIG."""
-        if not 0 <= request.signo <= 64:
+    @handles(GetFlags)
+    def get_flags(self, _request: GetFlags, _src: Address) -> Done:
+        """F_GETFL."""
+        return Done(self.flags)
+
+    @handles(SetFlags)
+    def set_flags(self, request: SetFlags, _src: Address) -> Done:
+        """F_SETFL: what cannot be changed is left alone."""
+        if request.flags & O_DIRECT and not self.operations.direct:
             raise KernelError(errno.EINVAL)
-        self.signo = request.signo
-        return DONE
-
-    @handles(GetSignal)
-    def get_signal(self, _request: GetSignal, _src: Address) -> Done:
-        """F_GETSIG."""
-        return Done(self.signo)
-
-    @handles(SetOwner)
-    def set_owner(self, request: SetOwner, _src: Address) -> Done:
-        """F_SETOWN."""
-        self.owner, self.owner_pid, self.owner_uid = request.process, request.pid, request.uid
-        return DONE
-
-    @handles(GetOwner)
-    def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[Done]:
-        """F_GETOWN: 0 if the owner is gone [meas]."""
-        return Done(self.owner_pid if (yield from self._owners()) else 0)
-
-    def _owners(self) -> Conversation[tuple[Address, ...]]:
-        """Return whom SIGIO goes to; nobody if the owner is gone, or a number nobody has as what it was set for."""
-        if not self.owner_pid:
-            return ()
-        try:
-            members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(self.owner_pid))).members
-        except KernelError:
-            return ()
-        return members
-
-    @handles(LeaseSetup)
-    def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
-        """Make the taker of a lease the owner, unless there is one [2.1 step 9]."""
-        if not self.owner_pid:
-            caller = request.caller
-            self.owner, self.owner_pid, self.owner_uid = caller.process, caller.tgid, caller.uid
-        return DONE
-
-    @handles(LeaseGone)
-    def lease_gone(self, _request: LeaseGone, _src: Address) -> Done:
-        """Clear the owner and what F_SETSIG set: they are lost with the lease [2.2]."""
-        self.owner, self.owner_pid, self.owner_uid, self.signo = "", 0, 0, 0
-        return DONE
-
-    @handles(NotifyOwner)
-    def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
-        """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
-        members: tuple[Address, ...] = tuple(filter(None, (request.to or self.owner,)))
-        if self.owner_pid < 0 and not request.to:
-            members = yield from self._owners()
-        signo, si_fd, si_code = self.signo or SIGIO, request.fd, POLL_MSG
-        if not self.signo:
-            si_fd, si_code = -1, SI_KERNEL
-        elif signo in HAS_OWN_CODES:
-            si_code = SI_SIGIO
-        for process in members:
-            yield Call(process, Signal(signo, si_fd, self.owner_uid, quiet=True, si_code=si_code))
+        self.flags = (request.flags & SETFL_MASK) | (self.flags & ~SETFL_MASK)
         return DONE
 
     # Data.

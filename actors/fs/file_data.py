@@ -5,25 +5,26 @@ Callers hold the inode's locks and have the layout guard's leave: here the chang
 """
 
 import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from longpin.actors.base import Actor
 from longpin.actors.constants import (
     FALLOC_FL_COLLAPSE_RANGE,
     FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_UNSHARE_RANGE,
     FALLOC_FL_ZERO_RANGE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, Step
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.extents import END, ExtentMap
+from longpin.actors.fs.extents import END, Extent, ExtentMap, State
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import Address
-from longpin.messages.mm.memory import AwaitIdle, Load, Store
-from longpin.messages.mm.pmem import Allocate, FreeBlocks, Move
+from longpin.messages.mm.memory import AwaitIdle, FrameRun, Load, Store
+from longpin.messages.mm.pmem import Allocate, BlockRun, CopyBlock, FindShared, FreeBlocks, Move
 
 OPERATIONS = {
     0: LayoutOperation.ALLOCATE,
@@ -31,6 +32,7 @@ OPERATIONS = {
     FALLOC_FL_PUNCH_HOLE: LayoutOperation.PUNCH_HOLE,
     FALLOC_FL_COLLAPSE_RANGE: LayoutOperation.COLLAPSE_RANGE,
     FALLOC_FL_INSERT_RANGE: LayoutOperation.INSERT_RANGE,
+    FALLOC_FL_UNSHARE_RANGE: LayoutOperation.UNSHARE_RANGE,
 }
 """What fallocate(2) does by its mode, with FALLOC_FL_KEEP_SIZE or without."""
 
@@ -47,14 +49,14 @@ class FileData:
         pmem: Address,
         attributes: Attributes,
         mappings: Mappings,
-        blocks: Mapping[int, int],
+        runs: Iterable[BlockRun],
     ) -> None:
         self.inode = actor.address
         self.kernel = kernel
         self.pmem = pmem
         self.attributes = attributes
         self.mappings = mappings
-        self.extents = ExtentMap(blocks)
+        self.extents = ExtentMap(Extent(*run) for run in runs)
         self.ilock = Lock(actor, f"the ilock of {actor.address}")
 
     # Reading and writing.
@@ -64,7 +66,7 @@ class FileData:
         end = min(offset + min(count, MOST_BYTES), self.attributes.size)
         data = b""
         for page, inside, length in self._split(offset, end - offset):
-            block = self.extents.lookup(page)
+            block = self.extents.data(page)
             data += bytes(length) if block is None else (yield Call(self.pmem, Load(block, inside, length))).data
         return data
 
@@ -78,7 +80,7 @@ class FileData:
         done = 0
         for page, inside, length in self._split(offset, len(data)):
             try:
-                block = yield from self.allocated(page)
+                block = yield from self.writable_block(page)
             except KernelError:
                 if not done:
                     raise
@@ -98,25 +100,66 @@ class FileData:
 
     # Blocks.
 
-    def allocated(self, page: int) -> Conversation[int]:
-        """Return the block of a page, allocated if it is a hole; two who fill one hole meet at the ilock."""
+    def writable_block(self, page: int) -> Conversation[int]:
+        """Return the block of a page, as one that nobody else has and whose bytes count.
+
+        A hole gets a block, a preallocated one is zeroed and counts as written from now on, and the data of one that
+        another file has too are copied to a new one. Two who want the same page meet at the ilock.
+
+        Raises:
+            KernelError: ENOSPC.
+
+        """
         with (yield self.ilock.exclusive()):
-            if (block := self.extents.lookup(page)) is None:
-                block = (yield Call(self.pmem, Allocate(self.inode, page))).block
-                self.extents.allocate(page, block)
-                # Mappings of the zero page there must fault again.
-                yield from self.mappings.zap(page, page)
+            yield from self.look_up_shared(page, page)
+            place = self.extents.get(page)
+            if place is None:
+                block: int = (yield Call(self.pmem, Allocate(self.inode, page))).block
+                self.extents.allocate(Extent(page, block, 1))
+            elif place.shared:
+                block = yield from self._copy(page, place.block)
+            elif place.state is State.UNWRITTEN:
+                block = place.block
+                yield Call(self.pmem, Store(block, 0, bytes(self.kernel.page_size)))
+                self.extents.mark(page, page, state=State.WRITTEN)
+            else:
+                return place.block
+            # Mappings of the page of zeros there, or of the block that is shared, must fault again.
+            yield from self.mappings.zap(page, page)
+            if place is not None and place.shared:
+                yield Call(self.pmem, FreeBlocks(self.inode, (BlockRun(page, place.block, 1),)))
         return block
+
+    def _copy(self, page: int, old: int) -> Conversation[int]:
+        """Give a page a new block with the same data; its old one is to be given back."""
+        block: int = (yield Call(self.pmem, CopyBlock(self.inode, page, old))).block
+        self.extents.punch(page, page)
+        self.extents.allocate(Extent(page, block, 1))
+        return block
+
+    def look_up_shared(self, first: int, last: int) -> Conversation[None]:
+        """Find out which of the extents that were shared still are: other files let go of blocks without a word."""
+        runs = [FrameRun(e.block, e.length) for e in self.extents.extents_in(first, last) if e.shared]
+        if not runs:
+            return
+        shared = (yield Call(self.pmem, FindShared(tuple(runs)))).runs
+        for extent in self.extents.extents_in(first, last):
+            self.extents.mark(extent.page, extent.last, shared=False)
+            to_page = extent.page - extent.block
+            for run in shared:
+                begin = max(run.first + to_page, extent.page)
+                end = min(run.first + run.length - 1 + to_page, extent.last)
+                self.extents.mark(begin, end, shared=True)
 
     def free(self, first: int, last: int = END) -> Conversation[None]:
         """Give back the blocks of pages ``first`` to ``last``, or to the end."""
         if freed := self.extents.punch(first, last):
-            yield Call(self.pmem, FreeBlocks(freed))
+            yield Call(self.pmem, FreeBlocks(self.inode, _runs(freed)))
 
     def wait_until_idle(self) -> Conversation[None]:
         """Wait until nothing holds a reference on a page, whatever signals come."""
-        for block in list(self.extents.pages.values()):
-            yield Call(self.pmem, AwaitIdle(block, killable=False, interruptible=False))
+        for extent in self.extents.extents:
+            yield Call(self.pmem, AwaitIdle(extent.block, killable=False, interruptible=False, length=extent.length))
 
     # Size.
 
@@ -144,8 +187,11 @@ class FileData:
             case LayoutOperation.ALLOCATE:
                 yield from self._preallocate(offset, length, keep_size=keep_size)
             case LayoutOperation.ZERO_RANGE:
+                yield from self._zero_range(offset, length)
                 yield from self._preallocate(offset, length, keep_size=keep_size)
-                yield from self._zero(offset, length)
+            case LayoutOperation.UNSHARE_RANGE:
+                yield from self._unshare(offset, length)
+                yield from self._preallocate(offset, length, keep_size=keep_size)
             case LayoutOperation.PUNCH_HOLE:
                 yield from self._punch(offset, length)
             case LayoutOperation.COLLAPSE_RANGE:
@@ -154,25 +200,60 @@ class FileData:
                 yield from self._insert(offset, length)
 
     def _preallocate(self, offset: int, length: int, *, keep_size: bool) -> Conversation[None]:
-        """Give every page of the range a block."""
-        for page, _, _ in self._split(offset, length):
-            yield from self.allocated(page)
+        """Give every page of the range a block, which is not written."""
+        with (yield self.ilock.exclusive()):
+            last = self.kernel.pages(offset + length) - 1
+            for first, end in self.extents.holes_in(offset // self.kernel.page_size, last):
+                page = first
+                while page <= end:
+                    got = yield Call(self.pmem, Allocate(self.inode, page, end - page + 1, zeroed=False))
+                    self.extents.allocate(Extent(page, got.block, got.length, State.UNWRITTEN))
+                    page += got.length
         if not keep_size:
             self.attributes.size = max(self.attributes.size, offset + length)
 
     def _zero(self, offset: int, length: int) -> Conversation[None]:
-        """Zero a byte range where it has blocks."""
+        """Zero a byte range where it has data."""
+        for page, inside, part in self._split(offset, length):
+            if self.extents.data(page) is not None:
+                block = yield from self.writable_block(page)
+                yield Call(self.pmem, Store(block, inside, bytes(part)))
+
+    def _zero_edges(self, offset: int, length: int) -> Conversation[tuple[int, int]]:
+        """Zero what a byte range has of pages that are not wholly in it; return the first and last of the others."""
         page_size, end = self.kernel.page_size, offset + length
-        for page, block in sorted(self.extents.pages.items()):
-            start, stop = max(offset, page * page_size), min(end, (page + 1) * page_size)
-            if start < stop:
-                yield Call(self.pmem, Store(block, start - page * page_size, bytes(stop - start)))
+        first, last = self.kernel.pages(offset), end // page_size - 1
+        if first > last + 1:  # inside of one page
+            yield from self._zero(offset, length)
+        else:
+            yield from self._zero(offset, first * page_size - offset)
+            yield from self._zero((last + 1) * page_size, end - (last + 1) * page_size)
+        return first, last
+
+    def _zero_range(self, offset: int, length: int) -> Conversation[None]:
+        """Make whole pages preallocated ones: their blocks stay, but those of other files."""
+        first, last = yield from self._zero_edges(offset, length)
+        yield from self.mappings.zap(first, last)
+        yield from self.look_up_shared(first, last)
+        for extent in self.extents.extents_in(first, last):
+            if extent.shared:
+                yield from self.free(extent.page, extent.last)
+            else:
+                self.extents.mark(extent.page, extent.last, state=State.UNWRITTEN)
+
+    def _unshare(self, offset: int, length: int) -> Conversation[None]:
+        """Copy what other files have too."""
+        first, last = offset // self.kernel.page_size, self.kernel.pages(offset + length) - 1
+        yield from self.look_up_shared(first, last)
+        for extent in self.extents.extents_in(first, last):
+            for page in range(extent.page, extent.last + 1) if extent.shared else ():
+                yield from self.writable_block(page)
 
     def _punch(self, offset: int, length: int) -> Conversation[None]:
         """Make holes of the pages that are wholly in the range, and zero the rest of it."""
         first, last = self.kernel.pages(offset), (offset + length) // self.kernel.page_size - 1
         yield from self.mappings.zap(first, last)
-        yield from self._zero(offset, length)
+        yield from self._zero_edges(offset, length)
         yield from self.free(first, last)
 
     def _collapse(self, offset: int, length: int) -> Conversation[None]:
@@ -216,4 +297,8 @@ class FileData:
         moved = self.extents.shift(first, distance)
         self.attributes.size += distance * self.kernel.page_size
         if moved:
-            yield Call(self.pmem, Move(moved, distance))
+            yield Call(self.pmem, Move(self.inode, _runs(moved), distance))
+
+
+def _runs(extents: Iterable[Extent]) -> tuple[BlockRun, ...]:
+    return tuple(BlockRun(extent.page, extent.block, extent.length) for extent in extents)

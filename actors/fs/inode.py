@@ -31,12 +31,12 @@ from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_view import InodeView
 from longpin.actors.fs.layout_change import Wanted
 from longpin.actors.fs.layout_guard import LayoutGuard
-from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.lease_list import LeaseList, read_delegation
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.fs.permissions import check, check_touch, may, set_attributes
 from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
-from longpin.actors.kernel.machine import MOST_SIZE, Kernel
+from longpin.actors.kernel.machine import MOST_SIZE, Kernel, require
 from longpin.actors.locks import Lock
 from longpin.actors.policies.decisions import Decision
 from longpin.actors.policies.views import (
@@ -44,6 +44,7 @@ from longpin.actors.policies.views import (
     FaultRequest,
     LayoutView,
     LeaseCall,
+    LeaseKind,
     MapRequest,
     RegistrationView,
 )
@@ -54,8 +55,10 @@ from longpin.messages.fs.inode import (
     AddMapping,
     AskPin,
     AskUse,
+    BreakDelegations,
     ChangeLease,
     CloseFile,
+    Delegated,
     Deregistered,
     DropInode,
     DropLink,
@@ -84,6 +87,7 @@ from longpin.messages.fs.inode import (
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.memory import ZERO_PAGE, PageFrame, Pin
 from longpin.messages.mm.mm import InstallPtes
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.caller import Caller
 
 
@@ -94,8 +98,8 @@ class FileStart(NamedTuple):
     mode: int
     size: int
     """Bytes."""
-    pages: dict[int, int]
-    """The block of each page that has one."""
+    runs: tuple[BlockRun, ...] = ()
+    """Its blocks, which are all written."""
 
 
 class Inode(Backing):
@@ -111,7 +115,7 @@ class Inode(Backing):
         self.leases = LeaseList(self, kernel, self.opens)
         self.flocks = Flocks(address)
         self.mappings = Mappings(address)
-        self.data = FileData(self, kernel, pmem, self.attributes, self.mappings, start.pages)
+        self.data = FileData(self, kernel, pmem, self.attributes, self.mappings, start.runs)
         self.guard = LayoutGuard(kernel, pmem, self.attributes, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
@@ -125,7 +129,7 @@ class Inode(Backing):
         return InodeView(
             self.attributes.size,
             self.attributes.nlink,
-            dict(self.data.extents.pages),
+            self.data.extents.extents,
             tuple(self.mappings.views.values()),
             dict(self.opens.openers),
             self.opens.truncating,
@@ -159,7 +163,7 @@ class Inode(Backing):
             nonblock = bool(request.flags & O_NONBLOCK)
             if self.leases.has_plain:
                 yield Step()  # a lease request meets the count before the lease is broken
-            yield from self.leases.break_conflicting(write=write, layout=False, nonblock=nonblock)
+            yield from self.leases.break_conflicting(LeaseKind.LEASE, write=write, nonblock=nonblock)
             if request.flags & O_TRUNC:
                 yield from self._with_write_access(self._empty(request.caller))
         except KernelError:
@@ -229,13 +233,13 @@ class Inode(Backing):
     def change_lease(self, request: ChangeLease, _src: Address) -> Conversation[Done]:
         """fcntl(F_SETLEASE), checks in the order of semantics 2.1; F_UNLCK asks the policy first [2.2]."""
         policy = self.kernel.policy
-        wanted = policy.read_lease(request.arg)
+        wanted = read_delegation(request.arg) if request.delegation else policy.read_lease(request.arg)
         if wanted is None:
             raise KernelError(errno.EINVAL)
         call = LeaseCall(request.caller, request.ofd, request.access, wanted)
         yield from self.guard.consult(partial(policy.lease_gate, call))
         if wanted.type != F_UNLCK:
-            yield from self.leases.take(request, wanted)
+            yield from self.leases.take_undisturbed(self.iolock, request, wanted)
             return DONE
         key = policy.lease_key(request.caller, request.ofd)
         if own := self.leases.of(key, wanted.slot):
@@ -245,10 +249,14 @@ class Inode(Backing):
 
     @handles(QueryLease)
     def query_lease(self, request: QueryLease, _src: Address) -> Conversation[Done]:
-        """fcntl(F_GETLEASE) [2.3.6]."""
-        policy = self.kernel.policy
-        own = yield from self.leases.look_up(policy.lease_key(request.caller, request.ofd))
-        return Done(F_UNLCK if own is None else policy.lease_type(own.view()))
+        """fcntl(F_GETLEASE) [2.3.6], F_GETDELEG: each reports its own kind only."""
+        return Done((yield from self.leases.report(request)))
+
+    @handles(BreakDelegations)
+    def break_delegations(self, _request: BreakDelegations, _src: Address) -> Conversation[Done]:
+        """Wait until nobody has a delegation, so that a name may change."""
+        yield from self.leases.wait_for_delegations()
+        return DONE
 
     @handles(LeaseOverdue)
     def overdue(self, notice: LeaseOverdue, _src: Address) -> Conversation[None] | None:
@@ -290,7 +298,7 @@ class Inode(Backing):
     def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
         if self.leases.has_plain:
             yield Step()
-        yield from self.leases.break_conflicting(write=True, layout=False, nonblock=False)
+        yield from self.leases.break_conflicting(LeaseKind.LEASE, write=True, nonblock=False)
         yield Step()
         yield from self._set_size(request.length, request.caller)
 
@@ -305,7 +313,8 @@ class Inode(Backing):
 
     def _set_size(self, length: int, caller: Caller) -> Conversation[None]:
         with (yield self.iolock.exclusive()) as io:
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):  # nobody waits here [code: do_truncate]
+                raise KernelError(errno.EAGAIN)
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
                 wanted = Wanted(LayoutOperation.TRUNCATE, length, MOST_SIZE, caller)
@@ -397,8 +406,8 @@ class Inode(Backing):
             try:
                 yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
                 last = self._last_of(request)
-                if ChangeKind.ADDITIVE in self._kinds_of(request, page):
-                    yield from self.data.allocated(page)
+                if self._kinds_of(request, page):
+                    yield from self.data.writable_block(page)
             except KernelError:
                 raise KernelError(errno.EFAULT) from None
             frames = [self._frame(page)]
@@ -419,8 +428,8 @@ class Inode(Backing):
         return self.data.extents.classify(LayoutOperation.WRITE, page, page) if fault.write else ChangeKind(0)
 
     def _frame(self, page: int) -> PageFrame:
-        """Return the memory that a page is: a hole is a page of zeros."""
-        block = self.data.extents.lookup(page)
+        """Return the memory that a page is: what is not written is a page of zeros."""
+        block = self.data.extents.data(page)
         return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
 
     def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:
@@ -447,41 +456,46 @@ class Inode(Backing):
     def ask_use(self, request: AskUse, _src: Address) -> Done:
         """Ask the policy whether a process may use a registration of the file's pages; its errno if not."""
         registration = RegistrationView(request.registration, request.context)
-        if number := self.kernel.policy.use_gate(request.caller, registration, self.guard.view()):
-            raise KernelError(number)
+        require(self.kernel.policy.use_gate(request.caller, registration, self.guard.view()))
         return DONE
 
     # Names. A change of a name or an attribute holds the iolock, so it waits for a truncate that waits [2.5]; none of
     # these calls asks leases [2.3.2].
 
     @handles(AddLink)
-    def add_link(self, request: AddLink, _src: Address) -> Conversation[Done]:
+    def add_link(self, request: AddLink, _src: Address) -> Conversation[Done | Delegated]:
         """link(2) adds a name, if protected_hardlinks, which is on by default, lets the caller."""
         if request.uid != self.attributes.uid and not may(self.attributes, request.uid, 6):
             raise KernelError(errno.EPERM)
         with (yield self.iolock.exclusive()):
             if not self.attributes.nlink:  # unlinked since the look-up
                 raise KernelError(errno.ENOENT)
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):
+                return Delegated(self.address)
             self.attributes.nlink += 1
         return DONE
 
     @handles(DropLink)
-    def drop_link(self, _request: DropLink, _src: Address) -> Conversation[Done]:
+    def drop_link(self, _request: DropLink, _src: Address) -> Conversation[Done | Delegated]:
         """unlink(2) removes a name, which alone asks neither leases nor pages [2.5]; the reply is how many are left."""
         with (yield self.iolock.exclusive()):
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):
+                return Delegated(self.address)
             self.attributes.lose_name()
         return Done(self.attributes.nlink)
 
     @handles(Renamed)
-    def renamed(self, request: Renamed, _src: Address) -> Conversation[Done]:
+    def renamed(self, request: Renamed, _src: Address) -> Conversation[Done | Delegated]:
         """rename(2) gives it another name, or its name to another file; the reply is how many that one has left."""
         left = -1
         with (yield self.iolock.exclusive()):
-            yield from self.leases.break_delegations()
+            if (yield from self.leases.break_delegations()):
+                return Delegated(self.address)
             if request.other:
-                left = (yield Call(request.other, Renamed(request.other_loses_name))).value
+                replaced: Done | Delegated = yield Call(request.other, Renamed(request.other_loses_name))
+                if isinstance(replaced, Delegated):
+                    return replaced
+                left = replaced.value
             if request.loses_name:
                 self.attributes.lose_name()
                 left = self.attributes.nlink
@@ -497,15 +511,13 @@ class Inode(Backing):
     @handles(SetAttributes)
     def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
         """chmod(2), chown(2). Leases stay with who took them."""
-        with (yield self.iolock.exclusive()):
-            yield from self.leases.break_delegations()
-            set_attributes(self.attributes, request)
+        with (yield from self.leases.lock_undelegated(self.iolock)):
+            set_attributes(self.attributes, request)  # who may not has broken them too [code: notify_change]
         return DONE
 
     @handles(Touch)
     def touch(self, request: Touch, _src: Address) -> Conversation[Done]:
         """utimes(2), setxattr(2)."""
-        with (yield self.iolock.exclusive()):
-            check_touch(self.attributes, request)
-            yield from self.leases.break_delegations()
+        with (yield from self.leases.lock_undelegated(self.iolock, partial(check_touch, self.attributes, request))):
+            pass
         return DONE

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from longpin.actors.fs.extents import Extent
 from longpin.actors.fs.open_counts import Access
 from longpin.actors.policies.views import LeaseView, PolicyState
 from longpin.messages.envelope import Address
@@ -15,8 +16,8 @@ class InodeView(NamedTuple):
     size: int
     """Bytes."""
     nlink: int
-    pages: Mapping[int, int]
-    """The block of each page that has one, in the order in which they got them."""
+    extents: tuple[Extent, ...]
+    """In the order of pages."""
     mappings: tuple[MappingView, ...]
     """In the order in which they were made."""
     openers: Mapping[Address, Access]
@@ -27,3 +28,8 @@ class InodeView(NamedTuple):
     """In the order of the list."""
     state: PolicyState
     """What the policy remembers of it."""
+
+    @property
+    def pages(self) -> Mapping[int, int]:
+        """The block of each page that has one."""
+        return {e.page + index: e.block + index for e in self.extents for index in range(e.length)}

@@ -32,11 +32,11 @@ from longpin.actors.policies.decisions import (
     WaitFor,
     ZapMappings,
 )
-from longpin.actors.policies.views import Change, CloseRequest, FileFacts, LayoutView, PolicyState, Range
+from longpin.actors.policies.views import Change, CloseRequest, FileFacts, LayoutView, LeaseKind, PolicyState, Range
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
 from longpin.messages.fs.mapping import Memory
-from longpin.messages.mm.memory import AwaitIdle, Busy, Pin, ScanBusy
+from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, Pin, ScanBusy
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.messages.rdma.verbs import RevokeRegion
@@ -102,9 +102,9 @@ class LayoutGuard:
 
     def ask_flush(self, close: CloseRequest) -> Conversation[None]:
         """Ask the policy about the close of a descriptor, and again as of a dying process if a signal ends the wait."""
-        error = yield from outcome(self.consult(partial(self.kernel.policy.on_flush, close)))
+        error = yield from outcome(self.consult(partial(self.kernel.policy.flush_gate, close)))
         if error is not None and error.errno == errno.EINTR and not close.exiting:
-            yield from self.consult(partial(self.kernel.policy.on_flush, close._replace(exiting=True)))
+            yield from self.consult(partial(self.kernel.policy.flush_gate, close._replace(exiting=True)))
         if error is not None:
             raise error
 
@@ -224,7 +224,7 @@ class LayoutGuard:
             raise ValueError(f"{type(self.kernel.policy).__name__} decides about leases that are not there: {leases}")
 
     def _break(self, leases: tuple[Address, ...] | None, *, nonblock: bool) -> Conversation[None]:
-        yield from self.leases.break_conflicting(write=True, layout=True, nonblock=nonblock, only=leases)
+        yield from self.leases.break_conflicting(LeaseKind.LAYOUT, write=True, nonblock=nonblock, only=leases)
 
     def _break_and_wait(self, leases: tuple[Address, ...] | None, held: list[Hold]) -> Conversation[None]:
         """Try under the locks; if that would block, wait without them, so that others get in [2.5]."""
@@ -251,7 +251,8 @@ class LayoutGuard:
             return ()
         if zap:
             yield from self.mappings.zap(0)
-        busy: Busy = yield Call(self.pmem, ScanBusy(self.extents.blocks_in(*pages)))
+        runs = tuple(FrameRun(extent.block, extent.length) for extent in self.extents.extents_in(*pages))
+        busy: Busy = yield Call(self.pmem, ScanBusy(runs))
         return busy.pins
 
     def _wait_for_page(self, pin: Pin, mm: Hold | None, *, killable: bool) -> Conversation[None]:

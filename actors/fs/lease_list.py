@@ -4,6 +4,7 @@ Each lease is an actor besides, which tells its holder and keeps the break time 
 """
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from longpin.actors.base import Actor
@@ -11,15 +12,27 @@ from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor, outcome, single
 from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.open_counts import OpenCounts
-from longpin.actors.kernel.machine import Kernel
-from longpin.actors.locks import Lock
+from longpin.actors.kernel.machine import Kernel, require
+from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.decisions import Grant, Notify
 from longpin.actors.policies.views import LeaseKey, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import LeaseGone, LeaseSetup
-from longpin.messages.fs.inode import ChangeLease
+from longpin.messages.fs.inode import ChangeLease, QueryLease
 from longpin.messages.fs.lease import Break, Drop, Level, RecordFd
 from longpin.messages.process.caller import Caller
+
+_BROKEN_BY = {
+    LeaseKind.LEASE: (LeaseKind.LEASE, LeaseKind.DELEGATION),
+    LeaseKind.DELEGATION: (LeaseKind.DELEGATION,),
+    LeaseKind.LAYOUT: (LeaseKind.LAYOUT,),
+}
+"""The kinds of lease that are broken by opens and truncate(2), by changes of names, and by layout changes."""
+
+
+def read_delegation(arg: int) -> LeaseRequest | None:
+    """Read the type that F_SETDELEG is given; None is EINVAL."""
+    return LeaseRequest(arg, LeaseKind.DELEGATION) if arg in (F_RDLCK, F_WRLCK, F_UNLCK) else None
 
 
 @dataclass(slots=True)
@@ -74,9 +87,9 @@ class LeaseRecord:
         downgraded = self.type == F_RDLCK and not self.downgrade_pending
         return Level.UNLOCK in self.overdue or (Level.DOWNGRADE in self.overdue and not downgraded)
 
-    def conflicts(self, *, layout: bool, write: bool) -> bool:
-        """Return whether a breaker breaks this lease [2.3.1]."""
-        return (self.kind is LeaseKind.LAYOUT) == layout and (write or self.type == F_WRLCK)
+    def conflicts(self, breaker: LeaseKind, *, write: bool) -> bool:
+        """Return whether a breaker breaks this lease [2.3.1, code: leases_conflict]."""
+        return self.kind in _BROKEN_BY[breaker] and (write or self.type == F_WRLCK)
 
     def begin_break(self, *, write: bool) -> Level | None:
         """Mark a break as pending; return the level to tell the holder of, None if it knows already [2.3.3 step 2]."""
@@ -121,14 +134,14 @@ class LeaseList:
 
     __slots__ = ("actor", "break_time", "flc_lock", "granted", "opens", "policy", "records", "waiters")
 
-    def __init__(self, actor: Actor, kernel: Kernel, opens: OpenCounts) -> None:
+    def __init__(self, actor: Actor, kernel: Kernel, opens: OpenCounts, file: Address = "") -> None:
         self.actor = actor
         self.policy = kernel.policy
         self.opens = opens
         self.break_time = kernel.lease_break_time
         """Seconds, from the next break on; 0: for ever."""
         self.records: list[LeaseRecord] = []
-        self.flc_lock = Lock(actor, f"flc_lock of {actor.address}")
+        self.flc_lock = Lock(actor, f"flc_lock of {file or actor.address}")
         self.waiters = WaitQueue()
         self.granted: dict[Address, int] = {}
         """How many leases each description was ever given, for their addresses."""
@@ -150,13 +163,20 @@ class LeaseList:
     @property
     def has_plain(self) -> bool:
         """Whether there is a lease that an open breaks, broken already or not."""
-        return any(record.kind is LeaseKind.LEASE for record in self.records)
+        return any(record.kind in _BROKEN_BY[LeaseKind.LEASE] for record in self.records)
 
     def look_up(self, key: LeaseKey) -> Conversation[LeaseRecord | None]:
         """Return the lease of a key when what is overdue is gone [2.3.6]."""
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
             return self.of(key)
+
+    def report(self, request: QueryLease) -> Conversation[int]:
+        """Return what F_GETLEASE [2.3.6] or F_GETDELEG say: each knows its own kind only [code: __fcntl_getlease]."""
+        own = yield from self.look_up(self.policy.lease_key(request.caller, request.ofd))
+        if own is None or (own.kind is LeaseKind.DELEGATION) != request.delegation:
+            return F_UNLCK
+        return self.policy.lease_type(own.view())
 
     # Taking.
 
@@ -170,7 +190,7 @@ class LeaseList:
         key = self.policy.lease_key(request.caller, request.ofd)
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
-            if wanted.kind is LeaseKind.LEASE and self.opens.refuses(wanted.type, request.access):
+            if wanted.kind is not LeaseKind.LAYOUT and self.opens.refuses(wanted.type, request.access):
                 raise KernelError(errno.EAGAIN)
             self._check_conflicts(key, wanted)
             own = self.of(key, wanted.slot)
@@ -181,6 +201,21 @@ class LeaseList:
             else:
                 self._add(Grant(key, request.ofd, wanted, owner=True), request.caller, request.fd)
             yield Call(request.ofd, LeaseSetup(request.caller))
+
+    def take_undisturbed(self, lock: Lock, request: ChangeLease, wanted: LeaseRequest) -> Conversation[None]:
+        """Take a lease; a delegation only while nobody changes the file, under its lock [code: generic_add_lease].
+
+        Raises:
+            KernelError: EAGAIN, it is being changed; or what :meth:`take` raises.
+
+        """
+        if wanted.kind is not LeaseKind.DELEGATION:
+            yield from self.take(request, wanted)
+            return
+        if lock.holds:
+            raise KernelError(errno.EAGAIN)
+        with (yield lock.exclusive()):
+            yield from self.take(request, wanted)
 
     def grant(self, grant: Grant, caller: Caller, fd: int) -> Conversation[None]:
         """Give a lease for a mapping or a registration, flc_lock held; nothing happens if there is one of its key.
@@ -199,8 +234,8 @@ class LeaseList:
     def _check_conflicts(self, key: LeaseKey, wanted: LeaseRequest) -> None:
         for record in self.records:
             own = (record.key, record.slot) == (key, wanted.slot)
-            if not own and (number := self.policy.lease_conflict(wanted, record.view())):
-                raise KernelError(number)
+            if not own:
+                require(self.policy.conflict_gate(wanted, record.view()))
 
     def _add(self, grant: Grant, caller: Caller, fd: int) -> None:
         ofd, wanted = grant.ofd, grant.request
@@ -238,7 +273,7 @@ class LeaseList:
         plain = False
         with (yield self.flc_lock.exclusive()):
             for record in [record for record in self.records if record.ofd == ofd]:
-                plain = plain or record.kind is LeaseKind.LEASE
+                plain = plain or record.kind in _BROKEN_BY[LeaseKind.LEASE]
                 yield from self._remove(record)
         return plain
 
@@ -279,13 +314,44 @@ class LeaseList:
 
     # Breaking.
 
-    def break_delegations(self) -> Conversation[None]:
-        """Break what a change of names or attributes breaks: no lease [2.3.1], but overdue ones are noticed [2.3.4]."""
-        with (yield self.flc_lock.exclusive()):
-            yield from self._expire()
+    def break_delegations(self) -> Conversation[bool]:
+        """Begin the break of what a change of names or attributes breaks; return whether there is something [2.3.1].
+
+        That is no lease, but overdue ones are noticed [2.3.4].
+        """
+        error = yield from outcome(self.break_conflicting(LeaseKind.DELEGATION, write=True, nonblock=True))
+        return error is not None
+
+    def wait_for_delegations(self) -> Conversation[None]:
+        """Wait until there is no delegation, with nothing locked [code: break_deleg_wait]."""
+        yield from self.break_conflicting(LeaseKind.DELEGATION, write=True, nonblock=False)
+
+    def lock_undelegated(self, lock: Lock, check: Callable[[], None] = lambda: None) -> Conversation[Hold]:
+        """Take the lock of the file when it has no delegation [code: try_break_deleg and the callers' retry].
+
+        Args:
+            lock: the lock of the file.
+            check: says whether the caller may do what it wants it for, before anything is broken.
+
+        Raises:
+            KernelError: EINTR, a signal has ended the wait; or what the check raises.
+
+        """
+        while True:
+            hold: Hold = yield lock.exclusive()
+            try:
+                check()
+                pending = yield from self.break_delegations()
+            except KernelError:
+                hold.drop()
+                raise
+            if not pending:
+                return hold
+            hold.drop()
+            yield from self.wait_for_delegations()
 
     def break_conflicting(
-        self, *, write: bool, layout: bool, nonblock: bool, only: tuple[Address, ...] | None = None
+        self, breaker: LeaseKind, *, write: bool, nonblock: bool, only: tuple[Address, ...] | None = None
     ) -> Conversation[None]:
         """Break what conflicts, or ``only`` these leases of it, and wait until nothing of it is left [2.3.3].
 
@@ -296,11 +362,11 @@ class LeaseList:
         """
         with (yield self.flc_lock.exclusive()) as flc:
             yield from self._expire()
-            conflicting = self._conflicting(write, layout, only)
+            conflicting = self._conflicting(breaker, write, only)
             for record in conflicting:
                 if level := record.begin_break(write=write):
                     yield Call(record.address, self._begin(record, level))
-            while left := next(iter(self._conflicting(write, layout, only)), None):
+            while left := next(iter(self._conflicting(breaker, write, only)), None):
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
                 # Nothing is due here, and nobody can come in before the sleep: no wake-up is missed.
@@ -312,11 +378,11 @@ class LeaseList:
                     raise error
                 yield from self._expire()
 
-    def _conflicting(self, write: bool, layout: bool, only: tuple[Address, ...] | None) -> list[LeaseRecord]:
+    def _conflicting(self, breaker: LeaseKind, write: bool, only: tuple[Address, ...] | None) -> list[LeaseRecord]:
         return [
             record
             for record in self.records
-            if record.conflicts(layout=layout, write=write) and (only is None or record.address in only)
+            if record.conflicts(breaker, write=write) and (only is None or record.address in only)
         ]
 
     def _begin(self, record: LeaseRecord, level: Level) -> Break:

@@ -22,6 +22,11 @@ class LayoutOperation(StrEnum):
     PUNCH_HOLE = "punch"
     COLLAPSE_RANGE = "collapse"
     INSERT_RANGE = "insert"
+    UNSHARE_RANGE = "unshare"
+    CLONE_FROM = "clone source"
+    """The file whose blocks FICLONE, FICLONERANGE, FIDEDUPERANGE or copy_file_range(2) shares."""
+    CLONE_TO = "clone target"
+    """The file that gets them."""
 
 
 class ChangeKind(Flag):
@@ -37,6 +42,8 @@ class ChangeKind(Flag):
     """Allocation is put off until the data are written back: file systems say so of their operations."""
     SHARING = auto()
     """A block becomes that of another file too: nothing is freed, but the next write must copy."""
+    CONVERTING = auto()
+    """Blocks that are preallocated become written, or the other way round: whether that is layout is disputed [1.6]."""
     EXTENDING = auto()
     """The file becomes longer."""
     SHRINKING = auto()

@@ -48,6 +48,10 @@ class Generation:
     """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
     copies_see_pins: bool = True
     """fork copies pinned anonymous pages for the child, and a store after it minds pins: from 5.9 [1.8; meas 6.1]."""
+    delegations: bool = False
+    """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
+    folder_leases: bool = False
+    """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 
@@ -61,6 +65,6 @@ GENERATIONS: dict[Version, Generation] = {
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(),
-    Version.LINUX_7_2: Generation(),
+    Version.LINUX_7_2: Generation(delegations=True),
 }
 """What each version does."""

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from longpin.actors.conversation import KernelError
 from longpin.actors.kernel.file_system import FILE_SYSTEMS, FileSystem
 from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
 from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Answer, Fail
 from longpin.messages.envelope import Address
 
 MOST_SIZE = (1 << 63) - 1
@@ -38,3 +40,14 @@ class Kernel:
     def file_system(self, pmem: Address) -> FileSystem:
         """Return the file system that lies on a pmem set."""
         return dict(self.file_systems).get(pmem, FILE_SYSTEMS["xfs"])
+
+
+def require(answer: Answer) -> None:
+    """Go on if the policy lets it be done.
+
+    Raises:
+        KernelError: it does not; with the errno that it says.
+
+    """
+    if isinstance(answer, Fail):
+        raise KernelError(answer.errno)

@@ -1,42 +1,41 @@
 """The free blocks of a pmem set, lowest first [1.7], without a record for each of them."""
 
-from bisect import insort
 from collections.abc import Iterable, Iterator
+
+from longpin.actors.runs import RunMap, ValueRun
 
 
 class FreeSpace:
-    """The free blocks: all from ``rest`` on, and ``holes`` below it.
+    """The free blocks, as runs.
 
-    A set of a million blocks of which few were ever used costs what those few cost. Which blocks are free decides both
-    fields, so two histories that leave the same blocks free leave the same state.
+    A set of a million blocks of which few were ever used costs what those few cost. Which blocks are free decides the
+    runs, so two histories that leave the same blocks free leave the same state.
     """
 
-    __slots__ = ("blocks", "holes", "rest")
+    __slots__ = ("_free", "blocks")
 
-    def __init__(self, blocks: int, used: Iterable[int]) -> None:
-        taken = set(used)
+    def __init__(self, blocks: int, used: Iterable[tuple[int, int]] = ()) -> None:
+        """Make the free space of so many blocks, of which some runs are used: each its first block and its length."""
         self.blocks = blocks
         """How many blocks the set has, free or not."""
-        self.rest = max(taken, default=-1) + 1
-        """The first block above all that are used."""
-        self.holes = [block for block in range(self.rest) if block not in taken]
-        """The free blocks below ``rest``, in order. Invariant: the block before ``rest`` is not among them."""
+        self._free: RunMap[None] = RunMap([ValueRun(0, blocks, None)])
+        for first, length in used:
+            self._free.remove(first, first + length - 1)
 
     def __iter__(self) -> Iterator[int]:
-        yield from self.holes
-        yield from range(self.rest, self.blocks)
+        return iter(self._free)
 
-    def take_lowest(self) -> int | None:
-        """Take the lowest free block; None if there is none."""
-        if self.holes:
-            return self.holes.pop(0)
-        if self.rest == self.blocks:
-            return None
-        self.rest += 1
-        return self.rest - 1
+    def take_lowest(self, most: int = 1) -> tuple[int, int] | None:
+        """Take the lowest free block, and up to ``most`` with those behind it; return the first and how many.
 
-    def add(self, block: int) -> None:
-        """Take back a block that is used."""
-        insort(self.holes, block)
-        while self.holes and self.holes[-1] == self.rest - 1:
-            self.rest = self.holes.pop()
+        None: there is no free block.
+        """
+        for run in self._free.runs[:1]:
+            length = min(run.length, most)
+            self._free.remove(run.first, run.first + length - 1)
+            return run.first, length
+        return None
+
+    def add(self, first: int, length: int = 1) -> None:
+        """Take back blocks that are used."""
+        self._free.assign(first, length, None)

@@ -7,12 +7,14 @@ from abc import abstractmethod
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Conversation, Wait, WaitQueue, WaitsFor
+from longpin.actors.runs import Counts
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.mm.memory import (
     AwaitIdle,
     Busy,
     Dma,
+    FrameRun,
     Load,
     Pin,
     PinFrames,
@@ -28,7 +30,7 @@ class FrameMemory(Actor):
 
     def __init__(self, engine: Engine, address: Address) -> None:
         super().__init__(engine, address)
-        self.generations: dict[int, int] = {}
+        self.generations = Counts()
         """How often each frame was freed; 0 where nothing stands."""
         self.pins: dict[int, list[Pin]] = {}
         self.contents: dict[int, bytes] = {}
@@ -45,7 +47,7 @@ class FrameMemory(Actor):
 
     def generation(self, block: int) -> int:
         """Return how often ``block`` was freed."""
-        return self.generations.get(block, 0)
+        return self.generations.get(block) or 0
 
     @handles(PinFrames)
     def pin(self, request: PinFrames, _src: Address) -> Pinned:
@@ -74,18 +76,25 @@ class FrameMemory(Actor):
     @handles(ScanBusy)
     def scan(self, request: ScanBusy, _src: Address) -> Busy:
         """List the references on blocks."""
-        return Busy(tuple(pin for block in request.blocks for pin in self.pins.get(block, ())))
+        return Busy(tuple(pin for run in request.runs for block in self._busy(run) for pin in self.pins[block]))
+
+    def _busy(self, run: FrameRun) -> list[int]:
+        """Return the frames of a run that are referenced, in order."""
+        if run.length < len(self.pins):
+            return [number for number in run.numbers if number in self.pins]
+        return sorted(number for number in self.pins if number in run.numbers)
 
     @handles(AwaitIdle)
     def await_idle(self, request: AwaitIdle, _src: Address) -> Conversation[Done]:
-        """Sleep while the block is referenced [2.5 step 4]."""
+        """Sleep while a block is referenced, then while one behind it is [2.5 step 4]."""
         wait = (
             Wait.INTERRUPTIBLE if request.interruptible else Wait.KILLABLE if request.killable else Wait.UNINTERRUPTIBLE
         )
-        while pins := self.pins.get(request.block):
-            detail = f"{self.owner_of(request.block)} (block {request.block}), pinned by {pins[0].owner}"
-            queue = self.idle_waiters.setdefault(request.block, WaitQueue())
-            yield queue.sleep(WaitsFor("pin", self.address, detail, request.block), wait)
+        while busy := self._busy(FrameRun(request.block, request.length)):
+            block = busy[0]
+            detail = f"{self.owner_of(block)} (block {block}), pinned by {self.pins[block][0].owner}"
+            queue = self.idle_waiters.setdefault(block, WaitQueue())
+            yield queue.sleep(WaitsFor("pin", self.address, detail, block), wait)
         return DONE
 
     @handles(Load)

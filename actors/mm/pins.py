@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 from longpin.actors.base import handles
 from longpin.actors.constants import PROT_READ, PROT_WRITE
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.kernel.machine import require
 from longpin.actors.mm.address_space import Mapping, PageAccess, Pte
 from longpin.actors.mm.faults import Faults
+from longpin.actors.policies.decisions import Fail
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import AskPin
@@ -64,8 +66,8 @@ class Pins(Faults):
         """Return the errno of a look at the mappings after their pages were pinned [4.0: check_dax_vmas]."""
         if not self.kernel.generation.late_longterm_check:
             return 0
-        numbers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
-        return next((number for number in numbers if number), 0)
+        answers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
+        return next((answer.errno for answer in answers if isinstance(answer, Fail)), 0)
 
     def _charge(self, request: GetUserPages) -> None:
         """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3 and 4]."""
@@ -128,8 +130,7 @@ class Pins(Faults):
             ptes = self.space.present(address // self.kernel.page_size, 1, access)
             if ptes and ptes[0].anonymous:
                 return
-        if number := self.kernel.policy.longterm_gate(wanted):
-            raise KernelError(number)
+        require(self.kernel.policy.longterm_gate(wanted))
 
     def _ask(self, wanted: PinRequest, mapping: Mapping, request: GetUserPages, held: _Held) -> Conversation[Address]:
         """Ask the inode for leave to pin its pages; return the open file description that the pin is to hold."""

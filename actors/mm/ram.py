@@ -35,7 +35,7 @@ class Ram(FrameMemory):
         super().__init__(engine, address)
         self.maps: dict[int, int] = {}
         """How many page table entries have each frame; a frame that is free is not here."""
-        self.free = FreeSpace(MOST_FRAMES, ())
+        self.free = FreeSpace(MOST_FRAMES)
         """Invariant: free and maps together are all frames, each once."""
 
     def owner_of(self, number: int) -> str:
@@ -60,12 +60,13 @@ class Ram(FrameMemory):
         """
         if len(self.maps) + count > MOST_FRAMES:
             raise KernelError(errno.ENOMEM)
-        numbers = []
-        for _ in range(count):
-            number = self.free.take_lowest()
-            assert number is not None
-            numbers.append(number)
-            self.maps[number] = 1
+        numbers: list[int] = []
+        while len(numbers) < count:
+            found = self.free.take_lowest(count - len(numbers))
+            assert found is not None
+            first, length = found
+            numbers += range(first, first + length)
+        self.maps |= dict.fromkeys(numbers, 1)
         if data.strip(b"\0"):
             self.contents[numbers[0]] = data
         return numbers
@@ -110,5 +111,5 @@ class Ram(FrameMemory):
         if not self.maps[number] and number not in self.pins:
             del self.maps[number]
             self.contents.pop(number, None)
-            self.generations[number] = self.generation(number) + 1
+            self.generations.add(number, number)
             self.free.add(number)

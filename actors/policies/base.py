@@ -6,8 +6,8 @@ values (:mod:`longpin.actors.policies.views`), and carries out the decision it r
 (:mod:`longpin.actors.policies.decisions`). So a hook is a function of its arguments, and what two policies answer to
 the same question can be compared.
 
-A *gate* decides whether something may be done; a hook with *on* in its name says what follows from something that has
-been done.
+A *gate* decides whether something may be done: it answers with a decision, of which :class:`Fail` carries the errno. A
+hook with *on* in its name says what follows from something that has been done, or will be in any case.
 """
 
 import errno
@@ -20,6 +20,7 @@ from longpin.actors.kernel.file_system import Asked
 from longpin.actors.kernel.generation import Version
 from longpin.actors.policies.decisions import (
     Allow,
+    Answer,
     BreakLeases,
     Decision,
     Fail,
@@ -111,10 +112,10 @@ class Policy:
         """Decide on F_SETLEASE, F_UNLCK too, before the list is looked at [2.1 step 3]."""
         return Proceed() if call.caller.may_lease(view.file.uid) else Fail(errno.EACCES)
 
-    def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:
-        """Return 0, or the errno with which a lease is refused because of another one, of any kind [2.1 step 7]."""
+    def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
+        """Decide whether a lease can be had beside another one, of any kind [2.1 step 7]."""
         refused = wanted.type == F_WRLCK or (other.breaking and other.target == F_UNLCK)
-        return errno.EAGAIN if refused else 0
+        return Fail(errno.EAGAIN) if refused else Proceed()
 
     def lease_type(self, lease: LeaseView) -> int:
         """Return what F_GETLEASE reports of a lease [2.3.6]."""
@@ -134,17 +135,17 @@ class Policy:
 
     # Pins.
 
-    def longterm_gate(self, request: PinRequest) -> int:
-        """Return 0, or the errno of a long-term pin, known from the mapping alone [check_vma_flags, check_dax_vmas]."""
-        return 0
+    def longterm_gate(self, request: PinRequest) -> Answer:
+        """Decide on a long-term pin by its mapping alone [check_vma_flags, check_dax_vmas]."""
+        return Proceed()
 
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Decide on a pin of one page, and say what it holds on to [2.6]."""
         return Allow()
 
-    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> int:
-        """Return 0, or the errno with which a process may not use a registration of pages of the file [1.10]."""
-        return 0
+    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> Answer:
+        """Decide on the use of a registration of pages of the file by a process [1.10]."""
+        return Proceed()
 
     def on_unpin(self, holds: tuple[Address, ...]) -> tuple[Address, ...]:
         """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10]."""
@@ -170,7 +171,7 @@ class Policy:
 
     # Descriptors and processes.
 
-    def on_flush(self, close: CloseRequest, view: LayoutView) -> Decision:
+    def flush_gate(self, close: CloseRequest, view: LayoutView) -> Decision:
         """Decide on the close of one descriptor: its number is free already, its reference still there [1.2]."""
         return Proceed()
 

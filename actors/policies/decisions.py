@@ -22,6 +22,10 @@ class Fail(NamedTuple):
     errno: int
 
 
+Answer = Proceed | Fail
+"""What a gate answers that decides at once."""
+
+
 class BreakLeases(NamedTuple):
     """Break leases."""
 

@@ -15,6 +15,7 @@ from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
+    Answer,
     BreakLeases,
     Decision,
     Fail,
@@ -24,11 +25,9 @@ from longpin.actors.policies.decisions import (
     Scan,
     WaitFor,
 )
-from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
+from longpin.actors.policies.views import F_EXCLUSIVE, Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.process.caller import Caller
-
-F_EXCLUSIVE = 32
 
 
 class SelfChange(StrEnum):
@@ -98,11 +97,11 @@ class ExclusiveLease(Policy):
         """Report F_LAYOUT; that it is exclusive is not told."""
         return F_LAYOUT if lease.layout and not lease.breaking else lease.target
 
-    def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:
+    def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
         """Refuse a second exclusive lease, if they are mutual."""
         if self.exclusive_mutual and wanted.exclusive and other.exclusive:
-            return errno.EAGAIN
-        return Policy.lease_conflict(self, wanted, other)
+            return Fail(errno.EAGAIN)
+        return Policy.conflict_gate(self, wanted, other)
 
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Allow a long-term pin under an exclusive lease the caller took itself, and hold its description [V2-12]."""

@@ -15,6 +15,7 @@ from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
+    Answer,
     BreakLeases,
     Decision,
     Fail,
@@ -140,9 +141,9 @@ class MapDirect(Policy):
             return Fail(errno.EFAULT)
         return BreakLeases(wait=False, then=Fail(errno.EFAULT)) if fault.kinds else Proceed()
 
-    def longterm_gate(self, request: PinRequest) -> int:
+    def longterm_gate(self, request: PinRequest) -> Answer:
         """Refuse pins through a mapping without a lease [MD8: no lease_direct]."""
-        return 0 if request.mapping.flags & MAP_DIRECT else errno.EOPNOTSUPP
+        return Proceed() if request.mapping.flags & MAP_DIRECT else Fail(errno.EOPNOTSUPP)
 
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Give the registration a lease of its own, while nobody breaks that of the mapping [MD8: lease_direct]."""

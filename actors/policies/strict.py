@@ -16,6 +16,7 @@ from longpin.actors.kernel.file_system import Asked, ChangeKind
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
+    Answer,
     BreakLeases,
     Decision,
     DropLease,
@@ -30,6 +31,7 @@ from longpin.actors.policies.decisions import (
     WaitFor,
 )
 from longpin.actors.policies.views import (
+    F_EXCLUSIVE,
     Change,
     CloseRequest,
     LayoutView,
@@ -44,8 +46,6 @@ from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
-
-F_EXCLUSIVE = 32
 
 
 class Orphans(StrEnum):
@@ -117,11 +117,11 @@ class Strict(Policy):
             return Scan()
         return self._revoke_orphans(view, view.pins) or Proceed()
 
-    def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:
+    def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
         """Refuse a second exclusive lease: they are mutual."""
         if wanted.exclusive and other.exclusive:
-            return errno.EAGAIN
-        return Policy.lease_conflict(self, wanted, other)
+            return Fail(errno.EAGAIN)
+        return Policy.conflict_gate(self, wanted, other)
 
     def unlck_gate(self, lease: LeaseView, caller: Caller, view: LayoutView) -> Decision:
         """Keep a lease while its holder has pins: they are released first."""
@@ -135,11 +135,11 @@ class Strict(Policy):
         """Allow a long-term pin to who has an active lease itself."""
         return Allow() if not request.longterm or _active(request.caller, view) else Fail(errno.EPERM)
 
-    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> int:
+    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> Answer:
         """Refuse a registration to who has no lease, if that is enforced."""
         if self.enforce_pass is PassedUse.ANYBODY or _active(caller, view):
-            return 0
-        return errno.EACCES
+            return Proceed()
+        return Fail(errno.EACCES)
 
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         """Others' exclusive leases fail the change before anything has begun, shared ones are broken and waited for."""
@@ -148,7 +148,8 @@ class Strict(Policy):
         others = [lease for lease in view.layout_leases if lease.holder != change.caller.process]
         if any(lease.exclusive for lease in others):
             return Fail(errno.ETXTBSY)
-        only_adds = change.kinds & ~ChangeKind.EXTENDING in (ChangeKind(0), ChangeKind.ADDITIVE)
+        counted = change.kinds & ~(ChangeKind.EXTENDING | ChangeKind.CONVERTING)
+        only_adds = counted in (ChangeKind(0), ChangeKind.ADDITIVE)
         if others and not (only_adds and self.break_on is BreakOn.SUBTRACTIVE):
             return BreakLeases(tuple(lease.address for lease in others))
         if Asked.PAGES not in change.asks:
@@ -177,7 +178,7 @@ class Strict(Policy):
         """Kill the process that has not released its lease in time; the lease goes when the exit closes descriptors."""
         return OnDeadline((SendSignal(lease.holder, SIGKILL),))
 
-    def on_flush(self, close: CloseRequest, view: LayoutView) -> Decision:
+    def flush_gate(self, close: CloseRequest, view: LayoutView) -> Decision:
         """Have the last close of a process wait for its pins, then drop its lease; a dying one does not wait [C3]."""
         own = tuple(lease.address for lease in view.leases if lease.key == (close.ofd, close.caller.process))
         if not own or not close.last:

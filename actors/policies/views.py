@@ -17,11 +17,17 @@ LeaseKey = tuple[str, ...]
 """What a lease belongs to: no two leases of one slot on one inode have the same. What is in it is the policy's."""
 
 
+F_EXCLUSIVE = 32
+"""A bit beside F_LAYOUT in the argument of F_SETLEASE, of policies that know it [V2-1]."""
+
+
 class LeaseKind(StrEnum):
     """Which changes break a lease [2.3.1]."""
 
     LEASE = "lease"
     """Opens and truncate(2): what F_RDLCK and F_WRLCK ask for."""
+    DELEGATION = "delegation"
+    """Those, and changes of names and attributes: what F_SETDELEG asks for."""
     LAYOUT = "layout"
     """Layout changes."""
 

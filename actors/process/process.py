@@ -96,6 +96,8 @@ class Process(SignalTarget):
         self.fds = dict(inherited.fds)
         self.close_on_exec = set(inherited.close_on_exec)
         """Descriptors opened with O_CLOEXEC. Invariant: keys of ``fds``."""
+        self.unused: list[int] = []
+        """Numbers that calls under way have taken for descriptors, in that order. Invariant: no keys of ``fds``."""
         self.received: list[File] = []
         """Descriptors in flight to this process."""
         self.sleepers = WaitQueue()
@@ -159,16 +161,39 @@ class Process(SignalTarget):
     def reserve(self, count: int) -> None:
         """Fail with EMFILE if so many descriptors are not free, before anything is made for them."""
         limit = self.limits[RLIMIT_NOFILE]
-        if sum(FIRST_FD <= fd < limit for fd in self.fds) + count > limit - FIRST_FD:
+        if sum(FIRST_FD <= fd < limit for fd in (*self.fds, *self.unused)) + count > limit - FIRST_FD:
             raise KernelError(errno.EMFILE)
+
+    def get_unused_fd(self, least: int = FIRST_FD) -> int:
+        """Take the lowest free number from ``least`` on, before there is anything to enter under it.
+
+        Raises:
+            KernelError: EMFILE, there is none.
+
+        """
+        fd = max(least, FIRST_FD)
+        while fd in self.fds or fd in self.unused:
+            fd += 1
+        if fd >= self.limits[RLIMIT_NOFILE]:
+            raise KernelError(errno.EMFILE)
+        self.unused.append(fd)
+        return fd
+
+    def put_unused_fd(self, fd: int) -> None:
+        """Give back a number under which nothing was entered."""
+        self.unused.remove(fd)
+
+    def install_at(self, fd: int, file: File, *, close_on_exec: bool = False) -> int:
+        """Enter a reference under a number that was taken before."""
+        self.unused.remove(fd)
+        self.fds[fd] = file
+        if close_on_exec:
+            self.close_on_exec.add(fd)
+        return fd
 
     def install(self, file: File) -> int:
         """Enter a reference under the lowest free number; it survives exec."""
-        fd = FIRST_FD
-        while fd in self.fds:
-            fd += 1
-        self.fds[fd] = file
-        return fd
+        return self.install_at(self.get_unused_fd(), file)
 
     def remove(self, fd: int) -> File:
         """Take an entry out of the table."""
@@ -182,7 +207,7 @@ class Process(SignalTarget):
 
     def flush(self, file: File, *, exiting: bool = False) -> Conversation[None]:
         """Tell the inode of a descriptor that is closed, before its reference goes, where a policy asks [1.2]."""
-        if file.kind == "file" and self.kernel.policy.overrides(Policy.on_flush):
+        if file.kind == "file" and self.kernel.policy.overrides(Policy.flush_gate):
             last = all(other.ofd != file.ofd for other in self.fds.values())
             yield Call(file.backing, FlushFile(file.ofd, last, exiting, self.caller))
 

@@ -4,6 +4,7 @@ import errno
 from typing import NamedTuple
 
 from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.constants import F_OWNER_PGRP
 from longpin.actors.conversation import KernelError
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.process.process import (
@@ -68,11 +69,11 @@ class ProcessTable(Actor):
     @handles(FindOwner)
     def find_owner(self, request: FindOwner, _src: Address) -> FoundOwner:
         """Find a number, whatever it is of [find_vpid], and who has it as what is asked for [pid_task]."""
-        number = abs(request.number)
+        number = request.number
         group = tuple(entry.address for entry in self.processes.values() if entry.group == number)
         process = self.processes.get(number)
         if process is None and not group:
             raise KernelError(errno.ESRCH)
-        if request.number < 0:
-            return FoundOwner(group)
-        return FoundOwner(() if process is None else (process.address,))
+        task = "" if process is None else process.address
+        members = group if request.type == F_OWNER_PGRP else tuple(filter(None, [task]))
+        return FoundOwner(members, task)

@@ -56,6 +56,8 @@ class Expectation:
     """All must hold: an :class:`Outcome`, an errno's name such as ``EAGAIN``, or the value the call must return."""
     optional: bool = False
     """The call need not be made; a line without this that nobody reaches leaves a verdict undetermined."""
+    kernels: tuple[str, ...] = ()
+    """The versions of Linux for which this holds; none: for every version no other part names."""
 
     @property
     def allows_no_return(self) -> bool:

@@ -148,7 +148,10 @@ class OneOf:
         """Return what was expected and what was found instead, if a value is none of them."""
         if value in {PROGRAM_CONSTANTS[name] for name in self.names}:
             return None
-        return f"one of {', '.join(self.names)}", f"{value:#x}, which is not supported"
+        return str(self), f"{value:#x}, which is not supported"
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.names)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +167,15 @@ class Flags:
             allowed |= PROGRAM_CONSTANTS[name]
         if not value & ~allowed:
             return None
-        found = f"{value:#x}" if value < 0 else f"the flags {value & ~allowed:#o}"
-        return f"flags among {', '.join(self.names)}", f"{found}, which are not supported"
+        others = value & ~allowed
+        prefix = self.names[0].partition("_")[0] + "_"
+        words = [name for name, its in PROGRAM_CONSTANTS.items() if name.startswith(prefix) and its == its & others > 0]
+        listed = f" ({', '.join(words)})" if words else ""
+        found = f"{value:#x}" if value < 0 else f"the flags {others:#o}{listed}"
+        return str(self), f"{found}, which are not supported"
+
+    def __str__(self) -> str:
+        return f"flags among {', '.join(self.names)}"
 
 
 class Unknown(Enum):

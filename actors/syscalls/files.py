@@ -4,13 +4,6 @@ import errno
 from typing import TYPE_CHECKING
 
 from longpin.actors.constants import (
-    F_GETLEASE,
-    F_GETOWN,
-    F_GETSIG,
-    F_SETLEASE,
-    F_SETOWN,
-    F_SETSIG,
-    INT_MIN,
     LOCK_EX,
     LOCK_MAND,
     LOCK_NB,
@@ -21,10 +14,12 @@ from longpin.actors.constants import (
     O_CREAT,
     O_DIRECTORY,
     O_EXCL,
+    O_LARGEFILE,
     O_NOFOLLOW,
     O_PATH,
     O_RDONLY,
     O_TMPFILE,
+    O_TRUNC,
     O_WRONLY,
     RLIMIT_NOFILE,
 )
@@ -33,7 +28,7 @@ from longpin.actors.fs.backing import kind_of
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.pipe import Pipe
 from longpin.actors.rdma.uverbs import UverbsContext
-from longpin.actors.syscalls.declaration import ArgumentRefusal, Declarations, Flags, Given, OneOf, Section, libc
+from longpin.actors.syscalls.declaration import Declarations, Flags, Section, libc
 from longpin.actors.syscalls.names import MODE_BITS
 from longpin.actors.syscalls.paths import Place, check_length, follow, place_of
 from longpin.messages.envelope import Address
@@ -42,22 +37,16 @@ from longpin.messages.fs.file import (
     FallocateFile,
     FlockFile,
     Ftruncate,
-    GetLease,
-    GetOwner,
-    GetSignal,
     Pread,
     Pwrite,
     Read,
     Ref,
     Seek,
-    SetLease,
-    SetOwner,
-    SetSignal,
     Sync,
     Write,
 )
 from longpin.messages.fs.inode import Open, Truncate
-from longpin.messages.process.process import PROCESS_TABLE, File, FindOwner
+from longpin.messages.process.process import File
 
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
@@ -78,7 +67,6 @@ OPEN_FLAGS = (
     "O_PATH",
     "O_TMPFILE",
 )
-FCNTL_COMMANDS = ("F_SETLEASE", "F_GETLEASE", "F_SETSIG", "F_GETSIG", "F_SETOWN", "F_GETOWN")
 
 
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY
@@ -105,7 +93,17 @@ def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conve
         flags &= O_PATH_FLAGS
     _check_flags(flags)
     check_length(path)
-    process.reserve(1)
+    fd = process.get_unused_fd()
+    try:
+        file = yield from _open_file(process, path, flags, mode)
+    except KernelError:
+        process.put_unused_fd(fd)
+        raise
+    return process.install_at(fd, file, close_on_exec=bool(flags & O_CLOEXEC))
+
+
+def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversation[File]:
+    """Make an open file description of what a path leads to."""
     place = _to_open(process, path, flags)
     uid = process.credentials.fsuid
     if isinstance(place, Place):
@@ -119,11 +117,15 @@ def open_(process: "Process", path: str, flags: int, mode: int = 0o666) -> Conve
     elif kind == "file" or (kind == "pipe" and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created))
     kind = "path" if flags & O_PATH else kind
-    process.spawn(OpenFileDescription, ofd, inode, kind, flags)
-    fd = process.install(File(ofd, inode, kind))
-    if flags & O_CLOEXEC:
-        process.close_on_exec.add(fd)
-    return fd
+    process.spawn(OpenFileDescription, ofd, inode, kind, _status_flags(flags))
+    return File(ofd, inode, kind)
+
+
+def _status_flags(flags: int) -> int:
+    """Return what F_GETFL shows of the flags of an open [code: do_dentry_open; meas 6.18]."""
+    if flags & O_PATH:
+        return flags & ~O_CLOEXEC
+    return flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_CLOEXEC) | O_LARGEFILE
 
 
 def _check_flags(flags: int) -> None:
@@ -178,9 +180,9 @@ def close(process: "Process", fd: int) -> Conversation[int]:
 def dup(process: "Process", fd: int) -> Conversation[int]:
     """dup(2)."""
     file = process.descriptor(fd)
-    process.reserve(1)
+    number = process.get_unused_fd()
     yield Call(file.ofd, Ref())
-    return process.install(file)
+    return process.install_at(number, file)
 
 
 @syscall("dup2(oldfd: fd, newfd: fd)", "dup(2)", returns="`newfd`", libc=libc("int dup2(oldfd, newfd)", "unistd.h"))
@@ -190,6 +192,8 @@ def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
     if newfd != oldfd:
         if newfd >= process.limits[RLIMIT_NOFILE]:
             raise KernelError(errno.EBADF)
+        if newfd in process.unused:  # another thread is about to open it [do_dup2]
+            raise KernelError(errno.EBUSY)
         yield Call(file.ofd, Ref())
         replaced = process.fds.get(newfd)
         process.fds[newfd] = file
@@ -268,7 +272,11 @@ def lseek(process: "Process", fd: int, offset: int) -> Conversation[int]:
 
 
 @syscall(
-    "ftruncate(fd: fd, length: long)", "truncate(2)", returns="0", libc=libc("int ftruncate(fd, length)", "unistd.h")
+    "ftruncate(fd: fd, length: long)",
+    "truncate(2)",
+    returns="0",
+    errnos={"EAGAIN": "semantics 2.8: it does not wait for a delegation"},
+    libc=libc("int ftruncate(fd, length)", "unistd.h"),
 )
 def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
     """ftruncate(2): the length is looked at first."""
@@ -345,43 +353,3 @@ def pipe(process: "Process") -> int:
         fds.append(process.install(File(ofd, address, "pipe")))
     process.current.variables["pipe_w"] = fds[1]
     return fds[0]
-
-
-def _lacks_argument(given: Given) -> ArgumentRefusal | None:
-    """Refuse a command that sets something and is given nothing."""
-    if given["cmd"] in (F_SETLEASE, F_SETSIG, F_SETOWN) and "arg" not in given:
-        return ArgumentRefusal("", "fcntl(fd, cmd, arg) for a command that sets something", "2 arguments")
-    return None
-
-
-@syscall(
-    # The kernel casts what each of the commands takes to int.
-    "fcntl(fd: fd, cmd: uint, [arg: int])",
-    "fcntl(2)",
-    returns="by `cmd`: `F_SETLEASE`, `F_GETLEASE`, `F_SETSIG`, `F_GETSIG`, `F_SETOWN`, `F_GETOWN`",
-    errnos={"ESRCH": "semantics 2.3.5: F_SETOWN names nobody [meas 6.18]"},
-    partial="the commands of the table",
-    allowed={"cmd": OneOf(FCNTL_COMMANDS)},
-    refuses=_lacks_argument,
-    libc=libc("int fcntl(fd, cmd, arg)", "fcntl.h"),
-)
-def fcntl(process: "Process", fd: int, cmd: int, arg: int = 0) -> Conversation[int]:
-    """fcntl(2): leases, and the signal that tells of a break [2.1, 2.3.5]."""
-    ofd = process.file(fd).ofd
-    queries = {F_GETLEASE: GetLease(process.caller), F_GETSIG: GetSignal(), F_GETOWN: GetOwner()}
-    if cmd in queries:
-        value: int = (yield Call(ofd, queries[cmd])).value
-        return value
-    if cmd == F_SETLEASE:
-        yield Call(ofd, SetLease(arg, fd, process.caller))
-    elif cmd == F_SETSIG:
-        yield Call(ofd, SetSignal(arg))
-    elif cmd == F_SETOWN:
-        if arg == INT_MIN:  # there is no such positive number [f_setown]
-            raise KernelError(errno.EINVAL)
-        members: tuple[Address, ...] = (yield Call(PROCESS_TABLE, FindOwner(arg))).members if arg else ()
-        owner = members[0] if arg > 0 and members else ""
-        yield Call(ofd, SetOwner(arg, owner, process.credentials.uid))
-    else:
-        raise KernelError(errno.EINVAL)
-    return 0

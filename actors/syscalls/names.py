@@ -32,10 +32,13 @@ def _on_path(process: "Process", path: str, request: Common) -> Conversation[int
     return value
 
 
+DELEGATED = {"EINTR": "semantics 2.8: it waits for delegations"}
+"""What a change of a name or an attribute may end with beside what its manual page says."""
+
 # Names. What stands in /proc/self/fd is on another file system: it can be followed, but neither made nor moved.
 
 
-@syscall("unlink(path: path)", "unlink(2)", returns="0", libc=libc("int unlink(path)", "unistd.h"))
+@syscall("unlink(path: path)", "unlink(2)", returns="0", errnos=DELEGATED, libc=libc("int unlink(path)", "unistd.h"))
 def unlink(process: "Process", path: str) -> Conversation[int]:
     """unlink(2)."""
     place = place_of(process, path)
@@ -48,7 +51,11 @@ def unlink(process: "Process", path: str) -> Conversation[int]:
 
 
 @syscall(
-    "link(path: path, to: new path)", "link(2)", returns="0; a second name", libc=libc("int link(path, to)", "unistd.h")
+    "link(path: path, to: new path)",
+    "link(2)",
+    returns="0; a second name",
+    errnos=DELEGATED,
+    libc=libc("int link(path, to)", "unistd.h"),
 )
 def link(process: "Process", path: str, to: str) -> Conversation[int]:
     """link(2): the old name is looked up before anything is made of the new one."""
@@ -74,7 +81,13 @@ def link(process: "Process", path: str, to: str) -> Conversation[int]:
     return 0
 
 
-@syscall("rename(path: path, to: new path)", "rename(2)", returns="0", libc=libc("int rename(path, to)", "stdio.h"))
+@syscall(
+    "rename(path: path, to: new path)",
+    "rename(2)",
+    returns="0",
+    errnos=DELEGATED,
+    libc=libc("int rename(path, to)", "stdio.h"),
+)
 def rename(process: "Process", path: str, to: str) -> Conversation[int]:
     """rename(2): the folders of both names are found first."""
     uid = process.credentials.fsuid
@@ -112,7 +125,11 @@ def _rename_descriptor(old: Magic, new: Magic) -> int:
 
 
 @syscall(
-    "mkdir(path: new path, [mode: umode_t])", "mkdir(2)", returns="0", libc=libc("int mkdir(path, mode)", "sys/stat.h")
+    "mkdir(path: new path, [mode: umode_t])",
+    "mkdir(2)",
+    returns="0",
+    errnos=DELEGATED,
+    libc=libc("int mkdir(path, mode)", "sys/stat.h"),
 )
 def mkdir(process: "Process", path: str, mode: int = 0o777) -> Conversation[int]:
     """mkdir(2)."""
@@ -126,7 +143,13 @@ def mkdir(process: "Process", path: str, mode: int = 0o777) -> Conversation[int]
 # Attributes.
 
 
-@syscall("chmod(path: path, mode: umode_t)", "chmod(2)", returns="0", libc=libc("int chmod(path, mode)", "sys/stat.h"))
+@syscall(
+    "chmod(path: path, mode: umode_t)",
+    "chmod(2)",
+    returns="0",
+    errnos=DELEGATED,
+    libc=libc("int chmod(path, mode)", "sys/stat.h"),
+)
 def chmod(process: "Process", path: str, mode: int) -> Conversation[int]:
     """chmod(2)."""
     yield from _on_path(process, path, SetAttributes(mode & MODE_BITS, -1, process.credentials.fsuid))
@@ -137,6 +160,7 @@ def chmod(process: "Process", path: str, mode: int) -> Conversation[int]:
     "chown(path: path, uid: uid_t)",
     "chown(2)",
     returns="0",
+    errnos=DELEGATED,
     partial="the user, no group",
     libc=libc("int chown(path, uid, -1)", "unistd.h"),
 )
@@ -151,6 +175,7 @@ def chown(process: "Process", path: str, uid: int) -> Conversation[int]:
     "utimes(path: path)",
     "utimensat(2)",
     returns="0; the times become the present",
+    errnos=DELEGATED,
     partial="no other times",
     libc=libc("int utimes(path, NULL)", "sys/time.h"),
 )
@@ -164,6 +189,7 @@ def utimes(process: "Process", path: str) -> Conversation[int]:
     "setxattr(path: path)",
     "setxattr(2), stat(2)",
     returns="0; some user attribute",
+    errnos=DELEGATED,
     partial="one attribute, which is not kept",
     libc=libc('int setxattr(path, "user.longpin", "x", 1, 0)', "sys/xattr.h"),
 )

@@ -7,7 +7,7 @@ from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.process.caller import Caller
 
 PASSED_ON = Footprint()
-"""What was opened, and how, never changes."""
+"""What was opened never changes."""
 
 
 @message
@@ -59,6 +59,8 @@ class SetLease(Message):
     """fcntl(F_SETLEASE) [2.1]."""
 
     arg: int
+    delegation: bool
+    """It is F_SETDELEG."""
     fd: int
     """The number used in the call, recorded for si_fd."""
     caller: Caller
@@ -72,6 +74,8 @@ class SetLease(Message):
 class GetLease(Message):
     """fcntl(F_GETLEASE) [2.3.6]."""
 
+    delegation: bool
+    """It is F_GETDELEG."""
     caller: Caller
 
     def footprint(self) -> Footprint:
@@ -101,12 +105,14 @@ class GetSignal(Message):
 
 @message
 class SetOwner(Message):
-    """fcntl(F_SETOWN), with what it names already found; 0 clears it."""
+    """fcntl(F_SETOWN) and F_SETOWN_EX, with what is named already found."""
 
-    pid: int
-    """A process; with a minus, a process group."""
     process: Address
-    """The process; empty for a group, and where nobody has the number as a process any more."""
+    """The process, or that of the thread; empty for a group, and where nobody has the number as one of these."""
+    number: int
+    """Of a process, a thread or a group; 0 clears the owner."""
+    type: int
+    """F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP."""
     uid: int
 
     def footprint(self) -> Footprint:
@@ -116,11 +122,41 @@ class SetOwner(Message):
 
 @message
 class GetOwner(Message):
-    """fcntl(F_GETOWN)."""
+    """fcntl(F_GETOWN) and F_GETOWN_EX."""
 
     def footprint(self) -> Footprint:
         """The owner."""
         return Footprint.of(reads=[("owner",)])
+
+
+@message
+class Owner(Message):
+    """The owner."""
+
+    number: int
+    """0: there is none, or it is gone."""
+    type: int
+    """F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP."""
+
+
+@message
+class SetFlags(Message):
+    """fcntl(F_SETFL): O_APPEND, O_NONBLOCK and so on."""
+
+    flags: int
+
+    def footprint(self) -> Footprint:
+        """The status flags."""
+        return Footprint.of(writes=[("flags",)])
+
+
+@message
+class GetFlags(Message):
+    """fcntl(F_GETFL)."""
+
+    def footprint(self) -> Footprint:
+        """The status flags."""
+        return Footprint.of(reads=[("flags",)])
 
 
 @message
@@ -165,8 +201,8 @@ class Read(Message):
     count: int
 
     def footprint(self) -> Footprint:
-        """The position, with its lock: who waits for it wants nothing but the position."""
-        return Footprint.of(writes=[("position",)])
+        """The position, with its lock: who waits for it wants nothing but the position; O_NONBLOCK, of a pipe."""
+        return Footprint.of(reads=[("flags",)], writes=[("position",)])
 
 
 @message
@@ -177,8 +213,8 @@ class Write(Message):
     caller: Caller
 
     def footprint(self) -> Footprint:
-        """The position, with its lock."""
-        return Footprint.of(writes=[("position",)])
+        """The position, with its lock; O_APPEND, and O_NONBLOCK of a pipe."""
+        return Footprint.of(reads=[("flags",)], writes=[("position",)])
 
 
 @message
@@ -202,8 +238,8 @@ class Pwrite(Message):
     caller: Caller
 
     def footprint(self) -> Footprint:
-        """Nothing of the description that can change."""
-        return Footprint.of()
+        """O_APPEND."""
+        return Footprint.of(reads=[("flags",)])
 
 
 @message

@@ -41,6 +41,8 @@ class ChangeLease(Message):
     access: int
     """The access mode of the description, as in O_ACCMODE."""
     arg: int
+    delegation: bool
+    """It is F_SETDELEG."""
     fd: int
     caller: Caller
     folder: Address = ""
@@ -51,7 +53,22 @@ class QueryLease(Message):
     """F_GETLEASE through ``ofd`` [2.3.6]."""
 
     ofd: Address
+    delegation: bool
+    """It is F_GETDELEG."""
     caller: Caller
+    folder: Address = ""
+
+
+@message
+class BreakDelegations(Message):
+    """Wait until a file has no delegation: a call that would change its name has let go of its locks for that."""
+
+
+@message
+class Delegated(Message):
+    """A change of a name cannot be made: ``file`` has a delegation, whose break has begun."""
+
+    file: Address
 
 
 @message

@@ -67,6 +67,18 @@ def memories_of(runs: Iterable[PinnedRun]) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(run.first.frame.memory for run in runs if run.first.frame != ZERO_PAGE))
 
 
+class FrameRun(NamedTuple):
+    """Frames that follow each other in a memory."""
+
+    first: int
+    length: int
+
+    @property
+    def numbers(self) -> range:
+        """All of them."""
+        return range(self.first, self.first + self.length)
+
+
 @message
 class PinFrames(Message):
     """get_user_pages takes references on pages of a file that follow each other, under the page table lock [1.9]."""
@@ -114,11 +126,11 @@ class Unpin(Message):
 class ScanBusy(Message):
     """Find the references on blocks [2.5 step 3]."""
 
-    blocks: tuple[int, ...]
+    runs: tuple[FrameRun, ...]
 
     def footprint(self) -> Footprint:
         """The references."""
-        return Footprint.of(reads=[("pins", block) for block in self.blocks])
+        return Footprint.of(reads=[("pins", block) for run in self.runs for block in run.numbers])
 
 
 class Pin(NamedTuple):
@@ -149,16 +161,19 @@ class Busy(Message):
 
 @message
 class AwaitIdle(Message):
-    """Sleep until a block has no reference [2.5 step 4]."""
+    """Sleep until a block, and those behind it, have no reference [2.5 step 4]."""
 
     block: int
     killable: bool
     """False: not even a fatal signal ends the sleep."""
     interruptible: bool
+    length: int = 1
+    """Blocks."""
 
     def footprint(self) -> Footprint:
-        """The block's references and who waits for them to go; its owner is named to who asks why it waits."""
-        return Footprint.of(reads=[("owner", self.block)], writes=[("pins", self.block)])
+        """The blocks' references and who waits for them to go; an owner is named to who asks why it waits."""
+        blocks = range(self.block, self.block + self.length)
+        return Footprint.of(reads=[("owner", block) for block in blocks], writes=[("pins", block) for block in blocks])
 
 
 @message

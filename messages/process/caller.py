@@ -18,6 +18,8 @@ class Caller(NamedTuple):
     """What access to files and leases is checked with."""
     capabilities: tuple[str, ...] = ()
     """In order: CAP_LEASE and so on."""
+    tid: int = 0
+    """The number of the thread; 0: the thread group leader, whose number is ``tgid``."""
 
     def may_lease(self, owner: int) -> bool:
         """Return whether it may take and give up leases on a file of this owner [2.1 step 3]."""

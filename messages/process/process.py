@@ -4,6 +4,7 @@ What can end the sleep of its program has no footprint: the program may do anyth
 program touches what the call does, which :class:`NextCall` says.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
@@ -63,6 +64,14 @@ class Signal(Message):
     """It tells of a descriptor: a failed permission check is not reported, the signal is dropped [2.3.5]."""
     si_code: int = 0
     """SI_USER, or what the kernel says it is about."""
+    tid: int = 0
+    """The thread it is sent by way of, which must be there; 0: that of the thread group leader."""
+    private: bool = False
+    """It is for that thread alone."""
+
+    def to_task(self, tid: int, *, private: bool) -> "Signal":
+        """Return the same signal by way of a thread, or for it alone."""
+        return replace(self, tid=tid, private=private)
 
 
 @message
@@ -158,10 +167,11 @@ class FoundProcess(Message):
 
 @message
 class FindOwner(Message):
-    """Ask the process table for what F_SETOWN names: ESRCH if no process and no group has the number."""
+    """Ask the process table for what F_SETOWN names: ESRCH if no process, thread or group has the number."""
 
     number: int
-    """A process; of a group, with a minus."""
+    type: int
+    """F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP."""
 
     def footprint(self) -> Footprint:
         """All entries."""
@@ -173,6 +183,8 @@ class FoundOwner(Message):
     """The owner's members: none if the number is of the other kind, a group without a process of that number, say."""
 
     members: tuple[Address, ...]
+    task: Address
+    """Whose process or thread has the number, whatever was asked for; empty: only a group has it."""
 
 
 @message

@@ -247,6 +247,14 @@ def _data(writer: Writer, argument: Expression) -> tuple[str, str]:
 def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     writer.need(headers=("fcntl.h",))
     command = op.args[1].value if isinstance(op.args[1], Const) else None
+    if command in (PROGRAM_CONSTANTS["F_SETDELEG"], PROGRAM_CONSTANTS["F_GETDELEG"]):
+        raise _MissingError("it takes a struct delegation, which only headers of Linux 6.19 and later have")
+    if command == PROGRAM_CONSTANTS["F_SETOWN_EX"]:
+        writer.need("owner_ex", "numbers")
+        return CStatement(f"set_owner_ex({arguments[0]}, {arguments[2]}, real_pid({arguments[3]}))")
+    if command == PROGRAM_CONSTANTS["F_GETOWN_EX"]:
+        writer.need("owner_ex", "number_of")
+        return CStatement(f"get_owner_ex({arguments[0]})")
     # To nobody, and to INT_MIN, as they are: those are no processes.
     if command == PROGRAM_CONSTANTS["F_SETOWN"] and op.args[2:] not in ((Const(0),), (Const(-(1 << 31)),)):
         writer.need("numbers")

@@ -282,6 +282,24 @@ static long wait_child(long number, int options)
 	return pid > 0 ? number_of(pid) : pid;
 }
 
+/// owner_ex needs numbers number_of with fcntl.h
+static long set_owner_ex(int fd, int type, int pid)
+{
+	struct f_owner_ex owner = { type, pid };
+
+	return fcntl(fd, F_SETOWN_EX, &owner);
+}
+
+static long get_owner_ex(int fd)
+{
+	struct f_owner_ex owner;
+
+	if (fcntl(fd, F_GETOWN_EX, &owner))
+		return -1;
+	v_owner_type = owner.type;
+	return number_of(owner.pid);
+}
+
 /// pipe with unistd.h
 static int make_pipe(void)
 {

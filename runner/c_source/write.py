@@ -74,6 +74,8 @@ class _File:
             self._writer.variables.add("pipe_w")
         if "waitpid" in self._writer.helpers:
             self._writer.variables.add("wait_status")
+        if "owner_ex" in self._writer.helpers:
+            self._writer.variables.add("owner_type")
         parts = [
             self._head(),
             self._includes(),
@@ -242,7 +244,7 @@ class _File:
 
     @staticmethod
     def _expected_text(op: Op) -> str:
-        wanted = applicable(op.expectations, KERNEL)
+        wanted = applicable(op.expectations, KERNEL, "")
         return in_comment(", ".join(str(outcome) for outcome in wanted.outcomes)) if wanted is not None else ""
 
     # The end.
@@ -267,7 +269,7 @@ class _File:
 
     def _row(self, number: int, op: Op) -> str:
         fields = [f".line = {number}", f".text = {c_string(op.text)}"]
-        wanted = applicable(op.expectations, KERNEL)
+        wanted = applicable(op.expectations, KERNEL, "")
         for outcome in wanted.outcomes if wanted is not None else ():
             fields += self._expected_fields(outcome)
         if wanted is not None:

@@ -28,7 +28,16 @@ from longpin.runner.commands.options import (
 )
 from longpin.runner.commands.search import explore, stress
 from longpin.runner.commands.show import show
-from longpin.runner.commands.terminal import BadInput, Commands, conclude, make_console, output, print_lines, say
+from longpin.runner.commands.terminal import (
+    VERBOSITY,
+    BadInput,
+    Commands,
+    conclude,
+    make_console,
+    output,
+    print_lines,
+    say,
+)
 from longpin.runner.shell import command
 from longpin.runner.usage import MOST_SEED, check_run
 
@@ -40,6 +49,13 @@ if TYPE_CHECKING:
 
 def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> NoReturn:
     """Show a result and exit with its status."""
+    if click.get_current_context().meta[VERBOSITY]:
+        log(result)
+    conclude(result, as_json=as_json, again=again, advice=advice)
+
+
+def log(result: "Result") -> None:
+    """Log each moment of a run and how it ended."""
     import structlog
 
     from longpin.runner.report.rows import lane_of, printable
@@ -50,7 +66,6 @@ def finish(result: "Result", *, as_json: bool, again: str, advice: str = "") -> 
         text, lane = printable(sentence(event)), lane_of(event)
         log.debug(text, arrival=event.arrival, now=event.time, kind=event.kind.value, lane=lane)
     log.info("ended", verdict=result.verdict.value, arrivals=result.arrivals, hash=result.hash)
-    conclude(result, as_json=as_json, again=again, advice=advice)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,10 +1,12 @@
-"""Logs: structlog, on standard error, quiet unless asked; pykka's own go the same way."""
+"""Logs: structlog, on standard error, quiet unless asked; pykka's own go the same way.
+
+A quarter of the time in which a command starts would go to the import of structlog, and most commands log nothing. So
+it is imported where something is asked for, or logged.
+"""
 
 import logging
 import sys
 from contextlib import suppress
-
-import structlog
 
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
@@ -33,8 +35,33 @@ class StandardError:
         return self._file is not None and self._file.isatty()
 
 
+class _Unconfigured(logging.Handler):
+    """Configures the logs when there is a first line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log it as it would have been."""
+        _configure(0)
+        logging.getLogger(record.name).handle(record)
+
+
 def configure_logs(verbosity: int) -> None:
     """Send logs to standard error: warnings, with 1 also what is done, with 2 also every moment of a run."""
+    if verbosity:
+        _configure(verbosity)
+    else:
+        _take(_Unconfigured(), LEVELS[0])
+
+
+def _take(handler: logging.Handler, level: int) -> None:
+    """Let a handler have what pykka logs."""
+    pykka = logging.getLogger("pykka")
+    pykka.handlers = [handler]
+    pykka.setLevel(level)
+
+
+def _configure(verbosity: int) -> None:
+    import structlog
+
     level = LEVELS[min(verbosity, len(LEVELS) - 1)]
     stream = StandardError()
     processors: list[structlog.typing.Processor] = [
@@ -58,6 +85,4 @@ def configure_logs(verbosity: int) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    pykka = logging.getLogger("pykka")
-    pykka.handlers = [handler]
-    pykka.setLevel(level)
+    _take(handler, level)

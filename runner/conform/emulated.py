@@ -136,7 +136,7 @@ class _World:
         kernel = Kernel(PROPOSAL.policy, PROPOSAL.generation, page_size=PAGE)
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
-        self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE, {})
+        self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE)
         self.engine.spawn(Directory, DIRECTORY, kernel, "pmem:pmem0", {})
         self.engine.spawn(ProcessTable, PROCESS_TABLE, {})
         self.now = 0.0

@@ -8,12 +8,13 @@ the kernel cuts them.
 from collections.abc import Callable
 from typing import Any
 
+from longpin.actors.constants import F_GETOWN_EX, F_SETOWN_EX
 from longpin.actors.conversation import KernelError
 from longpin.actors.process.interpreter import values
 from longpin.actors.process.program import Op
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.files import as_bytes
-from longpin.runner.machine.orders import Order, libc_order
+from longpin.runner.machine.orders import Order, libc, libc_order
 
 
 def _order(name: str, *parameters: str) -> Callable[..., Order]:
@@ -55,6 +56,13 @@ _OWN: dict[str, Callable[..., Order]] = {
 """The calls that the agent has under names of its own."""
 
 
+def _fcntl(fd: Any, cmd: Any, arg: Any = 0, pid: Any = 0) -> Order:
+    """Return the order for fcntl(2); two commands take a struct."""
+    if cmd in (F_SETOWN_EX, F_GETOWN_EX):
+        return Order("owner_ex", {"fd": fd, "cmd": cmd, "type": arg, "pid": pid})
+    return libc("fcntl", fd, cmd, arg)
+
+
 def order_for(call: Op, next_mapping: int) -> Order:
     """Return the order to make a call whose arguments are written out; ``next_mapping`` is where a mapping goes."""
     try:
@@ -67,6 +75,8 @@ def order_for(call: Op, next_mapping: int) -> Order:
         return Order("map_file", where)
     if (own := _OWN.get(call.call)) is not None:
         return own(*given)
+    if call.call == "fcntl":
+        return _fcntl(*given)
     made = SYSCALLS[call.call].libc
     assert made is not None, f"{call.call} declares no function of the C library, and has no entry here"
     return libc_order(made, {p.name: value for p, value in SYSCALLS[call.call].bind(given)})

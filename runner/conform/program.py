@@ -269,6 +269,8 @@ def load_programs(path: Path) -> list[ConformProgram]:
         return _read_programs(sys.stdin.buffer, "standard input")
     if path.stat().st_size > _LARGEST_FILE:
         raise ProgramError(f"{path}: expected at most {_LARGEST_FILE >> 20} MiB")
+    if path.is_fifo() or path.is_char_device():  # they could wait for ever
+        raise ProgramError(f"{path}: expected a regular file, or {STANDARD_INPUT} for standard input")
     with path.open("rb") as file:
         return _read_programs(file, str(path))
 

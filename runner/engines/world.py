@@ -19,6 +19,7 @@ from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
 
@@ -56,13 +57,14 @@ class Blueprint:
             (FIRST_PID + index, self.images[spec.name])
             for index, spec in enumerate(spec for spec in scenario.processes if spec.start == "now")
         ]
-        self.owners: dict[str, dict[int, tuple[Address, int]]] = {pmem.name: {} for pmem in scenario.pmem}
-        self.pages: dict[str, dict[int, int]] = {}
+        self.owned: dict[str, list[tuple[Address, BlockRun]]] = {pmem.name: [] for pmem in scenario.pmem}
+        """The files that lie on each set, one behind the other: a file of the start is one extent."""
+        self.runs: dict[str, tuple[BlockRun, ...]] = {}
         for file in scenario.files:
-            owners = self.owners[file.pmem]
-            pages = {page: len(owners) + page for page in range(self.kernel.pages(file.size))}
-            owners.update({block: (f"inode:{file.path}", page) for page, block in pages.items()})
-            self.pages[file.path] = pages
+            owned = self.owned[file.pmem]
+            run = BlockRun(0, sum(run.length for _, run in owned), self.kernel.pages(file.size))
+            owned.append((f"inode:{file.path}", run))
+            self.runs[file.path] = (run,) if run.length else ()
 
     def build(self, engine: WorldEngine) -> None:
         """Create the actors of a world and send the messages that start its processes."""
@@ -70,9 +72,9 @@ class Blueprint:
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
         for pmem in scenario.pmem:
-            engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owners[pmem.name])
+            engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
-            start = FileStart(file.uid, file.mode, file.size, self.pages[file.path])
+            start = FileStart(file.uid, file.mode, file.size, self.runs[file.path])
             engine.spawn(Inode, f"inode:{file.path}", kernel, f"pmem:{file.pmem}", start)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names, scenario.folders)

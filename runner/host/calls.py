@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from longpin.actors.constants import (
     ERRNOS,
+    F_DUPFD,
+    F_DUPFD_CLOEXEC,
+    F_GETDELEG,
     F_GETOWN,
+    F_GETOWN_EX,
+    F_SETDELEG,
     F_SETOWN,
+    F_SETOWN_EX,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -160,14 +166,25 @@ def _set_lease_break_time(process: "HostProcess", seconds: int) -> Steps:
     return 0
 
 
-def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0) -> Steps:
+def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0, pid: int = 0) -> Steps:
     """Process ids are the scenario's, and no signal is ever sent to a process that is none of the scenario's."""
-    if cmd == F_SETOWN:
-        arg = process.world.real_number(arg)
+    if cmd in (F_SETDELEG, F_GETDELEG):
+        raise HostError("F_SETDELEG and F_GETDELEG take a struct delegation, which the host engine does not pass")
+    world = process.world
+    if cmd in (F_SETOWN_EX, F_GETOWN_EX):
+        reply = yield from ask("owner_ex", fd=_fd(fd), cmd=cmd, type=arg, pid=world.real_number(pid))
+        if cmd == F_SETOWN_EX:
+            return 0
+        process.variables["owner_type"] = reply["type"]
+        return world.scenario_pid(reply["pid"])
+    if cmd in (F_DUPFD, F_DUPFD_CLOEXEC):
+        arg = _fd(arg)
+    elif cmd == F_SETOWN:
+        arg = world.real_number(arg)
     value = yield from _libc("fcntl", _fd(fd), cmd, arg)
     assert isinstance(value, int)
     if cmd == F_GETOWN and value:
-        own = process.world.scenario_pid(abs(value))
+        own = world.scenario_pid(abs(value))
         return own if value > 0 else -own
     return value
 

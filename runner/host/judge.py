@@ -1,5 +1,6 @@
 """What must hold of a run on the host kernel, and whether it did, by what can be seen from outside of the kernel."""
 
+import os
 import platform
 
 from longpin.actors.constants import ERRNO_NAMES
@@ -17,6 +18,9 @@ from longpin.runner.result import CallResult, Judged, Result, Verdict, Violation
 
 OBSERVABLE = ("O3", "O7")
 """The rules that can be judged: the others are about pins and blocks, which no system call shows."""
+
+KERNEL_HERE = ".".join(os.uname().release.split(".")[:2])
+"""The version of the machine's kernel, as expectations name kernels."""
 
 
 class HostJudge:
@@ -86,7 +90,7 @@ class HostJudge:
             if record.returned and record.errno and name not in SYSCALLS[record.op.call].errnos:
                 what = f"failed with {name}, which {record.op.call} may not by its manual page"
                 self._violate("O7", f"{where} {what}", site)
-            wanted = applicable(record.op.expectations, self._policy_name)
+            wanted = applicable(record.op.expectations, self._policy_name, KERNEL_HERE)
             if wanted is not None and self._decided(process, record, quiet) and (difference := unmet(wanted, record)):
                 self._violate("O7", f"{where}: {difference}", site)
 
@@ -106,7 +110,7 @@ class HostJudge:
         its = [s for s in self._world.situations if s.process is process and s.request is not None]
         if not record.slept and any(situation.stopped for situation in its):
             return False
-        return bool(its) or is_judged(applicable(record.op.expectations, self._policy_name))
+        return bool(its) or is_judged(applicable(record.op.expectations, self._policy_name, KERNEL_HERE))
 
     def _violate(self, rule: str, detail: str, site: str) -> None:
         self._violations.append(Violation(rule, len(self._world.events), detail, site))

@@ -59,7 +59,9 @@ EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
     PinFrames: lambda at, now, body, dst: BlocksPinned(at, now, body.owner, dst, body.numbers),
     Unpin: lambda at, now, body, dst: BlocksUnpinned(at, now, body.owner, dst),
     UnpinFrames: lambda at, now, body, dst: BlocksUnpinned(at, now, body.owner, dst),
-    FreeBlocks: lambda at, now, body, dst: BlocksFreed(at, now, dst, body.blocks),
+    FreeBlocks: lambda at, now, body, dst: BlocksFreed(
+        at, now, dst, tuple(block for run in body.runs for block in run.blocks)
+    ),
     Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.number, body.inode, body.page, body.data),
     Tick: lambda at, now, _body, _dst: ClockAdvanced(at, now),
 }

@@ -111,7 +111,7 @@ class WaitForGraph:
             yield self._administrator(actor.inode)
         elif isinstance(actor, Pmem):
             pin = actor.pins[reason.number][0]
-            inode, _ = actor.owners[reason.number]
+            inode = actor.owners.of(reason.number)[0].inode
             holders = [
                 p.name
                 for p in self._processes()
@@ -126,7 +126,8 @@ class WaitForGraph:
         pmem = self.actors[inode.pmem]
         assert isinstance(pmem, Pmem)
         seen = inode.view()
-        pins = tuple(pin for block in seen.pages.values() for pin in pmem.pins.get(block, ()))
+        runs = [range(extent.block, extent.block + extent.length) for extent in seen.extents]
+        pins = tuple(pin for run in runs for block in sorted(pmem.pins) if block in run for pin in pmem.pins[block])
         listed = [entry.text for entry in self.policy.admin_list(inode.layout_view(pins))]
         return f"; an administrator sees {'; '.join(listed) if listed else 'nobody who holds it'}"
 

@@ -63,6 +63,13 @@ def await_fd(order: Order) -> Reply:
     return recvfd(order)
 
 
+def owner_ex(order: Order) -> Reply:
+    """Set or get a struct f_owner_ex; the reply has what is in it then."""
+    owner = (ctypes.c_int * 2)(ctypes.c_int(order["type"]).value, ctypes.c_int(order["pid"]).value)
+    reply = answer(LIBC.fcntl(ctypes.c_long(order["fd"]), order["cmd"], owner))
+    return reply | {"type": owner[0], "pid": owner[1]}
+
+
 # Paths.
 
 
@@ -118,6 +125,7 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "sendfd": sendfd,
     "recvfd": recvfd,
     "await_fd": await_fd,
+    "owner_ex": owner_ex,
     "stat": stat_path,
     "execve": lambda o: answer(
         LIBC.execve(path_of(o), (ctypes.c_char_p * 2)(path_of(o), None), (ctypes.c_char_p * 1)(None))

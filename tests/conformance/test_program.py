@@ -1,6 +1,7 @@
 """The program format and the comparison: what is read and what refused, and what counts as a difference."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,13 @@ def test_a_file_of_nothing_but_mistakes_is_not_read_to_its_end(tmp_path: Path) -
     with pytest.raises(ProgramError) as raised:
         load_programs(path)
     assert len(str(raised.value).splitlines()) <= 21
+
+
+def test_what_could_be_waited_for_for_ever_is_not_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "programs.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(ProgramError, match=f"^{pipe}: expected a regular file, or - for standard input$"):
+        load_programs(pipe)
 
 
 def test_a_name_that_only_another_process_has_is_valid() -> None:

@@ -149,9 +149,9 @@ def outcomes(scenario: str, policy: str) -> set[object]:
                     left.append((address, mm.pinned_vm))
                 case Pmem() as pmem:
                     pins = sorted((block, pin.page, pin.owner) for block, held in pmem.pins.items() for pin in held)
-                    left.append((address, tuple(sorted(pmem.owners.items())), tuple(pins)))
+                    left.append((address, pmem.owners.runs, tuple(pins)))
                 case Inode() as inode:
-                    left.append((address, inode.attributes.size, tuple(sorted(inode.view().pages.items()))))
+                    left.append((address, inode.attributes.size, inode.view().extents))
         found.add(tuple(left))
 
     assert explore(blueprint.build, check=look, method="states").complete

@@ -20,6 +20,7 @@ from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
 from longpin.actors.locks import Lock
 from longpin.actors.mm.mm import Mm
+from longpin.actors.mm.ownership import Owner, Ownership
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.proposal import Proposal
@@ -367,13 +368,11 @@ def check_books(engine: SteppedEngine) -> None:
     processes = [actor for actor in actors if isinstance(actor, Process)]
     for pmem in (actor for actor in actors if isinstance(actor, Pmem)):
         assert sorted([*pmem.free, *pmem.owners]) == list(range(pmem.blocks))
-        owned = {
-            block: (inode.address, page)
-            for inode in actors
-            if isinstance(inode, Inode)
-            for page, block in inode.view().pages.items()
-        }
-        assert pmem.owners == owned
+        owned = Ownership()
+        for inode in actors:
+            for extent in inode.view().extents if isinstance(inode, Inode) else ():
+                owned.add(extent.block, extent.length, Owner(inode.address, extent.page))
+        assert pmem.owners.runs == owned.runs
     if any(thread.alive for process in processes for thread in process.threads):
         return
     for process in processes:

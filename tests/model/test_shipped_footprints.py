@@ -36,6 +36,7 @@ from longpin.messages.fs.directory import MAKES, Unlink
 from longpin.messages.fs.file import SetSignal
 from longpin.messages.fs.inode import Flock
 from longpin.messages.mm.memory import AwaitIdle, PinFrames, Unpin
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.labels import AwaitLabel
 from longpin.runner.exploration import FootprintError, Method, Reason, explore
 from longpin.runner.exploration.activations import ActivationPath
@@ -129,7 +130,7 @@ def test_references_are_dropped_in_one_order() -> None:
     """Comparisons do not see in which order keys entered a dict; who is woken first must not depend on it."""
     woken = []
     for order in ((0, 1), (1, 0)):
-        table = Table(lambda world: world.spawn(Pmem, "pmem:0", 2, 4096, {0: ("inode:i", 0), 1: ("inode:i", 1)}))
+        table = Table(lambda world: world.spawn(Pmem, "pmem:0", 2, 4096, [("inode:i", BlockRun(0, 0, 2))]))
         pins = [PinFrames((block,), "inode:i", block, longterm=True, owner="mr:1", context="c") for block in order]
         waits = [AwaitIdle(block, killable=True, interruptible=True) for block in (0, 1)]
         state = table.first[0].state

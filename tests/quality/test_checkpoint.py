@@ -80,6 +80,23 @@ def script(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> FilePath:
     return file
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, bytes]:
+    """Return an exploration that was never interrupted, and its checkpoint."""
+    file = tmp_path_factory.mktemp("whole") / "file"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared, "LEAF_EXECUTIONS", 100)
+        return resumed(file), file.read_bytes()
+
+
+@pytest.fixture
+def finished(whole: tuple[Exploration, bytes], script: FilePath, tmp_path: FilePath) -> FilePath:
+    """Return the checkpoint of a whole exploration."""
+    file = tmp_path / "file"
+    file.write_bytes(whole[1])
+    return file
+
+
 def resumed(file: FilePath, workers: int = 1, **options: Any) -> Exploration:
     given: dict[str, Any] = {"identity": "s1", "footprints": False} | options
     return explore(partial(program, 4), method="dpor", workers=workers, checkpoint=file, **given)
@@ -92,18 +109,22 @@ def totals(result: Exploration) -> tuple[object, ...]:
 @pytest.mark.parametrize(
     ("workers", "at", "half"), [(1, 1, 1), (1, 2, 0), (2, 3, 1), (1, 7, 1), (2, 7, 0), (1, 20, 1), (1, 31, 1)]
 )
-def test_a_killed_exploration_goes_on(tmp_path: FilePath, script: FilePath, workers: int, at: int, half: int) -> None:
-    whole, file = resumed(tmp_path / "whole"), tmp_path / "file"
+def test_a_killed_exploration_goes_on(
+    tmp_path: FilePath, script: FilePath, whole: tuple[Exploration, bytes], workers: int, at: int, half: int
+) -> None:
+    file = tmp_path / "file"
     killed = run(script, file, workers, at=at, half=half)
     assert killed.returncode == -9
     result = resumed(file, 3 - workers)
-    assert totals(result) == totals(whole)
-    assert (whole.executions, whole.reason) == (2520, Reason.COMPLETE)
-    assert file.read_bytes() == (tmp_path / "whole").read_bytes()
+    assert totals(result) == totals(whole[0])
+    assert (result.executions, result.reason) == (2520, Reason.COMPLETE)
+    assert file.read_bytes() == whole[1]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_ends_cleanly_and_the_rest_is_done_later(tmp_path: FilePath, script: FilePath, workers: int) -> None:
+def test_ctrl_c_ends_cleanly_and_the_rest_is_done_later(
+    tmp_path: FilePath, script: FilePath, whole: tuple[Exploration, bytes], workers: int
+) -> None:
     """The signal reaches the whole process group, as from a terminal."""
     file = tmp_path / "file"
     found = run(script, file, workers, interrupts=1)
@@ -111,20 +132,19 @@ def test_ctrl_c_ends_cleanly_and_the_rest_is_done_later(tmp_path: FilePath, scri
     executions, reason = json.loads(found.stdout)
     assert reason == "INTERRUPTED"
     assert 0 < executions < 2520
-    assert totals(resumed(file)) == totals(resumed(tmp_path / "whole"))
+    assert totals(resumed(file)) == totals(whole[0])
 
 
-def test_what_is_finished_is_known_at_once(tmp_path: FilePath, script: FilePath) -> None:
-    first = resumed(tmp_path / "file")
-    before = (tmp_path / "file").read_bytes()
+def test_what_is_finished_is_known_at_once(finished: FilePath, whole: tuple[Exploration, bytes]) -> None:
+    first, before = whole
 
     def never(_so_far: Exploration) -> None:
         raise AssertionError
 
-    again = resumed(tmp_path / "file", progress=never)
+    again = resumed(finished, progress=never)
     assert totals(first) == totals(again)
     assert first.estimate == again.estimate
-    assert before == (tmp_path / "file").read_bytes()
+    assert before == finished.read_bytes()
 
 
 def took_turns(world: Any) -> None:
@@ -145,23 +165,18 @@ def test_a_failure_is_kept_too(tmp_path: FilePath, script: FilePath) -> None:
     assert totals(found[1]) == totals(found[2])
 
 
-def test_damage_costs_only_time(tmp_path: FilePath, script: FilePath) -> None:
-    file = tmp_path / "file"
-    whole = resumed(file)
-    content = file.read_bytes()
+def test_damage_costs_only_time(finished: FilePath, whole: tuple[Exploration, bytes]) -> None:
+    file, content = finished, whole[1]
     for place in range(len(content) // 8, len(content), len(content) // 8):
         file.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
-        assert totals(resumed(file)) == totals(whole)
+        assert totals(resumed(file)) == totals(whole[0])
         assert file.read_bytes() == content
 
 
 @pytest.mark.parametrize("options", [{"identity": "s2"}, {"footprints": True}, {"racy": True}, {"seed": 1}])
-def test_a_checkpoint_of_something_else_is_refused(
-    tmp_path: FilePath, script: FilePath, options: dict[str, Any]
-) -> None:
-    resumed(tmp_path / "file")
+def test_a_checkpoint_of_something_else_is_refused(finished: FilePath, options: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="a checkpoint of something else: ") as refused:
-        resumed(tmp_path / "file", **options)
+        resumed(finished, **options)
     assert "\n" not in str(refused.value)
 
 
@@ -192,10 +207,9 @@ LEAF = (1, 0, 0, 0, 0, "", False, 1.0, None, (), (), ((), ()), ())
         ("leaf", *LEAF[:10], (((), ((99, 99, ()),)),), *LEAF[11:]),
     ],
 )
-def test_a_forged_checkpoint_is_refused(record: Any, tmp_path: FilePath, script: FilePath) -> None:
+def test_a_forged_checkpoint_is_refused(record: Any, finished: FilePath) -> None:
     """Its checksums are right, and what it says makes no sense."""
-    file = tmp_path / "file"
-    resumed(file)
+    file = finished
     content = file.read_bytes()
     with file.open("rb") as opened:
         frames = Frames(opened, len(checkpoint.MAGIC), crc32(checkpoint.MAGIC), checkpoint.LARGEST)

@@ -74,7 +74,7 @@ def test_an_interrupt_while_modules_are_imported_is_one_line(verb: str, tmp_path
     if verb == "replay":
         assert start(tmp_path, ["run", "--trace", "t.trace"], 0).returncode == 0
     imports = int(start(tmp_path, VERBS[verb], 0, "count").stdout)
-    for at in range(1, imports, imports // 4):
+    for at in range(1, imports, imports // 2):
         done = start(tmp_path, VERBS[verb], at)
         assert (done.returncode, done.stdout, done.stderr) == (130, "", "longpin: interrupted\n"), at
 

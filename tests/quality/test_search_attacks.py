@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from command_line import longpin
 
 from longpin.runner.exploration.checkpoint import CheckpointError, Head, open_checkpoint
 from longpin.runner.report.junit import write_junit
@@ -16,10 +17,6 @@ from longpin.runner.result import Verdict
 
 LONGPIN = Path(sys.executable).with_name("longpin")
 HEAD = Head("0", "what", racy=False, footprints=True, seed=0, executions=1)
-
-
-def longpin(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LONGPIN, *words], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_a_checkpoint_replaces_nothing_but_a_file(tmp_path: Path) -> None:
@@ -146,8 +143,10 @@ def test_a_dask_address_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert "no dask scheduler at nonsense" in done.stderr
 
 
-def test_verified_is_what_was_explored(tmp_path: Path) -> None:
-    """Without --verify this scenario is matched by states, which make use of no footprints."""
-    few = ("explore", "two-pins-one-truncate", "--max-executions", "2500", "--workers", "1", "--json")
+def test_verified_is_what_was_explored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --verify states are matched after a pilot run that is not the whole; they make use of no footprints."""
+    monkeypatch.setattr("longpin.runner.exploration.shared.LEAF_EXECUTIONS", 50)
+    monkeypatch.setattr("longpin.runner.exploration.search.FEW_EXECUTIONS", 60)
+    few = ("explore", "lease-shared", "--workers", "1", "--json")
     methods = [json.loads(longpin(tmp_path, *few, *more).stdout)["method"] for more in ((), ("--verify",))]
     assert methods == ["states", "dpor"]

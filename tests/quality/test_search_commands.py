@@ -5,27 +5,25 @@ import shlex
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 from children import heed_sigint
+from command_line import Done, longpin
 
 LONGPIN = Path(sys.executable).with_name("longpin")
 SLOW = ["explore", "two-pins-one-truncate", "--method", "dpor", "--workers", "2"]
 """Far more schedules than a test can wait for."""
 
 
-def longpin(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(LONGPIN), *words], cwd=folder, capture_output=True, text=True, check=False)
-
-
-def found(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+def found(done: Done) -> dict[str, object]:
     assert done.stdout.isascii()
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
-def by(done: subprocess.CompletedProcess[str]) -> str:
+def by(done: Done) -> str:
     """Return who found a failure."""
     return str(json.loads(done.stdout)["found"]["by"])
 
@@ -63,10 +61,11 @@ def test_a_kept_failure_is_tried_first(tmp_path: Path) -> None:
     assert other.returncode == 0, "another configuration has no failure kept"
 
 
-def test_totals_do_not_depend_on_the_workers(tmp_path: Path) -> None:
-    """Enough schedules for several parts."""
+def test_totals_do_not_depend_on_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In several parts."""
+    monkeypatch.setattr("longpin.runner.exploration.shared.LEAF_EXECUTIONS", 50)
     ends = [
-        found(longpin(tmp_path, "explore", "close-fork-kill", "--method", "dpor", "--workers", workers, "--json"))
+        found(longpin(tmp_path, "explore", "lease-shared", "--method", "dpor", "--workers", workers, "--json"))
         for workers in ("1", "2")
     ]
     assert ends[0]["verdict"] == "holds"
@@ -109,7 +108,8 @@ def test_an_interrupt_ends_with_what_is_known(tmp_path: Path, words: list[str]) 
     ) as process:
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         while process.poll() is None and len(children.read_text().split()) < 2:
-            pass  # until its workers are there
+            with suppress(subprocess.TimeoutExpired):  # until its workers are there
+                process.wait(0.02)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate()
     assert process.returncode == 3, stderr

@@ -46,7 +46,7 @@ def state_of(actor: Actor) -> Any:
         case Inode():
             return actor.view()
         case Pmem():
-            return actor.owners, actor.generations, actor.contents, actor.pins
+            return actor.owners.runs, actor.generations.runs, actor.contents, actor.pins
         case _:
             return type(actor).__name__
 

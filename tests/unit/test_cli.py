@@ -276,6 +276,18 @@ def test_logs_go_to_standard_error_when_asked_for() -> None:
     assert informed.stderr.count("\n") < debugged.stderr.count("\n")
 
 
+def test_a_line_is_logged_though_nothing_was_asked_for() -> None:
+    """As pykka does where a thread of its own fails; structlog is imported no earlier."""
+    script = (
+        "import logging, sys; from longpin.runner.commands.logs import configure_logs\n"
+        "configure_logs(0); print('structlog' in sys.modules)\n"
+        "for at in range(2): logging.getLogger('pykka.x').info('no'); logging.getLogger('pykka').error('line %d', at)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    assert re.fullmatch(r"[\d:.]+ \[error +\] line 0 *\n[\d:.]+ \[error +\] line 1 *\n", done.stderr)
+
+
 def test_help_needs_nothing_heavy() -> None:
     script = (
         "import sys, longpin.runner.commands.cli as cli\n"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longpin.messages.envelope import Footprint, Part
-from longpin.messages.mm.memory import ScanBusy
-from longpin.messages.mm.pmem import FreeBlocks
+from longpin.messages.mm.memory import FrameRun, ScanBusy
+from longpin.messages.mm.pmem import BlockRun, FreeBlocks
 from longpin.runner.exploration.footprints import conflict
 
 PARTS = st.frozensets(st.lists(st.sampled_from(["owner", "pins", 0, 1]), max_size=3).map(tuple), max_size=3)
@@ -27,7 +27,8 @@ def test_two_conflict_if_one_changes_what_the_other_touches(one: Footprint, othe
 
 
 def test_messages_about_all_blocks_of_a_large_file() -> None:
-    blocks, others = tuple(range(100_000)), tuple(range(100_000, 200_000))
-    assert not conflict(FreeBlocks(blocks).footprint(), FreeBlocks(others).footprint())
-    assert not conflict(FreeBlocks(blocks).footprint(), ScanBusy(others).footprint())
-    assert conflict(FreeBlocks(blocks).footprint(), FreeBlocks((*others, 99_999)).footprint())
+    blocks, others = BlockRun(0, 0, 100_000), BlockRun(0, 100_000, 100_000)
+    one, other = FreeBlocks("inode:/f", (blocks,)), FreeBlocks("inode:/g", (others,))
+    assert not conflict(one.footprint(), other.footprint())
+    assert not conflict(one.footprint(), ScanBusy((FrameRun(100_000, 100_000),)).footprint())
+    assert conflict(one.footprint(), FreeBlocks("inode:/g", (others, BlockRun(100_000, 99_999, 1))).footprint())

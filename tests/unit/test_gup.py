@@ -16,7 +16,7 @@ from longpin.actors.mm.gup import Buffer, pin_user_pages, unpin_user_pages
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import Allow, Fail
+from longpin.actors.policies.decisions import Allow, Answer, Fail, Proceed
 from longpin.actors.policies.views import LayoutView
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import DONE, Address, Done, Message, message
@@ -25,6 +25,7 @@ from longpin.messages.fs.inode import CloseFile, Open, Truncate
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Mmap, Munmap, Registration
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.mm.ranges import Mapped
 from longpin.messages.process import caller
 from longpin.messages.process.process import File
@@ -95,8 +96,8 @@ class Holding(Policy):
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         return Fail(errno.EPERM) if self.refuses else Allow("file:1")
 
-    def longterm_gate(self, request: PinRequest) -> int:
-        return self.gate
+    def longterm_gate(self, request: PinRequest) -> Answer:
+        return Fail(self.gate) if self.gate else Proceed()
 
 
 class World:
@@ -105,10 +106,9 @@ class World:
     def __init__(self, policy: Policy, version: Version = Version.LINUX_6_18) -> None:
         self.engine = SteppedEngine(ORACLES["fifo"](0))
         self.kernel = Kernel(policy, GENERATIONS[version])
-        pages = dict(enumerate((2, 3, 1, 0)))
-        owners = {block: ("inode:/f", page) for page, block in pages.items()}
-        self.engine.spawn(Pmem, "pmem:0", 4, PAGE, owners)
-        self.engine.spawn(Inode, "inode:/f", self.kernel, "pmem:0", FileStart(0, 0o666, 4 * PAGE, pages))
+        runs = BlockRun(0, 2, 2), BlockRun(2, 1, 1), BlockRun(3, 0, 1)
+        self.engine.spawn(Pmem, "pmem:0", 4, PAGE, [("inode:/f", run) for run in runs])
+        self.engine.spawn(Inode, "inode:/f", self.kernel, "pmem:0", FileStart(0, 0o666, 4 * PAGE, runs))
         self.engine.spawn(OpenFileDescription, "file:1", "inode:/f", "file", 2)
         self.engine.spawn(Mm, "mm:100.1", self.kernel)
         self.engine.spawn(IoUring, "io_uring:1", self.kernel)

@@ -11,7 +11,7 @@ from longpin.actors.base import Actor
 from longpin.actors.constants import F_RDLCK, F_WRLCK, MAP_SHARED, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_READ
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.extents import END, ExtentMap
+from longpin.actors.fs.extents import END, ExtentMap, extents_of
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.layout_change import Wanted
@@ -38,9 +38,9 @@ from longpin.messages.envelope import DONE, Address, Message
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Level
 from longpin.messages.fs.mapping import MappingView
-from longpin.messages.mm.memory import AwaitIdle, Busy, Pin, ScanBusy, Store
+from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, Pin, ScanBusy, Store
 from longpin.messages.mm.mm import Zap
-from longpin.messages.mm.pmem import Allocate, Allocated, FreeBlocks, Move
+from longpin.messages.mm.pmem import Allocate, Allocated, BlockRun, FreeBlocks, Move
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.runner.engines.stepped import SteppedEngine
@@ -103,7 +103,7 @@ class World:
         self.iolock, self.mmaplock = Lock(actor, "iolock"), Lock(actor, "mmap lock")
         self.mappings = Mappings(INODE)
         self.attributes = Attributes(0, 0o666, 4 * PAGE)
-        leases, extents = LeaseList(actor, kernel, OpenCounts()), ExtentMap({2: 12, 0: 10})
+        leases, extents = LeaseList(actor, kernel, OpenCounts()), ExtentMap(extents_of({2: 12, 0: 10}))
         self.guard = LayoutGuard(kernel, PMEM, self.attributes, leases, extents, self.mappings)
         self.io, self.mm = self.iolock.exclusive(), self.mmaplock.exclusive()
         self.iolock.holds.append(self.io)
@@ -125,7 +125,7 @@ def test_the_guard_looks_again_after_a_wait_that_held_only_the_iolock(actor: Act
 
     change = Wanted(LayoutOperation.TRUNCATE, 0, MOST_SIZE, CALLER)
     calls = play(world.guard.break_layouts(change, world.io, world.mm), answer)
-    look = [("mm:100.1", Zap(INODE, 0, END)), (PMEM, ScanBusy((10, 12)))]
+    look = [("mm:100.1", Zap(INODE, 0, END)), (PMEM, ScanBusy((FrameRun(10, 1), FrameRun(12, 1))))]
     assert calls == [*look, (PMEM, AwaitIdle(10, killable=True, interruptible=True)), *look]
     both = (True, True)
     assert held == [(Zap, both), (ScanBusy, both), (AwaitIdle, (True, False)), (Zap, both), (ScanBusy, both)]
@@ -158,11 +158,12 @@ class Data:
         self.attributes = Attributes(0, 0o666, 4 * PAGE)
         self.mappings = Mappings(INODE)
         self.mappings.add(MAPPING)
-        self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, {0: 10, 2: 12})
+        runs = BlockRun(0, 10, 1), BlockRun(2, 12, 1)
+        self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, runs)
 
     @property
     def pages(self) -> dict[int, int]:
-        return dict(self.data.extents.pages)
+        return {page: block for page in self.data.extents if (block := self.data.extents.lookup(page)) is not None}
 
 
 def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
@@ -171,16 +172,16 @@ def test_a_smaller_size_zaps_then_zeroes_then_frees(actor: Actor) -> None:
     assert calls == [
         ("mm:100.1", Zap(INODE, 1, END, even_cows=True)),
         (PMEM, Store(10, 100, bytes(PAGE - 100))),
-        (PMEM, FreeBlocks((12,))),
+        (PMEM, FreeBlocks(INODE, (BlockRun(2, 12, 1),))),
     ]
     assert (file.attributes.size, file.pages) == (100, {0: 10})
 
 
 def test_a_hole_that_is_filled_is_zapped_for_those_who_map_the_zero_page(actor: Actor) -> None:
     file = Data(actor)
-    calls = play(file.data.allocated(1), lambda asked: Allocated(11) if isinstance(asked, Allocate) else DONE)
+    calls = play(file.data.writable_block(1), lambda asked: Allocated(11) if isinstance(asked, Allocate) else DONE)
     assert calls == [(PMEM, Allocate(INODE, 1)), ("mm:100.1", Zap(INODE, 1, 1))]
-    assert play(file.data.allocated(1)) == []
+    assert play(file.data.writable_block(1)) == []
     assert file.pages == {0: 10, 2: 12, 1: 11}
 
 
@@ -240,7 +241,7 @@ def test_nothing_is_done_at_the_deadline_of_a_lease_that_was_given_up_while_the_
             return OnDeadline((SendSignal(lease.holder, 9),))
 
     engine = SteppedEngine(Fifo())
-    engine.spawn(Inode, INODE, Kernel(Killing()), PMEM, FileStart(0, 0o666, 0, {}))
+    engine.spawn(Inode, INODE, Kernel(Killing()), PMEM, FileStart(0, 0o666, 0))
     inode = engine.actors[INODE]
     assert isinstance(inode, Inode)
     record = LeaseRecord("lease:1", "file:1", "process:100", 100, F_RDLCK, ("file:1",), LeaseKind.LAYOUT, works=True)

@@ -19,6 +19,7 @@ from longpin.actors.fs.lease_list import LeaseRecord
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.mm import Mm
+from longpin.actors.mm.ownership import Owner
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.policies.views import LeaseKind
@@ -32,10 +33,12 @@ from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import Envelope
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.memory import Dma, Load, Pin
+from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.process import File
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.judging.invariants.base import Finding
+from longpin.runner.judging.invariants.errnos import applicable
 from longpin.runner.oracles.fifo import Fifo
 
 PAGE = 4096
@@ -49,8 +52,8 @@ class World:
 
     def __init__(self) -> None:
         self.engine = SteppedEngine(Fifo(0))
-        self.pmem = self.spawn(Pmem, PMEM, 4, PAGE, {0: (INODE, 0), 1: (INODE, 1)})
-        self.inode = self.spawn(Inode, INODE, KERNEL, PMEM, FileStart(0, 0o666, 2 * PAGE, {0: 0, 1: 1}))
+        self.pmem = self.spawn(Pmem, PMEM, 4, PAGE, [(INODE, BlockRun(0, 0, 2))])
+        self.inode = self.spawn(Inode, INODE, KERNEL, PMEM, FileStart(0, 0o666, 2 * PAGE, (BlockRun(0, 0, 2),)))
         self.ofd = self.spawn(OpenFileDescription, OFD, INODE, "file", O_RDWR)
         self.context = self.spawn(UverbsContext, CONTEXT, KERNEL)
         self.app = self.process(100, "app")
@@ -120,8 +123,8 @@ def test_the_device_may_access_what_is_still_what_was_pinned(world: World) -> No
 
 
 def test_access_to_a_block_that_is_free(world: World) -> None:
-    del world.pmem.owners[0]
-    world.pmem.generations[0] = 1
+    world.pmem.owners.remove(0, 0)
+    world.pmem.generations.add(0, 0)
     assert dma(world) == [
         Finding(
             "O1",
@@ -133,7 +136,7 @@ def test_access_to_a_block_that_is_free(world: World) -> None:
 
 
 def test_access_to_a_block_that_is_another_file_s(world: World) -> None:
-    world.pmem.owners[0] = ("inode:/g", 5)
+    world.pmem.owners.assign(0, 1, (Owner("inode:/g", 5),))
     assert dma(world, None) == [
         Finding(
             "O1",
@@ -145,14 +148,14 @@ def test_access_to_a_block_that_is_another_file_s(world: World) -> None:
 
 
 def test_access_to_a_block_that_was_freed_and_is_the_same_page_again(world: World) -> None:
-    world.pmem.generations[0] = 2
+    world.pmem.generations.assign(0, 1, 2)
     [found] = dma(world, generation=1)
     assert found.site == "writes inode:/f through its pin, now of inode:/f"
     assert found.detail.endswith("it is page 0 of inode:/f now (generation 2, pinned at 1)")
 
 
 def test_access_to_a_block_that_was_moved_in_the_file(world: World) -> None:
-    world.pmem.owners[1] = (INODE, 3)
+    world.pmem.owners.assign(1, 1, (Owner(INODE, 3),))
     [found] = dma(world, block=1)
     assert found.detail.endswith(
         "which pinned it as page 1 of inode:/f; it is page 3 of inode:/f now (generation 0, pinned at 0)"
@@ -418,6 +421,33 @@ def test_the_expectation_that_is_nearest_to_the_policy_counts(world: World) -> N
     ):
         [found] = said(*policies)
         assert f"expected {number}, found 7" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("policy", "number"),
+    [
+        ("P1:intended,kernel=6.12", 0),
+        ("P1:intended", 1),
+        ("P1:as_posted", 3),
+        ("P1:as_posted,kernel=6.1", 2),
+        ("P5:as_posted", 5),
+        ("P5:as_posted,kernel=6.12", 4),
+        ("P5:as_posted,kernel=7.2", 5),
+    ],
+)
+def test_the_expectation_that_names_the_kernel_comes_first(policy: str, number: int) -> None:
+    expectations = (
+        Expectation("P1:intended", (0,), kernels=("6.12",)),
+        Expectation("P1:intended", (1,)),
+        Expectation("P1", (2,), kernels=("6.1",)),
+        Expectation("P1", (3,)),
+        Expectation(None, (4,), kernels=("6.1", "6.12")),
+        Expectation(None, (5,)),
+    )
+    found = applicable(expectations, policy)
+    assert found is not None
+    assert found.outcomes == (number,)
+    assert applicable(expectations, "P0:intended", "6.12") is expectations[4]
 
 
 @pytest.mark.parametrize(

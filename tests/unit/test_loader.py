@@ -1,5 +1,6 @@
 """Scenario files: what they mean, and that every mistake in one is told at once, with its place."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from longpin.actors.constants import SIGIO
 from longpin.actors.process.program import Op
+from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Section
 from longpin.config import loader
 from longpin.config.call_table import write_tables
@@ -246,14 +248,15 @@ programm = "close(1)"
         ),
         "f.toml:14: process.app.uid: expected an integer, found '7'",
         'f.toml:15: process.app.memlock: expected an integer or an expression such as "4 * PAGE", found true',
-        "f.toml:17:8: process.app.program: expected a supported call, found 'opn' (did you mean open?)",
+        "f.toml:17:8: process.app.program: expected a supported call, found 'opn' (did you mean open?); there are "
+        + ", ".join(sorted(SYSCALLS)),
         (
             "f.toml:18:9: process.app.program: expected a variable assigned before, or a constant, "
             "found 'fdd' (did you mean fd?)"
         ),
         (
-            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, optional, an errno, a number, a constant "
-            "or bytes, found 'EAGIAN' (did you mean EAGAIN?)"
+            "f.toml:18:20: process.app.program: expected blocks, hangs, ok, optional, an errno, a number, a constant, "
+            "one such as SIGRTMIN + 1, or bytes, found 'EAGIAN' (did you mean EAGAIN?)"
         ),
         "f.toml:20: process.app.program: expected a program, found none",
         "f.toml:21: process.app.name: expected a name no other table of this kind has, found 'app'",
@@ -383,6 +386,14 @@ def test_one_mistake(text: str, message: str) -> None:
         ("memlock = -1", "process.app.memlock: expected a number from 0 to 9223372036854775807, found -1"),
         ("on_signal.SIGKILL = ''", "on_signal.SIGKILL: expected a signal that can be handled, found SIGKILL"),
         ("on_signal.SIGOI = ''", "process.app.on_signal.SIGOI: expected one of the signals SIGHUP, "),
+        (
+            "on_signal.\"SIGRTMIN + 31\" = ''",
+            "on_signal.SIGRTMIN + 31: expected one of the signals SIGHUP, SIGINT, SIGQUIT, ",
+        ),
+        (
+            "on_signal.SIGPOLL = ''\non_signal.SIGIO = ''",
+            "expected one handler for each signal, found another one for SIGIO",
+        ),
         ("on_signal.SIGIO = 3", "process.app.on_signal.SIGIO: expected a string, found 3"),
         (
             "on_signal.SIGIO = 'close(x)'",
@@ -428,6 +439,10 @@ def two(first: str, second: str, *, start: str = "now") -> str:
         (two("a = dup(a)", "close(1)"), "expected a variable assigned before, or a constant, found 'a'"),
         (two("close(si_code)", "close(1)"), "expected a variable assigned before, or a constant, found 'si_code'"),
         (two("sigaction(SIGIO, SIG_HANDLER)", "close(1)"), "expected a handler, on_signal.SIGIO, found none"),
+        (
+            two("fcntl(1, F_SETLEASES, 0)", "close(1)"),
+            "F_DUPFD_CLOEXEC as cmd of fcntl(fd, cmd[, arg][, pid]), found 'F_SETLEASES' (did you mean F_SETLEASE?)",
+        ),
     ],
 )
 def test_references_between_programs(text: str, message: str) -> None:
@@ -515,6 +530,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         == f"{missing}:1: scenario: expected a readable file, found an error (No such file or directory)"
     )
     assert "expected a readable file, found an error (Is a directory)" in error(str(folder))
+    pipe = tmp_path / "pipe.toml"
+    os.mkfifo(pipe)
+    for name in (str(pipe), "/dev/zero"):
+        wanted = "expected a regular file, or - for standard input, found a pipe or a device"
+        assert error(name) == f"{name}:1: scenario: {wanted}"
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"name = 'x'\n\xff\n")
     assert error(str(binary)) == f"{binary}:2: scenario: expected text in UTF-8, found the byte 0xff"

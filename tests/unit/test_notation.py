@@ -107,8 +107,8 @@ def test_lines_and_columns_are_those_of_the_file() -> None:
         "opn(1)\n  \nopn(2)\nopn(3)", filename="f.toml", where="process.app.program", starts=starts
     )
     assert [(p.line, p.column) for p in problems] == [(7, 12), (9, 1), (10, 1)]
-    assert str(problems[0]) == (
-        "f.toml:7:12: process.app.program: expected a supported call, found 'opn' (did you mean open?)"
+    assert str(problems[0]).startswith(
+        "f.toml:7:12: process.app.program: expected a supported call, found 'opn' (did you mean open?); there are "
     )
 
 
@@ -133,7 +133,7 @@ def test_columns_count_characters() -> None:
         ("os.close(1)", "1:1 the name of a call | an attribute (a dot after a name)"),
         ("close(fd=1)", "1:7 arguments by position | a keyword argument"),
         ("close(1); close(2)", "1:11 one call on a line | a second one"),
-        ("clsoe(1)", "1:1 a supported call | 'clsoe' (did you mean close?)"),
+        ("clsoe(1)", "'clsoe' (did you mean close?)"),
         ("close()", "1:1 close(fd) | no arguments"),
         ("open(1, 2, 3, 4)", "1:1 open(path, flags[, mode]) | 4 arguments"),
         ("open(1, 2)", "1:6 a string or a variable as path of open(path, flags[, mode]) | 1"),
@@ -142,22 +142,24 @@ def test_columns_count_characters() -> None:
         ('close("a" + 1)', "1:7 numbers on both sides of + | 'a'"),
         ("ibv_dereg_mr(1)", "1:14 a variable as mr of ibv_dereg_mr(mr) | 1"),
         ("fork(x)", "1:6 a string in quotes as program of fork(program) | the variable x"),
-        ("fcntl(fd, 5, 0)", "1:11 one of F_SETLEASE, F_GETLEASE, F_SETSIG, F_GETSIG, F_SETOWN, F_GETOWN | "),
+        ("clsoe(1)", "1:1 a supported call | 'clsoe' (did you mean close?); there are access, chmod, chown, "),
+        ("fcntl(fd, 5, 0)", "1:11 one of F_DUPFD, F_GETFD, "),
+        ("fcntl(fd, 5, 0)", " as cmd of fcntl(fd, cmd[, arg][, pid]) | 0x5, which is not supported"),
         ("fcntl(fd, F_SETLEASE)", "1:1 fcntl(fd, cmd, arg) for a command that sets something | 2 arguments"),
         ('stat("/x\\0y")', "1:6 text without NUL as path of stat(path) | '/x\\x00y'"),
         ('label("x", "/y\\0")', "1:12 text without NUL as value of label(name[, value]) | '/y\\x00'"),
-        ('open("/x", O_DIRECT)', "the flags 0o40000, which are not supported"),
+        ('open("/x", O_DIRECT)', "the flags 0o40000 (O_DIRECT), which are not supported"),
         ('open("/x", -4)', "-0x4, which are not supported"),
         ("mmap(1, PROT_READ, 0x40002, -1, 0)", "1:20 flags that are supported | MAP_HUGETLB"),
         ("mmap(1, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0)", "an address behind the offset"),
         ("madvise(a, PAGE, 100)", "1:18 one of MADV_NORMAL, "),
-        ("mmap(1, 8, MAP_SHARED, fd, 0)", "1:9 flags among PROT_NONE, PROT_READ, PROT_WRITE | "),
-        ("sigaction(SIGIO, 3)", "1:18 one of SIG_DFL, SIG_IGN, SIG_HANDLER | 0x3, which is not supported"),
+        ("mmap(1, 8, MAP_SHARED, fd, 0)", "1:9 flags among PROT_NONE, PROT_READ, PROT_WRITE as prot of mmap(length, "),
+        ("sigaction(SIGIO, 3)", "1:18 one of SIG_DFL, SIG_IGN, SIG_HANDLER as disposition of sigaction(signal, "),
         ("sigaction(SIGIO, SIG_DFL, 4)", "1:27 flags among SA_RESTART, "),
         ("ibv_modify_qp(qp, 9)", "1:19 one of IBV_QPS_RESET, "),
         (
             "ibv_post_send(qp, 3, mr, peer, 0)",
-            "1:19 one of IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ | 0x3, which is not supported",
+            "1:19 one of IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ as opcode of ibv_post_send(qp, opcode, ",
         ),
         ("ibv_post_send(qp, IBV_WR_RDMA_READ, b'x', peer, 0)", "1:37 a variable with a memory region, "),
         ("PAGE = dup(1)", "1:1 a variable to assign to | the constant PAGE"),
@@ -184,7 +186,7 @@ def test_columns_count_characters() -> None:
         ("close(1)  # optional -> 0", "1:13 a policy, one of P0 (reject), P1 (wait), P5 (flv1) | 'optional'"),
         (
             "close(1)  # -> EAGIAN",
-            "1:16 blocks, hangs, ok, optional, an errno, a number, a constant or bytes | 'EAGIAN' (did you mean",
+            "constant, one such as SIGRTMIN + 1, or bytes | 'EAGIAN' (did you mean",
         ),
     ],
 )
@@ -302,6 +304,8 @@ def test_facts_tell_what_a_program_refers_to() -> None:
         ("# -> 0, 0;", ((None, (0,)),)),
         ("# -> optional, EBADF", ((None, ("EBADF",), True),)),
         ("# P5 -> 0; -> optional", (("P5", (0,)), (None, (), True))),
+        ("# P1 on 6.1, 6.12 -> 0; P1 -> hangs", (("P1", (0,), False, ("6.1", "6.12")), ("P1", ("hangs",)))),
+        ("# on 6.18->EFAULT;on ideal -> 0", ((None, ("EFAULT",), False, ("6.18",)), (None, (0,), False, ("ideal",)))),
     ],
 )
 def test_expectations(comment: str, expected: tuple[tuple[Any, ...], ...]) -> None:
@@ -329,6 +333,11 @@ def test_expectations(comment: str, expected: tuple[tuple[Any, ...], ...]) -> No
         ("# -> 0x10000000000000000", 5, "a larger one"),
         ("# P5 P1 -> 0", 5, "'P1'"),
         ("# P5 -> 0; flv1 -> 1", 11, "a second one for P5"),
+        ("# P1 on -> 0", 8, "'->'"),
+        ("# P1 on 6.5 -> 0", 8, "'6.5' (did you mean 6.1"),
+        ("# P1 on 6.1, -> 0", 13, "'->'"),
+        ("# P1 on 6.1 0 -> 0", 12, "'0'"),
+        ("# on 6.1 -> 0; on 6.12, 6.1 -> 1", 15, "a second one for every policy on 6.12"),
         ("# -> b'\\xg'", 5, "\"b'\\\\xg'\""),
         ("# the lease goes -> 0", 2, "'the'"),
     ],
@@ -361,8 +370,8 @@ def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int)
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("for i in range(4):\n    fcntl(fd, i)", "2:15 one of F_SETLEASE, "),
-        ("for i in range(12):\n    fcntl(fd, 8 + i, 0)", "2:15 one of F_SETLEASE, "),
+        ("for i in range(4):\n    fcntl(fd, 5 + i)", "2:15 one of F_DUPFD, "),
+        ("for i in range(12):\n    fcntl(fd, 8 + i, 0)", "2:15 one of F_DUPFD, "),
         ('for i in range(3):\n    for j in range(2):\n        open("/f", i | 0o40000 * j)', "the flags 0o40000"),
         ("for i in range(3):\n    madvise(a, PAGE, 3 + i * 3)", "2:22 one of MADV_NORMAL, "),
     ],

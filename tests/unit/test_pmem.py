@@ -11,8 +11,8 @@ from longpin.actors.mm.pmem import Pmem
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import Message
 from longpin.messages.fs.file import Data
-from longpin.messages.mm.memory import AwaitIdle, Busy, Dma, Load, PinFrames, ScanBusy, Store, Unpin
-from longpin.messages.mm.pmem import Allocate, Allocated, FreeBlocks
+from longpin.messages.mm.memory import AwaitIdle, Busy, Dma, FrameRun, Load, PinFrames, ScanBusy, Store, Unpin
+from longpin.messages.mm.pmem import Allocate, Allocated, BlockRun, FreeBlocks
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.canonical import canonical
 from longpin.runner.oracles import ORACLES
@@ -47,7 +47,7 @@ class World:
 
     def __init__(self) -> None:
         self.engine = SteppedEngine(ORACLES["fifo"](0))
-        self.engine.spawn(Pmem, "pmem", 4, PAGE, {0: ("inode:/f", 7)})
+        self.engine.spawn(Pmem, "pmem", 4, PAGE, [("inode:/f", BlockRun(7, 0, 1))])
         self.clients = 0
 
     def ask(self, *requests: Message) -> list[object]:
@@ -74,10 +74,10 @@ def test_the_lowest_free_block_is_given_out_zeroed_and_then_no_more() -> None:
 
 def test_freeing_counts_generations_and_leaves_the_bytes_until_they_are_given_out() -> None:
     world = World()
-    world.ask(Store(0, 3, b"old"), FreeBlocks((0,)))
+    world.ask(Store(0, 3, b"old"), FreeBlocks("inode:/f", (BlockRun(7, 0, 1),)))
     pmem = world.engine.actors["pmem"]
     assert isinstance(pmem, Pmem)
-    assert (pmem.generation(0), pmem.owners) == (1, {})
+    assert (pmem.generation(0), pmem.owners.runs) == (1, ())
     assert world.ask(Load(0, 3, 3), Allocate("inode:/g", 0), Load(0, 3, 3)) == [
         Data(b"old"),
         Allocated(0),
@@ -96,13 +96,13 @@ def test_the_device_reads_and_writes_whoever_owns_the_block() -> None:
     world = World()
     access = Dma(0, 0, "inode:/f", 7, 2, 3, b"dma", "mr:1")
     read = Dma(0, 0, "inode:/f", 7, 2, 3, None, "mr:1")
-    assert world.ask(FreeBlocks((0,)), access, read)[1:] == [Data(b""), Data(b"dma")]
+    assert world.ask(FreeBlocks("inode:/f", (BlockRun(7, 0, 1),)), access, read)[1:] == [Data(b""), Data(b"dma")]
 
 
 def test_a_scan_lists_every_reference_of_the_blocks_asked_for() -> None:
     world = World()
     world.ask(pin(0), pin(0, "mr:2", longterm=False), pin(1))
-    (busy,) = world.ask(ScanBusy((0, 2)))
+    (busy,) = world.ask(ScanBusy((FrameRun(0, 1), FrameRun(2, 1))))
     assert isinstance(busy, Busy)
     assert [(found.owner, found.longterm) for found in busy.pins] == [("mr:1", True), ("mr:2", False)]
 
@@ -123,26 +123,26 @@ def test_waiters_wake_when_the_last_reference_goes(owners: tuple[str, ...]) -> N
 def test_unpinning_drops_one_regions_references_only() -> None:
     world = World()
     world.ask(pin(0), pin(1), pin(1, "mr:2"), Unpin("mr:1"))
-    (busy,) = world.ask(ScanBusy((0, 1)))
+    (busy,) = world.ask(ScanBusy((FrameRun(0, 2),)))
     assert isinstance(busy, Busy)
     assert [(found.block, found.owner) for found in busy.pins] == [(1, "mr:2")]
 
 
 @given(st.lists(st.integers(0, 11), max_size=40), st.frozensets(st.integers(0, 11)))
 def test_free_space_is_a_sorted_list_and_keeps_no_history(choices: list[int], used: frozenset[int]) -> None:
-    space, plain = FreeSpace(12, used), [block for block in range(12) if block not in used]
+    space, plain = FreeSpace(12, ((block, 1) for block in used)), [block for block in range(12) if block not in used]
     for choice in choices:
         if choice % 2:
-            assert space.take_lowest() == (plain.pop(0) if plain else None)
+            assert space.take_lowest() == ((plain.pop(0), 1) if plain else None)
         elif taken := [block for block in range(12) if block not in plain]:
             block = taken[choice % len(taken)]
             space.add(block)
             plain = sorted([*plain, block])
         assert list(space) == plain
-        assert canonical(space) == canonical(FreeSpace(12, set(range(12)) - set(plain)))
+        assert canonical(space) == canonical(FreeSpace(12, ((block, 1) for block in range(12) if block not in plain)))
 
 
 def test_a_large_set_costs_nothing_until_it_is_used() -> None:
     engine = SteppedEngine(ORACLES["fifo"](0))
-    engine.spawn(Pmem, "pmem", 10**12, PAGE, {0: ("inode:/f", 0)})
+    engine.spawn(Pmem, "pmem", 10**12, PAGE, [("inode:/f", BlockRun(0, 0, 1))])
     assert len(repr(canonical(engine.actors["pmem"]))) < 1000

@@ -10,8 +10,8 @@ from unit.programs import DEVICE, REGISTER, leases
 from longpin.actors.constants import F_LAYOUT
 from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.actors.policies.decisions import Allow, Fail, ListedBy
-from longpin.actors.policies.exclusive_lease import F_EXCLUSIVE, ExclusiveLease
-from longpin.actors.policies.views import FileFacts, LayoutView, LeaseKind, LeaseView
+from longpin.actors.policies.exclusive_lease import ExclusiveLease
+from longpin.actors.policies.views import F_EXCLUSIVE, FileFacts, LayoutView, LeaseKind, LeaseView
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
 from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller

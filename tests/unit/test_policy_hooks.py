@@ -27,6 +27,7 @@ from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
+    Answer,
     BreakLeases,
     Decision,
     Fail,
@@ -302,8 +303,8 @@ class Slots(Policy):
             return LeaseRequest(arg & 3, LeaseKind.LAYOUT, slot="layout")
         return Policy.read_lease(self, arg)
 
-    def lease_conflict(self, wanted: LeaseRequest, other: LeaseView) -> int:
-        return Policy.lease_conflict(self, wanted, other) if wanted.slot == other.slot else 0
+    def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
+        return Policy.conflict_gate(self, wanted, other) if wanted.slot == other.slot else Proceed()
 
     def lease_gate(self, call: LeaseCall, view: LayoutView) -> Decision:
         others = tuple(lease.address for lease in view.layout_leases if lease.ofd != call.ofd)
@@ -438,7 +439,7 @@ class FlushFails(Policy):
     name: ClassVar[str] = "test"
     errnos: ClassVar[dict[str, frozenset[str]]] = {"close": frozenset({"EDEADLK"})}
 
-    def on_flush(self, close: CloseRequest, view: LayoutView) -> Decision:
+    def flush_gate(self, close: CloseRequest, view: LayoutView) -> Decision:
         return Fail(errno.EDEADLK) if close.last else Proceed()
 
 

@@ -561,3 +561,54 @@ fcntl(a, F_SETOWN, child)            # -> ESRCH
 """,
         c="sleep(1)",
     )
+
+
+# Their names.
+
+
+@pytest.mark.parametrize(
+    ("key", "signo"),
+    [
+        ('"SIGRTMIN+3"', "SIGRTMIN + 3"),
+        ('"SIGRTMIN + 3"', "37"),
+        ('"SIGRTMAX - 1"', "SIGRTMIN + 29"),
+        ("SIGRTMAX", "64"),
+        ("SIGURG", "SIGURG"),
+        ("SIGPOLL", "SIGIO"),
+        ("33", "33"),
+    ],
+)
+def test_a_signal_has_its_name_wherever_it_stands(play: Play, key: str, signo: str) -> None:
+    """Handlers, masks, F_SETSIG, kill, what a line expects: a real-time signal is SIGRTMIN + n in all of them."""
+    play(
+        "P0",
+        p=f"""
+sigaction({signo}, SIG_HANDLER, SA_RESTART)
+sigprocmask(SIG_BLOCK, {signo}, SIGUSR1)
+a = open("/f", O_RDONLY)
+fcntl(a, F_SETSIG, {signo})          # -> 0
+fcntl(a, F_GETSIG)                   # -> {signo} (as it was set)
+fcntl(a, F_SETLEASE, F_RDLCK)
+open("/f", O_WRONLY | O_NONBLOCK)    # -> EAGAIN
+kill("p", SIGUSR1)
+sigtimedwait(0.5)                    # -> SIGUSR1
+sigtimedwait(0.25)                   # -> {signo}
+kill("p", {signo})
+sigsuspend(SIGUSR1)                  # -> EINTR
+""",
+        details={"p": f"on_signal.{key} = 'pipe()'"},
+    )
+
+
+def test_time_is_told_in_fractions(play: Play) -> None:
+    """A wait of a fraction of a second takes so long, and no more."""
+    run = play(
+        "P0",
+        p="""
+sigprocmask(SIG_BLOCK, SIGUSR1)
+sleep(0.25)                          # -> 0
+sigtimedwait(0.5)                    # -> EAGAIN
+ppoll(0.125, SIGUSR1)                # -> 0
+""",
+    )
+    assert run.returned("p") == 0.875

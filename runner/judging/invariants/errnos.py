@@ -1,10 +1,12 @@
 """O7: every call returns what it may return, and what its line says [semantics 3]."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import ClassVar
 
 from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES
+from longpin.actors.policies.proposal import KERNEL, Proposal, read_proposal
 from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Expectation, Outcome
@@ -68,16 +70,32 @@ def is_judged(wanted: Expectation | None) -> bool:
     return wanted is not None and wanted.allows_no_return
 
 
-def applicable(expectations: tuple[Expectation, ...], policy_name: str) -> Expectation | None:
+def applicable(
+    expectations: tuple[Expectation, ...], policy_name: str, kernel: str | None = None
+) -> Expectation | None:
     """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
 
     One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    Among those of a policy, one that names the kernel comes first; by default that is the one in ``policy_name``.
     """
-    by_policy = {expectation.policy: expectation for expectation in expectations}
-    for key in (policy_name, policy_name.partition(":")[0], None):
-        if key in by_policy:
-            return by_policy[key]
+    named = ""
+    if kernel is not None or any(expectation.kernels for expectation in expectations):
+        named = kernel_of(policy_name) if kernel is None else kernel
+    preset = ",".join(part for part in policy_name.split(",") if not part.startswith(f"{KERNEL}="))
+    name = policy_name.partition(":")[0]
+    ranks = [(preset, True), (policy_name, False), (name, True), (name, False), (None, True), (None, False)]
+    for policy, on_kernel in ranks:
+        for its in expectations:
+            if its.policy == policy and (named in its.kernels if on_kernel else not its.kernels):
+                return its
     return None
+
+
+@cache
+def kernel_of(policy_name: str) -> str:
+    """Return the version of Linux that a policy, as it is named everywhere, runs on."""
+    policy, preset, parameters = read_proposal(policy_name)
+    return str(Proposal.make(policy.name, preset, parameters).kernel)
 
 
 def unmet(wanted: Expectation, record: CallRecord) -> str:

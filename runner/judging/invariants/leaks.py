@@ -47,8 +47,9 @@ class NoLeaks(Invariant):
             yield self._leak("a lease", f"{lease.address} is on the list of {inode.address}")
         for mapping in seen.mappings:
             yield self._leak("a mapping", f"{mapping.mm} maps {inode.address}")
-        if seen.nlink == 0 and seen.pages:
-            what = f"{inode.address} has no name and no user and owns {len(seen.pages)} blocks"
+        if seen.nlink == 0 and seen.extents:
+            blocks = sum(extent.length for extent in seen.extents)
+            what = f"{inode.address} has no name and no user and owns {blocks} blocks"
             yield self._leak("blocks", what)
 
     def _leak(self, kind: str, what: str) -> Finding:

@@ -28,9 +28,10 @@ class NoStrayDma(Invariant):
         if actor.is_still(access):
             return ()
         now = actor.owner_of(access.number)
-        owned = "a free block" if now == "free" else f"now of {now.rpartition(' of ')[2]}"
+        whose = " and ".join(dict.fromkeys(part.rpartition(" of ")[2] for part in now.split(" and ")))
         verb = "reads" if access.data is None else "writes"
-        site = f"{verb} {access.inode or 'anonymous memory'} through its pin, {owned}"
+        what = access.inode or "anonymous memory"
+        site = f"{verb} {what} through its pin, {'a free block' if now == 'free' else f'now of {whose}'}"
         return (
             self.found(
                 site,
