@@ -266,7 +266,7 @@ class FileData:
         first, count = self._whole_pages(offset, length)
         if offset + length >= self.attributes.size:
             raise KernelError(errno.EINVAL)
-        yield from self.mappings.zap(first)
+        yield from self._zap_behind(first)
         yield from self.free(first, first + count - 1)
         yield from self._shift(first + count, -count)
 
@@ -283,8 +283,12 @@ class FileData:
             raise KernelError(errno.EFBIG)
         if offset >= self.attributes.size:
             raise KernelError(errno.EINVAL)
-        yield from self.mappings.zap(first)
+        yield from self._zap_behind(first)
         yield from self._shift(first, count)
+
+    def _zap_behind(self, first: int) -> Conversation[None]:
+        """Have pages that will be others fault anew."""
+        yield from self.mappings.zap(first, even_cows=self.kernel.file_system(self.pmem).shifts_zap_copies)
 
     def _whole_pages(self, offset: int, length: int) -> tuple[int, int]:
         """Return the first page of a range and how many it has, or fail with EINVAL."""

@@ -290,7 +290,7 @@ class _World:
         ret, process = record.ret, member.process
         if not isinstance(ret, int):
             assert isinstance(record.value, bytes)
-            return (record.value[0] if op.op == "load" else len(record.value)), None
+            return (record.value[0] if op.op in ("load", "peek") else len(record.value)), None
         other = process.leader.variables.get("pipe_w", 0)
         assert isinstance(other, int)
         member.names.bind(op, ret, other)

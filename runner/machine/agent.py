@@ -193,6 +193,16 @@ def become(order: Order) -> Reply:
     return {"ret": 0, "errno": None}
 
 
+def with_room(call: Callable[[Order], Reply]) -> Callable[[Order], Reply]:
+    """Return a call that opens descriptors of our own."""
+
+    def made(order: Order) -> Reply:
+        with room_for_our_own():
+            return call(order)
+
+    return made
+
+
 CALLS: dict[str, Callable[[Order], Reply]] = {
     "libc": libc,
     "fork": fork,
@@ -203,6 +213,8 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "nanosleep": nanosleep,
     "become": become,
     **FILE_CALLS,
+    "peek": with_room(FILE_CALLS["peek"]),
+    "poke": with_room(FILE_CALLS["poke"]),
     **SIGNAL_CALLS,
 }
 """What can be ordered."""
