@@ -15,6 +15,7 @@ from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.actors.mm.page_cache import PageCache
 from longpin.messages.envelope import Address
@@ -32,12 +33,12 @@ class CachedData(FileData):
         self,
         actor: Actor,
         kernel: Kernel,
-        pmem: Address,
+        mount: Mount,
         attributes: Attributes,
         mappings: Mappings,
         runs: Iterable[BlockRun],
     ) -> None:
-        super().__init__(actor, kernel, pmem, attributes, mappings, runs)
+        super().__init__(actor, kernel, mount, attributes, mappings, runs)
         self.actor = actor
         self.cache: Address = ""
         """The memory that has its pages; empty: there was none yet."""

@@ -21,6 +21,7 @@ from longpin.actors.fs.extents import END, Extent, ExtentMap, State
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import ZERO_PAGE, AwaitIdle, FrameRun, Load, PageFrame, Store
@@ -40,20 +41,21 @@ OPERATIONS = {
 class FileData:
     """The data of one inode on DAX: what is read, written and mapped are its blocks."""
 
-    __slots__ = ("attributes", "extents", "ilock", "inode", "kernel", "mappings", "pmem")
+    __slots__ = ("attributes", "extents", "file_system", "ilock", "inode", "kernel", "mappings", "pmem")
 
     def __init__(
         self,
         actor: Actor,
         kernel: Kernel,
-        pmem: Address,
+        mount: Mount,
         attributes: Attributes,
         mappings: Mappings,
         runs: Iterable[BlockRun],
     ) -> None:
         self.inode = actor.address
         self.kernel = kernel
-        self.pmem = pmem
+        self.pmem = mount.device
+        self.file_system = mount.file_system
         self.attributes = attributes
         self.mappings = mappings
         self.extents = ExtentMap(Extent(*run) for run in runs)
@@ -348,7 +350,7 @@ class FileData:
         first, count = self._whole_pages(offset, length)
         if offset + length >= self.attributes.size:
             raise KernelError(errno.EINVAL)
-        yield from self.mappings.zap(first)
+        yield from self._zap_behind(first)
         yield from self.free(first, first + count - 1)
         yield from self._shift(first + count, -count)
 
@@ -365,8 +367,12 @@ class FileData:
             raise KernelError(errno.EFBIG)
         if offset >= self.attributes.size:
             raise KernelError(errno.EINVAL)
-        yield from self.mappings.zap(first)
+        yield from self._zap_behind(first)
         yield from self._shift(first, count)
+
+    def _zap_behind(self, first: int) -> Conversation[None]:
+        """Have pages that will be others fault anew."""
+        yield from self.mappings.zap(first, even_cows=self.file_system.shifts_zap_copies)
 
     def _whole_pages(self, offset: int, length: int) -> tuple[int, int]:
         """Return the first page of a range and how many it has, or fail with EINVAL."""

@@ -231,6 +231,16 @@ def become(order: Order) -> Reply:
     return {"ret": 0, "errno": None}
 
 
+def with_room(call: Callable[[Order], Reply]) -> Callable[[Order], Reply]:
+    """Return a call that opens descriptors of our own."""
+
+    def made(order: Order) -> Reply:
+        with room_for_our_own():
+            return call(order)
+
+    return made
+
+
 CALLS: dict[str, Callable[[Order], Reply]] = {
     "libc": libc,
     "fork": fork,
@@ -246,6 +256,8 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "become": become,
     **FILE_CALLS,
     **STORAGE_CALLS,
+    "peek": with_room(FILE_CALLS["peek"]),
+    "poke": with_room(FILE_CALLS["poke"]),
     **SIGNAL_CALLS,
 }
 """What can be ordered."""
