@@ -8,12 +8,14 @@ from longpin.config.expressions import MOST
 from longpin.config.positions import Path
 from longpin.config.problems import listed, shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import InitialFile, PmemSet
+from longpin.config.schema import DeviceDax, InitialFile, PmemSet
 from longpin.config.structure import ScenarioTable
 from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_BLOCKS = 1_000_000
 """Blocks of a pmem set, and of all sets of a scenario together."""
+ON_BLOCKS = tuple(name for name, file_system in FILE_SYSTEMS.items() if not file_system.in_memory)
+"""The file systems that need a device."""
 
 
 def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[PmemSet, ...]:
@@ -26,15 +28,15 @@ def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tup
         path = ("pmem", index)
         blocks = size(report, (*path, "blocks"), given.blocks, PmemSet("").blocks, page_size, 1, MOST_BLOCKS)
         file_system = PmemSet("").file_system if given.file_system is None else given.file_system
-        if file_system not in FILE_SYSTEMS:
-            found = shown(file_system) + report.suggest(file_system, FILE_SYSTEMS)
-            report.add((*path, "file_system"), f"one of the file systems {', '.join(FILE_SYSTEMS)}", found)
+        if file_system not in ON_BLOCKS:
+            found = shown(file_system) + report.suggest(file_system, ON_BLOCKS)
+            report.add((*path, "file_system"), f"one of the file systems {', '.join(ON_BLOCKS)}", found)
         its_name = name(report, path, given.name, taken)
         point = given.mount if given.mount is not None else f"/{its_name}" if index else "/"
         if (problem := _problem_of_mount(point, points)) is not None:
             report.add((*path, "mount"), problem, shown(point))
         points.setdefault(point, index)
-        made.append(PmemSet(its_name, blocks, file_system, point))
+        made.append(PmemSet(its_name, blocks, file_system, given.dax is not False, point))
         if before <= MOST_BLOCKS < before + blocks:
             expected = f"at most {MOST_BLOCKS} blocks in all pmem sets together"
             report.add((*path, "blocks"), expected, f"{blocks} after {before} in the sets before it")
@@ -42,6 +44,19 @@ def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tup
     if made and "/" not in points:
         report.add(("pmem", 0, "mount"), 'a set that is mounted at "/"', "none")
     return tuple(made) or (PmemSet("pmem0"),)
+
+
+def build_tmpfs(report: ProblemList, table: ScenarioTable, pmem: Iterable[PmemSet]) -> tuple[str, ...]:
+    """Return where a tmpfs is mounted."""
+    points = {entry.mount: index for index, entry in enumerate(pmem)}
+    made = []
+    for index, given in enumerate(table.tmpfs):
+        point = given.mount or ""
+        if (problem := _problem_of_mount(point, points)) is not None:
+            report.add(("tmpfs", index, "mount"), problem, "none" if given.mount is None else shown(point))
+        points.setdefault(point, index)
+        made.append(point)
+    return tuple(made)
 
 
 def _problem_of_mount(point: str, taken: Collection[str]) -> str | None:
@@ -60,8 +75,33 @@ def _mounted_at(pmem: Iterable[PmemSet], path: str) -> PmemSet:
     return max(below, key=lambda entry: len(entry.mount), default=next(iter(pmem)))
 
 
+def build_dax(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[DeviceDax, ...]:
+    """Return the device-dax devices."""
+    taken: set[str] = set()
+    made = []
+    for index, given in enumerate(table.dax):
+        path = ("dax", index)
+        its_name = name(report, path, given.name, taken)
+        sizes = []
+        for key, value in (("size", given.size), ("align", given.align)):
+            usual = getattr(DeviceDax(""), "pages" if key == "size" else key) * page_size
+            length = size(report, (*path, key), value, usual, page_size, page_size, MOST_BLOCKS * page_size)
+            if length % page_size:
+                report.add((*path, key), f"whole pages of {page_size} bytes", str(length))
+            sizes.append(length // page_size)
+        if sizes[1] & (sizes[1] - 1):
+            report.add((*path, "align"), "a power of two of pages", str(sizes[1]))
+        made.append(DeviceDax(its_name, *sizes))
+    return tuple(made)
+
+
 def build_files(
-    report: ProblemList, table: ScenarioTable, pmem: tuple[PmemSet, ...], page_size: int
+    report: ProblemList,
+    table: ScenarioTable,
+    pmem: tuple[PmemSet, ...],
+    tmpfs: Iterable[str],
+    dax: Iterable[DeviceDax],
+    page_size: int,
 ) -> tuple[InitialFile, ...]:
     """Return the files, after a check that their pages fit the block sets."""
     left = {entry.name: entry.blocks for entry in pmem}
@@ -69,7 +109,7 @@ def build_files(
     made = []
     for index, given in enumerate(table.file):
         path: Path = ("file", index)
-        its_set = _mounted_at(pmem, given.path or "/")
+        its_set = _mounted_at([*pmem, *(PmemSet("", mount=point) for point in tmpfs)], given.path or "/")
         pmem_name = its_set.name if given.pmem is None else given.pmem
         length = size(report, (*path, "size"), given.size, 0, page_size, 0, MOST)
         if (problem := _problem_of_path(given.path, paths)) is not None:
@@ -79,6 +119,8 @@ def build_files(
             point = next(entry.mount for entry in pmem if entry.name == pmem_name)
             expected = f"a path below {shown(point)}, where the set {pmem_name} is mounted"
             report.add((*path, "path"), expected, f"{shown(given.path)} on {its_set.name}")
+        elif not pmem_name and given.pmem is None:
+            pass  # tmpfs has room for all
         elif pmem_name in left:
             pages = -(-length // page_size)
             if pages > left[pmem_name]:
@@ -94,6 +136,10 @@ def build_files(
             report.add((*path, "mode"), "permission bits from 0 to 0o7777", shown(mode))
         made.append(InitialFile(given.path or "", pmem_name, length, owner, mode))
     _check_nesting(report, paths)
+    for device in dax:
+        if device.path in paths:
+            where = ("file", paths[device.path], "path")
+            report.add(where, "a path no device has", shown(device.path))
     return tuple(made)
 
 

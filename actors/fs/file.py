@@ -13,6 +13,7 @@ from longpin.actors.constants import (
     FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_UNSHARE_RANGE,
     FALLOC_FL_ZERO_RANGE,
     LOCK_NB,
     LOCK_UN,
@@ -36,6 +37,8 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import (
+    AskOpen,
+    AskPosition,
     Data,
     FallocateFile,
     FlockFile,
@@ -43,6 +46,7 @@ from longpin.messages.fs.file import (
     GetFlags,
     GetLease,
     MapFile,
+    MappedFile,
     Pread,
     Put,
     PutDone,
@@ -54,6 +58,7 @@ from longpin.messages.fs.file import (
     SetFlags,
     SetLease,
     Sync,
+    Vmsplice,
     Write,
 )
 from longpin.messages.fs.inode import (
@@ -65,11 +70,13 @@ from longpin.messages.fs.inode import (
     OnlyPinned,
     QueryLease,
     ReadAt,
+    SyncFile,
     Truncate,
     WriteAt,
     Written,
 )
-from longpin.messages.fs.pipe import PipeRead, PipeWrite
+from longpin.messages.fs.mapping import Memory
+from longpin.messages.fs.pipe import PipeRead, PipeSplice, PipeWrite
 from longpin.messages.process.caller import Caller
 
 FALLOCATE_MODES = {
@@ -80,10 +87,12 @@ FALLOCATE_MODES = {
     FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_ZERO_RANGE,
     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_UNSHARE_RANGE,
+    FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
 }
-"""Modes of fallocate(2) that a file on XFS takes, but for the sharing ones."""
-OTHER_MODES = {0x40, 0x41, 0x80}
-"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_UNSHARE_RANGE, _WRITE_ZEROES [meas 6.18]."""
+"""Modes of fallocate(2) that a file on XFS takes."""
+OTHER_MODES = {0x80}
+"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_WRITE_ZEROES [meas 6.18]."""
 
 SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME
 """The status flags that F_SETFL can change [fs/fcntl.c]."""
@@ -159,6 +168,16 @@ class OpenFileDescription(OwnedDescription):
         if self.kind != "path" or kind_of(self.backing) == "file":  # O_PATH opened nothing, but a file it keeps
             yield ask(self.backing, CloseFile(self.address, request.exiting))
         return DONE
+
+    @handles(AskOpen)
+    def ask_open(self, _request: AskOpen, _src: Address) -> Done:
+        """Say how it was opened."""
+        return Done(self.flags)
+
+    @handles(AskPosition)
+    def ask_position(self, _request: AskPosition, _src: Address) -> Done:
+        """Say where it is."""
+        return Done(self.position)
 
     # fcntl.
 
@@ -243,6 +262,18 @@ class OpenFileDescription(OwnedDescription):
             self.position = written.position
         return Done(written.count)
 
+    @handles(Vmsplice)
+    def vmsplice(self, request: Vmsplice, _src: Address) -> Conversation[Done]:
+        """vmsplice(2): of pipes only, and here to their write end only."""
+        if not self.operations.stream or not self.writable:
+            raise KernelError(errno.EBADF)
+        if not request.length:
+            return DONE
+        r = request
+        nonblock = r.nonblock or self.nonblock
+        done: Done = yield Call(self.backing, PipeSplice(r.mm, r.address, r.length, r.caller, nonblock))
+        return done
+
     @handles(Pwrite)
     def pwrite(self, request: Pwrite, _src: Address) -> Conversation[Done]:
         """pwrite(2): what has no positions is told so before anything else [code: ksys_pwrite64]."""
@@ -272,8 +303,9 @@ class OpenFileDescription(OwnedDescription):
         if request.offset < 0:
             raise KernelError(errno.EINVAL)
         with (yield self.position_lock.exclusive()):
-            self.position = request.offset
-        return Done(request.offset)
+            if not self.operations.fixed_position:
+                self.position = request.offset
+            return Done(self.position)
 
     @handles(Ftruncate)
     def ftruncate(self, request: Ftruncate, _src: Address) -> Conversation[Done]:
@@ -303,10 +335,14 @@ class OpenFileDescription(OwnedDescription):
         return reply
 
     @handles(Sync)
-    def sync(self, _request: Sync, _src: Address) -> Done:
-        """fsync(2): blocks are persistent already, and so are names."""
+    def sync(self, _request: Sync, _src: Address) -> Done | Conversation[Done]:
+        """fsync(2): names are persistent already, and so are blocks."""
         self._require(self.operations.sync)
-        return DONE
+        return self._sync() if self.kind == "file" else DONE
+
+    def _sync(self) -> Conversation[Done]:
+        reply: Done = yield Call(self.backing, SyncFile())
+        return reply
 
     @handles(FlockFile)
     def flock(self, request: FlockFile, _src: Address) -> Conversation[Done]:
@@ -317,19 +353,17 @@ class OpenFileDescription(OwnedDescription):
         return reply
 
     @handles(MapFile)
-    def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
-        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3].
-
-        The reply is whether a shared mapping may ever be written through.
-        """
+    def map_file(self, request: MapFile, _src: Address) -> Conversation[MappedFile]:
+        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
         r = request
-        yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
+        made = AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd, "", r.page, r.pages)
+        memory: Memory = (yield Call(self.backing, made)).memory
         self.references += 1
-        return Done(int(self.writable))
+        return MappedFile(self.writable, memory)
 
     @staticmethod
     def _require(number: int) -> None:

@@ -22,7 +22,7 @@ from longpin.actors.process.pending import (
     Siginfo,
 )
 from longpin.actors.process.process_state import Credentials, Disposition, Inherited
-from longpin.actors.process.program import Const, Image
+from longpin.actors.process.program import Image
 from longpin.actors.process.thread import Thread
 from longpin.messages.envelope import DONE, Address, Done, Envelope
 from longpin.messages.process.process import Signal
@@ -235,9 +235,5 @@ class SignalTarget(Actor):
 
 def initial_dispositions(image: Image) -> dict[int, Disposition]:
     """Return the handlers in force from the start: all but those the program installs itself."""
-    installed = {
-        op.args[0].value
-        for op in image.program.operations()
-        if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
-    }
+    installed = image.program.handlers_installed()
     return {signo: Disposition(SIG_HANDLER) for signo, _ in image.handlers if signo not in installed}

@@ -15,7 +15,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible, WaitsFor
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
 from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
-from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Section, libc
+from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Returning, Section, libc
 from longpin.messages.clock import CLOCK
 from longpin.messages.fs.file import Ref
 from longpin.messages.mm.mm import DupMmap
@@ -89,6 +89,7 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     "execve(2)",
     returns="does not return; the process goes on as the named one, see below",
     errnos={"EINTR": "semantics 2.3.2"},
+    returning=Returning.ON_FAILURE,
 )
 def exec_(process: "Process", program: str) -> Conversation[int]:
     """execve(2) of another program of the scenario: what a process holds beside memory and handlers stays [2.4]."""
@@ -96,7 +97,7 @@ def exec_(process: "Process", program: str) -> Conversation[int]:
     raise Exec(process.images[program])
 
 
-@syscall("exit([status: status])", "_exit(2)", returns="does not return; all threads end")
+@syscall("exit([status: status])", "_exit(2)", returns="does not return; all threads end", returning=Returning.NEVER)
 def exit_(process: "Process", status: int = 0) -> int:
     """_exit(2)."""
     raise Exit(status)
@@ -276,7 +277,7 @@ def recv_fd(process: "Process", flags: int = 0) -> Conversation[int]:
 
 
 @syscall(
-    "label(name: label, [value: long|str|bytes|handle])",
+    "label(name: new label, [value: long|str|bytes|handle])",
     "",
     returns="sets a label, for good",
     section=Section.ORDER,

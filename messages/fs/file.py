@@ -4,6 +4,7 @@ Several requests are only passed on to what stands behind and change nothing her
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.mapping import Memory
 from longpin.messages.process.caller import Caller
 
 PASSED_ON = Footprint()
@@ -52,6 +53,24 @@ class Release(Message):
     def footprint(self) -> Footprint:
         """That it is released; what stands behind does the rest."""
         return Footprint.of(writes=[("released",)])
+
+
+@message
+class AskOpen(Message):
+    """Ask how it was opened; the reply is the flags."""
+
+    def footprint(self) -> Footprint:
+        """What never changes."""
+        return PASSED_ON
+
+
+@message
+class AskPosition(Message):
+    """Ask for the position, without its lock [code: copy_file_range]."""
+
+    def footprint(self) -> Footprint:
+        """The position."""
+        return Footprint.of(reads=[("position",)])
 
 
 @message
@@ -218,6 +237,22 @@ class Write(Message):
 
 
 @message
+class Vmsplice(Message):
+    """vmsplice(2) into a pipe."""
+
+    mm: Address
+    address: int
+    length: int
+    caller: Caller
+    nonblock: bool
+    """SPLICE_F_NONBLOCK."""
+
+    def footprint(self) -> Footprint:
+        """O_NONBLOCK of the pipe."""
+        return Footprint.of(reads=[("flags",)])
+
+
+@message
 class Pread(Message):
     """pread(2): a read at an offset, which leaves the position alone."""
 
@@ -275,10 +310,24 @@ class MapFile(Message):
     mm: Address
     fd: int
     caller: Caller
+    page: int
+    """The page of the file at which it begins."""
+    pages: int
+    """How many it has."""
 
     def footprint(self) -> Footprint:
         """The count: the mapping's reference."""
         return Footprint.of(adds=[("references",)])
+
+
+@message
+class MappedFile(Message):
+    """The file is mapped."""
+
+    may_write: bool
+    """A shared mapping may be written through, if not now, then after mprotect(2)."""
+    memory: Memory
+    """What the pages are that it maps."""
 
 
 @message

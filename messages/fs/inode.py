@@ -8,7 +8,7 @@ Some of it a folder is asked too. Folders are no actors: then the directory gets
 
 from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.fs.lease import Level
-from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.fs.mapping import Memory, PinRequest
 from longpin.messages.process.caller import Caller
 
 
@@ -89,6 +89,11 @@ class Truncate(Message):
 
 
 @message
+class SyncFile(Message):
+    """fsync(2): write back what is only in memory."""
+
+
+@message
 class ReadAt(Message):
     """Read ``count`` bytes at ``offset``."""
 
@@ -129,10 +134,22 @@ class AddMapping(Message):
     """The descriptor number used in mmap(2)."""
     parent: Address = ""
     """The memory map of which fork copies it, which has the same number for it; empty: mmap(2)."""
+    page: int = 0
+    """The page of the file at which mmap(2) has it begin."""
+    pages: int = 0
+    """How many it has, for mmap(2)."""
 
     def footprint(self) -> Footprint:
         """The mapping, and its place among the others: page tables are zapped in that order."""
         return Footprint.of(writes=[("mapping", self.mm, self.vma), ("order of mappings",)])
+
+
+@message
+class MappedAs(Message):
+    """The mapping is entered."""
+
+    memory: Memory
+    """What the pages are that it maps."""
 
 
 @message

@@ -33,6 +33,8 @@ class Allocate(Message):
     length: int = 1
     zeroed: bool = True
     """False: they are only preallocated, so nobody sees what they hold until they are written."""
+    reserved: bool = False
+    """It was reserved before, and there is one."""
 
     def footprint(self) -> Footprint:
         """Which block it will be is not known here."""
@@ -50,6 +52,28 @@ class Allocated(Message):
 
 
 @message
+class Reserve(Message):
+    """Promise blocks to pages that are written back later: delayed allocation; ENOSPC if there are not so many."""
+
+    count: int
+
+    def footprint(self) -> Footprint:
+        """How many are free."""
+        return Footprint.of(writes=[("free",)])
+
+
+@message
+class Unreserve(Message):
+    """Take a promise back: the pages were truncated."""
+
+    count: int
+
+    def footprint(self) -> Footprint:
+        """How many are free."""
+        return Footprint.of(writes=[("free",)])
+
+
+@message
 class CopyBlock(Message):
     """Allocate a block for a page of an inode with the data of another one: copy on write; ENOSPC if there is none."""
 
@@ -57,13 +81,24 @@ class CopyBlock(Message):
     page: int
     block: int
 
+    def footprint(self) -> Footprint:
+        """Which block it will be is not known here."""
+        return Footprint.of(writes=[("free",), ("owner",), ("content",)])
+
 
 @message
 class ShareBlocks(Message):
     """Blocks of one file become pages of another one too."""
 
+    source: Address
     inode: Address
+    """The other one."""
     runs: tuple[BlockRun, ...]
+
+    def footprint(self) -> Footprint:
+        """Whose pages they are, and who may read what was written there."""
+        blocks = [block for run in self.runs for block in run.blocks]
+        return Footprint.of(writes=[(part, block) for block in blocks for part in ("owner", "content")])
 
 
 @message
@@ -71,6 +106,10 @@ class FindShared(Message):
     """Look up in the reference counts which blocks are pages of several files."""
 
     runs: tuple[FrameRun, ...]
+
+    def footprint(self) -> Footprint:
+        """Whose pages they are."""
+        return Footprint.of(reads=[("owner", block) for run in self.runs for block in run.numbers])
 
 
 @message

@@ -195,9 +195,8 @@ def _as_declared(made: Libc) -> "_Write":
             writer.need("data")
             count = by_name[name]
             if not (isinstance(count, Const) and isinstance(count.value, int) and 0 <= count.value <= LARGEST_READ):
-                writer.need(headers=("limits.h",))
-                size = f"(unsigned long)({shown[name]})"
-                shown[name] = f"{size} > sizeof({buffer}) ? sizeof({buffer}) : {size}"
+                writer.need("room", headers=("limits.h",))
+                shown[name] = f"fitting((unsigned long)({shown[name]}), sizeof({buffer}))"
         parts = []
         for role, name in ((argument.role, argument.text) for argument in made.arguments):
             match role:
@@ -410,6 +409,21 @@ def _store(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     return CStatement(f"copy((volatile char *){arguments[0]}, {pointer}, {length}) < 0 ? -1 : 0")
 
 
+def _copy_file_range(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
+    writer.need("copy_range")
+    fd_in, off_in, fd_out, off_out, *rest = arguments
+    offsets = [
+        f"{int(text == Const(None))}, {'0' if text == Const(None) else argument}"
+        for text, argument in ((op.args[1], off_in), (op.args[3], off_out))
+    ]
+    length, flags = (*rest, "0")[:2]
+    return CStatement(f"copy_range({fd_in}, {offsets[0]}, {fd_out}, {offsets[1]}, {length}, {flags})")
+
+
+def _fiemap(_writer: Writer, _op: Op, _arguments: list[str]) -> CStatement:
+    raise _MissingError("where data lie is different on each machine")
+
+
 _OWN: dict[str, _Write] = {
     "open": _open,
     "stat": _helped("stat", "size_of", paths=True),
@@ -438,6 +452,10 @@ _OWN: dict[str, _Write] = {
     "mmap": _mmap,
     "mremap": _mremap,
     **{call: _on_memory(call) for call in ("munmap", "mprotect", "madvise", "mlock", "munlock", "msync")},
+    "ficlonerange": _helped("clone_range", "clone_range"),
+    "fideduperange": _helped("dedupe", "dedupe_range"),
+    "copy_file_range": _copy_file_range,
+    "fiemap": _fiemap,
     "load": _load,
     "store": _store,
 }

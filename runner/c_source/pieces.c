@@ -82,6 +82,16 @@ static long end_data(struct event *event, const void *data, long length)
 /* The same for a call that brings data. */
 #define CALL_DATA(line, data, call) ({ struct event *event_ = begin(line); end_data(event_, data, (long)(call)); })
 
+/// room
+/* What is read at the most. More than any address space has is left for the kernel to refuse; it touches no memory then. */
+
+static unsigned long fitting(unsigned long size, unsigned long room)
+{
+	volatile unsigned long asked = size;
+
+	return asked > room && asked < 1UL << 47 ? room : asked;
+}
+
 /// numbers needs events with limits.h stdlib.h sys/types.h
 /* Process ids of the scenario, and those of the kernel; a negative one is a group. No process has INT_MAX. */
 
@@ -317,6 +327,43 @@ static long size_of(const char *path)
 	struct stat about;
 
 	return stat(path, &about) ? -1 : (long)about.st_size;
+}
+
+/// clone_range with linux/fs.h sys/ioctl.h
+static int clone_range(int fd, int source, long long offset, long long length, long long target)
+{
+	struct file_clone_range range = { source, offset, length, target };
+
+	return ioctl(fd, FICLONERANGE, &range);
+}
+
+/// dedupe with errno.h linux/fs.h sys/ioctl.h
+static long long dedupe_range(int fd, long long offset, long long length, int target, long long target_offset)
+{
+	union {
+		struct file_dedupe_range range;
+		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+	} all = { .range = { .src_offset = offset, .src_length = length, .dest_count = 1 } };
+	struct file_dedupe_range_info *info = all.range.info;
+
+	info->dest_fd = target;
+	info->dest_offset = target_offset;
+	if (ioctl(fd, FIDEDUPERANGE, &all) < 0)
+		return -1;
+	if (info->status < 0) {
+		errno = -info->status;
+		return -1;
+	}
+	return info->status ? 0 : (long long)info->bytes_deduped;
+}
+
+/// copy_range with unistd.h
+static long long copy_range(int in, int moves_in, long long from, int out, int moves_out, long long to, size_t length,
+			    unsigned int flags)
+{
+	off_t offset = from, target = to;
+
+	return copy_file_range(in, moves_in ? NULL : &offset, out, moves_out ? NULL : &target, length, flags);
 }
 
 /// execve with unistd.h

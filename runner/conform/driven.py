@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
 from longpin.actors.base import handles
-from longpin.actors.constants import SIG_HANDLER, SIGUSR2
+from longpin.actors.constants import SIG_HANDLER, SIGBUS, SIGSEGV, SIGUSR2
 from longpin.actors.conversation import Conversation
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.interpreter import SIGRETURN
@@ -126,7 +126,9 @@ def _installed(signo: int) -> Call:
     return Call(0, "", "sigaction", (Const(signo), Const(SIG_HANDLER)), None)
 
 
-_CAN_BE_HANDLED = tuple(SIGNALS.values())
+_FAULTS = (SIGSEGV, SIGBUS)
+"""With a handler an access that faults is EFAULT, as one that the kernel makes for a process."""
+_CAN_BE_HANDLED = (*SIGNALS.values(), *_FAULTS)
 
 
 def _image(name: str, *, handled: tuple[int, ...]) -> Image:
@@ -136,7 +138,7 @@ def _image(name: str, *, handled: tuple[int, ...]) -> Image:
     return Image(name, Text(installed), handlers, 0, frozenset(CAPABILITIES))
 
 
-IMAGE = _image("driven", handled=(SIGUSR2,))
+IMAGE = _image("driven", handled=(SIGUSR2, *_FAULTS))
 """What a process runs that is started, or begins afresh."""
 FORKED = _image("forked", handled=())
 """What a forked child runs: all that its signals do is as its parent had it."""

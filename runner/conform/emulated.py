@@ -329,7 +329,7 @@ class _World:
         ret, process = record.ret, member.process
         if not isinstance(ret, int):
             assert isinstance(record.value, bytes)
-            return (record.value[0] if op.op == "load" else len(record.value)), None
+            return (record.value[0] if op.op in ("load", "peek") else len(record.value)), None
         variables = member.thread.variables
         other = variables.get("pipe_w", 0)
         assert isinstance(other, int)

@@ -1,7 +1,8 @@
 """Random programs: leases, breaks, sleepers and shared descriptors, by two to five processes.
 
 Many of them also use signals and children (:mod:`longpin.runner.conform.generate_signals`), threads
-(:mod:`longpin.runner.conform.generate_threads`), or unusual paths, flags and numbers
+(:mod:`longpin.runner.conform.generate_threads`), memory (:mod:`longpin.runner.conform.generate_memory`), or unusual
+paths, flags and numbers
 (:mod:`longpin.runner.conform.generate_arguments`).
 
 A program depends on nothing but the seed and its index. Left out is what a kernel itself answers in more than one way:
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
+from longpin.runner.conform.generate_memory import MemoryOps
 from longpin.runner.conform.generate_signals import SignalOps
 from longpin.runner.conform.generate_threads import SHARE, ThreadOps
 from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
@@ -29,6 +31,8 @@ _TIMED = 0.02
 """The share of programs in which a lease-break-time runs out; each takes seconds."""
 _SIGNALLED, _SPELLED, _WIDENED = 0.4, 0.4, 0.3
 """The shares of the others that use signals, unusual paths and flags, and numbers that are cut."""
+_ON_MEMORY = 0.3
+"""The share of programs with ops on memory."""
 _THREADED = 0.35
 """The share of those that can use threads and do."""
 _SELDOM = ("fallocate", "lseek", "access", "flock", "mmap", "munmap", "read", "dup2")
@@ -52,7 +56,9 @@ _WEIGHTS: dict[str, float] = {
 """How often each op is chosen."""
 _CHOSEN_ELSEWHERE = {"getpid", "pause"}
 """Ops that begin every program, or are chosen by ``generate_signals``."""
-_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE)
+_ON_XFS = {"ficlonerange", "fideduperange", "fiemap"}
+"""Ops that not every file system of a machine has."""
+_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE - _ON_XFS)
 """The other ops that are as their calls declare: of them no more is known."""
 _SPRINKLED = 0.05
 """How often one of them comes after another op."""
@@ -62,7 +68,7 @@ def generate(seed: int, index: int) -> ConformProgram:
     """Return the program with a number, from 0, in the sequence that a seed stands for."""
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
     # The ops that only declarations tell of have choices of their own: programs stay what they are with one more.
-    choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ")]
+    choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ", "memory ")]
     program = _ProgramWriter(*choices).program(f"random-{seed}-{index}")
     assert not (wrong := mistakes(program.ops)), (program.id, wrong)
     return program
@@ -71,8 +77,9 @@ def generate(seed: int, index: int) -> ConformProgram:
 class _ProgramWriter:
     """Writes one program, and keeps in mind roughly what stands."""
 
-    def __init__(self, choice: random.Random, other_choice: random.Random) -> None:
+    def __init__(self, choice: random.Random, other_choice: random.Random, memory_choice: random.Random) -> None:
         self.choice = choice
+        self._memory = MemoryOps(memory_choice, self) if memory_choice.random() < _ON_MEMORY else None
         self._other_choice = other_choice
         self._timed = choice.random() < _TIMED
         self._kills = choice.random() < 0.3
@@ -115,8 +122,14 @@ class _ProgramWriter:
     def _ops(self) -> Iterator[ConformOp]:
         for op in self._usual_ops():
             share = 0.6 if op.op in (*_SELDOM, "setown", "setsig") else 0.2
-            yield widened(self.choice, op) if self._widens and self.choice.random() < share else op
+            wide = self._widens and self.choice.random() < share
+            # Whether collapse and insert take private copies of pages away is for the file system to say.
+            spared = self._memory is not None and op.op == "fallocate"
+            yield widened(self.choice, op) if wide and not spared else op
             yield from self._sprinkled()
+            if self._memory is not None and self._leased:
+                for _ in range(self._memory.choice.choice((1, 1, 2, 3))):
+                    yield from self._memory.some()
             if self._threads is not None and self._leased and self._other_choice.random() < SHARE:
                 yield from self._threads.some(self._signals.cast if self._signals is not None else [*READ])
 
@@ -193,6 +206,10 @@ class _ProgramWriter:
         """Choose a descriptor of a process, the first ones more often: they have the leases."""
         held = self._fds[proc]
         return held[min(int(self.choice.expovariate(0.7)), len(held) - 1)] if held else None
+
+    def descriptors(self, proc: str) -> list[str]:
+        """Return the names of the descriptors that a process has."""
+        return self._fds[proc]
 
     def fork(self, proc: str) -> Iterator[ConformOp]:
         """Have a process fork."""
@@ -381,9 +398,8 @@ class _ProgramWriter:
             return
         name, proc = choice.choice(_DECLARED), choice.choice(self.processes)
         rule = DECLARED_OPS[name]
-        if "fd" in rule.required and not self._fds[proc]:
+        if "fd" in rule.required.values() and not self._fds[proc]:
             return
-        args: dict[str, Any] = {"fd": choice.choice(self._fds[proc])} if "fd" in rule.required else {}
         numbers = {
             "count": (0, 1, 2, 100, 5000),
             "written": (0, 1, 2, 100, 5000),
@@ -391,8 +407,9 @@ class _ProgramWriter:
             "mode": (0o777, 0o666, 0o600),
             "uid": (NOBODY, 0),
             "path": tuple(self._files),
+            "fd": tuple(self._fds[proc]),
         }
-        args |= {key: choice.choice(numbers[kind]) for key, kind in rule.required.items() if key != "fd"}
+        args: dict[str, Any] = {key: choice.choice(numbers[kind]) for key, kind in rule.required.items()}
         op = make_op(proc, name, args)
         yield widened(choice, op) if self._widens and choice.random() < 0.5 else op
 

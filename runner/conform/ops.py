@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from longpin.actors.syscalls import SYSCALLS
-from longpin.actors.syscalls.declaration import Parameter, Syscall
+from longpin.actors.syscalls.declaration import Syscall
+from longpin.actors.syscalls.parameter import Parameter
+from longpin.runner.conform import memory_ops
 from longpin.runner.conform.paths import NO_FD, is_path
 from longpin.runner.machine.abilities import FALLOCATE_MODES
 
@@ -260,6 +262,7 @@ KINDS: dict[str, ArgumentKind] = {
     "milliseconds": ArgumentKind("milliseconds from 0 to 120000", _number(0, 120_000)),
     "at once": ArgumentKind("0", _number(0, 0)),
 }
+KINDS |= {name: ArgumentKind(*kind) for name, kind in memory_ops.KINDS.items()}
 """Every kind of argument."""
 
 
@@ -370,7 +373,7 @@ def _declared_ops() -> dict[str, Rule]:
 
 DECLARED_OPS = _declared_ops()
 """The ops that are as their calls declare."""
-OPS = _OWN_OPS | DECLARED_OPS
+OPS = _OWN_OPS | {op: Rule(*kinds) for op, kinds in memory_ops.RULES.items()} | DECLARED_OPS
 """Every op of a process by its name."""
 
 COORDINATOR_OPS: dict[str, Rule] = {

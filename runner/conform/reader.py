@@ -31,6 +31,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.process.program import Const, Op
 from longpin.actors.syscalls import SYSCALLS
+from longpin.runner.conform import memory_ops
 from longpin.runner.conform.driven import FORKED, IMAGE
 from longpin.runner.conform.names import ProgramNames, length_of
 from longpin.runner.conform.ops import (
@@ -169,6 +170,8 @@ _READERS: dict[str, Reader] = {
 
 def read_call(who: ProgramProcess, op: ConformOp) -> Op:
     """Return the call that an op of a process is, with its arguments written out."""
+    if (on_memory := memory_ops.READERS.get(op.op)) is not None:
+        return call(*on_memory(who.names.fd(op.args) if "fd" in op.args else -1, op.args))
     if (reader := _READERS.get(op.op)) is not None:
         return call(*reader(who, op.args))
     given: list[int | str | bytes] = []
@@ -201,6 +204,8 @@ def write_result(op: ConformOp, ret: int, name_of: Callable[[int], str], status:
         status: what it told beside: the status of the child that waitpid(2) tells of, the type of an owner.
 
     """
+    if (placed := memory_ops.result(op.op, op.args, ret)) is not None:
+        return placed
     match op.op:
         case "getlease":
             return {number: name for name, number in LEASE_TYPES.items()}.get(ret, ret)

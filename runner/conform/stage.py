@@ -296,7 +296,7 @@ class Stage:
         agent = self._agents[op.proc]
         if reason := self._why_not(agent, op):
             return {"skipped": reason}
-        order = order_for(read_call(_Caller(agent.names, self._number), op), agent.process.next_mapping)
+        order = order_for(read_call(_Caller(agent.names, self._number), op), agent.process.next_mapping, op.op)
         match op.op:
             case "fork":
                 return self._fork(agent, op.args["as"])
@@ -362,7 +362,7 @@ class Stage:
         match op.op:
             case "mmap":
                 agent.process.next_mapping = ret + (op.args.get("pages", 1) + 1) * PAGE
-            case "load":
+            case "load" | "peek":
                 return bytes.fromhex(reply["data"])[0], None
             case "stat" if reply["folder"]:
                 return _SIZE_OF_FOLDER, None

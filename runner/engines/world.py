@@ -9,6 +9,7 @@ from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
+from longpin.actors.mm.dax_device import DaxDevice
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
@@ -34,6 +35,14 @@ class WorldEngine(Engine, Protocol):
         """Send a message from outside."""
 
 
+def mounts_of(scenario: Scenario) -> tuple[Mount, ...]:
+    """Return the file systems of a scenario."""
+    on_blocks = (
+        Mount(f"pmem:{pmem.name}", pmem.mount, FILE_SYSTEMS[pmem.file_system], pmem.dax) for pmem in scenario.pmem
+    )
+    return (*on_blocks, *(Mount("", point, FILE_SYSTEMS["tmpfs"]) for point in scenario.tmpfs))
+
+
 class Blueprint:
     """A scenario under a proposal, worked out once, from which worlds are built."""
 
@@ -46,7 +55,7 @@ class Blueprint:
         self.kernel = Kernel(
             proposal.policy,
             proposal.generation,
-            tuple(Mount(f"pmem:{pmem.name}", pmem.mount, FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
+            mounts_of(scenario),
             page_size=machine.page_size,
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,
@@ -62,6 +71,9 @@ class Blueprint:
         """The files that lie on each set, one behind the other: a file of the start is one extent."""
         self.runs: dict[str, tuple[BlockRun, ...]] = {}
         for file in scenario.files:
+            if not file.pmem:
+                self.runs[file.path] = ()
+                continue
             owned = self.owned[file.pmem]
             run = BlockRun(0, sum(run.length for _, run in owned), self.kernel.pages(file.size))
             owned.append((f"inode:{file.path}", run))
@@ -77,7 +89,10 @@ class Blueprint:
         for file in scenario.files:
             start = FileStart(file.uid, file.mode, file.size, self.runs[file.path])
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
+        for device in scenario.dax:
+            engine.spawn(DaxDevice, f"dax:{device.name}", kernel, device.pages, device.align)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
+        names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
         engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)

@@ -20,6 +20,8 @@ from longpin.actors.process.facts import (
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Op
 from longpin.actors.process.thread import Thread
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Returning
 from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
@@ -187,7 +189,12 @@ class Chronicle:
                 record.op.call,
                 record.ret,
                 ERRNO_NAMES.get(record.errno) if record.returned and record.errno else None,
-                bool(record.slept) or not (record.returned or record.op.call in ("exit", "exec")),
+                bool(record.slept) or _waits_for_ever(record),
             )
             for thread, record in self.calls
         ]
+
+
+def _waits_for_ever(record: CallRecord) -> bool:
+    """Return whether a call has not returned, and would do so if it went on."""
+    return not record.returned and SYSCALLS[record.op.call].returning is Returning.ALWAYS

@@ -22,6 +22,10 @@ WORK = {
     ),
     "allocated": f"{OPEN}ftruncate(fd, 0)\nfallocate(fd, 0, 0, 500 * PAGE)  # -> 0\n",
     "zeroed": f"{OPEN}fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 500 * PAGE)  # -> 0\n",
+    "copied": (
+        f'{OPEN}ftruncate(fd, 250 * PAGE)\nc = open("/c", O_RDWR | O_CREAT)\nioctl(c, FICLONE, fd)\n'
+        "fallocate(c, FALLOC_FL_UNSHARE_RANGE, 0, 250 * PAGE)  # -> 0\n"
+    ),
 }
 
 
@@ -51,9 +55,10 @@ def ran(wanted: Scenario, engine: str = "stepped") -> Result:
 
 
 @pytest.mark.parametrize("engine", ["stepped", "threads"])
-def test_pages_do_not_count(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("work", ["holes", "copied"])
+def test_pages_do_not_count(work: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance, "MOST_ARRIVALS", 500)
-    result = ran(scenario(WORK["holes"]), engine)
+    result = ran(scenario(WORK[work]), engine)
     assert result.verdict is Verdict.HOLDS, result.reason
     assert result.arrivals > 1000
 

@@ -153,7 +153,7 @@ def test_free_space_is_a_sorted_list_and_keeps_no_history(choices: list[int], us
 def test_a_large_set_costs_nothing_until_it_is_used() -> None:
     engine = SteppedEngine(ORACLES["fifo"](0))
     engine.spawn(Pmem, "pmem", 10**12, PAGE, [("inode:/f", BlockRun(0, 0, 1))])
-    assert len(repr(canonical(engine.actors["pmem"]))) < 1000
+    assert len(repr(canonical(engine.actors["pmem"]))) < 1200
 
 
 @given(st.lists(st.builds(FrameRun, st.integers(0, 99), st.integers(1, 20)), max_size=6), st.integers(1, 9))
