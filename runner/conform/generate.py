@@ -47,7 +47,9 @@ _WEIGHTS: dict[str, float] = {
 """How often each op is chosen."""
 _CHOSEN_ELSEWHERE = {"getpid", "pause"}
 """Ops that begin every program, or are chosen by ``generate_signals``."""
-_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE)
+OF_A_FILE_SYSTEM = {"ficlonerange", "fideduperange", "fiemap"}
+"""Ops whose answers depend on the file system that the programs' folder happens to be on."""
+_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE - OF_A_FILE_SYSTEM)
 """The other ops that are as their calls declare: of them no more is known."""
 _SPRINKLED = 0.05
 """How often one of them comes after another op."""
