@@ -35,7 +35,7 @@ class Ram(FrameMemory):
         super().__init__(engine, address)
         self.maps: dict[int, int] = {}
         """How many page table entries have each frame; a frame that is free is not here."""
-        self.free = FreeSpace(MOST_FRAMES, ())
+        self.free = FreeSpace(MOST_FRAMES)
         """Invariant: free and maps together are all frames, each once."""
 
     def owner_of(self, number: int) -> str:
