@@ -56,9 +56,9 @@ _WEIGHTS: dict[str, float] = {
 """How often each op is chosen."""
 _CHOSEN_ELSEWHERE = {"getpid", "pause"}
 """Ops that begin every program, or are chosen by ``generate_signals``."""
-_ON_XFS = {"ficlonerange", "fideduperange", "fiemap"}
+OF_A_FILE_SYSTEM = {"ficlonerange", "fideduperange", "fiemap"}
 """Ops that not every file system of a machine has."""
-_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE - _ON_XFS)
+_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE - OF_A_FILE_SYSTEM)
 """The other ops that are as their calls declare: of them no more is known."""
 _SPRINKLED = 0.05
 """How often one of them comes after another op."""
