@@ -45,7 +45,7 @@ class InodeParts(Backing):
         self.leases = LeaseList(self, kernel, self.opens)
         self.flocks = Flocks(address)
         self.mappings = Mappings(address)
-        self.data = FileData(self, kernel, mount.device, self.attributes, self.mappings, start.runs)
+        self.data = FileData(self, kernel, mount, self.attributes, self.mappings, start.runs)
         self.guard = LayoutGuard(kernel, mount, self.attributes, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""

@@ -74,6 +74,8 @@ class FileSystem:
     """Who is asked before an operation, in this order."""
     reflink: bool = False
     """Files can share blocks: it has a ``remap_file_range``."""
+    trims_before_shifts: bool = False
+    """Collapse and insert give back what is preallocated behind the end first [code: xfs_prepare_shift; meas 6.18]."""
     kinds: Mapping[LayoutOperation, ChangeKind] = field(default_factory=lambda: MappingProxyType({}))
     """What an operation does to the layout here beside what the extent map shows."""
 
@@ -93,6 +95,7 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
             | dict.fromkeys((LayoutOperation.CLONE_FROM, LayoutOperation.CLONE_TO), _LEASES_THEN_PAGES)
         ),
         reflink=True,
+        trims_before_shifts=True,
     ),
     "ext4": FileSystem(
         "ext4",

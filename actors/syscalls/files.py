@@ -69,6 +69,8 @@ OPEN_FLAGS = (
 )
 
 
+_ZEROED = {"ENOSPC": "semantics 2.5: the last block is shared, and a copy of it is zeroed"}
+
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY
 """What counts beside O_PATH; it overrides all else [open(2)]."""
 
@@ -289,6 +291,7 @@ def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
 @syscall(
     "truncate(path: path, length: long)",
     "truncate(2)",
+    errnos=_ZEROED,
     returns="0",
     libc=libc("int truncate(path, length)", "unistd.h"),
 )

@@ -36,6 +36,12 @@ _OWN: dict[str, Callable[..., Order]] = {
     "stat": _order("stat", "path"),
     "execve": _order("execve", "path"),
     "pipe": _order("pipe"),
+    "ficlonerange": _order("ficlonerange", "fd", "src_fd", "src_offset", "src_length", "dest_offset"),
+    "fideduperange": _order("fideduperange", "fd", "src_offset", "src_length", "dest_fd", "dest_offset"),
+    "copy_file_range": lambda *given: Order(
+        "copy_file_range", dict(zip(("fd_in", "off_in", "fd_out", "off_out", "len"), given, strict=True)) | {"flags": 0}
+    ),
+    "fiemap": _order("fiemap", "fd"),
     "load": _order("load", "addr", "length"),
     "store": lambda addr, data: Order("store", {"addr": addr, "data": as_bytes(data).hex()}),
     "send_fd": lambda _to, fd: Order("sendfd", {"fd": fd}),

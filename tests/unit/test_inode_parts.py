@@ -160,7 +160,7 @@ class Data:
         self.mappings = Mappings(INODE)
         self.mappings.add(MAPPING)
         runs = BlockRun(0, 10, 1), BlockRun(2, 12, 1)
-        self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, runs)
+        self.data = FileData(actor, Kernel(Policy()), Mount(PMEM), self.attributes, self.mappings, runs)
 
     @property
     def pages(self) -> dict[int, int]:
