@@ -64,6 +64,15 @@ class Asked(StrEnum):
     """They are waited for while something holds a reference on them: dax_layout_busy_page."""
 
 
+_FALLOCATE = (
+    LayoutOperation.ALLOCATE,
+    LayoutOperation.ZERO_RANGE,
+    LayoutOperation.PUNCH_HOLE,
+    LayoutOperation.COLLAPSE_RANGE,
+    LayoutOperation.INSERT_RANGE,
+)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FileSystem:
     """One file system; made once, so it is compared by identity, and a state that holds it is hashed as fast."""
@@ -72,12 +81,18 @@ class FileSystem:
     source: str
     asks: Mapping[LayoutOperation, tuple[Asked, ...]]
     """Who is asked before an operation, in this order."""
+    in_memory: bool = False
+    """There is no device below it."""
+    fallocate: tuple[LayoutOperation, ...] = _FALLOCATE
+    """What fallocate(2) does here; the rest is EOPNOTSUPP."""
     reflink: bool = False
     """Files can share blocks: it has a ``remap_file_range``."""
-    trims_before_shifts: bool = False
-    """Collapse and insert give back what is preallocated behind the end first [code: xfs_prepare_shift; meas 6.18]."""
+    collapse_truncates: bool = False
+    """Collapse ends with a truncate to the new size, which gives back what is preallocated behind it [meas 6.18]."""
     kinds: Mapping[LayoutOperation, ChangeKind] = field(default_factory=lambda: MappingProxyType({}))
     """What an operation does to the layout here beside what the extent map shows."""
+    shifts_zap_copies: bool = False
+    """Collapse and insert take private copies of the pages behind them away too: ext4, not XFS [1.8; meas 6.18]."""
 
 
 _BREAK_WRITE = (Asked.LEASES,)
@@ -94,8 +109,9 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
             | {LayoutOperation.WRITE: _BREAK_WRITE}
             | dict.fromkeys((LayoutOperation.CLONE_FROM, LayoutOperation.CLONE_TO), _LEASES_THEN_PAGES)
         ),
+        fallocate=(*_FALLOCATE, LayoutOperation.UNSHARE_RANGE),
         reflink=True,
-        trims_before_shifts=True,
+        collapse_truncates=True,
     ),
     "ext4": FileSystem(
         "ext4",
@@ -103,6 +119,14 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
         MappingProxyType(
             dict.fromkeys(LayoutOperation, _DAX_WAIT) | {LayoutOperation.WRITE: (), LayoutOperation.ALLOCATE: ()}
         ),
+        shifts_zap_copies=True,
+    ),
+    "tmpfs": FileSystem(
+        "tmpfs",
+        "Linux 5.4, mm/shmem.c: its pages are nowhere else, so nobody is asked [k54]; no waits on 6.1 to 7.2 [meas]",
+        MappingProxyType(dict.fromkeys(LayoutOperation, ())),
+        in_memory=True,
+        fallocate=(LayoutOperation.ALLOCATE, LayoutOperation.PUNCH_HOLE),
     ),
 }
 """Every file system by its name in ``/proc/filesystems``; files lie on XFS unless the scenario says otherwise."""

@@ -46,12 +46,16 @@ class Generation:
     """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
     """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    keeps_cache_from_pins: bool = True
+    """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
+    copies_see_pins: bool = True
+    """fork copies pinned anonymous pages for the child, and a store after it minds pins: from 5.9 [1.8; meas 6.1]."""
+    mremap_moves_several: bool = True
+    """mremap(2) moves all mappings of a range, if it keeps its length: from 6.17 on [1.8; code; meas 6.18]."""
     delegations: bool = False
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
     folder_leases: bool = False
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
-    copies_see_pins: bool = True
-    """fork copies pinned anonymous pages for the child, and a store after it minds pins: from 5.9 [1.8; meas 6.1]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 
@@ -61,8 +65,8 @@ class Generation:
     """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
 
 
-_UP_TO_6_12 = Generation(busy_scan_skips_unmapped=True, evict_waits=False)
-_UP_TO_6_1 = replace(_UP_TO_6_12, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
+_UP_TO_6_12 = Generation(busy_scan_skips_unmapped=True, evict_waits=False, mremap_moves_several=False)
+_UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
 
 GENERATIONS: dict[Version, Generation] = {
     Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False),

@@ -131,7 +131,9 @@ class Faults(PageTables):
         elif pte.exclusive or (pte.anonymous and (yield from self._is_alone(pte.frame))):
             table[vpn] = pte._replace(writable=writable, exclusive=True)
         else:
-            table[vpn] = yield from self._copy(pte.frame, writable=writable)
+            table[vpn] = yield from self._copy(
+                pte.frame, writable=writable, inode="" if pte.anonymous else mapping.inode
+            )
             yield from self._drop([pte.frame] if pte.anonymous else [])
 
     def _is_alone(self, frame: PageFrame) -> Conversation[bool]:

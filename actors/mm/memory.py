@@ -55,7 +55,7 @@ class FrameMemory(Actor):
         r = request
         generations = tuple(self.generation(block) for block in r.numbers)
         for index, (block, generation) in enumerate(zip(request.numbers, generations, strict=True)):
-            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold)
+            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold, r.get)
             self.pins.setdefault(block, []).append(pin)
         return Pinned(generations)
 

@@ -91,6 +91,8 @@ class Pins(Faults):
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory)
         self._ask_early(wanted, mapping, address, access)
+        if self.kernel.generation.keeps_cache_from_pins and wanted.keeps_writing(private=mapping.private):
+            raise KernelError(errno.EFAULT)
         if access is None:
             raise KernelError(errno.EFAULT)
         page = self.space.page_of(mapping, address)
@@ -108,7 +110,7 @@ class Pins(Faults):
             else:
                 inode, hold_on = mapping.inode, (yield from self._ask(wanted, mapping, request, held))
             numbers = tuple(pte.frame.number for pte in ptes[:run])
-            take = PinFrames(numbers, inode, page, r.longterm, r.owner, r.context, r.caller.process, hold_on)
+            take = PinFrames(numbers, inode, page, r.longterm, r.owner, r.context, r.caller.process, hold_on, r.get)
             generations = (yield Call(first.frame.memory, take)).generations
         return [
             PinnedPage(pte.frame, generation, inode, page + index)

@@ -35,7 +35,7 @@ class Ram(FrameMemory):
         super().__init__(engine, address)
         self.maps: dict[int, int] = {}
         """How many page table entries have each frame; a frame that is free is not here."""
-        self.free = FreeSpace(MOST_FRAMES, ())
+        self.free = FreeSpace(MOST_FRAMES)
         """Invariant: free and maps together are all frames, each once."""
 
     def owner_of(self, number: int) -> str:
@@ -73,11 +73,15 @@ class Ram(FrameMemory):
     @handles(ShareFrames)
     def share(self, request: ShareFrames, _src: Address) -> SharedFrames:
         """Count one more entry of each frame that no pin is on [folio_try_dup_anon_rmap_pte]."""
-        pinned = () if request.even_pinned else tuple(number for number in request.numbers if number in self.pins)
+        pinned = () if request.even_pinned else tuple(number for number in request.numbers if self._is_pinned(number))
         for number in request.numbers:
             if number not in pinned:
                 self.maps[number] += 1
         return SharedFrames(pinned)
+
+    def _is_pinned(self, number: int) -> bool:
+        """Return whether a frame has more than plain references [folio_maybe_dma_pinned]."""
+        return any(not pin.get for pin in self.pins.get(number, ()))
 
     @handles(ReuseFrame)
     def reuse(self, request: ReuseFrame, _src: Address) -> Done:

@@ -1,6 +1,7 @@
 """mremap(2): a mapping, or a part of one, becomes longer or shorter or lies elsewhere [1.8]."""
 
 import errno
+from dataclasses import replace
 
 from longpin.actors.base import handles
 from longpin.actors.constants import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
@@ -20,6 +21,9 @@ class Remap(Ranges):
         """mremap(2): what can be done in place is done there, pages go with the addresses."""
         r, releases = request, list[File]()
         with (yield self.mmap_lock.exclusive()):
+            if self.kernel.generation.mremap_moves_several and r.flags & MREMAP_FIXED and r.length == r.old_length:
+                yield from self._move_several(r, releases)
+                return Mapped(r.to, tuple(releases))
             mapping = self._found(r)
             locked = mapping.has(VM_LOCKED)
             if r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
@@ -61,11 +65,28 @@ class Remap(Ranges):
             return mapping
         if not r.old_length and mapping.private:
             raise KernelError(errno.EINVAL)
-        if r.old_length > mapping.end - r.old:
+        if min(r.old_length, r.length) > mapping.end - r.old:
             raise KernelError(errno.EFAULT)
         if r.length > r.old_length and mapping.has(VM_LOCKED):
             self._check_locked(r.length - r.old_length, r.memlock, errno.EAGAIN)
         return mapping
+
+    def _move_several(self, r: Mremap, releases: list[File]) -> Conversation[None]:
+        """Move whatever is mapped in a range, with the room between, but for that before the first [remap_move].
+
+        Raises:
+            KernelError: EFAULT, nothing is mapped where it begins.
+
+        """
+        if self.space.find(r.old) is None:
+            raise KernelError(errno.EFAULT)
+        for mapping, start, end in list(self._pieces(r.old, r.old + r.old_length)):
+            if mapping is not None:
+                to = r.to + start - r.old
+                yield from self._unmap_range(to, to + end - start, releases)
+                part = replace(r, old=start, old_length=end - start, length=end - start, to=to)
+                yield from self._move(part, end - start, releases)
+        yield from self._join(r.to, r.to + r.length)
 
     def _has_room(self, r: Mremap, mapping: Mapping) -> bool:
         """Return whether a mapping can grow where it is: nothing is behind it [vma_expandable]."""

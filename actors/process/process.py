@@ -41,6 +41,8 @@ from longpin.messages.mm.mm import ExitMmap
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import (
     PROCESS_TABLE,
+    AccessedMm,
+    AccessMm,
     ChildChanged,
     ChildNotifies,
     File,
@@ -272,6 +274,23 @@ class Process(ThreadGroup):
         self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
 
     # What others send.
+
+    @handles(AccessMm)
+    def access_mm(self, request: AccessMm, _src: Address) -> AccessedMm:
+        """Let another process at the memory, if it could trace this one [code: mm_access, ptrace_may_access].
+
+        Raises:
+            KernelError: ESRCH, it has ended; EPERM.
+
+        """
+        if self.exiting:
+            raise KernelError(errno.ESRCH)
+        caller, own = request.caller, self.credentials
+        if (
+            caller.uid != own.uid or own.capabilities - set(caller.capabilities)
+        ) and "CAP_SYS_PTRACE" not in caller.capabilities:
+            raise KernelError(errno.EPERM)
+        return AccessedMm(self.memory())
 
     @handles(PassFile)
     def receive_file(self, request: PassFile, _src: Address) -> Done:

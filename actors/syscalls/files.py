@@ -71,7 +71,7 @@ OPEN_FLAGS = (
 
 _ZEROED = {"ENOSPC": "semantics 2.5: the last block is shared, and a copy of it is zeroed"}
 
-O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY
+O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW
 """What counts beside O_PATH; it overrides all else [open(2)]."""
 
 

@@ -99,7 +99,6 @@ def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
     "mremap(addr: size_t, old_length: size_t, length: size_t, flags: int, [new_addr: size_t])",
     "mremap(2)",
     returns="the address; flags: `MREMAP_MAYMOVE`, `MREMAP_FIXED` with the new address, `MREMAP_DONTUNMAP`",
-    partial="of one mapping: a range of several is EFAULT, as before Linux 6.17",
 )
 def mremap(
     process: "Process", addr: int, old_length: int, length: int, flags: int, new_addr: int = 0

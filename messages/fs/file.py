@@ -4,6 +4,7 @@ Several requests are only passed on to what stands behind and change nothing her
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.mapping import Memory
 from longpin.messages.process.caller import Caller
 
 PASSED_ON = Footprint()
@@ -236,6 +237,22 @@ class Write(Message):
 
 
 @message
+class Vmsplice(Message):
+    """vmsplice(2) into a pipe."""
+
+    mm: Address
+    address: int
+    length: int
+    caller: Caller
+    nonblock: bool
+    """SPLICE_F_NONBLOCK."""
+
+    def footprint(self) -> Footprint:
+        """O_NONBLOCK of the pipe."""
+        return Footprint.of(reads=[("flags",)])
+
+
+@message
 class Pread(Message):
     """pread(2): a read at an offset, which leaves the position alone."""
 
@@ -301,6 +318,16 @@ class MapFile(Message):
     def footprint(self) -> Footprint:
         """The count: the mapping's reference."""
         return Footprint.of(adds=[("references",)])
+
+
+@message
+class MappedFile(Message):
+    """The file is mapped."""
+
+    may_write: bool
+    """A shared mapping may be written through, if not now, then after mprotect(2)."""
+    memory: Memory
+    """What the pages are that it maps."""
 
 
 @message

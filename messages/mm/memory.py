@@ -118,6 +118,8 @@ class PinFrames(Message):
     """Who registers it."""
     hold: Address = ""
     """The open file description the registration holds for it; empty: none."""
+    get: bool = False
+    """FOLL_GET: plain references, which nobody takes for pins."""
 
     def footprint(self) -> Footprint:
         """The references on the frames."""
@@ -172,6 +174,8 @@ class Pin(NamedTuple):
     """The process that pinned it."""
     hold: Address = ""
     """An open file description that its owner holds because of it; empty: none."""
+    get: bool = False
+    """FOLL_GET: a plain reference. It keeps a page busy, but a copy at fork does not mind it."""
 
 
 @message

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.process.caller import Caller
 
 
 class File(NamedTuple):
@@ -189,6 +190,20 @@ class FoundProcess(Message):
     address: Address
     tid: int = 0
     """The thread whose number was asked for; 0: that of the process was, or its name."""
+
+
+@message
+class AccessMm(Message):
+    """process_vm_readv(2) asks a process for its memory map: ESRCH if it has none, EPERM if the caller may not."""
+
+    caller: Caller
+
+
+@message
+class AccessedMm(Message):
+    """The memory map."""
+
+    mm: Address
 
 
 @message

@@ -1,7 +1,8 @@
 """Random programs: leases, breaks, sleepers and shared descriptors, by two to five processes.
 
-Many of them also use signals and children (:mod:`longpin.runner.conform.generate_signals`), or unusual paths, flags and
-numbers (:mod:`longpin.runner.conform.generate_arguments`).
+Many of them also use signals and children (:mod:`longpin.runner.conform.generate_signals`), memory
+(:mod:`longpin.runner.conform.generate_memory`), or unusual paths, flags and numbers
+(:mod:`longpin.runner.conform.generate_arguments`).
 
 A program depends on nothing but the seed and its index. Left out is what a kernel itself answers in more than one way:
 a break time that runs out between two ops (time passes only in sleeps much longer than it), descriptors that are on
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
+from longpin.runner.conform.generate_memory import MemoryOps
 from longpin.runner.conform.generate_signals import SignalOps
 from longpin.runner.conform.generate_storage import generate_storage, wants_storage
 from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
@@ -28,6 +30,8 @@ _TIMED = 0.02
 """The share of programs in which a lease-break-time runs out; each takes seconds."""
 _SIGNALLED, _SPELLED, _WIDENED = 0.4, 0.4, 0.3
 """The shares of the others that use signals, unusual paths and flags, and numbers that are cut."""
+_ON_MEMORY = 0.3
+"""The share of programs with ops on memory."""
 _SELDOM = ("fallocate", "lseek", "access", "flock", "mmap", "munmap", "read", "dup2")
 """Ops of which there are more, and more with such a number, in programs that use numbers that are cut."""
 _ON_PAGES = ("mmap", "munmap", "load", "store")
@@ -38,11 +42,12 @@ _AFTER_EXPIRY = ("ftruncate", "rename", "open", "setlease", "getlease", "truncat
 """What somebody does who may notice that a lease is overdue, or not."""
 
 _WEIGHTS: dict[str, float] = {
-    "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 6, "recvfd": 4,
+    "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 6.6, "recvfd": 4,
     "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1.5, "rename": 1.5,
     "unlink": 1, "link": 1, "chmod": 0.7, "chown": 1.5, "utimes": 0.4, "setxattr": 0.3, "stat": 1, "access": 0.7,
     "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 1.5, "reopen": 1.5, "setuid": 2, "setfsuid": 1, "exec": 0.15,
     "exit": 1.5, "interrupt": 5, "kill": 2, "execve": 0.5, "pipe": 0.3, "mkdir": 0.3, "create": 0.5, "sleep": 0,
+    "dupfd": 0.8, "getfd": 0.3, "setfd": 0.4, "getfl": 0.4, "setfl": 0.5, "setownex": 1, "getownex": 0.6,
     "dup2": 1, "lseek": 0.6, "flock": 1, "munmap": 1, "load": 1, "store": 1, "nanosleep": 0.4,
 }  # fmt: skip
 """How often each op is chosen."""
@@ -60,7 +65,7 @@ def generate(seed: int, index: int) -> ConformProgram:
         return generate_storage(seed, index)
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
     # The ops that only declarations tell of have choices of their own: programs stay what they are with one more.
-    choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ")]
+    choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ", "memory ")]
     program = _ProgramWriter(*choices).program(f"random-{seed}-{index}")
     assert not (wrong := mistakes(program.ops)), (program.id, wrong)
     return program
@@ -69,8 +74,9 @@ def generate(seed: int, index: int) -> ConformProgram:
 class _ProgramWriter:
     """Writes one program, and keeps in mind roughly what stands."""
 
-    def __init__(self, choice: random.Random, other_choice: random.Random) -> None:
+    def __init__(self, choice: random.Random, other_choice: random.Random, memory_choice: random.Random) -> None:
         self.choice = choice
+        self._memory = MemoryOps(memory_choice, self) if memory_choice.random() < _ON_MEMORY else None
         self._other_choice = other_choice
         self._timed = choice.random() < _TIMED
         self._kills = choice.random() < 0.3
@@ -109,8 +115,14 @@ class _ProgramWriter:
     def _ops(self) -> Iterator[ConformOp]:
         for op in self._usual_ops():
             share = 0.6 if op.op in (*_SELDOM, "setown", "setsig") else 0.2
-            yield widened(self.choice, op) if self._widens and self.choice.random() < share else op
+            wide = self._widens and self.choice.random() < share
+            # Whether collapse and insert take private copies of pages away is for the file system to say.
+            spared = self._memory is not None and op.op == "fallocate"
+            yield widened(self.choice, op) if wide and not spared else op
             yield from self._sprinkled()
+            if self._memory is not None and self._leased:
+                for _ in range(self._memory.choice.choice((1, 1, 2, 3))):
+                    yield from self._memory.some()
 
     def _usual_ops(self) -> Iterator[ConformOp]:
         choice = self.choice
@@ -179,6 +191,10 @@ class _ProgramWriter:
         """Choose a descriptor of a process, the first ones more often: they have the leases."""
         held = self._fds[proc]
         return held[min(int(self.choice.expovariate(0.7)), len(held) - 1)] if held else None
+
+    def descriptors(self, proc: str) -> list[str]:
+        """Return the names of the descriptors that a process has."""
+        return self._fds[proc]
 
     def fork(self, proc: str) -> Iterator[ConformOp]:
         """Have a process fork."""
@@ -294,6 +310,19 @@ class _ProgramWriter:
                 return {"as": self._like(proc, args["fd"])}
             case "dup2":
                 return {"to": choice.randint(3, 12), "as": self._like(proc, args["fd"])}
+            case "dupfd":
+                least = choice.choices((choice.randint(0, 12), -1, 1024), (8, 0.5, 0.5))[0]
+                more = {"cloexec": 1} if choice.random() < 0.4 else {}
+                return {"least": least, "as": self._like(proc, args["fd"])} | more
+            case "setfd":
+                return {"value": choice.choice((0, 1, 1, 2, 3))}
+            case "setfl":
+                return {"flags": choice.choice(("O_APPEND", "O_NONBLOCK", "O_APPEND|O_RDWR|O_TRUNC", ""))}
+            case "setownex":
+                types: list[Any] = ["TID", "PID", "PGRP", 3, -1]
+                owner = choice.choices((choice.choice(self.processes), "nobody", 0), (10, 1, 1))[0]
+                kind = choice.choices(types, (5, 4, 2 if self._signals is None else 0, 0.5, 0.5))[0]
+                return {"type": kind, "pid": owner}
             case "pipe":
                 ends = {"r": self.new_descriptor(proc), "w": self.new_descriptor(proc)}
                 self._pipes |= set(ends.values())

@@ -28,12 +28,12 @@ def wants_storage(seed: int, index: int) -> bool:
 
 def generate_storage(seed: int, index: int) -> ConformProgram:
     """Return the program about storage of this number."""
-    ops = tuple(_Writer(random.Random(f"longpin conform blocks {seed} {index}")).ops())
+    ops = tuple(_StorageWriter(random.Random(f"longpin conform blocks {seed} {index}")).ops())
     assert not (wrong := mistakes(ops)), (seed, index, wrong)
     return ConformProgram(f"random-{seed}-{index}", ops, pace=0)
 
 
-class _Writer:
+class _StorageWriter:
     """Writes one program of one process."""
 
     def __init__(self, choice: random.Random) -> None:

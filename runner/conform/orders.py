@@ -14,6 +14,7 @@ from longpin.actors.process.interpreter import values
 from longpin.actors.process.program import Op
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.files import as_bytes
+from longpin.runner.conform import memory_ops
 from longpin.runner.machine.orders import Order, libc, libc_order
 
 
@@ -42,11 +43,18 @@ _OWN: dict[str, Callable[..., Order]] = {
         "copy_file_range", dict(zip(("fd_in", "off_in", "fd_out", "off_out", "len"), given, strict=True)) | {"flags": 0}
     ),
     "fiemap": _order("fiemap", "fd"),
+    "mremap": lambda addr, old_length, length, flags, new_addr=0: Order(
+        "mremap", {"addr": addr, "old_length": old_length, "length": length, "flags": flags, "new_addr": new_addr}
+    ),
     "load": _order("load", "addr", "length"),
     "store": lambda addr, data: Order("store", {"addr": addr, "data": as_bytes(data).hex()}),
     "send_fd": lambda _to, fd: Order("sendfd", {"fd": fd}),
     "recv_fd": lambda _flags: Order("recvfd", {}),
     "fork": lambda _program: Order("fork", {}),
+    "clone": lambda _program: Order("thread", {}),
+    "pthread_exit": lambda: Order("threadexit", {}),
+    "gettid": lambda: Order("gettid", {}),
+    "tgkill": _order("tgkill", "pid", "tid", "sig"),
     "exec": lambda _program: Order("exec", {}),
     "exit": _order("exit", "status"),
     "waitpid": _order("waitpid", "pid", "options"),
@@ -54,9 +62,9 @@ _OWN: dict[str, Callable[..., Order]] = {
     "sigaction": _order("sigaction", "sig", "action", "flags"),
     "sigprocmask": _own_signals("sigprocmask", "how"),
     "sigsuspend": _own_signals("sigsuspend"),
-    "sigtimedwait": lambda: Order("wait_for_blocked", {"at_once": True}),
-    "sigwaitinfo": lambda: Order("wait_for_blocked", {"at_once": False}),
-    "ppoll": lambda seconds, *signals: Order("ppoll", {"sigs": list(signals), "at_once": seconds is not None}),
+    "sigtimedwait": _order("wait_for_blocked", "seconds"),
+    "sigwaitinfo": lambda: Order("wait_for_blocked", {"seconds": None}),
+    "ppoll": _own_signals("ppoll", "seconds"),
     "sleep": _order("nanosleep", "seconds"),
 }
 """The calls that the agent has under names of its own."""
@@ -69,15 +77,31 @@ def _fcntl(fd: Any, cmd: Any, arg: Any = 0, pid: Any = 0) -> Order:
     return libc("fcntl", fd, cmd, arg)
 
 
-def order_for(call: Op, next_mapping: int) -> Order:
-    """Return the order to make a call whose arguments are written out; ``next_mapping`` is where a mapping goes."""
+def order_for(call: Op, next_mapping: int, op: str = "") -> Order:
+    """Return the order to make a call whose arguments are written out.
+
+    Args:
+        call: the call.
+        next_mapping: where a mapping goes that the program puts nowhere.
+        op: the op that the call is.
+
+    """
     try:
         given = values(call, {})
     except KernelError:
         raise AssertionError(f"no C program can make the call {call}") from None
+    if (on_memory := memory_ops.order(op, *given)) is not None:
+        return on_memory
     if call.call == "mmap":
-        length, prot, flags, fd, offset = given
-        where = {"addr": next_mapping, "length": length, "prot": prot, "flags": flags, "fd": fd, "offset": offset}
+        length, prot, flags, fd, offset, *placed = given
+        where = {
+            "addr": placed[0] if placed else next_mapping,
+            "length": length,
+            "prot": prot,
+            "flags": flags,
+            "fd": fd,
+            "offset": offset,
+        }
         return Order("map_file", where)
     if (own := _OWN.get(call.call)) is not None:
         return own(*given)

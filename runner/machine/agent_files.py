@@ -113,6 +113,30 @@ def load(order: Order) -> Reply:
     return {"ret": 0, "errno": None, "data": ctypes.string_at(order["addr"], order["length"]).hex()}
 
 
+def peek(order: Order) -> Reply:
+    """Read a byte by way of a pipe, so that the kernel says where it cannot be read."""
+    ends = os.pipe()
+    try:
+        reply = answer(LIBC.write(ends[1], ctypes.c_void_p(order["addr"]), ctypes.c_size_t(1)))
+        data = "" if reply["errno"] else os.read(ends[0], 1).hex()
+        return reply | {"data": data}
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def poke(order: Order) -> Reply:
+    """Write a byte by way of a pipe, so that the kernel says where it cannot be written."""
+    ends = os.pipe()
+    try:
+        os.write(ends[1], bytes([order["value"]]))
+        reply = answer(LIBC.read(ends[0], ctypes.c_void_p(order["addr"]), ctypes.c_size_t(1)))
+        return reply if reply["errno"] else reply | {"ret": 0}
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 def store(order: Order) -> Reply:
     """Write memory; a signal ends the process where it cannot be written."""
     data = bytes.fromhex(order["data"])
@@ -134,6 +158,8 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "map_file": map_file,
     "mremap": mremap,
     "load": load,
+    "peek": peek,
+    "poke": poke,
     "store": store,
 }
 """What can be ordered beside what ``libc`` does."""

@@ -35,12 +35,17 @@ class Broken(Exception):
 def answer(returned: int) -> Reply:
     """Return what a C function returned as a reply."""
     code = ctypes.get_errno()
-    return {"ret": returned, "errno": errno.errorcode.get(code, str(code)) if returned == -1 else None}
+    return {"ret": returned, "errno": _name(code) if returned == -1 else None}
 
 
 def error_answer(error: OSError) -> Reply:
     """Return an error that Python raised for a system call as a reply."""
-    return {"ret": -1, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
+    return {"ret": -1, "errno": _name(error.errno or 0)}
+
+
+def _name(code: int) -> str:
+    """Return the name of an error; of two for one number, the one that Linux uses."""
+    return "EOPNOTSUPP" if code == errno.EOPNOTSUPP else errno.errorcode.get(code, str(code))
 
 
 def libc(order: Order) -> Reply:

@@ -53,7 +53,7 @@ def test_the_recorded_programs_survive_a_round_trip(recorded: dict[str, Path]) -
         ('{"id": 1, "program": []}', "id: expected text, found 1"),
         ('{"id": "x"}', "program: expected an array of ops, found None"),
         (line(["A", "open"]), "op 0: expected [process, op, arguments], found list"),
-        (line(["A", "jump", {}]), "op 0: expected an op (access, chmod"),
+        (line(["A", "jump", {}]), "op 0: expected an op (access, advise, chmod"),
         (line(["*", "open", {"path": "f", "flags": "O_RDONLY", "as": "a"}]), "open: expected a process, found '*'"),
         (line(["A", "create", {"path": "f"}]), "create: expected the coordinator *, found 'A'"),
         (line(["a b", "getpid", {}]), "expected a process's name such as A, found 'a b'"),

@@ -102,6 +102,24 @@ load(buf + 3 * PAGE, 4)             # -> b"\\x00\\x00\\x00\\x00"
     )
 
 
+@pytest.mark.parametrize(("file_system", "seen"), [("xfs", "mine"), ("ext4", "file")])
+@pytest.mark.parametrize("mode", ["FALLOC_FL_COLLAPSE_RANGE", "FALLOC_FL_INSERT_RANGE"])
+def test_what_moves_blocks_leaves_copies_or_not(play: Play, file_system: str, seen: str, mode: str) -> None:
+    play(
+        "P0",
+        head=f'[[pmem]]\nname = "pmem0"\nfile_system = "{file_system}"\n',
+        a=PRIVATE
+        + f"""
+pwrite(fd, "file", 0)
+pwrite(fd, "file", PAGE)
+pwrite(fd, "file", 2 * PAGE)
+store(buf + PAGE, "mine")
+fallocate(fd, {mode}, 0, PAGE)      # -> 0
+load(buf + PAGE, 4)                 # -> b"{seen}"
+""",
+    )
+
+
 def test_a_private_mapping_needs_no_right_to_write_the_file(play: Play) -> None:
     play(
         "P0",
