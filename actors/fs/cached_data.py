@@ -19,6 +19,7 @@ from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.actors.mm.page_cache import PageCache
 from longpin.messages.envelope import Address
+from longpin.messages.fs.remap import SharedOut, TakeShared
 from longpin.messages.mm.memory import Load, PageFrame, Store
 from longpin.messages.mm.pmem import BlockRun, Reserve, Unreserve
 from longpin.messages.mm.ram import AllocateFrames, DropFrames
@@ -158,17 +159,15 @@ class CachedData(FileData):
 
     # Blocks: what changes them finds the pages written back, and takes those out of memory that are others then.
 
-    def share_out(self, first: int, last: int) -> Conversation[tuple[BlockRun, ...]]:
-        """Note that what pages have written is shared, and return where it lies."""
+    def share_out(self, first: int, last: int) -> Conversation[SharedOut]:
+        """Note that what pages have written is shared, and say where it lies."""
         yield from self.sync()
         return (yield from super().share_out(first, last))
 
-    def take_shared(
-        self, source: Address, first: int, last: int, runs: tuple[BlockRun, ...], end: int
-    ) -> Conversation[None]:
+    def take_shared(self, request: TakeShared) -> Conversation[None]:
         """Let go of pages, and have other files' blocks there instead."""
-        yield from self._drop(first, last)
-        yield from super().take_shared(source, first, last, runs, end)
+        yield from self._drop(request.first, request.last)
+        yield from super().take_shared(request)
 
     def free(self, first: int, last: int = END) -> Conversation[None]:
         """Give back the blocks of pages, which go out of memory too."""

@@ -249,6 +249,7 @@ class Inode(RemappedInode):
                 raise KernelError(errno.EAGAIN)
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
+                yield from self._look_up_shared(min(length, self.attributes.size), self.attributes.size)
                 wanted = Wanted(LayoutOperation.TRUNCATE, length, MOST_SIZE, caller)
                 yield from self.guard.break_layouts(wanted, io, mm)
                 yield from self.data.resize(length)

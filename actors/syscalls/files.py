@@ -71,6 +71,8 @@ OPEN_FLAGS = (
 )
 
 
+_ZEROED = {"ENOSPC": "semantics 2.5: the last block is shared, and a copy of it is zeroed"}
+
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW
 """What counts beside O_PATH; it overrides all else [open(2)]."""
 
@@ -293,6 +295,7 @@ def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
 @syscall(
     "truncate(path: path, length: long)",
     "truncate(2)",
+    errnos=_ZEROED,
     returns="0",
     libc=libc("int truncate(path, length)", "unistd.h"),
 )

@@ -18,6 +18,7 @@ from typing import Any
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
 from longpin.runner.conform.generate_memory import MemoryOps
 from longpin.runner.conform.generate_signals import SignalOps
+from longpin.runner.conform.generate_storage import generate_storage, wants_storage
 from longpin.runner.conform.generate_threads import SHARE, ThreadOps
 from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
 from longpin.runner.conform.program import ConformOp, ConformProgram, make_op, mistakes
@@ -66,6 +67,8 @@ _SPRINKLED = 0.05
 
 def generate(seed: int, index: int) -> ConformProgram:
     """Return the program with a number, from 0, in the sequence that a seed stands for."""
+    if wants_storage(seed, index):
+        return generate_storage(seed, index)
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
     # The ops that only declarations tell of have choices of their own: programs stay what they are with one more.
     choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ", "memory ")]
