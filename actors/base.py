@@ -84,8 +84,8 @@ class Actor(pykka.ThreadingActor):
         self._numbers = 0
         self._ready: deque[tuple[Task, Any, KernelError | None]] = deque()
         self._woken: list[Envelope] = []
-        self.run_queues: dict[Address, Address] = {}
-        """Where its conversations stand at a schedule point, by their caller."""
+        self.run_queues: dict[str, Address] = {}
+        """Where its conversations stand at a schedule point, by their caller and its thread."""
         super().__init__()
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]
@@ -166,9 +166,9 @@ class Actor(pykka.ThreadingActor):
 
     # Conversations.
 
-    def start_task(self, conversation: Conversation[Any]) -> Task:
-        """Run a conversation that nobody outside waits for, and return its task."""
-        task = Task(conversation, self.address, 0)
+    def start_task(self, conversation: Conversation[Any], lane: str = "") -> Task:
+        """Run a conversation that nobody outside waits for, and return its task; it may have a run queue of its own."""
+        task = Task(conversation, self.address, 0, lane)
         self._ready.append((task, None, None))
         return task
 
@@ -228,9 +228,10 @@ class Actor(pykka.ThreadingActor):
 
     def run_later(self, task: Task, body: Message, number: int) -> None:
         """Go on with a ``task`` when the run queue of its caller has answered ``body``, as request ``number``."""
-        if (queue := self.run_queues.get(task.src)) is None:
-            place = self.address if task.src == self.address else f"{self.address} for {task.src}"
-            self.run_queues[task.src] = queue = f"run_queue:{place}"
+        caller = task.src + task.lane
+        if (queue := self.run_queues.get(caller)) is None:
+            place = caller if task.src == self.address else f"{self.address} for {caller}"
+            self.run_queues[caller] = queue = f"run_queue:{place}"
             self.spawn(RunQueue, queue)
         self.engine.post(self, Envelope(self.address, queue, body, number))
 

@@ -36,13 +36,27 @@ class KernelError(Exception):
 class Task:
     """One running conversation."""
 
-    __slots__ = ("call", "fatal", "finished", "generator", "number", "signal", "slept", "src", "step", "waits_for")
+    __slots__ = (
+        "call",
+        "fatal",
+        "finished",
+        "generator",
+        "lane",
+        "number",
+        "signal",
+        "slept",
+        "src",
+        "step",
+        "waits_for",
+    )
 
-    def __init__(self, generator: "Conversation[Any]", src: Address, call: int) -> None:
+    def __init__(self, generator: "Conversation[Any]", src: Address, call: int, lane: str = "") -> None:
         self.generator = generator
         self.src = src
         self.call = call
         """The number under which ``src`` waits for the reply; 0: nobody waits."""
+        self.lane = lane
+        """Which of the run queues of its actor it stands in: that of a thread; empty: the first one's."""
         self.number = 0
         """The number under which it is suspended."""
         self.waits_for: Effect | None = None
@@ -55,6 +69,11 @@ class Task:
         """The caller has a signal pending: the next interruptible sleep ends at once."""
         self.fatal = False
         self.finished = False
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether it sleeps, or an answer is on its way to it: it is not at a schedule point."""
+        return self.waits_for is not None and not isinstance(self.waits_for, Step)
 
 
 class Effect(ABC):
@@ -165,7 +184,9 @@ class WaitsFor(NamedTuple):
     """What a sleeper waits for, in a form the hang oracle can follow."""
 
     kind: str
-    """``lease``, ``pin``, ``lock``, ``signal``, ``child``, ``label``, ``descriptor``, ``timer`` or ``completion``."""
+    """``lease``, ``pin``, ``lock``, ``signal``, ``child``, ``thread``, ``label``, ``descriptor``, ``timer`` or
+    ``completion``.
+    """
     target: Address
     """The lease, the pmem set, the holder of the lock, ... ; may be empty."""
     detail: str

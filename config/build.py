@@ -1,24 +1,20 @@
 """Machine, storage and policy of a scenario: from the tables of the file to the schema, every value checked."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.parameters import ParameterValue, expected_value, fits
 from longpin.actors.policies import find_policy
 from longpin.actors.policies.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
-from longpin.config.expressions import MOST, read_size
+from longpin.config.expressions import read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
-from longpin.config.problems import listed, shown
+from longpin.config.problems import shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, ProcessSpec
+from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
-from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
-MOST_BLOCKS = 1_000_000
-"""Blocks of a pmem set, and of all sets of a scenario together."""
 MOST_SECONDS = 1_000_000_000
 _MOST_UID = (1 << 32) - 2
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -91,87 +87,11 @@ def _kernel(report: ProblemList, text: str | None) -> tuple[tuple[str, Parameter
         return ()
 
 
-def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[PmemSet, ...]:
-    """Return the block sets; one named pmem0 if the file has none."""
-    taken: set[str] = set()
-    made = []
-    before = 0
-    for index, given in enumerate(table.pmem):
-        path = ("pmem", index)
-        blocks = size(report, (*path, "blocks"), given.blocks, PmemSet("").blocks, page_size, 1, MOST_BLOCKS)
-        file_system = PmemSet("").file_system if given.file_system is None else given.file_system
-        if file_system not in FILE_SYSTEMS:
-            found = shown(file_system) + report.suggest(file_system, FILE_SYSTEMS)
-            report.add((*path, "file_system"), f"one of the file systems {', '.join(FILE_SYSTEMS)}", found)
-        made.append(PmemSet(name(report, path, given.name, taken), blocks, file_system))
-        if before <= MOST_BLOCKS < before + blocks:
-            expected = f"at most {MOST_BLOCKS} blocks in all pmem sets together"
-            report.add((*path, "blocks"), expected, f"{blocks} after {before} in the sets before it")
-        before += blocks
-    return tuple(made) or (PmemSet("pmem0"),)
-
-
 def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[Device, ...]:
     """Return the RDMA devices; one named rxe0 if the file has none."""
     taken: set[str] = set()
     made = [Device(name(report, ("device", index), given.name, taken)) for index, given in enumerate(table.device)]
     return tuple(made) or (Device("rxe0"),)
-
-
-def build_files(
-    report: ProblemList, table: ScenarioTable, pmem: tuple[PmemSet, ...], page_size: int
-) -> tuple[InitialFile, ...]:
-    """Return the files, after a check that their pages fit the block sets."""
-    left = {entry.name: entry.blocks for entry in pmem}
-    paths: dict[str, int] = {}
-    made = []
-    for index, given in enumerate(table.file):
-        path: Path = ("file", index)
-        pmem_name = pmem[0].name if given.pmem is None else given.pmem
-        length = size(report, (*path, "size"), given.size, 0, page_size, 0, MOST)
-        if (problem := _problem_of_path(given.path, paths)) is not None:
-            report.add((*path, "path"), problem, "none" if given.path is None else shown(given.path))
-        paths.setdefault(given.path or "", index)
-        if pmem_name in left:
-            pages = -(-length // page_size)
-            if pages > left[pmem_name]:
-                found = f"{pages} pages where {left[pmem_name]} blocks of {pmem_name} are left"
-                report.add((*path, "size"), "a file that fits its pmem set", found)
-            left[pmem_name] -= min(pages, left[pmem_name])
-        else:
-            found = shown(pmem_name) + report.suggest(pmem_name, left)
-            report.add((*path, "pmem"), f"one of the pmem sets {listed(left)}", found)
-        owner = uid(report, (*path, "uid"), given.uid)
-        mode = InitialFile("", "").mode if given.mode is None else given.mode
-        if not 0 <= mode <= 0o7777:
-            report.add((*path, "mode"), "permission bits from 0 to 0o7777", shown(mode))
-        made.append(InitialFile(given.path or "", pmem_name, length, owner, mode))
-    _check_nesting(report, paths)
-    return tuple(made)
-
-
-def _problem_of_path(path: str | None, taken: Collection[str]) -> str | None:
-    """Return what was expected instead of the path of a file; None if it will do."""
-    if path is None or not path.startswith("/") or not path.isprintable() or len(path.encode()) >= PATH_MAX:
-        return f"an absolute path of at most {PATH_MAX - 1} bytes"
-    if path == "/" or normal(path) != path:
-        return "a path of a file, without //, ., .. or a slash at its end"
-    if any(len(part.encode()) > NAME_MAX for part in names(path)):
-        return f"names of at most {NAME_MAX} bytes between the slashes"
-    if in_proc(path) is not None:
-        return "a path outside of /proc/self/fd"
-    return "a path no other file has" if path in taken else None
-
-
-def _check_nesting(report: ProblemList, paths: Mapping[str, int]) -> None:
-    """Report files that would have to be in another file."""
-    for path, index in paths.items():
-        above = path.rpartition("/")[0]
-        while above:
-            if above in paths:
-                report.add(("file", index, "path"), f"a path that is not below the file {shown(above)}", shown(path))
-                break
-            above = above.rpartition("/")[0]
 
 
 def build_folders(

@@ -12,7 +12,8 @@ from operator import or_
 from longpin.actors import policies
 from longpin.actors.process.program import Const, Expression, Name
 from longpin.actors.syscalls import SYSCALLS
-from longpin.actors.syscalls.declaration import Given, Parameter, Section, Syscall, Unknown
+from longpin.actors.syscalls.declaration import Given, Section, Syscall, Unknown
+from longpin.actors.syscalls.parameter import Parameter
 from longpin.config.expressions import RefusedError, names_in, with_values
 from longpin.config.problems import closest, shown
 

@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _MOST_DIGITS = 25
+_KERNEL = ",kernel="
 OPTIONAL = "optional"
 """The word for a line that need not be reached; it stands among the outcomes and is none."""
 ON = "on"
@@ -153,12 +154,19 @@ def _kernels(first: _Token, *rest: _Token) -> tuple[tuple[str, ...], list[_Token
 
 
 def _policy(token: _Token) -> str:
+    text, _, kernel = token.text.partition(_KERNEL)
     try:
-        kind, preset = find_policy(token.text)
+        kind, preset = find_policy(text)
     except ValueError as error:
         expected, _, _ = str(error).removeprefix("expected ").partition(", found ")
         raise UnreadableError(token.offset, expected, shown(token.text)) from error
-    return f"{kind.name}:{preset}" if ":" in token.text else kind.name
+    named = f"{kind.name}:{preset}" if ":" in text else kind.name
+    if _KERNEL not in token.text:
+        return named
+    if kernel not in set(Version):
+        expected = f"one of the kernels {', '.join(Version)}"
+        raise UnreadableError(token.offset + len(text) + len(_KERNEL), expected, shown(kernel))
+    return f"{named}{_KERNEL}{kernel}"
 
 
 def _outcome(token: _Token, constants: Mapping[str, int]) -> str | int:

@@ -53,16 +53,22 @@ def _made(op: Op) -> Iterator[str]:
 
 
 def _creates(op: Op) -> bool:
-    match op.call, op.args:
-        case "open", (_, Const(value=int() as flags), *_):
-            return bool(flags & O_CREAT)
+    """Return whether a call has O_CREAT where it takes it."""
+    call = SYSCALLS[op.call]
+    takes = {name for name, constants in call.allowed.items() if "O_CREAT" in constants.names}
+    for parameter, arg in zip(call.parameters, op.args, strict=False):
+        if parameter.name in takes and isinstance(arg, Const) and isinstance(arg.value, int):
+            return bool(arg.value & O_CREAT)
     return False
 
 
 def _literals(op: Op) -> Iterator[str]:
     """Yield what may be a path in a call: what stands where one is expected, and text that a label carries."""
-    for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
-        if (parameter.is_path or parameter.name == "value") and isinstance(arg, Const) and isinstance(arg.value, str):
+    parameters = SYSCALLS[op.call].parameters
+    sets_label = any("new label" in parameter.kinds for parameter in parameters)
+    for parameter, arg in zip(parameters, op.args, strict=False):
+        may_be = parameter.is_path or (sets_label and "str" in parameter.kinds)
+        if may_be and isinstance(arg, Const) and isinstance(arg.value, str):
             yield arg.value
 
 

@@ -11,17 +11,16 @@ from typing import Any
 
 from longpin.config.build import (
     build_devices,
-    build_files,
     build_folders,
     build_holds,
     build_machine,
-    build_pmem,
     build_policy,
 )
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
+from longpin.config.storage import build_dax, build_files, build_pmem
 from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
@@ -109,7 +108,8 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     policy = build_policy(report, table.policy)
     machine = build_machine(report, table, policy)
     pmem = build_pmem(report, table, machine.page_size)
-    files = build_files(report, table, pmem, machine.page_size)
+    dax = build_dax(report, table, machine.page_size)
+    files = build_files(report, table, pmem, dax, machine.page_size)
     holds = build_holds(report, table)
     processes = build_processes(report, table, machine.page_size)
     scenario = Scenario(
@@ -119,6 +119,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         policy=policy,
         machine=machine,
         pmem=pmem,
+        dax=dax,
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),

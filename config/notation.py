@@ -22,6 +22,7 @@ from longpin.actors import policies
 from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.process.program import Const, Expectation, Expression, Loop, Op, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Returning
 from longpin.config import python_text
 from longpin.config.call_rules import check_call, what_fits
 from longpin.config.expectations import ARROW, UnreadableError, read_expectations
@@ -60,6 +61,7 @@ class Facts:
     foreign: list[Mention] = field(default_factory=list)
     """Variables it uses that no line before assigns; each once."""
     forks: list[Mention] = field(default_factory=list)
+    threads: list[Mention] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)
     waits: list[Mention] = field(default_factory=list)
     peers: list[Mention] = field(default_factory=list)
@@ -237,7 +239,7 @@ class _Reader:
         given = [self._expression(argument, what_fits(name, place)) for place, argument in enumerate(value.args)]
         args = check_call(value, name, tuple(given), self._turns)
         self._note(name, args, value)
-        return Op(
+        op = Op(
             line=self._text.place(node.lineno, 0)[0],
             text=self._text.statement(node),
             call=name,
@@ -246,6 +248,9 @@ class _Reader:
             expectations=self._expectations(node.end_lineno or node.lineno, name),
             place=f"{self._where}, row {node.lineno}",
         )
+        if op.handler_installed is not None:
+            self._facts.handled.append((op.handler_installed, self._mention("SIG_HANDLER", value.args[1])))
+        return op
 
     def _expression(self, node: ast.expr, takes: str = "") -> Expression:
         expression = read_expression(node, self._constants)
@@ -275,17 +280,14 @@ class _Reader:
             if isinstance(arg, Const) and isinstance(arg.value, str):
                 if "program" in parameter.kinds:
                     self._facts.forks.append(self._mention(arg.value, written))
+                elif "thread" in parameter.kinds:
+                    self._facts.threads.append(self._mention(arg.value, written))
                 elif "process" in parameter.kinds:
                     self._facts.peers.append(self._mention(arg.value, written))
-        match name, args:
-            case "label", (Const(value=str() as text), *_):
-                self._facts.labels.add(text)
-            case "wait_for", (Const(value=str() as text), *_):
-                self._facts.waits.append(self._mention(text, node.args[0]))
-            case "sigaction", (Const(value=int() as signal), Const(value=disposition), *_) if (
-                disposition == PROGRAM_CONSTANTS["SIG_HANDLER"]
-            ):
-                self._facts.handled.append((signal, self._mention("SIG_HANDLER", node.args[1])))
+                elif "new label" in parameter.kinds:
+                    self._facts.labels.add(arg.value)
+                elif "label" in parameter.kinds:
+                    self._facts.waits.append(self._mention(arg.value, written))
 
     def _expectations(self, row: int, call: str) -> tuple[Expectation, ...]:
         column, comment = self._text.comments.pop(row, (0, ""))
@@ -294,8 +296,9 @@ class _Reader:
         except UnreadableError as unreadable:
             self._problem(row, column + unreadable.offset, unreadable.expected, unreadable.found)
             return ()
-        if found and call == "exit":
-            self._problem(row, column, "an expectation of a call that may return", "one of exit, which never does")
-        elif call == "exec" and not all(expectation.allows_no_return for expectation in found):
-            self._problem(row, column, "blocks or hangs of exec, which never returns", "another outcome")
+        returning = SYSCALLS[call].returning
+        if found and returning is Returning.NEVER:
+            self._problem(row, column, "an expectation of a call that may return", f"one of {call}, which never does")
+        elif returning is Returning.ON_FAILURE and not all(expectation.allows_no_return for expectation in found):
+            self._problem(row, column, f"blocks or hangs of {call}, which never returns", "another outcome")
         return found

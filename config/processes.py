@@ -18,7 +18,10 @@ from longpin.config.report import ProblemList
 from longpin.config.schema import CAPABILITIES, ProcessSpec
 from longpin.config.structure import ProcessEntry, ScenarioTable
 
+Start = Literal["now", "fork", "thread"]
 _DEFAULT = ProcessSpec("", Program())
+_OF_PROCESSES = ("on_signal", "uid", "capabilities", "memlock", "sigpending")
+"""What threads have in common: it is said of their process."""
 _A_VALUE = "a variable assigned before, or a constant"
 
 
@@ -28,7 +31,7 @@ class _Draft:
 
     path: Path
     name: str
-    start: Literal["now", "fork"]
+    start: Start
     main: Facts = field(default_factory=Facts)
     handlers: dict[str, Facts] = field(default_factory=dict)
     """By signal name."""
@@ -87,10 +90,21 @@ def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: in
     )
 
 
-def _start(report: ProblemList, path: Path, given: ProcessEntry) -> Literal["now", "fork"]:
-    if given.start not in (None, "now", "fork"):
-        report.add((*path, "start"), '"now" or "fork"', shown(given.start))
-    return "fork" if given.start == "fork" else "now"
+def _start(report: ProblemList, path: Path, given: ProcessEntry) -> Start:
+    match given.start:
+        case "fork":
+            return "fork"
+        case "thread":
+            for key in _OF_PROCESSES:
+                if getattr(given, key) not in (None, {}):
+                    report.add(
+                        (*path, key), 'no such key with start = "thread": a thread has what its process has', key
+                    )
+            return "thread"
+        case None | "now":
+            return "now"
+    report.add((*path, "start"), '"now", "fork" or "thread"', shown(given.start))
+    return "now"
 
 
 def _capabilities(report: ProblemList, path: Path, given: ProcessEntry) -> tuple[str, ...] | None:
@@ -120,7 +134,8 @@ def _check_references(report: ProblemList, drafts: list[_Draft]) -> None:
     labels = set[str]().union(*(facts.labels for draft in drafts for _, facts in draft.programs()))
     forkers: defaultdict[str, list[_Draft]] = defaultdict(list)
     for draft in drafts:
-        for child in {mention.text: None for _, facts in draft.programs() for mention in facts.forks}:
+        made = {mention.text: None for _, facts in draft.programs() for mention in (*facts.forks, *facts.threads)}
+        for child in made:
             forkers[child].append(draft)
     for draft in drafts:
         inherited = _ancestors(draft, forkers)
@@ -134,15 +149,16 @@ def _check_references(report: ProblemList, drafts: list[_Draft]) -> None:
                     known = chain(usable, facts.assigned, PROGRAM_CONSTANTS, ["PAGE"])
                     wanted = mention.takes if mention.text.isupper() and mention.takes else _A_VALUE
                     check.unknown(mention, wanted, known)
-            for mention in facts.forks:
-                if mention.text not in names or names[mention.text].start != "fork":
-                    children = [name for name, other in names.items() if other.start == "fork"]
-                    check.unknown(mention, 'a process with start = "fork"', children)
+            for start, mention in [*(("fork", m) for m in facts.forks), *(("thread", m) for m in facts.threads)]:
+                if mention.text not in names or names[mention.text].start != start:
+                    children = [name for name, other in names.items() if other.start == start]
+                    check.unknown(mention, f'a process with start = "{start}"', children)
                 elif mention.text in {draft.name, *(parent.name for parent in inherited)}:
                     check.wrong(mention, "a process that does not fork this one", f"{shown(mention.text)}, without end")
             for mention in facts.peers:
-                if mention.text not in names:
-                    check.unknown(mention, "the name of a process", names)
+                if mention.text not in names or names[mention.text].start == "thread":
+                    processes = [name for name, other in names.items() if other.start != "thread"]
+                    check.unknown(mention, "the name of a process", processes)
             for mention in facts.waits:
                 if mention.text not in labels:
                     check.unknown(mention, "a label that some program sets", labels)
@@ -150,9 +166,11 @@ def _check_references(report: ProblemList, drafts: list[_Draft]) -> None:
                 if signal not in signals:
                     check.wrong(mention, f"a handler, on_signal.{signal_name(signal)}", "none")
     for draft in drafts:
-        if draft.start == "fork" and draft.name not in forkers:
-            found = f"no fork({shown(draft.name)})"
-            report.add((*draft.path, "start"), "a process that some program forks", found)
+        if draft.start != "now" and draft.name not in forkers:
+            call, wanted = ("fork", "a process that some program forks")
+            if draft.start == "thread":
+                call, wanted = ("clone", "a thread that some program makes")
+            report.add((*draft.path, "start"), wanted, f"no {call}({shown(draft.name)})")
 
 
 def _ancestors(child: _Draft, forkers: Mapping[str, Sequence[_Draft]]) -> list[_Draft]:

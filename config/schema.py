@@ -9,13 +9,13 @@ from typing import Literal
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
 
-RULES: tuple[str, ...] = ("O1", "O3", "O6", "O7")
+RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
 """The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
 
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""
 
-CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE")
+CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_SYS_PTRACE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
 
 
@@ -42,6 +42,28 @@ class PmemSet:
     """Blocks, 1 to 1,000,000. Default: enough for small files, few enough to run out of on purpose."""
     file_system: str = "xfs"
     """A key of ``longpin.actors.kernel.file_system.FILE_SYSTEMS``. Default: the one the proposals are about."""
+    mount: str = "/"
+    """The folder where it is mounted. Default in a scenario file: ``/`` for the first set, ``/NAME`` for the others."""
+
+    def has(self, path: str) -> bool:
+        """Return whether a path is where it is mounted, or leads below."""
+        return self.mount in ("/", path) or path.startswith(f"{self.mount}/")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDax:
+    """Persistent memory as a character device: a name in ``/dev``."""
+
+    name: str
+    pages: int = 512
+    """Default: as much as one mapping must have."""
+    align: int = 512
+    """Pages: what mappings begin at and are multiples of. Default: 2 MiB of 4096 bytes, as devices are made."""
+
+    @property
+    def path(self) -> str:
+        """Its name in the tree."""
+        return f"/dev/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +79,7 @@ class InitialFile:
 
     path: str
     pmem: str
-    """The block set its pages come from. Default in a scenario file: the first set."""
+    """The block set its pages come from: the one mounted where its path leads."""
     size: int = 0
     """Bytes."""
     uid: int = 0
@@ -81,8 +103,9 @@ class ProcessSpec:
     """RLIMIT_MEMLOCK in bytes; binds a process without CAP_IPC_LOCK [2.6]. Default: Linux's before 5.16."""
     sigpending: int = 10_000
     """RLIMIT_SIGPENDING, signals. Default: more than a scenario sends; Linux sets it by the size of memory."""
-    start: Literal["now", "fork"] = "now"
-    """``now``: it exists from the beginning; ``fork``: another process forks it by name."""
+    start: Literal["now", "fork", "thread"] = "now"
+    """``now``: it exists from the beginning; ``fork``: another process forks it by name; ``thread``: it is no process,
+    but what a thread runs that another makes by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,5 +145,6 @@ class Scenario:
     """The file, exactly as read."""
     warnings: tuple[str, ...] = ()
     """What is no mistake but says less than it seems to, each a line that begins with file and line."""
+    dax: tuple[DeviceDax, ...] = ()
     filename: str = field(default="", compare=False)
     """What messages call the file."""

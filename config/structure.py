@@ -52,6 +52,16 @@ class PmemTable:
     name: str | None = None
     blocks: Size | None = None
     file_system: str | None = None
+    mount: str | None = None
+
+
+@dataclass(slots=True)
+class DaxTable:
+    """``[[dax]]``."""
+
+    name: str | None = None
+    size: Size | None = None
+    align: Size | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +107,7 @@ class ScenarioTable:
     holds: list[str] | None = None
     machine: MachineTable = field(default_factory=MachineTable)
     pmem: list[PmemTable] = field(default_factory=list)
+    dax: list[DaxTable] = field(default_factory=list)
     device: list[DeviceTable] = field(default_factory=list)
     file: list[FileTable] = field(default_factory=list)
     process: list[ProcessEntry] = field(default_factory=list)

@@ -18,7 +18,7 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, QueryLease, SetAttributes, Touch
 
-KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs", "shmem": "shmem"}
+KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs", "dax": "dax", "shmem": "shmem"}
 """What an open file description is, by the kind of address behind it."""
 
 
@@ -39,6 +39,8 @@ class FileOperations:
     map: int = errno.ENODEV
     direct: bool = False
     """F_SETFL may set O_DIRECT."""
+    fixed_position: bool = False
+    """lseek(2) moves nothing [noop_llseek]."""
     stream: bool = False
     """It has no positions: what was read is gone."""
 
@@ -48,6 +50,7 @@ FILE_OPERATIONS = {
     "directory": FileOperations(read=errno.EISDIR, seek=0, sync=0),
     "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, direct=True, stream=True),
     "uverbs": FileOperations(),
+    "dax": FileOperations(seek=0, map=0, fixed_position=True),
     "shmem": FileOperations(fallocate=0, map=0),
     "path": FileOperations(),
 }
@@ -58,7 +61,7 @@ Common = ChangeLease | CheckAccess | CloseFile | Flock | QueryLease | SetAttribu
 
 
 def kind_of(backing: Address) -> str:
-    """Return what an open file description of it is: ``file``, ``directory``, ``pipe``, ``uverbs`` or ``shmem``."""
+    """Return what an open file description of it is: a value of :data:`KINDS`."""
     return KINDS[backing.partition(":")[0]]
 
 

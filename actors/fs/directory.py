@@ -17,6 +17,7 @@ from longpin.actors.fs.folders import CHANGE, Folder, Last, Tree
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.permissions import check, check_touch, set_attributes
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Hold, Holds, Lock
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import CheckName, Found, Link, Lookup, MakeDirectory, Rename, Unlink
@@ -46,23 +47,20 @@ class Directory(Backing):
         engine: Engine,
         address: Address,
         kernel: Kernel,
-        pmem: Address,
         files: dict[str, Address],
         folders: tuple[str, ...] = (),
     ) -> None:
         super().__init__(engine, address, kernel)
-        self.pmem = pmem
-        """The block set of files made here."""
-        self.tree = Tree(self)
-        for path in (*folders, *(path.rpartition("/")[0] for path in files)):
+        self.tree = Tree(self, kernel)
+        for path in (*(mount.point for mount in kernel.mounts), *folders, *(path.rpartition("/")[0] for path in files)):
             self.tree.make_folders(path)
         for path, inode in files.items():
             last = self.tree.walk(path, "", 0)
             last.folder.entries[last.name] = inode
         self.made = dict.fromkeys(self.names, 1)
         """How many inodes ever had each name, so that addresses are not used again."""
-        self.inodes = list(files.values())
-        """Every inode there ever was."""
+        self.inodes = {inode: kernel.mount_of(path) for path, inode in files.items()}
+        """Every inode there ever was, and where it lies."""
         self.rename_lock = Lock(self, "the lock of renames from folder to folder", by_message=True)
         self.lease_break_time = kernel.lease_break_time
         self.leases = FolderLeases(self, kernel)
@@ -133,7 +131,7 @@ class Directory(Backing):
             check(last.folder.attributes, request.uid, CHANGE)
             if delegated := (yield from self.leases.in_the_way(last.folder)):
                 return delegated
-            inode = last.folder.entries[last.name] = self._make(request)
+            inode = last.folder.entries[last.name] = self._make(request, last.folder)
         return Found(inode, created=True)
 
     def _existing(self, inode: Address, request: Lookup) -> Found:
@@ -147,16 +145,16 @@ class Directory(Backing):
         if (folder := self.tree.folders.get(address)) is None:
             raise KernelError(errno.ENOTDIR)
         check(folder.attributes, request.uid, CHANGE)
-        inode = self._make(request)
+        inode = self._make(request, folder)
         self.send(inode, NoName())
         return Found(inode, created=True)
 
-    def _make(self, request: Lookup) -> Address:
+    def _make(self, request: Lookup, folder: Folder) -> Address:
         inode = self._address("inode", request.path, request.at)
-        self.spawn(Inode, inode, self.kernel, self.pmem, FileStart(request.uid, request.mode, 0))
+        self.spawn(Inode, inode, self.kernel, folder.mount, FileStart(request.uid, request.mode, 0))
         if self.lease_break_time != self.kernel.lease_break_time:
             self.send(inode, SetBreakTime(self.lease_break_time))
-        self.inodes.append(inode)
+        self.inodes[inode] = folder.mount
         return inode
 
     def _address(self, kind: str, path: str, at: Address) -> Address:
@@ -238,6 +236,8 @@ class Directory(Backing):
         inode = self.tree.find(self.tree.walk(request.path, request.at, request.uid))
         hold, last = yield from self._lock_free(request.to, request.to_at, request.uid)
         with hold:
+            if self._mount_of(inode) != last.folder.mount:
+                raise KernelError(errno.EXDEV)
             if inode in self.tree.folders:
                 raise KernelError(errno.EPERM)
             check(last.folder.attributes, request.uid, CHANGE)
@@ -273,6 +273,9 @@ class Directory(Backing):
                 yield Call(replaced, DropInode())
         return DONE
 
+    def _mount_of(self, address: Address) -> Mount:
+        return self.tree.folders[address].mount if address in self.tree.folders else self.inodes[address]
+
     def _lock_both(self, request: Rename) -> Conversation[tuple[Holds, Last, Last]]:
         """Take the locks of the folders of both names, from the root on; of a folder that moves, all below it too.
 
@@ -282,6 +285,8 @@ class Directory(Backing):
         while True:
             source = self.tree.walk(request.path, request.at, request.uid)
             target = self.tree.walk(request.to, request.to_at, request.uid)
+            if source.folder.mount != target.folder.mount:
+                raise KernelError(errno.EXDEV)
             if not source.is_name or not target.is_name:
                 raise KernelError(errno.EBUSY)
             locks = self._locks_of(source, target)
@@ -327,6 +332,8 @@ class Directory(Backing):
             check(target.folder.attributes, uid, CHANGE)
         if target.folder.gone:
             raise KernelError(errno.ENOENT)
+        if self.tree.is_mount_point(inode) or self.tree.is_mount_point(replaced):
+            raise KernelError(errno.EBUSY)
         if replaced is not None and is_folder != (replaced in self.tree.folders):
             raise KernelError(errno.ENOTDIR if is_folder else errno.EISDIR)
         if inode != replaced and replaced in self.tree.folders and self.tree.folders[replaced].entries:

@@ -13,6 +13,7 @@ from longpin.actors.constants import (
     FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
+    FALLOC_FL_UNSHARE_RANGE,
     FALLOC_FL_ZERO_RANGE,
     LOCK_NB,
     LOCK_UN,
@@ -35,6 +36,8 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import (
+    AskOpen,
+    AskPosition,
     Data,
     FallocateFile,
     FlockFile,
@@ -53,6 +56,7 @@ from longpin.messages.fs.file import (
     SetFlags,
     SetLease,
     Sync,
+    Vmsplice,
     Write,
 )
 from longpin.messages.fs.inode import (
@@ -68,7 +72,7 @@ from longpin.messages.fs.inode import (
     WriteAt,
     Written,
 )
-from longpin.messages.fs.pipe import PipeRead, PipeWrite
+from longpin.messages.fs.pipe import PipeRead, PipeSplice, PipeWrite
 from longpin.messages.process.caller import Caller
 
 FALLOCATE_MODES = {
@@ -79,10 +83,12 @@ FALLOCATE_MODES = {
     FALLOC_FL_INSERT_RANGE,
     FALLOC_FL_ZERO_RANGE,
     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+    FALLOC_FL_UNSHARE_RANGE,
+    FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE,
 }
-"""Modes of fallocate(2) that a file on XFS takes, but for the sharing ones."""
-OTHER_MODES = {0x40, 0x41, 0x80}
-"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_UNSHARE_RANGE, _WRITE_ZEROES [meas 6.18]."""
+"""Modes of fallocate(2) that a file on XFS takes."""
+OTHER_MODES = {0x80}
+"""Modes that the kernel leaves to the file system to refuse: FALLOC_FL_WRITE_ZEROES [meas 6.18]."""
 
 SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME
 """The status flags that F_SETFL can change [fs/fcntl.c]."""
@@ -158,6 +164,16 @@ class OpenFileDescription(OwnedDescription):
         if self.kind != "path" or kind_of(self.backing) == "file":  # O_PATH opened nothing, but a file it keeps
             yield ask(self.backing, CloseFile(self.address, request.exiting))
         return DONE
+
+    @handles(AskOpen)
+    def ask_open(self, _request: AskOpen, _src: Address) -> Done:
+        """Say how it was opened."""
+        return Done(self.flags)
+
+    @handles(AskPosition)
+    def ask_position(self, _request: AskPosition, _src: Address) -> Done:
+        """Say where it is."""
+        return Done(self.position)
 
     # fcntl.
 
@@ -242,6 +258,18 @@ class OpenFileDescription(OwnedDescription):
             self.position = written.position
         return Done(written.count)
 
+    @handles(Vmsplice)
+    def vmsplice(self, request: Vmsplice, _src: Address) -> Conversation[Done]:
+        """vmsplice(2): of pipes only, and here to their write end only."""
+        if not self.operations.stream or not self.writable:
+            raise KernelError(errno.EBADF)
+        if not request.length:
+            return DONE
+        r = request
+        nonblock = r.nonblock or self.nonblock
+        done: Done = yield Call(self.backing, PipeSplice(r.mm, r.address, r.length, r.caller, nonblock))
+        return done
+
     @handles(Pwrite)
     def pwrite(self, request: Pwrite, _src: Address) -> Conversation[Done]:
         """pwrite(2): what has no positions is told so before anything else [code: ksys_pwrite64]."""
@@ -271,8 +299,9 @@ class OpenFileDescription(OwnedDescription):
         if request.offset < 0:
             raise KernelError(errno.EINVAL)
         with (yield self.position_lock.exclusive()):
-            self.position = request.offset
-        return Done(request.offset)
+            if not self.operations.fixed_position:
+                self.position = request.offset
+            return Done(self.position)
 
     @handles(Ftruncate)
     def ftruncate(self, request: Ftruncate, _src: Address) -> Conversation[Done]:
@@ -326,7 +355,9 @@ class OpenFileDescription(OwnedDescription):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
         r = request
-        yield Call(self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd))
+        yield Call(
+            self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd, "", r.page, r.pages)
+        )
         self.references += 1
         return Done(int(self.writable))
 

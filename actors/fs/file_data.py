@@ -21,10 +21,11 @@ from longpin.actors.fs.extents import END, Extent, ExtentMap, State
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import AwaitIdle, FrameRun, Load, Store
-from longpin.messages.mm.pmem import Allocate, BlockRun, CopyBlock, FindShared, FreeBlocks, Move
+from longpin.messages.mm.pmem import Allocate, BlockRun, CopyBlock, FindShared, FreeBlocks, Move, ShareBlocks
 
 OPERATIONS = {
     0: LayoutOperation.ALLOCATE,
@@ -40,20 +41,21 @@ OPERATIONS = {
 class FileData:
     """The data of one inode."""
 
-    __slots__ = ("attributes", "extents", "ilock", "inode", "kernel", "mappings", "pmem")
+    __slots__ = ("attributes", "extents", "ilock", "inode", "kernel", "mappings", "pmem", "shifts_zap_copies")
 
     def __init__(
         self,
         actor: Actor,
         kernel: Kernel,
-        pmem: Address,
+        mount: Mount,
         attributes: Attributes,
         mappings: Mappings,
         runs: Iterable[BlockRun],
     ) -> None:
         self.inode = actor.address
         self.kernel = kernel
-        self.pmem = pmem
+        self.pmem = mount.device
+        self.shifts_zap_copies = mount.file_system.shifts_zap_copies
         self.attributes = attributes
         self.mappings = mappings
         self.extents = ExtentMap(Extent(*run) for run in runs)
@@ -137,7 +139,7 @@ class FileData:
         self.extents.allocate(Extent(page, block, 1))
         return block
 
-    def look_up_shared(self, first: int, last: int) -> Conversation[None]:
+    def look_up_shared(self, first: int, last: int = END) -> Conversation[None]:
         """Find out which of the extents that were shared still are: other files let go of blocks without a word."""
         runs = [FrameRun(e.block, e.length) for e in self.extents.extents_in(first, last) if e.shared]
         if not runs:
@@ -150,6 +152,31 @@ class FileData:
                 begin = max(run.first + to_page, extent.page)
                 end = min(run.first + run.length - 1 + to_page, extent.last)
                 self.extents.mark(begin, end, shared=True)
+
+    def share_out(self, first: int, last: int) -> Conversation[tuple[BlockRun, ...]]:
+        """Note that what pages ``first`` to ``last`` have written is shared, and return where it lies."""
+        yield from self.mappings.zap(first, last)  # so that the next store faults, and copies
+        written = [extent for extent in self.extents.extents_in(first, last) if extent.state is State.WRITTEN]
+        for extent in written:
+            self.extents.mark(extent.page, extent.last, shared=True)
+        return _runs(written)
+
+    def take_shared(
+        self, source: Address, first: int, last: int, runs: tuple[BlockRun, ...], end: int
+    ) -> Conversation[None]:
+        """Let go of pages ``first`` to ``last``, and have other files' blocks there instead."""
+        size = self.attributes.size
+        if first * self.kernel.page_size > size:
+            yield from self._zero(size, -size % self.kernel.page_size)
+        yield from self.mappings.zap(first, last)
+        gone = self.extents.punch(first, last)
+        for page, block, length in runs:
+            self.extents.allocate(Extent(page, block, length, shared=True))
+        if gone:  # before it takes what it had already
+            yield Call(self.pmem, FreeBlocks(self.inode, _runs(gone)))
+        if runs:
+            yield Call(self.pmem, ShareBlocks(source, self.inode, runs))
+        self.attributes.size = max(size, end)
 
     def free(self, first: int, last: int = END) -> Conversation[None]:
         """Give back the blocks of pages ``first`` to ``last``, or to the end."""
@@ -288,7 +315,7 @@ class FileData:
 
     def _zap_behind(self, first: int) -> Conversation[None]:
         """Have pages that will be others fault anew."""
-        yield from self.mappings.zap(first, even_cows=self.kernel.file_system(self.pmem).shifts_zap_copies)
+        yield from self.mappings.zap(first, even_cows=self.shifts_zap_copies)
 
     def _whole_pages(self, offset: int, length: int) -> tuple[int, int]:
         """Return the first page of a range and how many it has, or fail with EINVAL."""

@@ -8,6 +8,8 @@ from longpin.actors.conversation import KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.permissions import check
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import Address
 from longpin.messages.fs.directory import ROOT
@@ -24,10 +26,12 @@ FREE = 0o777
 class Folder:
     """A folder: names, an owner, and the lock under which names change."""
 
-    def __init__(self, actor: Actor, address: Address, parent: Address, uid: int, mode: int) -> None:
+    def __init__(self, actor: Actor, address: Address, parent: Address, mount: Mount, uid: int, mode: int) -> None:
         self.address = address
         self.parent = parent
         """Where ``..`` leads; the root is its own. By its address: a state with long chains of objects has no form."""
+        self.mount = mount
+        """The file system it belongs to."""
         self.attributes = Attributes(uid, mode, DIRECTORY_SIZE, is_folder=True)
         self.lock = Lock(actor, f"the lock of the folder {address.partition(':')[2]}", by_message=True)
         """Its inode's lock: held while a name in it or an attribute of it changes, before those of the files [2.5]."""
@@ -56,9 +60,11 @@ class Last(NamedTuple):
 class Tree:
     """Every folder there ever was, and what is found where."""
 
-    def __init__(self, actor: Actor) -> None:
+    def __init__(self, actor: Actor, kernel: Kernel) -> None:
         self.actor = actor
-        self.folders = {ROOT: Folder(actor, ROOT, ROOT, 0, FREE)}
+        self.mount_points = {f"folder:{mount.point}": mount for mount in kernel.mounts}
+        """Where other file systems than that of the folder above begin, by the address of the folder."""
+        self.folders = {ROOT: Folder(actor, ROOT, ROOT, kernel.mount_of("/"), 0, FREE)}
 
     def walk(self, path: str, at: Address, uid: int) -> Last:
         """Go through a path to the folder of its last name.
@@ -106,8 +112,13 @@ class Tree:
 
     def add_folder(self, address: Address, last: Last, uid: int, mode: int) -> None:
         """Make a folder where a path ends."""
-        self.folders[address] = Folder(self.actor, address, last.folder.address, uid, mode)
+        mount = self.mount_points.get(address, last.folder.mount)
+        self.folders[address] = Folder(self.actor, address, last.folder.address, mount, uid, mode)
         last.folder.entries[last.name] = address
+
+    def is_mount_point(self, address: Address | None) -> bool:
+        """Return whether a file system is mounted on a folder: it can be neither renamed nor replaced."""
+        return address in self.mount_points
 
     def make_folders(self, path: str) -> None:
         """Make a folder and those above it that are not there yet."""

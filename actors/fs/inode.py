@@ -8,9 +8,8 @@ ilock, and held exactly where semantics 2.5 and 2.7 say.
 
 import errno
 from functools import partial
-from typing import NamedTuple, Self
 
-from longpin.actors.base import Engine, handles
+from longpin.actors.base import handles
 from longpin.actors.constants import (
     F_UNLCK,
     FALLOC_FL_KEEP_SIZE,
@@ -24,122 +23,53 @@ from longpin.actors.constants import (
     O_WRONLY,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome
-from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
-from longpin.actors.fs.file_data import OPERATIONS, FileData
-from longpin.actors.fs.flocks import Flocks
-from longpin.actors.fs.inode_view import InodeView
+from longpin.actors.fs.file_data import OPERATIONS
+from longpin.actors.fs.inode_parts import FileStart
+from longpin.actors.fs.inode_remap import RemappedInode
 from longpin.actors.fs.layout_change import Wanted
-from longpin.actors.fs.layout_guard import LayoutGuard
-from longpin.actors.fs.lease_list import LeaseList, read_delegation
-from longpin.actors.fs.mappings import Mappings
-from longpin.actors.fs.open_counts import OpenCounts
+from longpin.actors.fs.lease_list import read_delegation
 from longpin.actors.fs.permissions import check, check_touch, may, set_attributes
-from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
-from longpin.actors.kernel.machine import MOST_SIZE, Kernel, require
-from longpin.actors.locks import Lock
-from longpin.actors.policies.decisions import Decision
+from longpin.actors.kernel.file_system import LayoutOperation
+from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.policies.views import (
     CloseRequest,
-    FaultRequest,
-    LayoutView,
     LeaseCall,
     LeaseKind,
-    MapRequest,
-    RegistrationView,
 )
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import (
     AddLink,
-    AddMapping,
-    AskPin,
-    AskUse,
     BreakDelegations,
     ChangeLease,
     CloseFile,
     Delegated,
-    Deregistered,
     DropInode,
     DropLink,
     Execute,
     Fallocate,
-    Fault,
     FlushFile,
     LeaseOverdue,
     NoName,
     OnlyPinned,
     Open,
-    PinAllowed,
-    ProtectMapping,
     QueryLease,
     ReadAt,
-    RemoveMapping,
     Renamed,
     SetAttributes,
     SetBreakTime,
-    SplitMapping,
     Touch,
     Truncate,
     WriteAt,
     Written,
 )
-from longpin.messages.fs.mapping import MappingView
-from longpin.messages.mm.memory import ZERO_PAGE, PageFrame, Pin
-from longpin.messages.mm.mm import InstallPtes
-from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.caller import Caller
 
-
-class FileStart(NamedTuple):
-    """What a file is when its inode is made."""
-
-    uid: int
-    mode: int
-    size: int
-    """Bytes."""
-    runs: tuple[BlockRun, ...] = ()
-    """Its blocks, which are all written."""
+__all__ = ["FileStart", "Inode"]
 
 
-class Inode(Backing):
-    """One file."""
-
-    def __init__(self, engine: Engine, address: Address, kernel: Kernel, pmem: Address, start: FileStart) -> None:
-        super().__init__(engine, address, kernel)
-        self.pmem = pmem
-        self.iolock = Lock(self, f"the iolock of {address}")
-        self.mmaplock = Lock(self, f"the mmap lock of {address}")
-        self.attributes = Attributes(start.uid, start.mode, start.size)
-        self.opens = OpenCounts()
-        self.leases = LeaseList(self, kernel, self.opens)
-        self.flocks = Flocks(address)
-        self.mappings = Mappings(address)
-        self.data = FileData(self, kernel, pmem, self.attributes, self.mappings, start.runs)
-        self.guard = LayoutGuard(kernel, pmem, self.attributes, self.leases, self.data.extents, self.mappings)
-        self.evicted = False
-        """No name and no user is left; the blocks are going back."""
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
-
-    def view(self) -> InodeView:
-        """Return the inode as it is now, for those who watch."""
-        return InodeView(
-            self.attributes.size,
-            self.attributes.nlink,
-            self.data.extents.extents,
-            tuple(self.mappings.views.values()),
-            dict(self.opens.openers),
-            self.opens.truncating,
-            self.leases.views(),
-            self.guard.state,
-        )
-
-    def layout_view(self, pins: tuple[Pin, ...]) -> LayoutView:
-        """Return what a policy is shown, with pins that were found, for those who ask what an administrator sees."""
-        return self.guard.view(pins)
+class Inode(RemappedInode):
+    """One file: what it is asked by its descriptions, its leases and its names."""
 
     # Open and close.
 
@@ -325,12 +255,19 @@ class Inode(Backing):
     def fallocate(self, request: Fallocate, _src: Address) -> Conversation[Done]:
         """fallocate(2): what is asked first depends on mode and file system [2.5]."""
         offset, length, keep_size = request.offset, request.length, bool(request.mode & FALLOC_FL_KEEP_SIZE)
+        operation = OPERATIONS[request.mode & ~FALLOC_FL_KEEP_SIZE]
+        if operation is LayoutOperation.UNSHARE_RANGE and not self.guard.file_system.reflink:
+            raise KernelError(errno.EOPNOTSUPP)
         with (yield self.iolock.exclusive()) as io, (yield self.mmaplock.exclusive()) as mm:
-            operation = OPERATIONS[request.mode & ~FALLOC_FL_KEEP_SIZE]
+            yield from self._look_up_shared(offset, offset + length)
             wanted = Wanted(operation, offset, offset + length, request.caller, keep_size)
             yield from self.guard.break_layouts(wanted, io, mm)
             yield from self.data.fallocate(operation, offset, length, keep_size=keep_size)
         return DONE
+
+    def _look_up_shared(self, start: int, end: int) -> Conversation[None]:
+        """Know which of these bytes other files have too, before the policy is told what a change of them would do."""
+        yield from self.data.look_up_shared(start // self.kernel.page_size, self.kernel.pages(end) - 1)
 
     # Data.
 
@@ -349,115 +286,11 @@ class Inode(Backing):
             data = request.data[: MOST_SIZE - offset]
             if not data:
                 raise KernelError(errno.EFBIG)
+            yield from self._look_up_shared(offset, offset + len(data))
             wanted = Wanted(LayoutOperation.WRITE, offset, offset + len(data), request.caller)
             yield from self.guard.break_layouts(wanted, io, None)
             done = yield from self.data.write(offset, data)
         return Written(offset + done, done)
-
-    # Mappings and pins.
-
-    @handles(AddMapping)
-    def add_mapping(self, request: AddMapping, _src: Address) -> Conversation[Done]:
-        """mmap(2), or fork copying a mapping."""
-        policy = self.kernel.policy
-        mapping = MappingView(request.mm, request.vma, request.prot, request.flags, request.ofd)
-        if request.parent:
-            original = self.mappings.find(request.parent, request.vma)
-            self.mappings.add(mapping)
-            yield from self.guard.follow(partial(policy.on_vma_open, original, mapping))
-        else:
-            wanted = MapRequest(request.caller, mapping)
-            gate = partial(policy.mmap_gate, wanted)
-            yield from self.guard.permit(gate, request.caller, fd=request.fd, locked=False)
-            self.mappings.add(mapping)
-        return DONE
-
-    @handles(SplitMapping)
-    def split_mapping(self, request: SplitMapping, _src: Address) -> Conversation[Done]:
-        """munmap(2) in the middle of a mapping: the policy has allowed it already."""
-        rest = self.mappings.split(request.mm, request.vma, request.new)
-        original = self.mappings.find(request.mm, request.vma)
-        yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest))
-        return DONE
-
-    @handles(ProtectMapping)
-    def protect_mapping(self, request: ProtectMapping, _src: Address) -> Done:
-        """mprotect(2)."""
-        self.mappings.protect(request.mm, request.vma, request.prot)
-        return DONE
-
-    @handles(RemoveMapping)
-    def remove_mapping(self, request: RemoveMapping, _src: Address) -> Conversation[Done]:
-        """munmap(2), exit."""
-        mapping = self.mappings.remove(request.mm, request.vma)
-        yield from self.guard.follow(partial(self.kernel.policy.on_vma_close, mapping))
-        return DONE
-
-    @handles(Fault)
-    def fault(self, request: Fault, src: Address) -> Conversation[Done]:
-        """A page fault: entries are installed with the mmap lock held, so a truncate sees and zaps them [1.8].
-
-        Pages behind the one that faulted are mapped with it, up to the first that would need a block
-        (``do_fault_around``). All failures are one: VM_FAULT_SIGBUS.
-        """
-        page = request.page
-        with (yield self.mmaplock.shared()) as mm:
-            self._last_of(request)
-            try:
-                yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
-                last = self._last_of(request)
-                if self._kinds_of(request, page):
-                    yield from self.data.writable_block(page)
-            except KernelError:
-                raise KernelError(errno.EFAULT) from None
-            frames = [self._frame(page)]
-            while (page := page + 1) <= last and not self._kinds_of(request, page):
-                frames.append(self._frame(page))
-            yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write))
-        return DONE
-
-    def _last_of(self, fault: Fault) -> int:
-        """Return the last page that a fault maps, or fail with EFAULT beyond the end of the file."""
-        last = min(fault.page + fault.pages, self.kernel.pages(self.attributes.size)) - 1
-        if fault.page > last:
-            raise KernelError(errno.EFAULT)
-        return last
-
-    def _kinds_of(self, fault: Fault, page: int) -> ChangeKind:
-        """Return what it would do to the extent map to map a page."""
-        return self.data.extents.classify(LayoutOperation.WRITE, page, page) if fault.write else ChangeKind(0)
-
-    def _frame(self, page: int) -> PageFrame:
-        """Return the memory that a page is: what is not written is a page of zeros."""
-        block = self.data.extents.data(page)
-        return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
-
-    def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:
-        mapping = self.mappings.find(src, request.vma)
-        fault = FaultRequest(mapping, request.page, request.write, self._kinds_of(request, request.page))
-        return self.kernel.policy.fault_gate(fault, view)
-
-    @handles(AskPin)
-    def ask_pin(self, request: AskPin, _src: Address) -> Conversation[PinAllowed]:
-        """Look for a lease that allows a pin: under flc_lock, but the reference is taken after that [2.7]."""
-        pin = request.request
-        with (yield self.leases.flc_lock.exclusive()):
-            allowed = yield from self.guard.permit(partial(self.kernel.policy.pin_gate, pin), pin.caller, locked=True)
-        return PinAllowed(allowed.hold, allowed.grant is not None or allowed.state is not None)
-
-    @handles(Deregistered)
-    def deregistered(self, notice: Deregistered, _src: Address) -> Conversation[Done]:
-        """Do what the policy wants when a registration that was given a lease here has let go of its pages."""
-        registration = RegistrationView(notice.registration, notice.context)
-        yield from self.guard.follow(partial(self.kernel.policy.on_deregister, registration))
-        return DONE
-
-    @handles(AskUse)
-    def ask_use(self, request: AskUse, _src: Address) -> Done:
-        """Ask the policy whether a process may use a registration of the file's pages; its errno if not."""
-        registration = RegistrationView(request.registration, request.context)
-        require(self.kernel.policy.use_gate(request.caller, registration, self.guard.view()))
-        return DONE
 
     # Names. A change of a name or an attribute holds the iolock, so it waits for a truncate that waits [2.5]; none of
     # these calls asks leases [2.3.2].

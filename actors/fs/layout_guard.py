@@ -16,6 +16,7 @@ from longpin.actors.fs.layout_change import Wanted, change_of
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Hold
 from longpin.actors.policies.decisions import (
     Allow,
@@ -36,7 +37,7 @@ from longpin.actors.policies.views import Change, CloseRequest, FileFacts, Layou
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
 from longpin.messages.fs.mapping import Memory
-from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, Pin, ScanBusy
+from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, Pin, ScanBusy, portions
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.messages.rdma.verbs import RevokeRegion
@@ -55,15 +56,15 @@ class LayoutGuard:
     def __init__(
         self,
         kernel: Kernel,
-        pmem: Address,
+        mount: Mount,
         attributes: Attributes,
         leases: LeaseList,
         extents: ExtentMap,
         mappings: Mappings,
     ) -> None:
         self.kernel = kernel
-        self.pmem = pmem
-        self.file_system = kernel.file_system(pmem)
+        self.pmem = mount.device
+        self.file_system = mount.file_system
         self.attributes = attributes
         self.leases = leases
         self.extents = extents
@@ -251,9 +252,11 @@ class LayoutGuard:
             return ()
         if zap:
             yield from self.mappings.zap(0)
-        runs = tuple(FrameRun(extent.block, extent.length) for extent in self.extents.extents_in(*pages))
-        busy: Busy = yield Call(self.pmem, ScanBusy(runs))
-        return busy.pins
+        pins: list[Pin] = []
+        for runs in portions(FrameRun(extent.block, extent.length) for extent in self.extents.extents_in(*pages)):
+            busy: Busy = yield Call(self.pmem, ScanBusy(runs))
+            pins += busy.pins
+        return tuple(pins)
 
     def _wait_for_page(self, pin: Pin, mm: Hold | None, *, killable: bool) -> Conversation[None]:
         """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""

@@ -16,9 +16,9 @@ from longpin.messages.fs.file import (
     LeaseGone,
     LeaseSetup,
     NotifyOwner,
-    Owner,
     SetOwner,
     SetSignal,
+    SignalOwner,
 )
 from longpin.messages.process.process import PROCESS_TABLE, FindOwner, Signal
 
@@ -63,9 +63,9 @@ class OwnedDescription(Actor):
         self.owner, self.owner_number, self.owner_type, self.owner_uid = process, number, kind, uid
 
     @handles(GetOwner)
-    def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[Owner]:
+    def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[SignalOwner]:
         """F_GETOWN and F_GETOWN_EX: 0 if the owner is gone [meas]."""
-        return Owner(self.owner_number if (yield from self._members()) else 0, self.owner_type)
+        return SignalOwner(self.owner_number if (yield from self._members()) else 0, self.owner_type)
 
     def _members(self) -> Conversation[tuple[Address, ...]]:
         """Return who the owner is; nobody if it is gone, or a number nobody has as what it was set for [pid_task]."""

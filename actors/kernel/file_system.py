@@ -72,6 +72,8 @@ class FileSystem:
     source: str
     asks: Mapping[LayoutOperation, tuple[Asked, ...]]
     """Who is asked before an operation, in this order."""
+    reflink: bool = False
+    """Files can share blocks: it has a ``remap_file_range``."""
     kinds: Mapping[LayoutOperation, ChangeKind] = field(default_factory=lambda: MappingProxyType({}))
     """What an operation does to the layout here beside what the extent map shows."""
     shifts_zap_copies: bool = False
@@ -80,13 +82,19 @@ class FileSystem:
 
 _BREAK_WRITE = (Asked.LEASES,)
 _BREAK_UNMAP = (Asked.PAGES, Asked.LEASES)
+_LEASES_THEN_PAGES = (Asked.LEASES, Asked.PAGES)
 _DAX_WAIT = (Asked.PAGES,)
 
 FILE_SYSTEMS: dict[str, FileSystem] = {
     "xfs": FileSystem(
         "xfs",
         "Linux 5.4, fs/xfs/xfs_file.c: xfs_break_layouts [k54]; waits measured on 6.1, 6.12, 6.18, 7.2",
-        MappingProxyType(dict.fromkeys(LayoutOperation, _BREAK_UNMAP) | {LayoutOperation.WRITE: _BREAK_WRITE}),
+        MappingProxyType(
+            dict.fromkeys(LayoutOperation, _BREAK_UNMAP)
+            | {LayoutOperation.WRITE: _BREAK_WRITE}
+            | dict.fromkeys((LayoutOperation.CLONE_FROM, LayoutOperation.CLONE_TO), _LEASES_THEN_PAGES)
+        ),
+        reflink=True,
     ),
     "ext4": FileSystem(
         "ext4",

@@ -57,13 +57,18 @@ class Generation:
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 
+    reflink_with_dax: bool = True
+    """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
+    clone_waits: bool = True
+    """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
+
 
 _UP_TO_6_12 = Generation(busy_scan_skips_unmapped=True, evict_waits=False, mremap_moves_several=False)
 _UP_TO_6_1 = replace(_UP_TO_6_12, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
 
 GENERATIONS: dict[Version, Generation] = {
-    Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL),
-    Version.LINUX_5_4: replace(_UP_TO_6_1, late_longterm_check=True, copies_see_pins=False),
+    Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False),
+    Version.LINUX_5_4: replace(_UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(),

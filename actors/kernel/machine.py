@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 from longpin.actors.conversation import KernelError
-from longpin.actors.kernel.file_system import FILE_SYSTEMS, FileSystem
 from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Answer, Fail
-from longpin.messages.envelope import Address
 
 MOST_SIZE = (1 << 63) - 1
 """Bytes of the largest file."""
@@ -22,8 +21,8 @@ class Kernel:
     policy: Policy
     generation: Generation = GENERATIONS[Version.LINUX_6_18]
     """What this version of Linux does where others do otherwise."""
-    file_systems: tuple[tuple[Address, FileSystem], ...] = ()
-    """Pmem sets and the file system on each; XFS where none is named."""
+    mounts: tuple[Mount, ...] = (Mount("pmem:pmem0"),)
+    """The file systems, each with its place; one is mounted at the root."""
     page_size: int = 4096
     """Bytes of a page, which is a block too."""
     lease_break_time: float = 45.0
@@ -37,9 +36,9 @@ class Kernel:
         """Return how many pages ``length`` bytes take."""
         return -(-length // self.page_size)
 
-    def file_system(self, pmem: Address) -> FileSystem:
-        """Return the file system that lies on a pmem set."""
-        return dict(self.file_systems).get(pmem, FILE_SYSTEMS["xfs"])
+    def mount_of(self, path: str) -> Mount:
+        """Return the mount on which a path of the tree lies that begins."""
+        return max((mount for mount in self.mounts if mount.has(path)), key=lambda mount: len(mount.point))
 
 
 def require(answer: Answer) -> None:

@@ -29,7 +29,7 @@ TASK_SIZE = 0x7FFF_FFFF_F000
 NO_FILE = File("", "", "anonymous")
 """What anonymous memory is a mapping of."""
 
-MEMORY_OF = {"file": Memory.FS_DAX, "shmem": Memory.SHMEM, "anonymous": Memory.ANONYMOUS}
+MEMORY_OF = {"file": Memory.FS_DAX, "dax": Memory.DEVICE_DAX, "shmem": Memory.SHMEM, "anonymous": Memory.ANONYMOUS}
 """What the pages of a mapping are, by the kind of its file."""
 
 VM_MAYWRITE, VM_LOCKED, VM_DONTCOPY, VM_WIPEONFORK = 0x20, 0x2000, 0x2_0000, 0x200_0000

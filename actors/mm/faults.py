@@ -43,7 +43,8 @@ class Faults(PageTables):
                         if frame == ZERO_PAGE:
                             data += bytes(part)
                         else:
-                            data += (yield Call(frame.memory, Load(frame.number, inside, part))).data
+                            access = Load(frame.number, inside, part, self._inode_at(address))
+                            data += (yield Call(frame.memory, access)).data
                     address, left = address + part, left - part
         except _FaultError as fault:
             return Faulted(fault.signo)
@@ -59,11 +60,16 @@ class Faults(PageTables):
                     hold, frame, inside = yield from self._touch(address, write=True)
                     part = min(len(left), self.kernel.page_size - inside)
                     with hold:
-                        yield Call(frame.memory, Store(frame.number, inside, left[:part]))
+                        yield Call(frame.memory, Store(frame.number, inside, left[:part], self._inode_at(address)))
                     address, left = address + part, left[part:]
         except _FaultError as fault:
             return Faulted(fault.signo)
         return DONE
+
+    def _inode_at(self, address: int) -> Address:
+        """Return the file that is mapped at an address."""
+        mapping = self.space.find(address)
+        return "" if mapping is None else mapping.inode
 
     def _touch(self, address: int, *, write: bool) -> Conversation[tuple[Hold, PageFrame, int]]:
         """Make a byte accessible; the page table lock is held on return, so it stays so.
@@ -125,7 +131,9 @@ class Faults(PageTables):
         elif pte.exclusive or (pte.anonymous and (yield from self._is_alone(pte.frame))):
             table[vpn] = pte._replace(writable=writable, exclusive=True)
         else:
-            table[vpn] = yield from self._copy(pte.frame, writable=writable)
+            table[vpn] = yield from self._copy(
+                pte.frame, writable=writable, inode="" if pte.anonymous else mapping.inode
+            )
             yield from self._drop([pte.frame] if pte.anonymous else [])
 
     def _is_alone(self, frame: PageFrame) -> Conversation[bool]:

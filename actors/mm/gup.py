@@ -13,7 +13,7 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
-from longpin.messages.mm.memory import PinnedRun, Unpin, memories_of
+from longpin.messages.mm.memory import ZERO_PAGE, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
 from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.caller import Caller
@@ -44,10 +44,12 @@ def pin_user_pages(
     write: bool,
     force: bool = False,
     longterm: bool = True,
+    get: bool = False,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
 
-    ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same.
+    ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same. What is not
+    ``longterm`` is not charged; with ``get`` it is plain references (FOLL_GET) that are taken.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -57,14 +59,15 @@ def pin_user_pages(
     holds: list[Address] = []
     attached: list[Address] = []
     done = 0
+    charged = buffer.pages if longterm else 0
     try:
         while done < buffer.pages:
             address = buffer.address + done * kernel.page_size
             pages = min(BATCH, buffer.pages - done)
-            charge = 0 if runs else buffer.pages
+            charge = 0 if runs else charged
             how = (write, force, longterm)
             request = GetUserPages(
-                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds)
+                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds), get
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
@@ -75,16 +78,17 @@ def pin_user_pages(
                 raise KernelError(got.refused)
     except KernelError:
         if runs:  # else the first request failed, which left nothing behind
-            failed = Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds), tuple(attached))
+            failed = Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
             yield from unpin_user_pages(kernel, failed)
         raise
-    return Registration(owner, context, buffer.mm, buffer.pages, tuple(runs), tuple(holds), tuple(attached))
+    return Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
 
 
 def unpin_user_pages(kernel: Kernel, registration: Registration) -> Conversation[None]:
     """Drop the references, the charge, and what a policy made the pins hold [2.6]."""
     yield from _drop_pages(registration)
-    yield Call(registration.mm, Uncharge(registration.pages))
+    if registration.pages:
+        yield Call(registration.mm, Uncharge(registration.pages))
     yield from _drop_holds(kernel, registration)
 
 
@@ -107,3 +111,16 @@ def _drop_holds(kernel: Kernel, registration: Registration) -> Conversation[None
     for ofd in kernel.policy.on_unpin(registration.holds):
         if (yield Call(ofd, Put(pin=True))).last:
             yield Call(ofd, Release(exiting=False))
+
+
+def read_pinned(page: PinnedPage, offset: int, length: int) -> Conversation[bytes]:
+    """Return bytes of a page that is pinned, as the kernel reads them through its own mapping of all memory."""
+    if page.frame == ZERO_PAGE:
+        return bytes(length)
+    data: bytes = (yield Call(page.frame.memory, Load(page.frame.number, offset, length, page.inode))).data
+    return data
+
+
+def write_pinned(page: PinnedPage, offset: int, data: bytes) -> Conversation[None]:
+    """Write bytes of a page that was pinned for writing."""
+    yield Call(page.frame.memory, Store(page.frame.number, offset, data, page.inode))

@@ -55,7 +55,7 @@ class FrameMemory(Actor):
         r = request
         generations = tuple(self.generation(block) for block in r.numbers)
         for index, (block, generation) in enumerate(zip(request.numbers, generations, strict=True)):
-            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold)
+            pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold, r.get)
             self.pins.setdefault(block, []).append(pin)
         return Pinned(generations)
 
@@ -94,7 +94,7 @@ class FrameMemory(Actor):
             block = busy[0]
             detail = f"{self.owner_of(block)} (block {block}), pinned by {self.pins[block][0].owner}"
             queue = self.idle_waiters.setdefault(block, WaitQueue())
-            yield queue.sleep(WaitsFor("pin", self.address, detail, block), wait)
+            yield queue.sleep(WaitsFor("spin" if request.spins else "pin", self.address, detail, block), wait)
         return DONE
 
     @handles(Load)

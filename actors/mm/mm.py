@@ -132,9 +132,9 @@ class Mm(Remap):
         if kind == MAP_SHARED_VALIDATE and r.flags & ~(LEGACY_MAP_MASK | MAP_SYNC | self._flags_of_policy()):
             raise KernelError(errno.EOPNOTSUPP)
         number = self.space.next_number()
-        may_write = (
-            yield Call(r.file.ofd, MapFile(number, r.prot, r.flags, self.address, r.fd, r.caller))
-        ).value or kind == MAP_PRIVATE
+        pages = length // self.kernel.page_size
+        asked = MapFile(number, r.prot, r.flags, self.address, r.fd, r.caller, first_page, pages)
+        may_write = (yield Call(r.file.ofd, asked)).value or kind == MAP_PRIVATE
         vm_flags = VM_MAYWRITE if may_write else 0
         return Mapping(number, start, length, r.prot, r.flags, r.file, first_page, vm_flags)
 

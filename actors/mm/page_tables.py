@@ -90,11 +90,11 @@ class PageTables(Actor):
         frames: AllocatedFrames = yield Call(self.ram, AllocateFrames(count, data))
         return [PageFrame(self.ram, number) for number in frames.numbers]
 
-    def _copy(self, frame: PageFrame, *, writable: bool) -> Conversation[Pte]:
-        """Return an entry of a page of one's own, with what another holds."""
+    def _copy(self, frame: PageFrame, *, writable: bool, inode: Address = "") -> Conversation[Pte]:
+        """Return an entry of a page of one's own, with what another holds, which may be one of a file."""
         data = b""
         if frame != ZERO_PAGE:
-            data = (yield Call(frame.memory, Load(frame.number, 0, self.kernel.page_size))).data
+            data = (yield Call(frame.memory, Load(frame.number, 0, self.kernel.page_size, inode))).data
         [own] = yield from self._allocate(1, data)
         return Pte(own, writable, anonymous=True, exclusive=True)
 

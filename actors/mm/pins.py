@@ -108,7 +108,7 @@ class Pins(Faults):
             else:
                 inode, hold_on = mapping.inode, (yield from self._ask(wanted, mapping, request, held))
             numbers = tuple(pte.frame.number for pte in ptes[:run])
-            take = PinFrames(numbers, inode, page, r.longterm, r.owner, r.context, r.caller.process, hold_on)
+            take = PinFrames(numbers, inode, page, r.longterm, r.owner, r.context, r.caller.process, hold_on, r.get)
             generations = (yield Call(first.frame.memory, take)).generations
         return [
             PinnedPage(pte.frame, generation, inode, page + index)

@@ -13,8 +13,10 @@ from longpin.actors.conversation import KernelError
 from longpin.actors.mm.free_space import FreeSpace
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.ownership import Owner, Ownership
+from longpin.actors.mm.stamps import Stamp, Stamps
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.mm.memory import Dma, FrameRun
+from longpin.messages.fs.file import Data
+from longpin.messages.mm.memory import Dma, FrameRun, Store
 from longpin.messages.mm.pmem import (
     Allocate,
     Allocated,
@@ -46,6 +48,7 @@ class Pmem(FrameMemory):
         """The inodes and their pages each allocated block belongs to."""
         for inode, run in owned:
             self.owners.add(run.block, run.length, Owner(inode, run.page))
+        self.stamps = Stamps()
         self.free = FreeSpace(blocks, ((run.first, run.length) for run in self.owners.runs))
         """Invariant: free and owners together are all blocks, each once."""
 
@@ -55,8 +58,8 @@ class Pmem(FrameMemory):
 
     def is_still(self, access: Dma) -> bool:
         """Return whether a block was not freed since it was pinned, and is still that page of that file."""
-        owners = self.owners.of(access.number)
-        return self.generation(access.number) == access.generation and Owner(access.inode, access.page) in owners
+        pinned_as = Owner(access.inode, access.page)
+        return self.generation(access.number) == access.generation and pinned_as in self.owners.of(access.number)
 
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:
@@ -66,8 +69,9 @@ class Pmem(FrameMemory):
             raise KernelError(errno.ENOSPC)
         block, length = found
         self.owners.add(block, length, Owner(request.inode, request.page))
-        if request.zeroed:
-            for number in range(block, block + length):
+        for number in self._written(block, length):
+            self.stamps.forget(number)
+            if request.zeroed:
                 self.contents.pop(number, None)
         return Allocated(block, length)
 
@@ -77,14 +81,24 @@ class Pmem(FrameMemory):
         copy = self.allocate(Allocate(request.inode, request.page), src)
         if request.block in self.contents:
             self.contents[copy.block] = self.contents[request.block]
+            self.stamps.copy(request.block, copy.block, Owner(request.inode, request.page))
         return copy
 
     @handles(ShareBlocks)
     def share(self, request: ShareBlocks, _src: Address) -> Done:
         """Count one more file that has the blocks."""
         for page, block, length in request.runs:
+            for number in self._written(block, length):
+                sources = tuple(owner for owner in self.owners.of(number) if owner.inode == request.source)
+                self.stamps.share(number, sources, Owner(request.inode, page + number - block))
             self.owners.add(block, length, Owner(request.inode, page))
         return DONE
+
+    def _written(self, block: int, length: int) -> list[int]:
+        """Return the blocks of a run that something was written to."""
+        if length < len(self.contents):
+            return [number for number in range(block, block + length) if number in self.contents]
+        return sorted(number for number in self.contents if block <= number < block + length)
 
     @handles(FindShared)
     def find_shared(self, request: FindShared, _src: Address) -> SharedBlocks:
@@ -106,6 +120,30 @@ class Pmem(FrameMemory):
         """Note that blocks are other pages now; who has them pinned still sees them as what they were."""
         for page, block, length in request.runs:
             self.owners.drop(block, length, Owner(request.inode, page))
+            for number in self._written(block, length):
+                old = Owner(request.inode, page + number - block)
+                self.stamps.move(number, old, old._replace(page=old.page + request.distance))
         for page, block, length in request.runs:
             self.owners.add(block, length, Owner(request.inode, page + request.distance))
         return DONE
+
+    # Who wrote what.
+
+    @handles(Store)
+    def store(self, request: Store, src: Address) -> Done:
+        """Write bytes of a block, for a page of a file."""
+        inode = request.inode or src
+        pages = tuple(owner for owner in self.owners.of(request.number) if owner.inode == inode)
+        stamp = Stamp(src, pages[0] if pages else Owner(inode, -1), pages[:1])
+        self.stamps.write(request.number, request.offset, len(request.data), stamp)
+        return super().store(request, src)
+
+    @handles(Dma)
+    def dma(self, request: Dma, src: Address) -> Data:
+        """Read or write a block for a device; what it writes is right only for the page that it has pinned."""
+        if request.data is not None:
+            page = Owner(request.inode, request.page)
+            pinned = self.generation(request.number) == request.generation and page in self.owners.of(request.number)
+            stamp = Stamp(request.region, page, (page,) if pinned else ())
+            self.stamps.write(request.number, request.offset, len(request.data), stamp)
+        return super().dma(request, src)

@@ -64,8 +64,7 @@ class Ram(FrameMemory):
         while len(numbers) < count:
             found = self.free.take_lowest(count - len(numbers))
             assert found is not None
-            first, length = found
-            numbers += range(first, first + length)
+            numbers += range(found[0], sum(found))
         self.maps |= dict.fromkeys(numbers, 1)
         if data.strip(b"\0"):
             self.contents[numbers[0]] = data
@@ -74,11 +73,15 @@ class Ram(FrameMemory):
     @handles(ShareFrames)
     def share(self, request: ShareFrames, _src: Address) -> SharedFrames:
         """Count one more entry of each frame that no pin is on [folio_try_dup_anon_rmap_pte]."""
-        pinned = () if request.even_pinned else tuple(number for number in request.numbers if number in self.pins)
+        pinned = () if request.even_pinned else tuple(number for number in request.numbers if self._is_pinned(number))
         for number in request.numbers:
             if number not in pinned:
                 self.maps[number] += 1
         return SharedFrames(pinned)
+
+    def _is_pinned(self, number: int) -> bool:
+        """Return whether a frame has more than plain references [folio_maybe_dma_pinned]."""
+        return any(not pin.get for pin in self.pins.get(number, ()))
 
     @handles(ReuseFrame)
     def reuse(self, request: ReuseFrame, _src: Address) -> Done:

@@ -1,9 +1,13 @@
 """What a process did, in a form reports and oracles read: kept by the process, never sent."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from longpin.actors.process.process_state import Value
 from longpin.actors.process.program import Op
+
+if TYPE_CHECKING:
+    from longpin.actors.process.thread import Thread
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class CallBegun:
     """A call is made."""
 
     record: CallRecord
+    thread: "Thread | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class CallEnded:
     """A call has returned."""
 
     record: CallRecord
+    thread: "Thread | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class CallCut:
     """The process ends in a call, or goes on with another program after it, so it never returns."""
 
     record: CallRecord
+    thread: "Thread | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +59,15 @@ class SignalTaken:
     si_fd: int
     action: str
     """``handler``, ``ignored``, ``stopped`` or ``terminated``."""
+    thread: "Thread | None" = None
+    """None: it is the process's as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class HandlerReturned:
     """The handler that was entered last has returned."""
+
+    thread: "Thread | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,10 @@ class Interpreter(ABC):
     def end(self, end: Exit) -> Steps[None]:
         """Die."""
 
+    def program_over(self) -> Exit:
+        """Return how it dies after the last line of its program."""
+        return Exit(0)
+
     def call_cut(self, record: CallRecord) -> None:  # noqa: B027 a kernel need not
         """Note that a call will never return, because the process ends or is replaced in it."""
 
@@ -100,7 +104,7 @@ class Interpreter(ABC):
         while end is None:
             try:
                 yield from self.execute(self.image.program, EXITS)
-                end = Exit(0)
+                end = self.program_over()
             except Exec as replaced:
                 self.handling.clear()
                 yield from self.replace_image(replaced.image)

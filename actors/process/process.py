@@ -8,7 +8,7 @@ thread has for itself is :mod:`longpin.actors.process.thread`; memory is an acto
 """
 
 import errno
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_SIGPENDING, SIG_HANDLER, SIG_IGN, SIGCHLD
@@ -18,6 +18,7 @@ from longpin.actors.conversation import (
     KernelError,
     Step,
     Uninterruptible,
+    Wait,
     WaitQueue,
     outcome,
     single,
@@ -30,8 +31,8 @@ from longpin.actors.process.facts import CallRecord, Ended, SignalTaken
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
 from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited
 from longpin.actors.process.program import Image
-from longpin.actors.process.signals import SignalTarget
 from longpin.actors.process.thread import Thread
+from longpin.actors.process.thread_group import ThreadGroup
 from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
@@ -40,6 +41,8 @@ from longpin.messages.mm.mm import ExitMmap
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import (
     PROCESS_TABLE,
+    AccessedMm,
+    AccessMm,
     ChildChanged,
     ChildNotifies,
     File,
@@ -57,7 +60,7 @@ FIRST_FD = 3
 """Standard input, output and error are taken."""
 
 
-class Process(SignalTarget):
+class Process(ThreadGroup):
     """One process."""
 
     thread_type: ClassVar[type[Thread]] = Thread
@@ -109,8 +112,16 @@ class Process(SignalTarget):
             self.count("mm")
         self.dead = False
         # Invariant: dead implies exiting, and no descriptors or mappings.
-        self.threads.append(self.thread_type(self, image, dict(inherited.variables), inherited.blocked))
+        own = (dict(inherited.variables), inherited.blocked, inherited.credentials)
+        self.threads.append(self.make_thread(image, *own, pid, name))
         self.current = self.leader
+        self.thread_waiters = WaitQueue()
+        self.joinable: list[int] = []
+        self.group_exit: Exit | None = None
+
+    def make_thread(self, *state: Any) -> Thread:
+        """Make a thread that has not begun to run."""
+        return self.thread_type(self, *state)
 
     def count(self, what: str) -> int:
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
@@ -121,7 +132,9 @@ class Process(SignalTarget):
     def caller(self) -> Caller:
         """What those see of it who decide on its calls."""
         own = self.credentials
-        return Caller(self.address, self.pid, own.uid, own.fsuid, tuple(sorted(own.capabilities)))
+        tid = self.current.tid
+        tid = 0 if tid == self.pid else tid
+        return Caller(self.address, self.pid, own.uid, own.fsuid, tuple(sorted(own.capabilities)), tid)
 
     # The program.
 
@@ -152,10 +165,15 @@ class Process(SignalTarget):
         return self.fds[fd]
 
     def file(self, fd: int) -> File:
-        """Return what a descriptor refers to, or fail with EBADF, also if it was opened with O_PATH."""
+        """Return what a descriptor refers to, or fail with EBADF, also if it was opened with O_PATH.
+
+        The call that asks keeps it until it returns.
+        """
         file = self.descriptor(fd)
         if file.kind == "path":
             raise KernelError(errno.EBADF)
+        if self.has_threads:
+            self.current.hold(file)
         return file
 
     def reserve(self, count: int) -> None:
@@ -238,7 +256,13 @@ class Process(SignalTarget):
         return releases
 
     def leave_image(self) -> Conversation[None]:
-        """Do what execve does before the new program runs: mappings, O_CLOEXEC descriptors and handlers go [2.4]."""
+        """Do what execve does before the new program runs: mappings, O_CLOEXEC descriptors and handlers go [2.4].
+
+        Raises:
+            KernelError: EINTR, the process ends first.
+
+        """
+        yield from self.de_thread()
         for file in (yield from self._leave_memory()):
             yield Call(file.ofd, Release(exiting=False))
         for fd in sorted(self.close_on_exec):
@@ -250,6 +274,23 @@ class Process(SignalTarget):
         self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
 
     # What others send.
+
+    @handles(AccessMm)
+    def access_mm(self, request: AccessMm, _src: Address) -> AccessedMm:
+        """Let another process at the memory, if it could trace this one [code: mm_access, ptrace_may_access].
+
+        Raises:
+            KernelError: ESRCH, it has ended; EPERM.
+
+        """
+        if self.exiting:
+            raise KernelError(errno.ESRCH)
+        caller, own = request.caller, self.credentials
+        if (
+            caller.uid != own.uid or own.capabilities - set(caller.capabilities)
+        ) and "CAP_SYS_PTRACE" not in caller.capabilities:
+            raise KernelError(errno.EPERM)
+        return AccessedMm(self.memory())
 
     @handles(PassFile)
     def receive_file(self, request: PassFile, _src: Address) -> Done:
@@ -335,6 +376,7 @@ class Process(SignalTarget):
         for file in releases:
             # Nobody is left to hear the error of a release.
             yield from outcome(single(Call(file.ofd, Release(exiting=True))))
+        yield from self.await_others(self.current, Wait.UNINTERRUPTIBLE)
         yield Step(NextCall(EXIT_NOTIFY))  # who sends it signals meanwhile still finds it
         for child in self.children.values():
             if child.ended:

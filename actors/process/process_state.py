@@ -20,10 +20,12 @@ MOST_FDS = 1024
 class Exit(Exception):
     """The program ends."""
 
-    def __init__(self, status: int, signo: int = 0) -> None:
+    def __init__(self, status: int, signo: int = 0, *, of_thread: bool = False) -> None:
         super().__init__(status, signo)
         self.status = status
         self.signo = signo
+        self.of_thread = of_thread
+        """Only that of a thread: the others go on."""
 
 
 class Exec(Exception):

@@ -4,12 +4,13 @@ import errno
 from typing import NamedTuple
 
 from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.constants import F_OWNER_PGRP
+from longpin.actors.constants import F_OWNER_PGRP, F_OWNER_TID
 from longpin.actors.conversation import KernelError
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.process.process import (
     PROCESS_TABLE,
     Enroll,
+    EnrollThread,
     FindGroup,
     FindOwner,
     FindProcess,
@@ -17,6 +18,7 @@ from longpin.messages.process.process import (
     FoundOwner,
     FoundProcess,
     Retire,
+    RetireThread,
 )
 
 
@@ -36,6 +38,8 @@ class ProcessTable(Actor):
     ) -> None:
         super().__init__(engine, address)
         self.processes = dict(processes or {})
+        self.threads: dict[int, int] = {}
+        """The process of each thread that is no thread group leader, by numbers."""
 
     @handles(Enroll)
     def enroll(self, request: Enroll, _src: Address) -> Done:
@@ -49,9 +53,23 @@ class ProcessTable(Actor):
         del self.processes[request.pid]
         return DONE
 
+    @handles(EnrollThread)
+    def enroll_thread(self, request: EnrollThread, _src: Address) -> Done:
+        """Enter a new thread."""
+        self.threads[request.tid] = request.process
+        return DONE
+
+    @handles(RetireThread)
+    def retire_thread(self, request: RetireThread, _src: Address) -> Done:
+        """Strike out one that has ended."""
+        del self.threads[request.tid]
+        return DONE
+
     @handles(FindProcess)
     def find(self, request: FindProcess, _src: Address) -> FoundProcess:
         """Find by number, else the first with the name."""
+        if request.pid in self.threads:
+            return FoundProcess(self.processes[self.threads[request.pid]].address, request.pid)
         for pid, entry in self.processes.items():
             if pid == request.pid or (not request.pid and entry.name == request.name):
                 return FoundProcess(entry.address)
@@ -71,9 +89,10 @@ class ProcessTable(Actor):
         """Find a number, whatever it is of [find_vpid], and who has it as what is asked for [pid_task]."""
         number = request.number
         group = tuple(entry.address for entry in self.processes.values() if entry.group == number)
-        process = self.processes.get(number)
+        is_thread = number in self.threads
+        process = self.processes.get(self.threads[number] if is_thread else number)
         if process is None and not group:
             raise KernelError(errno.ESRCH)
         task = "" if process is None else process.address
         members = group if request.type == F_OWNER_PGRP else tuple(filter(None, [task]))
-        return FoundOwner(members, task)
+        return FoundOwner(() if is_thread and request.type != F_OWNER_TID else members, task)

@@ -7,6 +7,8 @@ them. Nothing here can do more than evaluate integers, strings, bytes, names, ``
 from dataclasses import dataclass
 from enum import StrEnum
 
+from longpin.actors.constants import SIG_HANDLER
+
 
 @dataclass(frozen=True, slots=True)
 class Const:
@@ -82,6 +84,14 @@ class Op:
     place: str = ""
     """Its program and its row there, which no other call of the scenario has; a line of the file may have several."""
 
+    @property
+    def handler_installed(self) -> int | None:
+        """The signal whose handler the call installs, where the line names both; else None."""
+        match self.call, self.args:
+            case "sigaction", (Const(value=int() as signo), Const(value=action), *_) if action == SIG_HANDLER:
+                return signo
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Loop:
@@ -101,6 +111,10 @@ class Program:
     """What a process does, or what a signal handler does."""
 
     statements: tuple[Statement, ...] = ()
+
+    def handlers_installed(self) -> set[int]:
+        """Return the signals whose handlers the program itself installs: before that they are not in force."""
+        return {signo for op in self.operations() if (signo := op.handler_installed) is not None}
 
     def operations(self) -> "list[Op]":
         """Return every call in the text, loops not unrolled."""

@@ -21,6 +21,8 @@ def is_made_again(restart: Restart, frames: Sequence[Frame]) -> bool:
     """Return whether a call whose sleep signals ended is made again, after the handlers they began."""
     if restart is Restart.ERESTARTSYS and frames:
         return frames[0].restart
+    if restart is Restart.ERESTARTNOINTR:
+        return True
     return restart is not Restart.EINTR and not frames
 
 

@@ -13,9 +13,17 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIG_IGN, SIGCONT, SIGIO
 from longpin.actors.conversation import KernelError, Task, WaitQueue
 from longpin.actors.process.facts import Fact, SignalTaken
-from longpin.actors.process.pending import CLD_CONTINUED, SI_KERNEL, STOPS_BY_DEFAULT, PendingSignals, Siginfo
+from longpin.actors.process.pending import (
+    CLD_CONTINUED,
+    CLD_STOPPED,
+    SI_KERNEL,
+    SI_TKILL,
+    STOPS_BY_DEFAULT,
+    PendingSignals,
+    Siginfo,
+)
 from longpin.actors.process.process_state import Credentials, Disposition, Inherited
-from longpin.actors.process.program import Const, Image
+from longpin.actors.process.program import Image
 from longpin.actors.process.thread import Thread
 from longpin.messages.envelope import DONE, Address, Done, Envelope
 from longpin.messages.process.process import Signal
@@ -42,9 +50,14 @@ class SignalTarget(Actor):
         """The signal that ends the process, as soon as it looks at its signals; 0 while there is none."""
         self.stopped = False
         self.stop_queue = WaitQueue()
-        self.credentials = inherited.credentials or Credentials(image.uid, image.uid, image.capabilities)
+        self.stop_signal = 0
+        """The one that stopped it last."""
+        self.continued = False
+        """SIGCONT has ended a stop, and the parent has not been told [SIGNAL_CLD_CONTINUED]."""
         self.threads: list[Thread] = []
-        """The thread group leader first."""
+        """The thread group leader first: it stays, as the process's number, when it has ended before the others."""
+        self.curr_target: Thread | None = None
+        """The thread from which on one is looked for that takes a signal; None: the leader."""
         self.exiting = False
         self.facts: list[Fact] = []
         """What happened to it in the arrival handled last, for those who watch."""
@@ -53,6 +66,19 @@ class SignalTarget(Actor):
     def leader(self) -> Thread:
         """The thread that was there first."""
         return self.threads[0]
+
+    @property
+    def credentials(self) -> Credentials:
+        """Those of the thread that is running."""
+        return self.current.credentials
+
+    @credentials.setter
+    def credentials(self, value: Credentials) -> None:
+        self.current.credentials = value
+
+    def find_thread(self, tid: int) -> Thread | None:
+        """Return the thread with a number, also one that has ended and keeps it; 0: the leader."""
+        return next((thread for thread in self.threads if tid in (0, thread.tid)), None)
 
     def on_receive(self, message: Envelope) -> None:
         """Handle one arrival."""
@@ -77,45 +103,93 @@ class SignalTarget(Actor):
 
     @handles(Signal)
     def signal(self, request: Signal, _src: Address) -> Done:
-        """Generate a signal that somebody sends."""
+        """Generate a signal that somebody sends, by way of one of the threads."""
+        if (thread := self.find_thread(request.tid)) is None:
+            if request.quiet:
+                return DONE  # who was to be told is gone
+            raise KernelError(errno.ESRCH)
         # send_sigio trusts root by its uid, kill(2) only by its capability.
-        permitted = request.capable or request.uid in (-1, self.credentials.uid) or (request.quiet and request.uid == 0)
+        uid = thread.credentials.uid
+        permitted = request.capable or request.uid in (-1, uid) or (request.quiet and request.uid == 0)
         if not permitted and not request.quiet:
             if request.signo != SIGCONT:
                 raise KernelError(errno.EPERM)
             permitted = True  # any process of the same session may, and there is but one [kill(2)]
-        if permitted and not self.exiting and request.signo:
-            if request.quiet and not self.pending.has_room(request.signo):
-                self.generate(Siginfo(SIGIO, si_code=SI_KERNEL))  # send_sigio_to_task falls back
-            else:
-                self.generate(Siginfo(request.signo, request.si_fd, request.si_code))
+        target = thread if request.private else None
+        if permitted and not self.exiting and request.signo and not (target is not None and target.leaving):
+            self._send(request, thread, target)
         return DONE
 
-    def generate(self, signal: Siginfo, target: Thread | None = None) -> None:
-        """Make a signal pending unless it is ignored, for the process or one thread; wake who may act on it."""
+    def _send(self, request: Signal, thread: Thread, target: Thread | None) -> None:
+        """Make a signal pending, or what stands for it where there is no room."""
+        has_room = (self.pending if target is None else target.pending).has_room(request.signo)
+        if request.quiet and not has_room:
+            self.generate(Siginfo(SIGIO, si_code=SI_KERNEL), target, thread)  # send_sigio_to_task falls back
+        elif request.si_code == SI_TKILL and not has_room:
+            raise KernelError(errno.EAGAIN)
+        else:
+            self.generate(Siginfo(request.signo, request.si_fd, request.si_code), target, thread)
+
+    def generate(self, signal: Siginfo, target: Thread | None = None, by_way_of: Thread | None = None) -> None:
+        """Make a signal pending unless it is ignored, for the process or one thread; wake who may act on it.
+
+        One for the process is sent by way of a thread, the leader unless said, which takes it if it can.
+        """
         signo = signal.signo
         if signo in STOPS_BY_DEFAULT:
             self._flush({SIGCONT})
         elif signo == SIGCONT:
             self._flush(STOPS_BY_DEFAULT)
-            if self.stopped:
+            if self.stopped and self._all_stopped:
                 self.change_for_parent(CLD_CONTINUED, SIGCONT)
+                self.continued = True
             self.stopped = False
             self.stop_queue.wake_all(self)
-        if self.is_ignored(signo, target):
-            self.facts.append(SignalTaken(signo, signal.si_fd, "ignored"))
+        if self.is_ignored(signo, target or by_way_of):
+            self.facts.append(SignalTaken(signo, signal.si_fd, "ignored", target))
         elif (self.pending if target is None else target.pending).add(signal):
-            self._complete_signal(signo, target)
+            self._complete_signal(signo, target, by_way_of or self.leader)
 
-    def _complete_signal(self, signo: int, target: Thread | None) -> None:
+    def _complete_signal(self, signo: int, target: Thread | None, by_way_of: Thread) -> None:
         """Find a thread that takes a signal, and end its sleep; one that kills ends those of all."""
-        found = next((t for t in self.threads if target in (None, t) and t.wants(signo)), None)
-        if found is None:
-            return
+        found = target or by_way_of
+        if not found.wants(signo):
+            if target is not None or len(self.threads) == 1:
+                return
+            start = 0 if self.curr_target is None else self.threads.index(self.curr_target)
+            circle = self.threads[start:] + self.threads[:start]
+            if (wanting := next((thread for thread in circle if thread.wants(signo)), None)) is None:
+                return
+            found = self.curr_target = wanting
         if found.is_killed_at_once(signo):
             self.killed = self.killed or signo
         for thread in self.threads if self.killed else [found]:
             self.interrupt(thread.task, fatal=bool(self.killed))
+
+    def retarget(self, thread: Thread) -> None:
+        """Hand on what is pending for the process, when a thread takes it no more [retarget_shared_pending]."""
+        for other in self.threads:
+            if other is not thread and not other.leaving and not other.signal_pending and other.next_signal():
+                self.interrupt(other.task, fatal=False)
+
+    # Stopping.
+
+    @property
+    def _all_stopped(self) -> bool:
+        return all(thread.in_stop or thread.leaving for thread in self.threads)
+
+    def begin_stop(self, signo: int) -> None:
+        """Have all threads stop, and end their sleeps for it [do_signal_stop]."""
+        self.stopped, self.stop_signal = True, signo
+        for thread in self.threads:
+            if not (thread.in_stop or thread.leaving or thread is self.current):
+                self.interrupt(thread.task, fatal=False)
+
+    def complete_stop(self) -> None:
+        """Tell the parent when the last thread has stopped."""
+        if self.stopped and self._all_stopped:
+            self.change_for_parent(CLD_STOPPED, self.stop_signal)
+            self.notify_parent(CLD_STOPPED)
 
     def _flush(self, numbers: Collection[int]) -> None:
         """Throw away what is pending of these numbers, for the process and for its threads."""
@@ -160,9 +234,5 @@ class SignalTarget(Actor):
 
 def initial_dispositions(image: Image) -> dict[int, Disposition]:
     """Return the handlers in force from the start: all but those the program installs itself."""
-    installed = {
-        op.args[0].value
-        for op in image.program.operations()
-        if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
-    }
+    installed = image.program.handlers_installed()
     return {signo: Disposition(SIG_HANDLER) for signo, _ in image.handlers if signo not in installed}

@@ -1,33 +1,35 @@
-"""A thread: a program that is run, and what each thread of a process has for itself [1.1, 1.12].
+"""A thread: a program that is run, and what each thread of a process has for itself [1.1.1, 1.12].
 
-A process has a list of them, one today. Its signals find a thread that takes them, as ``complete_signal`` does; its
-calls belong to the one that is running, :attr:`~longpin.actors.process.signals.SignalTarget.current`. The conversations
-of a thread are tasks of its process's actor.
+A process has a list of them (:mod:`longpin.actors.process.thread_group`). Its signals find a thread that takes them, as
+``complete_signal`` does; its calls belong to the one that is running,
+:attr:`~longpin.actors.process.signals.SignalTarget.current`. The conversations of a thread are tasks of its process's
+actor.
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from longpin.actors.constants import SIG_DFL, SIG_HANDLER, SIGKILL
-from longpin.actors.conversation import Conversation, Step, Task, Wait, WaitsFor, outcome, single
+from longpin.actors.conversation import Call, Conversation, Step, Task, Wait, WaitsFor, outcome, single
 from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallRecord, HandlerReturned, SignalTaken
 from longpin.actors.process.interpreter import EXITS, Interpreter
 from longpin.actors.process.pending import (
     CLD_CONTINUED,
-    CLD_STOPPED,
     DUMPS_CORE,
     IGNORED_BY_DEFAULT,
     STOPS_BY_DEFAULT,
     PendingSignals,
     Siginfo,
 )
-from longpin.actors.process.process_state import Exit, Value
+from longpin.actors.process.process_state import Credentials, Exit, Value
 from longpin.actors.process.program import Image, Op
 from longpin.actors.process.signal_mask import Frame, SignalMask
 from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer
-from longpin.messages.process.process import NextCall
+from longpin.messages.fs.file import Put, Ref, Release
+from longpin.messages.process.process import File, NextCall
 
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
@@ -37,9 +39,19 @@ class Thread(Interpreter):
     """One thread of a process."""
 
     def __init__(
-        self, process: "Process", image: Image, variables: dict[str, Value], blocked: frozenset[int] = frozenset()
+        self,
+        process: "Process",
+        image: Image,
+        variables: dict[str, Value],
+        blocked: frozenset[int] = frozenset(),
+        credentials: Credentials | None = None,
+        tid: int = 0,
+        name: str = "",
     ) -> None:
         self.process = process
+        self.tid = tid
+        self.name = name
+        self.credentials = credentials or Credentials(image.uid, image.uid, image.capabilities)
         self.image = image
         self.variables = variables
         self.handler_programs = process.handler_programs
@@ -60,12 +72,27 @@ class Thread(Interpreter):
         """It is made again after a stop: its timer goes on."""
         self.put_aside: list[str] = []
         """The timers of calls that will be made again when the handlers that run have returned."""
+        self.held: list[File] = []
+        """Files that the call under way uses, which another thread may close meanwhile; each a reference [fdget]."""
+        self.in_stop = False
+        """It is stopped, and not only to be stopped."""
+        self.zapped = False
+        """It ends as soon as it can, because the process does, or goes on without it."""
+        self.leaving = False
+        """It has made its last call [PF_EXITING]."""
+        self.gone = False
+        """It has ended; of a leader the number is left. Invariant: gone implies leaving."""
         self.wc_status = 0
         """The status of the completion polled last."""
 
     def start(self) -> None:
         """Begin to run the program."""
-        self.task = self.process.start_task(self.run())
+        self.task = self.process.start_task(self.run(), self.lane)
+
+    @property
+    def lane(self) -> str:
+        """The run queue its conversations stand in, of those of the process; the leader's has no name of its own."""
+        return "" if self is self.process.leader else f" thread {self.tid}"
 
     @property
     def alive(self) -> bool:
@@ -81,14 +108,29 @@ class Thread(Interpreter):
         self.recalc_sigpending()
         return ()
 
+    def program_over(self) -> Exit:
+        """Return how it ends after its last line: as main returns, or the function of a thread."""
+        return Exit(0, of_thread=self is not self.process.leader)
+
     def end(self, end: Exit) -> Conversation[None]:
-        """Die, and the process with it, if another thread is not about that [do_group_exit]."""
-        if not self.process.exiting:
-            yield from self.process.end(end)
+        """Die, and mostly the process with it."""
+        yield from self.process.leave(self, end)
 
     def implementation(self, call: str) -> Callable[..., Any]:
         """Return what makes a call."""
         return partial(SYSCALLS[call].implementation, self.process)
+
+    def hold(self, file: File) -> None:
+        """Keep a file until the call under way returns, whatever other threads close meanwhile."""
+        self.process.send(file.ofd, Ref())
+        self.held.append(file)
+
+    def _let_go(self) -> Conversation[None]:
+        """Drop what :meth:`hold` keeps, and release it if nobody else has it any more."""
+        while self.held:
+            file = self.held.pop(0)
+            if (yield Call(file.ofd, Put())).last:
+                yield from outcome(single(Call(file.ofd, Release(exiting=False))))
 
     def schedule_point(self, call: str) -> Conversation[None]:
         """Let others get in."""
@@ -99,7 +141,7 @@ class Thread(Interpreter):
     def begin_call(self, op: Op) -> CallRecord:
         """Note that a call is made."""
         record = super().begin_call(op)
-        self.process.facts.append(CallBegun(record))
+        self.process.facts.append(CallBegun(record, self))
         return record
 
     def attempt(self, record: CallRecord) -> Conversation[Value]:
@@ -107,6 +149,8 @@ class Thread(Interpreter):
         assert self.task is not None
         self.task.slept = ""
         value = yield from super().attempt(record)
+        if self.held:
+            yield from self._let_go()
         record.slept = self.task.slept or record.slept
         if self.dies_next:
             yield from self.get_signals()
@@ -116,7 +160,7 @@ class Thread(Interpreter):
         """Note that a call will never return."""
         self._stop_timer()
         if record.op.call != EXITS:
-            self.process.facts.append(CallCut(record))
+            self.process.facts.append(CallCut(record, self))
 
     def restart_decided(self, again: bool) -> None:
         """Note that a call which is made again goes on with the timer it has."""
@@ -138,7 +182,7 @@ class Thread(Interpreter):
         """Note that a call has returned."""
         self._stop_timer()
         super().end_call(record, value)
-        self.process.facts.append(CallEnded(record))
+        self.process.facts.append(CallEnded(record, self))
 
     # Time.
 
@@ -170,20 +214,28 @@ class Thread(Interpreter):
     # Signals.
 
     def wants(self, signo: int) -> bool:
-        """Return whether it would take a signal now [wants_signal]."""
-        return signo == SIGKILL or not (signo in self.mask.blocked or self.process.stopped)
+        """Return whether it would take a signal now [wants_signal]: of several threads, one that is not woken yet."""
+        if self.leaving or (signo in self.mask.blocked and signo != SIGKILL):
+            return False
+        if signo == SIGKILL:
+            return True
+        woken = self.process.has_threads and self.signal_pending and self.task is not None and self.task.sleeps
+        return not (woken or (self.process.stopped and self.in_stop))
 
     def next_signal(self) -> Siginfo | None:
         """Return what it takes next: its own before those of the process [dequeue_signal]."""
         return self.pending.first(self.mask.blocked) or self.process.pending.first(self.mask.blocked)
 
-    def _take_signal(self) -> Siginfo | None:
-        return self.pending.take(self.mask.blocked) or self.process.pending.take(self.mask.blocked)
+    def take_signal(self, blocked: AbstractSet[int]) -> Siginfo | None:
+        """Take the next signal that is not blocked: its own before those of the process."""
+        return self.pending.take(blocked) or self.process.pending.take(blocked)
 
     def set_mask(self, blocked: frozenset[int]) -> None:
         """Do what sigprocmask(2) does; what is open now is taken on the way back to user space."""
         self.mask.set(blocked)
         self.recalc_sigpending()
+        if self.process.has_threads:
+            self.process.retarget(self)
 
     def mask_changed(self) -> tuple[()]:
         """Look which signals are open now."""
@@ -193,8 +245,14 @@ class Thread(Interpreter):
     def recalc_sigpending(self) -> None:
         """Note whether a signal waits to be taken, which ends interruptible sleeps at once."""
         assert self.task is not None
-        self.task.fatal = bool(self.process.killed)
-        self.task.signal = self.task.fatal or self.next_signal() is not None
+        self.task.fatal = self.is_to_die
+        stops = self.process.stopped and not self.in_stop
+        self.task.signal = self.task.fatal or stops or self.next_signal() is not None
+
+    @property
+    def is_to_die(self) -> bool:
+        """Whether it has been killed, with the process or alone."""
+        return self.zapped or bool(self.process.killed)
 
     @property
     def signal_pending(self) -> bool:
@@ -205,7 +263,7 @@ class Thread(Interpreter):
     def dies_next(self) -> bool:
         """Whether a signal ends the process before it is in user space again."""
         harmless = IGNORED_BY_DEFAULT | STOPS_BY_DEFAULT | self.mask.blocked
-        return bool(self.process.killed) or any(
+        return self.is_to_die or any(
             signal.signo not in harmless and self.process.disposition(signal.signo).action == SIG_DFL
             for signal in (*self.pending.signals, *self.process.pending.signals)
         )
@@ -225,20 +283,27 @@ class Thread(Interpreter):
 
         """
         process, frames = self.process, list[Frame]()
-        while not process.killed and (signal := self._take_signal()) is not None:
+        while not self.is_to_die:
+            if process.stopped:  # another thread has taken the signal
+                yield from self._stay_stopped()
+                continue
+            if (signal := self.take_signal(self.mask.blocked)) is None:
+                break
             signo = signal.signo
             disposition = process.disposition(signo)
             if disposition.ignores(signo):
-                process.facts.append(SignalTaken(signo, signal.si_fd, "ignored"))
+                process.facts.append(SignalTaken(signo, signal.si_fd, "ignored", self))
             elif disposition.action == SIG_HANDLER:
                 frames.append(self.mask.push(signal, restart=disposition.restart))
             elif signo in STOPS_BY_DEFAULT:
-                yield from self._stay_stopped(signal)
+                process.facts.append(SignalTaken(signo, signal.si_fd, "stopped", self))
+                process.begin_stop(signo)
+                yield from self._stay_stopped()
             else:
                 process.killed = signo
-        if process.killed:
+        if self.is_to_die:
             yield Step(NextCall(EXITS))
-            raise Exit(128 + process.killed, process.killed)
+            raise Exit(128 + process.killed, process.killed, of_thread=not process.killed)
         if not frames:
             self.mask.restore()
         self.recalc_sigpending()
@@ -246,21 +311,21 @@ class Thread(Interpreter):
 
     def handler_entered(self, frame: Frame) -> None:
         """Note that a handler is entered."""
-        self.process.facts.append(SignalTaken(frame.signal.signo, frame.signal.si_fd, "handler"))
+        self.process.facts.append(SignalTaken(frame.signal.signo, frame.signal.si_fd, "handler", self))
 
     def handler_returned(self) -> None:
         """Note that the handler entered last has returned."""
-        self.process.facts.append(HandlerReturned())
+        self.process.facts.append(HandlerReturned(self))
 
-    def _stay_stopped(self, signal: Siginfo) -> Conversation[None]:
+    def _stay_stopped(self) -> Conversation[None]:
         """Stop until SIGCONT or a deadly signal comes."""
         process = self.process
-        process.stopped = True
-        process.facts.append(SignalTaken(signal.signo, signal.si_fd, "stopped"))
-        process.change_for_parent(CLD_STOPPED, signal.signo)
-        process.notify_parent(CLD_STOPPED)
-        while process.stopped and not process.killed:
+        self.in_stop = True
+        process.complete_stop()
+        while process.stopped and not self.is_to_die:
             reason = WaitsFor("signal", process.address, "SIGCONT")
             yield from outcome(single(process.stop_queue.sleep(reason, Wait.KILLABLE)))
-        if not process.killed:
+        self.in_stop = False
+        if process.continued and not self.is_to_die:
+            process.continued = False
             process.notify_parent(CLD_CONTINUED)

@@ -3,19 +3,23 @@
 Each module declares its calls beside their implementations (:mod:`longpin.actors.syscalls.declaration`).
 """
 
-from longpin.actors.syscalls import fcntl, files, memory, names, processes, ranges, signals, verbs
+from longpin.actors.syscalls import (
+    fcntl,
+    files,
+    memory,
+    names,
+    processes,
+    ranges,
+    signals,
+    storage,
+    threads,
+    transfers,
+    verbs,
+)
 from longpin.actors.syscalls.declaration import Syscall
 
-MODULES = (
-    files.CALLS,
-    fcntl.CALLS,
-    names.CALLS,
-    processes.CALLS,
-    signals.CALLS,
-    memory.CALLS,
-    ranges.CALLS,
-    verbs.CALLS,
-)
+_CALLS = (files, storage, fcntl, names, processes, signals, threads, memory, ranges, transfers, verbs)
+MODULES = tuple(module.CALLS for module in _CALLS)
 
 SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}
 """Every call by its name."""

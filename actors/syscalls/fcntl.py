@@ -36,12 +36,12 @@ from longpin.messages.fs.file import (
     GetLease,
     GetOwner,
     GetSignal,
-    Owner,
     Ref,
     SetFlags,
     SetLease,
     SetOwner,
     SetSignal,
+    SignalOwner,
 )
 from longpin.messages.process.process import PROCESS_TABLE, File, FindOwner
 
@@ -207,12 +207,12 @@ def _own(process: "Process", file: File, number: int, kind: int) -> Conversation
 
 
 def _get_owner(_process: "Process", file: File, _fd: int, _arg: int, _pid: int) -> Conversation[int]:
-    found: Owner = yield Call(file.ofd, GetOwner())
+    found: SignalOwner = yield Call(file.ofd, GetOwner())
     return -found.number if found.type == F_OWNER_PGRP else found.number
 
 
 def _get_owner_ex(process: "Process", file: File, _fd: int, _arg: int, _pid: int) -> Conversation[int]:
-    found: Owner = yield Call(file.ofd, GetOwner())
+    found: SignalOwner = yield Call(file.ofd, GetOwner())
     process.current.variables["owner_type"] = found.type
     return found.number
 

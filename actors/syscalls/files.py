@@ -114,7 +114,7 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
     ofd = f"file:{process.pid}.{process.count('file')}"
     if kind == "uverbs" and not flags & O_PATH:
         inode = open_device(process)
-    elif kind == "file" or (kind == "pipe" and not flags & O_PATH):
+    elif kind == "file" or (kind in ("pipe", "dax") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created))
     kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, _status_flags(flags))
@@ -307,7 +307,7 @@ def truncate(process: "Process", path: str, length: int) -> Conversation[int]:
     "fallocate(fd: fd, mode: int, offset: long, length: long)",
     "fallocate(2)",
     returns="0; mode 0 or `FALLOC_FL_KEEP_SIZE`, `FALLOC_FL_PUNCH_HOLE`, `FALLOC_FL_COLLAPSE_RANGE`, "
-    "`FALLOC_FL_ZERO_RANGE`, `FALLOC_FL_INSERT_RANGE`",
+    "`FALLOC_FL_ZERO_RANGE`, `FALLOC_FL_INSERT_RANGE`, `FALLOC_FL_UNSHARE_RANGE`",
     libc=libc("int fallocate(fd, mode, offset, length)", "fcntl.h"),
 )
 def fallocate(process: "Process", fd: int, mode: int, offset: int, length: int) -> Conversation[int]:

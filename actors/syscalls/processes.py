@@ -15,7 +15,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible, WaitsFor
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
 from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
-from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Section, libc
+from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Returning, Section, libc
 from longpin.messages.clock import CLOCK
 from longpin.messages.fs.file import Ref
 from longpin.messages.mm.mm import DupMmap
@@ -31,9 +31,23 @@ syscall = CALLS.declare
 NO_UID = (1 << 32) - 1
 """The user id -1 as the kernel takes it."""
 CHILDREN = 100
-"""One more than the children a process may have: their numbers are made from its own, and no two may be the same."""
+"""One more than the children and threads a process may make: their numbers are made from its own, each its own."""
 MOST_PARENT_PID = (1 << 62) // CHILDREN
 """The largest number of a process that may fork: its children's fit in a message."""
+
+
+def new_number(process: "Process", program: str) -> tuple[int, str]:
+    """Return the number and the name of a new process or thread.
+
+    Raises:
+        KernelError: EAGAIN, there were too many.
+
+    """
+    number = process.count("child")
+    if number >= CHILDREN or process.pid >= MOST_PARENT_PID:
+        raise KernelError(errno.EAGAIN)
+    name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
+    return process.pid * CHILDREN + number, name
 
 
 @syscall(
@@ -44,12 +58,8 @@ MOST_PARENT_PID = (1 << 62) // CHILDREN
 def fork(process: "Process", program: str) -> Conversation[int]:
     """fork(2): the child shares every open file description and runs the named process's program [2.4]."""
     image = process.images[program]
-    number = process.count("child")
-    if number >= CHILDREN or process.pid >= MOST_PARENT_PID:
-        raise KernelError(errno.EAGAIN)
-    pid = process.pid * CHILDREN + number
+    pid, name = new_number(process, program)
     address = f"process:{pid}"
-    name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
     inherited = Inherited(
         dict(process.fds),
         dict(process.current.variables),
@@ -79,6 +89,7 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     "execve(2)",
     returns="does not return; the process goes on as the named one, see below",
     errnos={"EINTR": "semantics 2.3.2"},
+    returning=Returning.ON_FAILURE,
 )
 def exec_(process: "Process", program: str) -> Conversation[int]:
     """execve(2) of another program of the scenario: what a process holds beside memory and handlers stays [2.4]."""
@@ -86,7 +97,7 @@ def exec_(process: "Process", program: str) -> Conversation[int]:
     raise Exec(process.images[program])
 
 
-@syscall("exit([status: status])", "_exit(2)", returns="does not return")
+@syscall("exit([status: status])", "_exit(2)", returns="does not return; all threads end", returning=Returning.NEVER)
 def exit_(process: "Process", status: int = 0) -> int:
     """_exit(2)."""
     raise Exit(status)
@@ -178,7 +189,8 @@ def setrlimit(process: "Process", resource: int, limit: int) -> int:
         raise KernelError(errno.EPERM)
     process.limits[resource] = limit
     if resource == RLIMIT_SIGPENDING:
-        process.pending.limit = limit
+        for pending in (process.pending, *(thread.pending for thread in process.threads)):
+            pending.limit = limit
     return 0
 
 
@@ -195,14 +207,16 @@ def setuid(process: "Process", uid: int) -> int:
         raise KernelError(errno.EINVAL)
     if old.uid not in (0, uid):
         raise KernelError(errno.EPERM)
-    process.credentials = Credentials(uid, uid, old.capabilities if uid == 0 else frozenset())
+    for thread in process.threads:  # the C library sees to the others [nptl(7)]
+        kept = thread.credentials.capabilities if uid == 0 else frozenset()
+        thread.credentials = Credentials(uid, uid, kept)
     return 0
 
 
 @syscall(
     "setfsuid(uid: uid_t)",
     "setfsuid(2)",
-    returns="the old one; files and leases are checked with it, CAP_LEASE stays",
+    returns="the old one; files and leases are checked with it, CAP_LEASE stays; it is the thread's",
     libc=libc("int setfsuid(uid)", "sys/fsuid.h"),
 )
 def setfsuid(process: "Process", uid: int) -> int:
@@ -263,7 +277,7 @@ def recv_fd(process: "Process", flags: int = 0) -> Conversation[int]:
 
 
 @syscall(
-    "label(name: label, [value: long|str|bytes|handle])",
+    "label(name: new label, [value: long|str|bytes|handle])",
     "",
     returns="sets a label, for good",
     section=Section.ORDER,

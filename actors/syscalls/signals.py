@@ -32,8 +32,9 @@ EVERYBODY = -1
 def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]:
     """kill(2), by number or by a scenario's name for the process; 0 and -group mean a process group, -1 all others.
 
-    Several receivers: it succeeds if one of them may be signalled.
+    Several receivers: it succeeds if one of them may be signalled. A thread's number stands for its process.
     """
+    tid = 0
     if isinstance(target, int) and target <= 0:
         if target == INT_MIN:  # there is no such positive number [kill_something_info]
             raise KernelError(errno.ESRCH)
@@ -42,7 +43,8 @@ def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]
         if target == EVERYBODY:
             members.remove(process.address)
     else:
-        members = [(yield Call(PROCESS_TABLE, find(target))).address]
+        found = yield Call(PROCESS_TABLE, find(target))
+        members, tid = [found.address], found.tid
     if members and not 0 <= signo <= 64:  # looked at for each receiver [check_kill_permission]
         raise KernelError(errno.EINVAL)
     capable = "CAP_KILL" in process.credentials.capabilities
@@ -50,7 +52,7 @@ def kill(process: "Process", target: str | int, signo: int) -> Conversation[int]
     sent = False
     for member in members:
         try:
-            yield Call(member, Signal(signo, uid=process.credentials.uid, capable=capable))
+            yield Call(member, Signal(signo, uid=process.credentials.uid, capable=capable, tid=tid))
             sent = True
         except KernelError as refused:
             error = refused
@@ -197,28 +199,29 @@ def sigwaitinfo(process: "Process") -> Conversation[int]:
 
 def _await_signal(process: "Process", seconds: float | None) -> Conversation[int]:
     """Take a blocked signal, waiting for one; an open one with a handler ends the wait with EINTR."""
-    blocked = process.current.mask.blocked
+    thread = process.current
+    blocked = thread.mask.blocked
     others = frozenset(range(1, 65)) - blocked
-    taken = process.pending.take(others)
+    taken = thread.take_signal(others)
     if taken is None and seconds != 0:
-        process.current.awaited = blocked
-        process.current.set_mask(frozenset())  # so that they wake it
+        thread.awaited = blocked
+        thread.set_mask(frozenset())  # so that they wake it
         if seconds is not None:
-            process.current.start_timer(seconds)
+            thread.start_timer(seconds)
         wants = "a signal" if seconds is None else f"a signal, or {seconds:g} s to pass"
         reason = WaitsFor("signal" if seconds is None else "timer", process.address, wants)
         interrupted: KernelError | None = None
-        while interrupted is None and (seconds is None or process.current.timer):
+        while interrupted is None and (seconds is None or thread.timer):
             try:
                 yield process.sleepers.sleep(reason)
             except KernelError as error:
                 interrupted = error
-        process.current.awaited = frozenset()
-        process.current.set_mask(blocked)
-        taken = process.pending.take(others)
+        thread.awaited = frozenset()
+        thread.set_mask(blocked)
+        taken = thread.take_signal(others)
         if taken is None and interrupted is not None:
             raise interrupted
     if taken is None:
         raise KernelError(errno.EAGAIN)
-    process.current.variables |= {"si_signo": taken.signo, "si_fd": taken.si_fd}
+    thread.variables |= {"si_signo": taken.signo, "si_fd": taken.si_fd}
     return taken.signo

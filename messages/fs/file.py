@@ -55,6 +55,24 @@ class Release(Message):
 
 
 @message
+class AskOpen(Message):
+    """Ask how it was opened; the reply is the flags."""
+
+    def footprint(self) -> Footprint:
+        """What never changes."""
+        return PASSED_ON
+
+
+@message
+class AskPosition(Message):
+    """Ask for the position, without its lock [code: copy_file_range]."""
+
+    def footprint(self) -> Footprint:
+        """The position."""
+        return Footprint.of(reads=[("position",)])
+
+
+@message
 class SetLease(Message):
     """fcntl(F_SETLEASE) [2.1]."""
 
@@ -130,7 +148,7 @@ class GetOwner(Message):
 
 
 @message
-class Owner(Message):
+class SignalOwner(Message):
     """The owner."""
 
     number: int
@@ -218,6 +236,22 @@ class Write(Message):
 
 
 @message
+class Vmsplice(Message):
+    """vmsplice(2) into a pipe."""
+
+    mm: Address
+    address: int
+    length: int
+    caller: Caller
+    nonblock: bool
+    """SPLICE_F_NONBLOCK."""
+
+    def footprint(self) -> Footprint:
+        """O_NONBLOCK of the pipe."""
+        return Footprint.of(reads=[("flags",)])
+
+
+@message
 class Pread(Message):
     """pread(2): a read at an offset, which leaves the position alone."""
 
@@ -275,6 +309,10 @@ class MapFile(Message):
     mm: Address
     fd: int
     caller: Caller
+    page: int
+    """The page of the file at which it begins."""
+    pages: int
+    """How many it has."""
 
     def footprint(self) -> Footprint:
         """The count: the mapping's reference."""

@@ -129,6 +129,10 @@ class AddMapping(Message):
     """The descriptor number used in mmap(2)."""
     parent: Address = ""
     """The memory map of which fork copies it, which has the same number for it; empty: mmap(2)."""
+    page: int = 0
+    """The page of the file at which mmap(2) has it begin."""
+    pages: int = 0
+    """How many it has, for mmap(2)."""
 
     def footprint(self) -> Footprint:
         """The mapping, and its place among the others: page tables are zapped in that order."""

@@ -3,7 +3,8 @@
 Neither has a footprint: there is one queue of bytes.
 """
 
-from longpin.messages.envelope import Message, message
+from longpin.messages.envelope import Address, Message, message
+from longpin.messages.process.caller import Caller
 
 
 @message
@@ -19,4 +20,16 @@ class PipeWrite(Message):
     """write(2): waits for room, or writes what there is room for; EPIPE once the reader is gone."""
 
     data: bytes
+    nonblock: bool
+
+
+@message
+class PipeSplice(Message):
+    """vmsplice(2): the pipe takes references on pages of a process in place of bytes; EPIPE once the reader is gone."""
+
+    mm: Address
+    address: int
+    length: int
+    """Bytes."""
+    caller: Caller
     nonblock: bool

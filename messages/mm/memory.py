@@ -79,6 +79,28 @@ class FrameRun(NamedTuple):
         return range(self.first, self.first + self.length)
 
 
+MOST_FRAMES = 4096
+"""Frames that one :class:`ScanBusy` names at the most: what is answered has an entry for each reference on each, and a
+trace is read with bounds (:data:`longpin.messages.codec.MAX_ITEMS`)."""
+
+
+def portions(runs: Iterable[FrameRun], most: int = MOST_FRAMES) -> Iterator[tuple[FrameRun, ...]]:
+    """Yield the runs in order, cut where more than ``most`` frames would come together; once, if there are none."""
+    portion: list[FrameRun] = []
+    left, cut = most, False
+    for run in runs:
+        first, length = run
+        while length:
+            part = min(length, left)
+            portion.append(FrameRun(first, part))
+            first, length, left = first + part, length - part, left - part
+            if not left:
+                yield tuple(portion)
+                portion, left, cut = [], most, True
+    if portion or not cut:
+        yield tuple(portion)
+
+
 @message
 class PinFrames(Message):
     """get_user_pages takes references on pages of a file that follow each other, under the page table lock [1.9]."""
@@ -96,6 +118,8 @@ class PinFrames(Message):
     """Who registers it."""
     hold: Address = ""
     """The open file description the registration holds for it; empty: none."""
+    get: bool = False
+    """FOLL_GET: plain references, which nobody takes for pins."""
 
     def footprint(self) -> Footprint:
         """The references on the frames."""
@@ -150,6 +174,8 @@ class Pin(NamedTuple):
     """The process that pinned it."""
     hold: Address = ""
     """An open file description that its owner holds because of it; empty: none."""
+    get: bool = False
+    """FOLL_GET: a plain reference. It keeps a page busy, but a copy at fork does not mind it."""
 
 
 @message
@@ -169,6 +195,8 @@ class AwaitIdle(Message):
     interruptible: bool
     length: int = 1
     """Blocks."""
+    spins: bool = False
+    """It does not sleep, but looks again and again, in state R: whatever is sent to it, it does not end [2.5]."""
 
     def footprint(self) -> Footprint:
         """The blocks' references and who waits for them to go; an owner is named to who asks why it waits."""
@@ -184,10 +212,12 @@ class Load(Message):
     """Of the frame in this memory."""
     offset: int
     length: int
+    inode: Address = ""
+    """The file of which it is a page for who reads; empty: that is the sender."""
 
     def footprint(self) -> Footprint:
-        """The bytes."""
-        return Footprint.of(reads=[("content", self.number)])
+        """The bytes; the owner is what rule O2 looks at when the access arrives."""
+        return Footprint.of(reads=[("content", self.number), ("owner", self.number)])
 
 
 @message
@@ -198,10 +228,12 @@ class Store(Message):
     """Of the frame in this memory."""
     offset: int
     data: bytes
+    inode: Address = ""
+    """The file of which it is a page for who writes; empty: that is the sender."""
 
     def footprint(self) -> Footprint:
-        """The bytes."""
-        return Footprint.of(writes=[("content", self.number)])
+        """The bytes; they are stamped with the owner."""
+        return Footprint.of(reads=[("owner", self.number)], writes=[("content", self.number)])
 
 
 @message

@@ -181,6 +181,8 @@ class GetUserPages(Message):
     """The process that asks."""
     holds: tuple[Address, ...]
     """Open file descriptions on which earlier pins of the owner hold a reference."""
+    get: bool = False
+    """FOLL_GET: plain references in place of pins."""
 
 
 @message

@@ -57,13 +57,24 @@ class CopyBlock(Message):
     page: int
     block: int
 
+    def footprint(self) -> Footprint:
+        """Which block it will be is not known here."""
+        return Footprint.of(writes=[("free",), ("owner",), ("content",)])
+
 
 @message
 class ShareBlocks(Message):
     """Blocks of one file become pages of another one too."""
 
+    source: Address
     inode: Address
+    """The other one."""
     runs: tuple[BlockRun, ...]
+
+    def footprint(self) -> Footprint:
+        """Whose pages they are, and who may read what was written there."""
+        blocks = [block for run in self.runs for block in run.blocks]
+        return Footprint.of(writes=[(part, block) for block in blocks for part in ("owner", "content")])
 
 
 @message
@@ -71,6 +82,10 @@ class FindShared(Message):
     """Look up in the reference counts which blocks are pages of several files."""
 
     runs: tuple[FrameRun, ...]
+
+    def footprint(self) -> Footprint:
+        """Whose pages they are."""
+        return Footprint.of(reads=[("owner", block) for run in self.runs for block in run.numbers])
 
 
 @message

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.process.caller import Caller
 
 
 class File(NamedTuple):
@@ -27,7 +28,7 @@ class Start(Message):
 
 
 TOUCHED: dict[str, tuple[str, ...]] = {
-    "children": ("fork", "waitpid", "exit_notify"),
+    "children": ("fork", "clone", "waitpid", "exit_notify"),
     "signals": ("sigaction", "sigprocmask", "sigsuspend", "ppoll", "sigtimedwait", "sigwaitinfo", "sigreturn", "exec"),
 }
 """What of a process a call looks at or changes that others do too, and which calls."""
@@ -144,10 +145,34 @@ class Retire(Message):
 
 
 @message
+class EnrollThread(Message):
+    """A thread comes into being: to the process table."""
+
+    tid: int
+    process: int
+    """The number of its process."""
+
+    def footprint(self) -> Footprint:
+        """The entry."""
+        return Footprint.of(writes=[("process", self.tid)])
+
+
+@message
+class RetireThread(Message):
+    """A thread has ended: to the process table."""
+
+    tid: int
+
+    def footprint(self) -> Footprint:
+        """The entry."""
+        return Footprint.of(writes=[("process", self.tid)])
+
+
+@message
 class FindProcess(Message):
     """Ask the process table for a process, by number or, if that is 0, by name; ESRCH if there is none.
 
-    One that has ended is there until it is reaped.
+    One that has ended is there until it is reaped. A thread's number stands for its process.
     """
 
     pid: int
@@ -163,6 +188,22 @@ class FoundProcess(Message):
     """The process that was asked for."""
 
     address: Address
+    tid: int = 0
+    """The thread whose number was asked for; 0: that of the process was, or its name."""
+
+
+@message
+class AccessMm(Message):
+    """process_vm_readv(2) asks a process for its memory map: ESRCH if it has none, EPERM if the caller may not."""
+
+    caller: Caller
+
+
+@message
+class AccessedMm(Message):
+    """The memory map."""
+
+    mm: Address
 
 
 @message

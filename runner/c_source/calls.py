@@ -8,7 +8,7 @@ from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.conversation import KernelError
 from longpin.actors.process.interpreter import evaluate
 from longpin.actors.process.program import Const, Expression, Name, Op, Operation
-from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls import SYSCALLS, threads
 from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config import python_text
@@ -58,6 +58,8 @@ class Writer:
     def call(self, op: Op) -> CStatement:
         """Return a call as C."""
         if not SYSCALLS[op.call].on_host:
+            if op.call in threads.CALLS:
+                return CStatement(missing="programs in C have one thread a process here")
             return CStatement(missing="verbs need an RDMA device, and pins are what the proposals are about")
         try:
             return CALLS[op.call](self, op, self._arguments(op))
@@ -408,6 +410,21 @@ def _store(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     return CStatement(f"copy((volatile char *){arguments[0]}, {pointer}, {length}) < 0 ? -1 : 0")
 
 
+def _copy_file_range(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
+    writer.need("copy_range")
+    fd_in, off_in, fd_out, off_out, *rest = arguments
+    offsets = [
+        f"{int(text == Const(None))}, {'0' if text == Const(None) else argument}"
+        for text, argument in ((op.args[1], off_in), (op.args[3], off_out))
+    ]
+    length, flags = (*rest, "0")[:2]
+    return CStatement(f"copy_range({fd_in}, {offsets[0]}, {fd_out}, {offsets[1]}, {length}, {flags})")
+
+
+def _fiemap(_writer: Writer, _op: Op, _arguments: list[str]) -> CStatement:
+    raise _MissingError("where data lie is different on each machine")
+
+
 _OWN: dict[str, _Write] = {
     "open": _open,
     "stat": _helped("stat", "size_of", paths=True),
@@ -436,6 +453,10 @@ _OWN: dict[str, _Write] = {
     "mmap": _mmap,
     "mremap": _mremap,
     **{call: _on_memory(call) for call in ("munmap", "mprotect", "madvise", "mlock", "munlock", "msync")},
+    "ficlonerange": _helped("clone_range", "clone_range"),
+    "fideduperange": _helped("dedupe", "dedupe_range"),
+    "copy_file_range": _copy_file_range,
+    "fiemap": _fiemap,
     "load": _load,
     "store": _store,
 }

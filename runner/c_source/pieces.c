@@ -319,6 +319,43 @@ static long size_of(const char *path)
 	return stat(path, &about) ? -1 : (long)about.st_size;
 }
 
+/// clone_range with linux/fs.h sys/ioctl.h
+static int clone_range(int fd, int source, long long offset, long long length, long long target)
+{
+	struct file_clone_range range = { source, offset, length, target };
+
+	return ioctl(fd, FICLONERANGE, &range);
+}
+
+/// dedupe with errno.h linux/fs.h sys/ioctl.h
+static long long dedupe_range(int fd, long long offset, long long length, int target, long long target_offset)
+{
+	union {
+		struct file_dedupe_range range;
+		char room[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+	} all = { .range = { .src_offset = offset, .src_length = length, .dest_count = 1 } };
+	struct file_dedupe_range_info *info = all.range.info;
+
+	info->dest_fd = target;
+	info->dest_offset = target_offset;
+	if (ioctl(fd, FIDEDUPERANGE, &all) < 0)
+		return -1;
+	if (info->status < 0) {
+		errno = -info->status;
+		return -1;
+	}
+	return info->status ? 0 : (long long)info->bytes_deduped;
+}
+
+/// copy_range with unistd.h
+static long long copy_range(int in, int moves_in, long long from, int out, int moves_out, long long to, size_t length,
+			    unsigned int flags)
+{
+	off_t offset = from, target = to;
+
+	return copy_file_range(in, moves_in ? NULL : &offset, out, moves_out ? NULL : &target, length, flags);
+}
+
 /// execve with unistd.h
 /* The file holds data, so this cannot succeed. */
 static int execute(const char *path)

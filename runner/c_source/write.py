@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from longpin.actors.constants import ERRNOS, PROGRAM_CONSTANTS, SIG_HANDLER, signal_name
+from longpin.actors.constants import ERRNOS, PROGRAM_CONSTANTS, signal_name
 from longpin.actors.process.program import Const, Loop, Name, Op, Outcome, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import ProcessSpec, Scenario
@@ -165,11 +165,7 @@ class _File:
 
     def _process(self, process: ProcessSpec) -> str:
         own = self._handler_names(process)
-        later = {
-            op.args[0].value
-            for op in process.program.operations()
-            if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
-        }
+        later = process.program.handlers_installed()
         self._writer.handlers = self._inherited_handlers(process) | own
         parts = [self._handler(process, signo, program, own[signo]) for signo, program in process.on_signal]
         name = self._writer.programs[process.name]

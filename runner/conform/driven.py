@@ -117,9 +117,9 @@ class DrivenProcess(Process):
         assert isinstance(self.leader, DrivenThread)
         self.leader.make(op)
 
-    def generate(self, signal: Siginfo, target: Thread | None = None) -> None:
+    def generate(self, signal: Siginfo, target: Thread | None = None, by_way_of: Thread | None = None) -> None:
         """Generate a signal; between calls it is acted on at once."""
-        super().generate(signal, target)
+        super().generate(signal, target, by_way_of)
         if not (self.exiting or self.busy) and (self.killed or self.leader.next_signal()):
             self._make(None)
 

@@ -137,7 +137,7 @@ class _World:
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
         self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE)
-        self.engine.spawn(Directory, DIRECTORY, kernel, "pmem:pmem0", {})
+        self.engine.spawn(Directory, DIRECTORY, kernel, {})
         self.engine.spawn(ProcessTable, PROCESS_TABLE, {})
         self.now = 0.0
         self.program = program

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from longpin.actors.syscalls import SYSCALLS
-from longpin.actors.syscalls.declaration import Parameter, Syscall
+from longpin.actors.syscalls.declaration import Syscall
+from longpin.actors.syscalls.parameter import Parameter
 from longpin.runner.conform import memory_ops
 from longpin.runner.conform.paths import NO_FD, is_path
 from longpin.runner.machine.abilities import FALLOCATE_MODES

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from longpin.messages.envelope import Envelope, Message
 from longpin.messages.mm.memory import PinFrames, Store
-from longpin.messages.mm.pmem import Allocate
+from longpin.messages.mm.pmem import Allocate, CopyBlock
 from longpin.messages.mm.ram import AllocateFrames
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
@@ -21,9 +21,9 @@ MOST_ARRIVALS = 1_000_000
 MOST_FOR_PAGES = 8_000_000
 """The arrivals that pages may take beside those: a million pages can be given a block."""
 
-FOR_A_PAGE: dict[type[Message], int] = {PinFrames: 8, Allocate: 6, AllocateFrames: 2, Store: 2}
+FOR_A_PAGE: dict[type[Message], int] = {PinFrames: 8, Allocate: 6, AllocateFrames: 2, CopyBlock: 8, Store: 2}
 """What comes with each of these, the answers included: pages are faulted in, asked for and pinned, one after the other
-if they are holes, else by the hundreds."""
+if they are holes, else by the hundreds; each page of another file's is copied for itself."""
 
 SECONDS = 60.0
 """Real seconds after which a run on threads that is still not quiet is undetermined; as much again for each million

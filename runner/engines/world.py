@@ -8,6 +8,8 @@ from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
+from longpin.actors.mm.dax_device import DaxDevice
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
@@ -45,7 +47,7 @@ class Blueprint:
         self.kernel = Kernel(
             proposal.policy,
             proposal.generation,
-            tuple((f"pmem:{pmem.name}", FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
+            tuple(Mount(f"pmem:{pmem.name}", pmem.mount, FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
             page_size=machine.page_size,
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,
@@ -75,9 +77,12 @@ class Blueprint:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
             start = FileStart(file.uid, file.mode, file.size, self.runs[file.path])
-            engine.spawn(Inode, f"inode:{file.path}", kernel, f"pmem:{file.pmem}", start)
+            engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
+        for device in scenario.dax:
+            engine.spawn(DaxDevice, f"dax:{device.name}", kernel, device.pages, device.align)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
-        engine.spawn(Directory, DIRECTORY, kernel, f"pmem:{scenario.pmem[0].name}", names, scenario.folders)
+        names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
+        engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
         for pid, image_ in self.started:

@@ -40,6 +40,7 @@ from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
+from longpin.actors.syscalls.storage import extent_text
 from longpin.runner.host.paths import host_path
 from longpin.runner.machine.agent_libc import CONTROL, PAGE
 from longpin.runner.machine.orders import Order, Reply, libc, libc_order, value_of
@@ -389,6 +390,26 @@ def _wait_for(_process: "HostProcess", name: str) -> Steps:
     return value
 
 
+def _ordered(name: str) -> Callable[..., Steps]:
+    """Return a call that the agent has under its own name, with the same arguments."""
+    call = SYSCALLS[name]
+
+    def steps(_process: "HostProcess", *args: Value) -> Steps:
+        values = {parameter.name: value for parameter, value in call.bind(args)}
+        for parameter in call.parameters:
+            if "fd" in parameter.kinds:
+                values[parameter.name] = _fd(int(str(values[parameter.name])))
+        return (yield from ask_value(name, **values))
+
+    return steps
+
+
+def _fiemap(_process: "HostProcess", fd: int) -> Steps:
+    """Show what the kernel says, with its own physical addresses."""
+    extents = (yield from ask("fiemap", fd=_fd(fd)))["extents"]
+    return ", ".join(extent_text(*extent) for extent in extents).encode()
+
+
 _OWN: dict[str, Callable[..., Steps | Value]] = {
     "stat": _on_path("stat"),
     "execve": _on_path("execve"),
@@ -414,6 +435,10 @@ _OWN: dict[str, Callable[..., Steps | Value]] = {
     "mmap": _mmap,
     "mremap": _mremap,
     **{call: _on_own_memory(call) for call in ("munmap", "mprotect", "madvise", "mlock", "munlock", "msync")},
+    "ficlonerange": _ordered("ficlonerange"),
+    "fideduperange": _ordered("fideduperange"),
+    "copy_file_range": _ordered("copy_file_range"),
+    "fiemap": _fiemap,
     "load": _load,
     "store": _store,
     "label": _label,

@@ -134,6 +134,14 @@ class Machine:
         return pace
 
 
+def beyond_one_folder(scenario: Scenario) -> str:
+    """Return what storage a scenario has that a folder of the machine cannot stand for; empty if none."""
+    for device in scenario.dax:
+        return f"{device.path}: a device of its own"
+    others = (pmem for pmem in scenario.pmem if pmem.mount != "/")
+    return next((f"{pmem.mount}: a file system of its own" for pmem in others), "")
+
+
 def _missing(scenario: Scenario, abilities: HostAbilities) -> str:
     """Return what the host lacks that a scenario needs, empty if nothing."""
     calls = {
@@ -142,6 +150,8 @@ def _missing(scenario: Scenario, abilities: HostAbilities) -> str:
         for program in (process.program, *(handler for _, handler in process.on_signal))
         for op in program.operations()
     }
+    if storage := beyond_one_folder(scenario):
+        return storage
     if abilities.leases and "fcntl" in calls:
         return abilities.leases
     if not abilities.root:

@@ -43,7 +43,7 @@ def _problems(scenario: Scenario, filename: str) -> Iterator[Problem]:
     executes = any(op.call == "execve" for _, op in ops)
     for where, op in ops:
         if not SYSCALLS[op.call].on_host:
-            yield Problem(filename, op.line, None, where, "a call the host kernel offers", op.call)
+            yield Problem(filename, op.line, None, where, "a call the host engine can make", op.call)
         elif op.call == "kill" and op.args[0] == Const(EVERYBODY):
             yield Problem(filename, op.line, None, where, "a process or a group of the scenario", "-1, everybody")
         elif op.call == "mmap" and scenario.machine.page_size != PAGE:

@@ -20,6 +20,8 @@ from longpin.actors.process.facts import (
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Op
 from longpin.actors.process.thread import Thread
+from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Returning
 from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
@@ -68,9 +70,9 @@ EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
 """Which messages are events of the kernel, a device or time: the number of the arrival, the time, body and receiver."""
 
 
-def name_of(process: Process) -> ProcessName:
-    """Return how a process is told from others."""
-    return ProcessName(process.name, process.pid)
+def name_of(runs: Process | Thread) -> ProcessName:
+    """Return how a process is told from others, or a thread; a thread group leader has the name of its process."""
+    return ProcessName(runs.name, runs.pid if isinstance(runs, Process) else runs.tid)
 
 
 class Chronicle:
@@ -87,7 +89,9 @@ class Chronicle:
         self.observers = tuple(observers)
         self.now = 0.0
         self.events: list[RunEvent] = []
-        self.calls: list[tuple[Process, CallRecord]] = []
+        self.calls: list[tuple[Thread, CallRecord]] = []
+        self._threads: dict[Address, dict[ProcessName, None]] = {}
+        """Those of each process that were seen, but for the leader."""
         self._places: dict[int, int] = {}
         """By the identity of a call's record: its place among the calls."""
         self._suspended: dict[Actor, int] = {}
@@ -121,12 +125,11 @@ class Chronicle:
             if (isinstance(effect, Sleeping) and not effect.roused) or isinstance(effect, Hold):
                 if (thread := self._caller(actor, task)) is None:
                     continue
-                process = thread.process
-                where, (place, op) = (number, self.now, name_of(process)), self._under_way(thread)
+                where, (place, op) = (number, self.now, name_of(thread)), self._under_way(thread)
                 if isinstance(effect, Hold):
-                    self._add(LockContended(*where, place, op, process.exiting, effect.lock.name))
+                    self._add(LockContended(*where, place, op, thread.leaving, effect.lock.name))
                 else:
-                    self._add(SleepBegun(*where, place, op, process.exiting, effect.reason))
+                    self._add(SleepBegun(*where, place, op, thread.leaving, effect.reason))
         if newest != before:
             self._suspended[actor] = newest
 
@@ -143,17 +146,20 @@ class Chronicle:
 
     def _under_way(self, thread: Thread) -> tuple[int, Op] | tuple[None, None]:
         """Return the place and the text of the call a thread is in; before its first and while exiting, none."""
-        if thread.process.exiting or not thread.calls:
+        if thread.leaving or not thread.calls:
             return None, None
         record = thread.calls[-1]
         return self._places[id(record)], record.op
 
     def _add_fact(self, number: int, process: Process, fact: Fact) -> None:
-        where = (number, self.now, name_of(process))
+        by = process if isinstance(fact, Ended) or fact.thread is None else fact.thread
+        where = (number, self.now, name_of(by))
+        if where[2].pid != process.pid:
+            self._threads.setdefault(process.address, {})[where[2]] = None
         match fact:
-            case CallBegun(record):
+            case CallBegun(record, thread):
                 self._places[id(record)] = len(self.calls)
-                self.calls.append((process, record))
+                self.calls.append((thread or process.leader, record))
                 self._add(CallEntered(*where, self._places[id(record)], record.op))
             case CallEnded(record):
                 self._add(CallReturned(*where, self._places[id(record)], record.op, record.ret, record.errno))
@@ -167,19 +173,28 @@ class Chronicle:
                 assert_never(fact)
 
     def processes(self) -> list[ProcessName]:
-        """Return the processes, in the order in which they came into being."""
-        return [name_of(actor) for actor in self.engine.actors.values() if isinstance(actor, Process)]
+        """Return the processes, in the order in which they came into being, each before its other threads."""
+        found = []
+        for actor in self.engine.actors.values():
+            if isinstance(actor, Process):
+                found += [name_of(actor), *self._threads.get(actor.address, ())]
+        return found
 
     def results(self) -> list[CallResult]:
         """Return every call in the order in which they were made."""
         return [
             CallResult(
-                process.name,
+                thread.name,
                 record.op.line,
                 record.op.call,
                 record.ret,
                 ERRNO_NAMES.get(record.errno) if record.returned and record.errno else None,
-                bool(record.slept) or not (record.returned or record.op.call in ("exit", "exec")),
+                bool(record.slept) or _waits_for_ever(record),
             )
-            for process, record in self.calls
+            for thread, record in self.calls
         ]
+
+
+def _waits_for_ever(record: CallRecord) -> bool:
+    """Return whether a call has not returned, and would do so if it went on."""
+    return not record.returned and SYSCALLS[record.op.call].returning is Returning.ALWAYS

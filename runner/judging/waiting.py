@@ -19,6 +19,14 @@ from longpin.actors.process.process import Process
 from longpin.actors.process.thread import Thread
 from longpin.messages.envelope import Address
 
+_VERBS = {"spin": "spins, in state R, which not even SIGKILL ends, until nothing pins"}
+"""What it does who does not wait for something, by the kind of it."""
+
+
+def _kind(task: Task) -> str:
+    """Return what kind of thing a conversation waits for."""
+    return task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -34,7 +42,7 @@ class Waiting:
     """What it waits for, who holds that, and what those wait for."""
 
     def __str__(self) -> str:
-        return f"{self.process} in {self.doing}: it waits for {self.chain}"
+        return f"{self.process} in {self.doing}: it {_VERBS.get(self.kind, 'waits for')} {self.chain}"
 
 
 class WaitForGraph:
@@ -55,14 +63,15 @@ class WaitForGraph:
         """Return what a thread waits for."""
         assert program is not None
         actor, task = self._end_of_chain(process, program)
-        kind = task.waits_for.reason.kind if isinstance(task.waits_for, Sleeping) else "lock"
+        kind = _kind(task)
         call = doing = "exit"
-        if not process.exiting and thread.calls:
+        leaving = thread.leaving or process.exiting
+        if not leaving and thread.calls:
             last = thread.calls[-1].op
             call, doing = last.call, f"line {last.line}, {last.text}"
-        elif not process.exiting:
+        elif not leaving:
             call = doing = "user space"
-        return Waiting(process.name, kind, call, doing, "".join(self._explain(actor, task, ())))
+        return Waiting(thread.name, kind, call, doing, "".join(self._explain(actor, task, ())))
 
     def _processes(self) -> list[Process]:
         return [actor for actor in self.actors.values() if isinstance(actor, Process)]
@@ -85,8 +94,9 @@ class WaitForGraph:
             assert holder is not None
             yield f"{effect.lock.name}, held by the call of {self._caller(holder)}"
             if task not in seen:
-                yield ", which waits for "
-                yield from self._explain(*self._end_of_chain(actor, holder), (*seen, task))
+                end = self._end_of_chain(actor, holder)
+                yield f", which {_VERBS.get(_kind(end[1]), 'waits for')} "
+                yield from self._explain(*end, (*seen, task))
         elif isinstance(effect, Sleeping):
             yield effect.reason.detail
             yield from self._holders(effect.reason)
@@ -101,7 +111,9 @@ class WaitForGraph:
             if above is None:
                 break
             task, actor = above, self.actors.get(above.src)
-        return actor.name if isinstance(actor, Process) else task.src
+        if not isinstance(actor, Process):
+            return task.src
+        return next((thread.name for thread in actor.threads if thread.task is task), actor.name)
 
     def _holders(self, reason: WaitsFor) -> Iterator[str]:
         """Yield who could end the sleep."""

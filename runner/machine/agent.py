@@ -7,6 +7,7 @@ installation can still ``exec`` it afresh.
 =================  ========================================================================
 ``agent_libc``     the C library, and how an answer of its is written
 ``agent_files``    calls on descriptors, paths and memory
+``agent_storage``  calls on where the data of files lie
 ``agent_signals``  calls on signals
 ``agent``          calls on processes; the agent and the zygote
 =================  ========================================================================
@@ -45,8 +46,9 @@ from longpin.runner.machine.agent_libc import (
 )
 from longpin.runner.machine.agent_signals import CALLS as SIGNAL_CALLS
 from longpin.runner.machine.agent_signals import prepare_signals
+from longpin.runner.machine.agent_storage import CALLS as STORAGE_CALLS
 
-PARTS = ("agent_libc", "agent_files", "agent_signals", "agent")
+PARTS = ("agent_libc", "agent_files", "agent_storage", "agent_signals", "agent")
 """The modules of this program, each after those that it imports."""
 OWN = (CONTROL, INBOX, WAKEUP)
 """An agent's own descriptors."""
@@ -213,6 +215,7 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "nanosleep": nanosleep,
     "become": become,
     **FILE_CALLS,
+    **STORAGE_CALLS,
     "peek": with_room(FILE_CALLS["peek"]),
     "poke": with_room(FILE_CALLS["poke"]),
     **SIGNAL_CALLS,

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from longpin.actors.syscalls.declaration import Argument, Libc, LibcArgument
+from longpin.actors.syscalls.declaration import Libc, LibcArgument
+from longpin.actors.syscalls.parameter import Argument
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ paths become relative ones that stay below the folder of a run.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from longpin.actors.constants import SIG_HANDLER
 from longpin.actors.process.program import Const, Expression, Name, Op, Program, Statement
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config.schema import ProcessSpec, Scenario
@@ -108,11 +107,7 @@ class _Encoder:
 
     def _image(self, process: ProcessSpec) -> bytes:
         numbers = [self._program(program) for _, program in programs_of(process)]
-        installed_later = {
-            op.args[0].value
-            for op in process.program.operations()
-            if op.call == "sigaction" and isinstance(op.args[0], Const) and op.args[1] == Const(SIG_HANDLER)
-        }
+        installed_later = process.program.handlers_installed()
         # What it has by default is no different from what this machine gives.
         sigpending = -1 if process.sigpending == _DEFAULT.sigpending else process.sigpending
         words: list[int | bytes] = [numbers[0], int(process.start == "fork"), sigpending, len(process.on_signal)]

@@ -19,10 +19,12 @@ from longpin.actors.constants import (
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
-from longpin.actors.syscalls.declaration import Parameter, Syscall
+from longpin.actors.syscalls.declaration import Syscall
 from longpin.actors.syscalls.files import as_bytes
+from longpin.actors.syscalls.parameter import Parameter
 from longpin.config.problems import Problem, ScenarioError, shown
 from longpin.config.schema import ProcessSpec, Scenario
+from longpin.runner.host.machine import beyond_one_folder
 
 _TABLE = Path(__file__).with_name("calls.c")
 _NAMED = re.compile(r"(?:SYSTEM_CALL\(|\.name = )\"(\w+)\"|^\tPREPARED\((\w+),", re.MULTILINE)
@@ -37,7 +39,8 @@ def _form(call: Syscall) -> str:
 
 
 def _letter(parameter: Parameter) -> str:
-    letters = {"path": "p", "new path": "p", "bytes": "b", "process": "P", "program": "F", "label": "L", "float": "s"}
+    letters = {"path": "p", "new path": "p", "bytes": "b", "process": "P", "program": "F", "float": "s"}
+    letters |= {"label": "L", "new label": "L"}
     if int in parameter.types and not {"process", "float"} & set(parameter.kinds):
         return "n"
     return next(letter for kind, letter in letters.items() if kind in parameter.kinds)
@@ -151,6 +154,8 @@ class _Offers:
 
     def _machine(self) -> Iterator[Problem]:
         scenario = self._scenario
+        if storage := beyond_one_folder(scenario):
+            yield self._problem(1, "pmem", "files that lie in one folder", storage)
         if (size := sum(file.size for file in scenario.files)) > MOST_FILE_BYTES:
             yield self._problem(1, "file", f"at most {MOST_FILE_BYTES} bytes in all", str(size))
         paths = [inside(file.path) for file in scenario.files]
@@ -293,8 +298,9 @@ def label_names(scenario: Scenario) -> list[str]:
     for process in scenario.processes:
         for _, program in programs_of(process):
             for op in program.operations():
-                if op.call in ("label", "wait_for") and isinstance(op.args[0], Const):
-                    found[str(op.args[0].value)] = None
+                for parameter, arg in zip(SYSCALLS[op.call].parameters, op.args, strict=False):
+                    if {"label", "new label"} & set(parameter.kinds) and isinstance(arg, Const):
+                        found[str(arg.value)] = None
     return list(found)
 
 

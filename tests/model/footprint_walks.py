@@ -100,6 +100,13 @@ PROGRAMS: dict[str, dict[str, str]] = {
         "child": 'stat("/pmem/a")\nstat("/pmem/b")\nstat("/pmem/c")',
     },
     "waits for pins": {x: REGISTER.format(x) + f'truncate("/pmem/{x}", 0)' for x in "ab"},
+    "clones": {
+        "a": 'a = open("/pmem/a", O_RDWR)\nx = open("/pmem/x", O_RDWR | O_CREAT)\nioctl(x, FICLONE, a)\n'
+        'pwrite(x, "x", 0)\nfiemap(a)\ncopy_file_range(a, None, x, None, 1)',
+        "b": 'b = open("/pmem/b", O_RDWR)\ny = open("/pmem/y", O_RDWR | O_CREAT)\nioctl(y, FICLONE, b)\n'
+        'pwrite(b, "x", 0)\nfiemap(y)\ncopy_file_range(b, None, y, None, 1)',
+        "c": REGISTER.format("c") + 'ibv_dereg_mr(mr)\ntruncate("/pmem/c", 0)',
+    },
     "shrinking": {
         "a": REGISTER.format("a") + "munmap(buf, PAGE)\nibv_dereg_mr(mr)",
         "b": 'truncate("/pmem/b", 0)\nkill("c", SIGTERM)',
@@ -113,7 +120,7 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         "file:",
         {
             "a": 'fd = open("/pmem/a", O_RDWR)\nfork("child")\nfork("child")\npwrite(fd, "x", 0)',
-            "child": 'pwrite(fd, "y", 1)\nlseek(fd, 0)\npread(fd, 1, 0)',
+            "child": 'pwrite(fd, "y", 1)\nlseek(fd, 0)\npread(fd, 1, 0)\ncopy_file_range(fd, None, fd, None, 1)',
         },
     ),
     (

@@ -146,7 +146,7 @@ def check_program(seed: int) -> bool:
 
 
 def test_random_programs_agree_with_brute_force() -> None:
-    assert sum(check_program(seed) for seed in range(200)) >= 100
+    assert sum(check_program(seed) for seed in range(100)) >= 50
 
 
 @pytest.mark.heavy
@@ -207,8 +207,8 @@ def check_footprints(seed: int) -> int | None:
 
 
 def test_footprints_change_no_end() -> None:
-    checked = [impossible for seed in range(400) if (impossible := check_footprints(seed)) is not None]
-    assert len(checked) >= 150
+    checked = [impossible for seed in range(200) if (impossible := check_footprints(seed)) is not None]
+    assert len(checked) >= 75
 
 
 @pytest.mark.heavy

@@ -79,8 +79,8 @@ def check_program(build: Any, marks: Any, *, racy: bool = False) -> int | None:
 
 
 def test_random_programs_with_footprints() -> None:
-    found = [number for seed in range(90) if (number := check_program(random_footprints.program(seed), written))]
-    assert len(found) > 25
+    found = [number for seed in range(45) if (number := check_program(random_footprints.program(seed), written))]
+    assert len(found) > 12
     assert max(found) > 5
 
 

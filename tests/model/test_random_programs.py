@@ -36,7 +36,7 @@ from longpin.runner.oracles import ORACLES
 from longpin.runner.result import Result
 from longpin.runner.run import Settings, replay, run
 
-BLOCK = 25
+BLOCK = 15
 """Seeds in one test."""
 
 SIGNALS = ("SIGIO", "SIGUSR1", "SIGTERM")

@@ -68,6 +68,8 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
         for number, subject_ in enumerate(islice(subjects(), 0, None, every)):
             yield subject_, KINDS[(number + turn) % len(KINDS)], bool((number + turn) % 2)
         yield subject(of_programs("waits for pins"), "P1", "intended"), "pmem:", False
+        for _ in range(3):
+            yield subject(of_programs("clones"), "P1", "intended"), "pmem:", False
         yield subject(load_scenario("two-pins-one-truncate"), "P1", "intended"), "mm:", False
         for _ in range(5):
             yield subject(of_programs("stopped"), "P1", "intended"), "process:", False

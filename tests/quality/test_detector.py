@@ -276,10 +276,12 @@ def check_scenario(scenario_name: str, choice: str, seeds: range) -> None:
             check_determinism(subject.build, oracle, racy=racy, seed=seed)
 
 
-@pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("name", shipped_scenarios())
-def test_every_shipped_scenario_passes(name: str, choice: str) -> None:
-    check_scenario(name, choice, range(1))
+def test_every_shipped_scenario_passes(name: str) -> None:
+    """Under two of the policies, which are others for the next scenario."""
+    first = shipped_scenarios().index(name)
+    for choice in (first, first + len(CHOICES) // 2):
+        check_scenario(name, CHOICES[choice % len(CHOICES)], range(1))
 
 
 @pytest.mark.heavy
@@ -287,4 +289,4 @@ def test_every_shipped_scenario_passes(name: str, choice: str) -> None:
 @pytest.mark.parametrize("name", shipped_scenarios())
 def test_every_shipped_scenario_passes_with_many_seeds(name: str, choice: str) -> None:
     """See the command at the head of this file."""
-    check_scenario(name, choice, range(1, 51))
+    check_scenario(name, choice, range(50))

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import shlex
+import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -41,7 +42,7 @@ NOISE = """
 name = "noise"
 
 [[file]]
-path = "/pmem/noise"
+path = "/noise/noise"
 pmem = "noise"
 size = "8 * PAGE"
 
@@ -51,7 +52,7 @@ on_signal.SIGUSR1 = '''
 sleep(1)
 '''
 program = '''
-n = open("/pmem/noise", O_RDWR)
+n = open("/noise/noise", O_RDWR)
 for i in range(3):
     write(n, "noise")
     lseek(n, i)
@@ -122,6 +123,14 @@ def race() -> FoundFailure:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """A failure in a folder."""
     return keep(race(), tmp_path_factory.mktemp("kept"))
+
+
+@pytest.fixture
+def copied(kept: Kept, tmp_path: Path) -> Kept:
+    """The same failure in a folder of the test's own, which tries it again instead of making it small."""
+    folder = tmp_path / "copied"
+    shutil.copytree(kept.json.parent, folder)
+    return keep(race(), folder, progress=interrupting(0))
 
 
 def noisy(name: str) -> Scenario:
@@ -241,19 +250,17 @@ def test_the_same_failure_is_not_shrunk_again(kept: Kept) -> None:
     assert again.shrunk.text == kept.shrunk.text
 
 
-def test_a_trace_that_is_gone_or_damaged_is_written_again(tmp_path: Path) -> None:
-    kept = keep(race(), tmp_path)
-    whole = kept.trace.read_bytes()
-    for damaged in (whole[:100], b"", whole[:-40] + b"x" * 40):
-        kept.trace.write_bytes(damaged)
-        assert keep(race(), tmp_path).record == kept.record
-        assert kept.trace.read_bytes() == whole
+def test_a_trace_that_is_gone_or_damaged_is_written_again(copied: Kept) -> None:
+    whole = copied.trace.read_bytes()
+    for damaged in (whole[:100], whole[:-40] + b"x" * 40):
+        copied.trace.write_bytes(damaged)
+        assert keep(race(), copied.json.parent).record == copied.record
+        assert copied.trace.read_bytes() == whole
 
 
-def test_what_another_version_kept_is_shrunk_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep(race(), tmp_path)
+def test_what_another_version_kept_is_shrunk_again(copied: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("longpin.__version__", "0.0")
-    again = keep(race(), tmp_path)
+    again = keep(race(), copied.json.parent)
     assert again.record.longpin == read_record(again.json).longpin == "0.0"
 
 

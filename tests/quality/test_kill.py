@@ -19,7 +19,7 @@ from longpin.runner.run import replay
 LONG = Path(__file__).parents[1] / "data" / "long.toml"
 """More than 100,000 arrivals, some 6 MB of trace."""
 
-MOST_BYTES = 1_000_000
+MOST_BYTES = 400_000
 """Before which size of the trace the kill comes; less than the whole, and quick to replay."""
 
 

@@ -30,7 +30,7 @@ from longpin.runner.oracles.replay import Replay
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import Settings, replay, run
 
-FEW, THOUSAND = 20, 1000
+FEW, THOUSAND = 10, 1000
 
 
 def state_of(actor: Actor) -> Any:

@@ -34,7 +34,6 @@ class Deep(NamedTuple):
 QUICK = [
     Deep("two-pins-one-truncate", "P5:intended"),
     Deep("late-pin", "P5:intended"),
-    Deep("late-pin", "P5:intended", racy=True),
     Deep("late-pin", "P1:intended"),
     Deep("close-fork-kill", "P5:intended"),
     Deep("close-fork-kill", "P1:as_posted"),
@@ -49,6 +48,7 @@ SLOW = [
     Deep("two-pins-one-truncate", "P5:intended", racy=True),
     Deep("two-pins-one-truncate", "P5:as_posted"),
     Deep("two-pins-one-truncate", "P5:as_posted", racy=True),
+    Deep("late-pin", "P5:intended", racy=True),
     Deep("late-pin", "P5:intended", "dpor"),
     Deep("late-pin", "P5:intended", "dpor", racy=True),
     Deep("late-pin", "P5:as_posted"),

@@ -2,9 +2,9 @@
 
 import pytest
 
-from longpin.config.build import MOST_BLOCKS
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
+from longpin.config.storage import MOST_BLOCKS
 from longpin.runner.engines import allowance
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import run
@@ -22,6 +22,10 @@ WORK = {
     ),
     "allocated": f"{OPEN}ftruncate(fd, 0)\nfallocate(fd, 0, 0, 500 * PAGE)  # -> 0\n",
     "zeroed": f"{OPEN}fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 500 * PAGE)  # -> 0\n",
+    "copied": (
+        f'{OPEN}ftruncate(fd, 250 * PAGE)\nc = open("/c", O_RDWR | O_CREAT)\nioctl(c, FICLONE, fd)\n'
+        "fallocate(c, FALLOC_FL_UNSHARE_RANGE, 0, 250 * PAGE)  # -> 0\n"
+    ),
 }
 
 
@@ -51,7 +55,7 @@ def ran(wanted: Scenario, engine: str = "stepped") -> Result:
 
 
 @pytest.mark.parametrize("engine", ["stepped", "threads"])
-@pytest.mark.parametrize("work", ["holes", "allocated", "zeroed"])
+@pytest.mark.parametrize("work", ["holes", "copied"])
 def test_pages_do_not_count(work: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance, "MOST_ARRIVALS", 500)
     result = ran(scenario(WORK[work]), engine)
@@ -60,8 +64,8 @@ def test_pages_do_not_count(work: str, engine: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("engine", ["stepped", "threads"])
-@pytest.mark.parametrize("work", ["registered", "length from a variable"])
-def test_pages_that_have_blocks_are_registered_by_the_hundreds(work: str, engine: str) -> None:
+@pytest.mark.parametrize("work", ["registered", "length from a variable", "allocated", "zeroed"])
+def test_pages_that_follow_each_other_cost_little(work: str, engine: str) -> None:
     result = ran(scenario(WORK[work]), engine)
     assert result.verdict is Verdict.HOLDS, result.reason
     assert result.arrivals < 100

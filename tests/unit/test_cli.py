@@ -335,8 +335,8 @@ def test_a_standard_error_that_takes_nothing_changes_nothing(arguments: list[str
     environment = {**os.environ, "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
     words = ["sh", "-c", f"{command} {where}"]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
-    usual = process(*arguments)
-    assert done.returncode == usual.returncode
+    usual = longpin(*arguments)
+    assert done.returncode == usual.exit_code
     assert [*re.findall("^(?:holds|violated).*$", done.stdout, re.MULTILINE)] == re.findall(
         "^(?:holds|violated).*$", usual.stdout, re.MULTILINE
     )

@@ -11,6 +11,7 @@ from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.generation import GENERATIONS, Version
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.mm import gup
 from longpin.actors.mm.gup import Buffer, pin_user_pages, unpin_user_pages
 from longpin.actors.mm.mm import Mm
@@ -108,7 +109,7 @@ class World:
         self.kernel = Kernel(policy, GENERATIONS[version])
         runs = BlockRun(0, 2, 2), BlockRun(2, 1, 1), BlockRun(3, 0, 1)
         self.engine.spawn(Pmem, "pmem:0", 4, PAGE, [("inode:/f", run) for run in runs])
-        self.engine.spawn(Inode, "inode:/f", self.kernel, "pmem:0", FileStart(0, 0o666, 4 * PAGE, runs))
+        self.engine.spawn(Inode, "inode:/f", self.kernel, Mount("pmem:0"), FileStart(0, 0o666, 4 * PAGE, runs))
         self.engine.spawn(OpenFileDescription, "file:1", "inode:/f", "file", 2)
         self.engine.spawn(Mm, "mm:100.1", self.kernel)
         self.engine.spawn(IoUring, "io_uring:1", self.kernel)

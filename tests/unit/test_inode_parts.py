@@ -21,6 +21,7 @@ from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
@@ -104,7 +105,7 @@ class World:
         self.mappings = Mappings(INODE)
         self.attributes = Attributes(0, 0o666, 4 * PAGE)
         leases, extents = LeaseList(actor, kernel, OpenCounts()), ExtentMap(extents_of({2: 12, 0: 10}))
-        self.guard = LayoutGuard(kernel, PMEM, self.attributes, leases, extents, self.mappings)
+        self.guard = LayoutGuard(kernel, Mount(PMEM), self.attributes, leases, extents, self.mappings)
         self.io, self.mm = self.iolock.exclusive(), self.mmaplock.exclusive()
         self.iolock.holds.append(self.io)
         self.mmaplock.holds.append(self.mm)
@@ -159,7 +160,7 @@ class Data:
         self.mappings = Mappings(INODE)
         self.mappings.add(MAPPING)
         runs = BlockRun(0, 10, 1), BlockRun(2, 12, 1)
-        self.data = FileData(actor, Kernel(Policy()), PMEM, self.attributes, self.mappings, runs)
+        self.data = FileData(actor, Kernel(Policy()), Mount(PMEM), self.attributes, self.mappings, runs)
 
     @property
     def pages(self) -> dict[int, int]:
@@ -241,7 +242,7 @@ def test_nothing_is_done_at_the_deadline_of_a_lease_that_was_given_up_while_the_
             return OnDeadline((SendSignal(lease.holder, 9),))
 
     engine = SteppedEngine(Fifo())
-    engine.spawn(Inode, INODE, Kernel(Killing()), PMEM, FileStart(0, 0o666, 0))
+    engine.spawn(Inode, INODE, Kernel(Killing()), Mount(PMEM), FileStart(0, 0o666, 0))
     inode = engine.actors[INODE]
     assert isinstance(inode, Inode)
     record = LeaseRecord("lease:1", "file:1", "process:100", 100, F_RDLCK, ("file:1",), LeaseKind.LAYOUT, works=True)

@@ -17,6 +17,7 @@ from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.lease_list import LeaseRecord
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.ownership import Owner
@@ -53,7 +54,7 @@ class World:
     def __init__(self) -> None:
         self.engine = SteppedEngine(Fifo(0))
         self.pmem = self.spawn(Pmem, PMEM, 4, PAGE, [(INODE, BlockRun(0, 0, 2))])
-        self.inode = self.spawn(Inode, INODE, KERNEL, PMEM, FileStart(0, 0o666, 2 * PAGE, (BlockRun(0, 0, 2),)))
+        self.inode = self.spawn(Inode, INODE, KERNEL, Mount(PMEM), FileStart(0, 0o666, 2 * PAGE, (BlockRun(0, 0, 2),)))
         self.ofd = self.spawn(OpenFileDescription, OFD, INODE, "file", O_RDWR)
         self.context = self.spawn(UverbsContext, CONTEXT, KERNEL)
         self.app = self.process(100, "app")

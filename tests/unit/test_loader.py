@@ -60,7 +60,7 @@ mode = 0o600
 uid = 1000
 
 [[file]]
-path = "/pmem/log"
+path = "/slow/log"
 pmem = "slow"
 
 [[process]]
@@ -116,11 +116,11 @@ def test_every_key_arrives() -> None:
     assert scenario.policy == PolicyChoice("P5", "as_posted", (("evict_waits", True), ("lease_check", "own_tgid")))
     kernel = (("kernel", "6.12"), ("read_only_pins", False))
     assert scenario.machine == MachineSettings(512, 5.0, uverbs_async_delay=True, kernel=kernel)
-    assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64))
+    assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64, mount="/slow"))
     assert scenario.devices == (Device("mlx5_0"),)
     assert scenario.files == (
         InitialFile("/pmem/data", "fast", 1025, 1000, 0o600),
-        InitialFile("/pmem/log", "slow", 0, 0, 0o666),
+        InitialFile("/slow/log", "slow", 0, 0, 0o666),
     )
     assert scenario.holds == ("O1", "O7")
     app, kid = scenario.processes
@@ -234,11 +234,11 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, device, "
-            "file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, dax, "
+            "device, file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
-        "f.toml:4: holds[1]: expected one of the rules O1, O3, O6, O7, found 'O9'",
+        "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O6, O7, found 'O9'",
         "f.toml:6: machine.page_size: expected a power of two from 512 to 65536, found 1000",
         "f.toml:7: machine.lease_break_time: expected a number, found '4'",
         "f.toml:8: machine.uverbs_async_delay: expected true or false, found 1",
@@ -291,7 +291,7 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("process = 3", "process: expected an array, found 3"),
         ("process = [3]", "process[0]: expected a table, found 3"),
         ("machine = []", "machine: expected a table, found an array"),
-        ("holds = []", "holds: expected at least one of the rules O1, O3, O6, O7, found none"),
+        ("holds = []", "holds: expected at least one of the rules O1, O1', O2, O3, O6, O7, found none"),
         ("holds = [1]", "holds[0]: expected a string, found 1"),
         ("policy = 5", 'policy: expected a policy such as "P5:intended", or a table, found 5'),
         ("policy = 'P9'", "policy: expected a policy, one of P0 (reject), P1 (wait), P5 (flv1), found 'P9'"),
@@ -381,7 +381,7 @@ def test_one_mistake(text: str, message: str) -> None:
     ("lines", "message"),
     [
         ("start = 'fork'", "process.app.start: expected a process that some program forks, found no fork('app')"),
-        ("start = 'later'", 'process.app.start: expected "now" or "fork", found \'later\''),
+        ("start = 'later'", 'process.app.start: expected "now", "fork" or "thread", found \'later\''),
         ("capabilities = ['CAP_X']", "process.app.capabilities[0]: expected one of CAP_IPC_LOCK, CAP_KILL, CAP_LEASE"),
         ("memlock = -1", "process.app.memlock: expected a number from 0 to 9223372036854775807, found -1"),
         ("on_signal.SIGKILL = ''", "on_signal.SIGKILL: expected a signal that can be handled, found SIGKILL"),

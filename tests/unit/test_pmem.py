@@ -1,5 +1,7 @@
 """Pmem block sets: allocation, generations, references, and who waits for a block to be idle [1.7]."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,14 +10,20 @@ from longpin.actors.base import Actor, handles
 from longpin.actors.conversation import Call, Conversation, outcome
 from longpin.actors.mm.free_space import FreeSpace
 from longpin.actors.mm.pmem import Pmem
+from longpin.config.loader import parse_scenario
 from longpin.messages.clock import CancelTimer
+from longpin.messages.codec import decode
 from longpin.messages.envelope import Message
 from longpin.messages.fs.file import Data
-from longpin.messages.mm.memory import AwaitIdle, Busy, Dma, FrameRun, Load, PinFrames, ScanBusy, Store, Unpin
+from longpin.messages.mm.memory import AwaitIdle, Busy, Dma, FrameRun, Load, PinFrames, ScanBusy, Store, Unpin, portions
 from longpin.messages.mm.pmem import Allocate, Allocated, BlockRun, FreeBlocks
+from longpin.messages.trace import TraceReader
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.canonical import canonical
 from longpin.runner.oracles import ORACLES
+from longpin.runner.result import Verdict
+from longpin.runner.run import run
+from longpin.runner.settings import Settings
 
 PAGE = 16
 
@@ -145,4 +153,43 @@ def test_free_space_is_a_sorted_list_and_keeps_no_history(choices: list[int], us
 def test_a_large_set_costs_nothing_until_it_is_used() -> None:
     engine = SteppedEngine(ORACLES["fifo"](0))
     engine.spawn(Pmem, "pmem", 10**12, PAGE, [("inode:/f", BlockRun(0, 0, 1))])
-    assert len(repr(canonical(engine.actors["pmem"]))) < 1000
+    assert len(repr(canonical(engine.actors["pmem"]))) < 1200
+
+
+@given(st.lists(st.builds(FrameRun, st.integers(0, 99), st.integers(1, 20)), max_size=6), st.integers(1, 9))
+def test_runs_are_cut_where_a_portion_is_full(runs: list[FrameRun], most: int) -> None:
+    cut = list(portions(runs, most))
+    frames = [[number for run in portion for number in run.numbers] for portion in cut]
+    assert [number for found in frames for number in found] == [number for run in runs for number in run.numbers]
+    assert all(len(found) == most for found in frames[:-1])
+    assert len(frames[-1]) <= most
+    assert frames[-1] or not runs
+
+
+def test_a_scan_of_many_pages_is_several_messages_that_can_be_read(tmp_path: Path) -> None:
+    text = """
+name = "many"
+policy = "P1"
+[[pmem]]
+name = "pmem0"
+blocks = 10000
+[[file]]
+path = "/f"
+size = "10000 * PAGE"
+[[process]]
+name = "app"
+memlock = 100000000
+program = '''
+ctx = ibv_open_device("rxe0")
+pd  = ibv_alloc_pd(ctx)
+fd  = open("/f", O_RDWR)
+buf = mmap(10000 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+mr  = ibv_reg_mr(pd, buf, 10000 * PAGE, IBV_ACCESS_LOCAL_WRITE)
+truncate("/f", 0)   # -> hangs
+'''
+"""
+    scenario = parse_scenario(text, "many.toml")
+    assert run(scenario, Settings.of(scenario), tmp_path / "trace").verdict is Verdict.VIOLATED
+    bodies = [decode(payload)[1].body for _, payload in TraceReader(tmp_path / "trace")]
+    assert [sum(run.length for run in body.runs) for body in bodies if isinstance(body, ScanBusy)] == [4096, 4096, 1808]
+    assert [len(body.pins) for body in bodies if isinstance(body, Busy)] == [4096, 4096, 1808]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longpin.actors.syscalls import SYSCALLS
-from longpin.actors.syscalls.declaration import C_TYPES
+from longpin.actors.syscalls.parameter import C_TYPES
 
 Play = Callable[..., Any]
 

@@ -4,9 +4,12 @@ from longpin.runner.judging.invariants.base import Invariant
 from longpin.runner.judging.invariants.errnos import ExpectedOutcomes
 from longpin.runner.judging.invariants.leaks import NoLeaks
 from longpin.runner.judging.invariants.liveness import Liveness
+from longpin.runner.judging.invariants.shared_dma import NoSharedDma
+from longpin.runner.judging.invariants.stale_data import NoStaleData
 from longpin.runner.judging.invariants.stray_dma import NoStrayDma
 
 INVARIANTS: dict[str, type[Invariant]] = {
-    invariant.rule: invariant for invariant in (NoStrayDma, Liveness, NoLeaks, ExpectedOutcomes)
+    invariant.rule: invariant
+    for invariant in (NoStrayDma, NoSharedDma, NoStaleData, Liveness, NoLeaks, ExpectedOutcomes)
 }
 """Every rule by its name in the specification."""

@@ -11,6 +11,7 @@ from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
 from longpin.actors.process.program import Expectation, Outcome
 from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.declaration import Returning
 from longpin.config.schema import EXPECTATIONS_RULE
 from longpin.messages.envelope import Envelope
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
@@ -40,7 +41,7 @@ class ExpectedOutcomes(Invariant):
         for process in actors.values():
             if isinstance(process, Process):
                 for record in process.calls():
-                    if record.op.call != "exit":
+                    if SYSCALLS[record.op.call].returning is not Returning.NEVER:
                         yield from self._expected(process, record)
 
     def _errno(self, process: Process, record: CallRecord) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
 from longpin.runner.judging.waiting import WaitForGraph
 
-KERNEL_WAITS = {"lease", "pin", "lock"}
+KERNEL_WAITS = {"lease", "pin", "spin", "lock"}
 """Waits a program did not ask for. Whether pause, wait_for and their like ever return is no kernel's affair."""
 
 
@@ -21,5 +21,6 @@ class Liveness(Invariant):
         """Look at every process that still waits."""
         for waiting in WaitForGraph(actors, self.policy).waiting():
             if waiting.kind in KERNEL_WAITS:
-                site = f"{waiting.call} of {waiting.process} waits for a {waiting.kind}"
+                what = "spins for a pin" if waiting.kind == "spin" else f"waits for a {waiting.kind}"
+                site = f"{waiting.call} of {waiting.process} {what}"
                 yield self.found(site, f"hangs for ever: {waiting}")

@@ -29,9 +29,9 @@ class NoStrayDma(Invariant):
             return ()
         now = actor.owner_of(access.number)
         whose = " and ".join(dict.fromkeys(part.rpartition(" of ")[2] for part in now.split(" and ")))
+        owned = "a free block" if now == "free" else f"now of {whose}"
         verb = "reads" if access.data is None else "writes"
-        what = access.inode or "anonymous memory"
-        site = f"{verb} {what} through its pin, {'a free block' if now == 'free' else f'now of {whose}'}"
+        site = f"{verb} {access.inode or 'anonymous memory'} through its pin, {owned}"
         return (
             self.found(
                 site,

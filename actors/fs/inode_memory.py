@@ -1,0 +1,136 @@
+"""An inode as memory: mappings of it, faults in them, and pins of its pages [1.8, 1.9]."""
+
+import errno
+from functools import partial
+
+from longpin.actors.base import handles
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.inode_parts import InodeParts
+from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
+from longpin.actors.kernel.machine import require
+from longpin.actors.policies.decisions import Decision
+from longpin.actors.policies.views import FaultRequest, LayoutView, MapRequest, RegistrationView
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.inode import (
+    AddMapping,
+    AskPin,
+    AskUse,
+    Deregistered,
+    Fault,
+    PinAllowed,
+    ProtectMapping,
+    RemoveMapping,
+    SplitMapping,
+)
+from longpin.messages.fs.mapping import MappingView
+from longpin.messages.mm.memory import ZERO_PAGE, PageFrame
+from longpin.messages.mm.mm import InstallPtes
+
+
+class MappedInode(InodeParts):
+    """A file whose pages are mapped and pinned."""
+
+    # Mappings and pins.
+
+    @handles(AddMapping)
+    def add_mapping(self, request: AddMapping, _src: Address) -> Conversation[Done]:
+        """mmap(2), or fork copying a mapping."""
+        policy = self.kernel.policy
+        mapping = MappingView(request.mm, request.vma, request.prot, request.flags, request.ofd)
+        if request.parent:
+            original = self.mappings.find(request.parent, request.vma)
+            self.mappings.add(mapping)
+            yield from self.guard.follow(partial(policy.on_vma_open, original, mapping))
+        else:
+            wanted = MapRequest(request.caller, mapping)
+            gate = partial(policy.mmap_gate, wanted)
+            yield from self.guard.permit(gate, request.caller, fd=request.fd, locked=False)
+            self.mappings.add(mapping)
+        return DONE
+
+    @handles(SplitMapping)
+    def split_mapping(self, request: SplitMapping, _src: Address) -> Conversation[Done]:
+        """munmap(2) in the middle of a mapping: the policy has allowed it already."""
+        rest = self.mappings.split(request.mm, request.vma, request.new)
+        original = self.mappings.find(request.mm, request.vma)
+        yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest))
+        return DONE
+
+    @handles(ProtectMapping)
+    def protect_mapping(self, request: ProtectMapping, _src: Address) -> Done:
+        """mprotect(2)."""
+        self.mappings.protect(request.mm, request.vma, request.prot)
+        return DONE
+
+    @handles(RemoveMapping)
+    def remove_mapping(self, request: RemoveMapping, _src: Address) -> Conversation[Done]:
+        """munmap(2), exit."""
+        mapping = self.mappings.remove(request.mm, request.vma)
+        yield from self.guard.follow(partial(self.kernel.policy.on_vma_close, mapping))
+        return DONE
+
+    @handles(Fault)
+    def fault(self, request: Fault, src: Address) -> Conversation[Done]:
+        """A page fault: entries are installed with the mmap lock held, so a truncate sees and zaps them [1.8].
+
+        Pages behind the one that faulted are mapped with it, up to the first that would need a block
+        (``do_fault_around``). All failures are one: VM_FAULT_SIGBUS.
+        """
+        page = request.page
+        with (yield self.mmaplock.shared()) as mm:
+            self._last_of(request)
+            try:
+                yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
+                last = self._last_of(request)
+                if self._kinds_of(request, page):
+                    yield from self.data.writable_block(page)
+            except KernelError:
+                raise KernelError(errno.EFAULT) from None
+            frames = [self._frame(page)]
+            while (page := page + 1) <= last and not self._kinds_of(request, page):
+                frames.append(self._frame(page))
+            yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write))
+        return DONE
+
+    def _last_of(self, fault: Fault) -> int:
+        """Return the last page that a fault maps, or fail with EFAULT beyond the end of the file."""
+        last = min(fault.page + fault.pages, self.kernel.pages(self.attributes.size)) - 1
+        if fault.page > last:
+            raise KernelError(errno.EFAULT)
+        return last
+
+    def _kinds_of(self, fault: Fault, page: int) -> ChangeKind:
+        """Return what it would do to the extent map to map a page."""
+        return self.data.extents.classify(LayoutOperation.WRITE, page, page) if fault.write else ChangeKind(0)
+
+    def _frame(self, page: int) -> PageFrame:
+        """Return the memory that a page is: what is not written is a page of zeros."""
+        block = self.data.extents.data(page)
+        return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
+
+    def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:
+        mapping = self.mappings.find(src, request.vma)
+        fault = FaultRequest(mapping, request.page, request.write, self._kinds_of(request, request.page))
+        return self.kernel.policy.fault_gate(fault, view)
+
+    @handles(AskPin)
+    def ask_pin(self, request: AskPin, _src: Address) -> Conversation[PinAllowed]:
+        """Look for a lease that allows a pin: under flc_lock, but the reference is taken after that [2.7]."""
+        pin = request.request
+        with (yield self.leases.flc_lock.exclusive()):
+            allowed = yield from self.guard.permit(partial(self.kernel.policy.pin_gate, pin), pin.caller, locked=True)
+        return PinAllowed(allowed.hold, allowed.grant is not None or allowed.state is not None)
+
+    @handles(Deregistered)
+    def deregistered(self, notice: Deregistered, _src: Address) -> Conversation[Done]:
+        """Do what the policy wants when a registration that was given a lease here has let go of its pages."""
+        registration = RegistrationView(notice.registration, notice.context)
+        yield from self.guard.follow(partial(self.kernel.policy.on_deregister, registration))
+        return DONE
+
+    @handles(AskUse)
+    def ask_use(self, request: AskUse, _src: Address) -> Done:
+        """Ask the policy whether a process may use a registration of the file's pages; its errno if not."""
+        registration = RegistrationView(request.registration, request.context)
+        require(self.kernel.policy.use_gate(request.caller, registration, self.guard.view()))
+        return DONE

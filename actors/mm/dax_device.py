@@ -1,0 +1,160 @@
+"""Device-dax: persistent memory as a character device, without a file system that could move its pages [1.8, 4.0].
+
+It can be mapped, shared only and in units of its alignment, and it can be pinned for as long as anybody likes: there
+is nothing to truncate. ``/dev/dax0.0`` is a name of the device; its pages are a memory of its own.
+"""
+
+import errno
+from typing import Self
+
+from longpin.actors.base import Engine, handles
+from longpin.actors.constants import MAP_PRIVATE, MAP_TYPE, O_ACCMODE, O_DIRECTORY, O_RDONLY, O_TMPFILE, O_WRONLY
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.attributes import Attributes
+from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.flocks import Flocks
+from longpin.actors.fs.mappings import Mappings
+from longpin.actors.fs.permissions import check
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.mm.memory import FrameMemory
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.inode import (
+    AddLink,
+    AddMapping,
+    DropInode,
+    DropLink,
+    Fault,
+    Open,
+    ProtectMapping,
+    RemoveMapping,
+    Renamed,
+    SetBreakTime,
+    SplitMapping,
+)
+from longpin.messages.fs.mapping import MappingView
+from longpin.messages.mm.memory import Dma, PageFrame, Unpin
+from longpin.messages.mm.mm import InstallPtes
+from longpin.messages.mm.ram import UnpinFrames
+
+
+class DaxMemory(FrameMemory):
+    """The pages of a device: they are never anything else."""
+
+    def owner_of(self, number: int) -> str:
+        """Return which page of which device a frame is."""
+        return f"page {number} of {self.address.partition(':')[2]}"
+
+    def is_still(self, access: Dma) -> bool:
+        """Return True: nobody can free a page."""
+        return True
+
+    @handles(UnpinFrames)
+    def unpin_frames(self, request: UnpinFrames, src: Address) -> Done:
+        """Drop a registration's references."""
+        return self.unpin(Unpin(request.owner), src)
+
+
+class DaxDevice(Backing):
+    """One device."""
+
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, pages: int, align: int) -> None:
+        super().__init__(engine, address, kernel)
+        self.pages = pages
+        self.align = align
+        """Pages: what mappings begin at and are multiples of."""
+        self.memory = f"dax_memory:{address.partition(':')[2]}"
+        self.attributes = Attributes(0, 0o666)
+        self.flocks = Flocks(address)
+        self.mappings = Mappings(address)
+        self.spawn(DaxMemory, self.memory)
+
+    def node(self, _request: Common) -> Self:
+        """Return what has the attributes."""
+        return self
+
+    @handles(Open)
+    def open(self, request: Open, _src: Address) -> Done:
+        """open(2): there is nothing to truncate."""
+        access = request.flags & O_ACCMODE
+        if request.flags & O_DIRECTORY and request.flags & O_TMPFILE != O_TMPFILE:
+            raise KernelError(errno.ENOTDIR)
+        check(self.attributes, request.caller.fsuid, 4 * (access != O_WRONLY) | 2 * (access != O_RDONLY))
+        return DONE
+
+    # Memory.
+
+    @handles(AddMapping)
+    def add_mapping(self, request: AddMapping, _src: Address) -> Done:
+        """mmap(2), or fork copying a mapping; shared and aligned [code: dax_mmap, check_vma; meas].
+
+        Raises:
+            KernelError: EINVAL.
+
+        """
+        r = request
+        if not r.parent and (r.flags & MAP_TYPE == MAP_PRIVATE or r.page % self.align or r.pages % self.align):
+            raise KernelError(errno.EINVAL)
+        self.mappings.add(MappingView(r.mm, r.vma, r.prot, r.flags, r.ofd))
+        return DONE
+
+    @handles(SplitMapping)
+    def split_mapping(self, request: SplitMapping, _src: Address) -> Done:
+        """Refuse that a mapping becomes two, unless both are aligned [code: dax_vm_ops.may_split]."""
+        self.mappings.split(request.mm, request.vma, request.new)
+        return DONE
+
+    @handles(ProtectMapping)
+    def protect_mapping(self, request: ProtectMapping, _src: Address) -> Done:
+        """mprotect(2)."""
+        self.mappings.protect(request.mm, request.vma, request.prot)
+        return DONE
+
+    @handles(RemoveMapping)
+    def remove_mapping(self, request: RemoveMapping, _src: Address) -> Done:
+        """munmap(2), exit."""
+        self.mappings.remove(request.mm, request.vma)
+        return DONE
+
+    @handles(Fault)
+    def fault(self, request: Fault, src: Address) -> Conversation[Done]:
+        """Map pages; EFAULT beyond the end of the device."""
+        last = min(request.page + request.pages, self.pages) - 1
+        if request.page > last:
+            raise KernelError(errno.EFAULT)
+        frames = tuple(PageFrame(self.memory, page) for page in range(request.page, last + 1))
+        yield Call(src, InstallPtes(request.vpn, frames, writable=request.write))
+        return DONE
+
+    # Names: a device goes on without one.
+
+    @handles(AddLink)
+    def add_link(self, _request: AddLink, _src: Address) -> Done:
+        """link(2) adds a name."""
+        self.attributes.nlink += 1
+        return DONE
+
+    @handles(DropLink)
+    def drop_link(self, _request: DropLink, _src: Address) -> Done:
+        """unlink(2) removes a name; the reply is how many are left."""
+        self.attributes.lose_name()
+        return Done(self.attributes.nlink)
+
+    @handles(Renamed)
+    def renamed(self, request: Renamed, _src: Address) -> Conversation[Done]:
+        """rename(2) gives it another name, or its name to another file; the reply is how many that one has left."""
+        left = (yield Call(request.other, Renamed(request.other_loses_name))).value if request.other else -1
+        if request.loses_name:
+            self.attributes.lose_name()
+            left = self.attributes.nlink
+        return Done(left)
+
+    @handles(DropInode)
+    def drop_inode(self, _request: DropInode, _src: Address) -> Done:
+        """Nothing is evicted."""
+        self.attributes.names_going -= 1
+        return DONE
+
+    @handles(SetBreakTime)
+    def set_break_time(self, _request: SetBreakTime, _src: Address) -> Done:
+        """There are no leases."""
+        return DONE
