@@ -20,7 +20,7 @@ from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
-from longpin.config.storage import build_dax, build_files, build_pmem
+from longpin.config.storage import build_dax, build_files, build_pmem, build_tmpfs
 from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
@@ -108,8 +108,9 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     policy = build_policy(report, table.policy)
     machine = build_machine(report, table, policy)
     pmem = build_pmem(report, table, machine.page_size)
+    tmpfs = build_tmpfs(report, table, pmem)
     dax = build_dax(report, table, machine.page_size)
-    files = build_files(report, table, pmem, dax, machine.page_size)
+    files = build_files(report, table, pmem, tmpfs, dax, machine.page_size)
     holds = build_holds(report, table)
     processes = build_processes(report, table, machine.page_size)
     scenario = Scenario(
@@ -120,6 +121,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         machine=machine,
         pmem=pmem,
         dax=dax,
+        tmpfs=tmpfs,
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),

@@ -42,6 +42,8 @@ class PmemSet:
     """Blocks, 1 to 1,000,000. Default: enough for small files, few enough to run out of on purpose."""
     file_system: str = "xfs"
     """A key of ``longpin.actors.kernel.file_system.FILE_SYSTEMS``. Default: the one the proposals are about."""
+    dax: bool = True
+    """Files are mapped as they lie; else in the page cache. Default: what the proposals are about."""
     mount: str = "/"
     """The folder where it is mounted. Default in a scenario file: ``/`` for the first set, ``/NAME`` for the others."""
 
@@ -79,7 +81,7 @@ class InitialFile:
 
     path: str
     pmem: str
-    """The block set its pages come from: the one mounted where its path leads."""
+    """The block set its pages come from: the one mounted where its path leads; empty: it is on tmpfs."""
     size: int = 0
     """Bytes."""
     uid: int = 0
@@ -146,5 +148,7 @@ class Scenario:
     warnings: tuple[str, ...] = ()
     """What is no mistake but says less than it seems to, each a line that begins with file and line."""
     dax: tuple[DeviceDax, ...] = ()
+    tmpfs: tuple[str, ...] = ()
+    """Where a tmpfs is mounted."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""

@@ -14,6 +14,8 @@ from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_BLOCKS = 1_000_000
 """Blocks of a pmem set, and of all sets of a scenario together."""
+ON_BLOCKS = tuple(name for name, file_system in FILE_SYSTEMS.items() if not file_system.in_memory)
+"""The file systems that need a device."""
 
 
 def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[PmemSet, ...]:
@@ -26,15 +28,15 @@ def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tup
         path = ("pmem", index)
         blocks = size(report, (*path, "blocks"), given.blocks, PmemSet("").blocks, page_size, 1, MOST_BLOCKS)
         file_system = PmemSet("").file_system if given.file_system is None else given.file_system
-        if file_system not in FILE_SYSTEMS:
-            found = shown(file_system) + report.suggest(file_system, FILE_SYSTEMS)
-            report.add((*path, "file_system"), f"one of the file systems {', '.join(FILE_SYSTEMS)}", found)
+        if file_system not in ON_BLOCKS:
+            found = shown(file_system) + report.suggest(file_system, ON_BLOCKS)
+            report.add((*path, "file_system"), f"one of the file systems {', '.join(ON_BLOCKS)}", found)
         its_name = name(report, path, given.name, taken)
         point = given.mount if given.mount is not None else f"/{its_name}" if index else "/"
         if (problem := _problem_of_mount(point, points)) is not None:
             report.add((*path, "mount"), problem, shown(point))
         points.setdefault(point, index)
-        made.append(PmemSet(its_name, blocks, file_system, point))
+        made.append(PmemSet(its_name, blocks, file_system, given.dax is not False, point))
         if before <= MOST_BLOCKS < before + blocks:
             expected = f"at most {MOST_BLOCKS} blocks in all pmem sets together"
             report.add((*path, "blocks"), expected, f"{blocks} after {before} in the sets before it")
@@ -42,6 +44,19 @@ def build_pmem(report: ProblemList, table: ScenarioTable, page_size: int) -> tup
     if made and "/" not in points:
         report.add(("pmem", 0, "mount"), 'a set that is mounted at "/"', "none")
     return tuple(made) or (PmemSet("pmem0"),)
+
+
+def build_tmpfs(report: ProblemList, table: ScenarioTable, pmem: Iterable[PmemSet]) -> tuple[str, ...]:
+    """Return where a tmpfs is mounted."""
+    points = {entry.mount: index for index, entry in enumerate(pmem)}
+    made = []
+    for index, given in enumerate(table.tmpfs):
+        point = given.mount or ""
+        if (problem := _problem_of_mount(point, points)) is not None:
+            report.add(("tmpfs", index, "mount"), problem, "none" if given.mount is None else shown(point))
+        points.setdefault(point, index)
+        made.append(point)
+    return tuple(made)
 
 
 def _problem_of_mount(point: str, taken: Collection[str]) -> str | None:
@@ -84,6 +99,7 @@ def build_files(
     report: ProblemList,
     table: ScenarioTable,
     pmem: tuple[PmemSet, ...],
+    tmpfs: Iterable[str],
     dax: Iterable[DeviceDax],
     page_size: int,
 ) -> tuple[InitialFile, ...]:
@@ -93,7 +109,7 @@ def build_files(
     made = []
     for index, given in enumerate(table.file):
         path: Path = ("file", index)
-        its_set = _mounted_at(pmem, given.path or "/")
+        its_set = _mounted_at([*pmem, *(PmemSet("", mount=point) for point in tmpfs)], given.path or "/")
         pmem_name = its_set.name if given.pmem is None else given.pmem
         length = size(report, (*path, "size"), given.size, 0, page_size, 0, MOST)
         if (problem := _problem_of_path(given.path, paths)) is not None:
@@ -103,6 +119,8 @@ def build_files(
             point = next(entry.mount for entry in pmem if entry.name == pmem_name)
             expected = f"a path below {shown(point)}, where the set {pmem_name} is mounted"
             report.add((*path, "path"), expected, f"{shown(given.path)} on {its_set.name}")
+        elif not pmem_name and given.pmem is None:
+            pass  # tmpfs has room for all
         elif pmem_name in left:
             pages = -(-length // page_size)
             if pages > left[pmem_name]:

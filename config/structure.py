@@ -53,6 +53,14 @@ class PmemTable:
     blocks: Size | None = None
     file_system: str | None = None
     mount: str | None = None
+    dax: bool | None = None
+
+
+@dataclass(slots=True)
+class TmpfsTable:
+    """``[[tmpfs]]``."""
+
+    mount: str | None = None
 
 
 @dataclass(slots=True)
@@ -107,6 +115,7 @@ class ScenarioTable:
     holds: list[str] | None = None
     machine: MachineTable = field(default_factory=MachineTable)
     pmem: list[PmemTable] = field(default_factory=list)
+    tmpfs: list[TmpfsTable] = field(default_factory=list)
     dax: list[DaxTable] = field(default_factory=list)
     device: list[DeviceTable] = field(default_factory=list)
     file: list[FileTable] = field(default_factory=list)

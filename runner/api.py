@@ -7,11 +7,9 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from longpin.runner import events
 from longpin.runner.conclusions import Explored, Stressed
-from longpin.runner.events import Event, Observer
-from longpin.runner.report.sentences import sentence
-from longpin.runner.result import Result, Verdict
+from longpin.runner.events import Observer
+from longpin.runner.result import Result
 from longpin.runner.usage import (
     TIMERS,
     UsageError,
@@ -35,25 +33,6 @@ if TYPE_CHECKING:
 
 SHRINK_SECONDS = 60.0
 """How long a failure is made smaller where nothing says how long."""
-
-__all__ = [
-    "Event",
-    "Explored",
-    "Observer",
-    "Result",
-    "Stressed",
-    "UsageError",
-    "Verdict",
-    "events",
-    "explore",
-    "judge",
-    "load",
-    "replay",
-    "run",
-    "sentence",
-    "settings_of",
-    "stress",
-]
 
 
 def load(scenario: "Scenario | str | os.PathLike[str]") -> "Scenario":

@@ -5,12 +5,13 @@ so that a report that is not made costs nothing.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from longpin.runner.result import Result, Verdict
 
 if TYPE_CHECKING:
     from longpin.runner.conform.check import ProgramVerdict, Tally
+    from longpin.runner.conform.program import ConformProgram
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
     from longpin.runner.races.series import Series
@@ -82,6 +83,37 @@ class Stressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is compared."""
+
+    mode: Literal["recorded", "live"]
+    """Whether the real kernel's answers were recorded, or are this machine's."""
+    engine: str
+    """Of the emulated kernel."""
+    policy: str
+    """The one that it follows."""
+    seed: int | None
+    """Of random programs; None: they come from a file."""
+    kernel: str | None
+    """The release of the real one; None: its answers were recorded."""
+    fs: str | None
+    """The file system its programs run on; None as before."""
+    programs_wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShrunkProgram:
+    """How the first program about which two kernels differ was made smaller."""
+
+    from_ops: int
+    to_ops: int
+    tries: int
+    """Smaller programs that were run."""
+    program: "ConformProgram"
+    """What is left of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
     """The comparison of programs that two kernels ran."""
 
@@ -90,8 +122,9 @@ class Compared:
     verdict: Verdict
     reason: str
     tally: "Tally"
-    about: dict[str, Any]
-    """What was compared, as in the JSON object: ``mode``, ``engine``, ``policy``, ``kernel``, ..."""
+    about: Comparison
+    shrunk: ShrunkProgram | None
+    """None: the kernels agree, or the real one cannot be asked again."""
     shown: "ProgramVerdict | None"
     """The first program about which they differ, made smaller if the real kernel can be asked."""
     again: str | None

@@ -7,6 +7,7 @@ else matches all of :data:`Event`, and mypy finds what is missing. Sentences sta
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
@@ -303,10 +304,18 @@ Event = RunEvent | SearchAdvanced | FailureFound | ShrinkAdvanced
 """What an observer is called with."""
 
 Observer = Callable[[Event], object]
-"""Called with each event as it happens, in the order of arrivals; what it raises ends what it watches."""
+"""Called with each event as it happens, in the order of arrivals; what it raises ends what it watches, and is raised
+there. KeyboardInterrupt is taken for Ctrl-C: what it watches ends with what is known by then."""
 
 
 def tell(observers: Iterable[Observer], event: Event) -> None:
     """Call observers with an event."""
     for observer in observers:
         observer(event)
+
+
+def tell_result(observers: Iterable[Observer], events: Iterable[Event]) -> None:
+    """Tell of what has been found; an interrupt ends the telling, and what has been found is returned all the same."""
+    with suppress(KeyboardInterrupt):
+        for event in events:
+            tell(observers, event)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from longpin.runner.conclusions import Explored, Stressed
-from longpin.runner.events import Observer, ShrinkAdvanced, tell
+from longpin.runner.events import Observer, ShrinkAdvanced, tell, tell_result
 from longpin.runner.exploration import Failure, Method, explore
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.failures.effort import Limits
@@ -57,14 +57,13 @@ class Failures:
 
         """
         limits = Limits(seconds=self.shrink)
-        tell(self.observers, ShrinkAdvanced(0, limits.executions, f"{len(failure.decisions)} decisions"))
+        tell_result(self.observers, [ShrinkAdvanced(0, limits.executions, f"{len(failure.decisions)} decisions")])
 
         def show(runs: int, allowed: float, size: str) -> None:
             tell(self.observers, ShrinkAdvanced(runs, int(allowed), size))
 
         kept = handle(subject, failure, by, seed, self.folder, limits, show)
-        for event in kept.result.events:
-            tell(self.observers, event)
+        tell_result(self.observers, kept.result.events)
         return kept
 
 

@@ -17,10 +17,10 @@ from longpin.actors.fs.folders import CHANGE, Folder, Last, Tree
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.permissions import check, check_touch, set_attributes
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.kernel.mount import Mount
+from longpin.actors.kernel.mount import KERNEL_TMPFS, Mount
 from longpin.actors.locks import Hold, Holds, Lock
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.directory import CheckName, Found, Link, Lookup, MakeDirectory, Rename, Unlink
+from longpin.messages.fs.directory import CheckName, Found, Link, Lookup, MakeDirectory, MakeMemfd, Rename, Unlink
 from longpin.messages.fs.inode import (
     AddLink,
     ChangeLease,
@@ -149,13 +149,24 @@ class Directory(Backing):
         self.send(inode, NoName())
         return Found(inode, created=True)
 
+    @handles(MakeMemfd)
+    def make_memfd(self, request: MakeMemfd, _src: Address) -> Found:
+        """Make a file in memory. As everywhere the open that follows keeps it, while it has no name."""
+        inode = self._address("inode", f"/memfd:{request.name}", "")
+        self._spawn_inode(inode, FileStart(request.uid, 0o777, 0), KERNEL_TMPFS)
+        self.send(inode, NoName())
+        return Found(inode, created=True)
+
     def _make(self, request: Lookup, folder: Folder) -> Address:
         inode = self._address("inode", request.path, request.at)
-        self.spawn(Inode, inode, self.kernel, folder.mount, FileStart(request.uid, request.mode, 0))
+        self._spawn_inode(inode, FileStart(request.uid, request.mode, 0), folder.mount)
+        return inode
+
+    def _spawn_inode(self, inode: Address, start: FileStart, mount: Mount) -> None:
+        self.spawn(Inode, inode, self.kernel, mount, start)
         if self.lease_break_time != self.kernel.lease_break_time:
             self.send(inode, SetBreakTime(self.lease_break_time))
-        self.inodes[inode] = folder.mount
-        return inode
+        self.inodes[inode] = mount
 
     def _address(self, kind: str, path: str, at: Address) -> Address:
         """Return an address for what is made under a path: it tells the path, and how many there were before."""

@@ -45,6 +45,7 @@ from longpin.messages.fs.file import (
     GetFlags,
     GetLease,
     MapFile,
+    MappedFile,
     Pread,
     Put,
     PutDone,
@@ -68,10 +69,12 @@ from longpin.messages.fs.inode import (
     OnlyPinned,
     QueryLease,
     ReadAt,
+    SyncFile,
     Truncate,
     WriteAt,
     Written,
 )
+from longpin.messages.fs.mapping import Memory
 from longpin.messages.fs.pipe import PipeRead, PipeSplice, PipeWrite
 from longpin.messages.process.caller import Caller
 
@@ -331,10 +334,14 @@ class OpenFileDescription(OwnedDescription):
         return reply
 
     @handles(Sync)
-    def sync(self, _request: Sync, _src: Address) -> Done:
-        """fsync(2): blocks are persistent already, and so are names."""
+    def sync(self, _request: Sync, _src: Address) -> Done | Conversation[Done]:
+        """fsync(2): names are persistent already, and so are blocks."""
         self._require(self.operations.sync)
-        return DONE
+        return self._sync() if self.kind == "file" else DONE
+
+    def _sync(self) -> Conversation[Done]:
+        reply: Done = yield Call(self.backing, SyncFile())
+        return reply
 
     @handles(FlockFile)
     def flock(self, request: FlockFile, _src: Address) -> Conversation[Done]:
@@ -345,21 +352,17 @@ class OpenFileDescription(OwnedDescription):
         return reply
 
     @handles(MapFile)
-    def map_file(self, request: MapFile, _src: Address) -> Conversation[Done]:
-        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3].
-
-        The reply is whether a shared mapping may ever be written through.
-        """
+    def map_file(self, request: MapFile, _src: Address) -> Conversation[MappedFile]:
+        """mmap(2): the mapping holds a reference, so it keeps leases alive after the last close [1.3]."""
         shared_write = request.prot & PROT_WRITE and request.flags & MAP_SHARED
         if not self.readable or (shared_write and not self.writable):
             raise KernelError(errno.EACCES)
         self._require(self.operations.map)
         r = request
-        yield Call(
-            self.backing, AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd, "", r.page, r.pages)
-        )
+        made = AddMapping(r.mm, r.vma, r.prot, r.flags, self.address, r.caller, r.fd, "", r.page, r.pages)
+        memory: Memory = (yield Call(self.backing, made)).memory
         self.references += 1
-        return Done(int(self.writable))
+        return MappedFile(self.writable, memory)
 
     @staticmethod
     def _require(number: int) -> None:

@@ -19,12 +19,12 @@ from longpin.actors.conversation import Call, Conversation, KernelError, Step
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import END, Extent, ExtentMap, State
 from longpin.actors.fs.mappings import Mappings
-from longpin.actors.kernel.file_system import LayoutOperation
+from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import Address
-from longpin.messages.mm.memory import AwaitIdle, FrameRun, Load, Store
+from longpin.messages.mm.memory import ZERO_PAGE, AwaitIdle, FrameRun, Load, PageFrame, Store
 from longpin.messages.mm.pmem import Allocate, BlockRun, CopyBlock, FindShared, FreeBlocks, Move, ShareBlocks
 
 OPERATIONS = {
@@ -39,7 +39,7 @@ OPERATIONS = {
 
 
 class FileData:
-    """The data of one inode."""
+    """The data of one inode on DAX: what is read, written and mapped are its blocks."""
 
     __slots__ = ("attributes", "extents", "ilock", "inode", "kernel", "mappings", "pmem", "shifts_zap_copies")
 
@@ -68,8 +68,15 @@ class FileData:
         end = min(offset + min(count, MOST_BYTES), self.attributes.size)
         data = b""
         for page, inside, length in self._split(offset, end - offset):
-            block = self.extents.data(page)
-            data += bytes(length) if block is None else (yield Call(self.pmem, Load(block, inside, length))).data
+            data += yield from self._load(page, inside, length)
+        return data
+
+    def _load(self, page: int, inside: int, length: int) -> Conversation[bytes]:
+        """Read bytes of a page; what is not written is zeros."""
+        block = self.extents.data(page)
+        if block is None:
+            return bytes(length)
+        data: bytes = (yield Call(self.pmem, Load(block, inside, length))).data
         return data
 
     def write(self, offset: int, data: bytes) -> Conversation[int]:
@@ -82,15 +89,57 @@ class FileData:
         done = 0
         for page, inside, length in self._split(offset, len(data)):
             try:
-                block = yield from self.writable_block(page)
+                yield from self._store(page, inside, data[done : done + length])
             except KernelError:
                 if not done:
                     raise
                 break  # a full device: what fits is written, and the count says so
-            yield Call(self.pmem, Store(block, inside, data[done : done + length]))
             done += length
         self.attributes.size = max(self.attributes.size, offset + done)
         return done
+
+    def _store(self, page: int, inside: int, data: bytes) -> Conversation[None]:
+        """Write bytes of a page.
+
+        Raises:
+            KernelError: ENOSPC.
+
+        """
+        block = yield from self.writable_block(page)
+        yield Call(self.pmem, Store(block, inside, data))
+
+    @property
+    def delayed(self) -> tuple[int, ...]:
+        """The pages that get a block when they are written back: none on DAX."""
+        return ()
+
+    def sync(self) -> Conversation[None]:
+        """fsync(2): what is written is in its blocks already."""
+        yield from ()
+
+    def map_pages(self, page: int, last: int, *, write: bool) -> Conversation[list[PageFrame]]:
+        """Return the memory that pages are, for a page fault: of the first, and of those behind it that are ready.
+
+        What is not written is the page of zeros, unless the page is to be stored to.
+
+        Raises:
+            KernelError: ENOSPC.
+
+        """
+        if write and self.changes(page):
+            yield from self.writable_block(page)
+        frames = [self._frame(page)]
+        while (page := page + 1) <= last and not (write and self.changes(page)):
+            frames.append(self._frame(page))
+        return frames
+
+    def changes(self, page: int) -> ChangeKind:
+        """Return what a store to a page would do to the extent map."""
+        return self.extents.classify(LayoutOperation.WRITE, page, page)
+
+    def _frame(self, page: int) -> PageFrame:
+        block = self.extents.data(page)
+        return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
 
     def _split(self, offset: int, length: int) -> Iterator[tuple[int, int, int]]:
         """Yield (page, offset in it, length) for each page of a byte range; none where ``length`` is not positive."""
@@ -116,7 +165,8 @@ class FileData:
             yield from self.look_up_shared(page, page)
             place = self.extents.get(page)
             if place is None:
-                block: int = (yield Call(self.pmem, Allocate(self.inode, page))).block
+                wanted = Allocate(self.inode, page, reserved=self._take_reserved(page))
+                block: int = (yield Call(self.pmem, wanted)).block
                 self.extents.allocate(Extent(page, block, 1))
             elif place.shared:
                 block = yield from self._copy(page, place.block)
@@ -131,6 +181,10 @@ class FileData:
             if place is not None and place.shared:
                 yield Call(self.pmem, FreeBlocks(self.inode, (BlockRun(page, place.block, 1),)))
         return block
+
+    def _take_reserved(self, _page: int) -> bool:
+        """Return whether a block was reserved for a hole, which gets it now."""
+        return False
 
     def _copy(self, page: int, old: int) -> Conversation[int]:
         """Give a page a new block with the same data; its old one is to be given back."""
@@ -242,9 +296,12 @@ class FileData:
     def _zero(self, offset: int, length: int) -> Conversation[None]:
         """Zero a byte range where it has data."""
         for page, inside, part in self._split(offset, length):
-            if self.extents.data(page) is not None:
-                block = yield from self.writable_block(page)
-                yield Call(self.pmem, Store(block, inside, bytes(part)))
+            if self._has_data(page):
+                yield from self._store(page, inside, bytes(part))
+
+    def _has_data(self, page: int) -> bool:
+        """Return whether something else than zeros may be read."""
+        return self.extents.data(page) is not None
 
     def _zero_edges(self, offset: int, length: int) -> Conversation[tuple[int, int]]:
         """Zero what a byte range has of pages that are not wholly in it; return the first and last of the others."""

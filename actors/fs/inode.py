@@ -58,6 +58,7 @@ from longpin.messages.fs.inode import (
     Renamed,
     SetAttributes,
     SetBreakTime,
+    SyncFile,
     Touch,
     Truncate,
     WriteAt,
@@ -256,7 +257,7 @@ class Inode(RemappedInode):
         """fallocate(2): what is asked first depends on mode and file system [2.5]."""
         offset, length, keep_size = request.offset, request.length, bool(request.mode & FALLOC_FL_KEEP_SIZE)
         operation = OPERATIONS[request.mode & ~FALLOC_FL_KEEP_SIZE]
-        if operation is LayoutOperation.UNSHARE_RANGE and not self.guard.file_system.reflink:
+        if operation not in self.guard.file_system.fallocate:
             raise KernelError(errno.EOPNOTSUPP)
         with (yield self.iolock.exclusive()) as io, (yield self.mmaplock.exclusive()) as mm:
             yield from self._look_up_shared(offset, offset + length)
@@ -270,6 +271,12 @@ class Inode(RemappedInode):
         yield from self.data.look_up_shared(start // self.kernel.page_size, self.kernel.pages(end) - 1)
 
     # Data.
+
+    @handles(SyncFile)
+    def sync(self, _request: SyncFile, _src: Address) -> Conversation[Done]:
+        """fsync(2): of a file on DAX there is nothing to be written."""
+        yield from self.data.sync()
+        return DONE
 
     @handles(ReadAt)
     def read(self, request: ReadAt, _src: Address) -> Conversation[Data]:

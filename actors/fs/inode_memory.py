@@ -4,9 +4,10 @@ import errno
 from functools import partial
 
 from longpin.actors.base import handles
+from longpin.actors.constants import MAP_SHARED_VALIDATE, MAP_SYNC, MAP_TYPE
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.inode_parts import InodeParts
-from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
+from longpin.actors.kernel.file_system import ChangeKind
 from longpin.actors.kernel.machine import require
 from longpin.actors.policies.decisions import Decision
 from longpin.actors.policies.views import FaultRequest, LayoutView, MapRequest, RegistrationView
@@ -17,13 +18,13 @@ from longpin.messages.fs.inode import (
     AskUse,
     Deregistered,
     Fault,
+    MappedAs,
     PinAllowed,
     ProtectMapping,
     RemoveMapping,
     SplitMapping,
 )
-from longpin.messages.fs.mapping import MappingView
-from longpin.messages.mm.memory import ZERO_PAGE, PageFrame
+from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.mm import InstallPtes
 
 
@@ -33,10 +34,12 @@ class MappedInode(InodeParts):
     # Mappings and pins.
 
     @handles(AddMapping)
-    def add_mapping(self, request: AddMapping, _src: Address) -> Conversation[Done]:
+    def add_mapping(self, request: AddMapping, _src: Address) -> Conversation[MappedAs]:
         """mmap(2), or fork copying a mapping."""
         policy = self.kernel.policy
         mapping = MappingView(request.mm, request.vma, request.prot, request.flags, request.ofd)
+        if not request.parent:
+            self._check_sync(request.flags)
         if request.parent:
             original = self.mappings.find(request.parent, request.vma)
             self.mappings.add(mapping)
@@ -46,7 +49,18 @@ class MappedInode(InodeParts):
             gate = partial(policy.mmap_gate, wanted)
             yield from self.guard.permit(gate, request.caller, fd=request.fd, locked=False)
             self.mappings.add(mapping)
-        return DONE
+        return MappedAs(self.guard.memory)
+
+    def _check_sync(self, flags: int) -> None:
+        """Refuse a mapping whose stores are to be durable where a fault cannot see to that [code; meas].
+
+        Raises:
+            KernelError: EOPNOTSUPP. tmpfs says it only to who asks to be told [LEGACY_MAP_MASK].
+
+        """
+        told = self.guard.memory is Memory.PAGE_CACHE or flags & MAP_TYPE == MAP_SHARED_VALIDATE
+        if flags & MAP_SYNC and self.guard.memory is not Memory.FS_DAX and told:
+            raise KernelError(errno.EOPNOTSUPP)
 
     @handles(SplitMapping)
     def split_mapping(self, request: SplitMapping, _src: Address) -> Conversation[Done]:
@@ -82,13 +96,9 @@ class MappedInode(InodeParts):
             try:
                 yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
                 last = self._last_of(request)
-                if self._kinds_of(request, page):
-                    yield from self.data.writable_block(page)
+                frames = yield from self.data.map_pages(page, last, write=request.write)
             except KernelError:
                 raise KernelError(errno.EFAULT) from None
-            frames = [self._frame(page)]
-            while (page := page + 1) <= last and not self._kinds_of(request, page):
-                frames.append(self._frame(page))
             yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write))
         return DONE
 
@@ -101,12 +111,7 @@ class MappedInode(InodeParts):
 
     def _kinds_of(self, fault: Fault, page: int) -> ChangeKind:
         """Return what it would do to the extent map to map a page."""
-        return self.data.extents.classify(LayoutOperation.WRITE, page, page) if fault.write else ChangeKind(0)
-
-    def _frame(self, page: int) -> PageFrame:
-        """Return the memory that a page is: what is not written is a page of zeros."""
-        block = self.data.extents.data(page)
-        return ZERO_PAGE if block is None else PageFrame(self.pmem, block)
+        return self.data.changes(page) if fault.write else ChangeKind(0)
 
     def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:
         mapping = self.mappings.find(src, request.vma)

@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 from longpin.actors.base import Engine
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.cached_data import CachedData, MemoryData
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_view import InodeView
@@ -32,6 +33,13 @@ class FileStart(NamedTuple):
     """Its blocks, which are all written."""
 
 
+def data_of(mount: Mount) -> type[FileData]:
+    """Return what the data of files on a file system are."""
+    if mount.file_system.in_memory:
+        return MemoryData
+    return FileData if mount.dax else CachedData
+
+
 class InodeParts(Backing):
     """A file, and what can be seen of it."""
 
@@ -45,7 +53,7 @@ class InodeParts(Backing):
         self.leases = LeaseList(self, kernel, self.opens)
         self.flocks = Flocks(address)
         self.mappings = Mappings(address)
-        self.data = FileData(self, kernel, mount, self.attributes, self.mappings, start.runs)
+        self.data = data_of(mount)(self, kernel, mount, self.attributes, self.mappings, start.runs)
         self.guard = LayoutGuard(kernel, mount, self.attributes, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""

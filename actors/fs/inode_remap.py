@@ -68,7 +68,8 @@ class RemappedInode(MappedInode):
         with (yield self.iolock.shared()):
             yield from self.data.look_up_shared(0)
             found = self.data.extents.extents
-        return ExtentList(tuple((e.page, e.block, e.length, e.state is State.UNWRITTEN, e.shared) for e in found))
+        extents = tuple((e.page, e.block, e.length, e.state is State.UNWRITTEN, e.shared) for e in found)
+        return ExtentList(extents, self.data.delayed)
 
     # The locks of both.
 

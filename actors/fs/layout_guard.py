@@ -15,6 +15,7 @@ from longpin.actors.fs.extents import END, ExtentMap
 from longpin.actors.fs.layout_change import Wanted, change_of
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
 from longpin.actors.fs.mappings import Mappings
+from longpin.actors.kernel.file_system import Asked
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Hold
@@ -51,7 +52,7 @@ class LayoutGuard:
     The inode's locks are its callers': they pass the holds that are to be dropped while a wait goes on.
     """
 
-    __slots__ = ("attributes", "extents", "file_system", "kernel", "leases", "mappings", "pmem", "state")
+    __slots__ = ("attributes", "extents", "file_system", "kernel", "leases", "mappings", "memory", "pmem", "state")
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class LayoutGuard:
         self.attributes = attributes
         self.leases = leases
         self.extents = extents
+        self.memory = mount.memory
         self.mappings = mappings
         self.state: PolicyState = kernel.policy.state
         """What the policy remembers of the inode; replaced, never changed."""
@@ -80,12 +82,16 @@ class LayoutGuard:
 
     def _facts(self) -> LayoutView:
         """Return what no request changes that declares to touch less than everything."""
-        file = FileFacts(self.attributes.uid, self.attributes.size, Memory.FS_DAX)
+        file = FileFacts(self.attributes.uid, self.attributes.size, self.memory)
         return LayoutView(file, self.leases.views(), None, None, self.state)
 
     def change(self, wanted: Wanted) -> Change:
         """Return what a call would do to the file as it is now."""
-        return change_of(wanted, self.extents, self.attributes.size, self.kernel.page_size, self.file_system)
+        change = change_of(wanted, self.extents, self.attributes.size, self.kernel.page_size, self.file_system)
+        if self.memory is Memory.FS_DAX:
+            return change
+        # Pins are of copies: nobody waits for them [code: xfs_break_dax_layouts, IS_DAX].
+        return change._replace(asks=tuple(asked for asked in change.asks if asked is not Asked.PAGES))
 
     # Gates that may wait.
 

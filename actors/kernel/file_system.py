@@ -64,6 +64,15 @@ class Asked(StrEnum):
     """They are waited for while something holds a reference on them: dax_layout_busy_page."""
 
 
+_FALLOCATE = (
+    LayoutOperation.ALLOCATE,
+    LayoutOperation.ZERO_RANGE,
+    LayoutOperation.PUNCH_HOLE,
+    LayoutOperation.COLLAPSE_RANGE,
+    LayoutOperation.INSERT_RANGE,
+)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FileSystem:
     """One file system; made once, so it is compared by identity, and a state that holds it is hashed as fast."""
@@ -72,6 +81,10 @@ class FileSystem:
     source: str
     asks: Mapping[LayoutOperation, tuple[Asked, ...]]
     """Who is asked before an operation, in this order."""
+    in_memory: bool = False
+    """There is no device below it."""
+    fallocate: tuple[LayoutOperation, ...] = _FALLOCATE
+    """What fallocate(2) does here; the rest is EOPNOTSUPP."""
     reflink: bool = False
     """Files can share blocks: it has a ``remap_file_range``."""
     kinds: Mapping[LayoutOperation, ChangeKind] = field(default_factory=lambda: MappingProxyType({}))
@@ -94,6 +107,7 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
             | {LayoutOperation.WRITE: _BREAK_WRITE}
             | dict.fromkeys((LayoutOperation.CLONE_FROM, LayoutOperation.CLONE_TO), _LEASES_THEN_PAGES)
         ),
+        fallocate=(*_FALLOCATE, LayoutOperation.UNSHARE_RANGE),
         reflink=True,
     ),
     "ext4": FileSystem(
@@ -103,6 +117,13 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
             dict.fromkeys(LayoutOperation, _DAX_WAIT) | {LayoutOperation.WRITE: (), LayoutOperation.ALLOCATE: ()}
         ),
         shifts_zap_copies=True,
+    ),
+    "tmpfs": FileSystem(
+        "tmpfs",
+        "Linux 5.4, mm/shmem.c: its pages are nowhere else, so nobody is asked [k54]; no waits on 6.1 to 7.2 [meas]",
+        MappingProxyType(dict.fromkeys(LayoutOperation, ())),
+        in_memory=True,
+        fallocate=(LayoutOperation.ALLOCATE, LayoutOperation.PUNCH_HOLE),
     ),
 }
 """Every file system by its name in ``/proc/filesystems``; files lie on XFS unless the scenario says otherwise."""

@@ -50,6 +50,8 @@ class Generation:
     """fork copies pinned anonymous pages for the child, and a store after it minds pins: from 5.9 [1.8; meas 6.1]."""
     mremap_moves_several: bool = True
     """mremap(2) moves all mappings of a range, if it keeps its length: from 6.17 on [1.8; code; meas 6.18]."""
+    keeps_cache_from_pins: bool = True
+    """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     delegations: bool = False
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
     folder_leases: bool = False
@@ -64,7 +66,7 @@ class Generation:
 
 
 _UP_TO_6_12 = Generation(busy_scan_skips_unmapped=True, evict_waits=False, mremap_moves_several=False)
-_UP_TO_6_1 = replace(_UP_TO_6_12, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
+_UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
 
 GENERATIONS: dict[Version, Generation] = {
     Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False),

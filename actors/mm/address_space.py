@@ -29,9 +29,6 @@ TASK_SIZE = 0x7FFF_FFFF_F000
 NO_FILE = File("", "", "anonymous")
 """What anonymous memory is a mapping of."""
 
-MEMORY_OF = {"file": Memory.FS_DAX, "dax": Memory.DEVICE_DAX, "shmem": Memory.SHMEM, "anonymous": Memory.ANONYMOUS}
-"""What the pages of a mapping are, by the kind of its file."""
-
 VM_MAYWRITE, VM_LOCKED, VM_DONTCOPY, VM_WIPEONFORK = 0x20, 0x2000, 0x2_0000, 0x200_0000
 _OF_PLACE = MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_POPULATE | MAP_NONBLOCK | MAP_LOCKED | MAP_STACK
 """Flags of mmap(2) that say nothing of the mapping once it is there."""
@@ -54,6 +51,8 @@ class Mapping(NamedTuple):
     """The page of the file at ``start``; of anonymous memory, the page of the address at which it was made."""
     vm_flags: int = VM_MAYWRITE
     """What else is known of it, in the kernel's bits: VM_MAYWRITE, VM_LOCKED, VM_DONTCOPY, ..."""
+    memory: Memory = Memory.FS_DAX
+    """What the pages are that it maps; of a private mapping, those nobody has written to."""
 
     @property
     def end(self) -> int:
@@ -74,11 +73,6 @@ class Mapping(NamedTuple):
     def anonymous(self) -> bool:
         """Whether it has no file: its pages are the process's own."""
         return not self.file.ofd
-
-    @property
-    def memory(self) -> Memory:
-        """What the pages are that it maps; of a private mapping, those nobody has written to."""
-        return MEMORY_OF[self.file.kind]
 
     def has(self, vm_flag: int) -> bool:
         """Return whether one of its VM flags is set."""

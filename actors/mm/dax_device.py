@@ -24,6 +24,7 @@ from longpin.messages.fs.inode import (
     DropInode,
     DropLink,
     Fault,
+    MappedAs,
     Open,
     ProtectMapping,
     RemoveMapping,
@@ -31,7 +32,7 @@ from longpin.messages.fs.inode import (
     SetBreakTime,
     SplitMapping,
 )
-from longpin.messages.fs.mapping import MappingView
+from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import Dma, PageFrame, Unpin
 from longpin.messages.mm.mm import InstallPtes
 from longpin.messages.mm.ram import UnpinFrames
@@ -84,7 +85,7 @@ class DaxDevice(Backing):
     # Memory.
 
     @handles(AddMapping)
-    def add_mapping(self, request: AddMapping, _src: Address) -> Done:
+    def add_mapping(self, request: AddMapping, _src: Address) -> MappedAs:
         """mmap(2), or fork copying a mapping; shared and aligned [code: dax_mmap, check_vma; meas].
 
         Raises:
@@ -95,7 +96,7 @@ class DaxDevice(Backing):
         if not r.parent and (r.flags & MAP_TYPE == MAP_PRIVATE or r.page % self.align or r.pages % self.align):
             raise KernelError(errno.EINVAL)
         self.mappings.add(MappingView(r.mm, r.vma, r.prot, r.flags, r.ofd))
-        return DONE
+        return MappedAs(Memory.DEVICE_DAX)
 
     @handles(SplitMapping)
     def split_mapping(self, request: SplitMapping, _src: Address) -> Done:

@@ -36,6 +36,11 @@ class FreeSpace:
             return run.first, length
         return None
 
+    @property
+    def count(self) -> int:
+        """How many blocks are free."""
+        return sum(run.length for run in self._free.runs)
+
     def add(self, first: int, length: int = 1) -> None:
         """Take back blocks that are used."""
         self._free.assign(first, length, None)

@@ -43,8 +43,9 @@ from longpin.actors.mm.faults import MOST_AT_ONCE
 from longpin.actors.mm.remap import Remap
 from longpin.actors.mm.shmem import SharedMemory
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.file import MapFile, Ref
+from longpin.messages.fs.file import MapFile, MappedFile, Ref
 from longpin.messages.fs.inode import AddMapping
+from longpin.messages.fs.mapping import Memory
 from longpin.messages.mm.memory import PageFrame
 from longpin.messages.mm.mm import DupMmap, Mmap
 from longpin.messages.mm.ram import ShareFrames
@@ -124,7 +125,9 @@ class Mm(Remap):
                 return self._shared(r, number, start, length)
             locked = VM_LOCKED if r.flags & MAP_LOCKED else 0
             page = start // self.kernel.page_size
-            return Mapping(number, start, length, r.prot, r.flags, NO_FILE, page, VM_MAYWRITE | locked)
+            return Mapping(
+                number, start, length, r.prot, r.flags, NO_FILE, page, VM_MAYWRITE | locked, Memory.ANONYMOUS
+            )
         if r.file.kind == "file" and r.offset > MOST_SIZE - length:
             raise KernelError(errno.EOVERFLOW)
         if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE):
@@ -134,9 +137,9 @@ class Mm(Remap):
         number = self.space.next_number()
         pages = length // self.kernel.page_size
         asked = MapFile(number, r.prot, r.flags, self.address, r.fd, r.caller, first_page, pages)
-        may_write = (yield Call(r.file.ofd, asked)).value or kind == MAP_PRIVATE
-        vm_flags = VM_MAYWRITE if may_write else 0
-        return Mapping(number, start, length, r.prot, r.flags, r.file, first_page, vm_flags)
+        mapped: MappedFile = yield Call(r.file.ofd, asked)
+        vm_flags = VM_MAYWRITE if mapped.may_write or kind == MAP_PRIVATE else 0
+        return Mapping(number, start, length, r.prot, r.flags, r.file, first_page, vm_flags, mapped.memory)
 
     def _flags_of_policy(self) -> int:
         """Return the flags of mmap(2) that a proposal adds."""
@@ -150,7 +153,8 @@ class Mm(Remap):
         self.spawn(OpenFileDescription, ofd, backing, "shmem", O_RDWR)
         self.send(backing, AddMapping(self.address, number, r.prot, r.flags, ofd, r.caller))
         locked = VM_LOCKED if r.flags & MAP_LOCKED else 0
-        return Mapping(number, start, length, r.prot, r.flags, File(ofd, backing, "shmem"), 0, VM_MAYWRITE | locked)
+        file, vm_flags = File(ofd, backing, "shmem"), VM_MAYWRITE | locked
+        return Mapping(number, start, length, r.prot, r.flags, file, 0, vm_flags, Memory.SHMEM)
 
     # fork(2).
 

@@ -91,6 +91,8 @@ class Pins(Faults):
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory)
         self._ask_early(wanted, mapping, address, access)
+        if self.kernel.generation.keeps_cache_from_pins and wanted.keeps_writing(private=mapping.private):
+            raise KernelError(errno.EFAULT)
         if access is None:
             raise KernelError(errno.EFAULT)
         page = self.space.page_of(mapping, address)

@@ -25,8 +25,10 @@ from longpin.messages.mm.pmem import (
     FindShared,
     FreeBlocks,
     Move,
+    Reserve,
     ShareBlocks,
     SharedBlocks,
+    Unreserve,
 )
 
 
@@ -51,6 +53,8 @@ class Pmem(FrameMemory):
         self.stamps = Stamps()
         self.free = FreeSpace(blocks, ((run.first, run.length) for run in self.owners.runs))
         """Invariant: free and owners together are all blocks, each once."""
+        self.reserved = 0
+        """How many of the free blocks are promised to pages that are not written back yet."""
 
     def owner_of(self, number: int) -> str:
         """Return which pages of which files a block is."""
@@ -64,7 +68,12 @@ class Pmem(FrameMemory):
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:
         """Give out the lowest free block, with those that follow it; zeroed, unless it is only preallocated."""
-        found = self.free.take_lowest(request.length)
+        most = request.length
+        if request.reserved:
+            self.reserved -= 1
+        elif self.reserved:
+            most = min(most, self.free.count - self.reserved)
+        found = self.free.take_lowest(most) if most > 0 else None
         if found is None:
             raise KernelError(errno.ENOSPC)
         block, length = found
@@ -74,6 +83,20 @@ class Pmem(FrameMemory):
             if request.zeroed:
                 self.contents.pop(number, None)
         return Allocated(block, length)
+
+    @handles(Reserve)
+    def reserve(self, request: Reserve, _src: Address) -> Done:
+        """Promise free blocks."""
+        if self.free.count - self.reserved < request.count:
+            raise KernelError(errno.ENOSPC)
+        self.reserved += request.count
+        return DONE
+
+    @handles(Unreserve)
+    def unreserve(self, request: Unreserve, _src: Address) -> Done:
+        """Promise fewer."""
+        self.reserved -= request.count
+        return DONE
 
     @handles(CopyBlock)
     def copy(self, request: CopyBlock, src: Address) -> Allocated:

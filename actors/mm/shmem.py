@@ -17,11 +17,12 @@ from longpin.messages.fs.inode import (
     CloseFile,
     Fallocate,
     Fault,
+    MappedAs,
     ProtectMapping,
     RemoveMapping,
     SplitMapping,
 )
-from longpin.messages.fs.mapping import MappingView
+from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import PageFrame
 from longpin.messages.mm.mm import InstallPtes
 
@@ -39,11 +40,11 @@ class SharedMemory(Ram):
         """The frame of each page that was touched."""
 
     @handles(AddMapping)
-    def add_mapping(self, request: AddMapping, _src: Address) -> Done:
+    def add_mapping(self, request: AddMapping, _src: Address) -> MappedAs:
         """mmap(2) has made it, or fork(2) copies a mapping."""
         r = request
         self.mappings.add(MappingView(r.mm, r.vma, r.prot, r.flags, r.ofd))
-        return DONE
+        return MappedAs(Memory.SHMEM)
 
     @handles(SplitMapping)
     def split_mapping(self, request: SplitMapping, _src: Address) -> Done:

@@ -42,7 +42,7 @@ UNBLOCKABLE = frozenset({SIGKILL, SIGSTOP})
 HAS_OWN_CODES = SYNCHRONOUS | {SIGCHLD}
 """In siginfo of these, and of SIGIO, the codes from 1 on have meanings of their own [sig_specific_sicodes]."""
 
-SI_USER, SI_KERNEL, POLL_MSG, SI_SIGIO, SI_TKILL = 0, 0x80, 3, -5, -6
+SI_USER, SI_KERNEL, POLL_MSG, SI_SIGIO = 0, 0x80, 3, -5
 CLD_EXITED, CLD_KILLED, CLD_STOPPED, CLD_CONTINUED = 1, 2, 5, 6
 
 
@@ -53,7 +53,7 @@ class Siginfo(NamedTuple):
     si_fd: int = -1
     """The descriptor a lease break is told by; -1 where there is none."""
     si_code: int = SI_USER
-    """SI_USER from kill(2), SI_TKILL from tgkill(2); POLL_MSG, SI_SIGIO or SI_KERNEL for a lease; CLD_* for a child."""
+    """SI_USER from kill(2), and tgkill(2) [meas 6.18]; POLL_MSG, SI_SIGIO or SI_KERNEL for a lease; CLD_* for a child."""
 
 
 class PendingSignals:

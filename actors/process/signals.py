@@ -17,7 +17,6 @@ from longpin.actors.process.pending import (
     CLD_CONTINUED,
     CLD_STOPPED,
     SI_KERNEL,
-    SI_TKILL,
     STOPS_BY_DEFAULT,
     PendingSignals,
     Siginfo,
@@ -125,8 +124,6 @@ class SignalTarget(Actor):
         has_room = (self.pending if target is None else target.pending).has_room(request.signo)
         if request.quiet and not has_room:
             self.generate(Siginfo(SIGIO, si_code=SI_KERNEL), target, thread)  # send_sigio_to_task falls back
-        elif request.si_code == SI_TKILL and not has_room:
-            raise KernelError(errno.EAGAIN)
         else:
             self.generate(Siginfo(request.signo, request.si_fd, request.si_code), target, thread)
 
@@ -164,13 +161,17 @@ class SignalTarget(Actor):
         if found.is_killed_at_once(signo):
             self.killed = self.killed or signo
         for thread in self.threads if self.killed else [found]:
-            self.interrupt(thread.task, fatal=bool(self.killed))
+            self.signal_wake_up(thread)
+
+    def signal_wake_up(self, thread: Thread) -> None:
+        """End the sleep of a thread that has something to take, or is to die."""
+        self.interrupt(thread.task, fatal=thread.is_to_die)
 
     def retarget(self, thread: Thread) -> None:
         """Hand on what is pending for the process, when a thread takes it no more [retarget_shared_pending]."""
         for other in self.threads:
             if other is not thread and not other.leaving and not other.signal_pending and other.next_signal():
-                self.interrupt(other.task, fatal=False)
+                self.signal_wake_up(other)
 
     # Stopping.
 
@@ -183,7 +184,7 @@ class SignalTarget(Actor):
         self.stopped, self.stop_signal = True, signo
         for thread in self.threads:
             if not (thread.in_stop or thread.leaving or thread is self.current):
-                self.interrupt(thread.task, fatal=False)
+                self.signal_wake_up(thread)
 
     def complete_stop(self) -> None:
         """Tell the parent when the last thread has stopped."""

@@ -93,7 +93,7 @@ class ThreadGroup(SignalTarget):
         """Have every other thread end at once."""
         for other in self.others(thread):
             other.zapped = True
-            self.interrupt(other.task, fatal=True)
+            self.signal_wake_up(other)
 
     def await_others(self, thread: Thread, wait: Wait) -> Conversation[None]:
         """Wait until no other thread is left but a leader's number.

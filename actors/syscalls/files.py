@@ -69,7 +69,7 @@ OPEN_FLAGS = (
 )
 
 
-O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY
+O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW
 """What counts beside O_PATH; it overrides all else [open(2)]."""
 
 

@@ -1,13 +1,17 @@
 """Calls on where the data of files lie: what shares blocks, copies them, and shows the map of a file."""
 
 import errno
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from longpin.actors.constants import (
     FICLONE,
+    FIEMAP_EXTENT_DELALLOC,
     FIEMAP_EXTENT_LAST,
     FIEMAP_EXTENT_SHARED,
+    FIEMAP_EXTENT_UNKNOWN,
     FIEMAP_EXTENT_UNWRITTEN,
+    MFD_CLOEXEC,
     O_ACCMODE,
     O_APPEND,
     O_RDONLY,
@@ -15,13 +19,15 @@ from longpin.actors.constants import (
     O_WRONLY,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
+from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.remap import MOST_DEDUPED
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE
-from longpin.actors.syscalls.declaration import Declarations, OneOf, Section, libc
+from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Section, libc
 from longpin.messages.envelope import Address
+from longpin.messages.fs.directory import DIRECTORY, MakeMemfd
 from longpin.messages.fs.file import AskOpen, AskPosition, Seek
-from longpin.messages.fs.inode import ReadAt, WriteAt
-from longpin.messages.fs.remap import AskStorage, MapExtents, RemapFiles, RemapPlan
+from longpin.messages.fs.inode import Open, ReadAt, WriteAt
+from longpin.messages.fs.remap import AskStorage, ExtentList, MapExtents, RemapFiles, RemapPlan
 from longpin.messages.process.process import File
 
 if TYPE_CHECKING:
@@ -260,7 +266,11 @@ def _splice(
     return done
 
 
+MOST_MEMFD_NAME = 249
+"""Bytes of the name of a memfd [MFD_NAME_MAX_LEN]."""
 _FLAGS = (
+    (FIEMAP_EXTENT_UNKNOWN, "UNKNOWN"),
+    (FIEMAP_EXTENT_DELALLOC, "DELALLOC"),
     (FIEMAP_EXTENT_UNWRITTEN, "UNWRITTEN"),
     (FIEMAP_EXTENT_SHARED, "SHARED"),
     (FIEMAP_EXTENT_LAST, "LAST"),
@@ -285,11 +295,50 @@ def fiemap(process: "Process", fd: int) -> Conversation[bytes]:
     file = process.file(fd)
     if file.kind != "file":
         raise KernelError(errno.EOPNOTSUPP)
-    extents = (yield Call(file.backing, MapExtents())).extents
+    found: ExtentList = yield Call(file.backing, MapExtents())
+    rows = [
+        (page, block, length, FIEMAP_EXTENT_UNWRITTEN * unwritten | FIEMAP_EXTENT_SHARED * shared)
+        for page, block, length, unwritten, shared in found.extents
+    ]
+    rows = sorted(rows + _delayed(found.delayed))
     size = process.kernel.page_size
     shown = []
-    for index, (page, block, length, unwritten, shared) in enumerate(extents):
-        flags = FIEMAP_EXTENT_UNWRITTEN * unwritten | FIEMAP_EXTENT_SHARED * shared
-        flags |= FIEMAP_EXTENT_LAST * (index == len(extents) - 1)
-        shown.append(extent_text(page * size, block * size, length * size, flags))
+    for index, (page, block, length, flags) in enumerate(rows):
+        last = FIEMAP_EXTENT_LAST * (index == len(rows) - 1)
+        shown.append(extent_text(page * size, block * size, length * size, flags | last))
     return ", ".join(shown).encode()
+
+
+def _delayed(pages: Iterable[int]) -> list[tuple[int, int, int, int]]:
+    """Return extents of which nobody knows yet where they will lie."""
+    flags = FIEMAP_EXTENT_DELALLOC | FIEMAP_EXTENT_UNKNOWN
+    rows: list[tuple[int, int, int, int]] = []
+    for page in pages:
+        if rows and rows[-1][0] + rows[-1][2] == page:
+            rows[-1] = (rows[-1][0], 0, rows[-1][2] + 1, flags)
+        else:
+            rows.append((page, 0, 1, flags))
+    return rows
+
+
+@syscall(
+    "memfd_create(name: str, [flags: uint])",
+    "memfd_create(2)",
+    returns="a descriptor of a new file in memory, open for reading and writing; `MFD_CLOEXEC`",
+    partial="without seals and huge pages",
+    allowed={"flags": Flags(("MFD_CLOEXEC", "MFD_NOEXEC_SEAL", "MFD_EXEC"))},
+    libc=libc("int memfd_create(name, flags)", "sys/mman.h"),
+)
+def memfd_create(process: "Process", name: str, flags: int = 0) -> Conversation[int]:
+    """memfd_create(2)."""
+    if len(name.encode()) > MOST_MEMFD_NAME:
+        raise KernelError(errno.EINVAL)
+    process.reserve(1)
+    inode: Address = (yield Call(DIRECTORY, MakeMemfd(name, process.credentials.fsuid))).inode
+    ofd = f"file:{process.pid}.{process.count('file')}"
+    yield Call(inode, Open(ofd, O_RDWR, process.caller, created=True))
+    process.spawn(OpenFileDescription, ofd, inode, "file", O_RDWR)
+    fd = process.install(File(ofd, inode, "file"))
+    if flags & MFD_CLOEXEC:
+        process.close_on_exec.add(fd)
+    return fd

@@ -4,7 +4,6 @@ import errno
 from typing import TYPE_CHECKING
 
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.process.pending import SI_TKILL
 from longpin.actors.process.process_state import Exit
 from longpin.actors.syscalls.declaration import Declarations, Restart, Section
 from longpin.actors.syscalls.processes import find, new_number
@@ -76,7 +75,7 @@ def pthread_join(process: "Process", tid: int) -> Conversation[int]:
 @syscall(
     "tgkill(process: process, tid: int, signal: int)",
     "tkill(2)",
-    returns="0; the signal is for that thread alone",
+    returns="0; the signal is for that thread alone, and says what one of `kill` says",
 )
 def tgkill(process: "Process", target: str | int, tid: int, signo: int) -> Conversation[int]:
     """tgkill(2): a thread and its process, both by number; the process also by a scenario's name."""
@@ -87,9 +86,7 @@ def tgkill(process: "Process", target: str | int, tid: int, signo: int) -> Conve
         raise KernelError(errno.ESRCH)
     own = process.credentials
     wrong = not 0 <= signo <= 64  # looked at when the thread is found [check_kill_permission]
-    signal = Signal(
-        0 if wrong else signo, uid=own.uid, capable=wrong or "CAP_KILL" in own.capabilities, si_code=SI_TKILL
-    )
+    signal = Signal(0 if wrong else signo, uid=own.uid, capable=wrong or "CAP_KILL" in own.capabilities)
     yield Call(found.address, signal.to_task(tid, private=True))
     if wrong:
         raise KernelError(errno.EINVAL)

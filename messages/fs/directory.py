@@ -57,6 +57,14 @@ class Lookup(Message):
 
 
 @message
+class MakeMemfd(Message):
+    """memfd_create(2): a file without a name, on the tmpfs that the kernel has for itself."""
+
+    name: str
+    uid: int
+
+
+@message
 class Found(Message):
     """The inode of a path, or the folder."""
 

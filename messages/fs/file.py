@@ -4,6 +4,7 @@ Several requests are only passed on to what stands behind and change nothing her
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.mapping import Memory
 from longpin.messages.process.caller import Caller
 
 PASSED_ON = Footprint()
@@ -317,6 +318,16 @@ class MapFile(Message):
     def footprint(self) -> Footprint:
         """The count: the mapping's reference."""
         return Footprint.of(adds=[("references",)])
+
+
+@message
+class MappedFile(Message):
+    """The file is mapped."""
+
+    may_write: bool
+    """A shared mapping may be written through, if not now, then after mprotect(2)."""
+    memory: Memory
+    """What the pages are that it maps."""
 
 
 @message

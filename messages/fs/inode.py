@@ -8,7 +8,7 @@ Some of it a folder is asked too. Folders are no actors: then the directory gets
 
 from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.fs.lease import Level
-from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.fs.mapping import Memory, PinRequest
 from longpin.messages.process.caller import Caller
 
 
@@ -89,6 +89,11 @@ class Truncate(Message):
 
 
 @message
+class SyncFile(Message):
+    """fsync(2): write back what is only in memory."""
+
+
+@message
 class ReadAt(Message):
     """Read ``count`` bytes at ``offset``."""
 
@@ -137,6 +142,14 @@ class AddMapping(Message):
     def footprint(self) -> Footprint:
         """The mapping, and its place among the others: page tables are zapped in that order."""
         return Footprint.of(writes=[("mapping", self.mm, self.vma), ("order of mappings",)])
+
+
+@message
+class MappedAs(Message):
+    """The mapping is entered."""
+
+    memory: Memory
+    """What the pages are that it maps."""
 
 
 @message

@@ -50,3 +50,7 @@ class PinRequest(NamedTuple):
     context: Address
     """The uverbs context to which that belongs."""
     memory: Memory = Memory.FS_DAX
+
+    def keeps_writing(self, *, private: bool) -> bool:
+        """Return whether it lets a device write for long where a file system must know of writes."""
+        return self.longterm and self.write and self.memory is Memory.PAGE_CACHE and not private

@@ -152,3 +152,5 @@ class ExtentList(Message):
 
     extents: tuple[tuple[int, int, int, bool, bool], ...]
     """First page, first block, pages, whether they are only preallocated, whether they are shared."""
+    delayed: tuple[int, ...]
+    """The pages that get a block when they are written back."""

@@ -33,6 +33,8 @@ class Allocate(Message):
     length: int = 1
     zeroed: bool = True
     """False: they are only preallocated, so nobody sees what they hold until they are written."""
+    reserved: bool = False
+    """It was reserved before, and there is one."""
 
     def footprint(self) -> Footprint:
         """Which block it will be is not known here."""
@@ -47,6 +49,28 @@ class Allocated(Message):
     """The first."""
     length: int = 1
     """How many follow each other: fewer than asked for, perhaps."""
+
+
+@message
+class Reserve(Message):
+    """Promise blocks to pages that are written back later: delayed allocation; ENOSPC if there are not so many."""
+
+    count: int
+
+    def footprint(self) -> Footprint:
+        """How many are free."""
+        return Footprint.of(writes=[("free",)])
+
+
+@message
+class Unreserve(Message):
+    """Take a promise back: the pages were truncated."""
+
+    count: int
+
+    def footprint(self) -> Footprint:
+        """How many are free."""
+        return Footprint.of(writes=[("free",)])
 
 
 @message

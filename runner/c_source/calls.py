@@ -195,9 +195,8 @@ def _as_declared(made: Libc) -> "_Write":
             writer.need("data")
             count = by_name[name]
             if not (isinstance(count, Const) and isinstance(count.value, int) and 0 <= count.value <= LARGEST_READ):
-                writer.need(headers=("limits.h",))
-                size = f"(unsigned long)({shown[name]})"
-                shown[name] = f"{size} > sizeof({buffer}) ? sizeof({buffer}) : {size}"
+                writer.need("room", headers=("limits.h",))
+                shown[name] = f"fitting((unsigned long)({shown[name]}), sizeof({buffer}))"
         parts = []
         for role, name in ((argument.role, argument.text) for argument in made.arguments):
             match role:

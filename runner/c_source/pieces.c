@@ -82,6 +82,16 @@ static long end_data(struct event *event, const void *data, long length)
 /* The same for a call that brings data. */
 #define CALL_DATA(line, data, call) ({ struct event *event_ = begin(line); end_data(event_, data, (long)(call)); })
 
+/// room
+/* What is read at the most. More than any address space has is left for the kernel to refuse; it touches no memory then. */
+
+static unsigned long fitting(unsigned long size, unsigned long room)
+{
+	volatile unsigned long asked = size;
+
+	return asked > room && asked < 1UL << 47 ? room : asked;
+}
+
 /// numbers needs events with limits.h stdlib.h sys/types.h
 /* Process ids of the scenario, and those of the kernel; a negative one is a group. No process has INT_MAX. */
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -24,7 +24,7 @@ from longpin.runner.commands.terminal import EXIT_BAD, BadInput, conclude, fail,
 from longpin.runner.usage import MOST_SEED
 
 if TYPE_CHECKING:
-    from longpin.runner.conclusions import Compared
+    from longpin.runner.conclusions import Compared, Comparison, ShrunkProgram
     from longpin.runner.conform.check import ProgramVerdict, Tally
     from longpin.runner.conform.host import HostRunner
     from longpin.runner.conform.program import ConformProgram, Runner
@@ -145,6 +145,7 @@ def conform(
     spare("--difference", difference, file)
     programs = _load(file) if file is not None else None
     length = len(programs) if programs is not None else count or DEFAULT_PROGRAMS
+    from longpin.runner.conclusions import Comparison
     from longpin.runner.conform import emulated
     from longpin.runner.conform.generate import generate
 
@@ -153,18 +154,16 @@ def conform(
     with _host(live) as real, _appending(record, real) as keep:
         run = Run(real, emulated.EmulatedRunner(engine), keep, named=programs is not None)
         run.go(stream, length)
-        about: dict[str, Any] = {
-            "mode": "recorded" if real is None else "live",
-            "engine": engine,
-            "policy": emulated.PROPOSAL.name,
-            "seed": None if file else seed,
-            "kernel": None if real is None else real.abilities.kernel,
-            "fs": None if real is None else real.abilities.fs,
-            "programs_wanted": length,
-            "shrunk": None,
-            "races": None,
-        }
-        again = run.smallest(about, difference)
+        about = Comparison(
+            mode="recorded" if real is None else "live",
+            engine=engine,
+            policy=emulated.PROPOSAL.name,
+            seed=None if file else seed,
+            kernel=None if real is None else real.abilities.kernel,
+            fs=None if real is None else real.abilities.fs,
+            programs_wanted=length,
+        )
+        again = run.smallest(engine, difference)
     conclude(run.compared(about, again, difference), as_json=as_json)
 
 
@@ -190,6 +189,7 @@ class Run:
         """What was asked to be kept and could not be, one line."""
         self._written = False
         """The program about which the kernels differ is in its file."""
+        self.shrunk: ShrunkProgram | None = None
         self.shown: ProgramVerdict | None = None
         """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
         self._real = real
@@ -222,7 +222,7 @@ class Run:
             self.interrupted = True
         self.seconds = time.monotonic() - started
 
-    def smallest(self, about: dict[str, Any], file: Path | None) -> str | None:
+    def smallest(self, engine: str, file: Path | None) -> str | None:
         """Make the first difference small and return the command that shows it again.
 
         The program is written to ``file`` if that is asked for; otherwise it is in the command.
@@ -232,7 +232,7 @@ class Run:
 
         if (first := self.tally.first) is None:
             return None
-        self.shown = first if self._real is None or self.interrupted else self._shrunk(first, about)
+        self.shown = first if self._real is None or self.interrupted else self._shrink(first)
         written = self.shown.program if self._real is not None else replace(self.shown.program, result=first.expected)
         line = dump_program(written)
         if file is not None:
@@ -243,11 +243,12 @@ class Run:
                 lost, file = f"{file}: cannot be written: {error.strerror}", None
                 self.not_kept = f"{self.not_kept}; {lost}" if self.not_kept else lost
         source = ["--recorded"] if self._real is None else ["--live", "--program"]
-        engine = [] if about["engine"] == "stepped" else ["--engine", about["engine"]]
-        again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *engine])
+        option = [] if engine == "stepped" else ["--engine", engine]
+        again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *option])
         return again if file is not None else f"printf '%s\\n' {shlex.quote(line)} | {again}"
 
-    def _shrunk(self, first: "ProgramVerdict", about: dict[str, Any]) -> "ProgramVerdict":
+    def _shrink(self, first: "ProgramVerdict") -> "ProgramVerdict":
+        from longpin.runner.conclusions import ShrunkProgram
         from longpin.runner.conform.check import Agreement, check_one
         from longpin.runner.conform.shrink import shrink
         from longpin.runner.machine.processes import HostError
@@ -271,12 +272,7 @@ class Run:
             return verdict.agreement is Agreement.DIFFERS
 
         shrink(first.program, disagrees)
-        about["shrunk"] = {
-            "from_ops": len(first.program.ops),
-            "to_ops": len(best.program.ops),
-            "tries": tries,
-            "program": [[op.proc, op.op, dict(op.args)] for op in best.program.ops],
-        }
+        self.shrunk = ShrunkProgram(len(first.program.ops), len(best.program.ops), tries, best.program)
         return best
 
     @property
@@ -306,13 +302,22 @@ class Run:
             return "nothing could be compared"
         return "not every program could be compared" if self._lacks_some else "the kernels agree"
 
-    def compared(self, about: dict[str, Any], again: str | None, file: Path | None) -> "Compared":
+    def compared(self, about: "Comparison", again: str | None, file: Path | None) -> "Compared":
         """Return what came of it, for reports."""
         from longpin.runner.conclusions import Compared
 
         kept = str(file) if self._written and file is not None else None
         return Compared(
-            self.judgement, self.reason, self.tally, about, self.shown, again, kept, self.seconds, self.not_kept
+            self.judgement,
+            self.reason,
+            self.tally,
+            about,
+            self.shrunk,
+            self.shown,
+            again,
+            kept,
+            self.seconds,
+            self.not_kept,
         )
 
 

@@ -8,7 +8,7 @@ from longpin.actors.constants import SIG_HANDLER, SIGBUS, SIGSEGV, SIGUSR2
 from longpin.actors.conversation import Conversation
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.interpreter import SIGRETURN
-from longpin.actors.process.pending import PendingSignals, Siginfo
+from longpin.actors.process.pending import Siginfo
 from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import Exec, Exit, Value
 from longpin.actors.process.program import Const, Image
@@ -17,7 +17,6 @@ from longpin.actors.process.program import Program as Text
 from longpin.actors.process.thread import Thread
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.envelope import Address, Message, message
-from longpin.messages.process.process import Start
 from longpin.runner.conform.ops import SIGNALS
 
 _WAITS = ("sigtimedwait", "sigwaitinfo")
@@ -25,33 +24,34 @@ _WAITS = ("sigtimedwait", "sigwaitinfo")
 
 @message
 class Perform(Message):
-    """Make one call."""
+    """Have a thread make one call."""
 
     op: Call
-
-
-class WatchedSignals(PendingSignals):
-    """Pending signals that remember which was taken last."""
-
-    __slots__ = ("taken",)
-
-    taken: Siginfo
-
-    def take(self, blocked: AbstractSet[int]) -> Siginfo | None:
-        """Take what is next off the queue."""
-        if (signal := super().take(blocked)) is not None:
-            self.taken = signal
-        return signal
+    tid: int
 
 
 class DrivenThread(Thread):
     """A thread that makes the calls it is told to make, one at a time, instead of running a program."""
 
     process: "DrivenProcess"
+    last: CallRecord
+    """The call made last, returned or not."""
+    taken: Siginfo
+    """The signal taken last."""
+    waited_for: Siginfo
+    """What sigtimedwait or sigwaitinfo took last."""
+
+    def start(self) -> None:
+        """Wait to be told."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way, or it is stopped."""
+        return self.alive
 
     def make(self, op: Call | None) -> None:
         """Make a call, or only look at signals."""
-        self.task = self.process.start_task(self._one(op))
+        self.task = self.process.start_task(self._one(op), self.lane)
 
     def _one(self, op: Call | None) -> Conversation[None]:
         try:
@@ -60,14 +60,14 @@ class DrivenThread(Thread):
             yield from self.in_user_space("")
         except Exec as replaced:
             self.replace_image(replaced.image)
-            self.process.last.ret, self.process.last.returned = 0, True
+            self.last.ret, self.last.returned = 0, True
         except Exit as end:
             yield from self.end(end)
 
     def begin_call(self, op: Call) -> CallRecord:
         """Remember it, so that its result can be asked for."""
-        self.process.last = super().begin_call(op)
-        return self.process.last
+        self.last = super().begin_call(op)
+        return self.last
 
     def execute(self, program: Text, then: str) -> Conversation[None]:
         """Note a run of a handler. It does nothing, so it has run when those that interrupted its beginning have."""
@@ -75,53 +75,44 @@ class DrivenThread(Thread):
         if then == SIGRETURN:
             self.process.handled.append(self.handling[-1].signal.signo)
 
+    def take_signal(self, blocked: AbstractSet[int]) -> Siginfo | None:
+        """Take the next signal, and remember it."""
+        if (signal := super().take_signal(blocked)) is not None:
+            self.taken = signal
+        return signal
+
     def end_call(self, record: CallRecord, value: Value) -> None:
         """Note that a call has returned, and which signal it took."""
         super().end_call(record, value)
         if record.op.call in _WAITS and not record.errno:
-            self.process.waited_for = self.process.pending.taken
+            self.waited_for = self.taken
 
 
 class DrivenProcess(Process):
-    """A process of one such thread."""
+    """A process of such threads."""
 
     thread_type: ClassVar[type[Thread]] = DrivenThread
-    last: CallRecord
-    """The call made last, returned or not."""
-    waited_for: Siginfo
-    """What sigtimedwait or sigwaitinfo took last."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.pending: WatchedSignals = WatchedSignals(self.pending.limit)
         self.handled: list[int] = []
         """The signals whose handlers have run, for who watches to take away."""
         self.ended_by = 0
         """The signal that ended it."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether a call is under way, or the process is stopped."""
-        return self.leader.alive
-
-    @handles(Start)
-    def start_program(self, _request: Start, _src: Address) -> None:
-        """Wait to be told."""
-
     @handles(Perform)
     def perform(self, request: Perform, _src: Address) -> None:
-        """Make a call."""
-        self._make(request.op)
+        """Have a thread make a call."""
+        thread = self.find_thread(request.tid)
+        assert isinstance(thread, DrivenThread)
+        thread.make(request.op)
 
-    def _make(self, op: Call | None) -> None:
-        assert isinstance(self.leader, DrivenThread)
-        self.leader.make(op)
-
-    def generate(self, signal: Siginfo, target: Thread | None = None, by_way_of: Thread | None = None) -> None:
-        """Generate a signal; between calls it is acted on at once."""
-        super().generate(signal, target, by_way_of)
-        if not (self.exiting or self.busy) and (self.killed or self.leader.next_signal()):
-            self._make(None)
+    def signal_wake_up(self, thread: Thread) -> None:
+        """Have a thread act on signals; between calls it does so at once."""
+        super().signal_wake_up(thread)
+        assert isinstance(thread, DrivenThread)
+        if not (thread.busy or thread.leaving):
+            thread.make(None)
 
     def end(self, end: Exit) -> Conversation[None]:
         """Note what ends it."""

@@ -43,7 +43,7 @@ from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.envelope import Address
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.process.process import PROCESS_TABLE, Enroll, Signal
-from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, Perform
+from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, DrivenThread, Perform
 from longpin.runner.conform.names import ProgramNames
 from longpin.runner.conform.ops import (
     COORDINATOR,
@@ -56,7 +56,7 @@ from longpin.runner.conform.ops import (
     signal_name,
 )
 from longpin.runner.conform.outcome import LockLine, OpResult, ProgramOutcome, SeenSignal, Unblocked
-from longpin.runner.conform.program import ConformOp, ConformProgram, mentioned
+from longpin.runner.conform.program import ConformOp, ConformProgram, is_made_by, mentioned
 from longpin.runner.conform.reader import call, read_call, touch, write_result
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
@@ -70,7 +70,12 @@ BLOCKS = 1 << 16
 _NO_PROCESS = -INT_MIN - 1
 """A number that no process has."""
 _ALL_SIGNALS = frozenset(range(1, 65))
-_SI_CODES = {SI_USER: "SI_USER", SI_KERNEL: "SI_KERNEL", POLL_MSG: "POLL_MSG", SI_SIGIO: "SI_SIGIO"}
+_SI_CODES = {
+    SI_USER: "SI_USER",
+    SI_KERNEL: "SI_KERNEL",
+    POLL_MSG: "POLL_MSG",
+    SI_SIGIO: "SI_SIGIO",
+}
 _CLD_CODES = {
     CLD_EXITED: "CLD_EXITED",
     CLD_KILLED: "CLD_KILLED",
@@ -106,22 +111,36 @@ class _Member:
     world: "_World"
     name: str
     process: DrivenProcess
+    thread: DrivenThread
     names: ProgramNames = field(default_factory=ProgramNames)
+    """Those of its process."""
+    was_leader: bool = True
+    """It is the first thread of its process."""
+    replaced: bool = False
+    """It was another thread, when one executed a program."""
     under_way: tuple[int, ConformOp, CallRecord] | None = None
     """The call it has not returned from, with its step."""
     seen_alive: bool = True
     """It was, when the last op was over."""
 
     @property
+    def gone(self) -> bool:
+        """Whether it makes no calls any more."""
+        return self.process.exiting or self.replaced or self.thread.leaving
+
+    @property
     def returned(self) -> bool:
         """Whether the call made last has returned to user space: a stopped process is not there yet."""
-        return self.process.last.returned and not self.process.busy and not self.process.exiting
+        return self.thread.last.returned and not self.thread.busy and not self.gone
 
     def number(self, value: str | int) -> int:
-        """Return the number that stands for a process or a group."""
-        return process_number(
-            value, lambda name: _NO_PROCESS if name == NOBODY else self.world.members[name].process.pid
-        )
+        """Return the number that stands for a process, a thread or a group."""
+        return process_number(value, self._number_of)
+
+    def _number_of(self, name: str) -> int:
+        if name == NOBODY or (member := self.world.members[name]).replaced:
+            return _NO_PROCESS
+        return member.thread.tid
 
 
 class _World:
@@ -167,7 +186,7 @@ class _World:
 
     def _step(self, step: int, op: ConformOp) -> OpResult:
         for name in mentioned(op):
-            if name not in self.members and not (op.op == "fork" and name == op.args["as"]):
+            if name not in self.members and not is_made_by(op, name):
                 self._start(name)
         self.waited = {}
         answer = self._coordinate(op) if op.proc == COORDINATOR else self._order(step, op)
@@ -181,7 +200,7 @@ class _World:
             pending=dict(self._pending()),
             handled=dict(self._handled()),
             killed={name: signal for name, signal in self._killed() if name != ends},
-            stopped=tuple(name for name, member in sorted(self._alive()) if member.process.stopped),
+            stopped=tuple(name for name, member in sorted(self._alive()) if member.thread.in_stop),
             locks=tuple(sorted(self._locks())),
         )
 
@@ -191,33 +210,46 @@ class _World:
         if reason := self._why_not(member, op):
             return {"skipped": reason}
         process = member.process
-        self._make(process, read_call(member, op))
-        record = process.last
+        self._make(member, read_call(member, op))
+        record = member.thread.last
         if op.op == "mmap" and op.args.get("touch") and not record.errno:
-            self._make(process, touch(record.ret if isinstance(record.ret, int) else 0, op.args["prot"]))
-        if op.op == "exit":
+            self._make(member, touch(record.ret if isinstance(record.ret, int) else 0, op.args["prot"]))
+        if op.op in ("exit", "threadexit"):
             return {"ret": 0}
-        if process.exiting:
+        if op.op == "exec" and record.returned and not record.errno:
+            self._replaced(process)
+        elif member.gone:
             return {"ret": None}
-        if not member.returned:
+        elif not member.returned:
             member.under_way = (step, op, record)
             return {"blocked": True}
         ret, number = self._ret(member, op, record)
         return {"ret": ret, "errno": number}
 
+    def _replaced(self, process: DrivenProcess) -> None:
+        """Have the process's name stand for the thread that executed a program: the others are gone."""
+        survivor = process.leader
+        assert isinstance(survivor, DrivenThread)
+        for member in self.members.values():
+            if member.process is process:
+                member.under_way = None
+                member.replaced = member.thread is not survivor or not member.was_leader
+                if member.was_leader:
+                    member.thread, member.replaced = survivor, False
+
     @staticmethod
     def _why_not(member: _Member, op: ConformOp) -> str | None:
-        if member.process.exiting:
+        if member.gone:
             return "proc gone"
         if member.under_way is not None:
             return "proc blocked"
-        return "proc stopped" if member.process.stopped else member.names.missing(op)
+        return "proc stopped" if member.thread.in_stop else member.names.missing(op)
 
-    def _perform(self, process: DrivenProcess, name: str, *args: Any) -> None:
-        self._make(process, call(name, *args))
+    def _perform(self, member: _Member, name: str, *args: Any) -> None:
+        self._make(member, call(name, *args))
 
-    def _make(self, process: DrivenProcess, op: Op) -> None:
-        self.engine.tell(process.address, Perform(op))
+    def _make(self, member: _Member, op: Op) -> None:
+        self.engine.tell(member.process.address, Perform(op, member.thread.tid))
         self._settle()
 
     def _settle(self) -> None:
@@ -249,20 +281,27 @@ class _World:
         self.engine.spawn(DrivenProcess, address, self.kernel, IMAGES, IMAGE, pid, name, NOTHING_INHERITED)
         if name != COORDINATOR:
             self.engine.tell(PROCESS_TABLE, Enroll(pid, name, address, pid))
-        self.members[name] = member = _Member(self, name, self._actor(address, DrivenProcess))
-        self._perform(member.process, "sigprocmask", SIG_BLOCK, *(SIGNALS[signal] for signal in READ))
-        self._perform(member.process, "sigaction", SIGCHLD, SIG_IGN)
+        member = self._add(name, self._actor(address, DrivenProcess))
+        self._perform(member, "sigprocmask", SIG_BLOCK, *(SIGNALS[signal] for signal in READ))
+        self._perform(member, "sigaction", SIGCHLD, SIG_IGN)
+
+    def _add(self, name: str, process: DrivenProcess, names: ProgramNames | None = None, tid: int = 0) -> _Member:
+        """Keep a new process, or a new thread of one."""
+        thread = process.find_thread(tid)
+        assert isinstance(thread, DrivenThread)
+        self.members[name] = _Member(self, name, process, thread, names or ProgramNames(), was_leader=not tid)
+        return self.members[name]
 
     # The coordinator.
 
     def _coordinate(self, op: ConformOp) -> dict[str, Any]:
-        own = self.members[COORDINATOR].process
+        own = self.members[COORDINATOR]
         args = op.args
         match op.op:
             case "create":
                 path = args["path"]
                 self._perform(own, "open", path, O_CREAT | O_EXCL | O_WRONLY, 0o666)
-                if (record := own.last).errno:
+                if (record := own.thread.last).errno:
                     return {"ret": -1, "errno": ERRNO_NAMES[record.errno]}
                 fd = record.ret
                 self._perform(own, "ftruncate", fd, args.get("size", CREATED_SIZE))
@@ -291,28 +330,32 @@ class _World:
         if not isinstance(ret, int):
             assert isinstance(record.value, bytes)
             return (record.value[0] if op.op in ("load", "peek") else len(record.value)), None
-        other = process.leader.variables.get("pipe_w", 0)
+        variables = member.thread.variables
+        other = variables.get("pipe_w", 0)
         assert isinstance(other, int)
         member.names.bind(op, ret, other)
         match op.op:
             case "fork":
-                child = self._actor(f"process:{ret}", DrivenProcess)
-                self.members[op.args["as"]] = _Member(self, op.args["as"], child, member.names.copy())
+                self._add(op.args["as"], self._actor(f"process:{ret}", DrivenProcess), member.names.copy())
                 return "pid", None
+            case "thread":
+                self._add(op.args["as"], process, member.names, ret)
+                return "tid", None
             case "sigtimedwait" | "sigwaitinfo":
-                self.waited.setdefault(member.name, []).append(_read(process.waited_for))
-        status = process.leader.variables.get("wait_status", 0)
+                self.waited.setdefault(member.name, []).append(_read(member.thread.waited_for))
+        told = "owner_type" if op.op == "getownex" else "wait_status"
+        status = variables.get(told, 0)
         assert isinstance(status, int)
         return write_result(op, ret, self._name_of, status), None
 
     def _name_of(self, pid: int) -> str:
-        return next(name for name, member in self.members.items() if member.process.pid == pid)
+        return next(name for name, member in self.members.items() if member.thread.tid == pid and not member.replaced)
 
     def _returned(self) -> Iterator[Unblocked]:
         """Yield the earlier calls that have returned by now."""
         calls = [(member.under_way, member) for member in self.members.values() if member.under_way is not None]
         for (step, op, record), member in sorted(calls, key=lambda item: item[0][0]):
-            if member.process.exiting:
+            if member.gone:
                 member.under_way = None
             elif member.returned:
                 member.under_way = None
@@ -323,36 +366,38 @@ class _World:
 
     def _alive(self) -> Iterator[tuple[str, _Member]]:
         for name, member in self.members.items():
-            if not member.process.exiting and name != COORDINATOR:
+            if not member.gone and name != COORDINATOR:
                 yield name, member
 
     def _read_signals(self) -> dict[str, tuple[SeenSignal, ...]]:
         """Have the processes that make no call read the signals that the program does not use itself."""
         read = {name: list(signals) for name, signals in self.waited.items()}
-        for name, member in self._alive():
-            while not member.process.busy and (signal := member.process.pending.take(_ALL_SIGNALS - self.read)):
+        for name, member in sorted(self._alive()):
+            while not member.thread.busy and (signal := member.thread.take_signal(_ALL_SIGNALS - self.read)):
                 read.setdefault(name, []).append(_read(signal))
         return {name: tuple(signals) for name, signals in sorted(read.items())}
 
     def _pending(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for name, member in self._alive():
-            numbers = {signal.signo for signal in member.process.pending.signals}
+            pending = (*member.process.pending.signals, *member.thread.pending.signals)
+            numbers = {signal.signo for signal in pending}
             if names := tuple(its for number, its in self.shown.items() if number in numbers):
                 yield name, names
 
     def _handled(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for name, member in self.members.items():
             names = tuple(self.shown[signo] for signo in member.process.handled if signo in self.shown)
-            member.process.handled.clear()
-            if names:
+            if member.was_leader:
+                member.process.handled.clear()
+            if names and member.was_leader:
                 yield name, names
 
     def _killed(self) -> Iterator[tuple[str, str]]:
         """Yield the processes that a signal has ended since this was asked last."""
         for name, member in self.members.items():
-            if member.seen_alive and member.process.exiting:
+            if member.seen_alive and member.gone:
                 member.seen_alive = False
-                if member.process.ended_by:
+                if member.was_leader and member.process.ended_by:
                     yield name, signal_name(member.process.ended_by)
 
     def _locks(self) -> Iterator[LockLine]:

@@ -41,11 +41,12 @@ _AFTER_EXPIRY = ("ftruncate", "rename", "open", "setlease", "getlease", "truncat
 """What somebody does who may notice that a lease is overdue, or not."""
 
 _WEIGHTS: dict[str, float] = {
-    "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 6, "recvfd": 4,
+    "open": 28, "setlease": 24, "getlease": 6, "close": 6, "dup": 5, "fork": 3, "sendfd": 6.6, "recvfd": 4,
     "setsig": 5, "setown": 4, "getown": 2, "truncate": 4, "ftruncate": 1, "fallocate": 1.5, "rename": 1.5,
     "unlink": 1, "link": 1, "chmod": 0.7, "chown": 1.5, "utimes": 0.4, "setxattr": 0.3, "stat": 1, "access": 0.7,
     "write": 1, "read": 0.7, "fsync": 0.2, "mmap": 1.5, "reopen": 1.5, "setuid": 2, "setfsuid": 1, "exec": 0.15,
     "exit": 1.5, "interrupt": 5, "kill": 2, "execve": 0.5, "pipe": 0.3, "mkdir": 0.3, "create": 0.5, "sleep": 0,
+    "dupfd": 0.8, "getfd": 0.3, "setfd": 0.4, "getfl": 0.4, "setfl": 0.5, "setownex": 1, "getownex": 0.6,
     "dup2": 1, "lseek": 0.6, "flock": 1, "munmap": 1, "load": 1, "store": 1, "nanosleep": 0.4,
 }  # fmt: skip
 """How often each op is chosen."""
@@ -306,6 +307,19 @@ class _ProgramWriter:
                 return {"as": self._like(proc, args["fd"])}
             case "dup2":
                 return {"to": choice.randint(3, 12), "as": self._like(proc, args["fd"])}
+            case "dupfd":
+                least = choice.choices((choice.randint(0, 12), -1, 1024), (8, 0.5, 0.5))[0]
+                more = {"cloexec": 1} if choice.random() < 0.4 else {}
+                return {"least": least, "as": self._like(proc, args["fd"])} | more
+            case "setfd":
+                return {"value": choice.choice((0, 1, 1, 2, 3))}
+            case "setfl":
+                return {"flags": choice.choice(("O_APPEND", "O_NONBLOCK", "O_APPEND|O_RDWR|O_TRUNC", ""))}
+            case "setownex":
+                types: list[Any] = ["TID", "PID", "PGRP", 3, -1]
+                owner = choice.choices((choice.choice(self.processes), "nobody", 0), (10, 1, 1))[0]
+                kind = choice.choices(types, (5, 4, 2 if self._signals is None else 0, 0.5, 0.5))[0]
+                return {"type": kind, "pid": owner}
             case "pipe":
                 ends = {"r": self.new_descriptor(proc), "w": self.new_descriptor(proc)}
                 self._pipes |= set(ends.values())

@@ -128,7 +128,11 @@ class SignalOps:
                 how = choice.choices(("SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK"), (5, 6, 2))[0]
                 yield make_op(proc, op, how=how, sigs=self._some_signals())
             case "sigtimedwait":
-                yield make_op(proc, op)
+                args = {"seconds": choice.choice((0, 1000, 1000.5, -1))} if choice.random() < 0.4 else {}
+                if args.get("seconds", 0) > 0:
+                    yield from self._wait(proc, op, args)
+                else:
+                    yield make_op(proc, op, args)
             case _ if op in _WAITS:
                 yield from self._wait(proc, op)
             case "waitpid":
@@ -318,13 +322,13 @@ class SignalOps:
 
     # Waiting.
 
-    def _wait(self, proc: str, op: str) -> Iterator[ConformOp]:
+    def _wait(self, proc: str, op: str, given: dict[str, Any] | None = None) -> Iterator[ConformOp]:
         """Wait for a signal, and mostly have one sent."""
-        args: dict[str, Any] = {}
+        args: dict[str, Any] = dict(given or {})
         if op in ("sigsuspend", "ppoll"):
             args["sigs"] = self._some_signals() if self._choice.random() < 0.5 else ""
         if op == "ppoll" and self._choice.random() < 0.6:
-            args["ms"] = 0
+            args |= self._choice.choice(({"ms": 0}, {"ms": 0}, {"seconds": 2000}, {"seconds": -0.5}))
         if op == "nanosleep":
             args["seconds"] = self._choice.choice((1000, 1000.5, -0.25))
         yield make_op(proc, op, args)

@@ -48,6 +48,12 @@ OPEN_FLAGS: dict[str, int] = {
 }
 """Flags of open(2) by name."""
 
+STATUS_FLAGS = {name: flag for name, flag in OPEN_FLAGS.items() if name != "O_NOATIME"}
+"""What F_SETFL is given: flags that it changes, and others."""
+
+OWNER_TYPES: dict[str, int] = {"TID": 0, "PID": 1, "PGRP": 2}
+"""F_OWNER_TID and so on."""
+
 LEASE_TYPES: dict[str, int] = {"RD": 0, "WR": 1, "UN": 2}
 """F_RDLCK, F_WRLCK and F_UNLCK as fcntl(2) leases take them."""
 
@@ -172,6 +178,8 @@ KINDS: dict[str, ArgumentKind] = {
     "file": ArgumentKind("a plain file name", _is_name),
     "path": ArgumentKind("a path that stays in the folder, such as f, ./d/f or @x1", is_path),
     "flags": ArgumentKind("flags of open(2) such as O_RDWR|O_NONBLOCK", _names_of(OPEN_FLAGS)),
+    "status flags": ArgumentKind("flags such as O_APPEND|O_NONBLOCK", _names_of(STATUS_FLAGS, none=True)),
+    "owner type": ArgumentKind("TID, PID, PGRP or a number", _either(_one_of(OWNER_TYPES), _is_long)),
     "lease": ArgumentKind("RD, WR, UN or a number", _either(_one_of(LEASE_TYPES), _is_long)),
     "signal": ArgumentKind(
         f"a signal such as SIGUSR1 ({', '.join(SIGNALS)}), 0, or a number of 64 bits that is cut to one or is none",
@@ -226,6 +234,11 @@ KINDS: dict[str, ArgumentKind] = {
     "descriptor number": ArgumentKind(
         "a number from 3 to 400, or from 1024 to 2000", _either(_number(3, 400), _number(1024, 2000))
     ),
+    "least descriptor": ArgumentKind(
+        "a number up to 400, from 1024 to 2000, or negative",
+        lambda value: _number(0, 400)(value) or _number(1024, 2000)(value) or _number(INT_MIN, -1)(value),
+    ),
+    "descriptor flags": ArgumentKind("a number from 0 to 3", _number(0, 3)),
     "resource": ArgumentKind(f"one of {', '.join(RESOURCES)}", _one_of(RESOURCES)),
     "limit": ArgumentKind("a limit from 0 to 2^20", _number(0, 1 << 20)),
     "access": ArgumentKind("a mode of access(2) from 0 to 15", _number(0, 15)),
@@ -241,6 +254,10 @@ KINDS: dict[str, ArgumentKind] = {
     "sleep": ArgumentKind(
         f"seconds before 0, or from {LEAST_SLEEP} to 3600, which no program outlasts",
         lambda value: type(value) in (int, float) and (-(10**9) <= value < 0 or LEAST_SLEEP <= value <= 3600),
+    ),
+    "timeout": ArgumentKind(
+        f"seconds before 0, 0, or from {LEAST_SLEEP} to 3600, which no program outlasts",
+        lambda value: type(value) in (int, float) and (-(10**9) <= value <= 0 or LEAST_SLEEP <= value <= 3600),
     ),
     "milliseconds": ArgumentKind("milliseconds from 0 to 120000", _number(0, 120_000)),
     "at once": ArgumentKind("0", _number(0, 0)),
@@ -269,6 +286,11 @@ _OWN_OPS: dict[str, Rule] = {
     "reopen": Rule({"fd": "fd", "flags": "flags", "as": NEW_FD}),
     "dup": Rule({"fd": "fd", "as": NEW_FD}),
     "dup2": Rule({"fd": "fd", "to": "descriptor number", "as": NEW_FD}),
+    "dupfd": Rule({"fd": "fd", "least": "least descriptor", "as": NEW_FD}, {"cloexec": "flag"}),
+    "getfd": Rule({"fd": "fd"}),
+    "setfd": Rule({"fd": "fd", "value": "descriptor flags"}),
+    "getfl": Rule({"fd": "fd"}),
+    "setfl": Rule({"fd": "fd", "flags": "status flags"}),
     "pipe": Rule({"r": NEW_FD, "w": NEW_FD}),
     "flock": Rule({"fd": "fd", "how": "flock"}),
     "read": Rule({"fd": "fd"}, {"count": "count"}),
@@ -286,11 +308,16 @@ _OWN_OPS: dict[str, Rule] = {
     "setsig": Rule({"fd": "fd", "sig": "signal"}),
     "setown": Rule({"fd": "fd", "pid": "owner"}),
     "getown": Rule({"fd": "fd"}),
+    "setownex": Rule({"fd": "fd", "type": "owner type", "pid": "owner"}),
+    "getownex": Rule({"fd": "fd"}),
     # Paths.
     "truncate": Rule({"path": "path", "len": "length"}),
     "access": Rule({"path": "path"}, {"mode": "access"}),
     # Processes.
     "fork": Rule({"as": "process"}),
+    "thread": Rule({"as": "process"}),
+    "threadexit": Rule({}),
+    "gettid": Rule({}),
     "exec": Rule({}),
     "exit": Rule({}, {"status": "status"}),
     "waitpid": Rule({"pid": "child"}, {"options": "wait"}),
@@ -299,12 +326,13 @@ _OWN_OPS: dict[str, Rule] = {
     "recvfd": Rule({"as": NEW_FD}),
     # Signals.
     "kill": Rule({"pid": "owner", "sig": "signal"}),
+    "tgkill": Rule({"pid": "owner", "tid": "owner", "sig": "signal"}),
     "sigaction": Rule({"sig": "signal", "action": "action"}, {"flags": "action flags"}),
     "sigprocmask": Rule({"how": "mask", "sigs": "signals"}),
-    "sigtimedwait": Rule({}),
+    "sigtimedwait": Rule({}, {"seconds": "timeout"}),
     "sigwaitinfo": Rule({}),
     "sigsuspend": Rule({"sigs": "signals"}),
-    "ppoll": Rule({"sigs": "signals"}, {"ms": "at once"}),
+    "ppoll": Rule({"sigs": "signals"}, {"ms": "at once", "seconds": "timeout"}),
     "nanosleep": Rule({"seconds": "sleep"}),
 }
 """The ops whose arguments are not those of the call of their name."""

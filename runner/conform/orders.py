@@ -45,6 +45,10 @@ _OWN: dict[str, Callable[..., Order]] = {
     "send_fd": lambda _to, fd: Order("sendfd", {"fd": fd}),
     "recv_fd": lambda _flags: Order("recvfd", {}),
     "fork": lambda _program: Order("fork", {}),
+    "clone": lambda _program: Order("thread", {}),
+    "pthread_exit": lambda: Order("threadexit", {}),
+    "gettid": lambda: Order("gettid", {}),
+    "tgkill": _order("tgkill", "pid", "tid", "sig"),
     "exec": lambda _program: Order("exec", {}),
     "exit": _order("exit", "status"),
     "waitpid": _order("waitpid", "pid", "options"),
@@ -52,9 +56,9 @@ _OWN: dict[str, Callable[..., Order]] = {
     "sigaction": _order("sigaction", "sig", "action", "flags"),
     "sigprocmask": _own_signals("sigprocmask", "how"),
     "sigsuspend": _own_signals("sigsuspend"),
-    "sigtimedwait": lambda: Order("wait_for_blocked", {"at_once": True}),
-    "sigwaitinfo": lambda: Order("wait_for_blocked", {"at_once": False}),
-    "ppoll": lambda seconds, *signals: Order("ppoll", {"sigs": list(signals), "at_once": seconds is not None}),
+    "sigtimedwait": _order("wait_for_blocked", "seconds"),
+    "sigwaitinfo": lambda: Order("wait_for_blocked", {"seconds": None}),
+    "ppoll": _own_signals("ppoll", "seconds"),
     "sleep": _order("nanosleep", "seconds"),
 }
 """The calls that the agent has under names of its own."""

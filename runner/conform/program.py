@@ -138,6 +138,11 @@ def mentioned(op: ConformOp) -> Iterator[str]:
             yield process
 
 
+def is_made_by(op: ConformOp, name: str) -> bool:
+    """Whether an op makes the process, or the thread, of a name."""
+    return op.op in ("fork", "thread") and name == op.args["as"]
+
+
 def descriptors(op: ConformOp) -> Iterator[str]:
     """Yield the names of the descriptors that an op uses, in paths too."""
     for name, kind in _kinds(op):
@@ -154,7 +159,7 @@ def _kinds(op: ConformOp) -> Iterator[tuple[str, str]]:
             yield name, kind
 
 
-_SIGNAL_OPS = ("kill", "sigaction", "sigprocmask", "sigsuspend", "ppoll", "waitpid")
+_SIGNAL_OPS = ("thread", "tgkill", "kill", "sigaction", "sigprocmask", "sigsuspend", "ppoll", "waitpid")
 
 
 def _signals_of(op: ConformOp) -> Iterator[str]:
@@ -180,6 +185,7 @@ def mistakes(ops: tuple[ConformOp, ...]) -> list[str]:
     made = {kind: set(_made(ops, kind)) for kind in (NEW_FD, NEW_MAP)}
     seen: set[str] = set()
     limited: set[str] = set()
+    threads: dict[str, str] = {}
     for step, op in enumerate(ops):
         wrong = list(_op_mistakes(op))
         if not wrong:
@@ -189,8 +195,9 @@ def mistakes(ops: tuple[ConformOp, ...]) -> list[str]:
                 for name, kind in _kinds(op)
                 if kind == "map" and op.args[name] not in made[NEW_MAP]
             ]
-            if op.op == "fork" and op.args["as"] in (*seen, op.proc):
+            if op.op in ("fork", "thread") and op.args["as"] in (*seen, op.proc):
                 wrong.append(f"process {op.args['as']!r} is there before it is forked")
+            wrong += _thread_mistakes(op, threads, limited)
             if op.op in _NEED_DESCRIPTORS and op.proc in limited:
                 wrong.append(f"{op.op}: not after RLIMIT_NOFILE was set, since it takes descriptors of our own")
             if op.op == "setrlimit" and op.args["resource"] == "RLIMIT_NOFILE":
@@ -203,6 +210,25 @@ def mistakes(ops: tuple[ConformOp, ...]) -> list[str]:
     if slept > _LONGEST_SLEEP:
         found.append(f"expected sleeps of at most {_LONGEST_SLEEP} ms together, found {slept}")
     return found
+
+
+def _thread_mistakes(op: ConformOp, threads: dict[str, str], limited: set[str]) -> Iterator[str]:
+    """Yield what is wrong with an op about threads, and keep in mind which process each belongs to."""
+    if op.op == "thread":
+        threads[op.args["as"]] = threads.get(op.proc, op.proc)
+        if not limited.isdisjoint({op.proc, threads[op.args["as"]]}):
+            yield "thread: not after RLIMIT_NOFILE was set, since it takes descriptors of our own"
+    elif op.op == "threadexit" and op.proc not in threads:
+        yield f"threadexit: expected a thread that an op made, found {op.proc!r}"
+    elif op.op == "setrlimit" and op.args["resource"] == "RLIMIT_NOFILE":
+        if op.proc in (*threads, *threads.values()):
+            yield "setrlimit: RLIMIT_NOFILE not in a process of several threads, since it takes descriptors of our own"
+    elif op.op == "sendfd" and op.args["to"] in threads:
+        yield f"sendfd: expected a process, found {op.args['to']!r}, a thread"
+    elif op.proc == COORDINATOR and op.args.get("proc") in threads:
+        yield f"{op.op}: expected a process, found {op.args['proc']!r}, a thread"
+    elif op.op == "setuid" and op.proc in (*threads, *threads.values()):
+        yield "setuid: not in a process of several threads: the C library would signal the others"
 
 
 def _made(ops: tuple[ConformOp, ...], wanted: str) -> Iterator[str]:

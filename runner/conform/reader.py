@@ -10,10 +10,18 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from longpin.actors.constants import (
+    F_DUPFD,
+    F_DUPFD_CLOEXEC,
+    F_GETFD,
+    F_GETFL,
     F_GETLEASE,
     F_GETOWN,
+    F_GETOWN_EX,
+    F_SETFD,
+    F_SETFL,
     F_SETLEASE,
     F_SETOWN,
+    F_SETOWN_EX,
     F_SETSIG,
     MAP_SHARED,
     MSG_DONTWAIT,
@@ -33,8 +41,10 @@ from longpin.runner.conform.ops import (
     LEASE_TYPES,
     MASK_HOW,
     OPEN_FLAGS,
+    OWNER_TYPES,
     PAGE,
     RESOURCES,
+    STATUS_FLAGS,
     WAIT_OPTIONS,
     Arguments,
     bits,
@@ -99,6 +109,11 @@ _READERS: dict[str, Reader] = {
     "dup": _on_fd("dup"),
     "dup2": _on_fd("dup2", lambda a: a["to"]),
     "pipe": lambda _who, _a: ("pipe",),
+    "dupfd": _on_fd("fcntl", lambda a: F_DUPFD_CLOEXEC if a.get("cloexec") else F_DUPFD, lambda a: a["least"]),
+    "getfd": _fcntl(F_GETFD),
+    "setfd": _fcntl(F_SETFD, lambda a: a["value"]),
+    "getfl": _fcntl(F_GETFL),
+    "setfl": _fcntl(F_SETFL, lambda a: bits(a["flags"], STATUS_FLAGS)),
     "flock": _on_fd("flock", lambda a: number_in(a["how"], FLOCK_HOW, "LOCK_")),
     "read": _on_fd("read", lambda a: signed(a.get("count", 1))),
     "write": _on_fd("write", lambda a: b"w" * a.get("count", 1)),
@@ -118,9 +133,17 @@ _READERS: dict[str, Reader] = {
     "setsig": _fcntl(F_SETSIG, lambda a: signal_number(a["sig"])),
     "setown": lambda who, a: ("fcntl", who.names.fd(a), F_SETOWN, who.number(a["pid"])),
     "getown": _fcntl(F_GETOWN),
+    "setownex": lambda who, a: (
+        *("fcntl", who.names.fd(a), F_SETOWN_EX),
+        *(number_in(a["type"], OWNER_TYPES), who.number(a["pid"])),
+    ),
+    "getownex": _fcntl(F_GETOWN_EX),
     "truncate": _on_path("truncate", lambda a: a["len"]),
     "access": _on_path("access", lambda a: a.get("mode", W_OK)),
     "fork": lambda _who, _a: ("fork", FORKED.name),
+    "thread": lambda _who, _a: ("clone", FORKED.name),
+    "threadexit": lambda _who, _a: ("pthread_exit",),
+    "gettid": lambda _who, _a: ("gettid",),
     "exec": lambda _who, _a: ("exec", IMAGE.name),
     "exit": lambda _who, a: ("exit", a.get("status", 0)),
     "waitpid": lambda who, a: ("waitpid", who.number(a["pid"]), number_in(a.get("options", 0), WAIT_OPTIONS)),
@@ -128,6 +151,7 @@ _READERS: dict[str, Reader] = {
     "sendfd": lambda who, a: ("send_fd", who.number(a["to"]), who.names.fd(a)),
     "recvfd": lambda _who, _a: ("recv_fd", MSG_DONTWAIT),
     "kill": lambda who, a: ("kill", who.number(a["pid"]), signal_number(a["sig"])),
+    "tgkill": lambda who, a: ("tgkill", who.number(a["pid"]), who.number(a["tid"]), signal_number(a["sig"])),
     "sigaction": lambda _who, a: (
         "sigaction",
         signal_number(a["sig"]),
@@ -135,10 +159,10 @@ _READERS: dict[str, Reader] = {
         bits(a.get("flags", ""), ACTION_FLAGS),
     ),
     "sigprocmask": lambda _who, a: ("sigprocmask", number_in(a["how"], MASK_HOW), *signals_in(a["sigs"])),
-    "sigtimedwait": lambda _who, _a: ("sigtimedwait",),
+    "sigtimedwait": lambda _who, a: ("sigtimedwait", a.get("seconds", 0)),
     "sigwaitinfo": lambda _who, _a: ("sigwaitinfo",),
     "sigsuspend": lambda _who, a: ("sigsuspend", *signals_in(a["sigs"])),
-    "ppoll": lambda _who, a: ("ppoll", 0 if "ms" in a else None, *signals_in(a["sigs"])),
+    "ppoll": lambda _who, a: ("ppoll", 0 if "ms" in a else a.get("seconds"), *signals_in(a["sigs"])),
     "nanosleep": lambda _who, a: ("sleep", a["seconds"]),
 }
 """The call that an op is whose arguments are not those of the call of its name."""
@@ -177,7 +201,7 @@ def write_result(op: ConformOp, ret: int, name_of: Callable[[int], str], status:
         op: the op that the call was.
         ret: what it returned.
         name_of: returns the name of a process by its number.
-        status: the status of the child that waitpid(2) tells of.
+        status: what it told beside: the status of the child that waitpid(2) tells of, the type of an owner.
 
     """
     if (placed := memory_ops.result(op.op, op.args, ret)) is not None:
@@ -187,8 +211,14 @@ def write_result(op: ConformOp, ret: int, name_of: Callable[[int], str], status:
             return {number: name for name, number in LEASE_TYPES.items()}.get(ret, ret)
         case "getown" if ret:
             return ("-" if ret < 0 else "") + name_of(abs(ret))
+        case "getownex":
+            kind = next((name for name, its in OWNER_TYPES.items() if its == status), str(status))
+            return f"{kind} {name_of(ret) if ret else 0}"
         case "getpid":
-            return "pid" if name_of(ret) == op.proc else ret
+            name = name_of(ret)
+            return "pid" if name == op.proc else name
+        case "gettid":
+            return "tid" if name_of(ret) == op.proc else ret
         case "waitpid" if ret:
             return child_status(name_of(ret), status)
         case "sigtimedwait" | "sigwaitinfo":

@@ -28,7 +28,7 @@ from longpin.runner.conform.ops import (
 )
 from longpin.runner.conform.orders import order_for
 from longpin.runner.conform.outcome import LockLine, OpResult, ProgramOutcome, SeenSignal, Unblocked
-from longpin.runner.conform.program import ConformOp, ConformProgram, Unsupported, mentioned
+from longpin.runner.conform.program import ConformOp, ConformProgram, Unsupported, is_made_by, mentioned
 from longpin.runner.conform.reader import read_call, touch, write_result
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import remove
@@ -49,11 +49,18 @@ _SIZE_OF_FOLDER = 4096
 
 
 class StagedProcess(Agent):
-    """One process of a program, which knows its descriptors and mappings by the program's names."""
+    """One process of a program, or a thread of it, which knows its descriptors and mappings by the program's names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, process: "StagedProcess | None" = None) -> None:
         super().__init__(name)
-        self.names = ProgramNames()
+        self.process = process or self
+        """Its process; for that, and so for its first thread, itself."""
+        self.names: ProgramNames = ProgramNames() if process is None else process.names
+
+    @property
+    def is_thread(self) -> bool:
+        """Whether it is another thread than the first."""
+        return self.process is not self
 
 
 @dataclass(slots=True)
@@ -146,7 +153,7 @@ class Stage:
 
     def _step(self, step: int, op: ConformOp) -> OpResult:
         for name in mentioned(op):
-            if name not in self._agents and not (op.op == "fork" and name == op.args["as"]):
+            if name not in self._agents and not is_made_by(op, name):
                 self._start(name)
         self._signals, self._killed, self._ended = {}, {}, None
         own = self._coordinate(op) if op.proc == COORDINATOR else self._call(step, op)
@@ -198,7 +205,12 @@ class Stage:
 
     def _end(self, agent: StagedProcess) -> None:
         """Take note of the end of a process."""
+        if agent.is_thread and agent is not self._ended:  # it ends as its process does, or is executed over
+            agent.gone(self._deadline)
+            return
         agent.gone(self._deadline)
+        for other in self._threads_of(agent):
+            other.gone(self._deadline)
         for other in self._agents.values():
             if not other.alive:  # the children that it has not waited for go with it
                 other.reaped_or_kept(self._deadline)
@@ -212,6 +224,11 @@ class Stage:
         if not os.WIFSIGNALED(status):
             raise HostError(f"process {agent.name} ends by itself, with status {os.waitstatus_to_exitcode(status)}")
         self._killed[agent.name] = signal_name(os.WTERMSIG(status))
+
+    def _threads_of(self, agent: StagedProcess) -> list[StagedProcess]:
+        """Return the threads of a process that were not seen to end, without the first."""
+        others = [other for other in self._agents.values() if other.is_thread and other.process is agent]
+        return [other for other in others if other.alive]
 
     def _seen_of_signals(self) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]], tuple[str, ...]]:
         """Return what is pending, which handlers ran, and who is stopped."""
@@ -279,16 +296,18 @@ class Stage:
         agent = self._agents[op.proc]
         if reason := self._why_not(agent, op):
             return {"skipped": reason}
-        order = order_for(read_call(_Caller(agent.names, self._number), op), agent.next_mapping, op.op)
+        order = order_for(read_call(_Caller(agent.names, self._number), op), agent.process.next_mapping, op.op)
         match op.op:
             case "fork":
                 return self._fork(agent, op.args["as"])
             case "exec":
                 return self._exec(agent, op)
-            case "exit":
-                self._ended = agent
+            case "thread":
+                return self._make_thread(agent, op.args["as"])
+            case "exit" | "threadexit":
+                self._ended = agent.process if op.op == "exit" else agent
                 agent.order(order.call, order.args)
-                self._end(agent)
+                self._end(self._ended)
                 return {"ret": 0}
         reply = self._reply(agent, order, [self._agents[op.args["to"]].inbox.fileno()] if op.op == "sendfd" else [])
         if reply is None:
@@ -342,16 +361,19 @@ class Stage:
         agent.names.bind(op, *ends)
         match op.op:
             case "mmap":
-                agent.next_mapping = ret + (op.args.get("pages", 1) + 1) * PAGE
+                agent.process.next_mapping = ret + (op.args.get("pages", 1) + 1) * PAGE
             case "load" | "peek":
                 return bytes.fromhex(reply["data"])[0], None
             case "stat" if reply["folder"]:
                 return _SIZE_OF_FOLDER, None
             case "sigtimedwait" | "sigwaitinfo":
                 self._take_signals(agent, reply)
+            case "getownex":
+                ret = reply["pid"]
             case _:
                 pass
-        return write_result(op, ret, lambda number: self._names.get(number, "?"), reply.get("status", 0)), None
+        told = reply.get("type", reply.get("status", 0))
+        return write_result(op, ret, lambda number: self._names.get(number, "?"), told), None
 
     def _fork(self, parent: StagedProcess, name: str) -> dict[str, Any]:
         child = StagedProcess(name)
@@ -361,18 +383,36 @@ class Stage:
         except BaseException:
             child.close()
             raise
-        child.names, child.next_mapping, child.group = parent.names.copy(), parent.next_mapping, parent.group
+        child.names, child.group = parent.names.copy(), parent.group
+        child.next_mapping = parent.process.next_mapping
         self._enroll(child)
         return {"ret": "pid"}
 
+    def _make_thread(self, maker: StagedProcess, name: str) -> dict[str, Any]:
+        thread = StagedProcess(name, maker.process)
+        try:
+            maker.order("thread", {}, thread.ends[:1])
+            thread.thread_started(self._answered(maker)["ret"])
+        except BaseException:
+            thread.close()
+            raise
+        thread.group = maker.group
+        self._enroll(thread)
+        return {"ret": "tid"}
+
     def _exec(self, agent: StagedProcess, op: ConformOp) -> dict[str, Any]:
+        """Execute the agent afresh: it is the first thread of its process, and the only one, whoever did it."""
+        process = agent.process
         agent.order("exec", {})
         try:
-            agent.ready()
+            process.ready()
         except HostError as error:
             raise Unsupported(str(error)) from None
-        agent.names.bind(op, 0)
-        agent.next_mapping = FIRST_MAPPING
+        process.step = None
+        for thread in self._threads_of(process):
+            thread.gone(self._deadline)
+        process.names.bind(op, 0)
+        process.next_mapping = FIRST_MAPPING
         return {"ret": 0}
 
     def _coordinate(self, op: ConformOp) -> dict[str, Any]:

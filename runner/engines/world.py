@@ -35,6 +35,14 @@ class WorldEngine(Engine, Protocol):
         """Send a message from outside."""
 
 
+def mounts_of(scenario: Scenario) -> tuple[Mount, ...]:
+    """Return the file systems of a scenario."""
+    on_blocks = (
+        Mount(f"pmem:{pmem.name}", pmem.mount, FILE_SYSTEMS[pmem.file_system], pmem.dax) for pmem in scenario.pmem
+    )
+    return (*on_blocks, *(Mount("", point, FILE_SYSTEMS["tmpfs"]) for point in scenario.tmpfs))
+
+
 class Blueprint:
     """A scenario under a proposal, worked out once, from which worlds are built."""
 
@@ -47,7 +55,7 @@ class Blueprint:
         self.kernel = Kernel(
             proposal.policy,
             proposal.generation,
-            tuple(Mount(f"pmem:{pmem.name}", pmem.mount, FILE_SYSTEMS[pmem.file_system]) for pmem in scenario.pmem),
+            mounts_of(scenario),
             page_size=machine.page_size,
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,
@@ -63,6 +71,9 @@ class Blueprint:
         """The files that lie on each set, one behind the other: a file of the start is one extent."""
         self.runs: dict[str, tuple[BlockRun, ...]] = {}
         for file in scenario.files:
+            if not file.pmem:
+                self.runs[file.path] = ()
+                continue
             owned = self.owned[file.pmem]
             run = BlockRun(0, sum(run.length for _, run in owned), self.kernel.pages(file.size))
             owned.append((f"inode:{file.path}", run))

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.events import Observer, SearchAdvanced, tell
+from longpin.runner.events import Observer, SearchAdvanced, tell, tell_result
 from longpin.runner.exploration import naive
 from longpin.runner.exploration.budget import GUESS_SECONDS, Budget, EndlessError, Progress
 from longpin.runner.exploration.checkpoint import blamed, open_checkpoint
@@ -42,7 +42,6 @@ def explore(
     footprints: bool = True,
     racy: bool = False,
     verify: bool = False,
-    progress: Progress | None = None,
     observers: Iterable[Observer] = (),
     seed: int = 0,
     workers: int | None = None,
@@ -82,9 +81,9 @@ def explore(
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         verify: with footprints, do in both orders whatever is taken to commute, and compare.
-        progress: told some ten times a second how far it is.
-        observers: told the same as :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and then
-            with the failure as :class:`~longpin.runner.events.FailureFound`. What one raises ends the exploration.
+        observers: told some ten times a second how far it is, as :class:`~longpin.runner.events.SearchAdvanced`, once
+            more at the end, and then of the failure, as :class:`~longpin.runner.events.FailureFound`. What one raises
+            ends the exploration.
         seed: of the actors' random numbers.
         workers: explore in so many processes. ``build``, ``check``, ``always`` and ``marks`` are sent there, so they
             must be functions of a module, methods of objects that can be pickled, or functools.partial of those; a
@@ -112,7 +111,7 @@ def explore(
         count = default_workers() if workers is None else workers
         team = Team(packed("what is explored", (build, options)), count, executor)
     observers = tuple(observers)
-    budget = Budget(max_executions, seconds, _progress(progress, observers), memory=max_memory)
+    budget = Budget(max_executions, seconds, _progress(observers), memory=max_memory)
     explorer = Explorer(build, **options)
     if chosen is Method.STATES:
         result = _match(explorer, budget)
@@ -134,27 +133,17 @@ def explore(
                     _confirm(explorer, result)
             search.finish()
     _confirm(explorer, result)
-    tell(observers, _advanced(result))
-    for failure in result.failures:
-        tell(observers, failure.found())
     result.inconclusive = result.inconclusive or explorer.inconclusive
     result.marks |= explorer.marks
     result.missing = [mark for mark in wanted if mark not in result.marks]
     result.seconds = budget.seconds()
+    tell_result(observers, [_advanced(result), *(failure.found() for failure in result.failures)])
     return result
 
 
-def _progress(progress: Progress | None, observers: tuple[Observer, ...]) -> Progress | None:
-    """Return what tells how far it is, in both forms; None if nobody asks."""
-    if not observers:
-        return progress
-
-    def told(now: Exploration) -> None:
-        if progress is not None:
-            progress(now)
-        tell(observers, _advanced(now))
-
-    return told
+def _progress(observers: tuple[Observer, ...]) -> Progress | None:
+    """Return what tells observers how far it is; None if there are none."""
+    return (lambda now: tell(observers, _advanced(now))) if observers else None
 
 
 def _advanced(now: Exploration) -> SearchAdvanced:

@@ -20,6 +20,7 @@ The *zygote* forks agents quickly and outlives the runner just long enough to ti
 whatever reason, it kills what is left, puts back the lease-break-time and removes the files.
 """
 
+import _thread
 import contextlib
 import ctypes
 import json
@@ -30,6 +31,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from longpin.runner.machine.agent_files import CALLS as FILE_CALLS
 from longpin.runner.machine.agent_libc import (
@@ -45,7 +47,7 @@ from longpin.runner.machine.agent_libc import (
     libc,
 )
 from longpin.runner.machine.agent_signals import CALLS as SIGNAL_CALLS
-from longpin.runner.machine.agent_signals import prepare_signals
+from longpin.runner.machine.agent_signals import prepare_signals, timespec
 from longpin.runner.machine.agent_storage import CALLS as STORAGE_CALLS
 
 PARTS = ("agent_libc", "agent_files", "agent_storage", "agent_signals", "agent")
@@ -97,10 +99,17 @@ def room_for_our_own() -> Iterator[None]:
         LIBC.setrlimit(RLIMIT_NOFILE, limits)
 
 
+THREADS: dict[int, int] = {}
+"""The thread that takes orders on each descriptor beside CONTROL, where the first one does."""
+
+
 def fork(order: Order) -> Reply:
-    """Fork; the child goes on with the sockets that came with the order, under the same numbers."""
+    """Fork; the child goes on with the sockets that came with the order, under the numbers of a first thread."""
     child = os.fork()
     if not child:
+        for fd in THREADS:
+            os.close(fd)
+        THREADS.clear()
         take_over(order["received"])
     for fd in order["received"]:
         os.close(fd)
@@ -131,6 +140,34 @@ def leave(order: Order) -> Reply:
     raise Broken("_exit(2) returns")
 
 
+def make_thread(order: Order) -> Reply:
+    """Make a thread that takes orders on the socket that came with this one."""
+    [control] = order["received"]
+    order["received"] = []
+    os.set_inheritable(control, False)
+    runs = _thread.allocate_lock()
+    runs.acquire()
+    _thread.start_new_thread(serve_as_thread, (control, runs))
+    runs.acquire()  # until it has a number
+    return {"ret": THREADS[control], "errno": None}
+
+
+def serve_as_thread(control: int, runs: Any) -> None:
+    """Be a thread: make the calls that are ordered until one ends it."""
+    THREADS[control] = _thread.get_native_id()
+    runs.release()
+    try:
+        serve(control)
+    except SystemExit:
+        del THREADS[control]
+        os.close(control)
+
+
+def leave_thread(_: Order) -> Reply:
+    """End this thread; there is no reply."""
+    raise SystemExit
+
+
 def waitpid(order: Order) -> Reply:
     """Wait for a child; the reply also has its status."""
     status = ctypes.c_int(0)
@@ -154,8 +191,7 @@ def setrlimit(order: Order) -> Reply:
 
 def nanosleep(order: Order) -> Reply:
     """Sleep; a signal ends it."""
-    whole, part = divmod(order["seconds"], 1)
-    return answer(LIBC.nanosleep((ctypes.c_long * 2)(int(whole), int(part * 1e9)), None))
+    return answer(LIBC.nanosleep(timespec(order["seconds"]), None))
 
 
 def become(order: Order) -> Reply:
@@ -210,6 +246,10 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "fork": fork,
     "exec": exec_afresh,
     "exit": leave,
+    "thread": make_thread,
+    "threadexit": leave_thread,
+    "gettid": lambda _: {"ret": _thread.get_native_id(), "errno": None},
+    "tgkill": lambda o: answer(LIBC.tgkill(*(ctypes.c_long(o[name]) for name in ("pid", "tid", "sig")))),
     "waitpid": waitpid,
     "setrlimit": setrlimit,
     "nanosleep": nanosleep,
@@ -233,28 +273,39 @@ def make_high(fds: list[int]) -> list[int]:
     return high
 
 
-def serve(*, afresh: bool) -> None:
-    """Be an agent: set up the signals, then make the calls that are ordered, one after the other."""
+def serve(own: int = CONTROL) -> None:
+    """Make the calls that are ordered on a descriptor, one after the other."""
+    control = socket.socket(fileno=own)
+    try:
+        while True:
+            with room_for_our_own():
+                data, fds, _flags, _address = socket.recv_fds(control, LONGEST_MESSAGE, len(OWN))
+                high = make_high(list(fds))
+            if not data:
+                os._exit(0)  # the runner is gone
+            order: Order = json.loads(data)
+            order["received"] = high
+            try:
+                reply = CALLS[order["call"]](order)
+            except Broken as error:
+                reply = {"broken": str(error)}
+            for fd in order["received"]:
+                os.close(fd)
+            if reply.pop("silent", False):
+                reply = {"ready": True}
+                if own != CONTROL:  # a child of another thread than the first: it is a first one now
+                    control.detach()
+                    control, own = socket.socket(fileno=CONTROL), CONTROL
+            control.send(json.dumps(reply).encode())
+    finally:
+        control.detach()
+
+
+def begin(*, afresh: bool) -> None:
+    """Be an agent: set up the signals, then say that orders are taken."""
     prepare_signals(afresh=afresh)
-    control = socket.socket(fileno=CONTROL)
-    control.send(b'{"ready": true}')
-    while True:
-        with room_for_our_own():
-            data, fds, _flags, _address = socket.recv_fds(control, LONGEST_MESSAGE, len(OWN))
-            high = make_high(list(fds))
-        if not data:
-            os._exit(0)  # the runner is gone
-        order: Order = json.loads(data)
-        order["received"] = high
-        try:
-            reply = CALLS[order["call"]](order)
-        except Broken as error:
-            reply = {"broken": str(error)}
-        for fd in order["received"]:
-            os.close(fd)
-        if reply.pop("silent", False):
-            reply = {"ready": True}
-        control.send(json.dumps(reply).encode())
+    os.write(CONTROL, b'{"ready": true}')
+    serve()
 
 
 def remove(folder: str) -> None:
@@ -318,7 +369,7 @@ class ZygoteServer:
                 os.close(fd)
             os.setpgid(0, 0)
             os.chdir(order["folder"])
-            serve(afresh=True)
+            begin(afresh=True)
         finally:
             os._exit(1)
 
@@ -373,7 +424,7 @@ def main() -> None:
     if sys.argv[-1] == "agent":
         limit, hard = int(sys.argv[-2]), descriptor_limits()[1]
         LIBC.setrlimit(RLIMIT_NOFILE, (ctypes.c_ulong * 2)(limit, hard))
-        serve(afresh=False)
+        begin(afresh=False)
     import resource
 
     os.umask(0)

@@ -94,6 +94,14 @@ def signal_set(numbers: Iterable[int]) -> Any:
     return bits
 
 
+def timespec(seconds: float | None) -> Any:
+    """Return a struct timespec; NULL for None."""
+    if seconds is None:
+        return None
+    whole, part = divmod(seconds, 1)
+    return (ctypes.c_long * 2)(int(whole), int(part * 1e9))
+
+
 def system_call(name: str, *args: Any) -> int:
     """Make a system call of :data:`SYSTEM_CALLS`."""
     returned: int = LIBC.syscall(ctypes.c_long(SYSTEM_CALLS[name]), *args)
@@ -165,11 +173,11 @@ def read_signals(order: Order) -> Reply:
 
 
 def wait_for_blocked(order: Order) -> Reply:
-    """Take one of the signals that are blocked now; wait for it, or for nothing with ``at_once``."""
+    """Take one of the signals that are blocked now; wait for it so many seconds, None: for ever."""
     blocked = (ctypes.c_ulong * 16)()
     system_call("rt_sigprocmask", ctypes.c_long(signal.SIG_BLOCK), None, blocked, ctypes.c_long(SET_BYTES))
-    info, timeout = SigInfo(), (ctypes.c_long * 2)(0, 0) if order["at_once"] else None
-    reply = answer(LIBC.sigtimedwait(blocked, ctypes.byref(info), timeout))
+    info = SigInfo()
+    reply = answer(LIBC.sigtimedwait(blocked, ctypes.byref(info), timespec(order["seconds"])))
     return reply if reply["errno"] else reply | {"signals": [siginfo(info)]}
 
 
@@ -179,9 +187,8 @@ def sigsuspend(order: Order) -> Reply:
 
 
 def ppoll(order: Order) -> Reply:
-    """Sleep with exactly these signals blocked, or look for one and return with ``at_once``."""
-    timeout = (ctypes.c_long * 2)(0, 0) if order["at_once"] else None
-    return answer(LIBC.ppoll(None, ctypes.c_ulong(0), timeout, signal_set(order["sigs"])))
+    """Sleep with exactly these signals blocked, for so many seconds, None: for ever."""
+    return answer(LIBC.ppoll(None, ctypes.c_ulong(0), timespec(order["seconds"]), signal_set(order["sigs"])))
 
 
 # For scenarios on the host engine.

@@ -33,6 +33,7 @@ _PIDFD_INFO = struct.Struct("=Q52xi")
 """``struct pidfd_info`` of ``include/uapi/linux/pidfd.h``: ``mask``, and ``exit_code`` at its end."""
 _PIDFD_GET_INFO = 3 << 30 | _PIDFD_INFO.size << 16 | 0xFF << 8 | 11
 _PIDFD_INFO_EXIT = 1 << 3
+_PIDFD_THREAD = os.O_EXCL
 
 
 class HostError(Exception):
@@ -94,7 +95,7 @@ class Agent:
 
     @property
     def ends(self) -> list[int]:
-        """The ends of the sockets that the process itself needs."""
+        """The ends of the sockets that the process itself needs; a thread only needs the first."""
         return [self._control_end.fileno(), self._inbox_end.fileno(), self._wakeup_end.fileno()]
 
     def started(self, pid: int) -> None:
@@ -104,12 +105,30 @@ class Agent:
             HostError: it does not come up.
 
         """
-        self.pid = pid
+        self._found(pid, 0)
+        self.ready()
+
+    def _found(self, number: int, flags: int) -> None:
+        """Take over the process, or the thread, of a number."""
+        self.pid = number
         for sock in (self._control_end, self._inbox_end, self._wakeup_end):
             sock.close()
         with contextlib.suppress(ProcessLookupError):
-            self._handle = os.pidfd_open(pid)
-        self.ready()
+            self._handle = os.pidfd_open(number, flags)
+
+    def thread_started(self, tid: int) -> None:
+        """Take over a thread that was just made, which serves already.
+
+        Raises:
+            HostError: the kernel has no descriptors of threads.
+
+        """
+        try:
+            self._found(tid, _PIDFD_THREAD)
+        except OSError as error:
+            raise HostError(
+                f"threads cannot be watched on this kernel: it takes Linux 6.9 ({error.strerror})"
+            ) from None
 
     def ready(self) -> None:
         """Wait until the agent serves.

@@ -5,7 +5,6 @@ two schedules which a program can tell apart are never taken for one.
 """
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -126,9 +125,7 @@ class RaceModel:
     def __post_init__(self) -> None:
         self.blueprint = RacingBlueprint(self.scenario, PROPOSAL)
 
-    def explore(
-        self, seconds: float, method: Method = Method.AUTO, progress: Callable[[Exploration], None] | None = None
-    ) -> ExploredOutcomes:
+    def explore(self, seconds: float, method: Method = Method.AUTO) -> ExploredOutcomes:
         """Find every outcome that the time allows to find.
 
         Raises:
@@ -141,9 +138,7 @@ class RaceModel:
         def check(engine: SteppedEngine) -> None:
             found.update(outcomes_of(engine))
 
-        result = explore(
-            self.blueprint.build, method=method, check=check, seconds=seconds, max_memory=MOST_MEMORY, progress=progress
-        )
+        result = explore(self.blueprint.build, method=method, check=check, seconds=seconds, max_memory=MOST_MEMORY)
         _pass_on_interrupt(result)
         if result.failures:
             raise InternalError(result.failures[0].what)

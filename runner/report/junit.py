@@ -51,7 +51,7 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
         case Compared():
             from longpin.runner.report import conform
 
-            policy = str(conclusion.about["policy"])
+            policy = conclusion.about.policy
             return f"programs {policy}", "\n".join(conform.lines(conclusion, _WIDTH)), conclusion.seconds, {}
         case Raced():
             from longpin.runner.report import races

@@ -20,7 +20,7 @@ from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.pool import in_order, open_executor, packed
-from longpin.runner.sampling.pace import CampaignPace, Progress
+from longpin.runner.sampling.pace import CampaignPace
 from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.sample import Plan, Sampler
 from longpin.runner.sampling.tally import Batch, CampaignTally
@@ -80,7 +80,6 @@ def stress(
     remember: bool = True,
     workers: int = 1,
     executor: Executor | None = None,
-    progress: Progress | None = None,
     observers: Iterable[Observer] = (),
 ) -> Campaign:
     """Run many schedules, until one breaks what must hold, and count which can be told from the others.
@@ -108,9 +107,9 @@ def stress(
             are the same, and some of them are compared. Actors that share state cannot be remembered.
         workers: processes to share the work; the result does not depend on it.
         executor: who does the work instead; ``workers`` says how many it has.
-        progress: told every 0.2 s how far it is, or after a run that takes longer.
-        observers: told the same as :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and with
-            each new failure as :class:`~longpin.runner.events.FailureFound`. What one raises ends the campaign.
+        observers: told every 0.2 s, or after a run that takes longer, how far it is, as
+            :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and of each new failure, as
+            :class:`~longpin.runner.events.FailureFound`. What one raises ends the campaign.
 
     Raises:
         ValueError: a strategy is not known, there is none or there are too many, or a number is negative.
@@ -126,7 +125,7 @@ def stress(
     if workers < 1:
         raise ValueError(f"{workers} workers: at least 1")
     tally = CampaignTally(tuple(strategies), seed)
-    pace = CampaignPace(tally.campaign, runs, seconds, progress, observers)
+    pace = CampaignPace(tally.campaign, runs, seconds, observers)
     try:
         profile = profile_of(build, racy=racy)
         share = memory_allowed() // workers

@@ -1,9 +1,9 @@
 """How many runs there still are to make, how many of them at once, and when to tell how far it is."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from longpin.runner.events import Observer, SearchAdvanced, tell
+from longpin.runner.events import Observer, SearchAdvanced, tell, tell_result
 from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.tally import Batch
 
@@ -14,9 +14,7 @@ FIRST_BATCH = 4
 """Runs in the first batch; later ones become larger at most fourfold."""
 
 TELL_EVERY = 0.2
-"""Seconds between two calls of ``progress``."""
-
-Progress = Callable[[Campaign], object]
+"""Seconds between two events that tell how far it is."""
 
 
 class CampaignPace:
@@ -27,20 +25,18 @@ class CampaignPace:
         campaign: Campaign,
         runs: int | None,
         seconds: float | None,
-        progress: Progress | None,
         observers: Iterable[Observer] = (),
     ) -> None:
         if runs is not None and runs < 0:
             raise ValueError(f"{runs} runs: at least 0")
         self.campaign = campaign
         self.runs = runs
-        self.progress = progress
         self.observers = tuple(observers)
         self._failures = 0
         """How many failures observers were told."""
         self.started = time.monotonic()
         self.told = 0.0
-        """When progress was told last, in seconds since the beginning."""
+        """When they were told last how far it is, in seconds since the beginning."""
         self.until = None if seconds is None else self.started + seconds
         # Where the time is limited, a run that takes long is not made four times before anybody looks at the watch.
         self.size = FIRST_BATCH if seconds is None else 1
@@ -74,18 +70,16 @@ class CampaignPace:
             tell(self.observers, failure.found())
         if passed - self.told >= TELL_EVERY:
             self.told = passed
-            if self.progress is not None:
-                self.progress(self.campaign)
-            self._advanced()
+            tell(self.observers, self._advanced())
 
     def end(self) -> None:
         """Note how long it took, and tell observers how far it came."""
         self.campaign.seconds = self.passed()
-        self._advanced()
+        tell_result(self.observers, [self._advanced()])
 
-    def _advanced(self) -> None:
+    def _advanced(self) -> SearchAdvanced:
         now = self.campaign
-        tell(self.observers, SearchAdvanced(now.runs, now.events, 0, now.distinct, self.runs or 0))
+        return SearchAdvanced(now.runs, now.events, 0, now.distinct, self.runs or 0)
 
     def reason(self) -> CampaignReason:
         """Return why there are no more batches."""

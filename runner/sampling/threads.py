@@ -21,7 +21,7 @@ from longpin.runner.events import Observer
 from longpin.runner.exploration.replay import Decisions
 from longpin.runner.oracles import NO_PROFILE
 from longpin.runner.run import header_of
-from longpin.runner.sampling.pace import CampaignPace, Progress
+from longpin.runner.sampling.pace import CampaignPace
 from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.sample import Plan, SampledRun, Sampler
 from longpin.runner.sampling.tally import Batch, CampaignTally
@@ -42,7 +42,6 @@ def stress_threads(
     seed: int = 0,
     time_scale: float | None = None,
     first_failure: bool = True,
-    progress: Progress | None = None,
     observers: Iterable[Observer] = (),
 ) -> Campaign:
     """Run a scenario on threads many times, until a rule is violated, and count the schedules that were seen.
@@ -57,9 +56,9 @@ def stress_threads(
         seed: run i, counting from 0, has the seed ``seed + i`` for the actors' random numbers.
         time_scale: the real seconds a virtual second takes; None: what ``settings`` say.
         first_failure: end with the first run that breaks something; otherwise make all runs and report every failure.
-        progress: told every 0.2 s how far it is, or after a run that takes longer.
-        observers: told the same as :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and with
-            each new failure as :class:`~longpin.runner.events.FailureFound`. What one raises ends the campaign.
+        observers: told every 0.2 s, or after a run that takes longer, how far it is, as
+            :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and of each new failure, as
+            :class:`~longpin.runner.events.FailureFound`. What one raises ends the campaign.
 
     Raises:
         ValueError: a number is negative.
@@ -72,7 +71,7 @@ def stress_threads(
     recorder = Recorder(Subject(scenario, wanted))
     tally = CampaignTally((THREADS,), seed)
     campaign = tally.campaign
-    pace = CampaignPace(campaign, runs, seconds, progress, observers)
+    pace = CampaignPace(campaign, runs, seconds, observers)
     try:
         for first, count in pace.batches():
             tally.add(batch := recorder.make_runs(first, count, pace, first_failure=first_failure))

@@ -3,24 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from longpin.runner.api import (
-    Event,
-    Explored,
-    Observer,
-    Result,
-    Stressed,
-    UsageError,
-    Verdict,
-    events,
-    explore,
-    judge,
-    load,
-    replay,
-    run,
-    sentence,
-    settings_of,
-    stress,
-)
+from longpin.runner import events
+from longpin.runner.api import explore, judge, load, replay, run, settings_of, stress
+from longpin.runner.conclusions import Explored, Stressed
+from longpin.runner.events import Event, Observer
+from longpin.runner.report.sentences import sentence
+from longpin.runner.result import Result, Verdict
+from longpin.runner.usage import UsageError
 
 if TYPE_CHECKING:
     from longpin.config.problems import ScenarioError

@@ -70,6 +70,9 @@ pwrite(fd, data, 4096)                   # -> 12
 stat("/f")                               # -> 4108
 write(fd, "!")                           # -> 1
 pread(fd, 2, 4)                          # -> b"o!" (the position was 5 still)
+pread(fd, 4611686018427387904, 0)        # -> EFAULT (more than an address space)
+pread(fd, 100000, 4107)                  # -> b"A"
+pread(fd, -1, 0)                         # -> EFAULT (2^64 - 1 bytes)
 '''
 """,
     "offsets.toml",

@@ -3,7 +3,8 @@
 import pytest
 from model import schedules
 
-from longpin.runner.exploration import Exploration, Explorer, Method, Reason, estimate, explore
+from longpin.runner.events import Event, SearchAdvanced
+from longpin.runner.exploration import Explorer, Method, Reason, estimate, explore
 
 
 @pytest.mark.parametrize(
@@ -44,17 +45,18 @@ def test_one_schedule_is_one() -> None:
 
 
 def test_progress_knows_the_estimate_once_the_pilot_run_is_over() -> None:
-    told: list[Exploration] = []
+    told: list[float] = []
 
-    def progress(so_far: Exploration) -> None:
-        told.append(so_far)
-        if so_far.estimate:
+    def watch(event: Event) -> None:
+        assert isinstance(event, SearchAdvanced)
+        told.append(event.expected)
+        if event.expected:
             raise KeyboardInterrupt
 
-    result = explore(schedules.s4(3), method="dpor", footprints=False, progress=progress)
+    result = explore(schedules.s4(3), method="dpor", footprints=False, observers=[watch])
     assert result.reason is Reason.INTERRUPTED
     assert 1e6 < result.estimate < 1e7
-    assert told[-1] is result
+    assert told[-1] == result.estimate
 
 
 def test_auto_goes_on_with_schedules_if_few_are_expected() -> None:

@@ -15,6 +15,7 @@ from longpin.messages.envelope import Address, Envelope, Message, message
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.engines.profile import profile_of
 from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.events import Event
 from longpin.runner.exploration import Inconclusive, PropertyViolation, explore, replay
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.result import Verdict
@@ -386,10 +387,10 @@ def test_a_world_that_cannot_be_judged_is_counted() -> None:
 
 
 def test_it_ends_when_it_is_told() -> None:
-    def progress(campaign: Any) -> None:
+    def interrupt(_event: Event) -> None:
         raise KeyboardInterrupt
 
-    campaign = stress(schedules.s4(2), runs=None, progress=progress)
+    campaign = stress(schedules.s4(2), runs=None, observers=[interrupt])
     assert campaign.reason is CampaignReason.INTERRUPTED
     assert campaign.runs == campaign.counted > 0
     campaign = stress(schedules.s4(2), runs=None, seconds=0)

@@ -13,6 +13,7 @@ from children import heed_sigint
 from model import schedules
 
 from longpin.messages.frames import Frames
+from longpin.runner.events import Event
 from longpin.runner.exploration import (
     CheckpointError,
     Exploration,
@@ -46,8 +47,10 @@ def write(self, record):
     self._file.write(frame)
 
 
-def progress(so_far):
+def watch(event):
+    global interrupts
     if interrupts and writes:
+        interrupts = 0
         os.killpg(0, signal.SIGINT)
 
 
@@ -55,7 +58,7 @@ if __name__ == "__main__":
     shared.LEAF_EXECUTIONS = 100
     checkpoint.Checkpoint._write = write
     result = explore(partial(program, 4), method="dpor", workers=workers, footprints=False, checkpoint=file,
-                     identity="s1", progress=progress)
+                     identity="s1", observers=[watch])
     print(json.dumps([result.executions, result.reason.name]))
 """
 
@@ -138,10 +141,9 @@ def test_ctrl_c_ends_cleanly_and_the_rest_is_done_later(
 def test_what_is_finished_is_known_at_once(finished: FilePath, whole: tuple[Exploration, bytes]) -> None:
     first, before = whole
 
-    def never(_so_far: Exploration) -> None:
-        raise AssertionError
-
-    again = resumed(finished, progress=never)
+    told: list[Event] = []
+    again = resumed(finished, observers=[told.append])
+    assert len(told) == 1  # at the end
     assert totals(first) == totals(again)
     assert first.estimate == again.estimate
     assert before == finished.read_bytes()
@@ -222,10 +224,15 @@ def test_a_forged_checkpoint_is_refused(record: Any, finished: FilePath) -> None
 
 
 def test_two_explorations_do_not_write_one_checkpoint(tmp_path: FilePath, script: FilePath) -> None:
-    def progress(_so_far: Exploration) -> None:
-        with pytest.raises(CheckpointError, match="another exploration"):
-            resumed(tmp_path / "file")
-        raise KeyboardInterrupt
+    refused: list[Event] = []
 
-    explore_slowly = partial(resumed, tmp_path / "file", progress=progress)
+    def watch(event: Event) -> None:
+        if not refused:  # once more they are told when it is over
+            with pytest.raises(CheckpointError, match="another exploration"):
+                resumed(tmp_path / "file")
+            refused.append(event)
+            raise KeyboardInterrupt
+
+    explore_slowly = partial(resumed, tmp_path / "file", observers=[watch])
     assert explore_slowly().reason is Reason.INTERRUPTED
+    assert refused

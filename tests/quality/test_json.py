@@ -390,7 +390,9 @@ def test_the_examples_are_what_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_p
     )
     assert {command.split()[0] for command, _ in examples} == set(VERBS)
     for command, example in examples:
-        printed, told = json.loads(longpin(*command.split()).stdout), json.loads(example)
+        # The name of a kept failure ends with a hash of all that it depends on, the data of kernels too.
+        texts = (re.sub(r"-[0-9a-f]{8}\.", "-0.", text) for text in (longpin(*command.split()).stdout, example))
+        printed, told = (json.loads(text) for text in texts)
         valid(command.split()[0], json.dumps(told) + "\n")
         for found in (printed, told):
             if isinstance(found, dict):

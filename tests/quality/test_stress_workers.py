@@ -108,13 +108,13 @@ from longpin.runner.subject import Subject
 
 campaign.HEAD_START = 0.0
 
-def progress(campaign):
-    print(campaign.runs, flush=True)
+def watch(event):
+    print(event.runs, flush=True)
 
 if __name__ == "__main__":
     scenario = load_scenario("lease-shared")
     subject = Subject(scenario, Settings.of(scenario))
-    found = stress(subject.build, check=subject.check, runs=None, workers=int(sys.argv[1]), progress=progress)
+    found = stress(subject.build, check=subject.check, runs=None, workers=int(sys.argv[1]), observers=[watch])
     print(found.reason.value, found.runs, found.counted, sum(row.runs for row in found.by_strategy), flush=True)
 """
 

@@ -107,7 +107,7 @@ write(a, b"he\\x00llo??/")                      # -> 9
 lseek(a, 1 * 1)                                # -> 1
 x = read(a, 4)                                 # -> b"e\\x00ll"
 write(a, x)                                    # -> 4
-read(a, a - b)                                 # -> ok
+read(a, a - b)                                 # -> EFAULT (2^64 - 1 bytes)
 ftruncate(a, 2 * PAGE)                         # -> 0
 truncate("/d/f", 100)                          # -> 0
 stat("/d/f")                                   # -> 100

@@ -1,12 +1,14 @@
 """Events: each has a sentence, says which call it is about, and is told to observers as it happens."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from longpin import api
 from longpin.actors.conversation import WaitsFor
 from longpin.actors.process.program import Op
 from longpin.config.loader import load_scenario
@@ -35,6 +37,7 @@ from longpin.runner.events import (
 )
 from longpin.runner.exploration import explore
 from longpin.runner.report.sentences import sentence
+from longpin.runner.result import Verdict
 from longpin.runner.run import replay, run
 from longpin.runner.sampling import stress
 from longpin.runner.settings import Settings
@@ -149,6 +152,36 @@ def test_what_an_observer_raises_ends_the_run_there() -> None:
     whole = run(loaded, Settings.of(loaded)).events
     assert isinstance(whole[seen - 1], LeaseBroken)
     assert seen < len(whole)
+
+
+def interrupted_at(kind: type[Event]) -> Callable[[Event], None]:
+    """Return an observer during which Ctrl-C comes, at the first event of a kind."""
+
+    def watch(event: Event) -> None:
+        if isinstance(event, kind):
+            raise KeyboardInterrupt
+
+    return watch
+
+
+def test_an_interrupt_of_an_observer_ends_the_run_undetermined() -> None:
+    loaded = load_scenario("layout-lease-ignored")
+    for engine in ("stepped", "threads"):
+        settings = dataclasses.replace(Settings.of(loaded), engine=engine)
+        result = run(loaded, settings, observers=[interrupted_at(LeaseBroken)])
+        assert result.verdict is Verdict.UNDETERMINED
+        assert result.reason.startswith("interrupted after arrival ")
+
+
+@pytest.mark.parametrize("kind", [SearchAdvanced, FailureFound, ShrinkAdvanced, CallEntered])
+def test_an_interrupt_of_an_observer_loses_nothing_that_was_found(kind: type[Event]) -> None:
+    watch = interrupted_at(kind)
+    explored = api.explore("truncate-waits", shrink=0, observers=[watch])
+    assert explored.kept is not None
+    assert explored.verdict is Verdict.VIOLATED
+    sampled = api.stress("truncate-waits", runs=20, shrink=0, observers=[watch])
+    assert sampled.verdict in (Verdict.VIOLATED, Verdict.UNDETERMINED)
+    assert sampled.verdict is Verdict.VIOLATED or kind is SearchAdvanced
 
 
 def test_events_of_a_run_on_threads_are_told_when_it_is_judged() -> None:

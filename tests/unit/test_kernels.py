@@ -8,6 +8,7 @@ import pytest
 
 from longpin.actors.kernel.file_system import FILE_SYSTEMS, Asked, LayoutOperation
 from longpin.actors.kernel.generation import GENERATIONS, Version
+from longpin.config.storage import ON_BLOCKS
 
 Play = Callable[..., Any]
 
@@ -136,7 +137,7 @@ def test_every_generation_has_another_row_or_was_measured_to_be_the_same() -> No
 # File systems.
 
 
-@pytest.mark.parametrize("file_system", FILE_SYSTEMS)
+@pytest.mark.parametrize("file_system", ON_BLOCKS)
 @pytest.mark.parametrize(
     ("operation", "call"),
     [
@@ -171,7 +172,7 @@ fd = open("/f", O_RDWR)
     )
 
 
-@pytest.mark.parametrize("file_system", FILE_SYSTEMS)
+@pytest.mark.parametrize("file_system", ON_BLOCKS)
 def test_write_breaks_layout_leases_on_xfs_only(play: Play, file_system: str) -> None:
     """P5 teaches ext4 to ask leases where it asks pages; its write asks nobody [2.5, 4.5]."""
     waits = "blocks, 4" if file_system == "xfs" else "4"

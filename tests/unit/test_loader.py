@@ -234,8 +234,8 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, dax, "
-            "device, file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, tmpfs, "
+            "dax, device, file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
         "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O6, O7, found 'O9'",

@@ -7,6 +7,7 @@ from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.mm import Mm
+from longpin.actors.mm.page_cache import PageCache
 from longpin.actors.mm.ram import Ram
 from longpin.actors.process.process import Process
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
@@ -34,8 +35,8 @@ class NoLeaks(Invariant):
                     for pins in actor.pins.values():
                         for pin in pins:
                             yield self._leak("a pin", f"{pin.owner} still pins block {pin.block} of {actor.address}")
-                    if isinstance(actor, Ram) and (left := sum(maps > 0 for maps in actor.maps.values())):
-                        yield self._leak("anonymous memory", f"{left} pages of {actor.address} are not free")
+                    if isinstance(actor, Ram) and (left := _left_in(actor, actors)):
+                        yield self._leak("memory", f"{left} pages of {actor.address} are not free")
                 case Mm() if actor.pinned_vm:
                     yield self._leak("a charge", f"{actor.address} is charged with {actor.pinned_vm} pinned pages")
                 case _:
@@ -54,3 +55,13 @@ class NoLeaks(Invariant):
 
     def _leak(self, kind: str, what: str) -> Finding:
         return self.found(f"{kind} is left", f"all processes are gone, but {what}")
+
+
+def _left_in(memory: Ram, actors: Actors) -> int:
+    """Return how many pages somebody should have given back; a file that has a name keeps its own."""
+    if isinstance(memory, PageCache):
+        inode = actors[memory.inode]
+        assert isinstance(inode, Inode)
+        if inode.view().nlink:
+            return sum(not maps for maps in memory.maps.values())
+    return sum(maps > 0 for maps in memory.maps.values())
