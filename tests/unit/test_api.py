@@ -103,13 +103,14 @@ def test_a_trace_is_judged_by_other_rules(tmp_path: Path) -> None:
     trace = tmp_path / "a.trace"
     result = api.run("stray-dma", trace=trace)
     assert result.verdict is api.Verdict.VIOLATED
-    [rule] = {violation.rule for violation in result.violations}
-    others = [one for one in RULES if one != rule]
-    assert api.judge(trace, [rule]).violations == result.violations
+    violated = {violation.rule for violation in result.violations}
+    assert "O1" in violated
+    others = [rule for rule in RULES if rule not in violated]
+    assert api.judge(trace, ["O1"]).violations == [found for found in result.violations if found.rule == "O1"]
     spared = api.judge(result, others)
     assert not spared.violations
     assert spared.judged.rules == tuple(others)
-    assert spared.judged.not_asked == (rule,)
+    assert spared.judged.not_asked == tuple(rule for rule in RULES if rule in violated)
     assert spared.hash == result.hash
     assert api.judge(trace).judged.rules == RULES
     with pytest.raises(api.UsageError, match="there is no O99; there are O1"):
