@@ -57,9 +57,9 @@ class Writer:
 
     def call(self, op: Op) -> CStatement:
         """Return a call as C."""
+        if op.call in threads.CALLS:
+            return CStatement(missing="programs in C have one thread a process here")
         if not SYSCALLS[op.call].on_host:
-            if op.call in threads.CALLS:
-                return CStatement(missing="programs in C have one thread a process here")
             return CStatement(missing="verbs need an RDMA device, and pins are what the proposals are about")
         try:
             return CALLS[op.call](self, op, self._arguments(op))
@@ -469,7 +469,9 @@ def _writer(call: Syscall) -> _Write:
     return _as_declared(call.libc)
 
 
-CALLS: dict[str, _Write] = {call.name: _writer(call) for call in SYSCALLS.values() if call.on_host}
+CALLS: dict[str, _Write] = {
+    call.name: _writer(call) for call in SYSCALLS.values() if call.on_host and call.name not in threads.CALLS
+}
 """What writes each call."""
 
 

@@ -337,8 +337,8 @@ _OWN_OPS: dict[str, Rule] = {
 }
 """The ops whose arguments are not those of the call of their name."""
 
-_OTHER_CALLS = {"set_lease_break_time": "sysctl"}
-"""Calls that an op of the coordinator makes, and its name."""
+_OTHER_CALLS = {"set_lease_break_time": "sysctl", "pthread_exit": "threadexit"}
+"""Calls that an op of another name makes, and its name."""
 
 _KINDS_OF_PARAMETERS = {
     "fd": "fd",
