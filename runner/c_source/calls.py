@@ -251,10 +251,10 @@ def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     if command in (PROGRAM_CONSTANTS["F_SETDELEG"], PROGRAM_CONSTANTS["F_GETDELEG"]):
         raise _MissingError("it takes a struct delegation, which only headers of Linux 6.19 and later have")
     if command == PROGRAM_CONSTANTS["F_SETOWN_EX"]:
-        writer.need("owner_ex", "numbers")
+        writer.need("set_owner_ex")
         return CStatement(f"set_owner_ex({arguments[0]}, {arguments[2]}, real_pid({arguments[3]}))")
     if command == PROGRAM_CONSTANTS["F_GETOWN_EX"]:
-        writer.need("owner_ex", "number_of")
+        writer.need("get_owner_ex")
         return CStatement(f"get_owner_ex({arguments[0]})")
     # To nobody, and to INT_MIN, as they are: those are no processes.
     if command == PROGRAM_CONSTANTS["F_SETOWN"] and op.args[2:] not in ((Const(0),), (Const(-(1 << 31)),)):
