@@ -125,7 +125,8 @@ def facts() -> list[tuple[dict[str, Any], str]]:
 
 
 def expected(fact: dict[str, Any]) -> str:
-    return {"blocks": "hangs", "returns": "ok"}.get(fact["outcome"], fact["outcome"])
+    outcome: str = fact["outcome"]
+    return {"blocks": "hangs", "returns": "ok"}.get(outcome, outcome)
 
 
 def state_of(run: Any, call: str) -> str:
