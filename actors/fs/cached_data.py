@@ -122,6 +122,16 @@ class CachedData(FileData):
         if delayed:
             yield Call(self.pmem, Unreserve(len(delayed)))
 
+    @property
+    def has_device(self) -> bool:
+        """Whether a device moves the bytes of a direct transfer."""
+        return bool(self.pmem)
+
+    def invalidate(self, offset: int, length: int) -> Conversation[None]:
+        """Take a byte range out of memory, written back, before a device writes it."""
+        yield from self.sync()
+        yield from self._drop(offset // self.kernel.page_size, self.kernel.pages(offset + length) - 1)
+
     def sync(self) -> Conversation[None]:
         """Write dirty pages to their blocks; a hole gets one now, and what other files have too is copied."""
         for page in sorted(self.dirty):

@@ -114,6 +114,28 @@ class FileData:
         """The pages that get a block when they are written back: none on DAX."""
         return ()
 
+    @property
+    def has_device(self) -> bool:
+        """Whether a device moves the bytes of a direct transfer: on DAX the CPU does."""
+        return False
+
+    def invalidate(self, _offset: int, _length: int) -> Conversation[None]:
+        """Take a byte range out of memory, written back, before a device writes it."""
+        yield from ()
+
+    def read_block(self, page: int, inside: int, length: int) -> Conversation[bytes]:
+        """Read bytes of a page as its block has them."""
+        return (yield from FileData._load(self, page, inside, length))
+
+    def write_block(self, page: int, inside: int, data: bytes) -> Conversation[None]:
+        """Write bytes of a page into its block.
+
+        Raises:
+            KernelError: ENOSPC.
+
+        """
+        yield from FileData._store(self, page, inside, data)
+
     def sync(self) -> Conversation[None]:
         """fsync(2): what is written is in its blocks already."""
         yield from ()
