@@ -45,7 +45,7 @@ def test_data_and_extents_as_text() -> None:
 
 def test_programs_about_storage_are_some_of_all() -> None:
     some = [index for index in range(300) if wants_storage(1, index)]
-    assert 10 < len(some) < 50
+    assert 5 < len(some) < 40
     assert all(generate(1, index) == generate_storage(1, index) for index in some)
     kinds = {op.op for index in range(60) for op in generate_storage(1, index).ops}
     assert kinds >= SHARING_OPS
@@ -71,7 +71,7 @@ def test_a_machine_that_cannot_share_blocks_says_so(monkeypatch: pytest.MonkeyPa
 @pytest.mark.skipif(not ROOT_WITH_XFS, reason="needs root and mkfs.xfs")
 def test_the_kernel_of_this_machine_agrees_and_nothing_is_left_mounted() -> None:
     with HostRunner() as host:
-        folder = str(host._folder)  # noqa: SLF001 others may run beside this one
+        folder = str(host._folder)
         assert [result.ret for result in host.run(CLONE).results] == ANSWERS
         for index in range(8):
             program = generate_storage(3, index)
