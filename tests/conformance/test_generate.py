@@ -36,13 +36,12 @@ def test_a_program_depends_on_seed_and_index_alone() -> None:
 def test_what_matters_is_frequent() -> None:
     ops = Counter(op.op for program in PROGRAMS for op in program.ops)
     assert set(ops) >= set(OPS) - OF_A_FILE_SYSTEM
-    usual = [p for p in PROGRAMS if not wants_storage(*map(int, p.id.split("-")[1:]))]
-    assert 0.05 < 1 - len(usual) / len(PROGRAMS) < 0.12
-    with_lease = [program for program in usual if any(op.op == "setlease" for op in program.ops)]
-    assert len(with_lease) > 0.98 * len(usual)
+    about_leases = [program for program in PROGRAMS if not wants_storage(*map(int, program.id.split("-")[1:]))]
+    with_lease = [program for program in about_leases if any(op.op == "setlease" for op in program.ops)]
+    assert len(with_lease) > 0.98 * len(about_leases) > 0.85 * len(PROGRAMS)
 
     def share(*names: str) -> float:
-        return sum(any(op.op in names for op in program.ops) for program in usual) / len(usual)
+        return sum(any(op.op in names for op in program.ops) for program in about_leases) / len(about_leases)
 
     for names, least in (
         (("fork",), 0.15),
@@ -68,7 +67,7 @@ def test_nothing_has_two_right_answers() -> None:
         assert not ({"kill", "exit"} & ops(program) and "sendfd" in ops(program))
         if any(op.args.get("touch") for op in program.ops):
             assert not {"truncate", "ftruncate"} & ops(program)
-            flags = [set(op.args.get("flags", "").split("|")) for op in program.ops if op.op != "setfl"]
+            flags = [set(op.args["flags"].split("|")) for op in program.ops if op.op in ("open", "reopen")]
             assert not any("O_TRUNC" in some and "O_PATH" not in some for some in flags)
         slept = {op.args["ms"] for op in program.ops if op.op == "sleep"}
         assert slept <= {EXPIRY}
