@@ -20,6 +20,7 @@ from longpin.actors.constants import (
     MAP_SHARED,
     O_ACCMODE,
     O_APPEND,
+    O_ASYNC,
     O_DIRECT,
     O_NOATIME,
     O_NONBLOCK,
@@ -199,7 +200,7 @@ class OpenFileDescription(OwnedDescription):
     @handles(GetFlags)
     def get_flags(self, _request: GetFlags, _src: Address) -> Done:
         """F_GETFL."""
-        return Done(self.flags)
+        return Done(self.flags | (O_ASYNC if self.leased else 0))
 
     @handles(SetFlags)
     def set_flags(self, request: SetFlags, _src: Address) -> Done:

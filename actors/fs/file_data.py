@@ -41,7 +41,7 @@ OPERATIONS = {
 class FileData:
     """The data of one inode on DAX: what is read, written and mapped are its blocks."""
 
-    __slots__ = ("attributes", "extents", "ilock", "inode", "kernel", "mappings", "pmem", "shifts_zap_copies")
+    __slots__ = ("attributes", "extents", "file_system", "ilock", "inode", "kernel", "mappings", "pmem")
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class FileData:
         self.inode = actor.address
         self.kernel = kernel
         self.pmem = mount.device
-        self.shifts_zap_copies = mount.file_system.shifts_zap_copies
+        self.file_system = mount.file_system
         self.attributes = attributes
         self.mappings = mappings
         self.extents = ExtentMap(Extent(*run) for run in runs)
@@ -372,7 +372,7 @@ class FileData:
 
     def _zap_behind(self, first: int) -> Conversation[None]:
         """Have pages that will be others fault anew."""
-        yield from self.mappings.zap(first, even_cows=self.shifts_zap_copies)
+        yield from self.mappings.zap(first, even_cows=self.file_system.shifts_zap_copies)
 
     def _whole_pages(self, offset: int, length: int) -> tuple[int, int]:
         """Return the first page of a range and how many it has, or fail with EINVAL."""

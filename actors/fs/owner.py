@@ -39,6 +39,8 @@ class OwnedDescription(Actor):
         """What the number is of; what a description has before anybody sets one is 0 [meas 6.18]."""
         self.owner_uid = 0
         self.signo = 0
+        self.leased = False
+        """A lease has it on a list of descriptions to signal, which F_GETFL shows as O_ASYNC [meas 6.18]."""
 
     @handles(SetSignal)
     def set_signal(self, request: SetSignal, _src: Address) -> Done:
@@ -80,7 +82,8 @@ class OwnedDescription(Actor):
 
     @handles(LeaseSetup)
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
-        """Make the thread that takes a lease the owner, unless there is one [2.1 step 9]."""
+        """Make the thread that takes a lease the owner, unless there is one [2.1 step 9; code: lease_setup]."""
+        self.leased = True
         if not self.owner_number:
             caller = request.caller
             self._set(caller.process, caller.tid or caller.tgid, F_OWNER_PID, caller.uid)
@@ -90,7 +93,7 @@ class OwnedDescription(Actor):
     def lease_gone(self, _request: LeaseGone, _src: Address) -> Done:
         """Clear the owner and what F_SETSIG set: they are lost with the lease [2.2]."""
         self._set("", 0, F_OWNER_PID, 0)
-        self.signo = 0
+        self.signo, self.leased = 0, False
         return DONE
 
     @handles(NotifyOwner)

@@ -46,12 +46,12 @@ class Generation:
     """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
     """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    keeps_cache_from_pins: bool = True
+    """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     copies_see_pins: bool = True
     """fork copies pinned anonymous pages for the child, and a store after it minds pins: from 5.9 [1.8; meas 6.1]."""
     mremap_moves_several: bool = True
     """mremap(2) moves all mappings of a range, if it keeps its length: from 6.17 on [1.8; code; meas 6.18]."""
-    keeps_cache_from_pins: bool = True
-    """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     delegations: bool = False
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
     folder_leases: bool = False

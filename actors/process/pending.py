@@ -53,7 +53,7 @@ class Siginfo(NamedTuple):
     si_fd: int = -1
     """The descriptor a lease break is told by; -1 where there is none."""
     si_code: int = SI_USER
-    """SI_USER from kill(2), and tgkill(2) [meas 6.18]; POLL_MSG, SI_SIGIO or SI_KERNEL for a lease; CLD_* for a child."""
+    """SI_USER from kill(2) and tgkill(2) [meas 6.18]; POLL_MSG, SI_SIGIO, SI_KERNEL for a lease; CLD_* of children."""
 
 
 class PendingSignals:

@@ -50,6 +50,7 @@ from longpin.messages.process.process import (
     NotifyParent,
     PassFile,
     Retire,
+    RetireThread,
     Start,
 )
 
@@ -376,6 +377,8 @@ class Process(ThreadGroup):
         for file in releases:
             # Nobody is left to hear the error of a release.
             yield from outcome(single(Call(file.ofd, Release(exiting=True))))
+        if self.current is not self.leader:
+            self.send(PROCESS_TABLE, RetireThread(self.current.tid))
         yield from self.await_others(self.current, Wait.UNINTERRUPTIBLE)
         yield Step(NextCall(EXIT_NOTIFY))  # who sends it signals meanwhile still finds it
         for child in self.children.values():

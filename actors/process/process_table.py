@@ -68,8 +68,9 @@ class ProcessTable(Actor):
     @handles(FindProcess)
     def find(self, request: FindProcess, _src: Address) -> FoundProcess:
         """Find by number, else the first with the name."""
-        if request.pid in self.threads:
-            return FoundProcess(self.processes[self.threads[request.pid]].address, request.pid)
+        leader = self.processes.get(self.threads.get(request.pid, 0))
+        if leader is not None:
+            return FoundProcess(leader.address, request.pid)
         for pid, entry in self.processes.items():
             if pid == request.pid or (not request.pid and entry.name == request.name):
                 return FoundProcess(entry.address)

@@ -244,7 +244,8 @@ class Thread(Interpreter):
 
     def recalc_sigpending(self) -> None:
         """Note whether a signal waits to be taken, which ends interruptible sleeps at once."""
-        assert self.task is not None
+        if self.task is None:
+            return
         self.task.fatal = self.is_to_die
         stops = self.process.stopped and not self.in_stop
         self.task.signal = self.task.fatal or stops or self.next_signal() is not None
@@ -260,8 +261,15 @@ class Thread(Interpreter):
         return self.task is not None and self.task.signal
 
     @property
+    def looks_at_signals(self) -> bool:
+        """Whether it takes signals on its way to user space: not those of which another thread was told."""
+        return self.signal_pending or not self.process.has_threads
+
+    @property
     def dies_next(self) -> bool:
         """Whether a signal ends the process before it is in user space again."""
+        if not self.looks_at_signals:
+            return False
         harmless = IGNORED_BY_DEFAULT | STOPS_BY_DEFAULT | self.mask.blocked
         return self.is_to_die or any(
             signal.signo not in harmless and self.process.disposition(signal.signo).action == SIG_DFL
@@ -283,6 +291,9 @@ class Thread(Interpreter):
 
         """
         process, frames = self.process, list[Frame]()
+        if not (self.looks_at_signals or self.is_to_die):
+            self.mask.restore()
+            return frames
         while not self.is_to_die:
             if process.stopped:  # another thread has taken the signal
                 yield from self._stay_stopped()

@@ -174,8 +174,8 @@ class GetFlags(Message):
     """fcntl(F_GETFL)."""
 
     def footprint(self) -> Footprint:
-        """The status flags."""
-        return Footprint.of(reads=[("flags",)])
+        """The status flags; that there is a lease is one."""
+        return Footprint.of(reads=[("flags",), ("leased",)])
 
 
 @message
@@ -186,8 +186,8 @@ class LeaseSetup(Message):
     """Who has it."""
 
     def footprint(self) -> Footprint:
-        """The owner."""
-        return Footprint.of(writes=[("owner",)])
+        """The owner, and that there is a lease."""
+        return Footprint.of(writes=[("owner",), ("leased",)])
 
 
 @message
@@ -195,8 +195,8 @@ class LeaseGone(Message):
     """The inode has removed the lease: owner and signal number are cleared [2.2]."""
 
     def footprint(self) -> Footprint:
-        """Owner and signal number."""
-        return Footprint.of(writes=[("owner",), ("signo",)])
+        """Owner and signal number, and that there is a lease."""
+        return Footprint.of(writes=[("owner",), ("signo",), ("leased",)])
 
 
 @message

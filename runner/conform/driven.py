@@ -113,6 +113,7 @@ class DrivenProcess(Process):
         assert isinstance(thread, DrivenThread)
         if not (thread.busy or thread.leaving):
             thread.make(None)
+            super().signal_wake_up(thread)
 
     def end(self, end: Exit) -> Conversation[None]:
         """Note what ends it."""

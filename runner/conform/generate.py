@@ -1,7 +1,8 @@
 """Random programs: leases, breaks, sleepers and shared descriptors, by two to five processes.
 
-Many of them also use signals and children (:mod:`longpin.runner.conform.generate_signals`), memory
-(:mod:`longpin.runner.conform.generate_memory`), or unusual paths, flags and numbers
+Many of them also use signals and children (:mod:`longpin.runner.conform.generate_signals`), threads
+(:mod:`longpin.runner.conform.generate_threads`), memory (:mod:`longpin.runner.conform.generate_memory`), or unusual
+paths, flags and numbers
 (:mod:`longpin.runner.conform.generate_arguments`).
 
 A program depends on nothing but the seed and its index. Left out is what a kernel itself answers in more than one way:
@@ -17,6 +18,7 @@ from typing import Any
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
 from longpin.runner.conform.generate_memory import MemoryOps
 from longpin.runner.conform.generate_signals import SignalOps
+from longpin.runner.conform.generate_threads import SHARE, ThreadOps
 from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
 from longpin.runner.conform.program import ConformOp, ConformProgram, make_op, mistakes
 
@@ -31,6 +33,8 @@ _SIGNALLED, _SPELLED, _WIDENED = 0.4, 0.4, 0.3
 """The shares of the others that use signals, unusual paths and flags, and numbers that are cut."""
 _ON_MEMORY = 0.3
 """The share of programs with ops on memory."""
+_THREADED = 0.35
+"""The share of those that can use threads and do."""
 _SELDOM = ("fallocate", "lseek", "access", "flock", "mmap", "munmap", "read", "dup2")
 """Ops of which there are more, and more with such a number, in programs that use numbers that are cut."""
 _ON_PAGES = ("mmap", "munmap", "load", "store")
@@ -52,7 +56,9 @@ _WEIGHTS: dict[str, float] = {
 """How often each op is chosen."""
 _CHOSEN_ELSEWHERE = {"getpid", "pause"}
 """Ops that begin every program, or are chosen by ``generate_signals``."""
-_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE)
+_ON_XFS = {"ficlonerange", "fideduperange", "fiemap"}
+"""Ops that not every file system of a machine has."""
+_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE - _ON_XFS)
 """The other ops that are as their calls declare: of them no more is known."""
 _SPRINKLED = 0.05
 """How often one of them comes after another op."""
@@ -105,6 +111,10 @@ class _ProgramWriter:
         """The descriptor on which the first lease was taken."""
         self._signals = SignalOps(self) if not self._timed and choice.random() < _SIGNALLED else None
         self._kills = self._kills or self._signals is not None
+        may = not (self._timed or self._users or (self._signals is not None and not self._signals.may_thread))
+        self.threads: dict[str, str] = {}
+        self._threads = ThreadOps(self) if may and other_choice.random() < _THREADED else None
+        self.may_thread = self._threads is not None
 
     def program(self, name: str) -> ConformProgram:
         return ConformProgram(name, tuple(self._ops()), pace=0)
@@ -120,6 +130,8 @@ class _ProgramWriter:
             if self._memory is not None and self._leased:
                 for _ in range(self._memory.choice.choice((1, 1, 2, 3))):
                     yield from self._memory.some()
+            if self._threads is not None and self._leased and self._other_choice.random() < SHARE:
+                yield from self._threads.some(self._signals.cast if self._signals is not None else [*READ])
 
     def _usual_ops(self) -> Iterator[ConformOp]:
         choice = self.choice
@@ -184,7 +196,13 @@ class _ProgramWriter:
         self._fds[proc].append(name)
         return name
 
-    def _fd(self, proc: str) -> str | None:
+    def add_thread(self, name: str, process: str) -> None:
+        """Keep in mind that there is a thread: it has the descriptors and the memory of its process."""
+        self.threads[name] = process
+        self._fds[name], self._mapped[name] = self._fds[process], self._mapped[process]
+        self.processes.append(name)
+
+    def descriptor_of(self, proc: str) -> str | None:
         """Choose a descriptor of a process, the first ones more often: they have the leases."""
         held = self._fds[proc]
         return held[min(int(self.choice.expovariate(0.7)), len(held) - 1)] if held else None
@@ -203,7 +221,7 @@ class _ProgramWriter:
         self._fds[child] = list(self._fds[proc])
         self._mapped[child] = {name: set(pages) for name, pages in self._mapped[proc].items()}
         self.processes.append(child)
-        self.parents[child] = proc
+        self.parents[child] = self.threads.get(proc, proc)
 
     def _op(self, op: str) -> Iterator[ConformOp]:
         choice = self.choice
@@ -211,7 +229,7 @@ class _ProgramWriter:
         if op in ("interrupt", "kill", "create"):
             yield from self._coordinate(op, proc)
             return
-        if op in ("exit", "kill") and (not self._kills or len(self.processes) < 2):
+        if op in ("exit", "kill") and (not self._kills or len(self._others(proc)) < 1):
             return
         if op in (("exec",) if self._users else ("setuid", "setfsuid")) or (op == "exec" and proc in self.limited):
             return
@@ -228,7 +246,7 @@ class _ProgramWriter:
             return
         args: dict[str, Any] = {}
         if "fd" in OPS[op].required:
-            fd = self._leased if op == "setlease" and self._signals is not None else self._fd(proc)
+            fd = self._leased if op == "setlease" and self._signals is not None else self.descriptor_of(proc)
             if fd is None or fd not in self._fds[proc]:
                 return
             args["fd"] = fd
@@ -246,14 +264,25 @@ class _ProgramWriter:
                 self._files.append(path)
                 yield make_op(COORDINATOR, op, path=path)
         elif op == "interrupt":
-            yield make_op(COORDINATOR, op, proc=proc)
-        elif self._kills and len(self.processes) > 2:
-            self._bury(proc)
-            yield make_op(COORDINATOR, op, proc=proc)
+            yield make_op(COORDINATOR, op, proc=self.threads.get(proc, proc))
+        elif self._kills and len(self._others(proc)) > 1:
+            self.bury(self.threads.get(proc, proc))
+            yield make_op(COORDINATOR, op, proc=self.dead[-1])
 
-    def _bury(self, proc: str) -> None:
-        self.processes.remove(proc)
-        self.dead.append(proc)
+    def _others(self, proc: str) -> list[str]:
+        """Return the other processes, each without its other threads."""
+        own = self.threads.get(proc, proc)
+        return [name for name in self.processes if name != own and name not in self.threads]
+
+    def bury(self, proc: str) -> None:
+        """Keep in mind that a thread has ended, or a process with all that it has."""
+        for thread in [name for name, process in self.threads.items() if process == proc or name == proc]:
+            del self.threads[thread]
+            self.processes.remove(thread)
+            self.dead.append(thread)
+        if proc in self.processes:
+            self.processes.remove(proc)
+            self.dead.append(proc)
 
     def _pass(self, op: str, proc: str) -> Iterator[ConformOp]:
         """Send a descriptor, and mostly have it taken soon."""
@@ -263,7 +292,8 @@ class _ProgramWriter:
             if self.choice.random() < 0.3:
                 yield make_op(proc, op, {"as": self.new_descriptor(proc)})
             return
-        fd, to = self._fd(proc), self.choice.choice(self.processes)
+        to = self.choice.choice(self.processes)
+        fd, to = self.descriptor_of(proc), self.threads.get(to, to)
         if fd is None:
             return
         yield make_op(proc, op, fd=fd, to=to)
@@ -368,9 +398,8 @@ class _ProgramWriter:
             return
         name, proc = choice.choice(_DECLARED), choice.choice(self.processes)
         rule = DECLARED_OPS[name]
-        if "fd" in rule.required and not self._fds[proc]:
+        if "fd" in rule.required.values() and not self._fds[proc]:
             return
-        args: dict[str, Any] = {"fd": choice.choice(self._fds[proc])} if "fd" in rule.required else {}
         numbers = {
             "count": (0, 1, 2, 100, 5000),
             "written": (0, 1, 2, 100, 5000),
@@ -378,8 +407,9 @@ class _ProgramWriter:
             "mode": (0o777, 0o666, 0o600),
             "uid": (NOBODY, 0),
             "path": tuple(self._files),
+            "fd": tuple(self._fds[proc]),
         }
-        args |= {key: choice.choice(numbers[kind]) for key, kind in rule.required.items() if key != "fd"}
+        args: dict[str, Any] = {key: choice.choice(numbers[kind]) for key, kind in rule.required.items()}
         op = make_op(proc, name, args)
         yield widened(choice, op) if self._widens and choice.random() < 0.5 else op
 
@@ -435,8 +465,11 @@ class _ProgramWriter:
                 if args["to"] in self._spare:
                     self._spare.remove(args["to"])
             case "exit":
-                self._bury(proc)
+                self.bury(self.threads.get(proc, proc))
             case "exec":
                 self._mapped[proc].clear()
+                process = self.threads.get(proc, proc)
+                for thread in [name for name, its in self.threads.items() if its == process]:
+                    self.bury(thread)
             case _:
                 pass

@@ -57,6 +57,10 @@ class SignalSurroundings(Protocol):
     dead: list[str]
     parents: dict[str, str]
     """The parent of each forked process."""
+    may_thread: bool
+    """There may be threads."""
+    threads: dict[str, str]
+    """The process of each thread that is not its first."""
     limited: set[str]
     """Whose RLIMIT_NOFILE was set."""
 
@@ -65,6 +69,9 @@ class SignalSurroundings(Protocol):
 
     def new_descriptor(self, proc: str) -> str:
         """Name a descriptor that a process will have."""
+
+    def bury(self, proc: str) -> None:
+        """Keep in mind that a process has ended."""
 
 
 class SignalOps:
@@ -87,6 +94,8 @@ class SignalOps:
             cast.append("SIGCHLD")
         self.cast = list(dict.fromkeys(cast))
         """The signals of the program."""
+        self.may_thread = not (self._stops or {"SIG32", "SIG33"} & set(self.cast))
+        """The program may have threads."""
         self._handled = {name for name in self.cast if name != "SIGSTOP" and choice.random() < 0.6}
         """Those that may have a handler."""
         if self._stops or self._groups:
@@ -139,9 +148,8 @@ class SignalOps:
                 yield from self._waitpid(proc)
             case "fork" if len(around.processes) < 5 and not (self._groups and around.parents):
                 yield from around.fork(proc)
-            case "exit" if len(around.processes) > 2:
-                around.processes.remove(proc)
-                around.dead.append(proc)
+            case "exit" if len(set(around.processes) - set(around.threads)) > 2:
+                around.bury(around.threads.get(proc, proc))
                 yield make_op(proc, op, status=choice.choice((0, 1, 3, 255, 256, -1, 700)))
             case "setrlimit":
                 yield from self._limit(proc)
@@ -158,7 +166,7 @@ class SignalOps:
                 yield make_op(proc, op, fd=ends[0], pid=self._target(proc))
                 yield make_op(proc, "getown", fd=ends[0])
             case "interrupt":
-                yield make_op("*", op, proc=proc)
+                yield make_op("*", op, proc=around.threads.get(proc, proc))
             case _:
                 pass
 
@@ -274,7 +282,7 @@ class SignalOps:
             case "open":
                 fd = self._around.new_descriptor(proc)
                 yield make_op(proc, "open", {"path": "f", "flags": "O_RDWR", "as": fd})
-            case "waitpid" if not self._groups:
+            case "waitpid" if not self._groups and not self._around.threads:
                 yield make_op(proc, "waitpid", pid=-1)
             case "nanosleep":
                 yield make_op(proc, "nanosleep", seconds=1000)
@@ -304,8 +312,7 @@ class SignalOps:
                 yield make_op(proc, "sigtimedwait")
             yield make_op(proc, "kill", pid=child, sig="SIGCONT")
         if ends:
-            around.processes.remove(child)
-            around.dead.append(child)
+            around.bury(child)
         for op in choice.sample(("sigtimedwait", "waitpid", "kill", "setown"), 2):
             match op:
                 case "sigtimedwait":
@@ -347,12 +354,14 @@ class SignalOps:
             proc = parents[child] if parents[child] in self._around.processes else proc
         pid = choice.choices((child, -1, 0, f"-{proc}", f"-{child}", proc), (6, 4, 1, 1, 0.3, 0.2))[0]
         options = [name for name in ("WUNTRACED", "WCONTINUED") if choice.random() < (0.5 if self._stops else 0.1)]
-        if self._groups or choice.random() < 0.55:
+        if self._groups or choice.random() < 0.55 or proc in (*self._around.threads, *self._around.threads.values()):
             options.append("WNOHANG")
         yield make_op(proc, "waitpid", {"pid": pid} | ({"options": "|".join(options)} if options else {}))
 
     def _limit(self, proc: str) -> Iterator[ConformOp]:
         resource = self._choice.choices(("RLIMIT_SIGPENDING", "RLIMIT_NOFILE"), (6, 4))[0]
+        if resource == "RLIMIT_NOFILE" and self._around.may_thread:
+            return
         if resource == "RLIMIT_NOFILE":
             self._around.limited.add(proc)
         limit, who = self._choice.choice(_LIMITS[resource]), proc

@@ -103,6 +103,11 @@ OPS: dict[str, Callable[[ConformOp], bool]] = {
     "F_OWNER_PGRP": _one("setownex", lambda a: a["type"] == "PGRP"),
     "F_SETOWN_EX of no type": _one("setownex", lambda a: a["type"] in (3, -1)),
     "F_GETOWN_EX": _one("getownex"),
+    # Threads.
+    "a thread": _one("thread"),
+    "the end of a thread": _one("threadexit"),
+    "gettid": _one("gettid"),
+    "tgkill": _one("tgkill"),
     # Numbers.
     "F_SETOWN of a process": _one("setown", lambda a: isinstance(a["pid"], str) and a["pid"][0] not in "-0"),
     "F_SETOWN of a group": _one("setown", lambda a: str(a["pid"]).startswith("-") and isinstance(a["pid"], str)),

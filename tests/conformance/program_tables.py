@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from conformance.thread_programs import THREADS
+
 from longpin.runner.conform.ops import INT_MIN, SIGNALS
 
 Ops = list[list[Any]]
@@ -557,7 +559,7 @@ _OVERDUE: dict[str, Ops] = {
 
 BY_HAND: dict[str, Ops] = {
     name: ops
-    for table in (_FOUND, _WAITS, _SIGNALS, _CHILDREN, _NUMBERS, _MEMORY, _PATHS, _OVERDUE)
+    for table in (_FOUND, _WAITS, _SIGNALS, _CHILDREN, _NUMBERS, _MEMORY, _PATHS, _OVERDUE, THREADS)
     for name, ops in table.items()
 }
 """Programs by what they show."""

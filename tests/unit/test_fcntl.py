@@ -88,6 +88,22 @@ def test_what_was_opened_can_be_asked(play: Play, flags: str, shown: str) -> Non
     play("P0", a=f'fd = open("/f", {flags})\nfcntl(fd, F_GETFL)   # -> {shown}\n')
 
 
+def test_a_lease_is_a_flag(play: Play) -> None:
+    """Measured: O_ASYNC, 0o20000, from F_SETLEASE to F_UNLCK; F_SETFL does not change it."""
+    play(
+        "P0",
+        a="""
+fd = open("/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_RDLCK)
+fcntl(fd, F_GETFL)                   # -> 0o120000
+fcntl(fd, F_SETFL, 0)
+fcntl(fd, F_GETFL)                   # -> 0o120000
+fcntl(fd, F_SETLEASE, F_UNLCK)
+fcntl(fd, F_GETFL)                   # -> 0o100000
+""",
+    )
+
+
 def test_other_kinds_of_files_too(play: Play) -> None:
     play(
         "P0",
