@@ -19,6 +19,7 @@ from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
 from longpin.actors.mm.page_cache import PageCache
 from longpin.messages.envelope import Address
+from longpin.messages.fs.remap import SharedOut, TakeShared
 from longpin.messages.mm.memory import Load, PageFrame, Store
 from longpin.messages.mm.pmem import BlockRun, Reserve, Unreserve
 from longpin.messages.mm.ram import AllocateFrames, DropFrames
@@ -121,6 +122,16 @@ class CachedData(FileData):
         if delayed:
             yield Call(self.pmem, Unreserve(len(delayed)))
 
+    @property
+    def has_device(self) -> bool:
+        """Whether a device moves the bytes of a direct transfer."""
+        return bool(self.pmem)
+
+    def invalidate(self, offset: int, length: int) -> Conversation[None]:
+        """Take a byte range out of memory, written back, before a device writes it."""
+        yield from self.sync()
+        yield from self._drop(offset // self.kernel.page_size, self.kernel.pages(offset + length) - 1)
+
     def sync(self) -> Conversation[None]:
         """Write dirty pages to their blocks; a hole gets one now, and what other files have too is copied."""
         for page in sorted(self.dirty):
@@ -148,17 +159,15 @@ class CachedData(FileData):
 
     # Blocks: what changes them finds the pages written back, and takes those out of memory that are others then.
 
-    def share_out(self, first: int, last: int) -> Conversation[tuple[BlockRun, ...]]:
-        """Note that what pages have written is shared, and return where it lies."""
+    def share_out(self, first: int, last: int) -> Conversation[SharedOut]:
+        """Note that what pages have written is shared, and say where it lies."""
         yield from self.sync()
         return (yield from super().share_out(first, last))
 
-    def take_shared(
-        self, source: Address, first: int, last: int, runs: tuple[BlockRun, ...], end: int
-    ) -> Conversation[None]:
+    def take_shared(self, request: TakeShared) -> Conversation[None]:
         """Let go of pages, and have other files' blocks there instead."""
-        yield from self._drop(first, last)
-        yield from super().take_shared(source, first, last, runs, end)
+        yield from self._drop(request.first, request.last)
+        yield from super().take_shared(request)
 
     def free(self, first: int, last: int = END) -> Conversation[None]:
         """Give back the blocks of pages, which go out of memory too."""

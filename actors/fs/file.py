@@ -77,6 +77,7 @@ from longpin.messages.fs.inode import (
 )
 from longpin.messages.fs.mapping import Memory
 from longpin.messages.fs.pipe import PipeRead, PipeSplice, PipeWrite
+from longpin.messages.fs.transfer import Transfer, TransferAt
 from longpin.messages.process.caller import Caller
 
 FALLOCATE_MODES = {
@@ -261,6 +262,22 @@ class OpenFileDescription(OwnedDescription):
             written = yield from self._write_at(self.position, request.data, request.caller)
             self.position = written.position
         return Done(written.count)
+
+    @handles(Transfer)
+    def transfer(self, request: Transfer, _src: Address) -> Conversation[Done]:
+        """preadv(2), pwritev(2): of files that have positions."""
+        r = request
+        self._require(self.operations.seek)
+        if not (self.writable if r.write else self.readable):
+            raise KernelError(errno.EBADF)
+        self._require(self.operations.write if r.write else self.operations.read)
+        self._check_range(r.offset, r.length)
+        if not r.length:
+            return DONE
+        direct = bool(self.flags & O_DIRECT)
+        offset = -1 if r.write and self.flags & O_APPEND else r.offset
+        done: Done = yield Call(self.backing, TransferAt(r.mm, r.address, r.length, offset, r.write, direct, r.caller))
+        return done
 
     @handles(Vmsplice)
     def vmsplice(self, request: Vmsplice, _src: Address) -> Conversation[Done]:

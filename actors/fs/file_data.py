@@ -23,7 +23,7 @@ from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
-from longpin.messages.envelope import Address
+from longpin.messages.fs.remap import SharedOut, TakeShared
 from longpin.messages.mm.memory import ZERO_PAGE, AwaitIdle, FrameRun, Load, PageFrame, Store
 from longpin.messages.mm.pmem import Allocate, BlockRun, CopyBlock, FindShared, FreeBlocks, Move, ShareBlocks
 
@@ -87,6 +87,7 @@ class FileData:
 
         """
         done = 0
+        yield from self._zero_tail(offset)
         for page, inside, length in self._split(offset, len(data)):
             try:
                 yield from self._store(page, inside, data[done : done + length])
@@ -112,6 +113,28 @@ class FileData:
     def delayed(self) -> tuple[int, ...]:
         """The pages that get a block when they are written back: none on DAX."""
         return ()
+
+    @property
+    def has_device(self) -> bool:
+        """Whether a device moves the bytes of a direct transfer: on DAX the CPU does."""
+        return False
+
+    def invalidate(self, _offset: int, _length: int) -> Conversation[None]:
+        """Take a byte range out of memory, written back, before a device writes it."""
+        yield from ()
+
+    def read_block(self, page: int, inside: int, length: int) -> Conversation[bytes]:
+        """Read bytes of a page as its block has them."""
+        return (yield from FileData._load(self, page, inside, length))
+
+    def write_block(self, page: int, inside: int, data: bytes) -> Conversation[None]:
+        """Write bytes of a page into its block.
+
+        Raises:
+            KernelError: ENOSPC.
+
+        """
+        yield from FileData._store(self, page, inside, data)
 
     def sync(self) -> Conversation[None]:
         """fsync(2): what is written is in its blocks already."""
@@ -207,30 +230,36 @@ class FileData:
                 end = min(run.first + run.length - 1 + to_page, extent.last)
                 self.extents.mark(begin, end, shared=True)
 
-    def share_out(self, first: int, last: int) -> Conversation[tuple[BlockRun, ...]]:
-        """Note that what pages ``first`` to ``last`` have written is shared, and return where it lies."""
+    def share_out(self, first: int, last: int) -> Conversation[SharedOut]:
+        """Note that what pages ``first`` to ``last`` have written is shared, and say where it lies."""
         yield from self.mappings.zap(first, last)  # so that the next store faults, and copies
-        written = [extent for extent in self.extents.extents_in(first, last) if extent.state is State.WRITTEN]
+        there = self.extents.extents_in(first, last)
+        written = [extent for extent in there if extent.state is State.WRITTEN]
         for extent in written:
             self.extents.mark(extent.page, extent.last, shared=True)
-        return _runs(written)
+        return SharedOut(_runs(written), tuple((e.page, e.last) for e in there if e.state is State.UNWRITTEN))
 
-    def take_shared(
-        self, source: Address, first: int, last: int, runs: tuple[BlockRun, ...], end: int
-    ) -> Conversation[None]:
-        """Let go of pages ``first`` to ``last``, and have other files' blocks there instead."""
-        size = self.attributes.size
-        if first * self.kernel.page_size > size:
-            yield from self._zero(size, -size % self.kernel.page_size)
-        yield from self.mappings.zap(first, last)
-        gone = self.extents.punch(first, last)
-        for page, block, length in runs:
+    def zero_tail(self, first: int) -> Conversation[None]:
+        """Zero the rest of the last page, if page ``first`` lies behind it and the file is about to grow there."""
+        yield from self._zero_tail(first * self.kernel.page_size)
+
+    def take_shared(self, request: TakeShared) -> Conversation[None]:
+        """Let go of pages, and have other files' blocks there instead; what neither has written stays as it is."""
+        yield from self.mappings.zap(request.first, request.last)
+        gone, begin = [], request.first
+        for pages in request.unwritten:
+            for kept in self.extents.extents_in(*pages):
+                if kept.state is State.UNWRITTEN:
+                    gone += self.extents.punch(begin, kept.page - 1)
+                    begin = kept.last + 1
+        gone += self.extents.punch(begin, request.last)
+        for page, block, length in request.runs:
             self.extents.allocate(Extent(page, block, length, shared=True))
         if gone:  # before it takes what it had already
             yield Call(self.pmem, FreeBlocks(self.inode, _runs(gone)))
-        if runs:
-            yield Call(self.pmem, ShareBlocks(source, self.inode, runs))
-        self.attributes.size = max(size, end)
+        if request.runs:
+            yield Call(self.pmem, ShareBlocks(request.source, self.inode, request.runs))
+        self.attributes.size = max(self.attributes.size, request.end)
 
     def free(self, first: int, last: int = END) -> Conversation[None]:
         """Give back the blocks of pages ``first`` to ``last``, or to the end."""
@@ -247,13 +276,23 @@ class FileData:
     def resize(self, length: int) -> Conversation[None]:
         """Set the size, and free what is behind it."""
         attributes, page_size = self.attributes, self.kernel.page_size
-        shrinks, attributes.size = length < attributes.size, length
+        yield from self._zero_tail(length)
+        shrinks, stays, attributes.size = length < attributes.size, length == attributes.size, length
         if shrinks:
             yield from self.mappings.zap(self.kernel.pages(length), even_cows=True)
             yield from self._zero(length, -length % page_size)
-            yield from self.free(self.kernel.pages(length))
         else:
             yield Step()  # who sees the new size finds a writer still
+        if shrinks or stays:
+            yield from self.free(self.kernel.pages(length))
+
+    def _zero_tail(self, end: int) -> Conversation[None]:
+        """Zero what the last page holds behind the end of the file, before this is at or beyond ``end`` [H22].
+
+        A store may have left something there, and a block that is shared is copied for it [code: xfs_zero_range].
+        """
+        size = self.attributes.size
+        yield from self._zero(size, min(-size % self.kernel.page_size, end - size))
 
     # What fallocate(2) does to a byte range.
 
@@ -291,6 +330,7 @@ class FileData:
                     self.extents.allocate(Extent(page, got.block, got.length, State.UNWRITTEN))
                     page += got.length
         if not keep_size:
+            yield from self._zero_tail(offset + length)
             self.attributes.size = max(self.attributes.size, offset + length)
 
     def _zero(self, offset: int, length: int) -> Conversation[None]:
@@ -353,6 +393,10 @@ class FileData:
         yield from self._zap_behind(first)
         yield from self.free(first, first + count - 1)
         yield from self._shift(first + count, -count)
+        if self.file_system.collapse_truncates:
+            size = self.attributes.size
+            yield from self._zero(size, -size % self.kernel.page_size)
+            yield from self.free(self.kernel.pages(size))
 
     def _insert(self, offset: int, length: int) -> Conversation[None]:
         """Put a hole into the file: the blocks behind it belong to other pages then.
@@ -368,6 +412,7 @@ class FileData:
         if offset >= self.attributes.size:
             raise KernelError(errno.EINVAL)
         yield from self._zap_behind(first)
+        yield from self._zero_tail(self.attributes.size + length)
         yield from self._shift(first, count)
 
     def _zap_behind(self, first: int) -> Conversation[None]:

@@ -64,6 +64,7 @@ from longpin.messages.fs.inode import (
     WriteAt,
     Written,
 )
+from longpin.messages.fs.transfer import TransferAt
 from longpin.messages.process.caller import Caller
 
 __all__ = ["FileStart", "Inode"]
@@ -248,6 +249,7 @@ class Inode(RemappedInode):
                 raise KernelError(errno.EAGAIN)
             yield Step()
             with (yield self.mmaplock.exclusive()) as mm:
+                yield from self._look_up_shared(min(length, self.attributes.size), self.attributes.size)
                 wanted = Wanted(LayoutOperation.TRUNCATE, length, MOST_SIZE, caller)
                 yield from self.guard.break_layouts(wanted, io, mm)
                 yield from self.data.resize(length)
@@ -298,6 +300,22 @@ class Inode(RemappedInode):
             yield from self.guard.break_layouts(wanted, io, None)
             done = yield from self.data.write(offset, data)
         return Written(offset + done, done)
+
+    @handles(TransferAt)
+    def transfer(self, request: TransferAt, _src: Address) -> Conversation[Done]:
+        """preadv(2), pwritev(2)."""
+        if not request.write:
+            with (yield self.iolock.shared()):
+                return Done((yield from self.transfers.read(request)))
+        with (yield self.iolock.exclusive()) as io:
+            offset = self.attributes.size if request.offset < 0 else request.offset
+            length = min(request.length, MOST_SIZE - offset)
+            if not length:
+                raise KernelError(errno.EFBIG)
+            yield from self._look_up_shared(offset, offset + length)
+            wanted = Wanted(LayoutOperation.WRITE, offset, offset + length, request.caller)
+            yield from self.guard.break_layouts(wanted, io, None)
+            return Done((yield from self.transfers.write(request, offset, length)))
 
     # Names. A change of a name or an attribute holds the iolock, so it waits for a truncate that waits [2.5]; none of
     # these calls asks leases [2.3.2].

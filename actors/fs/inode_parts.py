@@ -13,6 +13,7 @@ from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
+from longpin.actors.fs.transfers import Transfers
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
@@ -54,6 +55,7 @@ class InodeParts(Backing):
         self.flocks = Flocks(address)
         self.mappings = Mappings(address)
         self.data = data_of(mount)(self, kernel, mount, self.attributes, self.mappings, start.runs)
+        self.transfers = Transfers(self, kernel, self.attributes, self.data)
         self.guard = LayoutGuard(kernel, mount, self.attributes, self.leases, self.data.extents, self.mappings)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""

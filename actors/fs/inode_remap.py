@@ -38,6 +38,7 @@ from longpin.messages.fs.remap import (
     ShareOut,
     Storage,
     TakeShared,
+    ZeroTail,
 )
 from longpin.messages.mm.memory import AwaitIdle
 
@@ -204,13 +205,16 @@ class RemappedInode(MappedInode):
             return Remapped(0)
         first, target = plan.source_offset // page_size, plan.target_offset // page_size
         pages = self.kernel.pages(count)
+        yield from self._at(plan.target, ZeroTail(target))  # before what it writes to could be shared
         shared = yield from self._at(plan.source, ShareOut(first, first + pages - 1))
         runs = tuple(run._replace(page=run.page - first + target) for run in shared.runs)
         end = plan.target_offset + count
-        yield from self._at(plan.target, TakeShared(plan.source, target, target + pages - 1, runs, end))
+        moved = target - first
+        unwritten = tuple((begin + moved, last + moved) for begin, last in shared.unwritten)
+        yield from self._at(plan.target, TakeShared(plan.source, target, target + pages - 1, runs, unwritten, end))
         return Remapped(count)
 
-    def _at(self, inode: Address, request: ShareOut | TakeShared | ReadLocked) -> Conversation[Any]:
+    def _at(self, inode: Address, request: ZeroTail | ShareOut | TakeShared | ReadLocked) -> Conversation[Any]:
         """Have one of the two do something: this one at once."""
         if inode != self.address:
             return (yield Call(inode, request))
@@ -231,13 +235,19 @@ class RemappedInode(MappedInode):
         """Read bytes: who asks has the locks."""
         return Data((yield from self.data.read(request.offset, request.count)))
 
+    @handles(ZeroTail)
+    def zero_tail(self, request: ZeroTail, _src: Address) -> Conversation[Done]:
+        """Be a target that grows."""
+        yield from self.data.zero_tail(request.first)
+        return DONE
+
     @handles(ShareOut)
     def share_out(self, request: ShareOut, _src: Address) -> Conversation[SharedOut]:
         """Be the source."""
-        return SharedOut((yield from self.data.share_out(request.first, request.last)))
+        return (yield from self.data.share_out(request.first, request.last))
 
     @handles(TakeShared)
     def take_shared(self, request: TakeShared, _src: Address) -> Conversation[Done]:
         """Be the target."""
-        yield from self.data.take_shared(request.source, request.first, request.last, request.runs, request.end)
+        yield from self.data.take_shared(request)
         return DONE

@@ -40,11 +40,23 @@ def _of_blocks(wanted: Wanted, extents: ExtentMap, size: int, page_size: int) ->
     operation = wanted.operation
     whole = -(-wanted.start // page_size)  # pages that are partly in the range are zeroed there, and stay
     if operation is LayoutOperation.TRUNCATE:
-        shrinks = wanted.start < size  # else what is allocated behind the end stays too
-        return extents.classify(operation, whole) if shrinks else ChangeKind(0)
+        if wanted.start > size:  # then what is allocated behind the end stays
+            return _zeroed(extents, size, page_size)
+        return extents.classify(operation, whole) | _zeroed(extents, wanted.start, page_size)
     if operation is LayoutOperation.PUNCH_HOLE:
-        return extents.classify(operation, whole, wanted.end // page_size - 1)
-    return extents.classify(operation, wanted.start // page_size, -(-wanted.end // page_size) - 1)
+        edges = _zeroed(extents, wanted.start, page_size) | _zeroed(extents, wanted.end, page_size)
+        return extents.classify(operation, whole, wanted.end // page_size - 1) | edges
+    zeroes_tail = wanted.start > size or operation is LayoutOperation.COLLAPSE_RANGE
+    tail = _zeroed(extents, size, page_size) if zeroes_tail else ChangeKind(0)
+    return tail | extents.classify(operation, wanted.start // page_size, -(-wanted.end // page_size) - 1)
+
+
+def _zeroed(extents: ExtentMap, edge: int, page_size: int) -> ChangeKind:
+    """Return what it does to zero a page up to a byte in it, or from there on: one that is shared is copied [H22]."""
+    page, inside = divmod(edge, page_size)
+    place = extents.get(page) if inside else None
+    copied = place is not None and place.shared
+    return ChangeKind.SUBTRACTIVE | ChangeKind.ADDITIVE if copied else ChangeKind(0)
 
 
 def _of_size(wanted: Wanted, size: int) -> ChangeKind:

@@ -87,6 +87,8 @@ class FileSystem:
     """What fallocate(2) does here; the rest is EOPNOTSUPP."""
     reflink: bool = False
     """Files can share blocks: it has a ``remap_file_range``."""
+    collapse_truncates: bool = False
+    """Collapse ends with a truncate to the new size, which gives back what is preallocated behind it [meas 6.18]."""
     kinds: Mapping[LayoutOperation, ChangeKind] = field(default_factory=lambda: MappingProxyType({}))
     """What an operation does to the layout here beside what the extent map shows."""
     shifts_zap_copies: bool = False
@@ -109,6 +111,7 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
         ),
         fallocate=(*_FALLOCATE, LayoutOperation.UNSHARE_RANGE),
         reflink=True,
+        collapse_truncates=True,
     ),
     "ext4": FileSystem(
         "ext4",

@@ -12,6 +12,7 @@ from longpin.actors.constants import (
     O_ACCMODE,
     O_CLOEXEC,
     O_CREAT,
+    O_DIRECT,
     O_DIRECTORY,
     O_EXCL,
     O_LARGEFILE,
@@ -66,8 +67,11 @@ OPEN_FLAGS = (
     "O_DIRECTORY",
     "O_PATH",
     "O_TMPFILE",
+    "O_DIRECT",
 )
 
+
+_ZEROED = {"ENOSPC": "semantics 2.5: the last block is shared, and a copy of it is zeroed"}
 
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW
 """What counts beside O_PATH; it overrides all else [open(2)]."""
@@ -82,8 +86,8 @@ def as_bytes(data: bytes | str) -> bytes:
     "open(path: path, flags: int, [mode: umode_t])",
     "open(2)",
     returns="a descriptor; `O_RDONLY`, `O_WRONLY`, `O_RDWR`, `O_CREAT`, `O_EXCL`, `O_TRUNC`, `O_APPEND`, `O_NONBLOCK`, "
-    "`O_CLOEXEC`, `O_DIRECTORY`, `O_PATH`, `O_TMPFILE`; the access mode `O_ACCMODE` opens for neither",
-    partial="the flags of the table; no `O_DIRECT`, `O_SYNC`, `O_NOFOLLOW`, `O_NOATIME`",
+    "`O_CLOEXEC`, `O_DIRECTORY`, `O_PATH`, `O_TMPFILE`, `O_DIRECT`; the access mode `O_ACCMODE` opens for neither",
+    partial="the flags of the table; no `O_SYNC`, `O_NOFOLLOW`, `O_NOATIME`",
     allowed={"flags": Flags(OPEN_FLAGS)},
     libc=libc("int open(path, flags, mode)", "fcntl.h"),
 )
@@ -116,6 +120,8 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
         inode = open_device(process)
     elif kind == "file" or (kind in ("pipe", "dax") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created))
+    if flags & O_DIRECT and kind in ("directory", "uverbs", "dax"):  # no method for it [code: do_dentry_open]
+        raise KernelError(errno.EINVAL)
     kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, _status_flags(flags))
     return File(ofd, inode, kind)
@@ -289,6 +295,7 @@ def ftruncate(process: "Process", fd: int, length: int) -> Conversation[int]:
 @syscall(
     "truncate(path: path, length: long)",
     "truncate(2)",
+    errnos=_ZEROED,
     returns="0",
     libc=libc("int truncate(path, length)", "unistd.h"),
 )

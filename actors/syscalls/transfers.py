@@ -1,8 +1,9 @@
-"""Calls that have pages of a process referenced for as long as a transfer takes: vmsplice(2), process_vm_readv(2).
+"""Calls that have pages of a process referenced while bytes are moved: vmsplice(2), process_vm_readv(2), preadv(2).
 
 They are what a long-term pin is mistaken for where nobody knows which kind a reference is [1.9, H15].
 """
 
+import errno
 from typing import TYPE_CHECKING
 
 from longpin.actors.constants import SPLICE_F_NONBLOCK
@@ -13,6 +14,7 @@ from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.processes import find
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Vmsplice
+from longpin.messages.fs.transfer import Transfer
 from longpin.messages.mm.mm import Registration
 from longpin.messages.process.process import PROCESS_TABLE, AccessMm
 
@@ -39,6 +41,36 @@ def vmsplice(process: "Process", fd: int, addr: int, length: int, flags: int = 0
     """vmsplice(2): the pipe takes references on the pages, which last until they are read."""
     nonblock = bool(flags & SPLICE_F_NONBLOCK)
     wanted = Vmsplice(process.memory(), addr, length, process.caller, nonblock)
+    count: int = (yield Call(process.file(fd).ofd, wanted)).value
+    return count
+
+
+@syscall(
+    "preadv(fd: fd, addr: size_t, length: size_t, offset: long)",
+    "readv(2), read(2), lseek(2)",
+    returns="the bytes of the file that are in memory at `addr` now; with `O_DIRECT` a device puts them there",
+    partial="one range",
+)
+def preadv(process: "Process", fd: int, addr: int, length: int, offset: int) -> Conversation[int]:
+    """preadv(2) into the memory of the process; the offset is looked at first."""
+    return (yield from _transfer(process, fd, addr, length, offset, write=False))
+
+
+@syscall(
+    "pwritev(fd: fd, addr: size_t, length: size_t, offset: long)",
+    "readv(2), write(2), lseek(2)",
+    returns="the bytes at `addr` that are in the file now; with `O_DIRECT` a device takes them from there",
+    partial="one range",
+)
+def pwritev(process: "Process", fd: int, addr: int, length: int, offset: int) -> Conversation[int]:
+    """pwritev(2) from the memory of the process; the offset is looked at first."""
+    return (yield from _transfer(process, fd, addr, length, offset, write=True))
+
+
+def _transfer(process: "Process", fd: int, addr: int, length: int, offset: int, *, write: bool) -> Conversation[int]:
+    if offset < 0:
+        raise KernelError(errno.EINVAL)
+    wanted = Transfer(process.memory(), addr, min(length, MOST), offset, write, process.caller)
     count: int = (yield Call(process.file(fd).ofd, wanted)).value
     return count
 

@@ -98,6 +98,13 @@ class ReadLocked(Message):
 
 
 @message
+class ZeroTail(Message):
+    """The target: zero what lies behind its end, if that page does, too [code: xfs_reflink_zero_posteof]."""
+
+    first: int
+
+
+@message
 class ShareOut(Message):
     """The source: note that written pages are shared from now on, and say where they lie."""
 
@@ -110,6 +117,8 @@ class SharedOut(Message):
     """Where they lie, in the order of pages; what is not written is left out."""
 
     runs: tuple[BlockRun, ...]
+    unwritten: tuple[tuple[int, int], ...]
+    """What is preallocated there, as the first and the last page."""
 
 
 @message
@@ -121,6 +130,8 @@ class TakeShared(Message):
     last: int
     runs: tuple[BlockRun, ...]
     """Each with the page of the target."""
+    unwritten: tuple[tuple[int, int], ...]
+    """Pages of the target, first and last, for which the source has something preallocated: that is not shared."""
     end: int
     """The byte behind the last that is taken: the file is at least so long afterwards."""
 

@@ -58,6 +58,7 @@ from longpin.runner.conform.ops import (
 from longpin.runner.conform.outcome import LockLine, OpResult, ProgramOutcome, SeenSignal, Unblocked
 from longpin.runner.conform.program import ConformOp, ConformProgram, is_made_by, mentioned
 from longpin.runner.conform.reader import call, read_call, touch, write_result
+from longpin.runner.conform.storage import data_text, extents_text, read_extents
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.oracles.fifo import Fifo
@@ -329,6 +330,10 @@ class _World:
         ret, process = record.ret, member.process
         if not isinstance(ret, int):
             assert isinstance(record.value, bytes)
+            if op.op == "read_at":
+                return data_text(record.value), None
+            if op.op == "fiemap":
+                return extents_text(read_extents(record.value)), None
             return (record.value[0] if op.op in ("load", "peek") else len(record.value)), None
         variables = member.thread.variables
         other = variables.get("pipe_w", 0)

@@ -18,6 +18,7 @@ from typing import Any
 from longpin.runner.conform.generate_arguments import FOLDER, NOBODY, more_flags, spelled, widened
 from longpin.runner.conform.generate_memory import MemoryOps
 from longpin.runner.conform.generate_signals import SignalOps
+from longpin.runner.conform.generate_storage import generate_storage, wants_storage
 from longpin.runner.conform.generate_threads import SHARE, ThreadOps
 from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
 from longpin.runner.conform.program import ConformOp, ConformProgram, make_op, mistakes
@@ -56,9 +57,9 @@ _WEIGHTS: dict[str, float] = {
 """How often each op is chosen."""
 _CHOSEN_ELSEWHERE = {"getpid", "pause"}
 """Ops that begin every program, or are chosen by ``generate_signals``."""
-_ON_XFS = {"ficlonerange", "fideduperange", "fiemap"}
+OF_A_FILE_SYSTEM = {"ficlonerange", "fideduperange", "fiemap"}
 """Ops that not every file system of a machine has."""
-_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE - _ON_XFS)
+_DECLARED = sorted(DECLARED_OPS.keys() - _WEIGHTS.keys() - _CHOSEN_ELSEWHERE - OF_A_FILE_SYSTEM)
 """The other ops that are as their calls declare: of them no more is known."""
 _SPRINKLED = 0.05
 """How often one of them comes after another op."""
@@ -66,6 +67,8 @@ _SPRINKLED = 0.05
 
 def generate(seed: int, index: int) -> ConformProgram:
     """Return the program with a number, from 0, in the sequence that a seed stands for."""
+    if wants_storage(seed, index):
+        return generate_storage(seed, index)
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
     # The ops that only declarations tell of have choices of their own: programs stay what they are with one more.
     choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ", "memory ")]

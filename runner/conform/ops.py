@@ -114,6 +114,9 @@ NOBODY: Final = "nobody"
 _BEYOND_INT = "+2^32"
 """Behind a name: its number and 2^32, which is cut off again where the kernel takes an int."""
 
+_LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
+"""What is written where it shall be told who wrote it."""
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _PROCESS = re.compile(r"[A-Z][A-Za-z0-9]{0,15}", re.ASCII)
 _OWNER = re.compile(rf"-?(?:{_PROCESS.pattern}|{NOBODY})(?:\+2\^32)?", re.ASCII)
@@ -261,6 +264,7 @@ KINDS: dict[str, ArgumentKind] = {
     ),
     "milliseconds": ArgumentKind("milliseconds from 0 to 120000", _number(0, 120_000)),
     "at once": ArgumentKind("0", _number(0, 0)),
+    "letter": ArgumentKind("a letter from a to z", lambda value: isinstance(value, str) and value in _LETTERS),
 }
 KINDS |= {name: ArgumentKind(*kind) for name, kind in memory_ops.KINDS.items()}
 """Every kind of argument."""
@@ -297,6 +301,14 @@ _OWN_OPS: dict[str, Rule] = {
     "write": Rule({"fd": "fd"}, {"count": "written"}),
     "ftruncate": Rule({"fd": "fd", "len": "length"}),
     "fallocate": Rule({"fd": "fd", "mode": "fallocate"}, {"offset": "range", "len": "range"}),
+    "write_at": Rule({"fd": "fd", "at": "range", "count": "written", "letter": "letter"}),
+    "read_at": Rule({"fd": "fd", "at": "range", "count": "written"}),
+    # Shared blocks.
+    "ficlone": Rule({"fd": "fd", "src": "fd"}),
+    "ficlonerange": Rule({"fd": "fd", "src": "fd", "from": "range", "len": "range", "to": "range"}),
+    "fideduperange": Rule({"fd": "fd", "dest": "fd", "from": "range", "len": "range", "to": "range"}),
+    "copy_file_range": Rule({"fd": "fd", "dest": "fd", "len": "count"}, {"from": "range", "to": "range"}),
+    "fiemap": Rule({"fd": "fd"}),
     # Memory.
     "mmap": Rule({"fd": "fd", "prot": "prot"}, {"touch": "flag", "pages": "pages", "as": NEW_MAP}),
     "munmap": Rule({"map": "map", "first": "page", "count": "pages"}),
@@ -337,8 +349,8 @@ _OWN_OPS: dict[str, Rule] = {
 }
 """The ops whose arguments are not those of the call of their name."""
 
-_OTHER_CALLS = {"set_lease_break_time": "sysctl"}
-"""Calls that an op of the coordinator makes, and its name."""
+_OTHER_CALLS = {"set_lease_break_time": "sysctl", "ioctl": "ficlone"}
+"""Calls that an op of another name makes, and its name."""
 
 _KINDS_OF_PARAMETERS = {
     "fd": "fd",
@@ -384,6 +396,9 @@ COORDINATOR_OPS: dict[str, Rule] = {
     "interrupt": Rule({"proc": "process"}),
 }
 """Every op of the coordinator by its name."""
+
+SHARING_OPS = {"ficlone", "ficlonerange", "fideduperange", "copy_file_range", "fiemap"}
+"""Ops for which files must be able to share blocks."""
 
 
 def rules_for(proc: str) -> dict[str, Rule]:

@@ -37,6 +37,12 @@ _OWN: dict[str, Callable[..., Order]] = {
     "stat": _order("stat", "path"),
     "execve": _order("execve", "path"),
     "pipe": _order("pipe"),
+    "ficlonerange": _order("ficlonerange", "fd", "src_fd", "src_offset", "src_length", "dest_offset"),
+    "fideduperange": _order("fideduperange", "fd", "src_offset", "src_length", "dest_fd", "dest_offset"),
+    "copy_file_range": lambda *given: Order(
+        "copy_file_range", dict(zip(("fd_in", "off_in", "fd_out", "off_out", "len"), given, strict=True)) | {"flags": 0}
+    ),
+    "fiemap": _order("fiemap", "fd"),
     "mremap": lambda addr, old_length, length, flags, new_addr=0: Order(
         "mremap", {"addr": addr, "old_length": old_length, "length": length, "flags": flags, "new_addr": new_addr}
     ),

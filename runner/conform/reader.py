@@ -23,6 +23,7 @@ from longpin.actors.constants import (
     F_SETOWN,
     F_SETOWN_EX,
     F_SETSIG,
+    FICLONE,
     MAP_SHARED,
     MSG_DONTWAIT,
     PROT_READ,
@@ -85,6 +86,10 @@ def _fcntl(command: int, argument: Callable[[Arguments], int] = lambda _: 0) -> 
     return _on_fd("fcntl", lambda _: command, argument)
 
 
+def _other_fd(who: ProgramProcess, a: Arguments, key: str) -> int:
+    return who.names.fd({"fd": a[key]})
+
+
 def _map(who: ProgramProcess, a: Arguments) -> Written:
     prot = PROT_READ | (PROT_WRITE if a["prot"] == "w" else 0)
     return ("mmap", length_of(a.get("pages", 1)), prot, MAP_SHARED, who.names.fd(a), 0)
@@ -124,6 +129,34 @@ _READERS: dict[str, Reader] = {
         lambda a: a.get("offset", 0),
         lambda a: a.get("len", PAGE),
     ),
+    "write_at": lambda who, a: ("pwrite", who.names.fd(a), a["letter"].encode() * a["count"], a["at"]),
+    "read_at": _on_fd("pread", lambda a: a["count"], lambda a: a["at"]),
+    "ficlone": lambda who, a: ("ioctl", who.names.fd(a), FICLONE, _other_fd(who, a, "src")),
+    "ficlonerange": lambda who, a: (
+        "ficlonerange",
+        who.names.fd(a),
+        _other_fd(who, a, "src"),
+        a["from"],
+        a["len"],
+        a["to"],
+    ),
+    "fideduperange": lambda who, a: (
+        "fideduperange",
+        who.names.fd(a),
+        a["from"],
+        a["len"],
+        _other_fd(who, a, "dest"),
+        a["to"],
+    ),
+    "copy_file_range": lambda who, a: (
+        "copy_file_range",
+        who.names.fd(a),
+        a.get("from"),
+        _other_fd(who, a, "dest"),
+        a.get("to"),
+        signed(a["len"]),
+    ),
+    "fiemap": _on_fd("fiemap"),
     "mmap": _map,
     "munmap": lambda who, a: ("munmap", who.names.address(a, "first"), length_of(a["count"])),
     "load": lambda who, a: _touch(who.names.address(a), "r"),

@@ -30,6 +30,7 @@ from longpin.runner.conform.orders import order_for
 from longpin.runner.conform.outcome import LockLine, OpResult, ProgramOutcome, SeenSignal, Unblocked
 from longpin.runner.conform.program import ConformOp, ConformProgram, Unsupported, is_made_by, mentioned
 from longpin.runner.conform.reader import read_call, touch, write_result
+from longpin.runner.conform.storage import data_text, extents_text
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import remove
 from longpin.runner.machine.orders import Order
@@ -364,6 +365,10 @@ class Stage:
                 agent.process.next_mapping = ret + (op.args.get("pages", 1) + 1) * PAGE
             case "load" | "peek":
                 return bytes.fromhex(reply["data"])[0], None
+            case "read_at":
+                return data_text(bytes.fromhex(reply["data"])), None
+            case "fiemap":
+                return extents_text(tuple(extent) for extent in reply["extents"]), None
             case "stat" if reply["folder"]:
                 return _SIZE_OF_FOLDER, None
             case "sigtimedwait" | "sigwaitinfo":
@@ -441,7 +446,7 @@ class Stage:
         try:
             # A file that is there is left alone: opening it could break a lease, or wait for one.
             with (self._folder / path).open("xb") as file:
-                file.write(b"\0" * size)
+                file.truncate(size)  # all of it a hole, as in the emulated kernel
                 os.fchmod(file.fileno(), mode)
         except FileExistsError:
             return {"ret": -1, "errno": "EEXIST"}

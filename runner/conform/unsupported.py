@@ -2,6 +2,7 @@
 
 import resource
 
+from longpin.runner.conform.ops import SHARING_OPS
 from longpin.runner.conform.program import ConformProgram
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
 from longpin.runner.machine.agent import MOST_DESCRIPTORS, RLIMIT_SIGPENDING
@@ -29,6 +30,8 @@ def why_not(abilities: HostAbilities, program: ConformProgram) -> str:
                 return f"setxattr: {abilities.xattr}"
             case "open" | "reopen" if "O_TMPFILE" in op.args["flags"] and abilities.tmpfile:
                 return f"{op.op}: {abilities.tmpfile}"
+            case _ if op.op in SHARING_OPS and abilities.reflink:
+                return f"{op.op}: {abilities.reflink}"
             case "fallocate" if op.args["mode"] not in abilities.fallocate:
                 return f"fallocate {op.args['mode']}: {abilities.fs or 'this file system'} does not have it"
             case _:

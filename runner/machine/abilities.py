@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from longpin.actors.constants import FICLONE
 from longpin.runner.machine.agent_libc import LIBC, PAGE
 from longpin.runner.machine.agent_signals import SYSTEM_CALLS
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, LEASES_ENABLE, LOCKS, file_system
@@ -22,6 +23,7 @@ FALLOCATE_MODES: dict[str, int] = {
     "COLLAPSE": 8,
     "ZERO": 16,
     "INSERT": 32,
+    "UNSHARE": 64,
 }
 """Modes of fallocate(2)."""
 
@@ -53,6 +55,8 @@ class HostAbilities:
     """Why a file can have no extended attribute."""
     limits: str
     """Why no process can raise a limit that it has lowered."""
+    reflink: str
+    """Why files cannot share blocks."""
     fallocate: frozenset[str]
     """The modes of fallocate(2) that the file system has."""
 
@@ -74,6 +78,7 @@ def probe(folder: Path) -> HostAbilities:
             signals="" if SYSTEM_CALLS else f"it is not known how to call rt_sigaction on {platform.machine()}",
             xattr=_why_not(lambda: os.setxattr(inside, "user.longpin", b"x"), "user extended attributes"),
             limits="" if _may_raise_limits() else "needs the right to raise limits (CAP_SYS_RESOURCE)",
+            reflink=_why_not(lambda: _clone(inside), "FICLONE"),
             fallocate=frozenset(_fallocate_modes(inside)),
         )
 
@@ -130,6 +135,14 @@ def _may_raise_limits() -> bool:
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _clone(folder: Path) -> None:
+    with (folder / "one").open("xb") as one, (folder / "other").open("xb") as other:
+        one.write(bytes(PAGE))
+        one.flush()
+        with Path(one.name).open("rb") as source:
+            fcntl.ioctl(other.fileno(), FICLONE, source.fileno())
 
 
 def _fallocate_modes(folder: Path) -> Iterator[str]:

@@ -39,6 +39,7 @@ from longpin.runner.machine.agent_libc import (
     INBOX,
     LIBC,
     LONGEST_MESSAGE,
+    MNT_DETACH,
     WAKEUP,
     Broken,
     Order,
@@ -312,6 +313,9 @@ def remove(folder: str) -> None:
     """Remove a folder and all in it, also what its programs have made unreadable."""
     with contextlib.suppress(OSError):
         Path(folder).chmod(0o700)
+        for entry in os.scandir(folder):
+            if os.path.ismount(entry.path):
+                LIBC.umount2(os.fsencode(entry.path), MNT_DETACH)
     for inside, names, _ in os.walk(folder):  # a folder is asked for its own names after this has seen its name
         for path in (Path(inside, name) for name in names):
             with contextlib.suppress(OSError):

@@ -14,6 +14,7 @@ CONTROL, INBOX, WAKEUP = 500, 501, 502
 """An agent's own descriptors: its orders, where SCM_RIGHTS messages for it arrive, and where it tells of handlers."""
 LONGEST_MESSAGE = 1 << 18
 PAGE = 4096
+MNT_DETACH = 2
 ROOM = 64 << 20
 """Bytes for a read of more than any file has: not every kernel looks whether a buffer can be so large."""
 

@@ -189,6 +189,8 @@ CALLS: dict[str, tuple[str, ...]] = {
         "fcntl(fd, F_SETOWN, 100)", "fcntl(fd, F_SETOWN, -100)", "fcntl(fd, F_GETLEASE)", "read(fd, 5)",
         "pread(fd, 5, 0)", 'pwrite(fd, "x", 0)',
         "fcntl(fd, F_SETLEASE, F_LAYOUT)", "fcntl(fd, F_SETLEASE, F_UNLCK)", 'write(fd, "x")', "lseek(fd, 0)",
+        "fcntl(fd, F_SETFL, O_APPEND)", "fcntl(fd, F_SETFL, 0)", "fcntl(fd, F_GETFL)", "fcntl(fd, F_DUPFD, 5)",
+        "fcntl(fd, F_SETOWN_EX, F_OWNER_TID, 100)", "fcntl(fd, F_GETOWN_EX)",
         "ftruncate(fd, PAGE)", "fallocate(fd, 0, 0, 3 * PAGE)", "fsync(fd)", "flock(fd, LOCK_SH)", "flock(fd, LOCK_UN)",
         "mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)",
     ),

@@ -262,17 +262,20 @@ TEMPLATES: tuple[str, ...] = (
 )  # fmt: skip
 """Calls that go on with nothing: names, identities, and what else there is beside files, memory and verbs."""
 
-PLACES = {"path": "{path}", "new path": "{other}", "fd": "{fd}", "umode_t": "0o600", "uid_t": "1000"}
+PLACES = {"path": "{path}", "new path": "{other}", "fd": "{fd}", "umode_t": "0o600", "uid_t": "1000", "str": '"m"'}
 """What stands for a parameter in a template, by what it takes."""
 
 
 def template(call: Syscall) -> str:
     """Return a template of a call that follows from what it declares."""
     places = ['b"x"' if p.is_data else PLACES.get(p.kinds[0], "{length}") for p in call.parameters]
+    for place, parameter in enumerate(call.parameters):
+        if parameter.name in call.allowed:
+            places[place] = call.allowed[parameter.name].names[-1]
     return f"{call.name}({', '.join(places)})"
 
 
-_WRITTEN = {*WEIGHTS, *re.findall(r"(\w+)\(", " ".join(TEMPLATES)), "fork", "exec", "ibv_post_send"}
+_WRITTEN = {*WEIGHTS, *re.findall(r"(\w+)\(", " ".join(TEMPLATES)), "fork", "exec", "clone", "ibv_post_send"}
 TEMPLATES += tuple(template(call) for call in SYSCALLS.values() if call.name not in _WRITTEN)
 
 
@@ -302,6 +305,12 @@ def make_scenario(seed: int) -> str:
                 [*lines[:place], f'{chance.choice(["fork", "fork", "exec"])}("{name}child")', *lines[place:]]
             )
             programs[f"{name}child"] = Writer(chance, peers, writer.names, "c").text(chance.randint(2, 10))
+        threaded = random.Random(f"threads {seed} {name}")
+        if threaded.random() < 0.3:
+            programs[name] += f'\nclone("{name}thread")'
+            body = Writer(threaded, peers, writer.names, "t").text(threaded.randint(2, 8))
+            tables.append(f"[[process]]\nname = '{name}thread'\nstart = 'thread'\nprogram = '''\n{body}\n'''")
+            programs[name] += "\n" + Writer(threaded, peers, writer.names, "u").text(threaded.randint(1, 6))
         usable = {kind: known[-1] for kind, known in writer.names.items() if known}
         for process, program in programs.items():
             tables.append(process_table(chance, process, program, usable, forked=process != name))

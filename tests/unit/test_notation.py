@@ -148,7 +148,7 @@ def test_columns_count_characters() -> None:
         ("fcntl(fd, F_SETLEASE)", "1:1 fcntl(fd, cmd, arg) for a command that sets something | 2 arguments"),
         ('stat("/x\\0y")', "1:6 text without NUL as path of stat(path) | '/x\\x00y'"),
         ('label("x", "/y\\0")', "1:12 text without NUL as value of label(name[, value]) | '/y\\x00'"),
-        ('open("/x", O_DIRECT)', "the flags 0o40000 (O_DIRECT), which are not supported"),
+        ('open("/x", O_NOATIME)', "the flags 0o1000000 (O_NOATIME), which are not supported"),
         ('open("/x", -4)', "-0x4, which are not supported"),
         ("mmap(1, PROT_READ, 0x40002, -1, 0)", "1:20 flags that are supported | MAP_HUGETLB"),
         ("mmap(1, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0)", "an address behind the offset"),
@@ -372,7 +372,7 @@ def test_the_number_of_arguments_is_that_of_the_signature(name: str, count: int)
     [
         ("for i in range(4):\n    fcntl(fd, 5 + i)", "2:15 one of F_DUPFD, "),
         ("for i in range(12):\n    fcntl(fd, 8 + i, 0)", "2:15 one of F_DUPFD, "),
-        ('for i in range(3):\n    for j in range(2):\n        open("/f", i | 0o40000 * j)', "the flags 0o40000"),
+        ('for i in range(3):\n    for j in range(2):\n        open("/f", i | 0o1000000 * j)', "the flags 0o1000000"),
         ("for i in range(3):\n    madvise(a, PAGE, 3 + i * 3)", "2:22 one of MADV_NORMAL, "),
     ],
 )

@@ -155,6 +155,42 @@ store(buf + PAGE, "x")
     )
 
 
+def test_the_last_page_of_a_file_is_cloned_behind_its_end(play: Play) -> None:
+    """What is zeroed there is not shared yet; a later write copies."""
+    run = play(
+        "P1",
+        head=TWO,
+        a="""
+fd = open("/f", O_RDWR)
+pwrite(fd, "abc", PAGE)
+ftruncate(fd, PAGE + 3)
+ficlonerange(fd, fd, PAGE, 0, 3 * PAGE)        # -> 0
+pwrite(fd, "xyz", PAGE)
+pread(fd, 3, 3 * PAGE)                         # -> b"abc"
+pread(fd, 3, PAGE)                             # -> b"xyz"
+fiemap(fd)                                     # -> b"0:0:4096, 4096:8192:4096, 12288:4096:4096 LAST"
+""",
+    )
+    owners(run)
+
+
+def test_a_file_that_grows_copies_its_last_block(play: Play) -> None:
+    """The rest of the block is zeroed, so nobody may share it [H22]; whole blocks stay as they are."""
+    for grow in ("ftruncate(c, 2 * PAGE)", 'pwrite(c, "x", 3 * PAGE)', "fallocate(c, 0, 3 * PAGE, PAGE)"):
+        run = play(
+            "P1",
+            head=TWO.replace("2 * PAGE", "PAGE + 10"),
+            a=f"""
+fd = open("/f", O_RDWR)
+c = open("/c", O_RDWR | O_CREAT)
+ioctl(c, FICLONE, fd)                          # -> 0
+{grow}
+fiemap(fd)                                     # -> b"0:0:4096 SHARED, 4096:4096:4096 LAST"
+""",
+        )
+        owners(run)
+
+
 def test_ranges(play: Play) -> None:
     run = play(
         "P1",
@@ -183,7 +219,7 @@ stat("/c")                                     # -> 28675
 fallocate(fd, 0, 8 * PAGE, PAGE)
 ficlonerange(c, fd, 8 * PAGE, PAGE, 0)         # -> 0 (what is not written is a hole in the clone)
 pread(c, 3, 0)                                 # -> b"\\x00\\x00\\x00"
-fiemap(c)                                      # -> b"4096:12288:4096, 28672:8192:4096 SHARED LAST"
+fiemap(c)                                      # -> b"4096:12288:4096, 28672:8192:4096 LAST"
 """,
     )
     owners(run)
