@@ -184,3 +184,28 @@ mremap(buf, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, to)   # -> {outco
 load(to, 5)                         # -> b"{there}"
 """,
     )
+
+
+def test_what_is_huge_costs_what_is_touched(play: Play) -> None:
+    """Memory of a run has a bound: who wants more finds that there is none left."""
+    play(
+        "P0",
+        details={"a": "on_signal.SIGBUS = 'getpid()'"},
+        a="""
+a = mmap(274877906944, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)                # -> ok
+mlock(a, 274877906944)             # -> 0
+munlock(a, 274877906944)           # -> 0
+mprotect(a, 274877906944, PROT_READ | PROT_WRITE)   # -> 0
+store(a + 137438953472, "middle")   # -> 0
+a = mremap(a, 274877906944, 549755813888, MREMAP_MAYMOVE)
+load(a + 137438953472, 6)           # -> b"middle"
+madvise(a, 549755813888, MADV_DONTNEED)             # -> 0
+munmap(a, 549755813888)            # -> 0
+b = mmap(274877906944, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0)   # -> ok
+store(b + 137438953472, "x")        # -> EFAULT
+munmap(b, 274877906944)            # -> 0
+b = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+store(b, "x")                       # -> 0
+""",
+        seeds=(),
+    )
