@@ -170,6 +170,8 @@ class Faults(Part):
                 wanted = PageAccess.WRITE if own else PageAccess.READ
             if not mapping.prot & (PROT_WRITE if wanted is PageAccess.WRITE else PROT_READ | PROT_WRITE):
                 raise KernelError(errno.EFAULT)
+            if mapping.anonymous and wanted is PageAccess.READ:
+                continue  # the page of zeros, which nobody can tell from no page
             address, last = max(start, mapping.start), min(end, mapping.end)
             while address < last:
                 pages = min((last - address) // self.kernel.page_size, MOST_AT_ONCE)
