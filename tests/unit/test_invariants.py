@@ -303,7 +303,7 @@ def leaves_a_charge(world: World) -> None:
     """To memory that may have been left by an exec."""
     mm = world.spawn(Mm, "mm:100.1", KERNEL)
     assert isinstance(mm, Mm)
-    mm.pinned_vm = 3
+    mm.pins.pinned_vm = 3
 
 
 LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [
