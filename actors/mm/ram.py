@@ -24,7 +24,7 @@ from longpin.messages.mm.ram import (
     UnpinFrames,
 )
 
-MOST_FRAMES = 1 << 20
+MOST_FRAMES = 1 << 18
 """Frames of one memory: what a run takes of real memory must have a bound."""
 
 

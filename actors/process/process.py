@@ -286,7 +286,7 @@ class Process(ThreadGroup):
         """
         if self.exiting:
             raise KernelError(errno.ESRCH)
-        caller, own = request.caller, self.credentials
+        caller, own = request.caller, self.leader.credentials
         if (
             caller.uid != own.uid or own.capabilities - set(caller.capabilities)
         ) and "CAP_SYS_PTRACE" not in caller.capabilities:

@@ -12,7 +12,7 @@ from longpin.messages.process.process import PROCESS_TABLE, EnrollThread, Retire
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
 
-CALLS = Declarations(Section.PROCESSES, on_host=False)
+CALLS = Declarations(Section.PROCESSES)
 syscall = CALLS.declare
 
 

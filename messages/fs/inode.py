@@ -174,10 +174,6 @@ class ProtectMapping(Message):
     vma: int
     prot: int
 
-    def footprint(self) -> Footprint:
-        """The mapping."""
-        return Footprint.of(writes=[("mapping", self.mm, self.vma)])
-
 
 @message
 class RemoveMapping(Message):

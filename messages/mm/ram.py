@@ -79,9 +79,3 @@ class UnpinFrames(Message):
     """Drop every reference of a registration; a frame without entries and pins is free."""
 
     owner: Address
-
-    def footprint(self) -> Footprint:
-        """All references, and the frames they keep: which ones the registration has is not known here."""
-        return Footprint.of(
-            reads=[("maps",)], writes=[(part,) for part in ("pins", "maps", "free", "generation", "content")]
-        )

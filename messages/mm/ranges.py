@@ -3,9 +3,8 @@
 All of it takes the mmap lock.
 """
 
-from longpin.messages.envelope import Footprint, Message, message
+from longpin.messages.envelope import Message, message
 from longpin.messages.mm.memory import PageFrame
-from longpin.messages.mm.mm import LOCKED
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import File
 
@@ -17,10 +16,6 @@ class Mprotect(Message):
     start: int
     end: int
     prot: int
-
-    def footprint(self) -> Footprint:
-        """What the locks protect."""
-        return LOCKED
 
 
 @message
@@ -57,10 +52,6 @@ class Mremap(Message):
     """Where MREMAP_FIXED wants it."""
     memlock: int
 
-    def footprint(self) -> Footprint:
-        """What the locks protect."""
-        return LOCKED
-
 
 @message
 class Msync(Message):
@@ -69,10 +60,6 @@ class Msync(Message):
     start: int
     end: int
     flags: int
-
-    def footprint(self) -> Footprint:
-        """What the locks protect."""
-        return LOCKED
 
 
 @message
@@ -94,7 +81,3 @@ class InheritPtes(Message):
     """Those that are pinned: the child gets a copy."""
     last: bool
     """No more will come."""
-
-    def footprint(self) -> Footprint:
-        """What the locks protect."""
-        return LOCKED

@@ -57,9 +57,9 @@ class Writer:
 
     def call(self, op: Op) -> CStatement:
         """Return a call as C."""
+        if op.call in threads.CALLS:
+            return CStatement(missing="programs in C have one thread a process here")
         if not SYSCALLS[op.call].on_host:
-            if op.call in threads.CALLS:
-                return CStatement(missing="programs in C have one thread a process here")
             return CStatement(missing="verbs need an RDMA device, and pins are what the proposals are about")
         try:
             return CALLS[op.call](self, op, self._arguments(op))
@@ -251,10 +251,10 @@ def _fcntl(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
     if command in (PROGRAM_CONSTANTS["F_SETDELEG"], PROGRAM_CONSTANTS["F_GETDELEG"]):
         raise _MissingError("it takes a struct delegation, which only headers of Linux 6.19 and later have")
     if command == PROGRAM_CONSTANTS["F_SETOWN_EX"]:
-        writer.need("owner_ex", "numbers")
+        writer.need("set_owner_ex")
         return CStatement(f"set_owner_ex({arguments[0]}, {arguments[2]}, real_pid({arguments[3]}))")
     if command == PROGRAM_CONSTANTS["F_GETOWN_EX"]:
-        writer.need("owner_ex", "number_of")
+        writer.need("get_owner_ex")
         return CStatement(f"get_owner_ex({arguments[0]})")
     # To nobody, and to INT_MIN, as they are: those are no processes.
     if command == PROGRAM_CONSTANTS["F_SETOWN"] and op.args[2:] not in ((Const(0),), (Const(-(1 << 31)),)):
@@ -469,7 +469,9 @@ def _writer(call: Syscall) -> _Write:
     return _as_declared(call.libc)
 
 
-CALLS: dict[str, _Write] = {call.name: _writer(call) for call in SYSCALLS.values() if call.on_host}
+CALLS: dict[str, _Write] = {
+    call.name: _writer(call) for call in SYSCALLS.values() if call.on_host and call.name not in threads.CALLS
+}
 """What writes each call."""
 
 

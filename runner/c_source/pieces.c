@@ -292,7 +292,7 @@ static long wait_child(long number, int options)
 	return pid > 0 ? number_of(pid) : pid;
 }
 
-/// owner_ex needs numbers number_of with fcntl.h
+/// set_owner_ex needs numbers with fcntl.h
 static long set_owner_ex(int fd, int type, int pid)
 {
 	struct f_owner_ex owner = { type, pid };
@@ -300,6 +300,7 @@ static long set_owner_ex(int fd, int type, int pid)
 	return fcntl(fd, F_SETOWN_EX, &owner);
 }
 
+/// get_owner_ex needs number_of with fcntl.h
 static long get_owner_ex(int fd)
 {
 	struct f_owner_ex owner;

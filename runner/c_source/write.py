@@ -74,7 +74,7 @@ class _File:
             self._writer.variables.add("pipe_w")
         if "waitpid" in self._writer.helpers:
             self._writer.variables.add("wait_status")
-        if "owner_ex" in self._writer.helpers:
+        if "get_owner_ex" in self._writer.helpers:
             self._writer.variables.add("owner_type")
         parts = [
             self._head(),

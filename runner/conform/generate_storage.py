@@ -10,7 +10,7 @@ from typing import Any
 from longpin.runner.conform.ops import COORDINATOR, PAGE
 from longpin.runner.conform.program import ConformOp, ConformProgram, make_op, mistakes
 
-SHARE = 0.08
+SHARE = 0.05
 """How many of all random programs are such."""
 _LEAST_OPS, _MOST_OPS = 8, 24
 _PAGES = 6
@@ -129,8 +129,11 @@ class _StorageWriter:
         return make_op("A", "copy_file_range", args)
 
     def _allocate(self) -> ConformOp:
+        mode = self.choice.choice(_MODES)
         args = {"offset": self._strange(self._at()), "len": self._length()}
-        return make_op("A", "fallocate", {"fd": self._fd(), "mode": self.choice.choice(_MODES), **args})
+        if mode == "INSERT" and self.choice.random() < 0.3:  # the file would become too long
+            args = {"offset": PAGE, "len": (1 << 63) - PAGE}
+        return make_op("A", "fallocate", {"fd": self._fd(), "mode": mode, **args})
 
     def _truncate(self) -> ConformOp:
         return make_op("A", "ftruncate", fd=self._fd(), len=self._at())

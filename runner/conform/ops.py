@@ -349,7 +349,7 @@ _OWN_OPS: dict[str, Rule] = {
 }
 """The ops whose arguments are not those of the call of their name."""
 
-_OTHER_CALLS = {"set_lease_break_time": "sysctl", "ioctl": "ficlone"}
+_OTHER_CALLS = {"set_lease_break_time": "sysctl", "pthread_exit": "threadexit", "ioctl": "ficlone"}
 """Calls that an op of another name makes, and its name."""
 
 _KINDS_OF_PARAMETERS = {

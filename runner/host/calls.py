@@ -36,7 +36,7 @@ from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.mm.address_space import TASK_SIZE
 from longpin.actors.process.pending import UNBLOCKABLE
 from longpin.actors.process.process_state import MOST_FDS, Disposition, Exec, Exit, Value
-from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls import SYSCALLS, threads
 from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
@@ -454,5 +454,7 @@ def _maker(call: Syscall) -> Callable[..., Steps | Value]:
     return _made_as_declared(call, call.libc)
 
 
-CALLS: dict[str, Callable[..., Steps | Value]] = {call.name: _maker(call) for call in SYSCALLS.values() if call.on_host}
-"""Every call the host engine can make, by its name in a program."""
+CALLS: dict[str, Callable[..., Steps | Value]] = {
+    call.name: _maker(call) for call in SYSCALLS.values() if call.on_host and call.name not in threads.CALLS
+}
+"""Every call the host engine can make, by its name in a program, but for those on threads."""

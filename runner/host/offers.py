@@ -18,6 +18,8 @@ MOST_FILE_BYTES = 1 << 30
 
 _FORCED = {SIGSEGV, SIGBUS}
 """Signals of a fault in the process itself, which cannot be put off until its handler can run."""
+_NOT_WITH_THREADS = ("exec", "sigaction")
+"""What would change the masks of several threads at once, which are in calls of their own."""
 _STARTS_A_PROGRAM = b"#\x7f"
 """Bytes without which no file is a script or an ELF program: an execve must find data, never run anything."""
 
@@ -40,9 +42,17 @@ def _problems(scenario: Scenario, filename: str) -> Iterator[Problem]:
             filename, 1, None, "file", f"at most {MOST_FILE_BYTES} bytes in all on the host engine", str(size)
         )
     ops = [(where, op) for where, op in _ops(scenario)]
+    threads = {process.name for process in scenario.processes if process.start == "thread"}
+    threaded = any(op.call == "clone" for _, op in ops)
     executes = any(op.call == "execve" for _, op in ops)
     for where, op in ops:
-        if not SYSCALLS[op.call].on_host:
+        if op.call in _NOT_WITH_THREADS and threaded:
+            yield Problem(filename, op.line, None, where, f"no {op.call} beside threads on the host engine", op.call)
+        elif op.call == "pthread_exit" and where.split(".")[1] not in threads:
+            yield Problem(
+                filename, op.line, None, where, "pthread_exit of a thread that clone made", "the first thread's"
+            )
+        elif not SYSCALLS[op.call].on_host:
             yield Problem(filename, op.line, None, where, "a call the host engine can make", op.call)
         elif op.call == "kill" and op.args[0] == Const(EVERYBODY):
             yield Problem(filename, op.line, None, where, "a process or a group of the scenario", "-1, everybody")

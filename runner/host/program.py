@@ -21,7 +21,7 @@ from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, SignalMask
 from longpin.actors.process.signals import initial_dispositions
 from longpin.runner.events import ProcessName
-from longpin.runner.host.calls import CALLS, MEMORY, LabelWait, Steps, ask
+from longpin.runner.host.calls import MEMORY, LabelWait, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.machine.agent_libc import PAGE
 from longpin.runner.machine.orders import Order, Reply
@@ -38,6 +38,10 @@ class HostProcess(Interpreter):
         self.name = name
         self.agent = Agent(name)
         self.parent = parent
+        self.process: HostProcess = self
+        """That of a thread; of a process, itself."""
+        self.joined: list[int] = []
+        """The threads that were joined."""
         self.group: int = parent.group if parent is not None else pid
         self.variables: dict[str, Value] = dict(parent.variables) if parent is not None else {}
         self.handler_programs: dict[int, Program] = dict(parent.handler_programs) if parent is not None else {}
@@ -92,7 +96,7 @@ class HostProcess(Interpreter):
 
     def implementation(self, call: str) -> Callable[..., Steps | Value]:
         """Return what makes a call."""
-        return partial(CALLS[call], self)
+        return partial(self.world.call_table[call], self)
 
     def schedule_point(self, call: str) -> tuple[()]:
         """Others get in at any time."""

@@ -1,5 +1,6 @@
 """What a process of a scenario asks of the world it runs in, so that the two can be read apart."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from longpin.actors.process.facts import CallRecord
@@ -16,7 +17,15 @@ class Surroundings(Protocol):
     """The world, seen by one of its processes."""
 
     images: dict[str, Image]
-    """What fork and exec can start, by name."""
+    """What fork, clone and exec can start, by name."""
+    call_table: "Mapping[str, Callable[..., Steps | Value]]"
+    """Every call, by its name in a program."""
+
+    def new_number(self, parent: "HostProcess", program: str) -> tuple[int, str]:
+        """Return the number and the name of a new process or thread, as the emulator gives them."""
+
+    def has_thread(self, process: "HostProcess", tid: int) -> bool:
+        """Return whether a process made a thread of that number."""
 
     def become(self, process: "HostProcess") -> "Steps":
         """Have a new process take on its user and capabilities."""

@@ -8,7 +8,7 @@ by its wait channel, so nothing depends on how long anything takes, except a lea
 import errno
 import select
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from signal import SIGKILL
 
 from longpin.actors.constants import INT_MIN
@@ -31,10 +31,11 @@ from longpin.runner.events import (
     SleepBegun,
     tell,
 )
-from longpin.runner.host.calls import NOBODY, LabelWait, Steps, ask
+from longpin.runner.host.calls import CALLS, NOBODY, LabelWait, Steps, ask
 from longpin.runner.host.machine import Machine
 from longpin.runner.host.offers import MOST_FILE_BYTES
 from longpin.runner.host.program import HostProcess
+from longpin.runner.host.threads import THREAD_CALLS, ended_label
 from longpin.runner.machine.agent_signals import KICK
 from longpin.runner.machine.orders import Order, Reply
 from longpin.runner.machine.proc_files import pending_mask
@@ -75,6 +76,8 @@ class Situation:
 
 class World:
     """A scenario while it runs."""
+
+    call_table: Mapping[str, Callable[..., Steps | Value]] = CALLS | THREAD_CALLS
 
     def __init__(self, scenario: Scenario, machine: Machine, observers: Iterable[Observer] = ()) -> None:
         self._observers = tuple(observers)
@@ -236,6 +239,8 @@ class World:
         process.steps.close()
         process.agent.gone(time.monotonic() + GIVE_UP_AFTER)
         process.agent.hang_up()
+        if process.process is not process:
+            self.labels[ended_label(process.pid)] = 0
         self.note(ProcessExited(*self.where(process), process.status, 0))
 
     # What processes ask for.
@@ -300,6 +305,19 @@ class World:
             KernelError: EAGAIN, there are too many.
 
         """
+        return HostProcess(self, self.images[program], *self.new_number(parent, program), parent)
+
+    def has_thread(self, process: HostProcess, tid: int) -> bool:
+        """Return whether a process made a thread of that number."""
+        return any(s.process.pid == tid and s.process is not process is s.process.process for s in self.situations)
+
+    def new_number(self, parent: HostProcess, program: str) -> tuple[int, str]:
+        """Return the number and the name of a new process or thread, as the emulator gives them.
+
+        Raises:
+            KernelError: EAGAIN, there are too many.
+
+        """
         number = sum(parent.children.values()) + 1
         if number >= CHILDREN:
             raise KernelError(errno.EAGAIN)
@@ -307,7 +325,7 @@ class World:
             raise HostError(f"the host engine runs at most {MOST_PROCESSES} processes")
         count = parent.children[program] = parent.children.get(program, 0) + 1
         name = program if count == 1 else f"{program}.{number}"
-        return HostProcess(self, self.images[program], parent.pid * CHILDREN + number, name, parent)
+        return parent.process.pid * CHILDREN + number, name
 
     def enroll(self, child: HostProcess) -> None:
         """Let a process that fork has made run."""

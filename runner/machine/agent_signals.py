@@ -7,6 +7,7 @@ that socket sees every run of a handler, in their order, and Python's own machin
 Part of the program of :mod:`longpin.runner.machine.agent`, so it imports only the standard library and its other parts.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -213,7 +214,8 @@ def set_signals(order: Order) -> Reply:
     """Block and ignore exactly these signals; all others have their default action. Nothing pending is lost by it."""
     numbers = [number for number in range(1, signal.NSIG) if number not in UNTOUCHED]
     set_mask(range(1, signal.NSIG))
-    signal.signal(KICK, lambda *_: None)  # Python asks for no SA_RESTART
+    with contextlib.suppress(ValueError):  # only the first thread may, and it has
+        signal.signal(KICK, lambda *_: None)  # Python asks for no SA_RESTART
     for number in numbers:
         flags = order["flags"].get(str(number), 0) & ONLY_OF_CHILDREN
         action = SigAction(1 if number in order["ignore"] else 0, flags=flags)

@@ -244,8 +244,8 @@ def test_what_only_the_emulator_has_is_refused_before_anything_runs() -> None:
     with pytest.raises(ScenarioError) as caught:
         run_on_host(scenario(a=text, a__on='on_signal.SIGBUS = "pause()"'), "my.toml")
     assert str(caught.value).splitlines() == [
-        "my.toml:10: process.a.program: expected a call the host kernel offers, found ibv_open_device",
-        "my.toml:13: process.a.program: expected a call the host kernel offers, found ibv_alloc_pd",
+        "my.toml:10: process.a.program: expected a call the host engine can make, found ibv_open_device",
+        "my.toml:13: process.a.program: expected a call the host engine can make, found ibv_alloc_pd",
         "my.toml:14: process.a.on_signal: expected a signal that can be put off, found SIGBUS",
     ]
 

@@ -115,6 +115,14 @@ PROGRAMS: dict[str, dict[str, str]] = {
 }
 """Programs of several processes, by what they are about; ``child`` is forked."""
 
+ANONYMOUS = """
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+buf = mmap(3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+more = mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+store(buf, "x")
+store(buf + PAGE, "x")
+"""
 MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
     (
         "file:",
@@ -140,8 +148,27 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
             "child": "ibv_dereg_mr(mr)",
         },
     ),
+    (
+        "ram:",  # frames of one memory, in the page tables of a process and its children
+        {
+            "a": ANONYMOUS
+            + 'fork("child")\nstore(buf, "y")\nload(buf + PAGE, 1)\nstore(buf + 2 * PAGE, "y")\nfork("child")\n'
+            "munmap(buf, PAGE)\nload(buf + PAGE, 1)\n",
+            "child": 'load(buf + PAGE, 1)\nstore(buf + PAGE, "z")\nload(buf + PAGE, 1)\nmunmap(buf, PAGE)\n'
+            "load(buf + 2 * PAGE, 1)\n",
+        },
+    ),
+    (
+        "ram:",
+        {
+            "a": ANONYMOUS
+            + 'fork("child")\nmunmap(buf, PAGE)\nlabel("alone")\nstore(more, "x")\nstore(more + PAGE, "x")\n'
+            'fork("child")\nfork("child")\n',
+            "child": 'wait_for("alone")\nibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\nload(buf + PAGE, 1)\n',
+        },
+    ),
 )
-"""Programs that meet at one actor, by its kind: a description at offsets, and a memory map."""
+"""Programs that meet at one actor, by its kind: a description at offsets, a memory map, anonymous memory."""
 
 CONNECTED = (
     'sigaction(SIGIO, SIG_IGN)\nctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n'

@@ -423,7 +423,7 @@ def test_the_order_of_the_report(kept: Kept) -> None:
         "what remained of the scenario:",
         'fork("child")\n',
         f"made small: {kept.record.before.decisions} -> {kept.record.after.decisions} decisions, ",
-        "judged by: O1, O3, O6, O7\n",
+        "judged by: O1, O1', O2, O3, O6, O7\n",
         "found by: explore (dpor), seed 0\n",
         "longpin replay ",
     ]

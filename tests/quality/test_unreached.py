@@ -123,7 +123,7 @@ def test_a_line_may_say_that_it_need_not_be_reached(words: list[str], how: str) 
     Path("killed.toml").write_text("sleep(300)\n".join((parts[0], parts[1].replace("-> 0", how))))
     result = longpin(words[0], "killed.toml", *words[1:])
     assert (result.exit_code, told(result.stdout)) == (0, []), result.stdout
-    assert "O1, O3, O6, O7 hold" in result.stdout
+    assert "O1, O1', O2, O3, O6, O7 hold" in result.stdout
 
 
 @pytest.mark.usefixtures("folder")

@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 from unit.programs import CONTEXT, LOOPBACK
 
+from longpin.actors.kernel.generation import Version
 from longpin.actors.mm.ram import Ram
+from longpin.config.loader import load_scenario
+from longpin.runner.result import Verdict
+from longpin.runner.run import run as run_scenario
+from longpin.runner.settings import Settings
 
 Play = Callable[..., Any]
 
@@ -396,3 +401,78 @@ ibv_dereg_mr(mr)                    # -> 0
         seeds=range(1),
     )
     assert frames(run) == 0
+
+
+@pytest.mark.parametrize("kernel", [str(version) for version in Version])
+def test_the_shipped_scenario_holds_on_every_kernel(kernel: str) -> None:
+    """On 5.4 the device reads what was there before the store; its lines say so."""
+    scenario = load_scenario("fork-with-a-pin")
+    result = run_scenario(
+        scenario, Settings.of(scenario, policy="P0", preset="intended", parameters={"kernel": kernel})
+    )
+    assert result.verdict is Verdict.HOLDS, result.violations
+
+
+def test_the_child_of_a_process_that_registered_half_a_page(play: Play) -> None:
+    """What ibv_fork_init marks is whole pages: the child may not touch the other half either [rdma-core pull 1222]."""
+    parent = """
+mem = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+store(mem, "mine")
+mr = ibv_reg_mr(pd, mem + 2048, 2048, IBV_ACCESS_LOCAL_WRITE)   # -> ok
+"""
+    marked = "madvise(mem, PAGE, MADV_DONTFORK)\n"
+    undone = "ibv_dereg_mr(mr)\nmadvise(mem, PAGE, MADV_DOFORK)\n"
+    for lines, seen in ((marked, "EFAULT"), (marked + undone, "0"), ("", "0")):
+        play(
+            "P0",
+            details={"child": CHILD},
+            a=CONTEXT + parent + lines + 'fork("child")\n',
+            child=f'store(mem, "x")   # -> {seen}\n',
+            seeds=range(2),
+        )
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, {0} * PAGE, PAGE)",
+        "madvise(ram + {0} * PAGE, PAGE, MADV_REMOVE)",
+    ],
+)
+@pytest.mark.parametrize(
+    ("policy", "pin", "other", "own"),
+    [
+        ("P0", "EOPNOTSUPP", "0", "0"),
+        ("P1:intended", "ok", "0", "hangs"),
+        ("P1:as_posted", "ok", "hangs", "hangs"),
+        ("P5", "ok", "0", "ETXTBSY"),
+    ],
+)
+def test_a_balloon_gives_guest_memory_back(play: Play, way: str, policy: str, pin: str, other: str, own: str) -> None:
+    """A page of a file that a device has pinned is not taken away by a hole, whoever makes it [firecracker 6168]."""
+    second = f"{way.format(1)}   # -> {own}\n" if other == "0" else ""
+    play(
+        policy,
+        violates={"O3"} if "hangs" in (other, own) else (),
+        seeds=range(2),
+        details={"vmm": "on_signal.SIGIO = '''\nfcntl(fd, F_SETLEASE, F_UNLCK)\n'''"},
+        vmm=CONTEXT
+        + f"""
+sigaction(SIGIO, SIG_HANDLER, SA_RESTART)
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT)
+ram = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+store(ram, "dirty")
+store(ram + 2 * PAGE, "dirty")
+mr = ibv_reg_mr(pd, ram, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE)   # -> {pin}
+label("assigned")
+wait_for("done")
+""",
+        balloon=f"""
+wait_for("assigned")
+fd = open("/f", O_RDWR)
+ram = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+{way.format(2)}   # -> {other}
+{second}label("done")
+""",
+    )

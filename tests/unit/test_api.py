@@ -103,13 +103,14 @@ def test_a_trace_is_judged_by_other_rules(tmp_path: Path) -> None:
     trace = tmp_path / "a.trace"
     result = api.run("stray-dma", trace=trace)
     assert result.verdict is api.Verdict.VIOLATED
-    [rule] = {violation.rule for violation in result.violations}
-    others = [one for one in RULES if one != rule]
-    assert api.judge(trace, [rule]).violations == result.violations
+    violated = {violation.rule for violation in result.violations}
+    assert "O1" in violated
+    others = [rule for rule in RULES if rule not in violated]
+    assert api.judge(trace, ["O1"]).violations == [found for found in result.violations if found.rule == "O1"]
     spared = api.judge(result, others)
     assert not spared.violations
     assert spared.judged.rules == tuple(others)
-    assert spared.judged.not_asked == (rule,)
+    assert spared.judged.not_asked == tuple(rule for rule in RULES if rule in violated)
     assert spared.hash == result.hash
     assert api.judge(trace).judged.rules == RULES
     with pytest.raises(api.UsageError, match="there is no O99; there are O1"):
@@ -205,7 +206,7 @@ untyped: Any = api
         (lambda: untyped.replay("x.trace", until=-1), "until: expected an integer, at least 0, found -1"),
         (lambda: untyped.replay("x.trace", observers=[3]), "observers: expected what can be called, found 3"),
         (lambda: untyped.judge(None), "recorded: expected a file, by its name or open as a binary one, found None"),
-        (lambda: untyped.judge("x.trace", []), "rules: expected at least one of O1, O3, O6, O7, found none"),
+        (lambda: untyped.judge("x.trace", []), "rules: expected at least one of O1, O1', O2, O3, O6, O7, found none"),
         (lambda: untyped.judge("x.trace", "O1"), "rules: expected several names, as in ['name'], found 'O1'"),
     ],
 )

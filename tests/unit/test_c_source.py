@@ -132,6 +132,10 @@ fcntl(a, F_SETOWN, 0 - 100)                    # -> 0
 fcntl(a, F_GETOWN)                             # -> -100
 fcntl(a, F_SETOWN, 0 - 2147483648)             # -> EINVAL
 fcntl(a, F_SETOWN, 12345)                      # -> ESRCH
+fcntl(a, F_SETOWN_EX, F_OWNER_PID, 100)        # -> 0
+fcntl(a, F_GETOWN_EX)                          # -> 100
+fcntl(a, F_SETFL, O_APPEND)                    # -> 0
+fcntl(a, F_DUPFD, 20)                          # -> 20
 m = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a, 0)
 store(m, "mapped")                             # -> 0
 load(m, 6)                                     # -> b"mapped"

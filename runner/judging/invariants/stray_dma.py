@@ -32,11 +32,12 @@ class NoStrayDma(Invariant):
         owned = "a free block" if now == "free" else f"now of {whose}"
         verb = "reads" if access.data is None else "writes"
         site = f"{verb} {access.inode or 'anonymous memory'} through its pin, {owned}"
+        pinned_as = f"page {access.page} of {access.inode}" if access.inode else "anonymous memory"
         return (
             self.found(
                 site,
                 f"the device {verb} block {access.number} of {actor.address} through {access.region}, which pinned it "
-                f"as page {access.page} of {access.inode or 'anonymous memory'}; it is {now} now "
+                f"as {pinned_as}; it is {now} now "
                 f"(generation {actor.generation(access.number)}, pinned at {access.generation})",
             ),
         )
