@@ -5,7 +5,8 @@
 Each scenario that both have runs under its own policy in the order of arrival: *engine* is the actors alone, without a
 record; *judged* is a whole `run`, encoded and hashed, with the rules that this tree and the other have in common. A
 process measures one tree; processes take turns. The least of all turns is compared: what else the machine does adds
-to it only. A scenario need not have as many arrivals as before, so *run* is the ratio for the whole of it, of the engine.
+to it only. A scenario need not have as many arrivals as before,
+*run* is the ratio of the whole of it, on the engine.
 """
 
 import argparse
