@@ -77,6 +77,11 @@ class Mm(Actor):
         """How many pages are pinned and charged here."""
         return self.pins.pinned_vm
 
+    @property
+    def locked_vm(self) -> int:
+        """How many pages mlock(2) has locked."""
+        return self.areas.locked_vm
+
     def maps(self, ofd: Address) -> bool:
         """Return whether a mapping holds an open file description."""
         return any(mapping.file.ofd == ofd for mapping in self.space.mappings)
