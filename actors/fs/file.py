@@ -8,7 +8,7 @@ import errno
 from collections.abc import Mapping
 from typing import ClassVar
 
-from longpin.actors.base import Actor, Engine, Part, handles
+from longpin.actors.base import Actor, ActorPart, Engine, handles
 from longpin.actors.constants import (
     F_UNLCK,
     FALLOC_FL_COLLAPSE_RANGE,
@@ -33,7 +33,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import FILE_OPERATIONS, FileOperations, ask, kind_of
-from longpin.actors.fs.owner import Owner
+from longpin.actors.fs.owner import FileOwner
 from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE
@@ -104,7 +104,7 @@ SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME
 class OpenFileDescription(Actor):
     """One open of an inode or of an RDMA device."""
 
-    parts: ClassVar[Mapping[str, type[Part]]] = {"owner": Owner}
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"owner": FileOwner}
 
     def __init__(self, engine: Engine, address: Address, backing: Address, kind: str, flags: int) -> None:
         super().__init__(engine, address)
@@ -119,7 +119,7 @@ class OpenFileDescription(Actor):
         self.released = False
         # Invariant: released implies references == 0.
         self.position = 0
-        self.owner = Owner()
+        self.owner = FileOwner()
         self.position_lock = Lock(self, f"the position lock of {address}")
 
     @property

@@ -5,7 +5,7 @@ The names are those of ``fs/fcntl.c``.
 
 import errno
 
-from longpin.actors.base import Part, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, SIGIO
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.process.pending import HAS_OWN_CODES, POLL_MSG, SI_KERNEL, SI_SIGIO
@@ -23,7 +23,7 @@ from longpin.messages.fs.file import (
 from longpin.messages.process.process import PROCESS_TABLE, FindOwner, Signal
 
 
-class Owner(Part):
+class FileOwner(ActorPart):
     """The owner of an open file description, if it has one, and the signal it is sent."""
 
     def __init__(self) -> None:
