@@ -199,3 +199,25 @@ close(fd)                                                          # -> 0
 memfd_create("{"x" * 250}")                                        # -> EINVAL
 """,
     )
+
+
+def test_a_truncate_meets_a_page_that_is_being_written_back(play: Play) -> None:
+    """It waits until the page is written [truncate_inode_pages]; whichever comes first, nothing is left over."""
+    play(
+        "P0",
+        head=KINDS["xfs"],
+        seeds=range(30),
+        details={"b": 'start = "fork"'},
+        a="""
+fd = open("/f", O_RDWR)
+fork("b")
+for i in range(3):
+    pwrite(fd, "x", 2 * PAGE)
+    fsync(fd)                                                      # -> 0
+""",
+        b="""
+for i in range(3):
+    ftruncate(fd, 0)                                               # -> 0
+    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE)   # -> 0
+""",
+    )
