@@ -6,7 +6,7 @@ answers from others is a generator, a *conversation* (:mod:`longpin.actors.conve
 receiving while it is suspended. Three of pykka's seams are used: ``_create_actor_inbox`` and ``_start_actor_loop`` are
 passed on to the engine, and pykka's loop hands every message to ``on_receive``.
 
-An actor that has much to answer is composed of parts (:class:`Part`), which answer for it.
+An actor that has much to answer is composed of parts (:class:`ActorPart`), which answer for it.
 """
 
 from collections import deque
@@ -76,7 +76,7 @@ def _ask_part(attribute: str, method: Callable[..., Any]) -> Callable[..., Any]:
     return handler
 
 
-class Part:
+class ActorPart:
     """What an actor is composed of: it has a state of its own, and may answer messages for the actor.
 
     Its methods are marked with :func:`handles` as an actor's are, and may be conversations. It is given what it needs
@@ -95,7 +95,7 @@ class Actor(pykka.ThreadingActor):
 
     handlers: ClassVar[Handlers] = {}
     """The handler of each message class, collected from the class, its bases and its parts."""
-    parts: ClassVar[Mapping[str, type[Part]]] = {}
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {}
     """The parts that answer messages, by the attribute that ``__init__`` keeps each in."""
     shown: ClassVar[frozenset[str]] = frozenset()
     """Attributes that only tell those who watch what the last arrival did: no part of the actor's state."""

@@ -1,6 +1,6 @@
 """The mappings of a memory map: how they are split, joined and taken away, in whole or in part [1.8]."""
 
-from longpin.actors.base import Part, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import VM_LOCKED, AddressSpace, Mapping
@@ -12,7 +12,7 @@ from longpin.messages.mm.mm import ExitMmap, Munmap, Unmapped
 from longpin.messages.process.process import File
 
 
-class Areas(Part):
+class Areas(ActorPart):
     """The changes of mappings, of which files are told. Who calls a method holds the mmap lock, exclusively."""
 
     def __init__(self, mm: Address, space: AddressSpace, mmap_lock: Lock, anonymous: AnonymousMemory) -> None:

@@ -2,7 +2,7 @@
 
 import errno
 
-from longpin.actors.base import Part, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import Kernel
@@ -28,7 +28,7 @@ class _FaultError(Exception):
         self.signo = signo
 
 
-class Faults(Part):
+class Faults(ActorPart):
     """The accesses to a memory map, and the faults they end in: they make pages present, one way or another."""
 
     def __init__(

@@ -1,16 +1,10 @@
 """fork(2): a memory map has a child's made, with its mappings and its anonymous pages [1.8]."""
 
-from longpin.actors.base import Actor, Part, handles
+from longpin.actors.base import Actor, ActorPart, handles
 from longpin.actors.conversation import Call, Conversation
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.mm.address_space import (
-    VM_DONTCOPY,
-    VM_LOCKED,
-    VM_WIPEONFORK,
-    AddressSpace,
-    Mapping,
-)
+from longpin.actors.mm.address_space import VM_DONTCOPY, VM_LOCKED, VM_WIPEONFORK, AddressSpace, Mapping
 from longpin.actors.mm.faults import MOST_AT_ONCE
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Ref
@@ -21,7 +15,7 @@ from longpin.messages.mm.ram import ShareFrames
 from longpin.messages.mm.ranges import InheritPtes
 
 
-class Fork(Part):
+class Fork(ActorPart):
     """The call that copies a memory map."""
 
     def __init__(

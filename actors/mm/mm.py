@@ -14,7 +14,7 @@ It is composed: it has the state that its parts share, and each part, a module, 
 from collections.abc import Mapping as Table
 from typing import ClassVar
 
-from longpin.actors.base import Actor, Engine, Part
+from longpin.actors.base import Actor, ActorPart, Engine
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping
@@ -36,7 +36,7 @@ class Mm(Actor):
     Locks are taken in the order mmap lock, the inode's mmap lock (in a fault), page table lock.
     """
 
-    parts: ClassVar[Table[str, type[Part]]] = {
+    parts: ClassVar[Table[str, type[ActorPart]]] = {
         "page_tables": PageTables,
         "faults": Faults,
         "pins": Pins,
@@ -76,6 +76,11 @@ class Mm(Actor):
     def pinned_vm(self) -> int:
         """How many pages are pinned and charged here."""
         return self.pins.pinned_vm
+
+    @property
+    def locked_vm(self) -> int:
+        """How many pages mlock(2) has locked."""
+        return self.areas.locked_vm
 
     def maps(self, ofd: Address) -> bool:
         """Return whether a mapping holds an open file description."""

@@ -2,7 +2,7 @@
 
 import errno
 
-from longpin.actors.base import Actor, Part, handles
+from longpin.actors.base import Actor, ActorPart, handles
 from longpin.actors.constants import (
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -20,14 +20,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.mm.address_space import (
-    NO_FILE,
-    TASK_SIZE,
-    VM_LOCKED,
-    VM_MAYWRITE,
-    AddressSpace,
-    Mapping,
-)
+from longpin.actors.mm.address_space import NO_FILE, TASK_SIZE, VM_LOCKED, VM_MAYWRITE, AddressSpace, Mapping
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
 from longpin.actors.mm.shmem import SharedMemory
@@ -45,7 +38,7 @@ MMAP_MIN_ADDR = 0x1_0000
 """Below only root may map [vm.mmap_min_addr]."""
 
 
-class NewMappings(Part):
+class NewMappings(ActorPart):
     """The call that makes a mapping, and the memory behind one that is shared and no file's."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """The page table of a memory map as others change it: inodes, and the parent at fork(2) [1.8, 1.9]."""
 
-from longpin.actors.base import Part, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.conversation import Conversation
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Pte
@@ -10,7 +10,7 @@ from longpin.messages.mm.mm import InstallPtes, Zap
 from longpin.messages.mm.ranges import InheritPtes
 
 
-class PageTables(Part):
+class PageTables(ActorPart):
     """The entries that others enter and remove, under the page table lock."""
 
     def __init__(self, space: AddressSpace, lock: Lock, anonymous: AnonymousMemory, *, inherits: bool) -> None:

@@ -3,7 +3,7 @@
 import errno
 from typing import NamedTuple
 
-from longpin.actors.base import Part, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import PROT_READ, PROT_WRITE
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import Kernel, require
@@ -30,7 +30,7 @@ class _Held(NamedTuple):
     """What was asked of the policy for the pages that are pinned."""
 
 
-class Pins(Part):
+class Pins(ActorPart):
     """The pins that are taken through a memory map, and how many pages of it are charged for them."""
 
     def __init__(self, mm: Address, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, faults: Faults) -> None:

@@ -3,7 +3,7 @@
 import errno
 from typing import NamedTuple
 
-from longpin.actors.base import Part, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -76,7 +76,7 @@ FLAGS = {
 POPULATES = {MADV_POPULATE_READ: PageAccess.READ, MADV_POPULATE_WRITE: PageAccess.WRITE}
 
 
-class Ranges(Part):
+class Ranges(ActorPart):
     """The calls that say something of a range: its protection, whether it is locked, what it will be used for."""
 
     def __init__(

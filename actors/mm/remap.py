@@ -3,7 +3,7 @@
 import errno
 from dataclasses import replace
 
-from longpin.actors.base import Part, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from longpin.actors.conversation import Conversation, KernelError, outcome
 from longpin.actors.kernel.machine import Kernel
@@ -16,7 +16,7 @@ from longpin.messages.mm.ranges import Mapped, Mremap
 from longpin.messages.process.process import File
 
 
-class Remap(Part):
+class Remap(ActorPart):
     """The call that moves mappings with their pages."""
 
     def __init__(self, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, faults: Faults, areas: Areas) -> None:

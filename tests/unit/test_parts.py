@@ -1,11 +1,18 @@
 """Parts: what an actor is composed of answers messages for it, as a handler of its own would."""
 
+from collections import Counter as Counts
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from longpin.actors.base import Actor, Part, handles
+import pytest
+
+from longpin.actors.base import Actor, ActorPart, handles
+from longpin.actors.constants import O_RDWR
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.mm.mm import Mm
 from longpin.actors.policies.base import Policy
 from longpin.messages.clock import ArmTimer, CancelTimer, TimerExpired
@@ -14,8 +21,10 @@ from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.canonical import canonical
 from longpin.runner.oracles import ORACLES
 
+KERNEL = Kernel(Policy())
 
-class Counter(Part):
+
+class Counter(ActorPart):
     """Counts how often it was asked."""
 
     def __init__(self) -> None:
@@ -29,7 +38,7 @@ class Counter(Part):
         return Done(self.asked)
 
 
-class Relay(Part):
+class Relay(ActorPart):
     """Asks another actor, as a conversation."""
 
     def __init__(self) -> None:
@@ -45,7 +54,7 @@ class Relay(Part):
 class Composed(Actor):
     """Has nothing to answer but what its parts answer."""
 
-    parts: ClassVar[Mapping[str, type[Part]]] = {"counter": Counter, "relay": Relay}
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"counter": Counter, "relay": Relay}
 
     def __init__(self, engine: SteppedEngine, address: str) -> None:
         super().__init__(engine, address)
@@ -121,11 +130,24 @@ def test_an_actor_answers_what_its_parts_answer_and_no_more() -> None:
     assert Composed.handlers.keys() == {CancelTimer, ArmTimer}
 
 
-def test_every_part_of_a_memory_map_stands_where_its_class_says() -> None:
+@pytest.mark.parametrize(
+    ("kind", "args"),
+    [
+        (Mm, (KERNEL,)),
+        (Inode, (KERNEL, Mount("pmem:pmem0"), FileStart(0, 0o666, 0))),
+        (OpenFileDescription, ("inode:/f", "file", O_RDWR)),
+    ],
+)
+def test_every_part_stands_where_its_actor_says_and_no_two_answer_the_same(kind: type[Actor], args: Any) -> None:
     engine = SteppedEngine(ORACLES["fifo"](0))
-    engine.spawn(Mm, "mm:100.1", Kernel(Policy()))
-    mm = engine.actors["mm:100.1"]
-    for attribute, kind in Mm.parts.items():
-        assert type(getattr(mm, attribute)) is kind
-        assert kind.handlers
-    assert sum(len(kind.handlers) for kind in Mm.parts.values()) == len(Mm.handlers)  # no two answer the same
+    engine.spawn(kind, "actor", *args)
+    for attribute, part in kind.parts.items():
+        assert type(getattr(engine.actors["actor"], attribute)) is part
+    answered = Counts(message for part in kind.parts.values() for message in part.handlers)
+    assert set(answered.values()) == {1}
+    assert not answered.keys() & {message for name in vars(kind) if (message := _answered(kind, name))}
+
+
+def _answered(kind: type[Actor], name: str) -> object:
+    """Return which message a method answers, if it does."""
+    return getattr(vars(kind)[name], "_handles", None)
