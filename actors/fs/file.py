@@ -34,6 +34,7 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import FILE_OPERATIONS, FileOperations, ask, kind_of
 from longpin.actors.fs.owner import FileOwner
+from longpin.actors.fs.transfers import check_buffer
 from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE
@@ -273,12 +274,16 @@ class OpenFileDescription(Actor):
         """preadv(2), pwritev(2): of files that have positions."""
         r = request
         self._require(self.operations.seek)
+        method = self.operations.write if r.write else self.operations.read
         if not (self.writable if r.write else self.readable):
             raise KernelError(errno.EBADF)
-        self._require(self.operations.write if r.write else self.operations.read)
-        self._check_range(r.offset, r.length)
+        if method == errno.EINVAL:
+            raise KernelError(errno.EINVAL)
+        check_buffer(r.address, r.length)
         if not r.length:
             return DONE
+        self._check_range(r.offset, r.length)
+        self._require(method)
         direct = bool(self.flags & O_DIRECT)
         offset = -1 if r.write and self.flags & O_APPEND else r.offset
         done: Done = yield Call(self.backing, TransferAt(r.mm, r.address, r.length, offset, r.write, direct, r.caller))
@@ -286,14 +291,16 @@ class OpenFileDescription(Actor):
 
     @handles(Vmsplice)
     def vmsplice(self, request: Vmsplice, _src: Address) -> Conversation[Done]:
-        """vmsplice(2): of pipes only, and here to their write end only."""
+        """vmsplice(2): of pipes only, and here to their write end only; O_NONBLOCK has no say [meas 6.18]."""
+        r = request
+        if not (self.writable or self.readable):
+            raise KernelError(errno.EBADF)
+        check_buffer(r.address, r.length)
+        if not r.length:  # before it is looked at what the file is
+            return DONE
         if not self.operations.stream or not self.writable:
             raise KernelError(errno.EBADF)
-        if not request.length:
-            return DONE
-        r = request
-        nonblock = r.nonblock or self.nonblock
-        done: Done = yield Call(self.backing, PipeSplice(r.mm, r.address, r.length, r.caller, nonblock))
+        done: Done = yield Call(self.backing, PipeSplice(r.mm, r.address, r.length, r.caller, r.nonblock))
         return done
 
     @handles(Pwrite)

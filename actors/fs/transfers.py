@@ -15,14 +15,30 @@ from longpin.actors.conversation import Call, Conversation, KernelError, Step
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.mm.address_space import TASK_SIZE
 from longpin.actors.mm.gup import Buffer, pin_user_pages, unpin_user_pages
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.transfer import TransferAt
 from longpin.messages.mm.memory import ZERO_PAGE, Dma
 from longpin.messages.mm.mm import Faulted, LoadBytes, Registration, StoreBytes
 
+LONGEST = (1 << 63) - 1
+"""Bytes: the length of a range is a signed number to the kernel [code: import_iovec]."""
 SECTOR = 512
 """Bytes: offset, length and address of a direct transfer are multiples of it [open(2), O_DIRECT in NOTES]."""
+
+
+def check_buffer(address: int, length: int) -> None:
+    """Fail as the kernel does before it touches a buffer, even if nothing is to be moved [code: import_ubuf].
+
+    Raises:
+        KernelError: EINVAL, the length is none; EFAULT, no process has memory there.
+
+    """
+    if length > LONGEST:
+        raise KernelError(errno.EINVAL)
+    if address + length > TASK_SIZE:
+        raise KernelError(errno.EFAULT)
 
 
 class _Piece(NamedTuple):
@@ -127,7 +143,9 @@ class Transfers:
                 yield from self._unpin(pinned)
                 raise
         yield from self._unpin(pinned)
-        return _at_least_some(done, length)
+        if done < length:  # unlike a copy it fails, though the device has moved what it could [code: iomap_dio_rw]
+            raise KernelError(errno.EFAULT)
+        return done
 
     def _pin(self, request: TransferAt, length: int) -> Conversation[list[Registration]]:
         """Pin the pages of the buffer, up to the first that cannot be."""

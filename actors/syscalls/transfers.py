@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from longpin.actors.constants import SPLICE_F_NONBLOCK
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.transfers import LONGEST
 from longpin.actors.mm.gup import Buffer, pin_user_pages, read_pinned, unpin_user_pages, write_pinned
 from longpin.actors.syscalls.declaration import Declarations, Flags, Section
 from longpin.actors.syscalls.files import as_bytes
@@ -21,11 +22,13 @@ from longpin.messages.process.process import PROCESS_TABLE, AccessMm
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
 
-CALLS = Declarations(Section.MEMORY, on_host=False)
+CALLS = Declarations(Section.MEMORY)
 syscall = CALLS.declare
 
 MOST = 65536
 """Bytes one call moves at the most: a message holds them."""
+MOST_SPLICED = 1 << 20
+"""The same of vmsplice(2): more than a pipe has room for."""
 
 
 @syscall(
@@ -40,7 +43,7 @@ MOST = 65536
 def vmsplice(process: "Process", fd: int, addr: int, length: int, flags: int = 0) -> Conversation[int]:
     """vmsplice(2): the pipe takes references on the pages, which last until they are read."""
     nonblock = bool(flags & SPLICE_F_NONBLOCK)
-    wanted = Vmsplice(process.memory(), addr, length, process.caller, nonblock)
+    wanted = Vmsplice(process.memory(), addr, shortened(length, MOST_SPLICED), process.caller, nonblock)
     count: int = (yield Call(process.file(fd).ofd, wanted)).value
     return count
 
@@ -67,10 +70,15 @@ def pwritev(process: "Process", fd: int, addr: int, length: int, offset: int) ->
     return (yield from _transfer(process, fd, addr, length, offset, write=True))
 
 
+def shortened(length: int, most: int) -> int:
+    """Return how much of a range is asked for: at most so much, or what no length can be, for the kernel to refuse."""
+    return length if length > LONGEST else min(length, most)
+
+
 def _transfer(process: "Process", fd: int, addr: int, length: int, offset: int, *, write: bool) -> Conversation[int]:
     if offset < 0:
         raise KernelError(errno.EINVAL)
-    wanted = Transfer(process.memory(), addr, min(length, MOST), offset, write, process.caller)
+    wanted = Transfer(process.memory(), addr, shortened(length, MOST), offset, write, process.caller)
     count: int = (yield Call(process.file(fd).ofd, wanted)).value
     return count
 
@@ -84,6 +92,8 @@ def _transfer(process: "Process", fd: int, addr: int, length: int, offset: int, 
 def process_vm_readv(process: "Process", pid: str | int, addr: int, length: int) -> Conversation[bytes]:
     """process_vm_readv(2): pin a page, copy it, let go of it, and on to the next."""
     data = b""
+    if not length:  # before it is looked whose memory that is
+        return data
     mm = yield from _memory_of(process, pid)
     try:
         while len(data) < min(length, MOST):
@@ -106,6 +116,8 @@ def process_vm_readv(process: "Process", pid: str | int, addr: int, length: int)
 def process_vm_writev(process: "Process", pid: str | int, addr: int, data: bytes | str) -> Conversation[int]:
     """process_vm_writev(2): pin a page for writing, fill it, let go of it, and on to the next."""
     left, done = as_bytes(data), 0
+    if not left:
+        return done
     mm = yield from _memory_of(process, pid)
     try:
         while left:

@@ -158,12 +158,13 @@ class _MissingError(Exception):
 
 
 _HEADERS: dict[str, tuple[str, ...]] = {
-    "fcntl.h": ("O_", "F_", "FALLOC_"),
+    "fcntl.h": ("O_", "F_", "FALLOC_", "SPLICE_"),
     "linux/falloc.h": ("FALLOC_",),
+    "linux/fs.h": ("FICLONE",),
     "limits.h": ("INT_",),
     "signal.h": ("SIG", "SA_"),
     "sys/file.h": ("LOCK_",),
-    "sys/mman.h": ("PROT_", "MAP_"),
+    "sys/mman.h": ("PROT_", "MAP_", "MFD_"),
     "sys/resource.h": ("RLIMIT_",),
     "sys/socket.h": ("MSG_",),
     "sys/wait.h": ("WNOHANG", "WUNTRACED", "WCONTINUED"),
@@ -420,6 +421,50 @@ def _copy_file_range(writer: Writer, op: Op, arguments: list[str]) -> CStatement
     return CStatement(f"copy_range({fd_in}, {offsets[0]}, {fd_out}, {offsets[1]}, {length}, {flags})")
 
 
+def _one_range(address: str, length: str) -> str:
+    return f"&(struct iovec){{ (void *){address}, {length} }}, 1"
+
+
+def _vmsplice(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
+    writer.need(headers=("fcntl.h", "sys/uio.h"))
+    fd, address, length, flags = (*arguments, "0")[:4]
+    return CStatement(f"vmsplice({fd}, {_one_range(address, length)}, {flags})")
+
+
+def _at_offset(call: str) -> _Write:
+    """Return what writes a call that moves bytes between memory and a place in a file."""
+
+    def write(writer: Writer, _op: Op, arguments: list[str]) -> CStatement:
+        writer.need(headers=("sys/uio.h",))
+        fd, address, length, offset = arguments
+        return CStatement(f"{call}({fd}, {_one_range(address, length)}, {offset})")
+
+    return write
+
+
+def _process_vm_readv(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
+    writer.need("data", "room", "read_memory", headers=("limits.h",))
+    buffer = writer.buffers.get(op.target or "", "buffer")
+    process = writer.process(op.args[0], arguments[0])
+    length = f"fitting({arguments[2]}, sizeof({buffer}))"
+    return CStatement(f"read_memory({process}, {arguments[1]}, {buffer}, {length})", data=buffer)
+
+
+def _process_vm_writev(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
+    writer.need("write_memory")
+    pointer, length = _data(writer, op.args[2])
+    process = writer.process(op.args[0], arguments[0])
+    return CStatement(f"write_memory({process}, {arguments[1]}, {pointer}, {length})")
+
+
+def _memfd_create(writer: Writer, op: Op, arguments: list[str]) -> CStatement:
+    writer.need(headers=("sys/mman.h",))
+    name = op.args[0]
+    if not (isinstance(name, Const) and isinstance(name.value, str)):
+        raise _MissingError("its name is no text that is written out")
+    return CStatement(f"memfd_create({c_string(name.value)}, {arguments[1] if len(arguments) > 1 else '0'})")
+
+
 def _fiemap(_writer: Writer, _op: Op, _arguments: list[str]) -> CStatement:
     raise _MissingError("where data lie is different on each machine")
 
@@ -456,6 +501,12 @@ _OWN: dict[str, _Write] = {
     "fideduperange": _helped("dedupe", "dedupe_range"),
     "copy_file_range": _copy_file_range,
     "fiemap": _fiemap,
+    "memfd_create": _memfd_create,
+    "vmsplice": _vmsplice,
+    "preadv": _at_offset("preadv"),
+    "pwritev": _at_offset("pwritev"),
+    "process_vm_readv": _process_vm_readv,
+    "process_vm_writev": _process_vm_writev,
     "load": _load,
     "store": _store,
 }

@@ -367,6 +367,22 @@ static long long copy_range(int in, int moves_in, long long from, int out, int m
 	return copy_file_range(in, moves_in ? NULL : &offset, out, moves_out ? NULL : &target, length, flags);
 }
 
+/// read_memory with sys/uio.h
+static long read_memory(pid_t pid, long address, void *data, size_t length)
+{
+	struct iovec own = { data, length }, other = { (void *)address, length };
+
+	return process_vm_readv(pid, &own, 1, &other, 1, 0);
+}
+
+/// write_memory with sys/uio.h
+static long write_memory(pid_t pid, long address, const void *data, size_t length)
+{
+	struct iovec own = { (void *)data, length }, other = { (void *)address, length };
+
+	return process_vm_writev(pid, &own, 1, &other, 1, 0);
+}
+
 /// execve with unistd.h
 /* The file holds data, so this cannot succeed. */
 static int execute(const char *path)

@@ -46,6 +46,9 @@ _OWN: dict[str, Callable[..., Order]] = {
     "mremap": lambda addr, old_length, length, flags, new_addr=0: Order(
         "mremap", {"addr": addr, "old_length": old_length, "length": length, "flags": flags, "new_addr": new_addr}
     ),
+    "vmsplice": _order("vmsplice", "fd", "addr", "length", "flags"),
+    "preadv": _order("preadv", "fd", "addr", "length", "offset"),
+    "pwritev": _order("pwritev", "fd", "addr", "length", "offset"),
     "load": _order("load", "addr", "length"),
     "store": lambda addr, data: Order("store", {"addr": addr, "data": as_bytes(data).hex()}),
     "send_fd": lambda _to, fd: Order("sendfd", {"fd": fd}),

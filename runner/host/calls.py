@@ -41,6 +41,8 @@ from longpin.actors.syscalls.declaration import Libc, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.actors.syscalls.signals import EVERYBODY, changed_mask, signal_set
 from longpin.actors.syscalls.storage import extent_text
+from longpin.actors.syscalls.transfers import MOST
+from longpin.runner.host.buffers import MEMORY, fitting
 from longpin.runner.host.paths import host_path
 from longpin.runner.machine.agent_libc import CONTROL, PAGE
 from longpin.runner.machine.orders import Order, Reply, libc, libc_order, value_of
@@ -61,8 +63,6 @@ class LabelWait:
     name: str
 
 
-MEMORY = (0x1000_0000_0000, 0x2000_0000_0000)
-"""Addresses of a program's mappings: nothing else of its process lies there."""
 LOWEST_ADDRESS = 0x1000
 """Below nothing can be mapped."""
 
@@ -234,13 +234,18 @@ def _waitpid(process: "HostProcess", pid: int, options: int = 0) -> Steps:
     return process.world.scenario_pid(reply["ret"])
 
 
-def _kill(process: "HostProcess", target: str | int, signo: int) -> Steps:
-    if target == EVERYBODY:
-        raise HostError("kill(-1, ...) would signal every process of this machine")
+def _number_of(process: "HostProcess", target: str | int) -> int:
+    """Return the kernel's number of a process, or one that nobody has."""
     if isinstance(target, str):
         found = process.world.find(target)
         target = found.pid if found is not None else NOBODY
-    return _libc("kill", process.world.real_number(target), signo)
+    return process.world.real_number(target)
+
+
+def _kill(process: "HostProcess", target: str | int, signo: int) -> Steps:
+    if target == EVERYBODY:
+        raise HostError("kill(-1, ...) would signal every process of this machine")
+    return _libc("kill", _number_of(process, target), signo)
 
 
 def _sigaction(process: "HostProcess", signo: int, action: int, flags: int = 0) -> Steps:
@@ -377,6 +382,31 @@ def _store(_process: "HostProcess", addr: int, data: bytes | str) -> Steps:
     return 0
 
 
+def _vmsplice(_process: "HostProcess", fd: int, addr: int, length: int, flags: int = 0) -> Steps:
+    return ask_value("vmsplice", fd=_fd(fd), addr=addr, length=fitting("vmsplice", addr, length), flags=flags)
+
+
+def _at_offset(call: str) -> Callable[..., Steps]:
+    """Return a call that moves bytes between memory of the program and a place in a file."""
+
+    def steps(_process: "HostProcess", fd: int, addr: int, length: int, offset: int) -> Steps:
+        return ask_value(call, fd=_fd(fd), addr=addr, length=fitting(call, addr, length), offset=offset)
+
+    return steps
+
+
+def _process_vm_readv(process: "HostProcess", pid: str | int, addr: int, length: int) -> Steps:
+    length = min(fitting("process_vm_readv", addr, length), MOST)
+    reply = yield from ask("process_vm_readv", pid=_number_of(process, pid), addr=addr, length=length)
+    return bytes.fromhex(reply["data"])
+
+
+def _process_vm_writev(process: "HostProcess", pid: str | int, addr: int, data: bytes | str) -> Steps:
+    written = as_bytes(data)
+    fitting("process_vm_writev", addr, len(written))
+    return ask_value("process_vm_writev", pid=_number_of(process, pid), addr=addr, data=written.hex())
+
+
 def _label(process: "HostProcess", name: str, value: int | str | bytes = 0) -> Value:
     process.world.post(name, value)
     return 0
@@ -439,6 +469,11 @@ _OWN: dict[str, Callable[..., Steps | Value]] = {
     "fideduperange": _ordered("fideduperange"),
     "copy_file_range": _ordered("copy_file_range"),
     "fiemap": _fiemap,
+    "vmsplice": _vmsplice,
+    "preadv": _at_offset("preadv"),
+    "pwritev": _at_offset("pwritev"),
+    "process_vm_readv": _process_vm_readv,
+    "process_vm_writev": _process_vm_writev,
     "load": _load,
     "store": _store,
     "label": _label,

@@ -21,7 +21,8 @@ from longpin.actors.process.program import Image, Op, Program
 from longpin.actors.process.signal_mask import Frame, SignalMask
 from longpin.actors.process.signals import initial_dispositions
 from longpin.runner.events import ProcessName
-from longpin.runner.host.calls import MEMORY, LabelWait, Steps, ask
+from longpin.runner.host.buffers import MEMORY
+from longpin.runner.host.calls import LabelWait, Steps, ask
 from longpin.runner.host.surroundings import Surroundings
 from longpin.runner.machine.agent_libc import PAGE
 from longpin.runner.machine.orders import Order, Reply

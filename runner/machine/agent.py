@@ -4,13 +4,14 @@ It is handed to a bare interpreter as text (``python -I -S -c SOURCE zygote``, o
 the standard library and its own parts, which are in that text (:func:`source`), and a process without rights to the
 installation can still ``exec`` it afresh.
 
-=================  ========================================================================
-``agent_libc``     the C library, and how an answer of its is written
-``agent_files``    calls on descriptors, paths and memory
-``agent_storage``  calls on where the data of files lie
-``agent_signals``  calls on signals
-``agent``          calls on processes; the agent and the zygote
-=================  ========================================================================
+===================  ======================================================================
+``agent_libc``       the C library, and how an answer of its is written
+``agent_files``      calls on descriptors, paths and memory
+``agent_storage``    calls on where the data of files lie
+``agent_transfers``  calls that move bytes between memory, files, pipes and processes
+``agent_signals``    calls on signals
+``agent``            calls on processes; the agent and the zygote
+===================  ======================================================================
 
 An *agent* is one process of a program. It receives one system call at a time on a socket, makes it and sends back what
 it returned. Calls go straight to the C library: Python's own wrappers would retry a call that a signal interrupted. Its
@@ -50,8 +51,9 @@ from longpin.runner.machine.agent_libc import (
 from longpin.runner.machine.agent_signals import CALLS as SIGNAL_CALLS
 from longpin.runner.machine.agent_signals import prepare_signals, timespec
 from longpin.runner.machine.agent_storage import CALLS as STORAGE_CALLS
+from longpin.runner.machine.agent_transfers import CALLS as TRANSFER_CALLS
 
-PARTS = ("agent_libc", "agent_files", "agent_storage", "agent_signals", "agent")
+PARTS = ("agent_libc", "agent_files", "agent_storage", "agent_transfers", "agent_signals", "agent")
 """The modules of this program, each after those that it imports."""
 OWN = (CONTROL, INBOX, WAKEUP)
 """An agent's own descriptors."""
@@ -257,6 +259,7 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     "become": become,
     **FILE_CALLS,
     **STORAGE_CALLS,
+    **TRANSFER_CALLS,
     "peek": with_room(FILE_CALLS["peek"]),
     "poke": with_room(FILE_CALLS["poke"]),
     **SIGNAL_CALLS,

@@ -71,6 +71,9 @@ read(r, 8)                                              # -> b"before A"
 read(r, 100)                                            # -> b"BCD after"
 vmsplice(r, buf, 4)                                     # -> EBADF
 vmsplice(fd, buf, 4)                                    # -> EBADF
+vmsplice(fd, buf, 0)                                    # -> 0
+vmsplice(pipe_w, buf, -1)                               # -> EINVAL
+vmsplice(pipe_w, 140737488355328, 0)                    # -> EFAULT
 vmsplice(pipe_w, 4096, 4)                               # -> EFAULT
 vmsplice(pipe_w, 4096, 0)                               # -> 0
 vmsplice(pipe_w, buf + 15 * PAGE, 2 * PAGE)             # -> 4096
@@ -166,7 +169,7 @@ wait_for("seen")
         other=f"""
 wait_for("ready")
 process_vm_readv("user", {0x7F00_0000_0000}, 4)         # -> EPERM
-process_vm_readv("user", {0x7F00_0000_0000}, 0)         # -> EPERM
+process_vm_readv("user", {0x7F00_0000_0000}, 0)         # -> b"" (nobody looks whose it is)
 process_vm_readv(9999, 0, 1)                            # -> ESRCH
 label("refused")
 """,
