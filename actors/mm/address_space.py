@@ -23,6 +23,8 @@ from longpin.messages.process.process import File
 MMAP_BASE = 0x7F00_0000_0000
 """Where the first mapping of a process lies."""
 
+LONGEST_RANGE = (1 << 63) - 1
+"""Bytes: the length of a buffer is a signed number to the kernel [code: import_iovec]."""
 TASK_SIZE = 0x7FFF_FFFF_F000
 """Where the addresses a process can have end, on x86-64."""
 
