@@ -177,7 +177,7 @@ GOLDEN = """\
 violated: O3
 O3: at arrival 25: truncater hangs for ever in truncate: it waits for page 0, pinned by mr:100.1
   xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
-judged by: O1, O3, O6, O7
+judged by: O1, O1', O2, O3, O6, O7
 25 arrivals, seed 7, hash 0123456789abcdef
 longpin replay story.trace
 """
