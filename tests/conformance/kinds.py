@@ -151,7 +151,9 @@ OPS: dict[str, Callable[[ConformOp], bool]] = {
     "munmap before a mapping": _one("munmap", lambda a: a["first"] < 0),
     "mmap of nothing, or too much": _one("mmap", lambda a: a.get("pages", 1) == 0 or a.get("pages", 1) >= 1 << 30),
     "memfd_create": _one("memfd"),
-    "MFD_EXEC or MFD_NOEXEC_SEAL": _one("memfd", lambda a: "EXEC" in a.get("flags", "")),
+    "MFD_EXEC or MFD_NOEXEC_SEAL": _one(
+        "memfd", lambda a: bool({"MFD_EXEC", "MFD_NOEXEC_SEAL"} & {*a.get("flags", "").split("|")})
+    ),
     "vmsplice": _one("vmsplice"),
     "vmsplice of nothing": _one("vmsplice", lambda a: a["len"] == 0),
     "vmsplice of more than a page": _one("vmsplice", lambda a: a["len"] > 4096),
