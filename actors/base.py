@@ -5,10 +5,12 @@ engine's. A handler is a method marked with :func:`handles`. A plain handler ret
 answers from others is a generator, a *conversation* (:mod:`longpin.actors.conversation`), and the actor goes on
 receiving while it is suspended. Three of pykka's seams are used: ``_create_actor_inbox`` and ``_start_actor_loop`` are
 passed on to the engine, and pykka's loop hands every message to ``on_receive``.
+
+An actor that has much to answer is composed of parts (:class:`ActorPart`), which answer for it.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import GeneratorType
 from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
 
@@ -47,6 +49,7 @@ class Engine(Protocol):
 
 
 H = TypeVar("H", bound=Callable[..., Any])
+Handlers = dict[type[Message], Callable[..., Any]]
 
 
 def handles(kind: type[Message]) -> Callable[[H], H]:
@@ -59,19 +62,49 @@ def handles(kind: type[Message]) -> Callable[[H], H]:
     return mark
 
 
+def _handlers_in(cls: type) -> Handlers:
+    """Return the handlers that a class itself defines."""
+    return {kind: method for method in vars(cls).values() if (kind := getattr(method, "_handles", None))}
+
+
+def _ask_part(attribute: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the handler of an actor that leaves the answer to the part it has as ``attribute``."""
+
+    def handler(actor: "Actor", body: Message, src: Address) -> Any:
+        return method(getattr(actor, attribute), body, src)
+
+    return handler
+
+
+class ActorPart:
+    """What an actor is composed of: it has a state of its own, and may answer messages for the actor.
+
+    Its methods are marked with :func:`handles` as an actor's are, and may be conversations. It is given what it needs
+    when it is made: other parts, locks, and the actor only to send, to spawn and to be told by its address.
+    """
+
+    handlers: ClassVar[Handlers] = {}
+    """The handler of each message class, collected from the class and its bases."""
+
+    def __init_subclass__(cls) -> None:
+        cls.handlers = cls.handlers | _handlers_in(cls)
+
+
 class Actor(pykka.ThreadingActor):
     """One actor: an address, an outbox, handlers, and conversations under way."""
 
-    handlers: ClassVar[dict[type[Message], Callable[..., Any]]] = {}
-    """The handler of each message class, collected from the class and its bases."""
+    handlers: ClassVar[Handlers] = {}
+    """The handler of each message class, collected from the class, its bases and its parts."""
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {}
+    """The parts that answer messages, by the attribute that ``__init__`` keeps each in."""
     shown: ClassVar[frozenset[str]] = frozenset()
     """Attributes that only tell those who watch what the last arrival did: no part of the actor's state."""
 
     def __init_subclass__(cls) -> None:
         cls.handlers = dict(cls.handlers)
-        for method in vars(cls).values():
-            if kind := getattr(method, "_handles", None):
-                cls.handlers[kind] = method
+        for attribute, part in vars(cls).get("parts", {}).items():
+            cls.handlers |= {kind: _ask_part(attribute, method) for kind, method in part.handlers.items()}
+        cls.handlers |= _handlers_in(cls)
 
     def __init__(self, engine: Engine, address: Address) -> None:
         self.engine = engine

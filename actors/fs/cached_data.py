@@ -109,14 +109,18 @@ class CachedData(FileData):
         return reserved
 
     def _drop(self, first: int, last: int = END) -> Conversation[None]:
-        """Take pages out of memory, dirty or not; who has one pinned goes on seeing it."""
-        gone = [page for page in sorted(self.pages) if first <= page <= last]
-        if not gone:
-            return
-        numbers = tuple(self.pages.pop(page) for page in gone)
-        delayed = self.reserved.intersection(gone)
-        self.dirty.difference_update(gone)
-        self.reserved -= delayed
+        """Take pages out of memory, dirty or not, once they are written if they are just being written back.
+
+        Who has one pinned goes on seeing it.
+        """
+        with (yield self.page_lock.exclusive()):
+            gone = [page for page in sorted(self.pages) if first <= page <= last]
+            if not gone:
+                return
+            numbers = tuple(self.pages.pop(page) for page in gone)
+            delayed = self.reserved.intersection(gone)
+            self.dirty.difference_update(gone)
+            self.reserved -= delayed
         yield from self.mappings.zap(gone[0], gone[-1])
         yield Call(self.cache, DropFrames(numbers))
         if delayed:

@@ -5,8 +5,10 @@ is shared over dup, fork and SCM_RIGHTS, and ends with the last reference, follo
 """
 
 import errno
+from collections.abc import Mapping
+from typing import ClassVar
 
-from longpin.actors.base import Engine, handles
+from longpin.actors.base import Actor, ActorPart, Engine, handles
 from longpin.actors.constants import (
     F_UNLCK,
     FALLOC_FL_COLLAPSE_RANGE,
@@ -31,7 +33,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import FILE_OPERATIONS, FileOperations, ask, kind_of
-from longpin.actors.fs.owner import OwnedDescription
+from longpin.actors.fs.owner import FileOwner
 from longpin.actors.fs.transfers import check_buffer
 from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.locks import Lock
@@ -100,8 +102,10 @@ SETFL_MASK = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME
 """The status flags that F_SETFL can change [fs/fcntl.c]."""
 
 
-class OpenFileDescription(OwnedDescription):
+class OpenFileDescription(Actor):
     """One open of an inode or of an RDMA device."""
+
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"owner": FileOwner}
 
     def __init__(self, engine: Engine, address: Address, backing: Address, kind: str, flags: int) -> None:
         super().__init__(engine, address)
@@ -116,6 +120,7 @@ class OpenFileDescription(OwnedDescription):
         self.released = False
         # Invariant: released implies references == 0.
         self.position = 0
+        self.owner = FileOwner()
         self.position_lock = Lock(self, f"the position lock of {address}")
 
     @property
@@ -202,7 +207,7 @@ class OpenFileDescription(OwnedDescription):
     @handles(GetFlags)
     def get_flags(self, _request: GetFlags, _src: Address) -> Done:
         """F_GETFL."""
-        return Done(self.flags | (O_ASYNC if self.leased else 0))
+        return Done(self.flags | (O_ASYNC if self.owner.leased else 0))
 
     @handles(SetFlags)
     def set_flags(self, request: SetFlags, _src: Address) -> Done:

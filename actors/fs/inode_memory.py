@@ -3,12 +3,17 @@
 import errno
 from functools import partial
 
-from longpin.actors.base import handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import MAP_SHARED_VALIDATE, MAP_SYNC, MAP_TYPE
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.fs.inode_parts import InodeParts
+from longpin.actors.fs.attributes import Attributes
+from longpin.actors.fs.file_data import FileData
+from longpin.actors.fs.layout_guard import LayoutGuard
+from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import ChangeKind
-from longpin.actors.kernel.machine import require
+from longpin.actors.kernel.machine import Kernel, require
+from longpin.actors.locks import Lock
 from longpin.actors.policies.decisions import Decision
 from longpin.actors.policies.views import FaultRequest, LayoutView, MapRequest, RegistrationView
 from longpin.messages.envelope import DONE, Address, Done
@@ -28,10 +33,26 @@ from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.mm import InstallPtes
 
 
-class MappedInode(InodeParts):
-    """A file whose pages are mapped and pinned."""
+class InodeMemory(ActorPart):
+    """The mappings, faults and pins: each asks the guard, and finds the pages in the file's data."""
 
-    # Mappings and pins.
+    def __init__(
+        self,
+        kernel: Kernel,
+        mmaplock: Lock,
+        attributes: Attributes,
+        leases: LeaseList,
+        mappings: Mappings,
+        data: FileData,
+        guard: LayoutGuard,
+    ) -> None:
+        self.kernel = kernel
+        self.mmaplock = mmaplock
+        self.attributes = attributes
+        self.leases = leases
+        self.mappings = mappings
+        self.data = data
+        self.guard = guard
 
     @handles(AddMapping)
     def add_mapping(self, request: AddMapping, _src: Address) -> Conversation[MappedAs]:

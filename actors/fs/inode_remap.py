@@ -9,15 +9,17 @@ import errno
 from functools import partial
 from typing import Any
 
-from longpin.actors.base import handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import State
-from longpin.actors.fs.inode_memory import MappedInode
+from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.layout_change import Wanted
+from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.remap import Sizes, bytes_to_remap, whole_blocks
 from longpin.actors.kernel.file_system import Asked, LayoutOperation
-from longpin.actors.kernel.machine import MOST_BYTES
-from longpin.actors.locks import Hold
+from longpin.actors.kernel.machine import MOST_BYTES, Kernel
+from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.decisions import BreakLeases, Decision, Fail, Proceed, WaitFor
 from longpin.actors.policies.views import LayoutView
 from longpin.messages.envelope import DONE, Address, Done
@@ -55,8 +57,29 @@ class _PinnedError(Exception):
         self.block = block
 
 
-class RemappedInode(MappedInode):
-    """A file that shares blocks with others."""
+class InodeRemap(ActorPart):
+    """The calls in which a file shares blocks with another, or looks up which it shares."""
+
+    def __init__(
+        self,
+        inode: Address,
+        pmem: Address,
+        kernel: Kernel,
+        iolock: Lock,
+        mmaplock: Lock,
+        attributes: Attributes,
+        data: FileData,
+        guard: LayoutGuard,
+    ) -> None:
+        self.inode = inode
+        """The file itself, which may be the first or the second of a plan, or both."""
+        self.pmem = pmem
+        self.kernel = kernel
+        self.iolock = iolock
+        self.mmaplock = mmaplock
+        self.attributes = attributes
+        self.data = data
+        self.guard = guard
 
     @handles(AskStorage)
     def storage(self, _request: AskStorage, _src: Address) -> Storage:
@@ -146,10 +169,10 @@ class RemappedInode(MappedInode):
     def _wanted(self, plan: RemapPlan) -> list[Wanted]:
         """Return what would be done to this file, which can be both."""
         wanted = []
-        if plan.source == self.address:
+        if plan.source == self.inode:
             end = plan.source_offset + (plan.length or max(self.attributes.size - plan.source_offset, 1))
             wanted.append(Wanted(LayoutOperation.CLONE_FROM, plan.source_offset, end, plan.caller, keep_size=True))
-        if plan.target == self.address:
+        if plan.target == self.inode:
             end = plan.target_offset + (plan.length or 1)
             wanted.append(Wanted(LayoutOperation.CLONE_TO, plan.target_offset, end, plan.caller, plan.dedupe))
         return wanted
@@ -195,7 +218,7 @@ class RemappedInode(MappedInode):
 
     def _do(self, plan: RemapPlan, size: int) -> Conversation[Remapped]:
         """Share the blocks; this is the second inode or the only one, ``size`` that of the first."""
-        sizes = Sizes(size, self.attributes.size) if plan.target == self.address else Sizes(self.attributes.size, size)
+        sizes = Sizes(size, self.attributes.size) if plan.target == self.inode else Sizes(self.attributes.size, size)
         page_size = self.kernel.page_size
         count = bytes_to_remap(plan, sizes, page_size)
         if count and plan.dedupe and not (yield from self._same(plan, count)):
@@ -216,9 +239,9 @@ class RemappedInode(MappedInode):
 
     def _at(self, inode: Address, request: ZeroTail | ShareOut | TakeShared | ReadLocked) -> Conversation[Any]:
         """Have one of the two do something: this one at once."""
-        if inode != self.address:
+        if inode != self.inode:
             return (yield Call(inode, request))
-        return (yield from self.handlers[type(request)](self, request, self.address))
+        return (yield from self.handlers[type(request)](self, request, self.inode))
 
     def _same(self, plan: RemapPlan, count: int) -> Conversation[bool]:
         """Compare the data [code: vfs_dedupe_file_range_compare]."""

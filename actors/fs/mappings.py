@@ -1,16 +1,19 @@
 """Who maps a file: ``i_mmap``, by which page table entries are found and removed [1.8]."""
 
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.conversation import Call, Conversation
 from longpin.actors.fs.extents import END
-from longpin.messages.envelope import Address
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.inode import ProtectMapping, RemoveMapping, SplitMapping
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.mm import Zap
 
 
-class Mappings:
-    """The mappings of one inode, in the order in which they were made, which is the order in which they are zapped."""
+class Mappings(ActorPart):
+    """The mappings of one inode, in the order in which they were made, which is the order in which they are zapped.
 
-    __slots__ = ("inode", "views")
+    Of an actor that asks nobody about them it also answers what memory maps tell of them.
+    """
 
     def __init__(self, inode: Address) -> None:
         self.inode = inode
@@ -48,3 +51,21 @@ class Mappings:
         """
         for mm in dict.fromkeys(mm for mm, _ in self.views):
             yield Call(mm, Zap(self.inode, first, last, even_cows))
+
+    @handles(SplitMapping)
+    def split_told(self, request: SplitMapping, _src: Address) -> Done:
+        """A mapping became two."""
+        self.split(request.mm, request.vma, request.new)
+        return DONE
+
+    @handles(ProtectMapping)
+    def protect_told(self, request: ProtectMapping, _src: Address) -> Done:
+        """mprotect(2)."""
+        self.protect(request.mm, request.vma, request.prot)
+        return DONE
+
+    @handles(RemoveMapping)
+    def remove_told(self, request: RemoveMapping, _src: Address) -> Done:
+        """munmap(2), exit."""
+        self.remove(request.mm, request.vma)
+        return DONE

@@ -5,7 +5,7 @@ The names are those of ``fs/fcntl.c``.
 
 import errno
 
-from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import F_OWNER_PGRP, F_OWNER_PID, F_OWNER_TID, SIGIO
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.process.pending import HAS_OWN_CODES, POLL_MSG, SI_KERNEL, SI_SIGIO
@@ -23,21 +23,20 @@ from longpin.messages.fs.file import (
 from longpin.messages.process.process import PROCESS_TABLE, FindOwner, Signal
 
 
-class OwnedDescription(Actor):
-    """What has an owner, whom it signals."""
+class FileOwner(ActorPart):
+    """The owner of an open file description, if it has one, and the signal it is sent."""
 
-    def __init__(self, engine: Engine, address: Address) -> None:
-        super().__init__(engine, address)
-        self.owner: Address = ""
+    def __init__(self) -> None:
+        self.process: Address = ""
         """The process that SIGIO goes to: the identity, not the number, and never updated by dup or fork [2.3.5].
 
         Empty for a process group, and while there is no owner.
         """
-        self.owner_number = 0
+        self.number = 0
         """What it was named by: a process, a thread or a group; 0: there is no owner."""
-        self.owner_type = F_OWNER_TID
+        self.type = F_OWNER_TID
         """What the number is of; what a description has before anybody sets one is 0 [meas 6.18]."""
-        self.owner_uid = 0
+        self.uid = 0
         self.signo = 0
         self.leased = False
         """A lease has it on a list of descriptions to signal, which F_GETFL shows as O_ASYNC [meas 6.18]."""
@@ -62,19 +61,19 @@ class OwnedDescription(Actor):
         return DONE
 
     def _set(self, process: Address, number: int, kind: int, uid: int) -> None:
-        self.owner, self.owner_number, self.owner_type, self.owner_uid = process, number, kind, uid
+        self.process, self.number, self.type, self.uid = process, number, kind, uid
 
     @handles(GetOwner)
     def get_owner(self, _request: GetOwner, _src: Address) -> Conversation[SignalOwner]:
         """F_GETOWN and F_GETOWN_EX: 0 if the owner is gone [meas]."""
-        return SignalOwner(self.owner_number if (yield from self._members()) else 0, self.owner_type)
+        return SignalOwner(self.number if (yield from self._members()) else 0, self.type)
 
     def _members(self) -> Conversation[tuple[Address, ...]]:
         """Return who the owner is; nobody if it is gone, or a number nobody has as what it was set for [pid_task]."""
-        if not self.owner_number:
+        if not self.number:
             return ()
         try:
-            found = yield Call(PROCESS_TABLE, FindOwner(self.owner_number, self.owner_type))
+            found = yield Call(PROCESS_TABLE, FindOwner(self.number, self.type))
         except KernelError:
             return ()
         members: tuple[Address, ...] = found.members
@@ -84,7 +83,7 @@ class OwnedDescription(Actor):
     def lease_setup(self, request: LeaseSetup, _src: Address) -> Done:
         """Make the thread that takes a lease the owner, unless there is one [2.1 step 9; code: lease_setup]."""
         self.leased = True
-        if not self.owner_number:
+        if not self.number:
             caller = request.caller
             self._set(caller.process, caller.tid or caller.tgid, F_OWNER_PID, caller.uid)
         return DONE
@@ -104,12 +103,12 @@ class OwnedDescription(Actor):
             si_fd, si_code = -1, SI_KERNEL
         elif signo in HAS_OWN_CODES:
             si_code = SI_SIGIO
-        signal = Signal(signo, si_fd, self.owner_uid, quiet=True, si_code=si_code)
+        signal = Signal(signo, si_fd, self.uid, quiet=True, si_code=si_code)
         if request.to:
             yield Call(request.to, signal)
-        elif self.owner_type == F_OWNER_PGRP:
+        elif self.type == F_OWNER_PGRP:
             for process in (yield from self._members()):
                 yield Call(process, signal)
-        elif self.owner:
-            yield Call(self.owner, signal.to_task(self.owner_number, private=self.owner_type == F_OWNER_TID))
+        elif self.process:
+            yield Call(self.process, signal.to_task(self.number, private=self.type == F_OWNER_TID))
         return DONE

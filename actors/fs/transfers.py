@@ -15,15 +15,13 @@ from longpin.actors.conversation import Call, Conversation, KernelError, Step
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.mm.address_space import TASK_SIZE
+from longpin.actors.mm.address_space import LONGEST_RANGE, TASK_SIZE
 from longpin.actors.mm.gup import Buffer, pin_user_pages, unpin_user_pages
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.transfer import TransferAt
 from longpin.messages.mm.memory import ZERO_PAGE, Dma
 from longpin.messages.mm.mm import Faulted, LoadBytes, Registration, StoreBytes
 
-LONGEST = (1 << 63) - 1
-"""Bytes: the length of a range is a signed number to the kernel [code: import_iovec]."""
 SECTOR = 512
 """Bytes: offset, length and address of a direct transfer are multiples of it [open(2), O_DIRECT in NOTES]."""
 
@@ -35,7 +33,7 @@ def check_buffer(address: int, length: int) -> None:
         KernelError: EINVAL, the length is none; EFAULT, no process has memory there.
 
     """
-    if length > LONGEST:
+    if length > LONGEST_RANGE:
         raise KernelError(errno.EINVAL)
     if address + length > TASK_SIZE:
         raise KernelError(errno.EFAULT)

@@ -1,7 +1,7 @@
 """What a memory map holds: mappings and a page table [1.8, 1.9]."""
 
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ from longpin.messages.process.process import File
 MMAP_BASE = 0x7F00_0000_0000
 """Where the first mapping of a process lies."""
 
+LONGEST_RANGE = (1 << 63) - 1
+"""Bytes: the length of a buffer is a signed number to the kernel [code: import_iovec]."""
 TASK_SIZE = 0x7FFF_FFFF_F000
 """Where the addresses a process can have end, on x86-64."""
 
@@ -162,6 +164,17 @@ class AddressSpace:
     def overlapping(self, start: int, end: int) -> list[Mapping]:
         """Return the mappings that have an address from ``start`` up to ``end``."""
         return [m for m in self.mappings if m.start < end and start < m.end]
+
+    def pieces(self, start: int, end: int) -> Iterator[tuple[Mapping | None, int, int]]:
+        """Yield the mappings of a range with what of it they are, and None for what is not mapped, in order."""
+        address = start
+        for mapping in self.overlapping(start, end):
+            if address < mapping.start:
+                yield None, address, mapping.start
+            address = min(end, mapping.end)
+            yield mapping, max(start, mapping.start), address
+        if address < end:
+            yield None, address, end
 
     def replace(self, old: Mapping, *new: Mapping) -> None:
         """Put others into the place of a mapping; entries stay."""

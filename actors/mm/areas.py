@@ -1,9 +1,10 @@
 """The mappings of a memory map: how they are split, joined and taken away, in whole or in part [1.8]."""
 
-from longpin.actors.base import handles
-from longpin.actors.conversation import Call, Conversation
-from longpin.actors.mm.address_space import VM_LOCKED, Mapping
-from longpin.actors.mm.pins import Pins
+from longpin.actors.base import ActorPart, handles
+from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.locks import Lock
+from longpin.actors.mm.address_space import VM_LOCKED, AddressSpace, Mapping
+from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Ref
 from longpin.messages.fs.inode import ProtectMapping, RemoveMapping, SplitMapping
@@ -11,25 +12,33 @@ from longpin.messages.mm.mm import ExitMmap, Munmap, Unmapped
 from longpin.messages.process.process import File
 
 
-class Areas(Pins):
-    """A memory map whose mappings can be changed. Who calls a method holds the mmap lock, exclusively."""
+class Areas(ActorPart):
+    """The changes of mappings, of which files are told. Who calls a method holds the mmap lock, exclusively."""
 
-    def maps(self, ofd: Address) -> bool:
-        """Return whether a mapping holds an open file description, for those who watch."""
-        return any(mapping.file.ofd == ofd for mapping in self.space.mappings)
+    def __init__(self, mm: Address, space: AddressSpace, mmap_lock: Lock, anonymous: AnonymousMemory) -> None:
+        self.mm = mm
+        """The memory map itself, as inodes know it."""
+        self.space = space
+        self.mmap_lock = mmap_lock
+        self.anonymous = anonymous
 
     @property
     def locked_vm(self) -> int:
         """How many pages mlock(2) has locked."""
         locked = sum(mapping.length for mapping in self.space.mappings if mapping.has(VM_LOCKED))
-        return locked // self.kernel.page_size
+        return locked // self.space.page_size
+
+    def check_locked(self, more: int, memlock: int, number: int) -> None:
+        """Fail with an errno where so many bytes more would be locked than RLIMIT_MEMLOCK allows [mlock_future_ok]."""
+        if 0 <= memlock < self.locked_vm * self.space.page_size + more:
+            raise KernelError(number)
 
     @handles(Munmap)
     def munmap(self, request: Munmap, _src: Address) -> Conversation[Unmapped]:
         """munmap(2). What is pinned stays pinned [1.9]."""
         releases: list[File] = []
         with (yield self.mmap_lock.exclusive()):
-            yield from self._unmap_range(request.start, request.end, releases)
+            yield from self.unmap_range(request.start, request.end, releases)
         return Unmapped(tuple(releases))
 
     @handles(ExitMmap)
@@ -41,7 +50,7 @@ class Areas(Pins):
                 yield from self._unmap(mapping, releases)
         return Unmapped(tuple(releases))
 
-    def _unmap_range(self, start: int, end: int, releases: list[File]) -> Conversation[None]:
+    def unmap_range(self, start: int, end: int, releases: list[File]) -> Conversation[None]:
         """Take a range of addresses away; files whose last reference that was are to be released."""
         for mapping in self.space.overlapping(start, end):
             if mapping.start >= start and mapping.end <= end:
@@ -50,26 +59,26 @@ class Areas(Pins):
             number = 0
             if mapping.start < start and end < mapping.end:  # two are left, and each holds the file
                 number = self.space.next_number()
-                yield from self._tell_of_copy(mapping, number)
+                yield from self.tell_of_copy(mapping, number)
             dropped = self.space.cut(mapping, max(start, mapping.start), min(end, mapping.end), number)
-            yield from self._drop(dropped)
+            yield from self.anonymous.drop(dropped)
 
     def _unmap(self, mapping: Mapping, releases: list[File]) -> Conversation[None]:
         """Remove a mapping; if its reference was the file's last, that is to be released."""
-        yield from self._drop(self.space.remove(mapping))
+        yield from self.anonymous.drop(self.space.remove(mapping))
         if mapping.anonymous:
             return
-        yield Call(mapping.inode, RemoveMapping(self.address, mapping.number))
+        yield Call(mapping.inode, RemoveMapping(self.mm, mapping.number))
         if (yield Call(mapping.file.ofd, Put())).last:
             releases.append(mapping.file)
 
-    def _tell_of_copy(self, mapping: Mapping, number: int) -> Conversation[None]:
+    def tell_of_copy(self, mapping: Mapping, number: int) -> Conversation[None]:
         """Have the file know of a second mapping like this one, with a number of its own."""
         if not mapping.anonymous:
             yield Call(mapping.file.ofd, Ref())
-            yield Call(mapping.inode, SplitMapping(self.address, mapping.number, number))
+            yield Call(mapping.inode, SplitMapping(self.mm, mapping.number, number))
 
-    def _isolate(self, mapping: Mapping, start: int, end: int) -> Conversation[Mapping]:
+    def isolate(self, mapping: Mapping, start: int, end: int) -> Conversation[Mapping]:
         """Make what lies between two addresses a mapping of its own, where it is not, and return it [split_vma]."""
         if mapping.start < start:
             _, mapping = yield from self._split(mapping, start)
@@ -79,26 +88,26 @@ class Areas(Pins):
 
     def _split(self, mapping: Mapping, address: int) -> Conversation[tuple[Mapping, Mapping]]:
         number = self.space.next_number()
-        yield from self._tell_of_copy(mapping, number)
+        yield from self.tell_of_copy(mapping, number)
         return self.space.split(mapping, address, number)
 
-    def _change(self, mapping: Mapping, start: int, end: int, *, prot: int, vm_flags: int) -> Conversation[None]:
+    def change(self, mapping: Mapping, start: int, end: int, *, prot: int, vm_flags: int) -> Conversation[None]:
         """Give what lies between two addresses another protection or other flags, split off as it must be."""
         if (prot, vm_flags) == (mapping.prot, mapping.vm_flags):
             return
-        own = yield from self._isolate(mapping, start, end)
+        own = yield from self.isolate(mapping, start, end)
         self.space.replace(own, own._replace(prot=prot, vm_flags=vm_flags))
         if prot != mapping.prot and not own.anonymous:
-            yield Call(own.inode, ProtectMapping(self.address, own.number, prot))
+            yield Call(own.inode, ProtectMapping(self.mm, own.number, prot))
 
-    def _join(self, start: int, end: int) -> Conversation[None]:
+    def join(self, start: int, end: int) -> Conversation[None]:
         """Make one of neighbours that differ in nothing, between addresses and at both of them [vma_merge]."""
         for address in [mapping.start for mapping in self.space.mappings if start <= mapping.start <= end]:
             after, before = self.space.find(address), self.space.find(address - 1)
-            if after is None or before is None or not after.follows(before, self.kernel.page_size):
+            if after is None or before is None or not after.follows(before, self.space.page_size):
                 continue
             self.space.replace(after)
             self.space.replace(before, before._replace(length=before.length + after.length))
             if not after.anonymous:
-                yield Call(after.inode, RemoveMapping(self.address, after.number))
+                yield Call(after.inode, RemoveMapping(self.mm, after.number))
                 yield Call(after.file.ofd, Put())  # the other one holds it too

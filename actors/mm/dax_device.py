@@ -5,7 +5,7 @@ is nothing to truncate. ``/dev/dax0.0`` is a name of the device; its pages are a
 """
 
 import errno
-from typing import Self
+from typing import ClassVar, Self
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import MAP_PRIVATE, MAP_TYPE, O_ACCMODE, O_DIRECTORY, O_RDONLY, O_TMPFILE, O_WRONLY
@@ -26,11 +26,8 @@ from longpin.messages.fs.inode import (
     Fault,
     MappedAs,
     Open,
-    ProtectMapping,
-    RemoveMapping,
     Renamed,
     SetBreakTime,
-    SplitMapping,
 )
 from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import Dma, PageFrame, Unpin
@@ -57,6 +54,8 @@ class DaxMemory(FrameMemory):
 
 class DaxDevice(Backing):
     """One device."""
+
+    parts: ClassVar = {"mappings": Mappings}
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, pages: int, align: int) -> None:
         super().__init__(engine, address, kernel)
@@ -97,24 +96,6 @@ class DaxDevice(Backing):
             raise KernelError(errno.EINVAL)
         self.mappings.add(MappingView(r.mm, r.vma, r.prot, r.flags, r.ofd))
         return MappedAs(Memory.DEVICE_DAX)
-
-    @handles(SplitMapping)
-    def split_mapping(self, request: SplitMapping, _src: Address) -> Done:
-        """Refuse that a mapping becomes two, unless both are aligned [code: dax_vm_ops.may_split]."""
-        self.mappings.split(request.mm, request.vma, request.new)
-        return DONE
-
-    @handles(ProtectMapping)
-    def protect_mapping(self, request: ProtectMapping, _src: Address) -> Done:
-        """mprotect(2)."""
-        self.mappings.protect(request.mm, request.vma, request.prot)
-        return DONE
-
-    @handles(RemoveMapping)
-    def remove_mapping(self, request: RemoveMapping, _src: Address) -> Done:
-        """munmap(2), exit."""
-        self.mappings.remove(request.mm, request.vma)
-        return DONE
 
     @handles(Fault)
     def fault(self, request: Fault, src: Address) -> Conversation[Done]:

@@ -2,12 +2,13 @@
 
 import errno
 
-from longpin.actors.base import handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import PROT_READ, PROT_WRITE, SIGBUS, SIGSEGV
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.locks import Hold
-from longpin.actors.mm.address_space import Mapping, PageAccess, Pte
-from longpin.actors.mm.page_tables import PageTables
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.locks import Hold, Lock
+from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
+from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import Fault
@@ -27,8 +28,17 @@ class _FaultError(Exception):
         self.signo = signo
 
 
-class Faults(PageTables):
-    """A memory map that can be accessed."""
+class Faults(ActorPart):
+    """The accesses to a memory map, and the faults they end in: they make pages present, one way or another."""
+
+    def __init__(
+        self, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, page_table_lock: Lock, anonymous: AnonymousMemory
+    ) -> None:
+        self.kernel = kernel
+        self.space = space
+        self.mmap_lock = mmap_lock
+        self.page_table_lock = page_table_lock
+        self.anonymous = anonymous
 
     @handles(LoadBytes)
     def load(self, request: LoadBytes, _src: Address) -> Conversation[Data | Faulted]:
@@ -82,13 +92,13 @@ class Faults(PageTables):
         if mapping is None or not mapping.prot & (PROT_WRITE if write else PROT_READ | PROT_WRITE):
             raise _FaultError(SIGSEGV)
         try:
-            hold, ptes = yield from self._fault_in(mapping, address, 1, PageAccess.WRITE if write else PageAccess.READ)
+            hold, ptes = yield from self.fault_in(mapping, address, 1, PageAccess.WRITE if write else PageAccess.READ)
         except KernelError as error:
             # Without a frame to be had the kernel would end some process: this one is told as of a broken page.
             raise (_FaultError(SIGBUS) if error.errno in (errno.EFAULT, errno.ENOMEM) else error) from None
         return hold, ptes[0].frame, address % self.kernel.page_size
 
-    def _fault_in(
+    def fault_in(
         self, mapping: Mapping, address: int, pages: int, access: PageAccess
     ) -> Conversation[tuple[Hold, list[Pte]]]:
         """Return the entries of one or more of the pages from ``address`` on, with the page table lock held [1.9].
@@ -126,22 +136,22 @@ class Faults(PageTables):
             table[vpn] = Pte(ZERO_PAGE, writable=False)
         elif pte is None:
             count = next((n for n in range(min(pages, MOST_AT_ONCE)) if vpn + n in table), min(pages, MOST_AT_ONCE))
-            for index, frame in enumerate((yield from self._allocate(count))):
+            for index, frame in enumerate((yield from self.anonymous.allocate(count))):
                 table[vpn + index] = Pte(frame, writable, anonymous=True, exclusive=True)
         elif pte.exclusive or (pte.anonymous and (yield from self._is_alone(pte.frame))):
             table[vpn] = pte._replace(writable=writable, exclusive=True)
         else:
-            table[vpn] = yield from self._copy(
+            table[vpn] = yield from self.anonymous.copy(
                 pte.frame, writable=writable, inode="" if pte.anonymous else mapping.inode
             )
-            yield from self._drop([pte.frame] if pte.anonymous else [])
+            yield from self.anonymous.drop([pte.frame] if pte.anonymous else [])
 
     def _is_alone(self, frame: PageFrame) -> Conversation[bool]:
         """Return whether nobody else has an anonymous page any more."""
         ask = ReuseFrame(frame.number, despite_pins=not self.kernel.generation.copies_see_pins)
         return bool((yield Call(frame.memory, ask)).value)
 
-    def _populate(self, start: int, end: int, access: PageAccess | None = None) -> Conversation[None]:
+    def populate(self, start: int, end: int, access: PageAccess | None = None) -> Conversation[None]:
         """Fault pages in, without waiting for anybody to touch them [populate_vma_page_range].
 
         Args:
@@ -165,6 +175,6 @@ class Faults(PageTables):
             address, last = max(start, mapping.start), min(end, mapping.end)
             while address < last:
                 pages = min((last - address) // self.kernel.page_size, MOST_AT_ONCE)
-                hold, ptes = yield from self._fault_in(mapping, address, pages, wanted)
+                hold, ptes = yield from self.fault_in(mapping, address, pages, wanted)
                 hold.drop()
                 address += len(ptes) * self.kernel.page_size

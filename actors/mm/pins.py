@@ -1,13 +1,14 @@
 """get_user_pages: references on the pages of a memory map, and what RLIMIT_MEMLOCK says of them [1.9, 2.6]."""
 
 import errno
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from longpin.actors.base import handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import PROT_READ, PROT_WRITE
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.kernel.machine import require
-from longpin.actors.mm.address_space import Mapping, PageAccess, Pte
+from longpin.actors.kernel.machine import Kernel, require
+from longpin.actors.locks import Lock
+from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
 from longpin.actors.mm.faults import Faults
 from longpin.actors.policies.decisions import Fail
 from longpin.messages.envelope import DONE, Address, Done
@@ -29,11 +30,16 @@ class _Held(NamedTuple):
     """What was asked of the policy for the pages that are pinned."""
 
 
-class Pins(Faults):
-    """A memory map whose pages can be pinned."""
+class Pins(ActorPart):
+    """The pins that are taken through a memory map, and how many pages of it are charged for them."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, mm: Address, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, faults: Faults) -> None:
+        self.mm = mm
+        """The memory map itself, as inodes know it."""
+        self.kernel = kernel
+        self.space = space
+        self.mmap_lock = mmap_lock
+        self.faults = faults
         self.pinned_vm = 0
         """Pages that are pinned and were charged here; a child begins at 0 [1.1]."""
 
@@ -87,7 +93,7 @@ class Pins(Faults):
             raise KernelError(errno.EFAULT)
         pages = min(pages, (mapping.end - address) // self.kernel.page_size)
         access = _access(request, mapping)
-        view = MappingView(self.address, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
+        view = MappingView(self.mm, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory)
         self._ask_early(wanted, mapping, address, access)
@@ -96,7 +102,7 @@ class Pins(Faults):
         if access is None:
             raise KernelError(errno.EFAULT)
         page = self.space.page_of(mapping, address)
-        hold, ptes = yield from self._fault_in(mapping, address, pages, access)
+        hold, ptes = yield from self.faults.fault_in(mapping, address, pages, access)
         with hold:
             if mapping.memory is Memory.FS_DAX:
                 held.asked.append(wanted)

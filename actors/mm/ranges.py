@@ -1,10 +1,9 @@
 """What processes say of ranges of their memory: mprotect(2), madvise(2), mlock(2), msync(2) [1.8]."""
 
 import errno
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from longpin.actors.base import handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import (
     FALLOC_FL_KEEP_SIZE,
     FALLOC_FL_PUNCH_HOLE,
@@ -32,7 +31,7 @@ from longpin.actors.constants import (
     PROT_WRITE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.locks import Hold
+from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import (
     VM_DONTCOPY,
     VM_DONTDUMP,
@@ -41,10 +40,13 @@ from longpin.actors.mm.address_space import (
     VM_RAND_READ,
     VM_SEQ_READ,
     VM_WIPEONFORK,
+    AddressSpace,
     Mapping,
     PageAccess,
 )
+from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.areas import Areas
+from longpin.actors.mm.faults import Faults
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import FallocateFile
 from longpin.messages.fs.mapping import Memory
@@ -74,15 +76,31 @@ FLAGS = {
 POPULATES = {MADV_POPULATE_READ: PageAccess.READ, MADV_POPULATE_WRITE: PageAccess.WRITE}
 
 
-class Ranges(Areas):
-    """A memory map whose processes say something of it."""
+class Ranges(ActorPart):
+    """The calls that say something of a range: its protection, whether it is locked, what it will be used for."""
+
+    def __init__(
+        self,
+        space: AddressSpace,
+        mmap_lock: Lock,
+        page_table_lock: Lock,
+        anonymous: AnonymousMemory,
+        faults: Faults,
+        areas: Areas,
+    ) -> None:
+        self.space = space
+        self.mmap_lock = mmap_lock
+        self.page_table_lock = page_table_lock
+        self.anonymous = anonymous
+        self.faults = faults
+        self.areas = areas
 
     @handles(Mprotect)
     def mprotect(self, request: Mprotect, _src: Address) -> Conversation[Done]:
         """mprotect(2): mapping by mapping, until one may not have it or a page is not mapped."""
         with (yield self.mmap_lock.exclusive()):
             number = 0
-            for mapping, start, end in self._pieces(request.start, request.end):
+            for mapping, start, end in self.space.pieces(request.start, request.end):
                 if mapping is None:
                     number = errno.ENOMEM
                 elif request.prot & PROT_WRITE and not mapping.has(VM_MAYWRITE):
@@ -91,22 +109,11 @@ class Ranges(Areas):
                     break
                 if mapping.prot & ~request.prot & PROT_WRITE:
                     self.space.protect(start, end)
-                yield from self._change(mapping, start, end, prot=request.prot, vm_flags=mapping.vm_flags)
-            yield from self._join(request.start, request.end)
+                yield from self.areas.change(mapping, start, end, prot=request.prot, vm_flags=mapping.vm_flags)
+            yield from self.areas.join(request.start, request.end)
         if number:
             raise KernelError(number)
         return DONE
-
-    def _pieces(self, start: int, end: int) -> Iterator[tuple[Mapping | None, int, int]]:
-        """Yield the mappings of a range with what of it they are, and None for what is not mapped, in order."""
-        address = start
-        for mapping in self.space.overlapping(start, end):
-            if address < mapping.start:
-                yield None, address, mapping.start
-            address = min(end, mapping.end)
-            yield mapping, max(start, mapping.start), address
-        if address < end:
-            yield None, address, end
 
     # Locked pages.
 
@@ -115,10 +122,10 @@ class Ranges(Areas):
         """mlock(2) faults in what it locks; munlock(2) does the opposite, and takes no limit into account."""
         start, end, number = request.start, request.end, 0
         with (yield self.mmap_lock.exclusive()):
-            pieces = list(self._pieces(start, end))
+            pieces = list(self.space.pieces(start, end))
             if request.lock:
                 known = sum(its[2] - its[1] for its in pieces if its[0] is not None and its[0].has(VM_LOCKED))
-                self._check_locked(end - start - known, request.memlock, errno.ENOMEM)
+                self.areas.check_locked(end - start - known, request.memlock, errno.ENOMEM)
             for mapping, begin, stop in pieces:
                 if mapping is None:
                     number = errno.ENOMEM
@@ -126,22 +133,17 @@ class Ranges(Areas):
                 flags = mapping.vm_flags & ~VM_LOCKED
                 if request.lock and mapping.memory is not Memory.FS_DAX:  # vma_is_dax: nothing to keep in memory
                     flags |= VM_LOCKED
-                yield from self._change(mapping, begin, stop, prot=mapping.prot, vm_flags=flags)
-            yield from self._join(start, end)
+                yield from self.areas.change(mapping, begin, stop, prot=mapping.prot, vm_flags=flags)
+            yield from self.areas.join(start, end)
         if number:
             raise KernelError(number)
         if request.lock:
             with (yield self.mmap_lock.shared()):
                 try:
-                    yield from self._populate(start, end)
+                    yield from self.faults.populate(start, end)
                 except KernelError as error:
                     raise KernelError(errno.ENOMEM if error.errno == errno.EFAULT else errno.EAGAIN) from None
         return DONE
-
-    def _check_locked(self, more: int, memlock: int, number: int) -> None:
-        """Fail with an errno where so many bytes more would be locked than RLIMIT_MEMLOCK allows [mlock_future_ok]."""
-        if 0 <= memlock < self.locked_vm * self.kernel.page_size + more:
-            raise KernelError(number)
 
     # Advice.
 
@@ -155,7 +157,7 @@ class Ranges(Areas):
         with (yield self.mmap_lock.exclusive()) as hold:
             address = request.start
             while address < request.end:
-                mapping, start, end = next(self._pieces(address, request.end))
+                mapping, start, end = next(self.space.pieces(address, request.end))
                 if mapping is None:
                     number = errno.ENOMEM
                 elif advice == MADV_REMOVE:
@@ -163,7 +165,7 @@ class Ranges(Areas):
                 else:
                     yield from self._advise(mapping, start, end, advice)
                 address = end
-            yield from self._join(request.start, request.end)
+            yield from self.areas.join(request.start, request.end)
         if number:
             raise KernelError(number)
         return DONE
@@ -182,10 +184,10 @@ class Ranges(Areas):
         if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
             with (yield self.page_table_lock.exclusive()):
                 dropped = self.space.clear(start, end)
-            yield from self._drop(dropped)
+            yield from self.anonymous.drop(dropped)
         elif (flags := FLAGS.get(advice)) is not None:
             wanted = mapping.vm_flags & ~flags.clear | flags.set
-            yield from self._change(mapping, start, end, prot=mapping.prot, vm_flags=wanted)
+            yield from self.areas.change(mapping, start, end, prot=mapping.prot, vm_flags=wanted)
 
     def _remove(self, mapping: Mapping, start: int, end: int, caller: Caller, hold: Hold) -> Conversation[None]:
         """Punch a hole into the file, as fallocate(2) does, with the mmap lock dropped [madvise_remove].
@@ -199,7 +201,7 @@ class Ranges(Areas):
             raise KernelError(errno.EINVAL)
         if mapping.flags & MAP_TYPE == MAP_PRIVATE or not mapping.has(VM_MAYWRITE):
             raise KernelError(errno.EACCES)
-        offset = self.space.page_of(mapping, start) * self.kernel.page_size
+        offset = self.space.page_of(mapping, start) * self.space.page_size
         mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
         hold.drop()
         yield Call(mapping.file.ofd, FallocateFile(mode, offset, end - start, caller))
@@ -215,19 +217,19 @@ class Ranges(Areas):
         """
         access = POPULATES[request.advice]
         with (yield self.mmap_lock.shared()):
-            for mapping, start, end in self._pieces(request.start, request.end):
+            for mapping, start, end in self.space.pieces(request.start, request.end):
                 if mapping is None:
                     raise KernelError(errno.ENOMEM)
                 if not mapping.prot & (PROT_WRITE if access is PageAccess.WRITE else PROT_READ):
                     raise KernelError(errno.EINVAL)
-                yield from self._populate(start, end, access)
+                yield from self.faults.populate(start, end, access)
 
     @handles(Msync)
     def msync(self, request: Msync, _src: Address) -> Conversation[Done]:
         """msync(2): what was stored is in the file already."""
         with (yield self.mmap_lock.shared()):
             number = 0
-            for mapping, _, _ in self._pieces(request.start, request.end):
+            for mapping, _, _ in self.space.pieces(request.start, request.end):
                 if mapping is None:
                     number = errno.ENOMEM
                 elif request.flags & MS_INVALIDATE and mapping.has(VM_LOCKED):

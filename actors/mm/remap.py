@@ -3,18 +3,28 @@
 import errno
 from dataclasses import replace
 
-from longpin.actors.base import handles
+from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from longpin.actors.conversation import Conversation, KernelError, outcome
-from longpin.actors.mm.address_space import TASK_SIZE, VM_LOCKED, Mapping
-from longpin.actors.mm.ranges import Ranges
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.locks import Lock
+from longpin.actors.mm.address_space import TASK_SIZE, VM_LOCKED, AddressSpace, Mapping
+from longpin.actors.mm.areas import Areas
+from longpin.actors.mm.faults import Faults
 from longpin.messages.envelope import Address
 from longpin.messages.mm.ranges import Mapped, Mremap
 from longpin.messages.process.process import File
 
 
-class Remap(Ranges):
-    """A memory map whose mappings can be moved."""
+class Remap(ActorPart):
+    """The call that moves mappings with their pages."""
+
+    def __init__(self, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, faults: Faults, areas: Areas) -> None:
+        self.kernel = kernel
+        self.space = space
+        self.mmap_lock = mmap_lock
+        self.faults = faults
+        self.areas = areas
 
     @handles(Mremap)
     def mremap(self, request: Mremap, _src: Address) -> Conversation[Mapped]:
@@ -28,12 +38,12 @@ class Remap(Ranges):
             locked = mapping.has(VM_LOCKED)
             if r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP):
                 if r.flags & MREMAP_FIXED:
-                    yield from self._unmap_range(r.to, r.to + r.length, releases)
+                    yield from self.areas.unmap_range(r.to, r.to + r.length, releases)
                 if r.length < r.old_length:
-                    yield from self._unmap_range(r.old + r.length, r.old + r.old_length, releases)
+                    yield from self.areas.unmap_range(r.old + r.length, r.old + r.old_length, releases)
                 address = yield from self._move(r, min(r.old_length, r.length), releases)
             elif r.length <= r.old_length:
-                yield from self._unmap_range(r.old + r.length, r.old + r.old_length, releases)
+                yield from self.areas.unmap_range(r.old + r.length, r.old + r.old_length, releases)
                 address = r.old
             elif self._has_room(r, mapping):
                 self.space.replace(mapping, mapping._replace(length=r.old + r.length - mapping.start))
@@ -42,11 +52,11 @@ class Remap(Ranges):
                 address = yield from self._move(r, r.old_length, releases)
             else:
                 raise KernelError(errno.ENOMEM)
-            yield from self._join(address, address + r.length)
+            yield from self.areas.join(address, address + r.length)
         if locked and r.length > r.old_length:
             with (yield self.mmap_lock.shared()):
                 # What can be had is there then: mremap has succeeded.
-                yield from outcome(self._populate(address + r.old_length, address + r.length))
+                yield from outcome(self.faults.populate(address + r.old_length, address + r.length))
         return Mapped(address, tuple(releases))
 
     def _found(self, r: Mremap) -> Mapping:
@@ -68,7 +78,7 @@ class Remap(Ranges):
         if min(r.old_length, r.length) > mapping.end - r.old:
             raise KernelError(errno.EFAULT)
         if r.length > r.old_length and mapping.has(VM_LOCKED):
-            self._check_locked(r.length - r.old_length, r.memlock, errno.EAGAIN)
+            self.areas.check_locked(r.length - r.old_length, r.memlock, errno.EAGAIN)
         return mapping
 
     def _move_several(self, r: Mremap, releases: list[File]) -> Conversation[None]:
@@ -80,13 +90,13 @@ class Remap(Ranges):
         """
         if self.space.find(r.old) is None:
             raise KernelError(errno.EFAULT)
-        for mapping, start, end in list(self._pieces(r.old, r.old + r.old_length)):
+        for mapping, start, end in list(self.space.pieces(r.old, r.old + r.old_length)):
             if mapping is not None:
                 to = r.to + start - r.old
-                yield from self._unmap_range(to, to + end - start, releases)
+                yield from self.areas.unmap_range(to, to + end - start, releases)
                 part = replace(r, old=start, old_length=end - start, length=end - start, to=to)
                 yield from self._move(part, end - start, releases)
-        yield from self._join(r.to, r.to + r.length)
+        yield from self.areas.join(r.to, r.to + r.length)
 
     def _has_room(self, r: Mremap, mapping: Mapping) -> bool:
         """Return whether a mapping can grow where it is: nothing is behind it [vma_expandable]."""
@@ -106,11 +116,11 @@ class Remap(Ranges):
             raise KernelError(errno.ENOMEM)
         if not length or r.flags & MREMAP_DONTUNMAP:
             number = self.space.next_number()
-            yield from self._tell_of_copy(mapping, number)
+            yield from self.areas.tell_of_copy(mapping, number)
             first_page = self.space.page_of(mapping, r.old)
             moved = mapping._replace(number=number, start=to, length=r.length, first_page=first_page)
         else:
-            own = yield from self._isolate(mapping, r.old, r.old + length)
+            own = yield from self.areas.isolate(mapping, r.old, r.old + length)
             self.space.replace(own)
             moved = own._replace(start=to, length=r.length)
         if moved.anonymous and not any(pte.anonymous for _, pte in self.space.entries(r.old, r.old + length)):

@@ -5,6 +5,7 @@ one entry for each, in the place of a page table, so a page stays when nobody's 
 """
 
 import errno
+from typing import ClassVar
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
@@ -18,9 +19,6 @@ from longpin.messages.fs.inode import (
     Fallocate,
     Fault,
     MappedAs,
-    ProtectMapping,
-    RemoveMapping,
-    SplitMapping,
 )
 from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import PageFrame
@@ -29,6 +27,8 @@ from longpin.messages.mm.mm import InstallPtes
 
 class SharedMemory(Ram):
     """One piece of shared anonymous memory."""
+
+    parts: ClassVar = {"mappings": Mappings}
 
     def __init__(self, engine: Engine, address: Address, pages: int, page_size: int) -> None:
         super().__init__(engine, address)
@@ -45,24 +45,6 @@ class SharedMemory(Ram):
         r = request
         self.mappings.add(MappingView(r.mm, r.vma, r.prot, r.flags, r.ofd))
         return MappedAs(Memory.SHMEM)
-
-    @handles(SplitMapping)
-    def split_mapping(self, request: SplitMapping, _src: Address) -> Done:
-        """Note that a mapping became two."""
-        self.mappings.split(request.mm, request.vma, request.new)
-        return DONE
-
-    @handles(ProtectMapping)
-    def protect_mapping(self, request: ProtectMapping, _src: Address) -> Done:
-        """mprotect(2)."""
-        self.mappings.protect(request.mm, request.vma, request.prot)
-        return DONE
-
-    @handles(RemoveMapping)
-    def remove_mapping(self, request: RemoveMapping, _src: Address) -> Done:
-        """munmap(2), exit."""
-        self.mappings.remove(request.mm, request.vma)
-        return DONE
 
     @handles(Fault)
     def fault(self, request: Fault, src: Address) -> Conversation[Done]:

@@ -87,6 +87,8 @@ class PendingSignals:
 
     def first(self, blocked: AbstractSet[int]) -> Siginfo | None:
         """Return what is taken next of what is not blocked: synchronous ones, then the lowest number."""
+        if not self.signals:
+            return None
         open_ = [signal for signal in self.signals if signal.signo not in blocked]
         return min(open_, key=_order, default=None)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from longpin.actors.constants import SPLICE_F_NONBLOCK
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.fs.transfers import LONGEST
+from longpin.actors.mm.address_space import LONGEST_RANGE
 from longpin.actors.mm.gup import Buffer, pin_user_pages, read_pinned, unpin_user_pages, write_pinned
 from longpin.actors.syscalls.declaration import Declarations, Flags, Section
 from longpin.actors.syscalls.files import as_bytes
@@ -72,7 +72,7 @@ def pwritev(process: "Process", fd: int, addr: int, length: int, offset: int) ->
 
 def shortened(length: int, most: int) -> int:
     """Return how much of a range is asked for: at most so much, or what no length can be, for the kernel to refuse."""
-    return length if length > LONGEST else min(length, most)
+    return length if length > LONGEST_RANGE else min(length, most)
 
 
 def _transfer(process: "Process", fd: int, addr: int, length: int, offset: int, *, write: bool) -> Conversation[int]:

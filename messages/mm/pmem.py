@@ -57,20 +57,12 @@ class Reserve(Message):
 
     count: int
 
-    def footprint(self) -> Footprint:
-        """How many are free."""
-        return Footprint.of(writes=[("free",)])
-
 
 @message
 class Unreserve(Message):
     """Take a promise back: the pages were truncated."""
 
     count: int
-
-    def footprint(self) -> Footprint:
-        """How many are free."""
-        return Footprint.of(writes=[("free",)])
 
 
 @message

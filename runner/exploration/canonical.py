@@ -119,9 +119,11 @@ class _Forms:
         self.owner: Actor | None = None
 
     def of(self, value: Any) -> Hashable:
-        kind = type(value)
+        kind: type = type(value)
         if kind in PLAIN:
             return value  # type: ignore[no-any-return]
+        if _is_told_by_identity(kind):
+            return self._once(kind, value)
         if kind in (bool, float, complex):
             return kind, repr(value)
         if kind is tuple:
@@ -142,6 +144,10 @@ class _Forms:
             return kind, *map(self.of, value)
         if kind is FunctionType and value.__closure__ is None and value.__defaults__ is None:
             return value.__code__  # type: ignore[no-any-return]
+        return self._once(kind, value)
+
+    def _once(self, kind: type, value: Any) -> Hashable:
+        """Return the form of what has an identity, or where it was met."""
         if (part := self.parts.get(id(value))) is not None:
             return "part", part
         if (number := self.met.get(id(value))) is not None:
@@ -226,6 +232,13 @@ def _is_frozen(kind: Any) -> bool:
     """Return whether ``kind`` is a frozen dataclass whose objects can be hashed, if what they hold can be."""
     parameters = getattr(kind, "__dataclass_params__", None)
     return parameters is not None and parameters.frozen and kind.__hash__ is not None
+
+
+@cache
+def _is_told_by_identity(kind: type) -> bool:
+    """Return whether no object of ``kind`` stands for itself: asked first, for most of a state is such objects."""
+    by_value = (bool, float, complex, tuple, frozenset, Enum, *CONSTANT, Message, EngineBase, FunctionType)
+    return not issubclass(kind, by_value) and not _is_frozen(kind)
 
 
 @cache

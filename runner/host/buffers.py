@@ -3,8 +3,7 @@
 The process that makes the calls has memory too, which no program may see or touch.
 """
 
-from longpin.actors.fs.transfers import LONGEST
-from longpin.actors.mm.address_space import TASK_SIZE
+from longpin.actors.mm.address_space import LONGEST_RANGE, TASK_SIZE
 from longpin.actors.syscalls.transfers import MOST, shortened
 from longpin.runner.machine.processes import HostError
 
@@ -22,7 +21,7 @@ def fitting(call: str, addr: int, length: int) -> int:
 
     """
     given = shortened(length, MOST)
-    harmless = given > LONGEST or not given or addr >= TASK_SIZE or addr + given <= NOTHING_BELOW
+    harmless = given > LONGEST_RANGE or not given or addr >= TASK_SIZE or addr + given <= NOTHING_BELOW
     if not harmless and not MEMORY[0] <= addr < MEMORY[1] - MOST:
         raise HostError(
             f"{call} of memory that is not the program's own on the host engine: {length} bytes at {addr:#x}"

@@ -20,7 +20,7 @@ from longpin.runner.races.check import RaceEffort, RacingKernel, compare
 from longpin.runner.races.free import FreeKernel
 from longpin.runner.races.hosted import HostedKernel
 
-RACES = sorted(DATA.glob("races/*.toml"))
+RACES = sorted([*DATA.glob("races/*.toml"), *DATA.glob("cases/race-*.toml")])
 LONG = {"write-lease-on-read-only", "two-holders-one-writer", "signals-while-breaking"}
 """Those with the most schedules."""
 
@@ -36,7 +36,12 @@ def kernel() -> Iterator[FreeKernel]:
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(path, id=path.stem, marks=pytest.mark.heavy if path.stem in LONG else []) for path in RACES],
+    [
+        pytest.param(
+            path, id=path.stem, marks=pytest.mark.heavy if path.stem in LONG or path.parent.name == "cases" else []
+        )
+        for path in RACES
+    ],
 )
 def test_a_race_that_the_kernel_has_shown(kernel: FreeKernel, path: Path) -> None:
     compared = compare(kernel, load_scenario(str(path)), str(path), RaceEffort(200, 6.0))

@@ -132,6 +132,20 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     (
+        "file:",  # transfers, and a pipe that gets pages
+        {
+            "a": 'fd = open("/pmem/a", O_RDWR)\nr = pipe()\n'
+            "buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n"
+            'fork("child")\nfork("child")\npwritev(fd, buf, 1, 0)\nvmsplice(pipe_w, buf, 1)\nfcntl(fd, F_GETFL)\n',
+            "child": "preadv(fd, buf, 1, 0)\nvmsplice(pipe_w, buf, 1)\nread(r, 1)\nfcntl(pipe_w, F_GETFL)\n",
+        },
+    ),
+    (
+        "process_table",
+        {x: f'clone("thread_{x}")\nkill("c", 0)\ngetpid()\n' for x in "abc"}
+        | {f"thread_{x}": "gettid()" for x in "abc"},
+    ),
+    (
         "mm:",
         {
             "a": REGISTER.format("a")
@@ -168,7 +182,7 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
 )
-"""Programs that meet at one actor, by its kind: a description at offsets, a memory map, anonymous memory."""
+"""Programs that meet at one actor, by its kind: a description, a set of blocks, a memory map, anonymous memory."""
 
 CONNECTED = (
     'sigaction(SIGIO, SIG_IGN)\nctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n'
@@ -299,7 +313,7 @@ def of_machine(programs: dict[str, str], forked: list[str]) -> Scenario:
     text = 'name = "programs"\n[[pmem]]\nname = "pmem0"\nblocks = 12\n'
     text += "".join(f'[[file]]\npath = "/pmem/{x}"\nsize = "2 * PAGE"\n' for x in "abc")
     for name, program in programs.items():
-        start = "fork" if name in forked else "now"
+        start = "fork" if name in forked else "thread" if name.startswith("thread") else "now"
         text += f"[[process]]\nname = '{name}'\nstart = '{start}'\nprogram = '''\n{program}\n'''\n"
     return parse_scenario(text, "programs.toml")
 

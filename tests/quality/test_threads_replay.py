@@ -42,7 +42,7 @@ def state_of(actor: Actor) -> Any:
         case Mm():
             return actor.space.mappings, actor.space.page_table, actor.pinned_vm
         case OpenFileDescription():
-            return actor.references, actor.released, actor.position, actor.owner, actor.signo
+            return actor.references, actor.released, actor.position, vars(actor.owner)
         case Inode():
             return actor.view()
         case Pmem():

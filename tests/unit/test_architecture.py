@@ -8,7 +8,11 @@ from pathlib import Path
 import pykka
 import pytest
 
-from longpin.actors.base import Actor
+from longpin.actors.base import Actor, ActorPart
+from longpin.actors.fs.backing import Backing
+from longpin.actors.fs.file import OpenFileDescription
+from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.mm import Mm
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import Policy
 from longpin.actors.syscalls import MODULES, SYSCALLS
@@ -99,8 +103,22 @@ def test_every_folder_says_what_it_is_for() -> None:
             assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
 
 
-PARTS = ("attributes", "extents", "file_data", "flocks", "layout_guard", "lease_list", "mappings", "open_counts")
+PARTS = (
+    *("attributes", "extents", "file_data", "flocks", "layout_guard", "lease_list", "mappings", "open_counts"),
+    *("inode_data", "inode_leases", "inode_memory", "inode_names", "inode_remap", "transfers"),
+)
 """What an inode is composed of."""
+
+
+def test_an_actor_with_parts_stands_on_no_other_and_its_parts_do_not_know_it() -> None:
+    composed = (Mm, Inode, OpenFileDescription)
+    for kind in composed:
+        assert kind.__base__ in (Actor, Backing)
+        for part in kind.parts.values():
+            assert part.__base__ is ActorPart
+            path = sys.modules[part.__module__].__file__
+            assert path is not None
+            assert kind.__module__ not in imported(Path(path)), part
 
 
 def test_the_parts_of_an_inode_know_neither_it_nor_who_has_it_open() -> None:

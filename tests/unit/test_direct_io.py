@@ -40,6 +40,7 @@ buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, f, 0)
 @pytest.mark.parametrize("name", ["/f", "/disk/g", "/tmp/h"])
 @pytest.mark.parametrize("direct", ["", " | O_DIRECT"])
 def test_bytes_go_there_and_come_back(play: Play, name: str, direct: str) -> None:
+    short = "EFAULT" if direct and name == "/disk/g" else "4096"  # a device does all of it, or it fails [meas 6.18]
     play(
         "P0",
         head=HEAD,
@@ -56,7 +57,7 @@ preadv(fd, buf, PAGE, 4 * PAGE)                                    # -> 0
 pwritev(fd, buf + 2 * PAGE, 2 * PAGE, 4 * PAGE)                    # -> 8192
 stat("{name}")                                                     # -> 24576
 preadv(fd, 4096, PAGE, 0)                                          # -> EFAULT
-preadv(fd, buf + 3 * PAGE, 2 * PAGE, 0)                            # -> 4096
+preadv(fd, buf + 3 * PAGE, 2 * PAGE, 0)                            # -> {short}
 pwritev(fd, 4096, PAGE, 0)                                         # -> EFAULT
 preadv(fd, buf, PAGE, -1)                                          # -> EINVAL
 preadv(fd, buf, 0, 0)                                              # -> 0

@@ -248,7 +248,7 @@ def test_nothing_is_done_at_the_deadline_of_a_lease_that_was_given_up_while_the_
     record = LeaseRecord("lease:1", "file:1", "process:100", 100, F_RDLCK, ("file:1",), LeaseKind.LAYOUT, works=True)
     for left, signals in ((True, 1), (False, 0)):
         inode.leases.records[:] = [record]
-        work = inode.overdue(LeaseOverdue("lease:1", Level.UNLOCK), "lease:1")
+        work = inode.lease_calls.overdue(LeaseOverdue("lease:1", Level.UNLOCK), "lease:1")
         assert work is not None
         lock = next(work)
         assert isinstance(lock, Hold)

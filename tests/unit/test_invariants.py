@@ -163,6 +163,26 @@ def test_access_to_a_block_that_was_moved_in_the_file(world: World) -> None:
     )
 
 
+# O1' and O2. What programs can do is in test_stamps.py.
+
+
+def test_a_read_of_what_is_no_page_of_the_file(world: World) -> None:
+    access = Envelope(INODE, PMEM, Load(0, 0, 1))
+    assert world.after("O2", world.pmem, access) == []
+    world.pmem.owners.assign(0, 1, (Owner("inode:/g", 5),))
+    assert world.after("O2", world.pmem, access) == [
+        Finding(
+            "O2",
+            "inode:/f is read, which was freed",
+            "inode:/f reads block 0 of pmem:pmem0 as one of inode:/f, which was freed since",
+        )
+    ]
+    mapped = Envelope("mm:100.1", PMEM, Load(0, 0, 1, "inode:/g"))
+    assert world.after("O2", world.pmem, mapped) == []
+    assert world.after("O2", world.inode, access) == []
+    assert world.after("O1'", world.pmem, access) == []
+
+
 # O3
 
 
@@ -283,7 +303,7 @@ def leaves_a_charge(world: World) -> None:
     """To memory that may have been left by an exec."""
     mm = world.spawn(Mm, "mm:100.1", KERNEL)
     assert isinstance(mm, Mm)
-    mm.pinned_vm = 3
+    mm.pins.pinned_vm = 3
 
 
 LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [

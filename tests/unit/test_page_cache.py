@@ -199,3 +199,20 @@ close(fd)                                                          # -> 0
 memfd_create("{"x" * 250}")                                        # -> EINVAL
 """,
     )
+
+
+def test_a_truncate_meets_a_page_that_is_being_written_back(play: Play) -> None:
+    """It waits until the page is written [truncate_inode_pages]; whichever comes first, nothing is left over."""
+    play(
+        "P0",
+        head=KINDS["xfs"],
+        details={"b": 'start = "fork"'},
+        a="""
+fd = open("/f", O_RDWR)
+buf = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
+fork("b")
+pwrite(fd, "x", 0)
+fsync(fd)                                                          # -> 0
+""",
+        b="ftruncate(fd, 0)                                                # -> 0",
+    )

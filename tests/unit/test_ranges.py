@@ -19,7 +19,7 @@ def locked(run: Any) -> int:
     """Return VmLck of the first process in pages."""
     actor = run.engine.actors["mm:100.1"]
     assert isinstance(actor, Mm)
-    return actor.locked_vm
+    return actor.areas.locked_vm
 
 
 def test_mlock_counts_against_its_limit_and_apart_from_pins(play: Play) -> None:

@@ -1,0 +1,83 @@
+"""fork(2): a memory map has a child's made, with its mappings and its anonymous pages [1.8]."""
+
+from longpin.actors.base import Actor, ActorPart, handles
+from longpin.actors.conversation import Call, Conversation
+from longpin.actors.kernel.machine import Kernel
+from longpin.actors.locks import Lock
+from longpin.actors.mm.address_space import VM_DONTCOPY, VM_LOCKED, VM_WIPEONFORK, AddressSpace, Mapping
+from longpin.actors.mm.faults import MOST_AT_ONCE
+from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.fs.file import Ref
+from longpin.messages.fs.inode import AddMapping
+from longpin.messages.mm.memory import PageFrame
+from longpin.messages.mm.mm import DupMmap
+from longpin.messages.mm.ram import ShareFrames
+from longpin.messages.mm.ranges import InheritPtes
+
+
+class Fork(ActorPart):
+    """The call that copies a memory map."""
+
+    def __init__(
+        self, actor: Actor, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, page_table_lock: Lock
+    ) -> None:
+        self.actor = actor
+        self.kernel = kernel
+        self.space = space
+        self.mmap_lock = mmap_lock
+        self.page_table_lock = page_table_lock
+
+    @handles(DupMmap)
+    def dup_mmap(self, request: DupMmap, _src: Address) -> Conversation[Done]:
+        """fork(2): make the child's memory map, before any mapping of it is known and may be zapped."""
+        with (yield self.mmap_lock.exclusive()):
+            copied = [mapping for mapping in self.space.mappings if not mapping.has(VM_DONTCOPY)]
+            mappings = tuple(mapping._replace(vm_flags=mapping.vm_flags & ~VM_LOCKED) for mapping in copied)
+            own = self._anonymous_entries(copied)
+            self.actor.spawn(type(self.actor), request.child, self.kernel, mappings, bool(own))
+            for mapping in mappings:
+                if not mapping.anonymous:
+                    yield Call(mapping.file.ofd, Ref())
+                    yield Call(mapping.inode, self._copied(mapping, request))
+            if own:
+                yield from self._share_pages(copied, request.child)
+        return DONE
+
+    def _copied(self, mapping: Mapping, request: DupMmap) -> AddMapping:
+        m = mapping
+        return AddMapping(
+            request.child, m.number, m.prot, m.flags, m.file.ofd, request.caller, parent=self.actor.address
+        )
+
+    def _anonymous_entries(self, mappings: list[Mapping]) -> list[tuple[int, PageFrame]]:
+        """Return the anonymous pages of mappings that a child gets, with their virtual page numbers."""
+        return [
+            (vpn, pte.frame)
+            for mapping in mappings
+            if mapping.private and not mapping.has(VM_WIPEONFORK)
+            for vpn, pte in self.space.entries(mapping.start, mapping.end)
+            if pte.anonymous
+        ]
+
+    def _share_pages(self, mappings: list[Mapping], child: Address) -> Conversation[None]:
+        """Have the child's page table have anonymous pages too, which the next store copies [copy_page_range].
+
+        A page that is pinned stays the parent's alone, or the device would go on with what the first to store leaves
+        behind: the child gets a copy at once.
+        """
+        table, sees_pins = self.space.page_table, self.kernel.generation.copies_see_pins
+        with (yield self.page_table_lock.exclusive()):
+            own = self._anonymous_entries(mappings)  # a file system may have zapped some
+            for start in range(0, max(len(own), 1), MOST_AT_ONCE):
+                batch = own[start : start + MOST_AT_ONCE]
+                pinned: set[PageFrame] = set()
+                for memory in dict.fromkeys(frame.memory for _, frame in batch):
+                    numbers = tuple(frame.number for _, frame in batch if frame.memory == memory)
+                    found = yield Call(memory, ShareFrames(numbers, even_pinned=not sees_pins))
+                    pinned |= {PageFrame(memory, number) for number in found.pinned}
+                for vpn, frame in batch:
+                    if frame not in pinned:
+                        table[vpn] = table[vpn]._replace(writable=False, exclusive=False)
+                shared = tuple(entry for entry in batch if entry[1] not in pinned)
+                copied = tuple(entry for entry in batch if entry[1] in pinned)
+                yield Call(child, InheritPtes(shared, copied, last=start + MOST_AT_ONCE >= len(own)))

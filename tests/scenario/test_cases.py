@@ -1,0 +1,175 @@
+"""Small scenarios that people asked about or a kernel has answered, each with its verdict: ``tests/data/cases/*.toml``.
+
+What is expected stands at the lines of each; the head of a file says where it is from. Most run in one order or a few.
+``pytest -m heavy tests/scenario/test_cases.py`` explores the races.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from longpin.actors.policies.proposal import read_proposal
+from longpin.config.loader import load_scenario
+from longpin.config.schema import Scenario
+from longpin.runner.exploration import Exploration, explore
+from longpin.runner.result import Result, Verdict
+from longpin.runner.run import run
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
+
+CASES = {path.stem: path for path in sorted((Path(__file__).parents[1] / "data" / "cases").glob("*.toml"))}
+OTHERWISE = {"narrowed", "never-reached", "never-reached-behind-a-wait", "policy-override"}
+OTHERWISE |= {"balloon-punches-pinned-guest-memory", "label-then-pause", "between-calls", "between-lease-and-pin"}
+"""Those of which the own policy in the order of arrival is not the story."""
+
+EVERY_POLICY = [
+    "P0",
+    "P1:as_posted",
+    "P1:intended,kernel=6.12",
+    "P1:intended,kernel=6.18",
+    "P5:as_posted",
+    "P5:intended",
+]
+OF_EVERY_POLICY = [
+    "unaligned-buffers-charge-two-pages",
+    "registering-read-only-memory",
+    "unmapped-but-still-registered",
+    "own-uverbs-after-fork-and-parent-exit",
+    "access-flags",
+    "break-told-to-a-helper-thread",
+]
+
+
+def case(name: str) -> Scenario:
+    return load_scenario(str(CASES[name]))
+
+
+def settings(scenario: Scenario, policy: str = "", **changes: object) -> Settings:
+    if policy:
+        kind, preset, parameters = read_proposal(policy)
+        changes |= {"policy": kind.name, "preset": preset, "parameters": parameters}
+    return Settings.of(scenario, **changes)
+
+
+def played(name: str, policy: str = "", **changes: object) -> Result:
+    scenario = case(name)
+    return run(scenario, settings(scenario, policy, **changes))
+
+
+def explored(name: str, *, method: str = "dpor", seconds: float | None = None) -> Exploration:
+    scenario = case(name)
+    subject = Subject(scenario, settings(scenario))
+    return explore(subject.build, check=subject.check, always=subject.always, method=method, seconds=seconds)
+
+
+def rules(result: Result) -> list[str]:
+    return sorted({violation.rule for violation in result.violations})
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - OTHERWISE))
+def test_what_each_line_expects(name: str) -> None:
+    result = played(name)
+    assert (result.verdict, rules(result)) == (Verdict.HOLDS, []), result.reason
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@pytest.mark.parametrize("name", OF_EVERY_POLICY)
+def test_what_each_line_expects_under_every_policy(name: str, policy: str) -> None:
+    result = played(name, policy)
+    assert (result.verdict, rules(result)) == (Verdict.HOLDS, []), result.reason
+
+
+# Pins that are in the way.
+
+
+@pytest.mark.parametrize(
+    ("policy", "broken"),
+    [("P0", []), ("P1:as_posted", ["O3"]), ("P1:intended", ["O3"]), ("P1:intended,kernel=6.18", ["O3"]), ("P5", [])],
+)
+def test_a_balloon_waits_for_the_pinned_page_alone_or_for_any(policy: str, broken: list[str]) -> None:
+    result = played("balloon-punches-pinned-guest-memory", policy)
+    assert rules(result) == broken
+    if broken:
+        page = 1 if policy == "P1:intended" else 0  # Linux looks at the whole file
+        assert f"it waits for page {page} of inode:/pmem/guest-ram" in result.violations[0].detail
+
+
+@pytest.mark.parametrize(
+    ("policy", "broken"),
+    [
+        ("P0", []),
+        ("P1:intended", []),
+        ("P1:intended,kernel=6.1", ["O3"]),
+        ("P1:intended,kernel=6.18", ["O3"]),
+        ("P5:intended,kernel=6.18", []),
+    ],
+)
+def test_a_clone_spins_on_a_pin_or_is_refused(policy: str, broken: list[str]) -> None:
+    result = played("clone-under-a-pin", policy)
+    assert rules(result) == broken
+    assert not broken or "it spins, in state R" in result.violations[0].detail
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_clones_in_opposite_directions_do_not_wait_for_each_other(seed: int) -> None:
+    result = played("clones-in-opposite-directions", oracle="random", seed=seed)
+    assert (result.verdict, rules(result)) == (Verdict.HOLDS, []), result.reason
+
+
+@pytest.mark.parametrize("kernel", ["5.4", "6.1", "6.12", "6.18", "7.2"])
+def test_delegations_of_folders_are_there_from_6_19_on(kernel: str) -> None:
+    result = played("directory-delegations", f"P0:intended,kernel={kernel}")
+    assert not rules(result)
+    assert (result.verdict is Verdict.HOLDS) == (kernel == "7.2")  # without one the server waits for its signal
+
+
+@pytest.mark.parametrize("kernel", ["5.4", "6.1", "7.2"])
+def test_a_child_is_kept_from_a_page_or_has_its_own(kernel: str) -> None:
+    assert played("part-of-a-page-registered-then-fork", f"P0:intended,kernel={kernel}").verdict is Verdict.HOLDS
+
+
+# What a verdict does not know.
+
+
+def test_what_a_line_expects_is_not_judged_without_o7() -> None:
+    result = played("narrowed")
+    assert (result.verdict, result.judged.rules) == (Verdict.HOLDS, ("O1",))
+
+
+@pytest.mark.parametrize("name", ["never-reached", "never-reached-behind-a-wait"])
+def test_a_line_that_was_never_reached_is_not_judged(name: str) -> None:
+    result = played(name)
+    assert (result.verdict, rules(result)) == (Verdict.UNDETERMINED, [])
+    assert result.unreached
+
+
+@pytest.mark.parametrize("preset", ["as_posted", "intended"])
+def test_a_policy_named_elsewhere_takes_nothing_from_the_scenario(preset: str) -> None:
+    scenario = case("policy-override")
+    own, other = settings(scenario), settings(scenario, f"P5:{preset}")
+    assert "lease_check=active_only" in own.make_proposal().name
+    assert other.make_proposal().name == f"P5:{preset}"
+
+
+# Every schedule.
+
+
+@pytest.mark.parametrize("name", ["between-calls", "label-then-pause", "between-lease-and-pin"])
+def test_a_schedule_in_which_a_signal_comes_too_early_is_found(name: str) -> None:
+    (failure,) = explored(name).failures
+    assert failure.broken.rule == "O7"
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("killed-before-exit", "dpor"),
+        ("self-break", "dpor"),
+        ("dma-into-a-mapping-while-blocks-go", "dpor"),
+        pytest.param("who-answers-first", "states", marks=pytest.mark.heavy),
+        pytest.param("race-two-files", "dpor", marks=pytest.mark.heavy),
+    ],
+)
+def test_no_schedule_breaks_a_rule(name: str, method: str) -> None:
+    result = explored(name, method=method)
+    assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures
