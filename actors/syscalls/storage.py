@@ -12,6 +12,8 @@ from longpin.actors.constants import (
     FIEMAP_EXTENT_UNKNOWN,
     FIEMAP_EXTENT_UNWRITTEN,
     MFD_CLOEXEC,
+    MFD_EXEC,
+    MFD_NOEXEC_SEAL,
     O_ACCMODE,
     O_APPEND,
     O_RDONLY,
@@ -331,7 +333,7 @@ def _delayed(pages: Iterable[int]) -> list[tuple[int, int, int, int]]:
 )
 def memfd_create(process: "Process", name: str, flags: int = 0) -> Conversation[int]:
     """memfd_create(2)."""
-    if len(name.encode()) > MOST_MEMFD_NAME:
+    if len(name.encode()) > MOST_MEMFD_NAME or flags & (MFD_EXEC | MFD_NOEXEC_SEAL) == MFD_EXEC | MFD_NOEXEC_SEAL:
         raise KernelError(errno.EINVAL)
     process.reserve(1)
     inode: Address = (yield Call(DIRECTORY, MakeMemfd(name, process.credentials.fsuid))).inode

@@ -330,7 +330,7 @@ class _World:
         ret, process = record.ret, member.process
         if not isinstance(ret, int):
             assert isinstance(record.value, bytes)
-            if op.op == "read_at":
+            if op.op in ("read_at", "read_data"):
                 return data_text(record.value), None
             if op.op == "fiemap":
                 return extents_text(read_extents(record.value)), None

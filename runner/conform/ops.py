@@ -44,6 +44,7 @@ OPEN_FLAGS: dict[str, int] = {
         "O_DSYNC",
         "O_NOATIME",
         "O_CLOEXEC",
+        "O_DIRECT",
     ]
 }
 """Flags of open(2) by name."""
@@ -91,6 +92,8 @@ ACTIONS: dict[str, int] = {"SIG_DFL": 0, "SIG_IGN": 1, "SIG_HANDLER": 2}
 ACTION_FLAGS: dict[str, int] = {"SA_NOCLDSTOP": 1, "SA_NOCLDWAIT": 2, "SA_RESTART": 0x10000000}
 MASK_HOW: dict[str, int] = {"SIG_BLOCK": 0, "SIG_UNBLOCK": 1, "SIG_SETMASK": 2}
 WAIT_OPTIONS: dict[str, int] = {"WNOHANG": 1, "WUNTRACED": 2, "WCONTINUED": 8}
+SPLICE_FLAGS: dict[str, int] = {"SPLICE_F_MOVE": 1, "SPLICE_F_NONBLOCK": 2, "SPLICE_F_MORE": 4, "SPLICE_F_GIFT": 8}
+MEMFD_FLAGS: dict[str, int] = {"MFD_CLOEXEC": 1, "MFD_NOEXEC_SEAL": 8, "MFD_EXEC": 16}
 RESOURCES: dict[str, int] = {"RLIMIT_NOFILE": 7, "RLIMIT_SIGPENDING": 11}
 
 FLOCK_HOW: dict[str, int] = {"SH": 1, "EX": 2, "NB": 4, "UN": 8, "MAND": 32, "READ": 64, "WRITE": 128}
@@ -264,6 +267,9 @@ KINDS: dict[str, ArgumentKind] = {
     ),
     "milliseconds": ArgumentKind("milliseconds from 0 to 120000", _number(0, 120_000)),
     "at once": ArgumentKind("0", _number(0, 0)),
+    "inside": ArgumentKind("a byte of a page, from 0 to 4095", _number(0, PAGE - 1)),
+    "splice flags": ArgumentKind(f"some of {'|'.join(SPLICE_FLAGS)}, or nothing", _names_of(SPLICE_FLAGS, none=True)),
+    "memfd flags": ArgumentKind(f"some of {'|'.join(MEMFD_FLAGS)}, or nothing", _names_of(MEMFD_FLAGS, none=True)),
     "letter": ArgumentKind("a letter from a to z", lambda value: isinstance(value, str) and value in _LETTERS),
 }
 KINDS |= {name: ArgumentKind(*kind) for name, kind in memory_ops.KINDS.items()}
@@ -284,6 +290,7 @@ class Rule:
         return self.required | self.optional
 
 
+_BUFFER = {"page": "arena page", "len": "written"}
 _OWN_OPS: dict[str, Rule] = {
     # Descriptors.
     "open": Rule({"path": "path", "flags": "flags", "as": NEW_FD}, {"mode": "mode"}),
@@ -303,6 +310,12 @@ _OWN_OPS: dict[str, Rule] = {
     "fallocate": Rule({"fd": "fd", "mode": "fallocate"}, {"offset": "range", "len": "range"}),
     "write_at": Rule({"fd": "fd", "at": "range", "count": "written", "letter": "letter"}),
     "read_at": Rule({"fd": "fd", "at": "range", "count": "written"}),
+    # Transfers.
+    "memfd": Rule({"name": "file", "as": NEW_FD}, {"flags": "memfd flags"}),
+    "vmsplice": Rule({"fd": "fd", **_BUFFER}, {"inside": "inside", "flags": "splice flags"}),
+    "preadv": Rule({"fd": "fd", **_BUFFER, "at": "range"}, {"inside": "inside"}),
+    "pwritev": Rule({"fd": "fd", **_BUFFER, "at": "range"}, {"inside": "inside"}),
+    "read_data": Rule({"fd": "fd", "count": "written"}),
     # Shared blocks.
     "ficlone": Rule({"fd": "fd", "src": "fd"}),
     "ficlonerange": Rule({"fd": "fd", "src": "fd", "from": "range", "len": "range", "to": "range"}),
@@ -349,7 +362,12 @@ _OWN_OPS: dict[str, Rule] = {
 }
 """The ops whose arguments are not those of the call of their name."""
 
-_OTHER_CALLS = {"set_lease_break_time": "sysctl", "pthread_exit": "threadexit", "ioctl": "ficlone"}
+_OTHER_CALLS = {
+    "set_lease_break_time": "sysctl",
+    "pthread_exit": "threadexit",
+    "ioctl": "ficlone",
+    "memfd_create": "memfd",
+}
 """Calls that an op of another name makes, and its name."""
 
 _KINDS_OF_PARAMETERS = {

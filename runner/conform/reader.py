@@ -41,10 +41,12 @@ from longpin.runner.conform.ops import (
     FLOCK_HOW,
     LEASE_TYPES,
     MASK_HOW,
+    MEMFD_FLAGS,
     OPEN_FLAGS,
     OWNER_TYPES,
     PAGE,
     RESOURCES,
+    SPLICE_FLAGS,
     STATUS_FLAGS,
     WAIT_OPTIONS,
     Arguments,
@@ -95,6 +97,11 @@ def _map(who: ProgramProcess, a: Arguments) -> Written:
     return ("mmap", length_of(a.get("pages", 1)), prot, MAP_SHARED, who.names.fd(a), 0)
 
 
+def _buffer(a: Arguments) -> int:
+    """Return the address at which a buffer begins."""
+    return memory_ops.ARENA + int(a["page"]) * PAGE + int(a.get("inside", 0))
+
+
 def touch(address: int, prot: str) -> Op:
     """Return the call that touches a page: a store if it may be written, else a load."""
     return call(*_touch(address, prot))
@@ -131,6 +138,11 @@ _READERS: dict[str, Reader] = {
     ),
     "write_at": lambda who, a: ("pwrite", who.names.fd(a), a["letter"].encode() * a["count"], a["at"]),
     "read_at": _on_fd("pread", lambda a: a["count"], lambda a: a["at"]),
+    "memfd": lambda _who, a: ("memfd_create", a["name"], bits(a.get("flags", ""), MEMFD_FLAGS)),
+    "vmsplice": _on_fd("vmsplice", _buffer, lambda a: a["len"], lambda a: bits(a.get("flags", ""), SPLICE_FLAGS)),
+    "preadv": _on_fd("preadv", _buffer, lambda a: a["len"], lambda a: a["at"]),
+    "pwritev": _on_fd("pwritev", _buffer, lambda a: a["len"], lambda a: a["at"]),
+    "read_data": _on_fd("read", lambda a: a["count"]),
     "ficlone": lambda who, a: ("ioctl", who.names.fd(a), FICLONE, _other_fd(who, a, "src")),
     "ficlonerange": lambda who, a: (
         "ficlonerange",

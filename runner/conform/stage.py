@@ -365,7 +365,7 @@ class Stage:
                 agent.process.next_mapping = ret + (op.args.get("pages", 1) + 1) * PAGE
             case "load" | "peek":
                 return bytes.fromhex(reply["data"])[0], None
-            case "read_at":
+            case "read_at" | "read_data":
                 return data_text(bytes.fromhex(reply["data"])), None
             case "fiemap":
                 return extents_text(tuple(extent) for extent in reply["extents"]), None

@@ -19,6 +19,7 @@ STOPS = ("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 REALTIME = ("SIG32", "SIG33", "SIGRT0", "SIGRT1", "SIGRT2")
 IGNORED_BY_DEFAULT = ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH")
 WIDE = 1 << 32
+TRANSFERS = ("vmsplice", "preadv", "pwritev")
 
 
 def _signal(op: ConformOp) -> str:
@@ -149,9 +150,24 @@ OPS: dict[str, Callable[[ConformOp], bool]] = {
     "munmap of nothing, or too much": _one("munmap", lambda a: a["count"] == 0 or a["count"] >= 1 << 30),
     "munmap before a mapping": _one("munmap", lambda a: a["first"] < 0),
     "mmap of nothing, or too much": _one("mmap", lambda a: a.get("pages", 1) == 0 or a.get("pages", 1) >= 1 << 30),
+    "memfd_create": _one("memfd"),
+    "MFD_EXEC or MFD_NOEXEC_SEAL": _one(
+        "memfd", lambda a: bool({"MFD_EXEC", "MFD_NOEXEC_SEAL"} & {*a.get("flags", "").split("|")})
+    ),
+    "vmsplice": _one("vmsplice"),
+    "vmsplice of nothing": _one("vmsplice", lambda a: a["len"] == 0),
+    "vmsplice of more than a page": _one("vmsplice", lambda a: a["len"] > 4096),
+    "preadv": _one("preadv"),
+    "pwritev": _one("pwritev"),
+    "preadv or pwritev before a file, or beyond what there can be": lambda op: (
+        op.op in ("preadv", "pwritev") and not 0 <= op.args["at"] < 1 << 62
+    ),
+    "a buffer that does not begin a page": lambda op: bool(op.args.get("inside")),
+    "read of data": _one("read_data"),
     "load": _one("load"),
     "store": _one("store"),
     # Flags and paths.
+    "O_DIRECT": lambda op: "O_DIRECT" in _flags(op),
     "O_PATH": lambda op: "O_PATH" in _flags(op),
     "O_TMPFILE": lambda op: "O_TMPFILE" in _flags(op),
     "O_DIRECTORY": lambda op: "O_DIRECTORY" in _flags(op) and "O_CREAT" not in _flags(op),
@@ -260,6 +276,15 @@ RESULTS: dict[str, Callable[[ConformOp, OpResult, Before], bool]] = {
     "F_SETOWN of nobody fails": lambda o, r, _b: o.op == "setown" and r.errno == "ESRCH",
     "F_SETOWN fails with EINVAL": lambda o, r, _b: o.op == "setown" and r.errno == "EINVAL",
     "no descriptor is left": lambda _o, r, _b: r.errno == "EMFILE",
+    "a buffer that is not there": lambda o, r, _b: o.op in TRANSFERS and r.errno == "EFAULT",
+    "a buffer that ends early": lambda o, r, _b: (
+        o.op in ("vmsplice", "pwritev") and isinstance(r.ret, int) and 0 < r.ret < o.args["len"]
+    ),
+    "a pipe without room for a page": lambda o, r, _b: o.op == "vmsplice" and r.errno == "EAGAIN",
+    "a transfer with what has no pages or no places": lambda o, r, _b: (
+        o.op in TRANSFERS and r.errno in ("EBADF", "ESPIPE")
+    ),
+    "a direct transfer": lambda o, r, _b: o.op in TRANSFERS and o.args["fd"] == "d" and r.ret == o.args["len"] > 0,
     "ftruncate after a lease-break-time": _after_expiry("ftruncate"),
     "rename after a lease-break-time": _after_expiry("rename"),
     "open after a lease-break-time": _after_expiry("open", "reopen"),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from conformance.thread_programs import THREADS
+from conformance.transfer_programs import TRANSFERS
 
 from longpin.runner.conform.ops import INT_MIN, SIGNALS
 
@@ -559,7 +560,7 @@ _OVERDUE: dict[str, Ops] = {
 
 BY_HAND: dict[str, Ops] = {
     name: ops
-    for table in (_FOUND, _WAITS, _SIGNALS, _CHILDREN, _NUMBERS, _MEMORY, _PATHS, _OVERDUE, THREADS)
+    for table in (_FOUND, _WAITS, _SIGNALS, _CHILDREN, _NUMBERS, _MEMORY, _PATHS, _OVERDUE, THREADS, TRANSFERS)
     for name, ops in table.items()
 }
 """Programs by what they show."""

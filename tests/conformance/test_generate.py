@@ -11,6 +11,7 @@ from conformance.kinds import kinds_of_ops, programs_by_kind
 
 from longpin.runner.conform.generate import EXPIRY, LEASE_BREAK_TIME, OF_A_FILE_SYSTEM, generate
 from longpin.runner.conform.generate_storage import wants_storage
+from longpin.runner.conform.generate_transfers import wants_transfers
 from longpin.runner.conform.ops import OPS
 from longpin.runner.conform.program import ConformProgram, dump_program, mistakes, parse_program
 from longpin.runner.conform.shrink import shrink
@@ -36,7 +37,9 @@ def test_a_program_depends_on_seed_and_index_alone() -> None:
 def test_what_matters_is_frequent() -> None:
     ops = Counter(op.op for program in PROGRAMS for op in program.ops)
     assert set(ops) >= set(OPS) - OF_A_FILE_SYSTEM
-    about_leases = [program for program in PROGRAMS if not wants_storage(*map(int, program.id.split("-")[1:]))]
+    numbers = {program.id: [int(number) for number in program.id.split("-")[1:]] for program in PROGRAMS}
+    others = {name for name, its in numbers.items() if wants_storage(*its) or wants_transfers(*its)}
+    about_leases = [program for program in PROGRAMS if program.id not in others]
     with_lease = [program for program in about_leases if any(op.op == "setlease" for op in program.ops)]
     assert len(with_lease) > 0.98 * len(about_leases) > 0.85 * len(PROGRAMS)
 

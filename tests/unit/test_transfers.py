@@ -184,3 +184,19 @@ process_vm_readv("privileged", 0, 1)                    # -> EFAULT
 label("seen")
 """,
     )
+
+
+@pytest.mark.parametrize(("dax", "returned"), [("false", "EFAULT"), ("true", "4096")])
+def test_a_direct_transfer_whose_buffer_ends_early(play: Play, dax: str, returned: str) -> None:
+    """The device has moved the page that is there, and the call fails all the same; a copy returns what it could."""
+    play(
+        "P0",
+        head=f'[[pmem]]\nname = "p"\nfile_system = "ext4"\ndax = {dax}\n{HEAD}',
+        a=f"""
+d = open("/f", O_RDWR | O_DIRECT)
+{ANONYMOUS}
+store(buf + 15 * PAGE, "x")
+pwritev(d, buf + 15 * PAGE, 2 * PAGE, 0)                # -> {returned}
+pread(d, 1, 0)                                          # -> b"x"
+""",
+    )
