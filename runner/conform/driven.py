@@ -1,11 +1,12 @@
 """A process of the emulated kernel that makes the calls it is told to make, and what is noted of it meanwhile."""
 
+import errno
 from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
 from longpin.actors.base import handles
-from longpin.actors.constants import SIG_HANDLER, SIGBUS, SIGSEGV, SIGUSR2
-from longpin.actors.conversation import Conversation
+from longpin.actors.constants import SIG_HANDLER, SIGUSR2
+from longpin.actors.conversation import Conversation, KernelError
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.interpreter import SIGRETURN
 from longpin.actors.process.pending import Siginfo
@@ -17,6 +18,7 @@ from longpin.actors.process.program import Program as Text
 from longpin.actors.process.thread import Thread
 from longpin.config.schema import CAPABILITIES
 from longpin.messages.envelope import Address, Message, message
+from longpin.runner.conform.memory_ops import BY_KERNEL
 from longpin.runner.conform.ops import SIGNALS
 
 _WAITS = ("sigtimedwait", "sigwaitinfo")
@@ -115,6 +117,12 @@ class DrivenProcess(Process):
             thread.make(None)
             super().signal_wake_up(thread)
 
+    def fault_signal(self, signo: int) -> KernelError:
+        """Send the signal of an access that faults; of one that the kernel makes for a process it is EFAULT alone."""
+        thread = self.current
+        assert isinstance(thread, DrivenThread)
+        return KernelError(errno.EFAULT) if thread.last.op.text in BY_KERNEL else super().fault_signal(signo)
+
     def end(self, end: Exit) -> Conversation[None]:
         """Note what ends it."""
         self.ended_by = end.signo
@@ -126,19 +134,14 @@ def _installed(signo: int) -> Call:
     return Call(0, "", "sigaction", (Const(signo), Const(SIG_HANDLER)), None)
 
 
-_FAULTS = (SIGSEGV, SIGBUS)
-"""With a handler an access that faults is EFAULT, as one that the kernel makes for a process."""
-_CAN_BE_HANDLED = (*SIGNALS.values(), *_FAULTS)
-
-
 def _image(name: str, *, handled: tuple[int, ...]) -> Image:
     """Return an image with a handler of each signal, of which some are there from the start."""
-    installed = tuple(_installed(signo) for signo in _CAN_BE_HANDLED if signo not in handled)
-    handlers = tuple((signo, Text()) for signo in _CAN_BE_HANDLED)
+    installed = tuple(_installed(signo) for signo in SIGNALS.values() if signo not in handled)
+    handlers = tuple((signo, Text()) for signo in SIGNALS.values())
     return Image(name, Text(installed), handlers, 0, frozenset(CAPABILITIES))
 
 
-IMAGE = _image("driven", handled=(SIGUSR2, *_FAULTS))
+IMAGE = _image("driven", handled=(SIGUSR2,))
 """What a process runs that is started, or begins afresh."""
 FORKED = _image("forked", handled=())
 """What a forked child runs: all that its signals do is as its parent had it."""

@@ -113,6 +113,8 @@ def _remap(_fd: int, args: Arguments) -> Written:
     return ("mremap", *_range(args), args["new_pages"] * PAGE, flags, *to)
 
 
+BY_KERNEL = ("peek", "poke")
+"""Accesses that the kernel makes for a process: where there is nothing they are EFAULT, and no signal comes."""
 READERS: dict[str, Callable[[int, Arguments], Written]] = {
     "map": _map,
     "unmap": lambda _, a: ("munmap", *_range(a)),

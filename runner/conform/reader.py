@@ -7,6 +7,7 @@ call returned is written for both kernels here, too.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from longpin.actors.constants import (
@@ -216,7 +217,8 @@ _READERS: dict[str, Reader] = {
 def read_call(who: ProgramProcess, op: ConformOp) -> Op:
     """Return the call that an op of a process is, with its arguments written out."""
     if (on_memory := memory_ops.READERS.get(op.op)) is not None:
-        return call(*on_memory(who.names.fd(op.args) if "fd" in op.args else -1, op.args))
+        made = call(*on_memory(who.names.fd(op.args) if "fd" in op.args else -1, op.args))
+        return replace(made, text=op.op)
     if (reader := _READERS.get(op.op)) is not None:
         return call(*reader(who, op.args))
     given: list[int | str | bytes] = []
