@@ -155,7 +155,7 @@ LIARS = [(SetSignal, "file:"), (Flock, "inode:"), (PinFrames, "pmem:"), (AwaitLa
 @pytest.mark.parametrize(("kind", "busy"), LIARS)
 def test_a_lie_of_a_shipped_message_is_caught(kind: type[Message], busy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kind, "footprint", nothing)
-    walks = [(subject(crowd(seed, busy), "P1", "intended"), busy, False) for seed in range(12)]
+    walks = [(subject(crowd(seed, busy), "P1", "intended"), busy, False) for seed in range(40)]
     with pytest.raises(FootprintError, match=rf"{kind.__name__}\(.* declare to commute, but"):
         compare(iter(walks))
 
