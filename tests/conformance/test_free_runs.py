@@ -758,7 +758,7 @@ def test_nothing_is_left_whoever_is_killed(tmp_path: Path, victim: str) -> None:
 
 def wait_until(done: Callable[[], bool]) -> None:
     """Wait for what another process does; there is nothing to wait on but that."""
-    for _ in range(3000):
+    for _ in range(12_000):
         if done():
             return
         select.select([], [], [], 0.01)
