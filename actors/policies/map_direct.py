@@ -32,6 +32,7 @@ from longpin.actors.policies.decisions import (
     ZapMappings,
 )
 from longpin.actors.policies.views import (
+    MAP_DIRECT,
     Change,
     FaultRequest,
     LayoutView,
@@ -46,8 +47,6 @@ from longpin.actors.policies.views import (
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
 
-MAP_DIRECT = 0x200000
-"""The number is of no released kernel; it collides with no flag of one."""
 LEASE = LeaseRequest(F_RDLCK, LeaseKind.LAYOUT)
 
 

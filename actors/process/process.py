@@ -135,7 +135,7 @@ class Process(ThreadGroup):
         own = self.credentials
         tid = self.current.tid
         tid = 0 if tid == self.pid else tid
-        return Caller(self.address, self.pid, own.uid, own.fsuid, tuple(sorted(own.capabilities)), tid)
+        return Caller(self.address, self.pid, own.uid, own.fsuid, own.effective, tid)
 
     # The program.
 
