@@ -56,7 +56,7 @@ class FolderLeases:
             leases = self.lists[folder.address] = LeaseList(self.actor, self.kernel, OpenCounts(), folder.address)
             leases.break_time = self.break_time
         if wanted.type == F_UNLCK:
-            yield from leases.give_up(policy.lease_key(request.caller, request.ofd))
+            yield from leases.give_up(leases.key_of(request, wanted))
         else:
             yield from leases.take_undisturbed(folder.lock, request, wanted)
         return DONE

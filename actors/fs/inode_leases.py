@@ -37,7 +37,7 @@ class InodeLeases(ActorPart):
         if wanted.type != F_UNLCK:
             yield from self.leases.take_undisturbed(self.iolock, request, wanted)
             return DONE
-        key = policy.lease_key(request.caller, request.ofd)
+        key = self.leases.key_of(request, wanted)
         if own := self.leases.of(key, wanted.slot):
             yield from self.guard.consult(partial(policy.unlck_gate, own.view(), request.caller))
         yield from self.leases.give_up(key, wanted.slot)

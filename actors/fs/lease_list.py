@@ -152,6 +152,10 @@ class LeaseList:
         """Return the list as a policy sees it."""
         return tuple(record.view() for record in self.records)
 
+    def key_of(self, request: ChangeLease | QueryLease, wanted: LeaseRequest) -> LeaseKey:
+        """Return what the lease belongs to that a call is about."""
+        return self.policy.lease_key(request.caller, request.ofd, wanted, self.views())
+
     def of(self, key: LeaseKey, slot: str = "") -> LeaseRecord | None:
         """Return the lease that belongs to ``key``."""
         return next((record for record in self.records if (record.key, record.slot) == (key, slot)), None)
@@ -173,7 +177,7 @@ class LeaseList:
 
     def report(self, request: QueryLease) -> Conversation[int]:
         """Return what F_GETLEASE [2.3.6] or F_GETDELEG say: each knows its own kind only [code: __fcntl_getlease]."""
-        own = yield from self.look_up(self.policy.lease_key(request.caller, request.ofd))
+        own = yield from self.look_up(self.key_of(request, LeaseRequest(F_UNLCK)))
         if own is None or (own.kind is LeaseKind.DELEGATION) != request.delegation:
             return F_UNLCK
         return self.policy.lease_type(own.view())
@@ -187,7 +191,7 @@ class LeaseList:
             KernelError: EAGAIN, others have the file open or have a lease that is in the way; or what the policy says.
 
         """
-        key = self.policy.lease_key(request.caller, request.ofd)
+        key = self.key_of(request, wanted)
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
             if wanted.kind is not LeaseKind.LAYOUT and self.opens.refuses(wanted.type, request.access):

@@ -17,9 +17,7 @@ def _defined() -> list[type[Policy]]:
     return [found[name] for name in sorted(found, key=lambda name: (len(name), name))]
 
 
-PROTOTYPES: dict[str, type[Policy]] = {policy.name: policy for policy in _defined() if not policy.listed}
-"""Policies that are not finished, by name."""
-POLICIES: dict[str, type[Policy]] = {policy.name: policy for policy in _defined() if policy.listed}
+POLICIES: dict[str, type[Policy]] = {policy.name: policy for policy in _defined()}
 """Every policy by its name in the specification."""
 
 DEFAULT_PRESET = "intended"

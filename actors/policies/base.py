@@ -60,8 +60,6 @@ class Policy:
     """The id of the specification: P0, P1, ..."""
     alias: ClassVar[str] = ""
     """A word for it, accepted wherever the name is."""
-    listed: ClassVar[bool] = True
-    """It is offered to users; else only tests run it, because it is not finished."""
     summary: ClassVar[str] = ""
     source: ClassVar[str] = ""
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
@@ -104,8 +102,11 @@ class Policy:
         """Read the argument of F_SETLEASE; None is EINVAL [2.1 step 2]."""
         return LeaseRequest(arg) if arg in (F_RDLCK, F_WRLCK, F_UNLCK) else None
 
-    def lease_key(self, caller: Caller, ofd: Address) -> LeaseKey:
-        """Return what a lease belongs to that this process takes, or gives up, on a description [1.4]."""
+    def lease_key(self, caller: Caller, ofd: Address, wanted: LeaseRequest, leases: tuple[LeaseView, ...]) -> LeaseKey:
+        """Return what a lease belongs to that this process takes on a description, gives up or asks for [1.4].
+
+        ``wanted`` is of type F_UNLCK unless it is taken; ``leases`` are all of the file.
+        """
         return (ofd,)
 
     def lease_gate(self, call: LeaseCall, view: LayoutView) -> Decision:

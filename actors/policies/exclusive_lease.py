@@ -58,7 +58,6 @@ class ExclusiveLease(Policy):
 
     name: ClassVar[str] = "P6"
     alias: ClassVar[str] = "flv2"
-    listed: ClassVar[bool] = False
     summary: ClassVar[str] = "a pin needs an exclusive F_LAYOUT lease and holds it; truncate fails with ETXTBSY"
     source: ClassVar[str] = "Weiny, RFC v2 RDMA/FS DAX truncate proposal, 2019-08-09 [V2-0 to V2-19]; 2019-09-04 [S5]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {

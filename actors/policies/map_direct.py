@@ -91,7 +91,6 @@ class MapDirect(Policy):
 
     name: ClassVar[str] = "P4"
     alias: ClassVar[str] = "map-direct"
-    listed: ClassVar[bool] = False
     summary: ClassVar[str] = "only MAP_DIRECT mappings can be pinned; truncate invalidates them when the time is over"
     source: ClassVar[str] = "Williams, MAP_DIRECT v7 to v9, 2017-10-06 to 2017-10-11 [MD7, MD8, MD9]"
     state: ClassVar[PolicyState] = DirectMappings()

@@ -81,7 +81,6 @@ class Strict(Policy):
 
     name: ClassVar[str] = "P8"
     alias: ClassVar[str] = "strict"
-    listed: ClassVar[bool] = False
     summary: ClassVar[str] = "a pin needs a lease of the process itself; close waits for pins; who is late is killed"
     source: ClassVar[str] = "Chinner, 2019-06-08 to 2019-10 [C1 to C5]; LSF/MM thread, 2019-02 [F19]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
@@ -100,9 +99,13 @@ class Strict(Policy):
             return LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=arg != F_LAYOUT)
         return Policy.read_lease(self, arg)
 
-    def lease_key(self, caller: Caller, ofd: Address) -> LeaseKey:
-        """Key a lease by process and description; ordinary ones too, for there is but one F_UNLCK [C5]."""
-        return (ofd, caller.process)
+    def lease_key(self, caller: Caller, ofd: Address, wanted: LeaseRequest, leases: tuple[LeaseView, ...]) -> LeaseKey:
+        """Key a layout lease by process and description [C5]; F_UNLCK and F_GETLEASE mean it where there is one."""
+        own = (ofd, caller.process)
+        layout = wanted.kind is LeaseKind.LAYOUT
+        if wanted.type == F_UNLCK:
+            layout = any(lease.key == own for lease in leases)
+        return own if layout else Policy.lease_key(self, caller, ofd, wanted, leases)
 
     def lease_type(self, lease: LeaseView) -> int:
         """Report F_LAYOUT."""

@@ -3,7 +3,8 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import combinations
+from functools import partial
+from itertools import combinations, islice, product
 from typing import Any
 
 from longpin.actors.policies import POLICIES
@@ -193,7 +194,7 @@ PIN = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRIT
 POST = 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mr, 0)\n'
 MMAP = "mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n"
 
-OF_PROTOTYPES: dict[str, dict[str, str]] = {
+OF_POLICIES: dict[str, dict[str, str]] = {
     "P4": {
         "a": CONNECTED
         + f"buf = {MMAP.replace('MAP_SHARED', 'MAP_SHARED | MAP_DIRECT')}mr = {PIN}"
@@ -218,7 +219,7 @@ OF_PROTOTYPES: dict[str, dict[str, str]] = {
         "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
     },
 }
-"""Programs for policies that are not offered yet, by their names."""
+"""Programs for what only some policies know, by their names."""
 
 
 CROWD = 8
@@ -299,9 +300,9 @@ def meetings() -> Iterator[tuple[Subject, str]]:
         yield subject(of_machine(programs, ["child"]), "P1", "intended"), kind
 
 
-def of_prototypes() -> Iterator[Subject]:
-    """Yield programs under the policies that are not offered yet, which the caller has listed."""
-    for name, programs in OF_PROTOTYPES.items():
+def of_policies() -> Iterator[Subject]:
+    """Yield the programs of ``OF_POLICIES``, each under its policy."""
+    for name, programs in OF_POLICIES.items():
         parameters = {"enforce_pass": "block_use"} if name == "P8" else {}
         changes: dict[str, Any] = {"policy": name, "preset": "intended", "parameters": parameters}
         scenario = of_machine(programs, ["child"])
@@ -325,12 +326,11 @@ def subject(scenario: Scenario, policy: str, preset: str) -> Subject:
     return Subject(scenario, Settings.of(scenario, **changes))
 
 
-def subjects() -> Iterator[Subject]:
-    """Yield every shipped scenario and all ``PROGRAMS``, each under every policy and preset."""
-    for name in SHIPPED:
-        yield from (subject(load_scenario(name), *choice) for choice in CHOICES)
-    for about in PROGRAMS:
-        yield from (subject(of_programs(about), *choice) for choice in CHOICES)
+def subjects(every: int = 1) -> Iterator[Subject]:
+    """Yield shipped scenarios and ``PROGRAMS`` under policies and presets: one in ``every`` of all combinations."""
+    scenarios = [partial(load_scenario, name) for name in SHIPPED] + [partial(of_programs, about) for about in PROGRAMS]
+    for make, choice in islice(product(scenarios, CHOICES), 0, None, every):
+        yield subject(make(), *choice)
 
 
 def declared() -> set[str]:

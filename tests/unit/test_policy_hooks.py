@@ -23,7 +23,7 @@ from unit.programs import DEVICE
 from longpin.actors.constants import F_RDLCK, F_WRLCK
 from longpin.actors.fs.inode import Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS, ChangeKind, LayoutOperation
-from longpin.actors.policies import POLICIES, PROTOTYPES
+from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
@@ -56,7 +56,6 @@ from longpin.messages.fs.mapping import MappingView
 
 Play = Callable[..., Any]
 
-ALL = POLICIES | PROTOTYPES
 HOOKS = [name for name, value in vars(Policy).items() if isinstance(value, types.FunctionType) and name[0] != "_"]
 
 
@@ -107,11 +106,11 @@ def record(kind: Any, policy: Policy) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", POLICIES)
 @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_hook_answers_the_same_again_and_changes_nothing(name: str, hook: str, data: st.DataObject) -> None:
-    policy = data.draw(record(ALL[name], ALL[name]()))
+    policy = data.draw(record(POLICIES[name], POLICIES[name]()))
     method = getattr(policy, hook)
     hints = {part: hint for part, hint in get_type_hints(method).items() if part != "return"}
     arguments = {part: data.draw(value_of(hint, policy), label=part) for part, hint in hints.items()}
@@ -157,9 +156,9 @@ def test_no_policy_can_reach_an_actor_or_an_engine() -> None:
                 assert imported.startswith(MAY_IMPORT), f"{path} imports {imported}"
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_and_what_it_remembers_are_values(name: str) -> None:
-    policy = ALL[name]()
+    policy = POLICIES[name]()
     for value in (policy, policy.state):
         assert is_dataclass(value)
         assert vars(type(value))["__dataclass_params__"].frozen
@@ -167,18 +166,17 @@ def test_a_policy_and_what_it_remembers_are_values(name: str) -> None:
         assert isinstance(hash(value), int)
 
 
-@pytest.mark.parametrize("name", PROTOTYPES)
-def test_a_prototype_is_one_file_and_its_test(name: str) -> None:
-    """No other file of the program knows its module or its name, and no command offers it."""
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_is_one_file_and_its_test(name: str) -> None:
+    """No other file of the program knows its module or its class."""
     root = Path(__file__).resolve().parents[2]
-    module = PROTOTYPES[name].__module__.rpartition(".")[2]
+    module = POLICIES[name].__module__.rpartition(".")[2]
     for layer in ("messages", "actors", "config", "runner"):
         for path in (root / layer).rglob("*.py"):
             if path.stem != module:
                 text = path.read_text()
                 assert f"policies.{module}" not in text, path
-                assert PROTOTYPES[name].__name__ not in text.split(), path
-    assert name not in POLICIES
+                assert POLICIES[name].__name__ not in text.split(), path
 
 
 # What the kernel makes of answers. The policies here exist only to give them.

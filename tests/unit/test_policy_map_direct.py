@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from unit.programs import CONTEXT, LOOPBACK, leases, pinned
 from unit.programs import REGISTER_REMOTE as REGISTER
 
 from longpin.actors.fs.inode import Inode
-from longpin.actors.policies import POLICIES, PROTOTYPES
 from longpin.actors.policies.map_direct import DirectMappings
 
 Play = Callable[..., Any]
@@ -16,11 +14,6 @@ Play = Callable[..., Any]
 DEVICE = CONTEXT + LOOPBACK + 'fd = open("/f", O_RDWR)\n'
 MAP = "buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)   # -> ok\n"
 HANDLED = "on_signal.SIGIO = 'getpid()'\non_signal.SIGBUS = 'getpid()'"
-
-
-@pytest.fixture(autouse=True)
-def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(POLICIES, "P4", PROTOTYPES["P4"])
 
 
 def test_only_map_direct_mappings_of_who_may_have_leases_can_be_pinned(play: Play) -> None:

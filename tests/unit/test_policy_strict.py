@@ -7,8 +7,6 @@ import pytest
 from unit.programs import CONTEXT, LOOPBACK, OPEN, leases, pinned
 from unit.programs import REGISTER_REMOTE as REGISTER
 
-from longpin.actors.policies import POLICIES, PROTOTYPES
-
 Play = Callable[..., Any]
 
 DEVICE = CONTEXT + LOOPBACK
@@ -17,11 +15,6 @@ EXCLUSIVE = "fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -
 FORKED = 'start = "fork"'
 ANSWERS = "on_signal.SIGIO = '''\nibv_dereg_mr(mr)\nfcntl(fd, F_SETLEASE, F_UNLCK)\n'''"
 HANDLED = "on_signal.SIGIO = 'getpid()'"
-
-
-@pytest.fixture(autouse=True)
-def _listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(POLICIES, "P8", PROTOTYPES["P8"])
 
 
 def test_a_lease_is_that_of_one_process_on_one_description(play: Play) -> None:
