@@ -150,8 +150,12 @@ class Policy:
         """Decide on the use of a registration of pages of the file by a process [1.10]."""
         return Proceed()
 
-    def on_unpin(self, holds: tuple[Address, ...]) -> tuple[Address, ...]:
-        """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10]."""
+    def on_unpin(self, holds: tuple[Address, ...], others: tuple[Address, ...] = ()) -> tuple[Address, ...]:
+        """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10].
+
+        ``others`` are those that the other regions of the device hold, one entry for each hold; one that is named in
+        the answer loses one of them.
+        """
         return holds
 
     def on_deregister(self, registration: RegistrationView, view: LayoutView) -> Update:

@@ -6,6 +6,7 @@ can use it, and the objects die with the last reference to that description.
 
 import errno
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Self, TypeVar
 
 from longpin.actors.base import Engine, handles
@@ -62,6 +63,10 @@ class Region:
     """The device's holds."""
     revoked: bool = False
     """The kernel has taken it from the device; who registered it may still deregister it."""
+
+    def keep(self, holds: tuple[Address, ...]) -> None:
+        """Hold nothing else from now on."""
+        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
 
 
 @dataclass(slots=True)
@@ -185,8 +190,21 @@ class UverbsContext(Backing):
         """Take the keys away, wait for accesses under way, then unpin and uncharge [2.6]."""
         self.dying.add(handle)
         with (yield region.in_use.exclusive()):
-            yield from unpin_user_pages(self.kernel, region.request.registration)
+            yield from unpin_user_pages(self.kernel, region.request.registration, partial(self._holds_to_drop, region))
         self._leave_pd(region.request.pd)
+
+    def _holds_to_drop(self, region: Region, _holds: tuple[Address, ...]) -> tuple[Address, ...]:
+        """Ask the policy what goes with a region, and strike it out: of this one all, of others what is named."""
+        own = region.request.registration.holds
+        region.keep(())
+        others = [other for other in self.objects.values() if isinstance(other, Region)]
+        left = tuple(ofd for other in others for ofd in other.request.registration.holds)
+        dropped = self.kernel.policy.on_unpin(own, left)
+        for ofd in dropped:
+            if ofd not in own:
+                holder = next(other for other in others if ofd in other.request.registration.holds)
+                holder.keep(tuple(kept for kept in holder.request.registration.holds if kept != ofd))
+        return dropped
 
     @handles(RevokeRegion)
     def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
@@ -204,9 +222,9 @@ class UverbsContext(Backing):
     def _unpin_early(self, region: Region) -> Conversation[None]:
         """Let go of the pages of a region, and of what they held; the region itself stays, with its charge."""
         registration = region.request.registration
-        left = registration._replace(holds=(), attached=())
+        left = registration._replace(attached=())
         region.request = replace(region.request, registration=left)
-        yield from let_go(self.kernel, registration)
+        yield from let_go(self.kernel, registration, partial(self._holds_to_drop, region))
 
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
