@@ -120,6 +120,8 @@ class OnBreak(NamedTuple):
     """Seconds the holder has; None: lease_break_time, 0: for ever."""
     work: bool = False
     """At the deadline the kernel acts by itself; else the next look at the list finds the lease overdue [2.3.4]."""
+    at_once: bool = False
+    """The deadline is now: nobody has any time."""
 
 
 class RemoveLease(NamedTuple):
