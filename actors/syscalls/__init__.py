@@ -4,6 +4,7 @@ Each module declares its calls beside their implementations (:mod:`longpin.actor
 """
 
 from longpin.actors.syscalls import (
+    clone3,
     fcntl,
     files,
     memory,
@@ -18,7 +19,7 @@ from longpin.actors.syscalls import (
 )
 from longpin.actors.syscalls.declaration import Syscall
 
-_CALLS = (files, storage, fcntl, names, processes, signals, threads, memory, ranges, transfers, verbs)
+_CALLS = (files, storage, fcntl, names, processes, clone3, signals, threads, memory, ranges, transfers, verbs)
 MODULES = tuple(module.CALLS for module in _CALLS)
 
 SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}
