@@ -14,6 +14,7 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
+from longpin.messages.fs.mapping import NO_TERMS, PinTerms
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
 from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
 from longpin.messages.mm.ram import UnpinFrames
@@ -46,6 +47,7 @@ def pin_user_pages(
     force: bool = False,
     longterm: bool = True,
     get: bool = False,
+    terms: PinTerms = NO_TERMS,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
 
@@ -68,7 +70,7 @@ def pin_user_pages(
             charge = 0 if runs else charged
             how = (write, force, longterm)
             request = GetUserPages(
-                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds), get
+                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds), get, terms
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs

@@ -72,6 +72,7 @@ class ExclusiveLease(Policy):
         "intended": {},
     }
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
+    proc_files: ClassVar[frozenset[str]] = frozenset({"file_pins"})
     errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
         ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY", "EDEADLK"})
     ) | {"fcntl": frozenset({"EBUSY"})}
@@ -173,13 +174,17 @@ class ExclusiveLease(Policy):
         return tuple(dict.fromkeys((*holds, *others))) if self.v2_pin_refbug else holds
 
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
-        """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18]."""
-        pins = (
-            Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
-            for pin in view.pins or ()
-            if pin.longterm
-        )
-        return (*Policy.admin_list(self, view), *pins)
+        """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18].
+
+        What was pinned without a descriptor of a device is listed with the memory it was pinned through.
+        """
+        return (*Policy.admin_list(self, view), *(_listed(pin) for pin in view.pins or () if pin.longterm))
+
+
+def _listed(pin: Pin) -> Listed:
+    if not pin.context:
+        return Listed(ListedBy.MEMORY, pin.process, f"page {pin.page} pinned by {pin.process} (/proc/PID/file_pins)")
+    return Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
 
 
 def _only_grows(change: Change) -> bool:

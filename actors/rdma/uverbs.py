@@ -21,8 +21,10 @@ from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
 from longpin.messages.mm.memory import PinnedPage
+from longpin.messages.rdma.device import ANY_DEVICE, RdmaDevice
 from longpin.messages.rdma.verbs import (
     AllocPd,
+    AskDevice,
     Complete,
     CreateCq,
     CreateQp,
@@ -33,6 +35,7 @@ from longpin.messages.rdma.verbs import (
     Handle,
     MapDma,
     ObjectKind,
+    OfDevice,
     Poll,
     Polled,
     RegionFiles,
@@ -98,8 +101,9 @@ KIND_OF: dict[ObjectKind, type[Object]] = {
 class UverbsContext(Backing):
     """The objects one open of an RDMA device owns, and the owner, mode and flock(2) locks of the device's file."""
 
-    def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, device: RdmaDevice = ANY_DEVICE) -> None:
         super().__init__(engine, address, kernel)
+        self.device = device
         self.objects: dict[int, Object] = {}
         self.handles_given = 0
         self.dying: set[int] = set()
@@ -146,10 +150,15 @@ class UverbsContext(Backing):
         return Handle(self._new(QueuePairEntry(address, request.pd)), address)
 
     @handles(FindObject)
-    def find_object(self, request: FindObject, _src: Address) -> Done:
+    def find_object(self, request: FindObject, _src: Address) -> OfDevice:
         """Check a handle."""
         self._find(KIND_OF[request.kind], request.handle)
-        return DONE
+        return OfDevice(self.device)
+
+    @handles(AskDevice)
+    def ask_device(self, _request: AskDevice, _src: Address) -> OfDevice:
+        """Say which device it belongs to."""
+        return OfDevice(self.device)
 
     @handles(DestroyObject)
     def destroy(self, request: DestroyObject, _src: Address) -> Conversation[Done]:
