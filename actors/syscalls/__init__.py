@@ -8,6 +8,7 @@ from longpin.actors.syscalls import (
     clone3,
     fcntl,
     files,
+    lease_verbs,
     memory,
     names,
     processes,
@@ -33,6 +34,7 @@ _CALLS = (
     ranges,
     transfers,
     verbs,
+    lease_verbs,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
