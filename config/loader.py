@@ -20,7 +20,7 @@ from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
-from longpin.config.storage import build_dax, build_files, build_pmem, build_tmpfs
+from longpin.config.storage import build_dax, build_files, build_pmem, build_tmpfs, build_video
 from longpin.config.structure import oversized, structure
 
 __all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
@@ -110,7 +110,8 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     pmem = build_pmem(report, table, machine.page_size)
     tmpfs = build_tmpfs(report, table, pmem)
     dax = build_dax(report, table, machine.page_size)
-    files = build_files(report, table, pmem, tmpfs, dax, machine.page_size)
+    video = build_video(report, table, machine.page_size)
+    files = build_files(report, table, pmem, tmpfs, [*dax, *video], machine.page_size)
     holds = build_holds(report, table)
     processes = build_processes(report, table, machine.page_size)
     scenario = Scenario(
@@ -122,6 +123,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         pmem=pmem,
         dax=dax,
         tmpfs=tmpfs,
+        video=video,
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),

@@ -14,7 +14,7 @@ from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
-from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
+from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Registration, Uncharge
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.caller import Caller
 
@@ -45,11 +45,15 @@ def pin_user_pages(
     force: bool = False,
     longterm: bool = True,
     get: bool = False,
+    charged: bool = True,
+    frame_vector: bool = False,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
 
     ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same. What is not
-    ``longterm`` is not charged; with ``get`` it is plain references (FOLL_GET) that are taken.
+    ``longterm`` is not charged, nor what is said not to be ``charged``; with ``get`` it is plain references (FOLL_GET)
+    that are taken. ``frame_vector`` is get_vaddr_frames: a kernel that looks at mappings late looks at the first one
+    before it pins, and at no other.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -59,15 +63,17 @@ def pin_user_pages(
     holds: list[Address] = []
     attached: list[Address] = []
     done = 0
-    charged = buffer.pages if longterm else 0
+    charge = buffer.pages if longterm and charged else 0
     try:
         while done < buffer.pages:
             address = buffer.address + done * kernel.page_size
             pages = min(BATCH, buffer.pages - done)
-            charge = 0 if runs else charged
             how = (write, force, longterm)
-            request = GetUserPages(
-                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds), get
+            wanted = address, pages, 0 if runs else charge, buffer.memlock, *how, owner, context, buffer.caller
+            request = (
+                GetVaddrFrames(*wanted, tuple(holds), get, not runs)
+                if frame_vector
+                else GetUserPages(*wanted, tuple(holds), get)
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
@@ -78,10 +84,10 @@ def pin_user_pages(
                 raise KernelError(got.refused)
     except KernelError:
         if runs:  # else the first request failed, which left nothing behind
-            failed = Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
+            failed = Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
             yield from unpin_user_pages(kernel, failed)
         raise
-    return Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
+    return Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
 
 
 def unpin_user_pages(kernel: Kernel, registration: Registration) -> Conversation[None]:

@@ -15,10 +15,11 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    video,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
-_CALLS = (files, storage, fcntl, names, processes, signals, threads, memory, ranges, transfers, verbs)
+_CALLS = (files, storage, fcntl, names, processes, signals, threads, memory, ranges, transfers, verbs, video)
 MODULES = tuple(module.CALLS for module in _CALLS)
 
 SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}
