@@ -82,7 +82,8 @@ class LayoutGuard:
 
     def _facts(self) -> LayoutView:
         """Return what no request changes that declares to touch less than everything."""
-        file = FileFacts(self.attributes.uid, self.attributes.size, self.memory)
+        shared = self.extents.any_shared
+        file = FileFacts(self.attributes.uid, self.attributes.size, self.memory, shared, self.file_system.name)
         return LayoutView(file, self.leases.views(), None, None, self.state)
 
     def change(self, wanted: Wanted) -> Change:

@@ -36,7 +36,9 @@ class Lease(Actor):
         """Send the signal and start the break time, once a level: the inode asks once [2.3.3 step 2]."""
         if request.signal:
             yield Call(self.ofd, NotifyOwner(self.fd, request.to))
-        if request.seconds:
+        if request.at_once:
+            self.send(self.inode, LeaseOverdue(self.address, request.level))
+        elif request.seconds:
             self.timers.append(request.level)
             self.send(CLOCK, ArmTimer(request.level, request.seconds))
         return DONE

@@ -395,4 +395,4 @@ class LeaseList:
         record.works = follows.work
         seconds = self.break_time if follows.deadline is None else follows.deadline
         to = record.holder if follows.signal is Notify.HOLDER else ""
-        return Break(level, seconds, follows.signal is not Notify.NOBODY, to)
+        return Break(level, seconds, follows.signal is not Notify.NOBODY, to, follows.at_once)

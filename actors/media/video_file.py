@@ -182,8 +182,16 @@ class VideoFile(Backing):
         # Nothing is charged to RLIMIT_MEMLOCK, so there is none [code: neither framework calls account_locked_vm].
         wanted = Buffer(request.mm, first, pages, request.caller, -1)
         forced = not self.kernel.generation.read_only_pins
-        how = {"charged": False, "frame_vector": self.framework.frame_vector}
-        made = yield from pin_user_pages(self.kernel, wanted, owner, self.address, write=True, force=forced, **how)
+        made = yield from pin_user_pages(
+            self.kernel,
+            wanted,
+            owner,
+            self.address,
+            write=True,
+            force=forced,
+            charged=False,
+            frame_vector=self.framework.frame_vector,
+        )
         if owner in self.revoked:
             yield from unpin_user_pages(self.kernel, made)
             raise KernelError(errno.ENXIO)

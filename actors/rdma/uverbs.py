@@ -6,6 +6,7 @@ can use it, and the objects die with the last reference to that description.
 
 import errno
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Self, TypeVar
 
 from longpin.actors.base import Engine, handles
@@ -20,8 +21,10 @@ from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
 from longpin.messages.mm.memory import PinnedPage
+from longpin.messages.rdma.device import ANY_DEVICE, RdmaDevice
 from longpin.messages.rdma.verbs import (
     AllocPd,
+    AskDevice,
     Complete,
     CreateCq,
     CreateQp,
@@ -32,6 +35,7 @@ from longpin.messages.rdma.verbs import (
     Handle,
     MapDma,
     ObjectKind,
+    OfDevice,
     Poll,
     Polled,
     RegionFiles,
@@ -63,6 +67,10 @@ class Region:
     revoked: bool = False
     """The kernel has taken it from the device; who registered it may still deregister it."""
 
+    def keep(self, holds: tuple[Address, ...]) -> None:
+        """Hold nothing else from now on."""
+        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
+
 
 @dataclass(slots=True)
 class CompletionQueue:
@@ -93,8 +101,9 @@ KIND_OF: dict[ObjectKind, type[Object]] = {
 class UverbsContext(Backing):
     """The objects one open of an RDMA device owns, and the owner, mode and flock(2) locks of the device's file."""
 
-    def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, device: RdmaDevice = ANY_DEVICE) -> None:
         super().__init__(engine, address, kernel)
+        self.device = device
         self.objects: dict[int, Object] = {}
         self.handles_given = 0
         self.dying: set[int] = set()
@@ -141,10 +150,15 @@ class UverbsContext(Backing):
         return Handle(self._new(QueuePairEntry(address, request.pd)), address)
 
     @handles(FindObject)
-    def find_object(self, request: FindObject, _src: Address) -> Done:
+    def find_object(self, request: FindObject, _src: Address) -> OfDevice:
         """Check a handle."""
         self._find(KIND_OF[request.kind], request.handle)
-        return DONE
+        return OfDevice(self.device)
+
+    @handles(AskDevice)
+    def ask_device(self, _request: AskDevice, _src: Address) -> OfDevice:
+        """Say which device it belongs to."""
+        return OfDevice(self.device)
 
     @handles(DestroyObject)
     def destroy(self, request: DestroyObject, _src: Address) -> Conversation[Done]:
@@ -185,8 +199,21 @@ class UverbsContext(Backing):
         """Take the keys away, wait for accesses under way, then unpin and uncharge [2.6]."""
         self.dying.add(handle)
         with (yield region.in_use.exclusive()):
-            yield from unpin_user_pages(self.kernel, region.request.registration)
+            yield from unpin_user_pages(self.kernel, region.request.registration, partial(self._holds_to_drop, region))
         self._leave_pd(region.request.pd)
+
+    def _holds_to_drop(self, region: Region, _holds: tuple[Address, ...]) -> tuple[Address, ...]:
+        """Ask the policy what goes with a region, and strike it out: of this one all, of others what is named."""
+        own = region.request.registration.holds
+        region.keep(())
+        others = [other for other in self.objects.values() if isinstance(other, Region)]
+        left = tuple(ofd for other in others for ofd in other.request.registration.holds)
+        dropped = self.kernel.policy.on_unpin(own, left)
+        for ofd in dropped:
+            if ofd not in own:
+                holder = next(other for other in others if ofd in other.request.registration.holds)
+                holder.keep(tuple(kept for kept in holder.request.registration.holds if kept != ofd))
+        return dropped
 
     @handles(RevokeRegion)
     def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
@@ -204,9 +231,9 @@ class UverbsContext(Backing):
     def _unpin_early(self, region: Region) -> Conversation[None]:
         """Let go of the pages of a region, and of what they held; the region itself stays, with its charge."""
         registration = region.request.registration
-        left = registration._replace(holds=(), attached=())
+        left = registration._replace(attached=())
         region.request = replace(region.request, registration=left)
-        yield from let_go(self.kernel, registration)
+        yield from let_go(self.kernel, registration, partial(self._holds_to_drop, region))
 
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:

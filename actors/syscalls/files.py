@@ -48,6 +48,8 @@ from longpin.messages.fs.file import (
 )
 from longpin.messages.fs.inode import Open, Truncate
 from longpin.messages.process.process import File
+from longpin.messages.rdma.device import RdmaDevice
+from longpin.messages.rdma.verbs import AskDevice
 
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
@@ -117,7 +119,7 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
     inode, kind = found.inode, kind_of(found.inode)
     ofd = f"file:{process.pid}.{process.count('file')}"
     if kind == "uverbs" and not flags & O_PATH:
-        inode = open_device(process)
+        inode = open_device(process, (yield Call(inode, AskDevice())).device)
     elif kind == "video" and not flags & O_PATH:
         inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
     elif kind == "file" or (kind in ("pipe", "dax") and not flags & O_PATH):
@@ -165,10 +167,10 @@ def _to_open(process: "Process", path: str, flags: int) -> Place | Address:
     return backing
 
 
-def open_device(process: "Process") -> Address:
+def open_device(process: "Process", device: RdmaDevice) -> Address:
     """Open an RDMA device; return its uverbs context, which is new with each open."""
     context = f"uverbs:{process.pid}.{process.count('uverbs')}"
-    process.spawn(UverbsContext, context, process.kernel)
+    process.spawn(UverbsContext, context, process.kernel, device)
     return context
 
 

@@ -24,8 +24,10 @@ from longpin.actors.syscalls.declaration import ArgumentRefusal, Declarations, G
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.messages.envelope import Address
 from longpin.messages.fs.inode import AskUse
+from longpin.messages.fs.mapping import PinTerms
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.process.process import File
+from longpin.messages.rdma.device import RdmaDevice
 from longpin.messages.rdma.verbs import (
     AllocPd,
     CreateCq,
@@ -82,10 +84,11 @@ def _use(process: "Process", thing: VerbsObject, kind: ObjectKind) -> VerbsObjec
 )
 def ibv_open_device(process: "Process", name: str) -> int:
     """Open the device; returns the descriptor of its uverbs file, which owns all that is made through it."""
-    if name not in process.kernel.devices:
+    device = next((device for device in process.kernel.devices if device.name == name), None)
+    if device is None:
         raise KernelError(errno.ENODEV)
     process.reserve(1)
-    context = open_device(process)
+    context = open_device(process, device)
     ofd = f"file:{process.pid}.{process.count('file')}"
     process.spawn(OpenFileDescription, ofd, context, "uverbs", O_RDWR)
     return process.install(File(ofd, context, "uverbs"))
@@ -136,7 +139,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     """ibv_reg_mr(3): charge and pin the buffer, publish [2.6]; all or nothing."""
     context = _use(process, pd, ObjectKind.PD).context
     _check_access(access)
-    yield Call(context, FindObject(ObjectKind.PD, pd.handle))
+    device: RdmaDevice = (yield Call(context, FindObject(ObjectKind.PD, pd.handle))).device
     if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
         raise KernelError(process.kernel.generation.on_demand_errno.number)
     page_size = process.kernel.page_size
@@ -149,7 +152,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     region = f"mr:{process.pid}.{process.count('mr')}"
     buffer = process.buffer(first, pages)
     registration = yield from pin_user_pages(
-        process.kernel, buffer, region, context, write=writes or forced, force=forced
+        process.kernel, buffer, region, context, write=writes or forced, force=forced, terms=PinTerms(device)
     )
     try:
         handle = (yield Call(context, Register(pd.handle, registration, addr - first, length, access))).handle

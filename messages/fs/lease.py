@@ -28,6 +28,8 @@ class Break(Message):
     """Somebody is told."""
     to: Address = ""
     """A process; empty: the owner of the description."""
+    at_once: bool = False
+    """The break time is over already."""
 
 
 @message

@@ -9,6 +9,7 @@ from enum import StrEnum
 from longpin.messages.envelope import Address, Footprint, Message, Part, message
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Registration
+from longpin.messages.rdma.device import RdmaDevice
 
 
 class ObjectKind(StrEnum):
@@ -40,7 +41,7 @@ class CreateCq(Message):
 
 @message
 class FindObject(Message):
-    """Check that a handle is alive; EINVAL if not."""
+    """Check that a handle is alive; EINVAL if not. The reply says of which device it is."""
 
     kind: ObjectKind
     handle: int
@@ -48,6 +49,22 @@ class FindObject(Message):
     def footprint(self) -> Footprint:
         """The object."""
         return Footprint.of(reads=[("object", self.handle)])
+
+
+@message
+class AskDevice(Message):
+    """Ask which device a context belongs to."""
+
+    def footprint(self) -> Footprint:
+        """Nothing that changes."""
+        return Footprint()
+
+
+@message
+class OfDevice(Message):
+    """This one."""
+
+    device: RdmaDevice
 
 
 @message

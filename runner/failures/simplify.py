@@ -38,6 +38,7 @@ _OPTIONAL = {
     "machine": ("page_size", "lease_break_time", "uverbs_async_delay"),
     "pmem": ("blocks",),
     "video": ("frame_size",),
+    "device": ("iommu", "revocable"),
     "file": ("pmem", "uid", "mode"),
     "process": ("uid", "capabilities", "memlock"),
 }

@@ -407,6 +407,32 @@ def test_a_pin_of_a_camera_has_no_owner_file(few: Play) -> None:
     assert [pin.has_owner_file for pins in pmem.pins.values() for pin in pins] == [False]
 
 
+def test_p6_finds_a_camera_by_the_process_that_pinned_and_by_no_descriptor(play: Play) -> None:
+    """What has no owner file is listed with the process alone; who else has the camera is not found (H23)."""
+    play(
+        "P6",
+        head=head(),
+        details={"b": 'start = "fork"'},
+        a=f"""
+{MAPPED}
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                      # -> 0
+vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> 0
+file_pins("a")                                                     # -> b"/f\\n"
+fork("b")
+label("forked")
+pause()
+""",
+        b="pause()",
+        c="""
+wait_for("forked")
+list_holders("/f")                                                 # -> 1
+kill_holders("/f", SIGKILL)                                        # -> 1
+sleep(1)
+truncate("/f", 0)                                                  # -> ETXTBSY
+""",
+    )
+
+
 def test_the_description_is_the_owner_not_the_process(few: Play) -> None:
     """The camera goes on while somebody has it open, and so do the pins: the file of the buffer need not be."""
     played = few(
