@@ -51,6 +51,23 @@ from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
 from longpin.messages.process.caller import Caller
 
+LAYOUT_CALLS = (
+    "copy_file_range",
+    "fallocate",
+    "ficlonerange",
+    "fideduperange",
+    "ftruncate",
+    "ioctl",
+    "open",
+    "pwrite",
+    "pwritev",
+    "truncate",
+    "write",
+)
+"""Calls that may change a layout, and so fail with what :meth:`Policy.change_gate` says."""
+PINNING_CALLS = ("ibv_reg_mr", "ibv_reg_mr_lease", "vidioc_qbuf")
+"""Calls that pin for long, and so fail with what :meth:`Policy.longterm_gate` and :meth:`Policy.pin_gate` say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

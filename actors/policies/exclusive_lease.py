@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
-from longpin.actors.policies.base import Policy
+from longpin.actors.policies.base import LAYOUT_CALLS, Policy
 from longpin.actors.policies.decisions import (
     Allow,
     Answer,
@@ -73,9 +73,9 @@ class ExclusiveLease(Policy):
     }
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
     proc_files: ClassVar[frozenset[str]] = frozenset({"file_pins"})
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY", "EDEADLK"})
-    ) | {"fcntl": frozenset({"EBUSY"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(LAYOUT_CALLS, frozenset({"ETXTBSY", "EDEADLK"})) | {
+        "fcntl": frozenset({"EBUSY"})
+    }
 
     exclusive_mutual: bool = False
     """A second exclusive lease is refused with EAGAIN."""
