@@ -8,6 +8,7 @@ from typing import Literal
 
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
+from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
 """The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
@@ -66,13 +67,6 @@ class DeviceDax:
     def path(self) -> str:
         """Its name in the tree."""
         return f"/dev/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """An RDMA device, as ibv_open_device names it."""
-
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +129,7 @@ class Scenario:
     machine: MachineSettings
     pmem: tuple[PmemSet, ...]
     """At least one."""
-    devices: tuple[Device, ...]
+    devices: tuple[RdmaDevice, ...]
     files: tuple[InitialFile, ...]
     folders: tuple[str, ...]
     """The folders there are from the start, each after the one it is in."""
@@ -150,5 +144,7 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    dialect: str = ""
+    """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""
