@@ -44,6 +44,7 @@ from longpin.actors.policies.views import (
     LeaseRequest,
     LeaseView,
     MapRequest,
+    MmapCall,
     PolicyState,
     RegistrationView,
 )
@@ -100,6 +101,10 @@ class Policy:
         return getattr(cls, hook.__name__) is not hook
 
     # Mappings.
+
+    def mmap_call_gate(self, call: MmapCall) -> Answer:
+        """Decide on mmap(2) by its arguments alone, before the file is asked [do_mmap]."""
+        return Proceed()
 
     def mmap_gate(self, request: MapRequest, view: LayoutView) -> Allow | Fail:
         """Decide on mmap(2) of the file."""
