@@ -144,5 +144,7 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    dialect: str = ""
+    """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""
