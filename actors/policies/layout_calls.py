@@ -1,4 +1,9 @@
-"""The calls that change where the data of a file lie, for policies that fail them."""
+"""The calls that change where the data of a file lie, and what of that concerns pins, for policies that fail them."""
+
+from longpin.actors.kernel.file_system import ChangeKind
+
+TAKES_PAGES = ChangeKind.SUBTRACTIVE | ChangeKind.MOVING | ChangeKind.SHARING
+"""What parts a page from its block: now or, if the block becomes shared, with the next write [H8]."""
 
 LAYOUT_CALLS = (
     "truncate",

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK, O_RDONLY
-from longpin.actors.kernel.file_system import Asked, ChangeKind
+from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
@@ -31,7 +31,7 @@ from longpin.actors.policies.kept_by_pins import (
     longterm_pins_of,
     pins_that_hold,
 )
-from longpin.actors.policies.layout_calls import layout_errnos
+from longpin.actors.policies.layout_calls import TAKES_PAGES, layout_errnos
 from longpin.actors.policies.views import (
     F_GETLAYOUT,
     F_SETLAYOUT,
@@ -51,8 +51,6 @@ from longpin.messages.process.caller import Caller
 
 WHOLE_FILE = Range(0, MOST_OFFSET - 1)
 TYPES = (F_RDLCK, F_WRLCK, F_UNLCK)
-MOVES_PAGES = ChangeKind.SUBTRACTIVE | ChangeKind.MOVING | ChangeKind.SHARING
-"""What parts a page from its block, now or, if the block is shared, with the next write [H8]."""
 
 
 class SecondWrite(StrEnum):
@@ -204,20 +202,23 @@ class SetLayout(Policy):
             return Fail(errno.ETXTBSY)
         if breakable := tuple(lease.address for lease in in_the_way if not lease.unbreakable):
             return BreakLeases(breakable)
-        if Asked.PAGES not in change.asks and not change.kinds & MOVES_PAGES:
+        takes = bool(change.kinds & TAKES_PAGES)
+        if Asked.PAGES not in change.asks and not takes:
             return Proceed()
         if view.pins is None:
             return Scan(change.range)
-        if longterm_pins_of(change.caller.process, view.pins):
+        own = longterm_pins_of(change.caller.process, view.pins)
+        if own and takes:
             return Fail(errno.ETXTBSY)
-        # A write that copies does not wait for short pins, as it never did [2.5].
-        return WaitFor(view.pins) if view.pins and Asked.PAGES in change.asks else Proceed()
+        # A write that copies does not wait for pins, as it never did [2.5].
+        left = tuple(pin for pin in view.pins if pin not in own)
+        return WaitFor(left) if left and Asked.PAGES in change.asks else Proceed()
 
     def _exempt(self, lease: LeaseView, caller: Caller) -> bool:
         return lease.holder == caller.process and (lease.type == F_WRLCK or self.holder_exempt)
 
     def _resisted(self, change: Change) -> bool:
-        unmaps = Asked.PAGES in change.asks or bool(change.kinds & MOVES_PAGES)
+        unmaps = Asked.PAGES in change.asks or bool(change.kinds & TAKES_PAGES)
         return unmaps or self.unbreak_scope is UnbreakScope.ALL
 
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
