@@ -42,12 +42,12 @@ def longterm_pins_of(process: Address, pins: tuple[Pin, ...]) -> tuple[Pin, ...]
 def listed_pins(view: LayoutView) -> tuple[Listed, ...]:
     """Return the long-term pins as /proc/PID/file_pins lists them: by the device that owns them [V2-13 to V2-18].
 
-    What was pinned without a descriptor of a device is listed with the process that did it.
+    What was pinned without an owner file, as by a camera, is listed with the memory it was pinned through.
     """
     return tuple(_listed(pin) for pin in view.pins or () if pin.longterm)
 
 
 def _listed(pin: Pin) -> Listed:
-    if not pin.context:
+    if not pin.has_owner_file:
         return Listed(ListedBy.MEMORY, pin.process, f"page {pin.page} pinned by {pin.process} (/proc/PID/file_pins)")
     return Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
