@@ -7,7 +7,7 @@ functions of their arguments, so nothing happens.
 from typing import NamedTuple
 
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, Proceed, Revoke, Scan, WaitFor
+from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, KillHolders, Proceed, Revoke, Scan, WaitFor
 from longpin.actors.policies.views import Change, LayoutView, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import Pin
@@ -52,7 +52,7 @@ def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin,
             case Revoke(registrations=registrations):
                 gone = {registration.address for registration in registrations}
                 pins = tuple(pin for pin in pins if pin.owner not in gone)
-            case WaitFor(pins=busy):
+            case WaitFor(pins=busy) | KillHolders(pins=busy):
                 found = found._replace(pins=(*found.pins, *busy))
                 pins = tuple(pin for pin in pins if pin not in busy)
             case Fail() if shown:

@@ -442,7 +442,7 @@ def two(first: str, second: str, *, start: str = "now") -> str:
         (two("sigaction(SIGIO, SIG_HANDLER)", "close(1)"), "expected a handler, on_signal.SIGIO, found none"),
         (
             two("fcntl(1, F_SETLEASES, 0)", "close(1)"),
-            "F_DUPFD_CLOEXEC as cmd of fcntl(fd, cmd[, arg][, pid]), found 'F_SETLEASES' (did you mean F_SETLEASE?)",
+            "of fcntl(fd, cmd[, arg][, pid_or_start][, len]), found 'F_SETLEASES' (did you mean F_SETLEASE?)",
         ),
     ],
 )
