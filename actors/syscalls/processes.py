@@ -72,6 +72,7 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         dict(process.limits),
         process.address,
         f"mm:{pid}.1" if process.mm else "",
+        process.mapped.ranges,
     )
     process.children[pid] = Child(pid)
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
