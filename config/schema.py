@@ -8,6 +8,7 @@ from typing import Literal
 
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
+from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
 """The rules that must hold unless a scenario says otherwise [semantics 3]."""
@@ -21,7 +22,7 @@ ALL_RULES: tuple[str, ...] = tuple(sorted((*RULES, *ON_REQUEST)))
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""
 
-CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_SYS_PTRACE")
+CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_SYS_PTRACE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
 
 
@@ -72,13 +73,6 @@ class DeviceDax:
     def path(self) -> str:
         """Its name in the tree."""
         return f"/dev/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """An RDMA device, as ibv_open_device names it."""
-
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +135,7 @@ class Scenario:
     machine: MachineSettings
     pmem: tuple[PmemSet, ...]
     """At least one."""
-    devices: tuple[Device, ...]
+    devices: tuple[RdmaDevice, ...]
     files: tuple[InitialFile, ...]
     folders: tuple[str, ...]
     """The folders there are from the start, each after the one it is in."""
@@ -156,5 +150,7 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    dialect: str = ""
+    """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""

@@ -77,6 +77,8 @@ class DeviceTable:
     """``[[device]]``."""
 
     name: str | None = None
+    iommu: bool | None = None
+    revocable: bool | None = None
 
 
 @dataclass(slots=True)

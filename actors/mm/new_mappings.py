@@ -120,7 +120,8 @@ class NewMappings(ActorPart):
             raise KernelError(errno.EOVERFLOW)
         if kind not in (MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE):
             raise KernelError(errno.EINVAL)
-        if kind == MAP_SHARED_VALIDATE and r.flags & ~(LEGACY_MAP_MASK | MAP_SYNC | self._flags_of_policy()):
+        known = LEGACY_MAP_MASK | MAP_SYNC | (self._flags_of_policy() if r.file.kind == "file" else 0)
+        if kind == MAP_SHARED_VALIDATE and r.flags & ~known:
             raise KernelError(errno.EOPNOTSUPP)
         number = self.space.next_number()
         pages = length // self.kernel.page_size

@@ -92,10 +92,12 @@ class Pins(ActorPart):
         if mapping is None:
             raise KernelError(errno.EFAULT)
         pages = min(pages, (mapping.end - address) // self.kernel.page_size)
+        if request.terms.file and mapping.inode != request.terms.file:
+            raise KernelError(errno.EINVAL)
         access = _access(request, mapping)
         view = MappingView(self.mm, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
         r = request
-        wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory)
+        wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory, r.terms)
         self._ask_early(wanted, mapping, address, access)
         if self.kernel.generation.keeps_cache_from_pins and wanted.keeps_writing(private=mapping.private):
             raise KernelError(errno.EFAULT)

@@ -19,6 +19,8 @@ LeaseKey = tuple[str, ...]
 
 F_EXCLUSIVE = 32
 """A bit beside F_LAYOUT in the argument of F_SETLEASE, of policies that know it [V2-1]."""
+MAP_DIRECT = 0x20_0000
+"""A flag of mmap(2), of policies that know it [MD6, MD8]; the number is of no released kernel, nor a flag of one."""
 
 
 class LeaseKind(StrEnum):
@@ -157,6 +159,11 @@ class FileFacts(NamedTuple):
     """Bytes."""
     memory: Memory
     """What its pages are."""
+    shared: bool = False
+    """Some block of it belongs to another file too, as far as the inode knows: like XFS's reflink flag, it stays until
+    somebody looks whether that is still so."""
+    file_system: str = ""
+    """The file system it lies on, by its name in ``/proc/filesystems``."""
 
 
 class LayoutView(NamedTuple):

@@ -5,8 +5,10 @@ Each module declares its calls beside their implementations (:mod:`longpin.actor
 
 from longpin.actors.syscalls import (
     administration,
+    clone3,
     fcntl,
     files,
+    lease_verbs,
     memory,
     names,
     processes,
@@ -19,7 +21,22 @@ from longpin.actors.syscalls import (
 )
 from longpin.actors.syscalls.declaration import Syscall
 
-_CALLS = (files, storage, fcntl, names, processes, signals, threads, memory, ranges, transfers, verbs, administration)
+_CALLS = (
+    files,
+    storage,
+    fcntl,
+    names,
+    processes,
+    clone3,
+    signals,
+    threads,
+    memory,
+    ranges,
+    transfers,
+    verbs,
+    lease_verbs,
+    administration,
+)
 MODULES = tuple(module.CALLS for module in _CALLS)
 
 SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}

@@ -8,6 +8,7 @@ so all of that touches both. A request to pin touches everything.
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.mapping import PinTerms
 from longpin.messages.mm.memory import PageFrame, PinnedPage, PinnedRun
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import File
@@ -183,6 +184,7 @@ class GetUserPages(Message):
     """Open file descriptions on which earlier pins of the owner hold a reference."""
     get: bool = False
     """FOLL_GET: plain references in place of pins."""
+    terms: PinTerms = PinTerms()
 
 
 @message

@@ -59,7 +59,7 @@ class Blueprint:
             page_size=machine.page_size,
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,
-            devices=tuple(device.name for device in scenario.devices),
+            devices=scenario.devices,
         )
         self.scenario = scenario
         self.images = {spec.name: image(spec) for spec in scenario.processes}

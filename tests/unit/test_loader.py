@@ -14,8 +14,9 @@ from longpin.config import loader
 from longpin.config.call_table import write_tables
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
-from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario
+from longpin.config.schema import RULES, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario
 from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessEntry, ScenarioTable
+from longpin.messages.rdma.device import RdmaDevice
 
 MINIMAL = """\
 name = "small"
@@ -102,7 +103,7 @@ def test_a_minimal_scenario_gets_the_defaults() -> None:
     assert scenario.policy == PolicyChoice("P5", "intended", ())
     assert scenario.machine == MachineSettings(4096, 45.0, uverbs_async_delay=False)
     assert scenario.pmem == (PmemSet("pmem0", 64),)
-    assert scenario.devices == (Device("rxe0"),)
+    assert scenario.devices == (RdmaDevice("rxe0"),)
     assert scenario.files == ()
     assert scenario.holds == RULES
     (process,) = scenario.processes
@@ -117,7 +118,7 @@ def test_every_key_arrives() -> None:
     kernel = (("kernel", "6.12"), ("read_only_pins", False))
     assert scenario.machine == MachineSettings(512, 5.0, uverbs_async_delay=True, kernel=kernel)
     assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64, mount="/slow"))
-    assert scenario.devices == (Device("mlx5_0"),)
+    assert scenario.devices == (RdmaDevice("mlx5_0"),)
     assert scenario.files == (
         InitialFile("/pmem/data", "fast", 1025, 1000, 0o600),
         InitialFile("/slow/log", "slow", 0, 0, 0o666),
