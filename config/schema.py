@@ -16,7 +16,7 @@ RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""
 
-CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_SYS_PTRACE")
+CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_SYS_PTRACE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
 
 

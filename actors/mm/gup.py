@@ -6,6 +6,7 @@ A pinner is an actor behind a descriptor, such as a uverbs context. On behalf of
 the registration on. Whichever it is, both functions are conversations of that actor.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible
@@ -86,18 +87,22 @@ def pin_user_pages(
     return Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
 
 
-def unpin_user_pages(kernel: Kernel, registration: Registration) -> Conversation[None]:
+Holds = Callable[[tuple[Address, ...]], tuple[Address, ...]]
+"""Says which holds go with a registration that has these: a pinner that has others asks the policy itself."""
+
+
+def unpin_user_pages(kernel: Kernel, registration: Registration, holds: Holds | None = None) -> Conversation[None]:
     """Drop the references, the charge, and what a policy made the pins hold [2.6]."""
     yield from _drop_pages(registration)
     if registration.pages:
         yield Call(registration.mm, Uncharge(registration.pages))
-    yield from _drop_holds(kernel, registration)
+    yield from _drop_holds(registration, holds or kernel.policy.on_unpin)
 
 
-def let_go(kernel: Kernel, registration: Registration) -> Conversation[None]:
+def let_go(kernel: Kernel, registration: Registration, holds: Holds | None = None) -> Conversation[None]:
     """Drop the references and what a policy made the pins hold; the charge stays until the buffer is given up."""
     yield from _drop_pages(registration)
-    yield from _drop_holds(kernel, registration)
+    yield from _drop_holds(registration, holds or kernel.policy.on_unpin)
 
 
 def _drop_pages(registration: Registration) -> Conversation[None]:
@@ -106,11 +111,11 @@ def _drop_pages(registration: Registration) -> Conversation[None]:
         yield Call(memory, (UnpinFrames if memory in anonymous else Unpin)(registration.owner))
 
 
-def _drop_holds(kernel: Kernel, registration: Registration) -> Conversation[None]:
+def _drop_holds(registration: Registration, holds: Holds) -> Conversation[None]:
     """After the pages: leases must not go before the pins they stand for."""
     for inode in registration.attached:
         yield Call(inode, Deregistered(registration.owner, registration.context))
-    for ofd in kernel.policy.on_unpin(registration.holds):
+    for ofd in holds(registration.holds):
         if (yield Call(ofd, Put(pin=True))).last:
             yield Call(ofd, Release(exiting=False))
 

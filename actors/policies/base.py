@@ -72,6 +72,8 @@ class Policy:
     """Names it adds to those a program may use, with their values, by call and parameter: ``mmap.flags``."""
     calls: ClassVar[frozenset[str]] = frozenset()
     """Calls that only kernels with this proposal have; elsewhere they are EOPNOTSUPP."""
+    proc_files: ClassVar[frozenset[str]] = frozenset()
+    """Files of /proc/PID it adds: ``file_pins``, which shows what :meth:`admin_list` lists of a process."""
     state: ClassVar[PolicyState] = NO_STATE
     """What it remembers of an inode when that is made."""
 
@@ -150,8 +152,12 @@ class Policy:
         """Decide on the use of a registration of pages of the file by a process [1.10]."""
         return Proceed()
 
-    def on_unpin(self, holds: tuple[Address, ...]) -> tuple[Address, ...]:
-        """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10]."""
+    def on_unpin(self, holds: tuple[Address, ...], others: tuple[Address, ...] = ()) -> tuple[Address, ...]:
+        """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10].
+
+        ``others`` are those that the other regions of the device hold, one entry for each hold; one that is named in
+        the answer loses one of them.
+        """
         return holds
 
     def on_deregister(self, registration: RegistrationView, view: LayoutView) -> Update:
@@ -189,6 +195,6 @@ class Policy:
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
         """Return what an administrator can see of who holds an inode's layout; base: the setters in /proc/locks."""
         return tuple(
-            Listed(ListedBy.DESCRIPTION, lease.holder, f"lease set by process {lease.tgid} (/proc/locks)")
+            Listed(ListedBy.DESCRIPTION, lease.holder, f"lease set by process {lease.tgid} (/proc/locks)", lease.tgid)
             for lease in view.leases
         )

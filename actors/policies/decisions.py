@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from longpin.actors.policies.views import LeaseKey, LeaseRequest, PolicyState, Range, RegistrationView
 from longpin.messages.envelope import Address
+from longpin.messages.fs.listing import Listed as Listed
+from longpin.messages.fs.listing import ListedBy as ListedBy
 from longpin.messages.mm.memory import Pin
 
 
@@ -158,23 +160,3 @@ class OnDeadline(NamedTuple):
     """In this order."""
     state: PolicyState | None = None
     """What the policy remembers before the first of them; None: what it did."""
-
-
-class ListedBy(StrEnum):
-    """Where an administrator finds an entry."""
-
-    DESCRIPTION = "description"
-    """/proc/locks, or a file of /proc/PID/fdinfo."""
-    MEMORY = "memory"
-    """A file of /proc/PID that lists the pages pinned through a memory map."""
-    DEVICE = "device"
-    """What a descriptor of a device owns."""
-
-
-class Listed(NamedTuple):
-    """One entry of what an administrator can see of an inode."""
-
-    by: ListedBy
-    address: Address
-    """The process or the context it names."""
-    text: str

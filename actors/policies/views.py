@@ -20,7 +20,7 @@ LeaseKey = tuple[str, ...]
 F_EXCLUSIVE = 32
 """A bit beside F_LAYOUT in the argument of F_SETLEASE, of policies that know it [V2-1]."""
 MAP_DIRECT = 0x20_0000
-"""A flag of mmap(2), of policies that know it [MD6, MD8]; no released kernel has the number."""
+"""A flag of mmap(2), of policies that know it [MD6, MD8]; the number is of no released kernel, nor a flag of one."""
 
 
 class LeaseKind(StrEnum):

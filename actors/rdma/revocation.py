@@ -5,6 +5,7 @@ A region that was revoked is still an object of the context: who registered it m
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from longpin.actors.base import Actor, ActorPart, handles
 from longpin.actors.constants import IBV_EVENT_DEVICE_FATAL, IBV_QPS_ERR
@@ -12,7 +13,7 @@ from longpin.actors.conversation import Call, Conversation, Step, Wait, WaitQueu
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.gup import let_go
 from longpin.actors.rdma.async_events import AsyncEvents
-from longpin.actors.rdma.objects import Object, QueuePairEntry, Region
+from longpin.actors.rdma.objects import Object, QueuePairEntry, Region, holds_to_drop
 from longpin.messages.clock import CLOCK, ArmTimer, TimerExpired
 from longpin.messages.envelope import Address, Done
 from longpin.messages.rdma.revocation import ReuseAddresses, RevokeRegion
@@ -95,9 +96,8 @@ class Revocation(ActorPart):
     def _unpin_early(self, region: Region) -> Conversation[None]:
         """Let go of the pages of a region, and of what they held; the region itself stays, with its charge."""
         registration = region.request.registration
-        left = registration._replace(holds=(), attached=())
-        region.request = replace(region.request, registration=left)
-        yield from let_go(self.kernel, registration)
+        region.request = replace(region.request, registration=registration._replace(attached=()))
+        yield from let_go(self.kernel, registration, partial(holds_to_drop, self.kernel, self.objects, region))
 
     def give_addresses(self, handle: int) -> Conversation[None]:
         """Give a new region addresses that are free: what looks for the old region there finds the new one [MD8]."""

@@ -4,6 +4,7 @@ Each module declares its calls beside their implementations (:mod:`longpin.actor
 """
 
 from longpin.actors.syscalls import (
+    administration,
     fcntl,
     files,
     lease_verbs,
@@ -19,7 +20,21 @@ from longpin.actors.syscalls import (
 )
 from longpin.actors.syscalls.declaration import Syscall
 
-_CALLS = (files, storage, fcntl, names, processes, signals, threads, memory, ranges, transfers, verbs, lease_verbs)
+_CALLS = (
+    files,
+    storage,
+    fcntl,
+    names,
+    processes,
+    signals,
+    threads,
+    memory,
+    ranges,
+    transfers,
+    verbs,
+    lease_verbs,
+    administration,
+)
 MODULES = tuple(module.CALLS for module in _CALLS)
 
 SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}
