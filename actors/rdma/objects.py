@@ -39,6 +39,10 @@ class Region:
         """The name by which pages know it."""
         return self.request.registration.owner
 
+    def keep(self, holds: tuple[Address, ...]) -> None:
+        """Hold nothing else from now on."""
+        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
+
 
 @dataclass(slots=True)
 class CompletionQueue:
