@@ -7,6 +7,7 @@ from longpin.actors.syscalls import (
     administration,
     fcntl,
     files,
+    hypervisor,
     memory,
     names,
     processes,
@@ -33,6 +34,7 @@ _CALLS = (
     transfers,
     verbs,
     video,
+    hypervisor,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
