@@ -163,5 +163,7 @@ class Scenario:
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
     video: tuple[VideoDevice, ...] = ()
+    dialect: str = ""
+    """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""

@@ -98,6 +98,8 @@ class Pins(ActorPart):
         if mapping is None:
             raise KernelError(errno.EFAULT)
         pages = min(pages, (mapping.end - address) // self.kernel.page_size)
+        if request.terms.file and mapping.inode != request.terms.file:
+            raise KernelError(errno.EINVAL)
         access = _access(request, mapping)
         view = MappingView(self.mm, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
         r = request

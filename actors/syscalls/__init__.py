@@ -5,9 +5,11 @@ Each module declares its calls beside their implementations (:mod:`longpin.actor
 
 from longpin.actors.syscalls import (
     administration,
+    clone3,
     fcntl,
     files,
     hypervisor,
+    lease_verbs,
     memory,
     names,
     processes,
@@ -27,6 +29,7 @@ _CALLS = (
     fcntl,
     names,
     processes,
+    clone3,
     signals,
     threads,
     memory,
@@ -35,6 +38,7 @@ _CALLS = (
     verbs,
     video,
     hypervisor,
+    lease_verbs,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
