@@ -11,6 +11,7 @@ from longpin.actors.syscalls import (
     lease_verbs,
     memory,
     names,
+    pnfs,
     processes,
     ranges,
     signals,
@@ -37,6 +38,7 @@ _CALLS = (
     verbs,
     lease_verbs,
     video,
+    pnfs,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)

@@ -136,6 +136,24 @@ class Pinned(Message):
 
 
 @message
+class AskGenerations(Message):
+    """Ask how often frames were given back so far: for who remembers them without a reference."""
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """The generations."""
+        return Footprint.of(reads=[("generation", number) for number in self.numbers])
+
+
+@message
+class Generations(Message):
+    """Of each frame."""
+
+    generations: tuple[int, ...]
+
+
+@message
 class Unpin(Message):
     """Drop every reference of a registration and wake the calls that wait for its blocks."""
 
