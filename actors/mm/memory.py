@@ -16,7 +16,6 @@ from longpin.messages.mm.memory import (
     Busy,
     Dma,
     FrameRun,
-    Generations,
     Load,
     Pin,
     PinFrames,
@@ -62,9 +61,9 @@ class FrameMemory(Actor):
         return Pinned(generations)
 
     @handles(AskGenerations)
-    def ask_generations(self, request: AskGenerations, _src: Address) -> Generations:
-        """Say how often frames were given back."""
-        return Generations(tuple(map(self.generation, request.numbers)))
+    def ask_generations(self, request: AskGenerations, _src: Address) -> Pinned:
+        """Say how often frames were freed."""
+        return Pinned(tuple(self.generation(number) for number in request.numbers))
 
     @handles(Unpin)
     def unpin(self, request: Unpin, _src: Address) -> Done:

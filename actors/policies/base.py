@@ -44,6 +44,7 @@ from longpin.actors.policies.views import (
     LeaseRequest,
     LeaseView,
     MapRequest,
+    MmapCall,
     PolicyState,
     Range,
     RegistrationView,
@@ -51,6 +52,9 @@ from longpin.actors.policies.views import (
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
 from longpin.messages.process.caller import Caller
+
+PINNING_CALLS = ("ibv_reg_mr", "ibv_reg_mr_lease", "vidioc_qbuf")
+"""Calls that pin for long, and so fail with what :meth:`Policy.longterm_gate` and :meth:`Policy.pin_gate` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,10 @@ class Policy:
         return getattr(cls, hook.__name__) is not hook
 
     # Mappings.
+
+    def mmap_call_gate(self, call: MmapCall) -> Answer:
+        """Decide on mmap(2) by its arguments alone, before the file is asked [do_mmap]."""
+        return Proceed()
 
     def mmap_gate(self, request: MapRequest, view: LayoutView) -> Allow | Fail:
         """Decide on mmap(2) of the file."""

@@ -104,6 +104,8 @@ class Allow(NamedTuple):
     """A lease that comes with it, unless there is one of that key. The inode is told when the registration ends."""
     state: PolicyState | None = None
     """What the policy remembers from now on; None: what it did."""
+    alone: bool = False
+    """Of mmap(2): while no call that changes the file and no fault is under way, with the iolock and the mmap lock."""
 
 
 class Update(NamedTuple):
@@ -113,6 +115,8 @@ class Update(NamedTuple):
     """What the policy remembers from now on; None: what it did."""
     drop: tuple[Address, ...] = ()
     """Leases that end."""
+    alone: bool = False
+    """Of a mapping: while no call that changes the file and no fault is under way, as :class:`Allow` says."""
 
 
 class Notify(StrEnum):

@@ -25,6 +25,7 @@ from longpin.actors.policies.decisions import (
     WaitFor,
 )
 from longpin.actors.policies.kept_by_pins import UnlockWithPins, listed_pins, pins_that_hold
+from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import F_EXCLUSIVE, Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
@@ -62,9 +63,7 @@ class ExclusiveLease(Policy):
     }
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
     proc_files: ClassVar[frozenset[str]] = frozenset({"file_pins"})
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY", "EDEADLK"})
-    ) | {"fcntl": frozenset({"EBUSY"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY", "EDEADLK") | {"fcntl": frozenset({"EBUSY"})}
 
     exclusive_mutual: bool = False
     """A second exclusive lease is refused with EAGAIN."""

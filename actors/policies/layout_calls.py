@@ -6,17 +6,17 @@ TAKES_PAGES = ChangeKind.SUBTRACTIVE | ChangeKind.MOVING | ChangeKind.SHARING
 """What parts a page from its block: now or, if the block becomes shared, with the next write [H8]."""
 
 LAYOUT_CALLS = (
-    "truncate",
-    "ftruncate",
-    "open",
-    "fallocate",
-    "write",
-    "pwrite",
-    "pwritev",
     "copy_file_range",
+    "fallocate",
     "ficlonerange",
     "fideduperange",
+    "ftruncate",
     "ioctl",
+    "open",
+    "pwrite",
+    "pwritev",
+    "truncate",
+    "write",
 )
 """Whatever else they do: open is among them for O_TRUNC, ioctl for FICLONE."""
 

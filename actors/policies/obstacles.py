@@ -17,10 +17,13 @@ MOST_QUESTIONS = 1000
 
 
 class Obstacles(NamedTuple):
-    """What a change would wait for, or fail because of."""
+    """What a change would fail because of, or wait for."""
 
     leases: tuple[Address, ...]
+    """Those that would fail it."""
     pins: tuple[Pin, ...]
+    broken: tuple[Address, ...] = ()
+    """Leases that would be broken: for these it would wait."""
 
 
 def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin, ...]) -> Obstacles:
@@ -46,7 +49,7 @@ def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin,
             case BreakLeases(leases=leases) | DropLease(leases=leases):
                 broken = [lease for lease in seen.leases if _is_named(lease, leases)]
                 if isinstance(decision, BreakLeases):
-                    found = found._replace(leases=(*found.leases, *(lease.address for lease in broken)))
+                    found = found._replace(broken=(*found.broken, *(lease.address for lease in broken)))
                     pins = _without_revoked(policy, broken, seen, pins)
                 seen = _without(seen, broken)
             case Revoke(registrations=registrations):

@@ -92,6 +92,10 @@ class Range(NamedTuple):
     last: int
 
 
+WHOLE_FILE = Range(0, (1 << 63) - 1)
+"""No file has so many pages."""
+
+
 class Change(NamedTuple):
     """A layout change that a call wants to make."""
 
@@ -113,6 +117,16 @@ class FaultRequest(NamedTuple):
     write: bool
     kinds: ChangeKind
     """What it would do to the extent map: a store to a hole is additive."""
+
+
+class MmapCall(NamedTuple):
+    """mmap(2), before anybody has looked at a file."""
+
+    caller: Caller
+    prot: int
+    flags: int
+    kind: str
+    """What is to be mapped: ``file``, ``dax`` and so on, as descriptors have it; empty: nothing, with MAP_ANONYMOUS."""
 
 
 class MapRequest(NamedTuple):

@@ -50,6 +50,7 @@ class Section(StrEnum):
     VERBS = "RDMA verbs"
     VIDEO = "Video capture"
     PNFS = "pNFS clients"
+    HYPERVISOR = "Hypervisor"
     ADMINISTRATION = "The administrator's view"
     ORDER = "Order between processes"
 

@@ -137,20 +137,13 @@ class Pinned(Message):
 
 @message
 class AskGenerations(Message):
-    """Ask how often frames were given back so far: for who remembers them without a reference."""
+    """Ask how often frames were freed: nobody in a kernel can, but those who judge must know what somebody believed."""
 
     numbers: tuple[int, ...]
 
     def footprint(self) -> Footprint:
         """The generations."""
         return Footprint.of(reads=[("generation", number) for number in self.numbers])
-
-
-@message
-class Generations(Message):
-    """Of each frame."""
-
-    generations: tuple[int, ...]
 
 
 @message
