@@ -83,6 +83,22 @@ class DeviceDax:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoDevice:
+    """A camera: a name in ``/dev``."""
+
+    name: str
+    frame_size: int = 4096
+    """Bytes of a frame; a buffer must have as many. Default: a page of x86-64."""
+    framework: str = "videobuf"
+    """A key of ``longpin.actors.media.framework.FRAMEWORKS``. Default: the one that does what V4L2 documents."""
+
+    @property
+    def path(self) -> str:
+        """Its name in the tree."""
+        return f"/dev/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class InitialFile:
     """A file that exists before the first process runs; all of its pages are allocated and written."""
 
@@ -159,6 +175,7 @@ class Scenario:
     """Where a tmpfs is mounted."""
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
+    video: tuple[VideoDevice, ...] = ()
     shows: tuple[str, ...] = ()
     """The uses that some schedule must show, names from :data:`USES`."""
     filename: str = field(default="", compare=False)

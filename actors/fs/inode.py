@@ -97,7 +97,7 @@ class Inode(Backing):
         self.data = data = _data_of(mount)(self, kernel, mount, attributes, mappings, start.runs)
         self.transfers = transfers = Transfers(self, kernel, attributes, data)
         self.guard = guard = LayoutGuard(kernel, mount, attributes, leases, data.extents, mappings)
-        self.memory = InodeMemory(kernel, mmaplock, attributes, leases, mappings, data, guard)
+        self.memory = InodeMemory(kernel, iolock, mmaplock, attributes, leases, mappings, data, guard)
         self.remap = InodeRemap(address, self.pmem, kernel, iolock, mmaplock, attributes, data, guard)
         self.lease_calls = InodeLeases(kernel, iolock, mmaplock, leases, guard)
         self.data_calls = InodeData(kernel, iolock, mmaplock, attributes, leases, data, transfers, guard)

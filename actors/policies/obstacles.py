@@ -7,7 +7,7 @@ functions of their arguments, so nothing happens.
 from typing import NamedTuple
 
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, Proceed, Revoke, Scan, WaitFor
+from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, KillHolders, Proceed, Revoke, Scan, WaitFor
 from longpin.actors.policies.views import Change, LayoutView, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import Pin
@@ -54,6 +54,8 @@ def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin,
                 seen = _without(seen, broken)
             case Revoke():
                 pins = tuple(pin for pin in pins if not _takes(decision, pin))
+            case KillHolders(pins=busy):  # what they hold goes with them
+                pins = tuple(pin for pin in pins if pin not in busy)
             case WaitFor(pins=busy):
                 found = found._replace(pins=(*found.pins, *busy))
                 pins = tuple(pin for pin in pins if pin not in busy)

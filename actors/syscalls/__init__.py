@@ -18,6 +18,7 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    video,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
@@ -35,6 +36,7 @@ _CALLS = (
     transfers,
     verbs,
     lease_verbs,
+    video,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)

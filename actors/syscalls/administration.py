@@ -54,7 +54,8 @@ def proc_locks(_process: "Process") -> Conversation[bytes]:
     "file_pins(process: process)",
     "",
     returns="`/proc/PID/file_pins` as bytes: each descriptor that owns pins, with a line for each file it has pinned, "
-    "and the files that were pinned without one. ENOENT where the policy adds no such file",
+    "under P7 each with an unbreakable layout, and the files that were pinned without one. "
+    "ENOENT where the policy adds no such file",
     errnos={
         "ENOENT": "semantics 2.9: the kernel has no such file",
         "ESRCH": "semantics 2.9",
@@ -78,6 +79,8 @@ def file_pins(process: "Process", target: str | int) -> Conversation[bytes]:
     for fd, file in shown.table:
         if paths := pinned.get((ListedBy.DEVICE, file.backing), []):
             lines += [f"{fd}: {_device(file.kind)}", *(f"   {path}" for path in paths)]
+        if paths := pinned.get((ListedBy.DESCRIPTION, file.ofd), []):
+            lines += [f"{fd}: layout", *(f"   {path}" for path in paths)]
     for owner in (address, shown.mm):
         lines += pinned.get((ListedBy.MEMORY, owner), [])
     return "".join(f"{line}\n" for line in lines).encode()
