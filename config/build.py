@@ -74,7 +74,7 @@ def build_machine(report: ProblemList, table: ScenarioTable, policy: PolicyChoic
     kernel = _kernel(report, given.kernel)
     if kernel and KERNEL in dict(policy.parameters):
         report.add(("machine", "kernel"), "the kernel once, here or with the policy", "it in both")
-    return MachineSettings(page_size, float(seconds), bool(given.uverbs_async_delay), kernel)
+    return MachineSettings(page_size, float(seconds), bool(given.uverbs_async_delay), bool(given.hypervisor), kernel)
 
 
 def _kernel(report: ProblemList, text: str | None) -> tuple[tuple[str, ParameterValue], ...]:

@@ -43,6 +43,8 @@ class MachineSettings:
     """Seconds of virtual time a lease holder has to answer a break; 0: for ever [2.3.3]. Default: Linux's."""
     uverbs_async_delay: bool = False
     """The last close of a device may return before its pins are gone [1.10]. Default: most releases do not race."""
+    hypervisor: bool = False
+    """A hypervisor runs below, with a frame table of its own [1.10.2]."""
     kernel: tuple[tuple[str, ParameterValue], ...] = ()
     """The parameter ``kernel``, a version of Linux, and what differs from it; empty: that of the policy's preset."""
 
@@ -173,6 +175,7 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    video: tuple[VideoDevice, ...] = ()
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     video: tuple[VideoDevice, ...] = ()

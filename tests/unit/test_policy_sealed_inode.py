@@ -81,7 +81,7 @@ mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, e, 0)               
 d = open("/dev/dax0.0", O_RDWR)
 mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, d, 0)                   # -> EOPNOTSUPP
 setfsuid(1000)
-mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)                  # -> EACCES (the capability is one of file systems)
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)                  # -> EACCES (a capability of files)
 setfsuid(0)
 mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)                  # -> ok
 """,
