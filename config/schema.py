@@ -178,7 +178,6 @@ class Scenario:
     video: tuple[VideoDevice, ...] = ()
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
-    video: tuple[VideoDevice, ...] = ()
     shows: tuple[str, ...] = ()
     """The uses that some schedule must show, names from :data:`USES`."""
     filename: str = field(default="", compare=False)
