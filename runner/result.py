@@ -76,6 +76,10 @@ class ExpectedLine(NamedTuple):
         return f"line {self.line}, {self.process}: {self.text}"
 
 
+SEEN = "warning: "
+"""What a warning begins with of something that was seen in a run; the others are of a line of a file."""
+
+
 class UseState(StrEnum):
     """What is known of a use."""
 

@@ -4,7 +4,7 @@ from longpin.runner.conclusions import Explored
 from longpin.runner.exploration.result import Exploration, Method, Reason
 from longpin.runner.judging.expected import unreached_reason
 from longpin.runner.report.objects import STILL_FAILS, Object, head
-from longpin.runner.report.picture import unreached_lines, use_lines
+from longpin.runner.report.picture import seen_lines, unreached_lines, use_lines
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict, unshown_reason
 
@@ -31,7 +31,7 @@ def lines(explored: Explored) -> list[str]:
     if result.inconclusive:
         found.append(f"  {result.inconclusive}")
     found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
-    found += [f"  {line}" for line in use_lines(explored.uses)]
+    found += [f"  {line}" for line in (*use_lines(explored.uses), *seen_lines(explored.warnings))]
     if result.blocked:
         found.append(f"  {result.blocked:,} executions were given up half-way, as they could only repeat another")
     found.append(f"  {result.events:,} arrivals, {result.seconds:.2f} s, seed {settings.seed}")

@@ -10,7 +10,7 @@ from longpin.actors.policies.proposal import read_proposal
 from longpin.runner.events import CallEntered, CallReturned, LockContended, ProcessExited, SleepBegun
 from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
 from longpin.runner.report.rows import Row, printable, rows
-from longpin.runner.result import ExpectedLine, Result, ShownUse, Verdict
+from longpin.runner.result import SEEN, ExpectedLine, Result, ShownUse, Verdict
 
 UNREADABLE = 60
 """Processes beyond which no picture is offered."""
@@ -82,6 +82,8 @@ class Picture:
             self._say("", line)
         for line in use_lines(result.uses):
             self._say("use", line)
+        for line in seen_lines(result.warnings):
+            self._say("", line)
         if result.verdict is not Verdict.HOLDS:
             self._say("judged by", str(result.judged))
         if result.engine == "host":
@@ -109,6 +111,11 @@ def unreached_lines(unreached: Sequence[ExpectedLine]) -> list[str]:
     if (more := len(unreached) - MOST_UNREACHED) > 0:
         told.append(f"not reached: {more} more lines")
     return told
+
+
+def seen_lines(warnings: Sequence[str]) -> list[str]:
+    """Return the warnings of what was seen; those of lines of a file are on standard error."""
+    return [warning for warning in warnings if warning.startswith(SEEN)]
 
 
 def use_lines(uses: Sequence[ShownUse]) -> list[str]:
