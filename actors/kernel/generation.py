@@ -63,13 +63,20 @@ class Generation:
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
     clone_waits: bool = True
     """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
+    idle_needs_unmapped: bool = True
+    """A page table entry has a reference on a page of DAX, and who sleeps for one is woken when none is left, entries
+    included; the scan does not count them: from 6.15 on [2.5, H27; code; meas 6.12, 6.18, 7.2]."""
 
 
-_UP_TO_6_12 = Generation(busy_scan_skips_unmapped=True, evict_waits=False, mremap_moves_several=False)
+_UP_TO_6_12 = Generation(
+    busy_scan_skips_unmapped=True, evict_waits=False, mremap_moves_several=False, idle_needs_unmapped=False
+)
 _UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
 
 GENERATIONS: dict[Version, Generation] = {
-    Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False),
+    Version.IDEAL: Generation(
+        whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False, idle_needs_unmapped=False
+    ),
     Version.LINUX_5_4: replace(_UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,

@@ -144,7 +144,7 @@ class Faults(ActorPart):
             table[vpn] = yield from self.anonymous.copy(
                 pte.frame, writable=writable, inode="" if pte.anonymous else mapping.inode
             )
-            yield from self.anonymous.drop([pte.frame] if pte.anonymous else [])
+            yield from self.anonymous.drop([pte] if pte.counted else [])
 
     def _is_alone(self, frame: PageFrame) -> Conversation[bool]:
         """Return whether nobody else has an anonymous page any more."""

@@ -1,13 +1,18 @@
 """The page table of a memory map as others change it: inodes, and the parent at fork(2) [1.8, 1.9]."""
 
 from longpin.actors.base import ActorPart, handles
-from longpin.actors.conversation import Conversation
+from longpin.actors.conversation import Call, Conversation
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Pte
 from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.mm.memory import ZERO_PAGE, MapFrames, PageFrame
 from longpin.messages.mm.mm import InstallPtes, Zap
 from longpin.messages.mm.ranges import InheritPtes
+
+
+def _has_reference(frame: PageFrame, request: InstallPtes) -> bool:
+    return request.referenced and frame != ZERO_PAGE
 
 
 class PageTables(ActorPart):
@@ -25,10 +30,16 @@ class PageTables(ActorPart):
 
     @handles(InstallPtes)
     def install(self, request: InstallPtes, _src: Address) -> Conversation[Done]:
-        """Enter pages for the fault handler."""
+        """Enter pages for the fault handler; references are taken before anybody finds the entries."""
+        table = self.space.page_table
+        entries = [Pte(frame, request.writable, referenced=_has_reference(frame, request)) for frame in request.frames]
+        taken = [pte.frame for pte in entries if pte.referenced]
+        for memory in dict.fromkeys(frame.memory for frame in taken):
+            yield Call(memory, MapFrames(tuple(frame.number for frame in taken if frame.memory == memory)))
         with (yield self.lock.exclusive()):
-            for index, frame in enumerate(request.frames):
-                self.space.page_table[request.vpn + index] = Pte(frame, request.writable)
+            replaced = [table[vpn] for vpn in range(request.vpn, request.vpn + len(entries)) if vpn in table]
+            table |= {request.vpn + index: pte for index, pte in enumerate(entries)}
+        yield from self.anonymous.drop(pte for pte in replaced if pte.referenced)
         return DONE
 
     @handles(Zap)
