@@ -12,8 +12,9 @@ from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
+from longpin.config.schema import RULES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
+from longpin.messages.rdma.device import RdmaDevice
 
 MOST_SECONDS = 1_000_000_000
 _MOST_UID = (1 << 32) - 2
@@ -87,11 +88,18 @@ def _kernel(report: ProblemList, text: str | None) -> tuple[tuple[str, Parameter
         return ()
 
 
-def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[Device, ...]:
+def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[RdmaDevice, ...]:
     """Return the RDMA devices; one named rxe0 if the file has none."""
     taken: set[str] = set()
-    made = [Device(name(report, ("device", index), given.name, taken)) for index, given in enumerate(table.device)]
-    return tuple(made) or (Device("rxe0"),)
+    made = [
+        RdmaDevice(
+            name(report, ("device", index), given.name, taken),
+            iommu=given.iommu is not False,
+            revocable=given.revocable is not False,
+        )
+        for index, given in enumerate(table.device)
+    ]
+    return tuple(made) or (RdmaDevice("rxe0"),)
 
 
 def build_folders(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
+from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
 """The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
@@ -15,7 +16,7 @@ RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""
 
-CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_SYS_PTRACE")
+CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_SYS_PTRACE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
 
 
@@ -69,10 +70,19 @@ class DeviceDax:
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """An RDMA device, as ibv_open_device names it."""
+class VideoDevice:
+    """A camera: a name in ``/dev``."""
 
     name: str
+    frame_size: int = 4096
+    """Bytes of a frame; a buffer must have as many. Default: a page of x86-64."""
+    framework: str = "videobuf"
+    """A key of ``longpin.actors.media.framework.FRAMEWORKS``. Default: the one that does what V4L2 documents."""
+
+    @property
+    def path(self) -> str:
+        """Its name in the tree."""
+        return f"/dev/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,7 @@ class Scenario:
     machine: MachineSettings
     pmem: tuple[PmemSet, ...]
     """At least one."""
-    devices: tuple[Device, ...]
+    devices: tuple[RdmaDevice, ...]
     files: tuple[InitialFile, ...]
     folders: tuple[str, ...]
     """The folders there are from the start, each after the one it is in."""
@@ -150,5 +160,8 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    dialect: str = ""
+    """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
+    video: tuple[VideoDevice, ...] = ()
     filename: str = field(default="", compare=False)
     """What messages call the file."""

@@ -6,12 +6,15 @@ actors: what a folder is asked, this actor is.
 """
 
 import errno
+from collections.abc import Mapping
 from functools import partial
+from typing import ClassVar
 
-from longpin.actors.base import Engine, handles
+from longpin.actors.base import ActorPart, Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_PATH, O_TMPFILE, O_TRUNC
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.directory_listing import DirectoryListing
 from longpin.actors.fs.folder_leases import FolderLeases
 from longpin.actors.fs.folders import CHANGE, Folder, Last, Tree
 from longpin.actors.fs.inode import FileStart, Inode
@@ -42,6 +45,8 @@ from longpin.messages.fs.paths import normal
 class Directory(Backing):
     """Names, and the making of inodes."""
 
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"listing": DirectoryListing}
+
     def __init__(
         self,
         engine: Engine,
@@ -61,6 +66,7 @@ class Directory(Backing):
         """How many inodes ever had each name, so that addresses are not used again."""
         self.inodes = {inode: kernel.mount_of(path) for path, inode in files.items()}
         """Every inode there ever was, and where it lies."""
+        self.listing = DirectoryListing(self.tree, self.inodes)
         self.rename_lock = Lock(self, "the lock of renames from folder to folder", by_message=True)
         self.lease_break_time = kernel.lease_break_time
         self.leases = FolderLeases(self, kernel)

@@ -95,6 +95,11 @@ class ExtentMap(RunMap[Location]):
         place = self.get(page)
         return None if place is None or place.state is State.UNWRITTEN else place.block
 
+    @property
+    def any_shared(self) -> bool:
+        """Whether an extent may have blocks of another file too."""
+        return any(run.value.shared for run in self._runs)
+
     def extents_in(self, first: int, last: int = END) -> list[Extent]:
         """Return the extents of pages ``first`` to ``last``, cut to them."""
         return [_extent(run) for run in self.within(first, last)]

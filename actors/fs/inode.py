@@ -21,6 +21,7 @@ from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_data import InodeData
 from longpin.actors.fs.inode_leases import InodeLeases
+from longpin.actors.fs.inode_listing import InodeListing
 from longpin.actors.fs.inode_memory import InodeMemory
 from longpin.actors.fs.inode_names import InodeNames
 from longpin.actors.fs.inode_remap import InodeRemap
@@ -79,6 +80,7 @@ class Inode(Backing):
         "lease_calls": InodeLeases,
         "data_calls": InodeData,
         "names": InodeNames,
+        "listing": InodeListing,
     }
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, mount: Mount, start: FileStart) -> None:
@@ -94,11 +96,12 @@ class Inode(Backing):
         self.data = data = _data_of(mount)(self, kernel, mount, attributes, mappings, start.runs)
         self.transfers = transfers = Transfers(self, kernel, attributes, data)
         self.guard = guard = LayoutGuard(kernel, mount, attributes, leases, data.extents, mappings)
-        self.memory = InodeMemory(kernel, mmaplock, attributes, leases, mappings, data, guard)
+        self.memory = InodeMemory(kernel, iolock, mmaplock, attributes, leases, mappings, data, guard)
         self.remap = InodeRemap(address, self.pmem, kernel, iolock, mmaplock, attributes, data, guard)
         self.lease_calls = InodeLeases(kernel, iolock, mmaplock, leases, guard)
         self.data_calls = InodeData(kernel, iolock, mmaplock, attributes, leases, data, transfers, guard)
         self.names = InodeNames(address, iolock, attributes, leases)
+        self.listing = InodeListing(kernel, leases, guard)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
 

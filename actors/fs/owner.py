@@ -76,6 +76,8 @@ class FileOwner(ActorPart):
             found = yield Call(PROCESS_TABLE, FindOwner(self.number, self.type))
         except KernelError:
             return ()
+        if self.process and found.task != self.process:
+            return ()  # another process has the number now: the owner is who had it [struct pid]
         members: tuple[Address, ...] = found.members
         return members
 
@@ -98,6 +100,8 @@ class FileOwner(ActorPart):
     @handles(NotifyOwner)
     def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
         """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
+        if request.only_set and not self.signo:
+            return DONE
         signo, si_fd, si_code = self.signo or SIGIO, request.fd, POLL_MSG
         if not self.signo:
             si_fd, si_code = -1, SI_KERNEL

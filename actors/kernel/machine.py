@@ -7,6 +7,7 @@ from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Answer, Fail
+from longpin.messages.rdma.device import RdmaDevice
 
 MOST_SIZE = (1 << 63) - 1
 """Bytes of the largest file."""
@@ -27,8 +28,8 @@ class Kernel:
     """Bytes of a page, which is a block too."""
     lease_break_time: float = 45.0
     """Seconds a holder has to answer a break; 0: for ever [2.3.3]."""
-    devices: tuple[str, ...] = ("rxe0",)
-    """Names of RDMA devices."""
+    devices: tuple[RdmaDevice, ...] = (RdmaDevice("rxe0"),)
+    """The RDMA devices."""
     uverbs_async_delay: bool = False
     """The release of a uverbs file returns before its pins are gone [1.10]."""
 

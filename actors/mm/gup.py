@@ -6,6 +6,7 @@ A pinner is an actor behind a descriptor, such as a uverbs context. On behalf of
 the registration on. Whichever it is, both functions are conversations of that actor.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible
@@ -13,8 +14,9 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
+from longpin.messages.fs.mapping import NO_TERMS, PinTerms
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
-from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
+from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Registration, Uncharge
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.caller import Caller
 
@@ -45,11 +47,16 @@ def pin_user_pages(
     force: bool = False,
     longterm: bool = True,
     get: bool = False,
+    charged: bool = True,
+    frame_vector: bool = False,
+    terms: PinTerms = NO_TERMS,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
 
     ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same. What is not
-    ``longterm`` is not charged; with ``get`` it is plain references (FOLL_GET) that are taken.
+    ``longterm`` is not charged, nor what is said not to be ``charged``; with ``get`` it is plain references (FOLL_GET)
+    that are taken. ``frame_vector`` is get_vaddr_frames: a kernel that looks at mappings late looks at the first one
+    before it pins, and at no other.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -59,15 +66,17 @@ def pin_user_pages(
     holds: list[Address] = []
     attached: list[Address] = []
     done = 0
-    charged = buffer.pages if longterm else 0
+    charge = buffer.pages if longterm and charged else 0
     try:
         while done < buffer.pages:
             address = buffer.address + done * kernel.page_size
             pages = min(BATCH, buffer.pages - done)
-            charge = 0 if runs else charged
             how = (write, force, longterm)
-            request = GetUserPages(
-                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds), get
+            wanted = address, pages, 0 if runs else charge, buffer.memlock, *how, owner, context, buffer.caller
+            request = (
+                GetVaddrFrames(*wanted, tuple(holds), get, terms, not runs)
+                if frame_vector
+                else GetUserPages(*wanted, tuple(holds), get, terms)
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
@@ -78,24 +87,28 @@ def pin_user_pages(
                 raise KernelError(got.refused)
     except KernelError:
         if runs:  # else the first request failed, which left nothing behind
-            failed = Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
+            failed = Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
             yield from unpin_user_pages(kernel, failed)
         raise
-    return Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
+    return Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
 
 
-def unpin_user_pages(kernel: Kernel, registration: Registration) -> Conversation[None]:
+Holds = Callable[[tuple[Address, ...]], tuple[Address, ...]]
+"""Says which holds go with a registration that has these: a pinner that has others asks the policy itself."""
+
+
+def unpin_user_pages(kernel: Kernel, registration: Registration, holds: Holds | None = None) -> Conversation[None]:
     """Drop the references, the charge, and what a policy made the pins hold [2.6]."""
     yield from _drop_pages(registration)
     if registration.pages:
         yield Call(registration.mm, Uncharge(registration.pages))
-    yield from _drop_holds(kernel, registration)
+    yield from _drop_holds(registration, holds or kernel.policy.on_unpin)
 
 
-def let_go(kernel: Kernel, registration: Registration) -> Conversation[None]:
+def let_go(kernel: Kernel, registration: Registration, holds: Holds | None = None) -> Conversation[None]:
     """Drop the references and what a policy made the pins hold; the charge stays until the buffer is given up."""
     yield from _drop_pages(registration)
-    yield from _drop_holds(kernel, registration)
+    yield from _drop_holds(registration, holds or kernel.policy.on_unpin)
 
 
 def _drop_pages(registration: Registration) -> Conversation[None]:
@@ -104,11 +117,11 @@ def _drop_pages(registration: Registration) -> Conversation[None]:
         yield Call(memory, (UnpinFrames if memory in anonymous else Unpin)(registration.owner))
 
 
-def _drop_holds(kernel: Kernel, registration: Registration) -> Conversation[None]:
+def _drop_holds(registration: Registration, holds: Holds) -> Conversation[None]:
     """After the pages: leases must not go before the pins they stand for."""
     for inode in registration.attached:
         yield Call(inode, Deregistered(registration.owner, registration.context))
-    for ofd in kernel.policy.on_unpin(registration.holds):
+    for ofd in holds(registration.holds):
         if (yield Call(ofd, Put(pin=True))).last:
             yield Call(ofd, Release(exiting=False))
 

@@ -44,12 +44,30 @@ from longpin.actors.policies.views import (
     LeaseRequest,
     LeaseView,
     MapRequest,
+    MmapCall,
     PolicyState,
     RegistrationView,
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
 from longpin.messages.process.caller import Caller
+
+LAYOUT_CALLS = (
+    "copy_file_range",
+    "fallocate",
+    "ficlonerange",
+    "fideduperange",
+    "ftruncate",
+    "ioctl",
+    "open",
+    "pwrite",
+    "pwritev",
+    "truncate",
+    "write",
+)
+"""Calls that may change a layout, and so fail with what :meth:`Policy.change_gate` says."""
+PINNING_CALLS = ("ibv_reg_mr", "ibv_reg_mr_lease", "vidioc_qbuf")
+"""Calls that pin for long, and so fail with what :meth:`Policy.longterm_gate` and :meth:`Policy.pin_gate` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +88,10 @@ class Policy:
     """Errnos the proposal adds to a call's own."""
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     """Names it adds to those a program may use, with their values, by call and parameter: ``mmap.flags``."""
+    proc_files: ClassVar[frozenset[str]] = frozenset()
+    """Files of /proc/PID it adds: ``file_pins``, which shows what :meth:`admin_list` lists of a process."""
+    calls: ClassVar[frozenset[str]] = frozenset()
+    """Calls that only kernels with this proposal have; elsewhere they are EOPNOTSUPP."""
     state: ClassVar[PolicyState] = NO_STATE
     """What it remembers of an inode when that is made."""
 
@@ -79,6 +101,10 @@ class Policy:
         return getattr(cls, hook.__name__) is not hook
 
     # Mappings.
+
+    def mmap_call_gate(self, call: MmapCall) -> Answer:
+        """Decide on mmap(2) by its arguments alone, before the file is asked [do_mmap]."""
+        return Proceed()
 
     def mmap_gate(self, request: MapRequest, view: LayoutView) -> Allow | Fail:
         """Decide on mmap(2) of the file."""
@@ -148,8 +174,12 @@ class Policy:
         """Decide on the use of a registration of pages of the file by a process [1.10]."""
         return Proceed()
 
-    def on_unpin(self, holds: tuple[Address, ...]) -> tuple[Address, ...]:
-        """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10]."""
+    def on_unpin(self, holds: tuple[Address, ...], others: tuple[Address, ...] = ()) -> tuple[Address, ...]:
+        """Return the open file descriptions a dying region lets go of; base: those its pins hold [1.10].
+
+        ``others`` are those that the other regions of the device hold, one entry for each hold; one that is named in
+        the answer loses one of them.
+        """
         return holds
 
     def on_deregister(self, registration: RegistrationView, view: LayoutView) -> Update:
@@ -187,6 +217,6 @@ class Policy:
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
         """Return what an administrator can see of who holds an inode's layout; base: the setters in /proc/locks."""
         return tuple(
-            Listed(ListedBy.DESCRIPTION, lease.holder, f"lease set by process {lease.tgid} (/proc/locks)")
+            Listed(ListedBy.DESCRIPTION, lease.holder, f"lease set by process {lease.tgid} (/proc/locks)", lease.tgid)
             for lease in view.leases
         )

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from longpin.actors.policies.views import LeaseKey, LeaseRequest, PolicyState, Range, RegistrationView
 from longpin.messages.envelope import Address
+from longpin.messages.fs.listing import Listed as Listed
+from longpin.messages.fs.listing import ListedBy as ListedBy
 from longpin.messages.mm.memory import Pin
 
 
@@ -57,6 +59,13 @@ class Revoke(NamedTuple):
     registrations: tuple[RegistrationView, ...]
     unpin: bool = True
     """Their pages lose the references too; else these stay until they are deregistered."""
+    reuse: bool = False
+    """The addresses at which the device found the pages are free for other registrations (dma_unmap_sg); else they are
+    kept until deregistration (iommu_unmap)."""
+    after: float = 0.0
+    """Seconds the device takes; until then their keys are good."""
+    whole_context: bool = False
+    """All that their contexts own is taken with them, as if the device were gone (disassociate)."""
 
 
 class DropLease(NamedTuple):
@@ -89,6 +98,8 @@ class Allow(NamedTuple):
     """A lease that comes with it, unless there is one of that key. The inode is told when the registration ends."""
     state: PolicyState | None = None
     """What the policy remembers from now on; None: what it did."""
+    alone: bool = False
+    """Of mmap(2): while no call that changes the file and no fault is under way, with the iolock and the mmap lock."""
 
 
 class Update(NamedTuple):
@@ -98,6 +109,8 @@ class Update(NamedTuple):
     """What the policy remembers from now on; None: what it did."""
     drop: tuple[Address, ...] = ()
     """Leases that end."""
+    alone: bool = False
+    """Of a mapping: while no call that changes the file and no fault is under way, as :class:`Allow` says."""
 
 
 class Notify(StrEnum):
@@ -108,6 +121,8 @@ class Notify(StrEnum):
     """The owner that F_GETOWN names: the first taker of a lease on the description, or what F_SETOWN named [2.3.5]."""
     HOLDER = "holder"
     """The process that took this lease."""
+    HOLDER_IF_SET = "holder if set"
+    """The same, if F_SETSIG has named a signal for the description."""
 
 
 class OnBreak(NamedTuple):
@@ -118,6 +133,10 @@ class OnBreak(NamedTuple):
     """Seconds the holder has; None: lease_break_time, 0: for ever."""
     work: bool = False
     """At the deadline the kernel acts by itself; else the next look at the list finds the lease overdue [2.3.4]."""
+    at_once: bool = False
+    """The deadline is now: nobody has any time."""
+    event: RegistrationView | None = None
+    """A registration: all who have its context open get an asynchronous event about it."""
 
 
 class RemoveLease(NamedTuple):
@@ -145,23 +164,3 @@ class OnDeadline(NamedTuple):
     """In this order."""
     state: PolicyState | None = None
     """What the policy remembers before the first of them; None: what it did."""
-
-
-class ListedBy(StrEnum):
-    """Where an administrator finds an entry."""
-
-    DESCRIPTION = "description"
-    """/proc/locks, or a file of /proc/PID/fdinfo."""
-    MEMORY = "memory"
-    """A file of /proc/PID that lists the pages pinned through a memory map."""
-    DEVICE = "device"
-    """What a descriptor of a device owns."""
-
-
-class Listed(NamedTuple):
-    """One entry of what an administrator can see of an inode."""
-
-    by: ListedBy
-    address: Address
-    """The process or the context it names."""
-    text: str

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from longpin.actors.constants import F_LAYOUT, F_RDLCK
-from longpin.actors.kernel.file_system import Asked
-from longpin.actors.policies.base import Policy
+from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
+from longpin.actors.policies.base import LAYOUT_CALLS, Policy
 from longpin.actors.policies.decisions import (
     Allow,
     Answer,
@@ -26,28 +26,30 @@ from longpin.actors.policies.decisions import (
     WaitFor,
 )
 from longpin.actors.policies.views import F_EXCLUSIVE, Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
+from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 
 class SelfChange(StrEnum):
     """What becomes of a layout change by the holder of an exclusive lease."""
 
-    FAIL = "fail"
-    """EDEADLK [V2-2]."""
+    FAIL = "EDEADLK"
+    """It fails at once: most likely the program is wrong [V2-2]."""
     ALLOW = "allow"
-    """Its own lease does not stand in its way, its own pins do: ETXTBSY."""
+    """Its own lease does not stand in its way [C1]; its own pins do: ETXTBSY [W1]."""
 
 
 class UnlockWithPins(StrEnum):
     """What becomes of F_UNLCK while pins hold the lease."""
 
-    FAIL = "fail"
-    """EBUSY."""
-    WAIT = "wait"
-    """It waits for them."""
-    ALLOW = "allow"
-    """The lease goes [V2-0]."""
+    FAIL = "EBUSY"
+    """It fails: a lease cannot be released while pages are pinned under it [S5]. Which errno is our guess."""
+    WAIT = "block"
+    """It waits for them [K1]."""
+    ALLOW = "ok"
+    """The lease goes, and the pins stay [V2-0]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +62,20 @@ class ExclusiveLease(Policy):
     source: ClassVar[str] = "Weiny, RFC v2 RDMA/FS DAX truncate proposal, 2019-08-09 [V2-0 to V2-19]; 2019-09-04 [S5]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {
         "as_posted": {
-            "unlck_with_pins": "allow",
+            "unlck_with_pins": "ok",
             "zombie_can_pin": True,
             "holder_by_number": True,
             "ext4_mapped_only": True,
+            "v2_pin_refbug": True,
+            "grow_breaks": False,
         },
         "intended": {},
     }
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY", "EDEADLK"})
-    ) | {"fcntl": frozenset({"EBUSY"})}
+    proc_files: ClassVar[frozenset[str]] = frozenset({"file_pins"})
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(LAYOUT_CALLS, frozenset({"ETXTBSY", "EDEADLK"})) | {
+        "fcntl": frozenset({"EBUSY"})
+    }
 
     exclusive_mutual: bool = False
     """A second exclusive lease is refused with EAGAIN."""
@@ -82,6 +87,15 @@ class ExclusiveLease(Policy):
     """The holder is the process with the number of the one that took the lease, by now perhaps another [1.1]."""
     ext4_mapped_only: bool = False
     """ext4 looks at leases only while the file is mapped [V2-5]."""
+    v2_pin_refbug: bool = False
+    """A region that is given up takes one reference from every file its device keeps, its own or not [V2-16, H25].
+
+    The code does so for each page; here it is once for the region.
+    """
+    grow_breaks: bool = True
+    """A truncate to a larger size asks leases and pages too [C2]; else only one to a smaller size does [V2-7]."""
+    longterm_fails: bool = False
+    """Where no exclusive lease stands for long-term pins, they fail a change with ETXTBSY [K2]; else it waits [I1]."""
 
     def _is_holder(self, lease: LeaseView, caller: Caller) -> bool:
         return lease.tgid == caller.tgid if self.holder_by_number else lease.holder == caller.process
@@ -114,7 +128,7 @@ class ExclusiveLease(Policy):
 
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         """Walk the list: what is not exclusive is broken, also by a call that fails; what is exclusive fails it."""
-        if not change.asks:
+        if not change.asks or (not self.grow_breaks and _only_grows(change)):
             return Proceed()
         broken: list[str] = []
         refused = False
@@ -139,7 +153,8 @@ class ExclusiveLease(Policy):
             return Proceed()
         if view.pins is None:
             return Scan(change.range)
-        if any(pin.longterm and pin.process == change.caller.process for pin in view.pins):
+        own = self.self_change is SelfChange.ALLOW and any(_is_own(pin, change.caller) for pin in view.pins)
+        if own or (self.longterm_fails and any(pin.longterm for pin in view.pins)):
             return Fail(errno.ETXTBSY)
         return WaitFor(view.pins) if view.pins else Proceed()
 
@@ -154,11 +169,27 @@ class ExclusiveLease(Policy):
             return Proceed()
         return WaitFor(held) if self.unlck_with_pins is UnlockWithPins.WAIT else Fail(errno.EBUSY)
 
+    def on_unpin(self, holds: tuple[Address, ...], others: tuple[Address, ...] = ()) -> tuple[Address, ...]:
+        """Let go of what the region held, or as posted of one reference on each file that the device keeps [V2-16]."""
+        return tuple(dict.fromkeys((*holds, *others))) if self.v2_pin_refbug else holds
+
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
-        """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18]."""
-        pins = (
-            Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
-            for pin in view.pins or ()
-            if pin.longterm
-        )
-        return (*Policy.admin_list(self, view), *pins)
+        """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18].
+
+        What was pinned without an owner file, as by a camera, is listed with the memory it was pinned through.
+        """
+        return (*Policy.admin_list(self, view), *(_listed(pin) for pin in view.pins or () if pin.longterm))
+
+
+def _listed(pin: Pin) -> Listed:
+    if not pin.has_owner_file:
+        return Listed(ListedBy.MEMORY, pin.process, f"page {pin.page} pinned by {pin.process} (/proc/PID/file_pins)")
+    return Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
+
+
+def _only_grows(change: Change) -> bool:
+    return change.operation is LayoutOperation.TRUNCATE and ChangeKind.SHRINKING not in change.kinds
+
+
+def _is_own(pin: Pin, caller: Caller) -> bool:
+    return pin.longterm and pin.process == caller.process

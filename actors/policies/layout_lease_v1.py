@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked
-from longpin.actors.policies.base import Policy
+from longpin.actors.policies.base import LAYOUT_CALLS, Policy
 from longpin.actors.policies.decisions import Allow, BreakLeases, Decision, Fail, Proceed, Scan, WaitFor
 from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.fs.mapping import PinRequest
@@ -43,12 +43,7 @@ class LayoutLeaseV1(Policy):
         "as_posted": {"lease_check": "any_lease", "pin_kind_known": False},
         "intended": {"lease_check": "own_tgid"},
     }
-    errnos: ClassVar[dict[str, frozenset[str]]] = {
-        "truncate": frozenset({"ETXTBSY"}),
-        "ftruncate": frozenset({"ETXTBSY"}),
-        "fallocate": frozenset({"ETXTBSY"}),
-        "open": frozenset({"ETXTBSY"}),
-    }
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(LAYOUT_CALLS, frozenset({"ETXTBSY"}))
 
     lease_check: LeaseCheck = LeaseCheck.ANY_LEASE
     """Whose lease lets a caller pin."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from longpin.actors.constants import F_LAYOUT, F_RDLCK, F_UNLCK, SIGKILL
 from longpin.actors.kernel.file_system import Asked, ChangeKind
-from longpin.actors.policies.base import Policy
+from longpin.actors.policies.base import LAYOUT_CALLS, Policy
 from longpin.actors.policies.decisions import (
     Allow,
     Answer,
@@ -85,9 +85,10 @@ class Strict(Policy):
     source: ClassVar[str] = "Chinner, 2019-06-08 to 2019-10 [C1 to C5]; LSF/MM thread, 2019-02 [F19]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY"})
-    ) | {"fcntl": frozenset({"EBUSY"}), "ibv_post_send": frozenset({"EACCES"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(LAYOUT_CALLS, frozenset({"ETXTBSY"})) | {
+        "fcntl": frozenset({"EBUSY"}),
+        "ibv_post_send": frozenset({"EACCES"}),
+    }
 
     orphans: Orphans = Orphans.INVALIDATE
     enforce_pass: PassedUse = PassedUse.ANYBODY

@@ -19,6 +19,8 @@ LeaseKey = tuple[str, ...]
 
 F_EXCLUSIVE = 32
 """A bit beside F_LAYOUT in the argument of F_SETLEASE, of policies that know it [V2-1]."""
+MAP_DIRECT = 0x20_0000
+"""A flag of mmap(2), of policies that know it [MD6, MD8]; the number is of no released kernel, nor a flag of one."""
 
 
 class LeaseKind(StrEnum):
@@ -81,6 +83,10 @@ class Range(NamedTuple):
     last: int
 
 
+WHOLE_FILE = Range(0, (1 << 63) - 1)
+"""No file has so many pages."""
+
+
 class Change(NamedTuple):
     """A layout change that a call wants to make."""
 
@@ -102,6 +108,16 @@ class FaultRequest(NamedTuple):
     write: bool
     kinds: ChangeKind
     """What it would do to the extent map: a store to a hole is additive."""
+
+
+class MmapCall(NamedTuple):
+    """mmap(2), before anybody has looked at a file."""
+
+    caller: Caller
+    prot: int
+    flags: int
+    kind: str
+    """What is to be mapped: ``file``, ``dax`` and so on, as descriptors have it; empty: nothing, with MAP_ANONYMOUS."""
 
 
 class MapRequest(NamedTuple):
@@ -157,6 +173,11 @@ class FileFacts(NamedTuple):
     """Bytes."""
     memory: Memory
     """What its pages are."""
+    shared: bool = False
+    """Some block of it belongs to another file too, as far as the inode knows: like XFS's reflink flag, it stays until
+    somebody looks whether that is still so."""
+    file_system: str = ""
+    """The file system it lies on, by its name in ``/proc/filesystems``."""
 
 
 class LayoutView(NamedTuple):

@@ -1,10 +1,12 @@
 """What a process did, in a form reports and oracles read: kept by the process, never sent."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from longpin.actors.process.process_state import Value
 from longpin.actors.process.program import Op
+from longpin.messages.envelope import Address
+from longpin.messages.mm.memory import Pin
 
 if TYPE_CHECKING:
     from longpin.actors.process.thread import Thread
@@ -79,4 +81,26 @@ class Ended:
     """The signal that killed it; 0: it exited."""
 
 
-Fact = CallBegun | CallEnded | CallCut | SignalTaken | HandlerReturned | Ended
+class PinHolders(NamedTuple):
+    """A pin that is in the way of a layout change, and who can have it dropped."""
+
+    pin: Pin
+    processes: tuple[tuple[int, str], ...]
+    """The number and the name of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldersRead:
+    """An administrator's program has read who holds a file, and what it can not see of it, for those who judge."""
+
+    inode: Address
+    listed: tuple[int, ...]
+    """The numbers of the processes it found."""
+    leases: tuple[Address, ...]
+    """Leases that are in the way of a layout change."""
+    pins: tuple[PinHolders, ...]
+    """Pins that are."""
+    thread: "Thread | None" = None
+
+
+Fact = CallBegun | CallEnded | CallCut | SignalTaken | HandlerReturned | Ended | HoldersRead

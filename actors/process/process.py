@@ -27,12 +27,12 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.gup import Buffer
 from longpin.actors.mm.mm import Mm
 from longpin.actors.policies.base import Policy
-from longpin.actors.process.facts import CallRecord, Ended, SignalTaken
+from longpin.actors.process.facts import CallRecord, Ended, HoldersRead, SignalTaken
+from longpin.actors.process.inspected import Inspected
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
 from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited
 from longpin.actors.process.program import Image
 from longpin.actors.process.thread import Thread
-from longpin.actors.process.thread_group import ThreadGroup
 from longpin.messages.clock import TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Put, Release
@@ -41,8 +41,6 @@ from longpin.messages.mm.mm import ExitMmap
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import (
     PROCESS_TABLE,
-    AccessedMm,
-    AccessMm,
     ChildChanged,
     ChildNotifies,
     File,
@@ -61,7 +59,7 @@ FIRST_FD = 3
 """Standard input, output and error are taken."""
 
 
-class Process(ThreadGroup):
+class Process(Inspected):
     """One process."""
 
     thread_type: ClassVar[type[Thread]] = Thread
@@ -119,10 +117,17 @@ class Process(ThreadGroup):
         self.thread_waiters = WaitQueue()
         self.joinable: list[int] = []
         self.group_exit: Exit | None = None
+        self.killed_holders: list[HoldersRead] = []
+        """Of which files it has killed all who were listed: rule O8 looks what is left of what was in the way."""
 
     def make_thread(self, *state: Any) -> Thread:
         """Make a thread that has not begun to run."""
         return self.thread_type(self, *state)
+
+    @property
+    def identity(self) -> str:
+        """What addresses of the things it makes begin with: its number, unless another process had that before."""
+        return self.address.partition(":")[2]
 
     def count(self, what: str) -> int:
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
@@ -135,7 +140,7 @@ class Process(ThreadGroup):
         own = self.credentials
         tid = self.current.tid
         tid = 0 if tid == self.pid else tid
-        return Caller(self.address, self.pid, own.uid, own.fsuid, tuple(sorted(own.capabilities)), tid)
+        return Caller(self.address, self.pid, own.uid, own.fsuid, own.effective, tid)
 
     # The program.
 
@@ -235,7 +240,7 @@ class Process(ThreadGroup):
     def memory(self) -> Address:
         """Return its memory map, which comes into being when it is used first, and again after exec."""
         if not self.mm:
-            self.mm = f"mm:{self.pid}.{self.count('mm')}"
+            self.mm = f"mm:{self.identity}.{self.count('mm')}"
             self.spawn(Mm, self.mm, self.kernel)
         return self.mm
 
@@ -275,23 +280,6 @@ class Process(ThreadGroup):
         self.dispositions = {s: d for s, d in self.dispositions.items() if d.action != SIG_HANDLER}
 
     # What others send.
-
-    @handles(AccessMm)
-    def access_mm(self, request: AccessMm, _src: Address) -> AccessedMm:
-        """Let another process at the memory, if it could trace this one [code: mm_access, ptrace_may_access].
-
-        Raises:
-            KernelError: ESRCH, it has ended; EPERM.
-
-        """
-        if self.exiting:
-            raise KernelError(errno.ESRCH)
-        caller, own = request.caller, self.leader.credentials
-        if (
-            caller.uid != own.uid or own.capabilities - set(caller.capabilities)
-        ) and "CAP_SYS_PTRACE" not in caller.capabilities:
-            raise KernelError(errno.EPERM)
-        return AccessedMm(self.memory())
 
     @handles(PassFile)
     def receive_file(self, request: PassFile, _src: Address) -> Done:

@@ -72,6 +72,12 @@ class Credentials(NamedTuple):
     """What file access and lease permission are checked with; follows ``uid`` except by setfsuid."""
     capabilities: frozenset[str]
 
+    @property
+    def effective(self) -> tuple[str, ...]:
+        """The capabilities that count, in order: root whose filesystem uid is another's has none of file systems."""
+        without = {"CAP_LINUX_IMMUTABLE"} if self.uid == 0 != self.fsuid else set()
+        return tuple(sorted(self.capabilities - without))
+
 
 class Inherited(NamedTuple):
     """What a child gets from its parent at fork, references already counted."""

@@ -4,8 +4,11 @@ Each module declares its calls beside their implementations (:mod:`longpin.actor
 """
 
 from longpin.actors.syscalls import (
+    administration,
+    clone3,
     fcntl,
     files,
+    lease_verbs,
     memory,
     names,
     processes,
@@ -15,10 +18,27 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    video,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
-_CALLS = (files, storage, fcntl, names, processes, signals, threads, memory, ranges, transfers, verbs)
+_CALLS = (
+    files,
+    storage,
+    fcntl,
+    names,
+    processes,
+    clone3,
+    signals,
+    threads,
+    memory,
+    ranges,
+    transfers,
+    verbs,
+    lease_verbs,
+    video,
+    administration,
+)
 MODULES = tuple(module.CALLS for module in _CALLS)
 
 SYSCALLS: dict[str, Syscall] = {name: call for calls in MODULES for name, call in calls.items()}

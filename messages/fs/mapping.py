@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from longpin.messages.envelope import Address
 from longpin.messages.process.caller import Caller
+from longpin.messages.rdma.device import RdmaDevice
 
 
 class MappingView(NamedTuple):
@@ -35,6 +36,25 @@ class Memory(StrEnum):
     """Nothing: the memory of a process, private copies of a file's pages too."""
 
 
+class PinTerms(NamedTuple):
+    """What a driver says of a buffer beside where it is and how it is used [2.6]."""
+
+    device: RdmaDevice = RdmaDevice()
+    """The device that gets it."""
+    leased: bool = False
+    """It is registered with a lease: ``ibv_reg_mr_lease`` [4.10]."""
+    file: Address = ""
+    """The file of which the caller says that the buffer is; empty: it does not say."""
+    ofd: Address = ""
+    """The description of it to which the lease is to belong; empty: that of the mapping."""
+    fd: int = -1
+    """The descriptor by which the caller named that."""
+
+
+NO_TERMS = PinTerms()
+"""What a driver says that has nothing to say."""
+
+
 class PinRequest(NamedTuple):
     """Somebody wants to pin a page of a file [1.9, 2.6]."""
 
@@ -50,6 +70,7 @@ class PinRequest(NamedTuple):
     context: Address
     """The uverbs context to which that belongs."""
     memory: Memory = Memory.FS_DAX
+    terms: PinTerms = PinTerms()
 
     def keeps_writing(self, *, private: bool) -> bool:
         """Return whether it lets a device write for long where a file system must know of writes."""

@@ -8,6 +8,7 @@ so all of that touches both. A request to pin touches everything.
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.mapping import PinTerms
 from longpin.messages.mm.memory import PageFrame, PinnedPage, PinnedRun
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import File
@@ -185,6 +186,18 @@ class GetUserPages(Message):
     """Open file descriptions on which earlier pins of the owner hold a reference."""
     get: bool = False
     """FOLL_GET: plain references in place of pins."""
+    terms: PinTerms = PinTerms()
+
+
+@message
+class GetVaddrFrames(GetUserPages):
+    """The same as get_vaddr_frames does it, where a kernel looks at mappings when pages are pinned already [4.0].
+
+    It looks at the mapping of the first page before it pins, and at no other.
+    """
+
+    first: bool = True
+    """The first request for a buffer."""
 
 
 @message

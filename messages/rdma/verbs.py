@@ -9,6 +9,7 @@ from enum import StrEnum
 from longpin.messages.envelope import Address, Footprint, Message, Part, message
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Registration
+from longpin.messages.rdma.device import RdmaDevice
 
 
 class ObjectKind(StrEnum):
@@ -18,6 +19,8 @@ class ObjectKind(StrEnum):
     MR = "mr"
     CQ = "cq"
     QP = "qp"
+    EVENT = "event"
+    """An asynchronous event, which is no object: what a process has had and will acknowledge."""
 
 
 @message
@@ -40,7 +43,7 @@ class CreateCq(Message):
 
 @message
 class FindObject(Message):
-    """Check that a handle is alive; EINVAL if not."""
+    """Check that a handle is alive; EINVAL if not. The reply says of which device it is."""
 
     kind: ObjectKind
     handle: int
@@ -48,6 +51,22 @@ class FindObject(Message):
     def footprint(self) -> Footprint:
         """The object."""
         return Footprint.of(reads=[("object", self.handle)])
+
+
+@message
+class AskDevice(Message):
+    """Ask which device a context belongs to."""
+
+    def footprint(self) -> Footprint:
+        """Nothing that changes."""
+        return Footprint()
+
+
+@message
+class OfDevice(Message):
+    """This one."""
+
+    device: RdmaDevice
 
 
 @message
@@ -79,19 +98,6 @@ class Register(Message):
     def footprint(self) -> Footprint:
         """The protection domain, and a new handle."""
         return Footprint.of(reads=[("object", self.pd)], writes=[("handles",)], adds=[("users",)])
-
-
-@message
-class RevokeRegion(Message):
-    """The kernel takes a registration from the device, published or still being made: its key is void from now on.
-
-    The reply says that no access is under way. It is 1 for a region that is published; one that is still being made, 0,
-    lets go of its pages when it cannot be published.
-    """
-
-    region: Address
-    unpin: bool
-    """The pages lose their references; else they keep them until the region is deregistered."""
 
 
 @message

@@ -47,7 +47,13 @@ MOST_PROCESSES = 200
 MOST_CALLS = 100_000
 """Calls after which a run is undetermined: handlers may signal their own process for ever."""
 
-_CAPABILITY_NUMBERS = {"CAP_KILL": 5, "CAP_IPC_LOCK": 14, "CAP_SYS_PTRACE": 19, "CAP_LEASE": 28}
+_CAPABILITY_NUMBERS = {
+    "CAP_KILL": 5,
+    "CAP_LINUX_IMMUTABLE": 9,
+    "CAP_IPC_LOCK": 14,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_LEASE": 28,
+}
 _BEFORE_A_LOOK = 0.001
 """Seconds in which most calls return; before, it is not worth to look at the process."""
 _POLL = 2

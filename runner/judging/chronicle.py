@@ -15,6 +15,7 @@ from longpin.actors.process.facts import (
     Ended,
     Fact,
     HandlerReturned,
+    HoldersRead,
     SignalTaken,
 )
 from longpin.actors.process.process import Process
@@ -167,7 +168,7 @@ class Chronicle:
                 self._add(SignalDelivered(*where, fact.signo, fact.si_fd, fact.action))
             case Ended():
                 self._add(ProcessExited(*where, fact.status, fact.signo))
-            case CallCut() | HandlerReturned():
+            case CallCut() | HandlerReturned() | HoldersRead():
                 pass
             case _:
                 assert_never(fact)

@@ -5,7 +5,8 @@ import textwrap
 
 from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNALS
 from longpin.actors.process.program import Const, Expression, Loop, Name, Op, Operation, Program, Statement
-from longpin.config.schema import Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, ProcessSpec, Scenario
+from longpin.config.schema import InitialFile, MachineSettings, PmemSet, PolicyChoice, ProcessSpec, Scenario
+from longpin.messages.rdma.device import RdmaDevice
 
 CONSTANTS = PROGRAM_CONSTANTS | {
     "PAGE": 4096,
@@ -79,7 +80,7 @@ def scenario(files: tuple[str, ...] = ("/f",), /, **programs: str) -> Scenario:
         policy=PolicyChoice("P0"),
         machine=MachineSettings(),
         pmem=(PmemSet("pmem0"),),
-        devices=(Device("rxe0"),),
+        devices=(RdmaDevice("rxe0"),),
         files=tuple(InitialFile(path, "pmem0", 8192) for path in files),
         folders=(),
         processes=tuple(specs),

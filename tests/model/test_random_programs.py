@@ -418,12 +418,12 @@ def check(seed: int, folder: Path) -> Counter[str]:
 
 
 def run_everywhere(seed: int, folder: Path) -> Counter[str]:
-    """Run the scenario under six policies and presets, of all in turn, and look at each run."""
+    """Run the scenario under P1, which lets everybody pin, and under four more of all in turn; look at each run."""
     scenario = parse_scenario(make_scenario(seed), f"{seed}.toml")
     trace = folder / "random.trace"
     verdicts = Counter[str]()
-    for number in range(6):
-        policy, preset = CHOICES[(6 * seed + number) % len(CHOICES)]
+    others = [CHOICES[(4 * seed + number) % len(CHOICES)] for number in range(4)]
+    for number, (policy, preset) in enumerate([("P1", "as_posted"), ("P1", "intended"), *others]):
         oracle, timers = ORDERS[(seed + number) % len(ORDERS)]
         settings = Settings.of(scenario, policy=policy, preset=preset, oracle=oracle, timers=timers, seed=seed)
         where = f"seed {seed}, {settings}"

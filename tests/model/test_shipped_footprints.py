@@ -48,6 +48,8 @@ from longpin.runner.judging.judge import unplayed
 from longpin.runner.subject import Subject
 
 KINDS = list(CALLS)
+PLAIN = [choice for choice in CHOICES if choice[0] in ("P0", "P1", "P5")]
+"""Under which ordinary programs get far."""
 INTENDED = [choice for choice in CHOICES if choice[1] == "intended"]
 
 
@@ -71,7 +73,7 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
     for seed in range(crowds):
         kind = KINDS[seed % len(KINDS)]
         turn = seed // len(KINDS)
-        yield subject(crowd(seed, kind), *CHOICES[-1 - turn % len(CHOICES)]), kind, bool(turn % 2)
+        yield subject(crowd(seed, kind), *PLAIN[-1 - turn % len(PLAIN)]), kind, bool(turn % 2)
     for seed in range(programs):
         scenario = parse_scenario(make_scenario(seed), f"{seed}.toml")
         yield subject(scenario, *CHOICES[seed % len(CHOICES)]), KINDS[seed % len(KINDS)], bool(seed // 6 % 2)

@@ -14,8 +14,9 @@ from longpin.config import loader
 from longpin.config.call_table import write_tables
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
-from longpin.config.schema import RULES, Device, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario
+from longpin.config.schema import RULES, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario
 from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessEntry, ScenarioTable
+from longpin.messages.rdma.device import RdmaDevice
 
 MINIMAL = """\
 name = "small"
@@ -102,7 +103,7 @@ def test_a_minimal_scenario_gets_the_defaults() -> None:
     assert scenario.policy == PolicyChoice("P5", "intended", ())
     assert scenario.machine == MachineSettings(4096, 45.0, uverbs_async_delay=False)
     assert scenario.pmem == (PmemSet("pmem0", 64),)
-    assert scenario.devices == (Device("rxe0"),)
+    assert scenario.devices == (RdmaDevice("rxe0"),)
     assert scenario.files == ()
     assert scenario.holds == RULES
     (process,) = scenario.processes
@@ -117,7 +118,7 @@ def test_every_key_arrives() -> None:
     kernel = (("kernel", "6.12"), ("read_only_pins", False))
     assert scenario.machine == MachineSettings(512, 5.0, uverbs_async_delay=True, kernel=kernel)
     assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64, mount="/slow"))
-    assert scenario.devices == (Device("mlx5_0"),)
+    assert scenario.devices == (RdmaDevice("mlx5_0"),)
     assert scenario.files == (
         InitialFile("/pmem/data", "fast", 1025, 1000, 0o600),
         InitialFile("/slow/log", "slow", 0, 0, 0o666),
@@ -235,7 +236,7 @@ programm = "close(1)"
     assert errors(text) == [
         (
             "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, tmpfs, "
-            "dax, device, file, process, found the key 'colour'"
+            "dax, video, device, file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
         "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O6, O7, found 'O9'",
@@ -597,3 +598,29 @@ def test_names_that_cannot_be_printed_are_literals_wherever_they_are_named() -> 
     for line in errors(text):
         assert line.isprintable()
     assert any(r"did you mean '\U00018cd6kid'?" in line for line in errors(text))
+
+
+def test_cameras() -> None:
+    head = 'name = "x"\n[[dax]]\nname = "video0"\n[[process]]\nname = "a"\nprogram = "getpid()"\n'
+    text = (
+        head
+        + """
+[[video]]
+name = "video0"
+[[video]]
+name = "video1"
+frame_size = 0
+framework = "videobuf3"
+[[file]]
+path = "/dev/video1"
+"""
+    )
+    assert errors(text) == [
+        "f.toml:9: video.video0.name: expected a name no other table of this kind has, found 'video0'",
+        "f.toml:12: video.video1.frame_size: expected a number from 1 to 1048576, found 0",
+        (
+            "f.toml:13: video.video1.framework: expected one of the frameworks videobuf, videobuf2, found 'videobuf3' "
+            "(did you mean videobuf?)"
+        ),
+        "f.toml:15: file./dev/video1.path: expected a path no device has, found '/dev/video1'",
+    ]

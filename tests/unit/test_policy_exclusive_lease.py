@@ -199,7 +199,7 @@ truncate("/f", 0)                                               # -> ETXTBSY
 
 
 @pytest.mark.parametrize(
-    ("mode", "first", "violates"), [("fail", "EBUSY", []), ("allow", "0", []), ("wait", "hangs", ["O3"])]
+    ("mode", "first", "violates"), [("EBUSY", "EBUSY", []), ("ok", "0", []), ("block", "hangs", ["O3"])]
 )
 def test_f_unlck_with_pins(play: Play, mode: str, first: str, violates: list[str]) -> None:
     rest = "" if violates else "ibv_dereg_mr(mr)\n"
@@ -212,7 +212,7 @@ def test_f_unlck_with_pins(play: Play, mode: str, first: str, violates: list[str
 
 def test_f_unlck_that_waits_goes_on_when_the_pins_have_gone(play: Play) -> None:
     run = play(
-        "P6,unlck_with_pins=wait",
+        "P6,unlck_with_pins=block",
         details={"child": 'start = "fork"'},
         a=PINNED
         + """

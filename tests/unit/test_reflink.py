@@ -67,6 +67,17 @@ fiemap({writer})                               # -> b"0:0:4096 SHARED, 4096:8192
         }
 
 
+def test_a_policy_is_told_that_a_file_shares_blocks_until_somebody_looks(play: Play) -> None:
+    """Like XFS's reflink flag: that the other file is gone is found out by a look at the blocks."""
+    end = "unlink('/c')\nclose(c)\n"
+    for after, told in (("", True), (end, True), (end + "fiemap(fd)\n", False)):
+        run = play("P1", head=TWO, a=CLONE + after)
+        inode = run.engine.actors["inode:/f"]
+        assert isinstance(inode, Inode)
+        file = inode.layout_view(()).file
+        assert (file.shared, file.file_system) == (told, "xfs")
+
+
 def test_a_store_copies_and_a_load_does_not(play: Play) -> None:
     """A mapping that could write before the clone must fault again."""
     run = play(

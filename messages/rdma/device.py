@@ -1,0 +1,17 @@
+"""RDMA devices: what of a device its kernel can rely on when memory is registered with it."""
+
+from typing import NamedTuple
+
+
+class RdmaDevice(NamedTuple):
+    """A device, as ``ibv_open_device`` names it."""
+
+    name: str = ""
+    iommu: bool = True
+    """It reaches memory through an IOMMU, which can be told to let it reach some no more [4.4]."""
+    revocable: bool = True
+    """Its driver can take a key back while it is in use [4.10]."""
+
+
+ANY_DEVICE = RdmaDevice()
+"""A device that can do what there is to do."""
