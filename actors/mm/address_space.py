@@ -258,12 +258,20 @@ class AddressSpace:
 
         """
         dropped: list[Pte] = []
+        for begin, end in self.ranges_of(inode, first, last):
+            dropped += self.clear(begin, end, copies=even_cows)
+        return dropped
+
+    def ranges_of(self, inode: Address, first: int, last: int) -> list[tuple[int, int]]:
+        """Return the addresses at which a file's pages ``first`` to ``last`` are mapped."""
+        ranges = []
         for mapping in self.mappings:
             if mapping.inode == inode:
                 begin = mapping.start + max(first - mapping.first_page, 0) * self.page_size
-                end = mapping.start + (last + 1 - mapping.first_page) * self.page_size
-                dropped += self.clear(begin, min(end, mapping.end), copies=even_cows)
-        return dropped
+                end = min(mapping.start + (last + 1 - mapping.first_page) * self.page_size, mapping.end)
+                if begin < end:
+                    ranges.append((begin, end))
+        return ranges
 
     def protect(self, start: int, end: int) -> None:
         """Have the next store to each page of a range fault."""

@@ -14,6 +14,7 @@ from longpin.messages.mm.memory import (
     AwaitIdle,
     Busy,
     Dma,
+    FindFrames,
     FrameRun,
     IsIdle,
     Load,
@@ -62,6 +63,11 @@ class FrameMemory(Actor):
             pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold, r.get)
             self.pins.setdefault(block, []).append(pin)
         return Pinned(generations)
+
+    @handles(FindFrames)
+    def find(self, request: FindFrames, _src: Address) -> Pinned:
+        """Say which frames they are, without a reference on them."""
+        return Pinned(tuple(self.generation(number) for number in request.numbers))
 
     @handles(Unpin)
     def unpin(self, request: Unpin, _src: Address) -> Done:

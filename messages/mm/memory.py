@@ -128,8 +128,19 @@ class PinFrames(Message):
 
 
 @message
+class FindFrames(Message):
+    """Look at frames that a page table has, without a reference; the reply is a :class:`Pinned` [hmm_range_fault]."""
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """How often they were freed."""
+        return Footprint.of(reads=[("generation", number) for number in self.numbers])
+
+
+@message
 class Pinned(Message):
-    """The references are taken."""
+    """The frames, with references if some were asked for."""
 
     generations: tuple[int, ...]
     """Of each frame."""
