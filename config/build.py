@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from longpin.actors.parameters import ParameterValue, expected_value, fits
-from longpin.actors.policies import find_policy
+from longpin.actors.policies import find_policy, name_in_file
 from longpin.actors.policies.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
 from longpin.config.expressions import read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
@@ -123,6 +123,9 @@ def build_holds(report: ProblemList, table: ScenarioTable) -> tuple[str, ...]:
     return RULES if table.holds is None else tuple(rule for rule in RULES if rule in table.holds)
 
 
+_NOT_LOADED = "the option --policy with this, as a class in a file is given there and nowhere else"
+
+
 def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:
     """Return the policy, its preset, and the parameters the scenario sets."""
     default = PolicyChoice()
@@ -136,6 +139,8 @@ def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:
             return default
     text: str = table.pop("name", default.name)
     preset: str | None = table.pop("preset", None)
+    if name_in_file(text):
+        return PolicyChoice(problem=report.problem(path, _NOT_LOADED, shown(text)))
     try:
         if isinstance(given, str):
             policy, named_preset, table = read_proposal(text)
