@@ -59,6 +59,19 @@ class Revoke(NamedTuple):
     registrations: tuple[RegistrationView, ...]
     unpin: bool = True
     """Their pages lose the references too; else these stay until they are deregistered."""
+    reuse: bool = False
+    """The addresses at which the device found the pages are free for other registrations (dma_unmap_sg); else they are
+    kept until deregistration (iommu_unmap)."""
+    after: float = 0.0
+    """Seconds the device takes; until then their keys are good."""
+    whole_context: bool = False
+    """All that their contexts own is taken with them, as if the device were gone (disassociate)."""
+
+
+class KillHolders(NamedTuple):
+    """Send SIGKILL to every process that has the devices of these pins open, wait until one is gone, and ask again."""
+
+    pins: tuple[Pin, ...]
 
 
 class DropLease(NamedTuple):
@@ -67,7 +80,7 @@ class DropLease(NamedTuple):
     leases: tuple[Address, ...]
 
 
-Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | DropLease
+Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | KillHolders | DropLease
 """What a gate answers that may wait."""
 
 
@@ -91,6 +104,8 @@ class Allow(NamedTuple):
     """A lease that comes with it, unless there is one of that key. The inode is told when the registration ends."""
     state: PolicyState | None = None
     """What the policy remembers from now on; None: what it did."""
+    alone: bool = False
+    """Of mmap(2): while no call that changes the file and no fault is under way, with the iolock and the mmap lock."""
 
 
 class Update(NamedTuple):
@@ -100,6 +115,8 @@ class Update(NamedTuple):
     """What the policy remembers from now on; None: what it did."""
     drop: tuple[Address, ...] = ()
     """Leases that end."""
+    alone: bool = False
+    """Of a mapping: while no call that changes the file and no fault is under way, as :class:`Allow` says."""
 
 
 class Notify(StrEnum):
@@ -110,6 +127,8 @@ class Notify(StrEnum):
     """The owner that F_GETOWN names: the first taker of a lease on the description, or what F_SETOWN named [2.3.5]."""
     HOLDER = "holder"
     """The process that took this lease."""
+    HOLDER_IF_SET = "holder if set"
+    """The same, if F_SETSIG has named a signal for the description."""
 
 
 class OnBreak(NamedTuple):
@@ -122,6 +141,8 @@ class OnBreak(NamedTuple):
     """At the deadline the kernel acts by itself; else the next look at the list finds the lease overdue [2.3.4]."""
     at_once: bool = False
     """The deadline is now: nobody has any time."""
+    event: RegistrationView | None = None
+    """A registration: all who have its context open get an asynchronous event about it."""
 
 
 class RemoveLease(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from longpin.actors.constants import F_RDLCK, MAP_SHARED_VALIDATE, MAP_TYPE
 from longpin.actors.kernel.file_system import Asked
-from longpin.actors.policies.base import Policy
+from longpin.actors.policies.base import PINNING_CALLS, Policy
 from longpin.actors.policies.decisions import (
     Allow,
     Answer,
@@ -95,10 +95,10 @@ class MapDirectVersion(StrEnum):
 
     V7 = "v7"
     """2017-10-06: a file that is shared or not on DAX is SIGBUS at each fault, and so is a fault that would allocate. A
-    registration is fenced as soon as a break begins, and not at its deadline [MD7]."""
+    registration is fenced as soon as a break begins,, by dma_unmap_sg, so another one may get its addresses [MD7]."""
     V8 = "v8"
     """2017-10-10: such a file is EPERM at mmap(2); a fault that would allocate begins a break. A registration has the
-    break time too [MD8]."""
+    break time too, and iommu_unmap keeps its addresses until it is deregistered [MD8]."""
     V9 = "v9"
     """2017-10-11: the same for mappings; registrations are put off to a later series [MD9]."""
 
@@ -113,7 +113,7 @@ class MapDirect(Policy):
     source: ClassVar[str] = "Williams, MAP_DIRECT v7 to v9, 2017-10-06 to 2017-10-11 [MD7, MD8, MD9]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {"lease_direct": False}, "intended": {}}
     state: ClassVar[PolicyState] = DirectMappings()
-    errnos: ClassVar[dict[str, frozenset[str]]] = {"ibv_reg_mr": frozenset({"ENXIO", "EAGAIN"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(PINNING_CALLS, frozenset({"ENXIO", "EAGAIN"}))
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"mmap.flags": {"MAP_DIRECT": MAP_DIRECT}}
 
     version: MapDirectVersion = MapDirectVersion.V9
@@ -226,7 +226,10 @@ class MapDirect(Policy):
             case ("mapping", _, _):
                 return OnDeadline((ZapMappings(), RemoveLease()), _state(view).invalidated(lease.key))
             case ("registration", address, context):
-                return OnDeadline((Revoke((RegistrationView(address, context),), unpin=False), RemoveLease()))
+                reuse = self.version is MapDirectVersion.V7
+                return OnDeadline(
+                    (Revoke((RegistrationView(address, context),), unpin=False, reuse=reuse), RemoveLease())
+                )
             case _:
                 return OnDeadline()
 

@@ -8,6 +8,8 @@ from longpin.actors.syscalls import (
     clone3,
     fcntl,
     files,
+    hypervisor,
+    lease_verbs,
     memory,
     names,
     processes,
@@ -17,6 +19,7 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    video,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
@@ -33,6 +36,9 @@ _CALLS = (
     ranges,
     transfers,
     verbs,
+    video,
+    hypervisor,
+    lease_verbs,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
