@@ -66,6 +66,10 @@ class PolicyError(Exception):
         return cls(f"{path}:{line}: {where}{' ' if where else ''}raised {' '.join(text.split())}")
 
 
+class TimeSpentError(BaseException):
+    """A file has not come to an end in time; no ``except Exception`` in it takes this."""
+
+
 def check_text(path: str, data: bytes) -> ast.Module:
     """Return the syntax tree of a policy's file.
 

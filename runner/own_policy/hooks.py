@@ -12,14 +12,15 @@ from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, Flag
 from functools import cache, wraps
 from random import Random
+from traceback import extract_tb
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from longpin.actors.kernel.file_system import ChangeKind
 from longpin.actors.parameters import replaced
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, Revoke, Scan, WaitFor
+from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, KillHolders, Revoke, Scan, WaitFor
 from longpin.actors.policies.views import LayoutView, LeaseKey, PolicyState
-from longpin.runner.own_policy.checks import HOOKS, PolicyError
+from longpin.runner.own_policy.checks import HOOKS, PolicyError, TimeSpentError
 
 TRIES = 12
 """Questions that each hook is asked twice before a run begins."""
@@ -55,9 +56,13 @@ def _guarded(guard: _Guard, method: types.FunctionType) -> Callable[..., Any]:
     def asked(self: Policy, *args: Any, **options: Any) -> Any:
         try:
             answer = method(self, *args, **options)
-        except Exception as error:
+        except (PolicyError, KeyboardInterrupt):  # of a hook that this one has asked
+            raise
+        except BaseException as error:
+            if all(frame.filename != guard.path for frame in extract_tb(error.__traceback__)):
+                raise  # by a hook of the base class, which was asked with nonsense: who asked is told
             raise PolicyError.by(guard.path, error, guard.hook) from error
-        if wrong := wrong_answer(guard.hook, answer, args):
+        if wrong := wrong_answer(guard.hook, answer, (*args, *options.values())):
             raise guard.blame(method, wrong)
         return answer
 
@@ -85,7 +90,9 @@ def _empty(answer: Any) -> str:
     match answer:
         case Fail(errno=number) | BreakLeases(then=Fail(errno=number)) if number not in errno.errorcode:
             return "whose errno Linux does not have"
-        case WaitFor(pins=()) | Revoke(registrations=()) | DropLease(leases=()) | BreakLeases(leases=()):
+        case WaitFor(pins=()) | KillHolders(pins=()) | Revoke(registrations=()):
+            return "which names nothing, so it would be asked the same for ever"
+        case DropLease(leases=()) | BreakLeases(leases=()):
             return "which names nothing, so it would be asked the same for ever"
     return ""
 
@@ -96,7 +103,7 @@ def _not_there(answer: Any, view: LayoutView) -> str:
     match answer:
         case Scan() if view.pins is not None:
             return "but it was shown what a scan has found"
-        case WaitFor(pins=pins) if not set(pins) <= set(view.pins or ()):
+        case WaitFor(pins=pins) | KillHolders(pins=pins) if not set(pins) <= set(view.pins or ()):
             return "but was not shown these pins: Scan asks for them"
         case BreakLeases(leases=None, wait=True) if not view.layout_leases:
             return "but there is no layout lease"
@@ -191,7 +198,9 @@ def _ask(method: Callable[..., Any], policy: Policy, arguments: dict[str, Any]) 
     exiting = {name: value for name, value in arguments.items() if name == "exiting"}
     try:
         return method(policy, *(value for name, value in arguments.items() if name != "exiting"), **exiting)
-    except Exception as error:  # noqa: BLE001 - about a question that no kernel asks
+    except (KeyboardInterrupt, TimeSpentError):
+        raise
+    except BaseException as error:  # noqa: BLE001 - about a question that no kernel asks
         return type(error)
 
 

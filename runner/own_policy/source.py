@@ -22,7 +22,14 @@ from types import ModuleType
 
 from longpin.actors.policies import OWN
 from longpin.actors.policies.base import Policy
-from longpin.runner.own_policy.checks import PolicyError, check_class, check_text, find_class, name_class
+from longpin.runner.own_policy.checks import (
+    PolicyError,
+    TimeSpentError,
+    check_class,
+    check_text,
+    find_class,
+    name_class,
+)
 from longpin.runner.own_policy.hooks import check_purity, guard_hooks
 
 MOST_BYTES = 256 << 10
@@ -65,6 +72,8 @@ def read_source(name: str) -> PolicySource:
 
     """
     path, _, class_name = name.rpartition(":")
+    if not path.isprintable():
+        raise PolicyError(f"{path!r}: expected the name of a file that can be printed")
     if not class_name.isidentifier() or keyword.iskeyword(class_name):
         raise PolicyError(f"{path}: expected the name of a class after the colon, found {class_name!r}")
     try:
@@ -75,8 +84,6 @@ def read_source(name: str) -> PolicySource:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise PolicyError(f"{path}: {_reason(error)}") from None
-    except ValueError as error:  # a null byte
-        raise PolicyError(f"{path!r}: no name of a file: {error}") from None
     if len(data) > MOST_BYTES:
         raise PolicyError(f"{path}: larger than any policy (at most {MOST_BYTES} bytes)")
     return PolicySource(name, data)
@@ -116,20 +123,20 @@ def _make(source: PolicySource) -> type[Policy]:
     sys.modules[module.__name__] = module
     try:
         with _bounded(source.path):
-            _execute(source, module)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                exec(compile(source.data, source.path, "exec"), vars(module))  # noqa: S102 - what --policy is for
             policy = find_class(source.path, source.class_name, vars(module), tree)
             check_class(source.path, policy, tree)
             name_class(policy, source.name)
             guard_hooks(source.path, policy)
             check_purity(source.path, policy, vars(module))
-    except BaseException:
+    except BaseException as error:
         del sys.modules[module.__name__]
-        raise
+        if isinstance(error, PolicyError | KeyboardInterrupt):
+            raise
+        raise PolicyError.by(source.path, error, "") from None  # of what a class does when it is looked at
     return policy
-
-
-class _SpentError(BaseException):
-    """No ``except Exception`` of the file takes it."""
 
 
 @contextmanager
@@ -146,27 +153,16 @@ def _bounded(path: str) -> Iterator[None]:
         return
 
     def spent(_signo: int, _frame: object) -> None:
-        raise _SpentError
+        raise TimeSpentError
 
     signal.signal(signal.SIGVTALRM, spent)
     signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
     try:
         yield
-    except _SpentError as error:
+    except TimeSpentError as error:
         wrong = PolicyError.by(path, error, "")
         place = str(wrong).partition(": ")[0]
         raise PolicyError(f"{place}: it has not come to an end after {MOST_SECONDS:g} s of CPU time") from None
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-
-
-def _execute(source: PolicySource, module: ModuleType) -> None:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            exec(compile(source.data, source.path, "exec"), vars(module))  # noqa: S102 - what --policy is for
-    except (KeyboardInterrupt, _SpentError):
-        raise
-    except BaseException as error:  # noqa: BLE001 - SystemExit too
-        raise PolicyError.by(source.path, error, "") from None
