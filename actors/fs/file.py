@@ -192,7 +192,8 @@ class OpenFileDescription(Actor):
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
         mode = self.flags & O_ACCMODE
-        change = ChangeLease(self.address, mode, request.arg, request.delegation, request.fd, request.caller)
+        r, signo = request, self.owner.signo
+        change = ChangeLease(self.address, mode, r.arg, r.delegation, r.fd, r.caller, signo=signo)
         reply: Done = yield ask(self.backing, change)
         return reply
 

@@ -36,6 +36,10 @@ class BreakLeases(NamedTuple):
     wait: bool = True
     """Wait until they are gone, without the inode's locks, and ask again; False: begin, and do ``then`` [2.5]."""
     then: Proceed | Fail = Proceed()
+    locked: bool = False
+    """The wait keeps the inode's locks: who needs one of them to give its lease up, waits for it until the deadline."""
+    anyway: "Scan | None" = None
+    """What follows however the wait has ended, by a signal too; None: the question again, or EINTR."""
 
 
 class Scan(NamedTuple):
@@ -61,13 +65,27 @@ class Revoke(NamedTuple):
     """Their pages lose the references too; else these stay until they are deregistered."""
 
 
+class SendSignal(NamedTuple):
+    """A process gets a signal of the kernel, whatever it may do to others."""
+
+    process: Address
+    signo: int
+
+
+class SendSignals(NamedTuple):
+    """Send signals, each once in a call however often this is answered, and do ``then``."""
+
+    signals: tuple[SendSignal, ...]
+    then: Proceed | Fail | WaitFor = Proceed()
+
+
 class DropLease(NamedTuple):
     """Take leases off the list, and ask again."""
 
     leases: tuple[Address, ...]
 
 
-Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | DropLease
+Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | SendSignals | DropLease
 """What a gate answers that may wait."""
 
 
@@ -132,13 +150,6 @@ class ZapMappings(NamedTuple):
     """Page table entries of the file go in every process, and no fault is under way; what faults, asks again."""
 
 
-class SendSignal(NamedTuple):
-    """A process gets a signal of the kernel, whatever it may do to others."""
-
-    process: Address
-    signo: int
-
-
 DeadlineAction = RemoveLease | ZapMappings | Revoke | SendSignal
 
 
@@ -149,3 +160,5 @@ class OnDeadline(NamedTuple):
     """In this order."""
     state: PolicyState | None = None
     """What the policy remembers before the first of them; None: what it did."""
+    again: bool = False
+    """Unless the lease is gone then, another term of lease_break_time begins, at the end of which this is asked."""

@@ -69,6 +69,10 @@ class LeaseView(NamedTuple):
     """Nothing but pins holds its description: no descriptor, no mapping [1.5]."""
     target: int
     """The type it is on its way to: what F_GETLEASE reports [2.3.6]."""
+    signo: int = 0
+    """What F_SETSIG had set on its description when it was last taken; 0: nothing, so SIGIO."""
+    terms: int = 0
+    """How many times its break time has passed: more than once if a policy gave it another term."""
 
     @property
     def layout(self) -> bool:
@@ -121,6 +125,8 @@ class LeaseCall(NamedTuple):
     access: int
     """The access mode of the description, as in O_ACCMODE."""
     request: LeaseRequest
+    signo: int = 0
+    """What F_SETSIG has set on the description."""
 
 
 class CloseRequest(NamedTuple):

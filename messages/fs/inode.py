@@ -46,6 +46,8 @@ class ChangeLease(Message):
     fd: int
     caller: Caller
     folder: Address = ""
+    signo: int = 0
+    """What F_SETSIG has set on the description."""
 
 
 @message
