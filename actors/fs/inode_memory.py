@@ -144,7 +144,8 @@ class InodeMemory(ActorPart):
         """Look for a lease that allows a pin: under flc_lock, but the reference is taken after that [2.7]."""
         pin = request.request
         with (yield self.leases.flc_lock.exclusive()):
-            allowed = yield from self.guard.permit(partial(self.kernel.policy.pin_gate, pin), pin.caller, locked=True)
+            gate = partial(self.kernel.policy.pin_gate, pin)
+            allowed = yield from self.guard.permit(gate, pin.caller, fd=pin.terms.fd, locked=True)
         return PinAllowed(allowed.hold, allowed.grant is not None or allowed.state is not None)
 
     @handles(Deregistered)

@@ -42,7 +42,7 @@ from longpin.messages.fs.mapping import Memory
 from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, Pin, ScanBusy, portions
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
-from longpin.messages.rdma.verbs import RevokeRegion
+from longpin.messages.rdma.revocation import RevokeRegion
 
 Decide = Callable[[LayoutView], Decision]
 
@@ -300,8 +300,10 @@ class LayoutGuard:
     def _revoke(self, decision: Revoke) -> Conversation[list[Address]]:
         """Take registrations from their devices, one after the other; return those that were not finished yet."""
         unfinished = []
-        for registration in decision.registrations:
-            revoked: Done = yield Call(registration.context, RevokeRegion(registration.address, decision.unpin))
+        d = decision
+        for registration in d.registrations:
+            order = RevokeRegion(registration.address, d.unpin, d.reuse, d.after, d.whole_context)
+            revoked: Done = yield Call(registration.context, order)
             if not revoked.value:
                 unfinished.append(registration.address)
         return unfinished

@@ -5,12 +5,14 @@ manager's side, ``lm_break`` and the deadline.
 """
 
 from longpin.actors.base import Actor, Engine, handles
+from longpin.actors.constants import IBV_EVENT_LEASE_BREAK
 from longpin.actors.conversation import Call, Conversation
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import NotifyOwner
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop, Extend, Level, RecordFd
+from longpin.messages.rdma.revocation import QueueEvent
 
 
 class Lease(Actor):
@@ -35,7 +37,9 @@ class Lease(Actor):
     def break_(self, request: Break, _src: Address) -> Conversation[Done]:
         """Send the signal and start the break time, once a level: the inode asks once [2.3.3 step 2]."""
         if request.signal:
-            yield Call(self.ofd, NotifyOwner(self.fd, request.to))
+            yield Call(self.ofd, NotifyOwner(self.fd, request.to, request.only_set))
+        if request.context:
+            yield Call(request.context, QueueEvent(IBV_EVENT_LEASE_BREAK, request.registration))
         if request.at_once:
             self.send(self.inode, LeaseOverdue(self.address, request.level))
         elif request.seconds:

@@ -407,5 +407,7 @@ class LeaseList:
         follows = self.policy.on_break(record.view())
         record.works = follows.work
         seconds = self.break_time if follows.deadline is None else follows.deadline
-        to = record.holder if follows.signal is Notify.HOLDER else ""
-        return Break(level, seconds, follows.signal is not Notify.NOBODY, to, follows.at_once)
+        only_set = follows.signal is Notify.HOLDER_IF_SET
+        to = record.holder if only_set or follows.signal is Notify.HOLDER else ""
+        told = ("", "") if follows.event is None else follows.event
+        return Break(level, seconds, follows.signal is not Notify.NOBODY, to, follows.at_once, only_set, *told)

@@ -100,6 +100,8 @@ class FileOwner(ActorPart):
     @handles(NotifyOwner)
     def notify_owner(self, request: NotifyOwner, _src: Address) -> Conversation[Done]:
         """send_sigio: plain SIGIO without si_fd by default, a queued signal with si_fd after F_SETSIG [2.3.5]."""
+        if request.only_set and not self.signo:
+            return DONE
         signo, si_fd, si_code = self.signo or SIGIO, request.fd, POLL_MSG
         if not self.signo:
             si_fd, si_code = -1, SI_KERNEL

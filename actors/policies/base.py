@@ -72,6 +72,8 @@ class Policy:
     """Names it adds to those a program may use, with their values, by call and parameter: ``mmap.flags``."""
     proc_files: ClassVar[frozenset[str]] = frozenset()
     """Files of /proc/PID it adds: ``file_pins``, which shows what :meth:`admin_list` lists of a process."""
+    calls: ClassVar[frozenset[str]] = frozenset()
+    """Calls that only kernels with this proposal have; elsewhere they are EOPNOTSUPP."""
     state: ClassVar[PolicyState] = NO_STATE
     """What it remembers of an inode when that is made."""
 

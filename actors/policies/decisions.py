@@ -63,6 +63,13 @@ class Revoke(NamedTuple):
     registrations: tuple[RegistrationView, ...]
     unpin: bool = True
     """Their pages lose the references too; else these stay until they are deregistered."""
+    reuse: bool = False
+    """The addresses at which the device found the pages are free for other registrations (dma_unmap_sg); else they are
+    kept until deregistration (iommu_unmap)."""
+    after: float = 0.0
+    """Seconds the device takes; until then their keys are good."""
+    whole_context: bool = False
+    """All that their contexts own is taken with them, as if the device were gone (disassociate)."""
 
 
 class SendSignal(NamedTuple):
@@ -128,6 +135,8 @@ class Notify(StrEnum):
     """The owner that F_GETOWN names: the first taker of a lease on the description, or what F_SETOWN named [2.3.5]."""
     HOLDER = "holder"
     """The process that took this lease."""
+    HOLDER_IF_SET = "holder if set"
+    """The same, if F_SETSIG has named a signal for the description."""
 
 
 class OnBreak(NamedTuple):
@@ -140,6 +149,8 @@ class OnBreak(NamedTuple):
     """At the deadline the kernel acts by itself; else the next look at the list finds the lease overdue [2.3.4]."""
     at_once: bool = False
     """The deadline is now: nobody has any time."""
+    event: RegistrationView | None = None
+    """A registration: all who have its context open get an asynchronous event about it."""
 
 
 class RemoveLease(NamedTuple):

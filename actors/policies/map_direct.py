@@ -95,10 +95,10 @@ class MapDirectVersion(StrEnum):
 
     V7 = "v7"
     """2017-10-06: a file that is shared or not on DAX is SIGBUS at each fault, and so is a fault that would allocate. A
-    registration is fenced as soon as a break begins, and not at its deadline [MD7]."""
+    registration is fenced as soon as a break begins,, by dma_unmap_sg, so another one may get its addresses [MD7]."""
     V8 = "v8"
     """2017-10-10: such a file is EPERM at mmap(2); a fault that would allocate begins a break. A registration has the
-    break time too [MD8]."""
+    break time too, and iommu_unmap keeps its addresses until it is deregistered [MD8]."""
     V9 = "v9"
     """2017-10-11: the same for mappings; registrations are put off to a later series [MD9]."""
 
@@ -226,7 +226,10 @@ class MapDirect(Policy):
             case ("mapping", _, _):
                 return OnDeadline((ZapMappings(), RemoveLease()), _state(view).invalidated(lease.key))
             case ("registration", address, context):
-                return OnDeadline((Revoke((RegistrationView(address, context),), unpin=False), RemoveLease()))
+                reuse = self.version is MapDirectVersion.V7
+                return OnDeadline(
+                    (Revoke((RegistrationView(address, context),), unpin=False, reuse=reuse), RemoveLease())
+                )
             case _:
                 return OnDeadline()
 

@@ -84,6 +84,8 @@ class Thread(Interpreter):
         """It has ended; of a leader the number is left. Invariant: gone implies leaving."""
         self.wc_status = 0
         """The status of the completion polled last."""
+        self.event_type = 0
+        """The type of the asynchronous event taken last."""
 
     def start(self) -> None:
         """Begin to run the program."""

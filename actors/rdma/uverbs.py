@@ -5,19 +5,23 @@ can use it, and the objects die with the last reference to that description.
 """
 
 import errno
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from functools import partial
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
-from longpin.actors.base import Engine, handles
-from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
+from longpin.actors.base import ActorPart, Engine, handles
+from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.locks import Hold, Lock
-from longpin.actors.mm.gup import let_go, unpin_user_pages
+from longpin.actors.locks import Lock
+from longpin.actors.mm.gup import unpin_user_pages
+from longpin.actors.rdma.async_events import AsyncEvents
+from longpin.actors.rdma.holds import holds_to_drop
+from longpin.actors.rdma.objects import KIND_OF, CompletionQueue, Object, Pd, QueuePairEntry, Region
 from longpin.actors.rdma.queue_pair import QueuePair
+from longpin.actors.rdma.revocation import Revocation
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
 from longpin.messages.mm.memory import PinnedPage
@@ -34,72 +38,23 @@ from longpin.messages.rdma.verbs import (
     FindRegion,
     Handle,
     MapDma,
-    ObjectKind,
     OfDevice,
     Poll,
     Polled,
     RegionFiles,
     Register,
-    RevokeRegion,
     Segments,
     TearDown,
     UnmapDma,
 )
 
-
-@dataclass(slots=True)
-class Pd:
-    """A protection domain."""
-
-    users: int = 0
-    """Regions and queue pairs in it."""
-
-
-@dataclass(slots=True)
-class Region:
-    """A memory region: pages that are pinned, and how the device may access them."""
-
-    request: Register
-    in_use: Lock
-    """Held shared by the device while it accesses the pages, exclusively while the region is taken down."""
-    device: list[Hold] = field(default_factory=list)
-    """The device's holds."""
-    revoked: bool = False
-    """The kernel has taken it from the device; who registered it may still deregister it."""
-
-    def keep(self, holds: tuple[Address, ...]) -> None:
-        """Hold nothing else from now on."""
-        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
-
-
-@dataclass(slots=True)
-class CompletionQueue:
-    """Completions nobody has polled, and who waits for one."""
-
-    statuses: list[int] = field(default_factory=list)
-    waiters: WaitQueue = field(default_factory=WaitQueue)
-
-
-@dataclass(slots=True)
-class QueuePairEntry:
-    """A queue pair of the context."""
-
-    address: Address
-    pd: int
-
-
-Object = Pd | Region | CompletionQueue | QueuePairEntry
 T = TypeVar("T", bound=Object)
-KIND_OF: dict[ObjectKind, type[Object]] = {
-    ObjectKind.PD: Pd,
-    ObjectKind.MR: Region,
-    ObjectKind.CQ: CompletionQueue,
-    ObjectKind.QP: QueuePairEntry,
-}
 
 
 class UverbsContext(Backing):
     """The objects one open of an RDMA device owns, and the owner, mode and flock(2) locks of the device's file."""
+
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"events": AsyncEvents, "revocation": Revocation}
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, device: RdmaDevice = ANY_DEVICE) -> None:
         super().__init__(engine, address, kernel)
@@ -108,17 +63,23 @@ class UverbsContext(Backing):
         self.handles_given = 0
         self.dying: set[int] = set()
         """Regions being taken down: their keys are void. Invariant: a subset of ``objects``."""
-        self.revoked: set[Address] = set()
-        """Regions that were revoked before they were published."""
+        self.events = AsyncEvents(self, self.objects)
+        self.revocation = Revocation(self, kernel, self.objects, self.dying, self.events)
         self.closed = False
         self.attributes = Attributes(0, 0o666)
         """Of the device's file as this open sees it: others do not see a chmod through /proc/self/fd."""
         self.flocks = Flocks(address)
 
     def _new(self, thing: Object) -> int:
+        self._check_device()
         self.handles_given += 1
         self.objects[self.handles_given] = thing
         return self.handles_given
+
+    def _check_device(self) -> None:
+        """Fail with EIO if the device is gone [ib_uverbs: srcu_dereference of ib_dev]."""
+        if self.revocation.disassociated:
+            raise KernelError(errno.EIO)
 
     def _find(self, kind: type[T], handle: int) -> T:
         """Return the object, or fail with EINVAL."""
@@ -142,6 +103,7 @@ class UverbsContext(Backing):
     @handles(CreateQp)
     def create_qp(self, request: CreateQp, _src: Address) -> Handle:
         """ibv_create_qp(3)."""
+        self._check_device()
         pd = self._find(Pd, request.pd)
         self._find(CompletionQueue, request.cq)
         address = f"qp:{self.address.partition(':')[2]}.{self.handles_given + 1}"
@@ -151,7 +113,8 @@ class UverbsContext(Backing):
 
     @handles(FindObject)
     def find_object(self, request: FindObject, _src: Address) -> OfDevice:
-        """Check a handle."""
+        """Check a handle, and that the device is still there."""
+        self._check_device()
         self._find(KIND_OF[request.kind], request.handle)
         return OfDevice(self.device)
 
@@ -161,18 +124,20 @@ class UverbsContext(Backing):
         return OfDevice(self.device)
 
     @handles(DestroyObject)
-    def destroy(self, request: DestroyObject, _src: Address) -> Conversation[Done]:
+    def destroy(self, request: DestroyObject, src: Address) -> Conversation[Done]:
         """ibv_dereg_mr(3), ibv_dealloc_pd(3)."""
         thing = self._find(KIND_OF[request.kind], request.handle)
         if isinstance(thing, Pd) and thing.users:
             raise KernelError(errno.EBUSY)
         yield from self._destroy(request.handle)
+        yield from self.events.settled(request.handle, src)
         return DONE
 
     def _destroy(self, handle: int) -> Conversation[None]:
         thing = self.objects[handle]
         if isinstance(thing, Region):
             yield from self._deregister(handle, thing)
+            self.events.forget(thing.owner)
         elif isinstance(thing, QueuePairEntry):
             yield Call(thing.address, Destroy())
             self._leave_pd(thing.pd)
@@ -186,54 +151,29 @@ class UverbsContext(Backing):
     # Memory regions.
 
     @handles(Register)
-    def register(self, request: Register, _src: Address) -> Handle:
+    def register(self, request: Register, _src: Address) -> Handle | Conversation[Handle]:
         """Publish a region [2.6 step 7]; ENXIO for one that was revoked while it was made."""
-        if request.registration.owner in self.revoked:
-            raise KernelError(errno.ENXIO)
-        self._find(Pd, request.pd).users += 1
         name = request.registration.owner
+        if name in self.revocation.early:
+            raise KernelError(errno.ENXIO)
+        self._check_device()
+        self._find(Pd, request.pd).users += 1
         lock = Lock(self, f"device access through {name} to end")
-        return Handle(self._new(Region(request, lock)), name)
+        made = Handle(self._new(Region(request, lock)), name)
+        self.events.published(name)
+        return self._with_addresses(made) if self.revocation.freed else made
+
+    def _with_addresses(self, made: Handle) -> Conversation[Handle]:
+        yield from self.revocation.give_addresses(made.handle)
+        return made
 
     def _deregister(self, handle: int, region: Region) -> Conversation[None]:
         """Take the keys away, wait for accesses under way, then unpin and uncharge [2.6]."""
         self.dying.add(handle)
         with (yield region.in_use.exclusive()):
-            yield from unpin_user_pages(self.kernel, region.request.registration, partial(self._holds_to_drop, region))
+            gone = partial(holds_to_drop, self.kernel, self.objects, region)
+            yield from unpin_user_pages(self.kernel, region.request.registration, gone)
         self._leave_pd(region.request.pd)
-
-    def _holds_to_drop(self, region: Region, _holds: tuple[Address, ...]) -> tuple[Address, ...]:
-        """Ask the policy what goes with a region, and strike it out: of this one all, of others what is named."""
-        own = region.request.registration.holds
-        region.keep(())
-        others = [other for other in self.objects.values() if isinstance(other, Region)]
-        left = tuple(ofd for other in others for ofd in other.request.registration.holds)
-        dropped = self.kernel.policy.on_unpin(own, left)
-        for ofd in dropped:
-            if ofd not in own:
-                holder = next(other for other in others if ofd in other.request.registration.holds)
-                holder.keep(tuple(kept for kept in holder.request.registration.holds if kept != ofd))
-        return dropped
-
-    @handles(RevokeRegion)
-    def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
-        """Void a key for good and wait for accesses under way; unpin, or let the pages be until deregistration."""
-        for region in list(self.objects.values()):
-            if isinstance(region, Region) and region.request.registration.owner == request.region:
-                region.revoked = True
-                with (yield region.in_use.exclusive()):
-                    if request.unpin:
-                        yield from self._unpin_early(region)
-                return Done(1)
-        self.revoked.add(request.region)
-        return Done(0)
-
-    def _unpin_early(self, region: Region) -> Conversation[None]:
-        """Let go of the pages of a region, and of what they held; the region itself stays, with its charge."""
-        registration = region.request.registration
-        left = registration._replace(attached=())
-        region.request = replace(region.request, registration=left)
-        yield from let_go(self.kernel, registration, partial(self._holds_to_drop, region))
 
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
@@ -250,8 +190,13 @@ class UverbsContext(Backing):
         region = self.objects.get(handle)
         if not isinstance(region, Region) or handle in self.dying or not self._allows(region, request):
             return Segments((), "", 0)
+        if region.revoked:
+            found = yield from self.revocation.at_addresses_of(region)
+            if found is None or request.offset + request.length > found[1].request.length:
+                return Segments((), "", 0)
+            handle, region = found
         region.device.append((yield region.in_use.shared()))
-        return Segments(self._segments(region.request, request), region.request.registration.owner, handle)
+        return Segments(self._segments(region.request, request), region.owner, handle)
 
     def _handle_of(self, key: str) -> int:
         context, _, handle = key.rpartition("/")
@@ -261,7 +206,7 @@ class UverbsContext(Backing):
     def _allows(region: Region, request: MapDma) -> bool:
         registered = region.request
         return (
-            not region.revoked
+            (not region.revoked or bool(region.successor))
             and registered.pd == request.pd
             and registered.access & request.access == request.access
             and request.offset >= 0

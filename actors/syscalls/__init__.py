@@ -8,6 +8,7 @@ from longpin.actors.syscalls import (
     clone3,
     fcntl,
     files,
+    lease_verbs,
     memory,
     names,
     processes,
@@ -17,6 +18,7 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    video,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
@@ -33,6 +35,8 @@ _CALLS = (
     ranges,
     transfers,
     verbs,
+    lease_verbs,
+    video,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)

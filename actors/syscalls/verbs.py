@@ -24,10 +24,9 @@ from longpin.actors.syscalls.declaration import ArgumentRefusal, Declarations, G
 from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.messages.envelope import Address
 from longpin.messages.fs.inode import AskUse
-from longpin.messages.fs.mapping import PinTerms
+from longpin.messages.fs.mapping import NO_TERMS, PinTerms
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.process.process import File
-from longpin.messages.rdma.device import RdmaDevice
 from longpin.messages.rdma.verbs import (
     AllocPd,
     CreateCq,
@@ -37,6 +36,7 @@ from longpin.messages.rdma.verbs import (
     FindRegion,
     ModifyQp,
     ObjectKind,
+    OfDevice,
     Poll,
     PostSend,
     RegionFiles,
@@ -59,7 +59,7 @@ MOST_PAGES = (1 << 32) - 1
 """Pages of the largest region [code: ib_umem_get]."""
 
 
-def _context(process: "Process", fd: int) -> Address:
+def context_of(process: "Process", fd: int) -> Address:
     """Return the uverbs context behind a descriptor."""
     file = process.file(fd)
     if file.kind != "uverbs":
@@ -67,7 +67,7 @@ def _context(process: "Process", fd: int) -> Address:
     return file.backing
 
 
-def _use(process: "Process", thing: VerbsObject, kind: ObjectKind) -> VerbsObject:
+def use(process: "Process", thing: VerbsObject, kind: ObjectKind) -> VerbsObject:
     """Check that a handle is of a kind and that the process has its context open, under whatever number [1.10]."""
     if thing.kind != kind:
         raise KernelError(errno.EINVAL)
@@ -102,7 +102,7 @@ def ibv_open_device(process: "Process", name: str) -> int:
 )
 def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
     """ibv_alloc_pd(3)."""
-    context = _context(process, fd)
+    context = context_of(process, fd)
     handle = (yield Call(context, AllocPd())).handle
     return VerbsObject(ObjectKind.PD, fd, handle, context)
 
@@ -115,7 +115,7 @@ def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
 )
 def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
     """ibv_dealloc_pd(3): EBUSY while something is in it."""
-    yield Call(_use(process, pd, ObjectKind.PD).context, DestroyObject(ObjectKind.PD, pd.handle))
+    yield Call(use(process, pd, ObjectKind.PD).context, DestroyObject(ObjectKind.PD, pd.handle))
     return 0
 
 
@@ -136,10 +136,18 @@ def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
     },
 )
 def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, access: int) -> Conversation[VerbsObject]:
-    """ibv_reg_mr(3): charge and pin the buffer, publish [2.6]; all or nothing."""
-    context = _use(process, pd, ObjectKind.PD).context
+    """ibv_reg_mr(3)."""
+    return (yield from register(process, pd, addr, length, access, NO_TERMS))
+
+
+def register(
+    process: "Process", pd: VerbsObject, addr: int, length: int, access: int, terms: PinTerms
+) -> Conversation[VerbsObject]:
+    """Charge and pin a buffer, and publish the region [2.6]; all or nothing. ``terms`` need not name the device."""
+    context = use(process, pd, ObjectKind.PD).context
     _check_access(access)
-    device: RdmaDevice = (yield Call(context, FindObject(ObjectKind.PD, pd.handle))).device
+    found: OfDevice = yield Call(context, FindObject(ObjectKind.PD, pd.handle))
+    terms = terms._replace(device=found.device)
     if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
         raise KernelError(process.kernel.generation.on_demand_errno.number)
     page_size = process.kernel.page_size
@@ -152,7 +160,7 @@ def ibv_reg_mr(process: "Process", pd: VerbsObject, addr: int, length: int, acce
     region = f"mr:{process.identity}.{process.count('mr')}"
     buffer = process.buffer(first, pages)
     registration = yield from pin_user_pages(
-        process.kernel, buffer, region, context, write=writes or forced, force=forced, terms=PinTerms(device)
+        process.kernel, buffer, region, context, write=writes or forced, force=forced, terms=terms
     )
     try:
         handle = (yield Call(context, Register(pd.handle, registration, addr - first, length, access))).handle
@@ -177,7 +185,7 @@ def _check_access(access: int) -> None:
 )
 def ibv_dereg_mr(process: "Process", mr: VerbsObject) -> Conversation[int]:
     """ibv_dereg_mr(3), by any process that holds the uverbs file [1.10]."""
-    yield Call(_use(process, mr, ObjectKind.MR).context, DestroyObject(ObjectKind.MR, mr.handle))
+    yield Call(use(process, mr, ObjectKind.MR).context, DestroyObject(ObjectKind.MR, mr.handle))
     return 0
 
 
@@ -189,7 +197,7 @@ def ibv_dereg_mr(process: "Process", mr: VerbsObject) -> Conversation[int]:
 )
 def ibv_create_cq(process: "Process", fd: int) -> Conversation[VerbsObject]:
     """ibv_create_cq(3)."""
-    context = _context(process, fd)
+    context = context_of(process, fd)
     handle = (yield Call(context, CreateCq())).handle
     return VerbsObject(ObjectKind.CQ, fd, handle, context)
 
@@ -202,8 +210,8 @@ def ibv_create_cq(process: "Process", fd: int) -> Conversation[VerbsObject]:
 )
 def ibv_create_qp(process: "Process", pd: VerbsObject, cq: VerbsObject) -> Conversation[VerbsObject]:
     """ibv_create_qp(3)."""
-    context = _use(process, pd, ObjectKind.PD).context
-    if _use(process, cq, ObjectKind.CQ).context != context:
+    context = use(process, pd, ObjectKind.PD).context
+    if use(process, cq, ObjectKind.CQ).context != context:
         raise KernelError(errno.EINVAL)
     made = yield Call(context, CreateQp(pd.handle, cq.handle))
     return VerbsObject(ObjectKind.QP, pd.fd, made.handle, context, made.address)
@@ -211,7 +219,7 @@ def ibv_create_qp(process: "Process", pd: VerbsObject, cq: VerbsObject) -> Conve
 
 def _find_qp(process: "Process", qp: VerbsObject) -> Conversation[Address]:
     """Return the queue pair's address, if it is alive."""
-    yield Call(_use(process, qp, ObjectKind.QP).context, FindObject(ObjectKind.QP, qp.handle))
+    yield Call(use(process, qp, ObjectKind.QP).context, FindObject(ObjectKind.QP, qp.handle))
     return qp.address
 
 
@@ -269,7 +277,7 @@ def ibv_post_send(
     key = f"{remote.context}/{remote.handle}"
     yield from _check_use(process, remote)
     if isinstance(local, VerbsObject):
-        _use(process, local, ObjectKind.MR)
+        use(process, local, ObjectKind.MR)
         yield from _check_use(process, local)
         request = PostSend(opcode, None, local.handle, key, offset, length)
     elif opcode == IBV_WR_RDMA_WRITE:
@@ -306,7 +314,7 @@ def _check_use(process: "Process", mr: VerbsObject) -> Conversation[None]:
 )
 def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
     """ibv_poll_cq(3) of one entry: returns how many there were; ibv_wc_status tells its status."""
-    polled = yield Call(_use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=False))
+    polled = yield Call(use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=False))
     if polled.count:
         process.current.wc_status = polled.status
     count: int = polled.count
@@ -331,5 +339,5 @@ def ibv_wc_status(process: "Process") -> int:
 )
 def ibv_get_cq_event(process: "Process", cq: VerbsObject) -> Conversation[int]:
     """ibv_get_cq_event(3): wait until there is something to poll."""
-    yield Call(_use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=True))
+    yield Call(use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=True))
     return 0

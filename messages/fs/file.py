@@ -207,6 +207,8 @@ class NotifyOwner(Message):
     """The number recorded in the last F_SETLEASE."""
     to: Address = ""
     """A process that gets it in place of the owner; empty: the owner."""
+    only_set: bool = False
+    """Only the signal that F_SETSIG has named is sent, and none if it has not."""
 
     def footprint(self) -> Footprint:
         """Owner and signal number."""

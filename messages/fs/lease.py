@@ -30,6 +30,12 @@ class Break(Message):
     """A process; empty: the owner of the description."""
     at_once: bool = False
     """The break time is over already."""
+    only_set: bool = False
+    """Nobody is told but by the signal that F_SETSIG has named."""
+    registration: Address = ""
+    """What an asynchronous event is about; empty: there is none."""
+    context: Address = ""
+    """Who queues it."""
 
 
 @message

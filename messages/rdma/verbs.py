@@ -19,6 +19,8 @@ class ObjectKind(StrEnum):
     MR = "mr"
     CQ = "cq"
     QP = "qp"
+    EVENT = "event"
+    """An asynchronous event, which is no object: what a process has had and will acknowledge."""
 
 
 @message
@@ -96,19 +98,6 @@ class Register(Message):
     def footprint(self) -> Footprint:
         """The protection domain, and a new handle."""
         return Footprint.of(reads=[("object", self.pd)], writes=[("handles",)], adds=[("users",)])
-
-
-@message
-class RevokeRegion(Message):
-    """The kernel takes a registration from the device, published or still being made: its key is void from now on.
-
-    The reply says that no access is under way. It is 1 for a region that is published; one that is still being made, 0,
-    lets go of its pages when it cannot be published.
-    """
-
-    region: Address
-    unpin: bool
-    """The pages lose their references; else they keep them until the region is deregistered."""
 
 
 @message

@@ -197,11 +197,19 @@ MMAP = "mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n"
 OF_POLICIES: dict[str, dict[str, str]] = {
     "P4": {
         "a": CONNECTED
-        + f"buf = {MMAP.replace('MAP_SHARED', 'MAP_SHARED | MAP_DIRECT')}mr = {PIN}"
+        + f"buf = {MMAP.replace('MAP_SHARED', 'MAP_SHARED_VALIDATE | MAP_DIRECT')}mr = {PIN}"
         + f'fork("child")\nlabel("pinned")\n{MMAP}{POST}munmap(buf, PAGE)\nibv_dereg_mr(mr)',
         "child": f"{MMAP}more = {PIN}munmap(buf, 2 * PAGE)",
         "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
         "c": f"fd = open('/pmem/a', O_RDWR)\nc = {MMAP}munmap(c, 2 * PAGE)",
+    },
+    "P9": {
+        "a": CONNECTED
+        + f"buf = {MMAP}mr = {PIN.replace('reg_mr', 'reg_mr_lease')}more = {PIN.replace('reg_mr', 'reg_mr_lease')}"
+        + f'fork("child")\nlabel("pinned")\n{POST}'
+        + "ev = ibv_get_async_event(ctx)\nibv_ack_async_event(ev)\nibv_dereg_mr(mr)",
+        "child": f"{POST}ibv_get_async_event(ctx)\nibv_dereg_mr(more)\nlast = {PIN.replace('reg_mr', 'reg_mr_lease')}",
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
     },
     "P6": {
         "a": CONNECTED

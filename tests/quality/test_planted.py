@@ -14,7 +14,8 @@ from longpin.actors.policies import POLICIES
 from longpin.actors.policies.decisions import Allow, BreakLeases, Decision, Fail, Proceed, WaitFor
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.views import Change, LayoutView
-from longpin.actors.rdma.uverbs import Region, UverbsContext
+from longpin.actors.rdma.objects import Region
+from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.config.loader import parse_scenario
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.mapping import PinRequest

@@ -426,7 +426,7 @@ ibv_reg_mr(pd, plain, PAGE, IBV_ACCESS_LOCAL_WRITE)             # -> EOPNOTSUPP
 @pytest.mark.parametrize("version", ["v7", "v8"])
 def test_a_registration_has_the_break_time_too_since_v8(play: Play, version: str) -> None:
     """v7 has it fenced as soon as the break begins, while the mapping may still be used [MD8: quiesce RDMA]."""
-    early = version == "v7"
+    status = "IBV_WC_REM_ACCESS_ERR" if version == "v7" else "IBV_WC_SUCCESS"
     run = play(
         f"P4:intended,version={version}",
         details={"a": HANDLED},
@@ -441,11 +441,81 @@ store(buf, "in time")                                           # -> 0
 ibv_post_send(qp, IBV_WR_RDMA_WRITE, "DMA", mr, 0)              # -> 0
 ibv_get_cq_event(cq)                                            # -> 0
 ibv_poll_cq(cq)                                                 # -> 1
-ibv_wc_status()                                   # -> {"IBV_WC_REM_ACCESS_ERR" if early else "IBV_WC_SUCCESS"}
+ibv_wc_status()                                                 # -> {status}
 sleep(1000)
 """,
         b="""
 wait_for("pinned")
+truncate("/f", 0)                                               # -> blocks, 0
+""",
+    )
+    assert run.returned("b") == 45.0
+
+
+@pytest.mark.parametrize("version", ["v7", "v8"])
+def test_the_addresses_of_a_fenced_registration_are_anothers_in_v7(play: Play, version: str) -> None:
+    """dma_unmap_sg gives them back, and a late access of the device goes to who has them now [MD8: IOVA reuse race]."""
+    reused = version == "v7"
+    status = "IBV_WC_SUCCESS" if reused else "IBV_WC_REM_ACCESS_ERR"
+    play(
+        f"P4:intended,version={version}",
+        head='[[file]]\npath = "/f"\nsize = "4 * PAGE"\n[[file]]\npath = "/g"\nsize = "PAGE"',
+        details={"a": HANDLED},
+        a=DEVICE
+        + MAP
+        + REGISTER
+        + f"""
+label("pinned")
+sleep(1000)                                                     # -> EINTR
+wait_for("truncated")
+g = open("/g", O_RDWR)
+own = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT, g, 0)
+store(own, "balance")
+other = ibv_reg_mr(pd, own, PAGE, IBV_ACCESS_LOCAL_WRITE)       # -> ok
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "late", mr, 0)             # -> 0 (by the old key)
+ibv_get_cq_event(cq)
+ibv_poll_cq(cq)
+ibv_wc_status()                                                 # -> {status}
+load(own, 7)                                                    # -> {"b'latence'" if reused else "b'balance'"}
+ibv_dereg_mr(other)                                             # -> 0
+ibv_modify_qp(qp, IBV_QPS_RESET)
+ibv_modify_qp(qp, IBV_QPS_INIT)
+ibv_modify_qp(qp, IBV_QPS_RTR, qp)
+ibv_modify_qp(qp, IBV_QPS_RTS)
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "late", mr, 0)             # -> 0
+ibv_get_cq_event(cq)
+ibv_poll_cq(cq)
+ibv_wc_status()                                                 # -> IBV_WC_REM_ACCESS_ERR (nothing is there any more)
+ibv_dereg_mr(mr)                                                # -> 0
+""",
+        b="""
+wait_for("pinned")
+truncate("/f", 0)                                               # -> blocks, 0
+label("truncated")
+""",
+    )
+
+
+def test_a_break_cannot_be_cancelled(play: Play) -> None:
+    """Neither by a lease that is taken, nor by F_UNLCK: the lease of a mapping is none of fcntl's [MD8]."""
+    run = play(
+        "P4",
+        details={"a": HANDLED},
+        a=DEVICE
+        + MAP
+        + """
+sigprocmask(SIG_BLOCK, SIGIO)
+fcntl(fd, F_GETLEASE)                                           # -> F_UNLCK
+fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> EAGAIN
+label("mapped")
+sigwaitinfo()                                                   # -> SIGIO
+fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> EAGAIN
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT, fd, 0)   # -> EAGAIN (it is being broken)
+sleep(100)
+load(buf, 1)                                                    # -> EFAULT
+""",
+        b="""
+wait_for("mapped")
 truncate("/f", 0)                                               # -> blocks, 0
 """,
     )
