@@ -31,6 +31,7 @@ from longpin.actors.policies.decisions import (
     SendSignals,
     WaitFor,
 )
+from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import (
     Change,
     LayoutView,
@@ -142,12 +143,7 @@ class LayoutLeaseV1(Policy):
     )
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_LONGTERM": F_LAYOUT}}
     """The name of April, of the same lease: its number then is our guess."""
-    errnos: ClassVar[dict[str, frozenset[str]]] = {
-        "truncate": frozenset({"ETXTBSY"}),
-        "ftruncate": frozenset({"ETXTBSY"}),
-        "fallocate": frozenset({"ETXTBSY"}),
-        "open": frozenset({"ETXTBSY"}),
-    }
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY")
 
     lease_check: LeaseCheck = LeaseCheck.ANY_LEASE
     """Whose lease lets a caller pin."""
