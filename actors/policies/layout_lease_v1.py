@@ -109,7 +109,7 @@ class CloseWithPins(StrEnum):
     KILL = "kill"
     """The lease goes, and who has the pins gets SIGKILL; pins of a shared device stay all the same [K1]."""
     INVALIDATE = "invalidate"
-    """The lease goes, and so do the registrations, as if their device had been closed [K1]."""
+    """The lease goes, and so does all that was made through the device that has the pins, as if it were closed [K1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,10 @@ class LayoutLeaseV1(Policy):
     )
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_LONGTERM": F_LAYOUT}}
     """The name of April, of the same lease: its number then is our guess."""
-    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY")
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | dict.fromkeys(
+        ("ibv_alloc_pd", "ibv_create_cq", "ibv_create_qp", "ibv_modify_qp", "ibv_post_send", "ibv_reg_mr"),
+        frozenset({"EIO"}),
+    )
 
     lease_check: LeaseCheck = LeaseCheck.ANY_LEASE
     """Whose lease lets a caller pin."""
@@ -198,7 +201,8 @@ class LayoutLeaseV1(Policy):
             return Proceed()
         if self.close_with_pins is CloseWithPins.KILL:
             return SendSignals(tuple(dict.fromkeys(SendSignal(pin.process, SIGKILL) for pin in left)))
-        return Revoke(tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in left)))
+        taken = tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in left))
+        return Revoke(taken, whole_context=True)
 
     def on_break(self, lease: LeaseView) -> OnBreak:
         """Tell the owner; where who is late is signalled, somebody has to look at the clock [LT0]."""

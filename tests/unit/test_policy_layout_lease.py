@@ -211,7 +211,8 @@ def test_who_closes_with_pins_loses_its_registrations(play: Play) -> None:
         "P5:k1_invalidate",
         a=CLOSES
         + 'truncate("/f", 0)                                               # -> 0\n'
-        + "ibv_dereg_mr(mr)                                                # -> 0\n",
+        + "ibv_dereg_mr(mr)                                                # -> 0\n"
+        + "ibv_alloc_pd(ctx)                                               # -> EIO\n",
     )
     assert run.taken("a") == []
     assert pinned(run) == 0
