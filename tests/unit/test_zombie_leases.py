@@ -309,3 +309,49 @@ def test_a_number_that_is_used_again_pins_as_posted_only_because_of_two_mistakes
         assert explored(refused, "P6:as_posted", **{parameter: False}).verdict is Verdict.HOLDS
     (failure,) = explored(refused, "P6:as_posted").failures
     assert (failure.broken.rule, failure.broken.site) == ("O7", "ibv_reg_mr of heir: success")
+
+
+GAP = """
+name = "gap"
+policy = "P6:intended"
+
+[[file]]
+path = "/f"
+size = "PAGE"
+
+[[process]]
+name = "shares"
+program = '''
+fd = open("/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_LAYOUT)
+label("shared")
+sleep(1)
+'''
+on_signal.SIGIO = '''
+fcntl(fd, F_SETLEASE, F_UNLCK)
+label("gone")
+'''
+
+[[process]]
+name = "taker"
+program = '''
+fd = open("/f", O_RDWR)
+wait_for("gone")
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)               # -> 0
+sleep(1)
+'''
+
+[[process]]
+name = "truncater"
+program = '''
+wait_for("shared")
+truncate("/f", 0)                                           # -> blocks, {0}
+'''
+"""
+
+
+def test_an_exclusive_lease_taken_in_the_gap_fails_who_has_waited_for_a_shared_one() -> None:
+    """H5: a truncate waits without its locks, and what is there when it looks again is what counts."""
+    for outcome, other in (("0", "ETXTBSY"), ("ETXTBSY", "success")):
+        (failure,) = explored(GAP.replace("{0}", outcome), "P6:intended").failures
+        assert (failure.broken.rule, failure.broken.site) == ("O7", f"truncate of truncater: {other}")
