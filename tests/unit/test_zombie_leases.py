@@ -222,6 +222,7 @@ truncate("/f", 0)                                               # -> 0
 LIFE = """
 name = "zombie-life"
 policy = "P6:intended"
+holds = ["O1", "O1'", "O2", "O3", "O4", "O5", "O6", "O7", "O8"]
 
 [[file]]
 path = "/f"
