@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES
+from longpin.actors.policies.base import PRESETS
 from longpin.actors.policies.proposal import KERNEL, Proposal, read_proposal
 from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
@@ -77,14 +78,18 @@ def applicable(
     """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
 
     One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    One that names a policy alone speaks of the presets that each has, not of its relatives.
     Among those of a policy, one that names the kernel comes first; by default that is the one in ``policy_name``.
     """
     named = ""
     if kernel is not None or any(expectation.kernels for expectation in expectations):
         named = kernel_of(policy_name) if kernel is None else kernel
     preset = ",".join(part for part in policy_name.split(",") if not part.startswith(f"{KERNEL}="))
-    name = policy_name.partition(":")[0]
-    ranks = [(preset, True), (policy_name, False), (name, True), (name, False), (None, True), (None, False)]
+    name, _, rest = policy_name.partition(":")
+    ranks: list[tuple[str | None, bool]] = [(preset, True), (policy_name, False)]
+    if rest.partition(",")[0] in PRESETS:
+        ranks += [(name, True), (name, False)]
+    ranks += [(None, True), (None, False)]
     for policy, on_kernel in ranks:
         for its in expectations:
             if its.policy == policy and (named in its.kernels if on_kernel else not its.kernels):
