@@ -16,14 +16,24 @@ from longpin.config.build import (
     build_machine,
     build_policy,
 )
+from longpin.config.dialect import find_dialect, has_roles, write_out
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
-from longpin.config.storage import build_dax, build_files, build_pmem, build_tmpfs
+from longpin.config.storage import build_dax, build_files, build_pmem, build_tmpfs, build_video
 from longpin.config.structure import oversized, structure
+from longpin.config.writer import write_scenario
 
-__all__ = ["Problem", "ScenarioError", "load_scenario", "parse_scenario", "shipped_scenarios"]
+__all__ = [
+    "Problem",
+    "ScenarioError",
+    "in_dialect",
+    "load_scenario",
+    "parse_scenario",
+    "shipped_scenarios",
+    "without_roles",
+]
 
 MOST_BYTES = 1 << 20
 """The largest scenario file."""
@@ -84,8 +94,37 @@ def shipped_scenarios() -> list[str]:
     return sorted(entry.name.removesuffix(_SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(_SUFFIX))
 
 
-def parse_scenario(text: str, filename: str) -> Scenario:
+def in_dialect(scenario: Scenario, policy: str, preset: str) -> Scenario:
+    """Return a scenario with its roles in the dialect of a policy; one without roles as it is.
+
+    Raises:
+        ScenarioError: the policy has no dialect, or the scenario has mistakes in this one.
+
+    """
+    if scenario.dialect in ("", f"{policy}:{preset}"):
+        return scenario
+    return parse_scenario(scenario.text, scenario.filename, (policy, preset))
+
+
+def without_roles(scenario: Scenario) -> Scenario:
+    """Return a scenario in whose text the roles are written out, in the dialect in which it is."""
+    if not scenario.dialect:
+        return scenario
+    policy, preset = scenario.dialect.split(":")
+    document = tomllib.loads(scenario.text)
+    dialect = find_dialect(policy, preset)
+    for process in document["process"]:
+        for programs in (process, process.get("on_signal", {})):
+            for key, source in programs.items():
+                if isinstance(source, str) and (key == "program" or programs is not process):
+                    programs[key] = write_out(source, ((1, 1),), dialect).source
+    return parse_scenario(write_scenario(document), scenario.filename)
+
+
+def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = None) -> Scenario:
     """Read the text of a scenario file; ``filename`` is for messages.
+
+    ``speaker`` is the policy, with its preset, in whose dialect roles are written out, if it is not the file's own.
 
     A byte order mark, with which some editors begin a file, is left out: TOML has no word for it.
 
@@ -110,9 +149,14 @@ def parse_scenario(text: str, filename: str) -> Scenario:
     pmem = build_pmem(report, table, machine.page_size)
     tmpfs = build_tmpfs(report, table, pmem)
     dax = build_dax(report, table, machine.page_size)
-    files = build_files(report, table, pmem, tmpfs, dax, machine.page_size)
+    video = build_video(report, table, machine.page_size)
+    files = build_files(report, table, pmem, tmpfs, [*dax, *video], machine.page_size)
     holds = build_holds(report, table)
-    processes = build_processes(report, table, machine.page_size)
+    policy_name, preset = speaker or (policy.name, policy.preset)
+    sources = [source for given in table.process for source in (given.program or "", *given.on_signal.values())]
+    roles = any(map(has_roles, sources))
+    dialect = find_dialect(policy_name, preset) if roles else None
+    processes = build_processes(report, table, machine.page_size, dialect)
     scenario = Scenario(
         name=table.name or "",
         source=table.source or "",
@@ -122,6 +166,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         pmem=pmem,
         dax=dax,
         tmpfs=tmpfs,
+        video=video,
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),
@@ -129,6 +174,7 @@ def parse_scenario(text: str, filename: str) -> Scenario:
         holds=holds,
         text=text,
         warnings=_warnings(filename, processes, holds),
+        dialect=f"{policy_name}:{preset}" if roles else "",
         filename=filename,
     )
     report.raise_if_any()

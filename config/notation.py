@@ -13,7 +13,7 @@ before the parser, whose depth grows with it, sees it.
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -50,6 +50,8 @@ class Mention:
     column: int
     takes: str = ""
     """Which constants can stand there; empty: any value."""
+    origin: str = ""
+    """Where the line was taken from, if it is not in the file itself."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,7 @@ def parse_program(
     filename: str,
     where: str,
     starts: Sequence[tuple[int, int]] = ((1, 1),),
+    origins: Mapping[int, str] | None = None,
     page_size: int = 4096,
     facts: Facts | None = None,
 ) -> tuple[Program, list[Problem]]:
@@ -87,6 +90,7 @@ def parse_program(
         where: the place in the scenario, for messages: ``process.app.program``.
         starts: line and column in the file, from 1, where each line of ``source`` begins; lines after the last of
             these count on from it.
+        origins: of rows that are not in the file itself, where they were taken from, for messages.
         page_size: the value of PAGE in bytes.
         facts: filled with what the program names; names it does not assign itself are judged by the caller.
 
@@ -94,7 +98,7 @@ def parse_program(
         The program without the lines that could not be read, and what is wrong with those, at most 100 problems.
 
     """
-    text = ProgramText(source, starts)
+    text = ProgramText(source, starts, origins)
     reader = _Reader(text, filename, where, page_size, facts or Facts())
     return reader.read(), reader.problems
 
@@ -150,14 +154,16 @@ class _Reader:
         return None
 
     def _problem(self, row: int, column: int, expected: str, found: str) -> None:
-        line, column = self._text.place(row, column)
-        self.problems.append(Problem(self._filename, line, column, self._where, expected, found))
+        origin = self._text.origin(row)
+        line, column = self._text.place(row, 0 if origin else column)
+        self.problems.append(Problem(self._filename, line, column, self._where, expected, found + origin))
         if len(self.problems) >= MOST_SHOWN:
             raise _TooManyProblemsError
 
     def _mention(self, text: str, node: ast.expr, takes: str = "") -> Mention:
-        place = self._text.place(node.lineno, self._text.characters(node.lineno, node.col_offset))
-        return Mention(text, *place, takes)
+        origin = self._text.origin(node.lineno)
+        column = 0 if origin else self._text.characters(node.lineno, node.col_offset)
+        return Mention(text, *self._text.place(node.lineno, column), takes, origin)
 
     def _body(self, nodes: list[ast.stmt]) -> tuple[tuple[Statement, ...], int]:
         """Read the statements of a program or loop; return them with the number of calls they make."""

@@ -4,16 +4,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from longpin.actors.constants import PROGRAM_CONSTANTS, SIGNALS, signal_name, signal_number
 from longpin.actors.process.pending import UNBLOCKABLE
 from longpin.actors.process.program import Program
 from longpin.config.build import name, size, uid
+from longpin.config.dialect import Dialect, write_out
 from longpin.config.expressions import MOST
 from longpin.config.notation import CALL_VARIABLES, Facts, Mention, parse_program
 from longpin.config.positions import Path
 from longpin.config.problems import Problem, shown
+from longpin.config.program_text import ProgramText
 from longpin.config.report import ProblemList
 from longpin.config.schema import CAPABILITIES, ProcessSpec
 from longpin.config.structure import ProcessEntry, ScenarioTable
@@ -42,8 +44,10 @@ class _Draft:
         return [((*self.path, "program"), self.main), *handlers]
 
 
-def build_processes(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[ProcessSpec, ...]:
-    """Return the processes, every program read and every name in it accounted for."""
+def build_processes(
+    report: ProblemList, table: ScenarioTable, page_size: int, dialect: Dialect | None = None
+) -> tuple[ProcessSpec, ...]:
+    """Return the processes, every program read and every name in it accounted for; roles are those of ``dialect``."""
     taken: set[str] = set()
     drafts: list[_Draft] = []
     specs: list[ProcessSpec] = []
@@ -51,23 +55,24 @@ def build_processes(report: ProblemList, table: ScenarioTable, page_size: int) -
         path = ("process", index)
         draft = _Draft(path, name(report, path, given.name, taken), _start(report, path, given))
         drafts.append(draft)
-        specs.append(_spec(report, draft, given, page_size))
+        specs.append(_spec(report, draft, given, _Reading(page_size, dialect)))
     if all(draft.start != "now" for draft in drafts):
         report.add((), 'at least one [[process]] with start = "now"', "none")
     _check_references(report, drafts)
     return tuple(specs)
 
 
-def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, page_size: int) -> ProcessSpec:
+def _spec(report: ProblemList, draft: _Draft, given: ProcessEntry, reading: "_Reading") -> ProcessSpec:
     path = draft.path
+    page_size = reading.page_size
     if given.program is None:
         report.add((*path, "program"), "a program", "none")
-    program = _program(report, (*path, "program"), given.program or "", page_size, draft.main)
+    program = _program(report, (*path, "program"), given.program or "", reading, draft.main)
     handlers: list[tuple[int, Program]] = []
     for signal, source in given.on_signal.items():
         place = (*path, "on_signal", signal)
         facts = draft.handlers[signal] = Facts()
-        handler = _program(report, place, source, page_size, facts)
+        handler = _program(report, place, source, reading, facts)
         signo = signal_number(signal)
         if signo is None:
             found = shown(signal) + report.suggest(signal, SIGNALS)
@@ -115,13 +120,26 @@ def _capabilities(report: ProblemList, path: Path, given: ProcessEntry) -> tuple
     return None if given.capabilities is None else tuple(sorted(set(given.capabilities)))
 
 
-def _program(report: ProblemList, path: Path, source: str, page_size: int, facts: Facts) -> Program:
+class _Reading(NamedTuple):
+    """What the meaning of a program depends on outside of it."""
+
+    page_size: int
+    dialect: Dialect | None
+
+
+def _program(report: ProblemList, path: Path, source: str, reading: _Reading, facts: Facts) -> Program:
+    written = write_out(source, report.positions.line_starts(path), reading.dialect)
+    where = report.where(path)
+    for row, column, expected, found in written.misused:
+        line, first = ProgramText(source, report.positions.line_starts(path)).place(row, column)
+        report.add_all([Problem(report.filename, line, first, where, expected, found)])
     program, problems = parse_program(
-        source,
+        written.source,
         filename=report.filename,
-        where=report.where(path),
-        starts=report.positions.line_starts(path),
-        page_size=page_size,
+        where=where,
+        starts=written.starts,
+        origins=written.origins,
+        page_size=reading.page_size,
         facts=facts,
     )
     report.add_all(problems)
@@ -192,7 +210,9 @@ class _Check:
         self._report, self._where = report, report.where(path)
 
     def wrong(self, mention: Mention, expected: str, found: str) -> None:
-        problem = Problem(self._report.filename, mention.line, mention.column, self._where, expected, found)
+        problem = Problem(
+            self._report.filename, mention.line, mention.column, self._where, expected, found + mention.origin
+        )
         self._report.add_all([problem])
 
     def unknown(self, mention: Mention, expected: str, known: Iterable[str]) -> None:

@@ -3,7 +3,7 @@
 import ast
 import io
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 MOST_TOKENS = 200
 """Words and signs in one statement. Parser, tree and this package recurse no deeper than a statement is long."""
@@ -18,8 +18,11 @@ _LAYOUT = (tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT, tokenize.INDENT, tok
 class ProgramText:
     """One program's text, without the indentation all of its lines share."""
 
-    def __init__(self, source: str, starts: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self, source: str, starts: Sequence[tuple[int, int]], origins: Mapping[int, str] | None = None
+    ) -> None:
         self._starts = starts
+        self._origins = origins or {}
         lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._margin = min((len(line) - len(line.lstrip(" \t")) for line in lines if line.strip(" \t")), default=0)
         self._lines = [line[self._margin :] if line.strip(" \t") else "" for line in lines]
@@ -38,6 +41,10 @@ class ProgramText:
         else:
             line, first = self._starts[-1][0] + row - len(self._starts), 1
         return line, first + max(column, 0) + self._margin
+
+    def origin(self, row: int) -> str:
+        """Return where a row was taken from if it is not in the file itself, in parentheses; else nothing."""
+        return f" ({self._origins[row]})" if row in self._origins else ""
 
     def characters(self, row: int, offset: int) -> int:
         """Return the column in characters for one in bytes, which is how Python's tree counts."""

@@ -70,6 +70,22 @@ class DeviceDax:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoDevice:
+    """A camera: a name in ``/dev``."""
+
+    name: str
+    frame_size: int = 4096
+    """Bytes of a frame; a buffer must have as many. Default: a page of x86-64."""
+    framework: str = "videobuf"
+    """A key of ``longpin.actors.media.framework.FRAMEWORKS``. Default: the one that does what V4L2 documents."""
+
+    @property
+    def path(self) -> str:
+        """Its name in the tree."""
+        return f"/dev/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class InitialFile:
     """A file that exists before the first process runs; all of its pages are allocated and written."""
 
@@ -144,5 +160,8 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    dialect: str = ""
+    """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
+    video: tuple[VideoDevice, ...] = ()
     filename: str = field(default="", compare=False)
     """What messages call the file."""

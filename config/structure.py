@@ -73,6 +73,15 @@ class DaxTable:
 
 
 @dataclass(slots=True)
+class VideoTable:
+    """``[[video]]``."""
+
+    name: str | None = None
+    frame_size: Size | None = None
+    framework: str | None = None
+
+
+@dataclass(slots=True)
 class DeviceTable:
     """``[[device]]``."""
 
@@ -119,6 +128,7 @@ class ScenarioTable:
     pmem: list[PmemTable] = field(default_factory=list)
     tmpfs: list[TmpfsTable] = field(default_factory=list)
     dax: list[DaxTable] = field(default_factory=list)
+    video: list[VideoTable] = field(default_factory=list)
     device: list[DeviceTable] = field(default_factory=list)
     file: list[FileTable] = field(default_factory=list)
     process: list[ProcessEntry] = field(default_factory=list)

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 import longpin
 from longpin.actors.policies.proposal import Proposal
-from longpin.config.loader import parse_scenario
+from longpin.config.loader import in_dialect, parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.messages.codec import ArrivalHash, Encoder
@@ -62,6 +62,7 @@ def run(
     """
     if oracle is not None:
         settings = dataclasses.replace(settings, oracle=oracle.name)
+    scenario = in_dialect(scenario, settings.policy, settings.preset)
     proposal = settings.make_proposal()
     header = header_of(scenario, settings, proposal)
     blueprint = Blueprint(scenario, proposal)
@@ -266,7 +267,8 @@ def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Proposal]:
             header.seed,
             header.timers,
         )
-        return scenario, settings, settings.make_proposal()
+        proposal = settings.make_proposal()
+        return in_dialect(scenario, settings.policy, settings.preset), settings, proposal
     except ScenarioError as error:
         raise reader.error(0, f"the scenario in the header: {error.problems[0]}") from None
     except (ValueError, TypeError) as error:

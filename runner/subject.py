@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from longpin.actors.base import Actor
-from longpin.config.loader import parse_scenario
+from longpin.config.loader import in_dialect, parse_scenario
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.engines.stepped import SteppedEngine
@@ -19,7 +19,7 @@ class Subject:
     """``build``, ``always``, ``check`` and ``marks`` of a scenario under a policy; it can be sent elsewhere."""
 
     def __init__(self, scenario: Scenario, settings: Settings) -> None:
-        self.scenario = scenario
+        self.scenario = scenario = in_dialect(scenario, settings.policy, settings.preset)
         self.settings = settings
         proposal = settings.make_proposal()
         self.rules = Rules(scenario, proposal)

@@ -18,7 +18,16 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, QueryLease, SetAttributes, Touch
 
-KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs", "dax": "dax", "shmem": "shmem"}
+KINDS = {
+    "inode": "file",
+    "folder": "directory",
+    "pipe": "pipe",
+    "uverbs": "uverbs",
+    "dax": "dax",
+    "camera": "video",
+    "video": "video",
+    "shmem": "shmem",
+}
 """What an open file description is, by the kind of address behind it."""
 
 
@@ -51,6 +60,7 @@ FILE_OPERATIONS = {
     "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, direct=True, stream=True),
     "uverbs": FileOperations(),
     "dax": FileOperations(seek=0, map=0, fixed_position=True),
+    "video": FileOperations(),
     "shmem": FileOperations(fallocate=0, map=0),
     "path": FileOperations(),
 }

@@ -76,6 +76,8 @@ class FileOwner(ActorPart):
             found = yield Call(PROCESS_TABLE, FindOwner(self.number, self.type))
         except KernelError:
             return ()
+        if self.process and found.task != self.process:
+            return ()  # another process has the number now: the owner is who had it [struct pid]
         members: tuple[Address, ...] = found.members
         return members
 

@@ -70,10 +70,10 @@ class Policy:
     """Errnos the proposal adds to a call's own."""
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {}
     """Names it adds to those a program may use, with their values, by call and parameter: ``mmap.flags``."""
-    calls: ClassVar[frozenset[str]] = frozenset()
-    """Calls that only kernels with this proposal have; elsewhere they are EOPNOTSUPP."""
     proc_files: ClassVar[frozenset[str]] = frozenset()
     """Files of /proc/PID it adds: ``file_pins``, which shows what :meth:`admin_list` lists of a process."""
+    calls: ClassVar[frozenset[str]] = frozenset()
+    """Calls that only kernels with this proposal have; elsewhere they are EOPNOTSUPP."""
     state: ClassVar[PolicyState] = NO_STATE
     """What it remembers of an inode when that is made."""
 

@@ -176,13 +176,13 @@ class ExclusiveLease(Policy):
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
         """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18].
 
-        What was pinned without a descriptor of a device is listed with the memory it was pinned through.
+        What was pinned without an owner file, as by a camera, is listed with the memory it was pinned through.
         """
         return (*Policy.admin_list(self, view), *(_listed(pin) for pin in view.pins or () if pin.longterm))
 
 
 def _listed(pin: Pin) -> Listed:
-    if not pin.context:
+    if not pin.has_owner_file:
         return Listed(ListedBy.MEMORY, pin.process, f"page {pin.page} pinned by {pin.process} (/proc/PID/file_pins)")
     return Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
 

@@ -124,6 +124,11 @@ class Process(Inspected):
         """Make a thread that has not begun to run."""
         return self.thread_type(self, *state)
 
+    @property
+    def identity(self) -> str:
+        """What addresses of the things it makes begin with: its number, unless another process had that before."""
+        return self.address.partition(":")[2]
+
     def count(self, what: str) -> int:
         """Return 1, 2, ... for the things this process makes of one kind, for their addresses."""
         self.counters[what] = number = self.counters.get(what, 0) + 1
@@ -235,7 +240,7 @@ class Process(Inspected):
     def memory(self) -> Address:
         """Return its memory map, which comes into being when it is used first, and again after exec."""
         if not self.mm:
-            self.mm = f"mm:{self.pid}.{self.count('mm')}"
+            self.mm = f"mm:{self.identity}.{self.count('mm')}"
             self.spawn(Mm, self.mm, self.kernel)
         return self.mm
 

@@ -17,6 +17,7 @@ from longpin.messages.process.process import (
     FoundGroup,
     FoundOwner,
     FoundProcess,
+    ReservePid,
     Retire,
     RetireThread,
 )
@@ -40,10 +41,15 @@ class ProcessTable(Actor):
         self.processes = dict(processes or {})
         self.threads: dict[int, int] = {}
         """The process of each thread that is no thread group leader, by numbers."""
+        self.free: set[int] = set()
+        """Numbers that were given back."""
+        self.reserved: set[int] = set()
+        """Numbers taken again for processes that are not there yet. Invariant: none is in another of these four."""
 
     @handles(Enroll)
     def enroll(self, request: Enroll, _src: Address) -> Done:
         """Enter a new process."""
+        self.reserved.discard(request.pid)
         self.processes[request.pid] = Entry(request.name, request.address, request.group)
         return DONE
 
@@ -51,7 +57,18 @@ class ProcessTable(Actor):
     def retire(self, request: Retire, _src: Address) -> Done:
         """Strike out one that was reaped."""
         del self.processes[request.pid]
+        self.free.add(request.pid)
         return DONE
+
+    @handles(ReservePid)
+    def reserve(self, request: ReservePid, _src: Address) -> Done:
+        """Take a number again; one that a group still has is in use [alloc_pid]."""
+        if request.pid in self.free and all(entry.group != request.pid for entry in self.processes.values()):
+            self.free.remove(request.pid)
+            self.reserved.add(request.pid)
+            return DONE
+        used = (self.free, self.reserved, self.processes, self.threads)
+        raise KernelError(errno.EEXIST if any(request.pid in numbers for numbers in used) else errno.EINVAL)
 
     @handles(EnrollThread)
     def enroll_thread(self, request: EnrollThread, _src: Address) -> Done:
@@ -63,6 +80,7 @@ class ProcessTable(Actor):
     def retire_thread(self, request: RetireThread, _src: Address) -> Done:
         """Strike out one that has ended."""
         del self.threads[request.tid]
+        self.free.add(request.tid)
         return DONE
 
     @handles(FindProcess)

@@ -1,10 +1,8 @@
 """What a uverbs context owns: protection domains, memory regions, completion queues, queue pairs [1.10]."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from longpin.actors.conversation import WaitQueue
-from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
 from longpin.messages.envelope import Address
 from longpin.messages.rdma.verbs import ObjectKind, Register
@@ -32,14 +30,14 @@ class Region:
     successor: int = 0
     """The handle of the region that was given its addresses, which were free again; 0: they are its own [4.4]."""
 
+    def keep(self, holds: tuple[Address, ...]) -> None:
+        """Hold nothing else from now on."""
+        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
+
     @property
     def owner(self) -> Address:
         """The name by which pages know it."""
         return self.request.registration.owner
-
-    def keep(self, holds: tuple[Address, ...]) -> None:
-        """Hold nothing else from now on."""
-        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
 
 
 @dataclass(slots=True)
@@ -65,19 +63,3 @@ KIND_OF: dict[ObjectKind, type[Object]] = {
     ObjectKind.CQ: CompletionQueue,
     ObjectKind.QP: QueuePairEntry,
 }
-
-
-def holds_to_drop(
-    kernel: Kernel, objects: Mapping[int, Object], region: Region, _holds: tuple[Address, ...]
-) -> tuple[Address, ...]:
-    """Ask the policy what goes with a region, and strike it out: of this one all, of others what is named."""
-    own = region.request.registration.holds
-    region.keep(())
-    others = [other for other in objects.values() if isinstance(other, Region)]
-    left = tuple(ofd for other in others for ofd in other.request.registration.holds)
-    dropped = kernel.policy.on_unpin(own, left)
-    for ofd in dropped:
-        if ofd not in own:
-            holder = next(other for other in others if ofd in other.request.registration.holds)
-            holder.keep(tuple(kept for kept in holder.request.registration.holds if kept != ofd))
-    return dropped

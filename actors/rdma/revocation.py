@@ -13,7 +13,8 @@ from longpin.actors.conversation import Call, Conversation, Step, Wait, WaitQueu
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.gup import let_go
 from longpin.actors.rdma.async_events import AsyncEvents
-from longpin.actors.rdma.objects import Object, QueuePairEntry, Region, holds_to_drop
+from longpin.actors.rdma.holds import holds_to_drop
+from longpin.actors.rdma.objects import Object, QueuePairEntry, Region
 from longpin.messages.clock import CLOCK, ArmTimer, TimerExpired
 from longpin.messages.envelope import Address, Done
 from longpin.messages.rdma.revocation import ReuseAddresses, RevokeRegion
@@ -96,7 +97,8 @@ class Revocation(ActorPart):
     def _unpin_early(self, region: Region) -> Conversation[None]:
         """Let go of the pages of a region, and of what they held; the region itself stays, with its charge."""
         registration = region.request.registration
-        region.request = replace(region.request, registration=registration._replace(attached=()))
+        left = registration._replace(attached=())
+        region.request = replace(region.request, registration=left)
         yield from let_go(self.kernel, registration, partial(holds_to_drop, self.kernel, self.objects, region))
 
     def give_addresses(self, handle: int) -> Conversation[None]:

@@ -18,7 +18,8 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.gup import unpin_user_pages
 from longpin.actors.rdma.async_events import AsyncEvents
-from longpin.actors.rdma.objects import KIND_OF, CompletionQueue, Object, Pd, QueuePairEntry, Region, holds_to_drop
+from longpin.actors.rdma.holds import holds_to_drop
+from longpin.actors.rdma.objects import KIND_OF, CompletionQueue, Object, Pd, QueuePairEntry, Region
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.actors.rdma.revocation import Revocation
 from longpin.messages.envelope import DONE, Address, Done
@@ -170,9 +171,8 @@ class UverbsContext(Backing):
         """Take the keys away, wait for accesses under way, then unpin and uncharge [2.6]."""
         self.dying.add(handle)
         with (yield region.in_use.exclusive()):
-            yield from unpin_user_pages(
-                self.kernel, region.request.registration, partial(holds_to_drop, self.kernel, self.objects, region)
-            )
+            gone = partial(holds_to_drop, self.kernel, self.objects, region)
+            yield from unpin_user_pages(self.kernel, region.request.registration, gone)
         self._leave_pd(region.request.pd)
 
     @handles(FindRegion)

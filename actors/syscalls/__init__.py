@@ -5,6 +5,7 @@ Each module declares its calls beside their implementations (:mod:`longpin.actor
 
 from longpin.actors.syscalls import (
     administration,
+    clone3,
     fcntl,
     files,
     lease_verbs,
@@ -17,6 +18,7 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    video,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
@@ -26,6 +28,7 @@ _CALLS = (
     fcntl,
     names,
     processes,
+    clone3,
     signals,
     threads,
     memory,
@@ -33,6 +36,7 @@ _CALLS = (
     transfers,
     verbs,
     lease_verbs,
+    video,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)

@@ -48,6 +48,7 @@ class Section(StrEnum):
     PROCESSES = "Processes, signals, time"
     MEMORY = "Memory"
     VERBS = "RDMA verbs"
+    VIDEO = "Video capture"
     ADMINISTRATION = "The administrator's view"
     ORDER = "Order between processes"
 

@@ -117,12 +117,14 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
     else:
         found = Found(place)
     inode, kind = found.inode, kind_of(found.inode)
-    ofd = f"file:{process.pid}.{process.count('file')}"
+    ofd = f"file:{process.identity}.{process.count('file')}"
     if kind == "uverbs" and not flags & O_PATH:
         inode = open_device(process, (yield Call(inode, AskDevice())).device)
+    elif kind == "video" and not flags & O_PATH:
+        inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
     elif kind == "file" or (kind in ("pipe", "dax") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created))
-    if flags & O_DIRECT and kind in ("directory", "uverbs", "dax"):  # no method for it [code: do_dentry_open]
+    if flags & O_DIRECT and kind in ("directory", "uverbs", "dax", "video"):  # no method for it [code: do_dentry_open]
         raise KernelError(errno.EINVAL)
     kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, _status_flags(flags))
@@ -167,7 +169,7 @@ def _to_open(process: "Process", path: str, flags: int) -> Place | Address:
 
 def open_device(process: "Process", device: RdmaDevice) -> Address:
     """Open an RDMA device; return its uverbs context, which is new with each open."""
-    context = f"uverbs:{process.pid}.{process.count('uverbs')}"
+    context = f"uverbs:{process.identity}.{process.count('uverbs')}"
     process.spawn(UverbsContext, context, process.kernel, device)
     return context
 
@@ -353,8 +355,8 @@ def flock(process: "Process", fd: int, how: int) -> Conversation[int]:
 def pipe(process: "Process") -> int:
     """pipe(2): returns the read end; the variable ``pipe_w`` is the write end."""
     process.reserve(2)
-    ends = [f"file:{process.pid}.{process.count('file')}" for _ in range(2)]
-    address = f"pipe:{process.pid}.{process.count('pipe')}"
+    ends = [f"file:{process.identity}.{process.count('file')}" for _ in range(2)]
+    address = f"pipe:{process.identity}.{process.count('pipe')}"
     process.spawn(Pipe, address, process.kernel, process.credentials.fsuid, *ends)
     fds = []
     for ofd, flags in zip(ends, (O_RDONLY, O_WRONLY), strict=True):

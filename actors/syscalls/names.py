@@ -233,7 +233,7 @@ def execve(process: "Process", path: str) -> Conversation[int]:
     inode = yield from follow(process, path)
     if kind_of(inode) != "file":
         raise KernelError(errno.EACCES)
-    ofd = f"file:{process.pid}.{process.count('file')}"
+    ofd = f"file:{process.identity}.{process.count('file')}"
     yield Call(inode, Execute(ofd, process.caller))
     return 0
 

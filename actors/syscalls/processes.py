@@ -15,8 +15,10 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible, WaitsFor
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_STOPPED
 from longpin.actors.process.process_state import Child, Credentials, Exec, Exit, Inherited
+from longpin.actors.process.program import Image
 from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Restart, Returning, Section, libc
 from longpin.messages.clock import CLOCK
+from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Ref
 from longpin.messages.mm.mm import DupMmap
 from longpin.messages.process.labels import LABELS, AwaitLabel, PostLabel, Value, VerbsObject
@@ -44,10 +46,11 @@ def new_number(process: "Process", program: str) -> tuple[int, str]:
 
     """
     number = process.count("child")
-    if number >= CHILDREN or process.pid >= MOST_PARENT_PID:
+    own = int(process.identity)
+    if number >= CHILDREN or own >= MOST_PARENT_PID:
         raise KernelError(errno.EAGAIN)
     name = program if process.count(f"child {program}") == 1 else f"{program}.{number}"
-    return process.pid * CHILDREN + number, name
+    return own * CHILDREN + number, name
 
 
 @syscall(
@@ -57,9 +60,13 @@ def new_number(process: "Process", program: str) -> tuple[int, str]:
 )
 def fork(process: "Process", program: str) -> Conversation[int]:
     """fork(2): the child shares every open file description and runs the named process's program [2.4]."""
-    image = process.images[program]
     pid, name = new_number(process, program)
-    address = f"process:{pid}"
+    yield from make_child(process, process.images[program], pid, name, f"process:{pid}")
+    return pid
+
+
+def make_child(process: "Process", image: Image, pid: int, name: str, address: Address) -> Conversation[None]:
+    """Make a process that shares every open file description, and let it run [copy_process, wake_up_new_task]."""
     inherited = Inherited(
         dict(process.fds),
         dict(process.current.variables),
@@ -71,7 +78,7 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         process.credentials,
         dict(process.limits),
         process.address,
-        f"mm:{pid}.1" if process.mm else "",
+        f"mm:{address.partition(':')[2]}.1" if process.mm else "",
     )
     process.children[pid] = Child(pid)
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)
@@ -81,7 +88,6 @@ def fork(process: "Process", program: str) -> Conversation[int]:
         yield Uninterruptible(process.mm, DupMmap(inherited.mm, process.caller))
     yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
     process.send(address, Start())
-    return pid
 
 
 @syscall(

@@ -337,7 +337,7 @@ def memfd_create(process: "Process", name: str, flags: int = 0) -> Conversation[
         raise KernelError(errno.EINVAL)
     process.reserve(1)
     inode: Address = (yield Call(DIRECTORY, MakeMemfd(name, process.credentials.fsuid))).inode
-    ofd = f"file:{process.pid}.{process.count('file')}"
+    ofd = f"file:{process.identity}.{process.count('file')}"
     yield Call(inode, Open(ofd, O_RDWR, process.caller, created=True))
     process.spawn(OpenFileDescription, ofd, inode, "file", O_RDWR)
     fd = process.install(File(ofd, inode, "file"))

@@ -154,6 +154,6 @@ def _next_part(process: "Process", address: int, length: int) -> tuple[int, int]
 
 def _pin_page(process: "Process", mm: Address, address: int, *, write: bool) -> Conversation[Registration]:
     page_size = process.kernel.page_size
-    owner = f"process_vm:{process.pid}.{process.count('process_vm')}"
+    owner = f"process_vm:{process.identity}.{process.count('process_vm')}"
     buffer = Buffer(mm, address // page_size * page_size, 1, process.caller, -1)
     return (yield from pin_user_pages(process.kernel, buffer, owner, process.address, write=write, longterm=False))

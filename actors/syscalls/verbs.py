@@ -89,7 +89,7 @@ def ibv_open_device(process: "Process", name: str) -> int:
         raise KernelError(errno.ENODEV)
     process.reserve(1)
     context = open_device(process, device)
-    ofd = f"file:{process.pid}.{process.count('file')}"
+    ofd = f"file:{process.identity}.{process.count('file')}"
     process.spawn(OpenFileDescription, ofd, context, "uverbs", O_RDWR)
     return process.install(File(ofd, context, "uverbs"))
 
@@ -157,7 +157,7 @@ def register(
         raise KernelError(errno.EINVAL)
     writes = bool(access & ACCESS_WRITES)
     forced = not writes and not process.kernel.generation.read_only_pins
-    region = f"mr:{process.pid}.{process.count('mr')}"
+    region = f"mr:{process.identity}.{process.count('mr')}"
     buffer = process.buffer(first, pages)
     registration = yield from pin_user_pages(
         process.kernel, buffer, region, context, write=writes or forced, force=forced, terms=terms

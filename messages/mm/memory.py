@@ -177,6 +177,11 @@ class Pin(NamedTuple):
     get: bool = False
     """FOLL_GET: a plain reference. It keeps a page busy, but a copy at fork does not mind it."""
 
+    @property
+    def has_owner_file(self) -> bool:
+        """Whether who pinned told the kernel which open file owns the pin: RDMA does, others do not [V2-12, H23]."""
+        return self.context.startswith("uverbs:")
+
 
 @message
 class Busy(Message):

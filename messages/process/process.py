@@ -28,7 +28,7 @@ class Start(Message):
 
 
 TOUCHED: dict[str, tuple[str, ...]] = {
-    "children": ("fork", "clone", "waitpid", "exit_notify"),
+    "children": ("fork", "clone", "clone3", "waitpid", "exit_notify"),
     "signals": ("sigaction", "sigprocmask", "sigsuspend", "ppoll", "sigtimedwait", "sigwaitinfo", "sigreturn", "exec"),
 }
 """What of a process a call looks at or changes that others do too, and which calls."""
@@ -142,6 +142,20 @@ class Retire(Message):
     def footprint(self) -> Footprint:
         """The entry; the others stay in their order."""
         return Footprint.of(writes=[("process", self.pid)])
+
+
+@message
+class ReservePid(Message):
+    """Take a number that a process or thread had, for a process that comes into being: to the process table.
+
+    EEXIST: somebody has it, or a process group. EINVAL: nobody had it before.
+    """
+
+    pid: int
+
+    def footprint(self) -> Footprint:
+        """The entry; whether a group has the number, all say."""
+        return Footprint.of(reads=[("process",)], writes=[("process", self.pid)])
 
 
 @message

@@ -9,6 +9,7 @@ from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
+from longpin.actors.media.camera import Camera
 from longpin.actors.mm.dax_device import DaxDevice
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
@@ -91,8 +92,11 @@ class Blueprint:
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
         for device in scenario.dax:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, device.pages, device.align)
+        for camera in scenario.video:
+            engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
+        names |= {camera.path: f"camera:{camera.name}" for camera in scenario.video}
         engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)

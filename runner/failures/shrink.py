@@ -15,7 +15,7 @@ import tomllib
 from itertools import islice
 from typing import Any, NamedTuple
 
-from longpin.config.loader import parse_scenario
+from longpin.config.loader import parse_scenario, without_roles
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import EXPECTATIONS_RULE, RULES, Scenario
 from longpin.config.writer import Document, write_scenario
@@ -80,7 +80,9 @@ def shrink(found: FoundFailure, limits: Limits | None = None, progress: Shown | 
 
     """
     limits = limits or Limits()
-    outcome = follow(found.subject(), found.decisions)
+    subject = found.subject()  # of which the roles can be cut line by line
+    found = dataclasses.replace(found, scenario=without_roles(subject.scenario))
+    outcome = follow(subject, found.decisions)
     if not same(outcome.broken, found.broken):
         raise InternalError(f"not repeatable: {found.broken.what}")
     shrinker = _Shrinker(found, outcome.schedule)

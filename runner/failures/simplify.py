@@ -37,6 +37,7 @@ _NAMES_A_PROCESS = {
 _OPTIONAL = {
     "machine": ("page_size", "lease_break_time", "uverbs_async_delay"),
     "pmem": ("blocks",),
+    "video": ("frame_size",),
     "device": ("iommu", "revocable"),
     "file": ("pmem", "uid", "mode"),
     "process": ("uid", "capabilities", "memlock"),

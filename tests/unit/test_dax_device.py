@@ -99,3 +99,7 @@ open("/dev/dax0.0", O_PATH)                                        # -> ok
 stat("/dev/dax0.0")                                                # -> 0
 """,
     )
+
+
+def test_the_administrator_lists_files_and_no_devices(play: Play) -> None:
+    play("P6", head=HEAD, a='proc_locks()  # -> b""\nfile_pins("a")  # -> b""\nlist_holders("/f")  # -> 0')

@@ -236,7 +236,7 @@ programm = "close(1)"
     assert errors(text) == [
         (
             "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, tmpfs, "
-            "dax, device, file, process, found the key 'colour'"
+            "dax, video, device, file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
         "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O6, O7, found 'O9'",
@@ -598,3 +598,29 @@ def test_names_that_cannot_be_printed_are_literals_wherever_they_are_named() -> 
     for line in errors(text):
         assert line.isprintable()
     assert any(r"did you mean '\U00018cd6kid'?" in line for line in errors(text))
+
+
+def test_cameras() -> None:
+    head = 'name = "x"\n[[dax]]\nname = "video0"\n[[process]]\nname = "a"\nprogram = "getpid()"\n'
+    text = (
+        head
+        + """
+[[video]]
+name = "video0"
+[[video]]
+name = "video1"
+frame_size = 0
+framework = "videobuf3"
+[[file]]
+path = "/dev/video1"
+"""
+    )
+    assert errors(text) == [
+        "f.toml:9: video.video0.name: expected a name no other table of this kind has, found 'video0'",
+        "f.toml:12: video.video1.frame_size: expected a number from 1 to 1048576, found 0",
+        (
+            "f.toml:13: video.video1.framework: expected one of the frameworks videobuf, videobuf2, found 'videobuf3' "
+            "(did you mean videobuf?)"
+        ),
+        "f.toml:15: file./dev/video1.path: expected a path no device has, found '/dev/video1'",
+    ]
