@@ -42,6 +42,7 @@ class MachineTable:
     page_size: Size | None = None
     lease_break_time: float | None = None
     uverbs_async_delay: bool | None = None
+    hypervisor: bool | None = None
     kernel: str | None = None
 
 

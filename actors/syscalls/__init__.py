@@ -8,6 +8,7 @@ from longpin.actors.syscalls import (
     clone3,
     fcntl,
     files,
+    hypervisor,
     lease_verbs,
     memory,
     names,
@@ -35,8 +36,9 @@ _CALLS = (
     ranges,
     transfers,
     verbs,
-    lease_verbs,
     video,
+    hypervisor,
+    lease_verbs,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)

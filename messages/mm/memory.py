@@ -136,6 +136,17 @@ class Pinned(Message):
 
 
 @message
+class AskGenerations(Message):
+    """Ask how often frames were freed: nobody in a kernel can, but those who judge must know what somebody believed."""
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """The generations."""
+        return Footprint.of(reads=[("generation", number) for number in self.numbers])
+
+
+@message
 class Unpin(Message):
     """Drop every reference of a registration and wake the calls that wait for its blocks."""
 

@@ -35,7 +35,7 @@ _NAMES_A_PROCESS = {
     if any({"process", "program"} & set(parameter.kinds) for parameter in call.parameters[:1])
 }
 _OPTIONAL = {
-    "machine": ("page_size", "lease_break_time", "uverbs_async_delay"),
+    "machine": ("page_size", "lease_break_time", "uverbs_async_delay", "hypervisor"),
     "pmem": ("blocks",),
     "video": ("frame_size",),
     "device": ("iommu", "revocable"),
