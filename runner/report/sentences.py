@@ -71,9 +71,8 @@ def sentence(event: Event) -> str:
             return f"{event.region} unpins its blocks"
         case RegionRevoked():
             within = f", within {event.seconds:g} s" if event.seconds else ""
-            return f"{event.region} is taken from {event.context}{within}" + (
-                "" if event.unpin else "; it stays pinned"
-            )
+            pinned = "" if event.unpin else " and stays pinned"
+            return f"{event.region} is taken from {event.context}{within}{pinned}"
         case AsyncEventQueued():
             return f"who has {event.context} open is told: the lease of {event.region} is broken"
         case BlocksFreed():
