@@ -170,3 +170,5 @@ class OnDeadline(NamedTuple):
     """In this order."""
     state: PolicyState | None = None
     """What the policy remembers before the first of them; None: what it did."""
+    locked: bool = True
+    """The inode's mmap lock is held meanwhile, so no fault is under way; else faults and other deadlines go on."""
