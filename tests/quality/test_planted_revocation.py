@@ -111,6 +111,41 @@ label("truncated")
 """
 
 
+IN_FLIGHT = """
+name = "in-flight"
+policy = "P9:intended,revoke_latency=0"
+
+[[file]]
+path = "/pmem/data"
+size = "PAGE"
+
+[[process]]
+name = "app"
+program = '''
+ctx = ibv_open_device("rxe0")
+pd  = ibv_alloc_pd(ctx)
+cq  = ibv_create_cq(ctx)
+qp  = ibv_create_qp(pd, cq)
+ibv_modify_qp(qp, IBV_QPS_INIT)
+ibv_modify_qp(qp, IBV_QPS_RTR, qp)
+ibv_modify_qp(qp, IBV_QPS_RTS)
+fd  = open("/pmem/data", O_RDWR)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+mr  = ibv_reg_mr_lease(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
+label("registered")
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "in flight", mr, 0)
+pause()
+'''
+
+[[process]]
+name = "truncater"
+program = '''
+wait_for("registered")
+truncate("/pmem/data", 0)
+'''
+"""
+
+
 class Bug(NamedTuple):
     """A planted mistake and what shows it."""
 
@@ -142,7 +177,7 @@ BUGS = [
         "truncate",
         100,
     ),
-    Bug("accesses-go-on", accesses_go_on, "registration-revoked", True, "O1", STRAY, 1_000),
+    Bug("accesses-go-on", accesses_go_on, IN_FLIGHT, True, "O1", STRAY, 1_000),
 ]
 
 
