@@ -151,9 +151,10 @@ class LayoutGuard:
                     yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold and hold.held])
                 case Scan() if mm is not None and not mm.exclusive:
                     yield mm.upgrade()
-                case Scan(range=pages):
+                case Scan(range=pages, unmapped=unmapped):
                     where = pages or self._where_the_kernel_looks(wanted)
-                    pins = yield from self._find_busy(where, zap=mm is not None)
+                    skips = self.kernel.generation.busy_scan_skips_unmapped and not unmapped and not self.mappings
+                    pins = () if skips else (yield from self._find_busy(where, zap=mm is not None))
                 case WaitFor(pins=busy, killable=killable):
                     yield from self._wait_for_page(busy[0], mm, killable=killable)
                 case Revoke():
@@ -274,8 +275,6 @@ class LayoutGuard:
 
     def _find_busy(self, pages: Range, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
-        if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:
-            return ()
         if zap:
             yield from self.mappings.zap(0)
         pins: list[Pin] = []
