@@ -62,6 +62,10 @@ class InodeLeases(ActorPart):
         return self._act_on_overdue(notice.lease) if record is not None and record.works else None
 
     def _act_on_overdue(self, lease: Address) -> Conversation[None]:
+        record = self.leases.at(lease)
+        if record is not None and not self.guard.at_deadline(record).locked:
+            yield from self.guard.act_on_overdue(record)
+            return
         with (yield self.mmaplock.exclusive()):
             if record := self.leases.at(lease):  # else it was given up while the lock was waited for
                 yield from self.guard.act_on_overdue(record)

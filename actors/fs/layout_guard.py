@@ -27,6 +27,7 @@ from longpin.actors.policies.decisions import (
     DropLease,
     Fail,
     KillHolders,
+    OnDeadline,
     Proceed,
     RemoveLease,
     Revoke,
@@ -230,9 +231,13 @@ class LayoutGuard:
             if update.drop:
                 yield from self.leases.drop(update.drop)
 
+    def at_deadline(self, record: LeaseRecord) -> OnDeadline:
+        """Return what the policy wants done at the deadline of a lease."""
+        return self.kernel.policy.on_deadline(record.view(), self.view())
+
     def act_on_overdue(self, record: LeaseRecord) -> Conversation[None]:
-        """Do what the policy wants done at the deadline of a lease; no fault is under way."""
-        answer = self.kernel.policy.on_deadline(record.view(), self.view())
+        """Do it; no fault is under way if the policy wants that."""
+        answer = self.at_deadline(record)
         self.remember(answer.state)
         for action in answer.actions:
             match action:

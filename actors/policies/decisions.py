@@ -183,3 +183,5 @@ class OnDeadline(NamedTuple):
     """What the policy remembers before the first of them; None: what it did."""
     again: bool = False
     """Unless the lease is gone then, another term of lease_break_time begins, at the end of which this is asked."""
+    locked: bool = True
+    """The inode's mmap lock is held meanwhile, so no fault is under way; else faults and other deadlines go on."""
