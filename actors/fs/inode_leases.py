@@ -32,7 +32,7 @@ class InodeLeases(ActorPart):
         wanted = read_request(policy, request)
         if wanted is None:
             raise KernelError(errno.EINVAL)
-        call = LeaseCall(request.caller, request.ofd, request.access, wanted)
+        call = LeaseCall(request.caller, request.ofd, request.access, wanted, request.signo)
         yield from self.guard.consult(partial(policy.lease_gate, call))
         if wanted.type != F_UNLCK:
             yield from self.leases.take_undisturbed(self.iolock, request, wanted)
