@@ -21,7 +21,7 @@ from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
 from longpin.config.schema import EXPECTATIONS_RULE, ProcessSpec, Scenario
-from longpin.config.storage import build_dax, build_files, build_pmem, build_tmpfs
+from longpin.config.storage import build_dax, build_files, build_pmem, build_tmpfs, build_video
 from longpin.config.structure import oversized, structure
 from longpin.config.writer import write_scenario
 
@@ -149,7 +149,8 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
     pmem = build_pmem(report, table, machine.page_size)
     tmpfs = build_tmpfs(report, table, pmem)
     dax = build_dax(report, table, machine.page_size)
-    files = build_files(report, table, pmem, tmpfs, dax, machine.page_size)
+    video = build_video(report, table, machine.page_size)
+    files = build_files(report, table, pmem, tmpfs, [*dax, *video], machine.page_size)
     holds = build_holds(report, table)
     policy_name, preset = speaker or (policy.name, policy.preset)
     sources = [source for given in table.process for source in (given.program or "", *given.on_signal.values())]
@@ -165,6 +166,7 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
         pmem=pmem,
         dax=dax,
         tmpfs=tmpfs,
+        video=video,
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),

@@ -11,7 +11,13 @@ from longpin.actors.process.program import Program
 from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
-"""The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
+"""The rules that must hold unless a scenario says otherwise [semantics 3]."""
+
+ON_REQUEST: tuple[str, ...] = ("O4", "O5", "O8")
+"""Rules that must hold where a scenario names them: not every proposal promises what they say."""
+
+ALL_RULES: tuple[str, ...] = tuple(sorted((*RULES, *ON_REQUEST)))
+"""Both, in the order of the specification."""
 
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""
@@ -30,6 +36,8 @@ class MachineSettings:
     """Seconds of virtual time a lease holder has to answer a break; 0: for ever [2.3.3]. Default: Linux's."""
     uverbs_async_delay: bool = False
     """The last close of a device may return before its pins are gone [1.10]. Default: most releases do not race."""
+    hypervisor: bool = False
+    """A hypervisor runs below, with a frame table of its own [1.10.2]."""
     kernel: tuple[tuple[str, ParameterValue], ...] = ()
     """The parameter ``kernel``, a version of Linux, and what differs from it; empty: that of the policy's preset."""
 
@@ -62,6 +70,22 @@ class DeviceDax:
     """Default: as much as one mapping must have."""
     align: int = 512
     """Pages: what mappings begin at and are multiples of. Default: 2 MiB of 4096 bytes, as devices are made."""
+
+    @property
+    def path(self) -> str:
+        """Its name in the tree."""
+        return f"/dev/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoDevice:
+    """A camera: a name in ``/dev``."""
+
+    name: str
+    frame_size: int = 4096
+    """Bytes of a frame; a buffer must have as many. Default: a page of x86-64."""
+    framework: str = "videobuf"
+    """A key of ``longpin.actors.media.framework.FRAMEWORKS``. Default: the one that does what V4L2 documents."""
 
     @property
     def path(self) -> str:
@@ -144,6 +168,7 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    video: tuple[VideoDevice, ...] = ()
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     filename: str = field(default="", compare=False)

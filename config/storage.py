@@ -3,17 +3,20 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
+from longpin.actors.media.framework import FRAMEWORKS
 from longpin.config.build import name, size, uid
 from longpin.config.expressions import MOST
 from longpin.config.positions import Path
 from longpin.config.problems import listed, shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import DeviceDax, InitialFile, PmemSet
+from longpin.config.schema import DeviceDax, InitialFile, PmemSet, VideoDevice
 from longpin.config.structure import ScenarioTable
 from longpin.messages.fs.paths import NAME_MAX, PATH_MAX, in_proc, names, normal
 
 MOST_BLOCKS = 1_000_000
 """Blocks of a pmem set, and of all sets of a scenario together."""
+MOST_FRAME_BYTES = 1 << 20
+"""The largest frame of a camera."""
 ON_BLOCKS = tuple(name for name, file_system in FILE_SYSTEMS.items() if not file_system.in_memory)
 """The file systems that need a device."""
 
@@ -95,12 +98,29 @@ def build_dax(report: ProblemList, table: ScenarioTable, page_size: int) -> tupl
     return tuple(made)
 
 
+def build_video(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[VideoDevice, ...]:
+    """Return the cameras; none has the name of a device-dax device."""
+    taken = {device.name for device in table.dax if device.name}
+    made = []
+    for index, given in enumerate(table.video):
+        path = ("video", index)
+        its_name = name(report, path, given.name, taken)
+        default = VideoDevice("")
+        length = size(report, (*path, "frame_size"), given.frame_size, page_size, page_size, 1, MOST_FRAME_BYTES)
+        framework = default.framework if given.framework is None else given.framework
+        if framework not in FRAMEWORKS:
+            found = shown(framework) + report.suggest(framework, FRAMEWORKS)
+            report.add((*path, "framework"), f"one of the frameworks {', '.join(FRAMEWORKS)}", found)
+        made.append(VideoDevice(its_name, length, framework))
+    return tuple(made)
+
+
 def build_files(
     report: ProblemList,
     table: ScenarioTable,
     pmem: tuple[PmemSet, ...],
     tmpfs: Iterable[str],
-    dax: Iterable[DeviceDax],
+    devices: Iterable[DeviceDax | VideoDevice],
     page_size: int,
 ) -> tuple[InitialFile, ...]:
     """Return the files, after a check that their pages fit the block sets."""
@@ -136,7 +156,7 @@ def build_files(
             report.add((*path, "mode"), "permission bits from 0 to 0o7777", shown(mode))
         made.append(InitialFile(given.path or "", pmem_name, length, owner, mode))
     _check_nesting(report, paths)
-    for device in dax:
+    for device in devices:
         if device.path in paths:
             where = ("file", paths[device.path], "path")
             report.add(where, "a path no device has", shown(device.path))

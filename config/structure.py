@@ -42,6 +42,7 @@ class MachineTable:
     page_size: Size | None = None
     lease_break_time: float | None = None
     uverbs_async_delay: bool | None = None
+    hypervisor: bool | None = None
     kernel: str | None = None
 
 
@@ -70,6 +71,15 @@ class DaxTable:
     name: str | None = None
     size: Size | None = None
     align: Size | None = None
+
+
+@dataclass(slots=True)
+class VideoTable:
+    """``[[video]]``."""
+
+    name: str | None = None
+    frame_size: Size | None = None
+    framework: str | None = None
 
 
 @dataclass(slots=True)
@@ -119,6 +129,7 @@ class ScenarioTable:
     pmem: list[PmemTable] = field(default_factory=list)
     tmpfs: list[TmpfsTable] = field(default_factory=list)
     dax: list[DaxTable] = field(default_factory=list)
+    video: list[VideoTable] = field(default_factory=list)
     device: list[DeviceTable] = field(default_factory=list)
     file: list[FileTable] = field(default_factory=list)
     process: list[ProcessEntry] = field(default_factory=list)

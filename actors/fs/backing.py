@@ -12,13 +12,23 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.flocks import Flocks
+from longpin.actors.fs.lease_list import read_request
 from longpin.actors.fs.permissions import check, check_touch, set_attributes
 from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.fs.inode import ChangeLease, CheckAccess, CloseFile, Flock, QueryLease, SetAttributes, Touch
 
-KINDS = {"inode": "file", "folder": "directory", "pipe": "pipe", "uverbs": "uverbs", "dax": "dax", "shmem": "shmem"}
+KINDS = {
+    "inode": "file",
+    "folder": "directory",
+    "pipe": "pipe",
+    "uverbs": "uverbs",
+    "dax": "dax",
+    "camera": "video",
+    "video": "video",
+    "shmem": "shmem",
+}
 """What an open file description is, by the kind of address behind it."""
 
 
@@ -51,6 +61,7 @@ FILE_OPERATIONS = {
     "pipe": FileOperations(read=0, write=0, fallocate=errno.ESPIPE, direct=True, stream=True),
     "uverbs": FileOperations(),
     "dax": FileOperations(seek=0, map=0, fixed_position=True),
+    "video": FileOperations(),
     "shmem": FileOperations(fallocate=0, map=0),
     "path": FileOperations(),
 }
@@ -124,7 +135,7 @@ class Backing(Actor):
             KernelError: EACCES for others than the owner, else EINVAL.
 
         """
-        unknown = self.kernel.policy.read_lease(request.arg) is None
+        unknown = read_request(self.kernel.policy, request) is None
         permitted = request.caller.may_lease(self.node(request).attributes.uid)
         raise KernelError(errno.EINVAL if unknown or permitted else errno.EACCES)
 

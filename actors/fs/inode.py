@@ -35,6 +35,7 @@ from longpin.actors.fs.transfers import Transfers
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
+from longpin.actors.policies.obstacles import Obstacles
 from longpin.actors.policies.views import CloseRequest, LayoutView, LeaseKind
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import (
@@ -260,6 +261,10 @@ class Inode(Backing):
             self.leases.views(),
             self.guard.state,
         )
+
+    def in_the_way(self, caller: Caller, pins: tuple[Pin, ...]) -> Obstacles:
+        """Return on what a truncate to nothing would now fail or wait, for those who judge [2.9]."""
+        return self.listing.in_the_way(caller, pins)
 
     def layout_view(self, pins: tuple[Pin, ...]) -> LayoutView:
         """Return what a policy is shown, with pins that were found, for those who ask what an administrator sees."""

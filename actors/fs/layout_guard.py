@@ -11,6 +11,7 @@ from functools import partial
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome, single
 from longpin.actors.fs.attributes import Attributes
+from longpin.actors.fs.device_holders import kill_all_who_have
 from longpin.actors.fs.extents import END, ExtentMap
 from longpin.actors.fs.layout_change import Wanted, change_of
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
@@ -25,6 +26,7 @@ from longpin.actors.policies.decisions import (
     Decision,
     DropLease,
     Fail,
+    KillHolders,
     Proceed,
     RemoveLease,
     Revoke,
@@ -160,6 +162,9 @@ class LayoutGuard:
                         if pin.owner in unfinished:  # who registers it finds out, and lets go itself
                             yield from self._wait_for_page(pin, mm, killable=False)
                             break
+                case KillHolders(pins=busy):
+                    yield from kill_all_who_have({pin.context for pin in busy})
+                    yield from self._wait_for_page(busy[0], mm, killable=False)
                 case DropLease(leases=gone):
                     self._check_there(gone)
                     yield from self.leases.drop(gone)

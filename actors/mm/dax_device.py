@@ -5,30 +5,17 @@ is nothing to truncate. ``/dev/dax0.0`` is a name of the device; its pages are a
 """
 
 import errno
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from longpin.actors.base import Engine, handles
-from longpin.actors.constants import MAP_PRIVATE, MAP_TYPE, O_ACCMODE, O_DIRECTORY, O_RDONLY, O_TMPFILE, O_WRONLY
+from longpin.actors.constants import MAP_PRIVATE, MAP_TYPE
 from longpin.actors.conversation import Call, Conversation, KernelError
-from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
-from longpin.actors.fs.flocks import Flocks
+from longpin.actors.fs.device import DeviceNode
 from longpin.actors.fs.mappings import Mappings
-from longpin.actors.fs.permissions import check
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.memory import FrameMemory
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.inode import (
-    AddLink,
-    AddMapping,
-    DropInode,
-    DropLink,
-    Fault,
-    MappedAs,
-    Open,
-    Renamed,
-    SetBreakTime,
-)
+from longpin.messages.fs.inode import AddMapping, Fault, MappedAs, Open
 from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import Dma, PageFrame, Unpin
 from longpin.messages.mm.mm import InstallPtes
@@ -52,7 +39,7 @@ class DaxMemory(FrameMemory):
         return self.unpin(Unpin(request.owner), src)
 
 
-class DaxDevice(Backing):
+class DaxDevice(DeviceNode):
     """One device."""
 
     parts: ClassVar = {"mappings": Mappings}
@@ -63,22 +50,13 @@ class DaxDevice(Backing):
         self.align = align
         """Pages: what mappings begin at and are multiples of."""
         self.memory = f"dax_memory:{address.partition(':')[2]}"
-        self.attributes = Attributes(0, 0o666)
-        self.flocks = Flocks(address)
         self.mappings = Mappings(address)
         self.spawn(DaxMemory, self.memory)
 
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
-
     @handles(Open)
     def open(self, request: Open, _src: Address) -> Done:
-        """open(2): there is nothing to truncate."""
-        access = request.flags & O_ACCMODE
-        if request.flags & O_DIRECTORY and request.flags & O_TMPFILE != O_TMPFILE:
-            raise KernelError(errno.ENOTDIR)
-        check(self.attributes, request.caller.fsuid, 4 * (access != O_WRONLY) | 2 * (access != O_RDONLY))
+        """open(2)."""
+        self.check_open(request)
         return DONE
 
     # Memory.
@@ -105,38 +83,4 @@ class DaxDevice(Backing):
             raise KernelError(errno.EFAULT)
         frames = tuple(PageFrame(self.memory, page) for page in range(request.page, last + 1))
         yield Call(src, InstallPtes(request.vpn, frames, writable=request.write))
-        return DONE
-
-    # Names: a device goes on without one.
-
-    @handles(AddLink)
-    def add_link(self, _request: AddLink, _src: Address) -> Done:
-        """link(2) adds a name."""
-        self.attributes.nlink += 1
-        return DONE
-
-    @handles(DropLink)
-    def drop_link(self, _request: DropLink, _src: Address) -> Done:
-        """unlink(2) removes a name; the reply is how many are left."""
-        self.attributes.lose_name()
-        return Done(self.attributes.nlink)
-
-    @handles(Renamed)
-    def renamed(self, request: Renamed, _src: Address) -> Conversation[Done]:
-        """rename(2) gives it another name, or its name to another file; the reply is how many that one has left."""
-        left = (yield Call(request.other, Renamed(request.other_loses_name))).value if request.other else -1
-        if request.loses_name:
-            self.attributes.lose_name()
-            left = self.attributes.nlink
-        return Done(left)
-
-    @handles(DropInode)
-    def drop_inode(self, _request: DropInode, _src: Address) -> Done:
-        """Nothing is evicted."""
-        self.attributes.names_going -= 1
-        return DONE
-
-    @handles(SetBreakTime)
-    def set_break_time(self, _request: SetBreakTime, _src: Address) -> Done:
-        """There are no leases."""
         return DONE

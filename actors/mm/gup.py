@@ -16,7 +16,7 @@ from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
 from longpin.messages.fs.mapping import NO_TERMS, PinTerms
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
-from longpin.messages.mm.mm import GetUserPages, Registration, Uncharge
+from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Registration, Uncharge
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.caller import Caller
 
@@ -47,12 +47,16 @@ def pin_user_pages(
     force: bool = False,
     longterm: bool = True,
     get: bool = False,
+    charged: bool = True,
+    frame_vector: bool = False,
     terms: PinTerms = NO_TERMS,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
 
     ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same. What is not
-    ``longterm`` is not charged; with ``get`` it is plain references (FOLL_GET) that are taken.
+    ``longterm`` is not charged, nor what is said not to be ``charged``; with ``get`` it is plain references (FOLL_GET)
+    that are taken. ``frame_vector`` is get_vaddr_frames: a kernel that looks at mappings late looks at the first one
+    before it pins, and at no other.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -62,15 +66,17 @@ def pin_user_pages(
     holds: list[Address] = []
     attached: list[Address] = []
     done = 0
-    charged = buffer.pages if longterm else 0
+    charge = buffer.pages if longterm and charged else 0
     try:
         while done < buffer.pages:
             address = buffer.address + done * kernel.page_size
             pages = min(BATCH, buffer.pages - done)
-            charge = 0 if runs else charged
             how = (write, force, longterm)
-            request = GetUserPages(
-                address, pages, charge, buffer.memlock, *how, owner, context, buffer.caller, tuple(holds), get, terms
+            wanted = address, pages, 0 if runs else charge, buffer.memlock, *how, owner, context, buffer.caller
+            request = (
+                GetVaddrFrames(*wanted, tuple(holds), get, terms, not runs)
+                if frame_vector
+                else GetUserPages(*wanted, tuple(holds), get, terms)
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
@@ -81,10 +87,10 @@ def pin_user_pages(
                 raise KernelError(got.refused)
     except KernelError:
         if runs:  # else the first request failed, which left nothing behind
-            failed = Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
+            failed = Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
             yield from unpin_user_pages(kernel, failed)
         raise
-    return Registration(owner, context, buffer.mm, charged, tuple(runs), tuple(holds), tuple(attached))
+    return Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
 
 
 Holds = Callable[[tuple[Address, ...]], tuple[Address, ...]]

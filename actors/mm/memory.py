@@ -11,6 +11,7 @@ from longpin.actors.runs import Counts
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.mm.memory import (
+    AskGenerations,
     AwaitIdle,
     Busy,
     Dma,
@@ -58,6 +59,11 @@ class FrameMemory(Actor):
             pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold, r.get)
             self.pins.setdefault(block, []).append(pin)
         return Pinned(generations)
+
+    @handles(AskGenerations)
+    def ask_generations(self, request: AskGenerations, _src: Address) -> Pinned:
+        """Say how often frames were freed."""
+        return Pinned(tuple(self.generation(number) for number in request.numbers))
 
     @handles(Unpin)
     def unpin(self, request: Unpin, _src: Address) -> Done:

@@ -16,7 +16,7 @@ from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import AskPin
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
 from longpin.messages.mm.memory import ZERO_PAGE, PinFrames, PinnedPage, runs_of
-from longpin.messages.mm.mm import GetUserPages, Uncharge, UserPages
+from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Uncharge, UserPages
 
 
 class _Held(NamedTuple):
@@ -66,7 +66,13 @@ class Pins(ActorPart):
             if not pinned:
                 self.pinned_vm -= request.charge
                 raise
-        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), self._refused_late(held))
+        refused = 0 if isinstance(request, GetVaddrFrames) else self._refused_late(held)
+        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), refused)
+
+    @handles(GetVaddrFrames)
+    def get_vaddr_frames(self, request: GetVaddrFrames, src: Address) -> Conversation[UserPages]:
+        """As get_user_pages, but for when mappings are looked at [1.10.1]."""
+        return (yield from self.get_user_pages(request, src))
 
     def _refused_late(self, held: _Held) -> int:
         """Return the errno of a look at the mappings after their pages were pinned [4.0: check_dax_vmas]."""
@@ -98,7 +104,7 @@ class Pins(ActorPart):
         view = MappingView(self.mm, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory, r.terms)
-        self._ask_early(wanted, mapping, address, access)
+        self._ask_early(wanted, mapping, address, access, request)
         if self.kernel.generation.keeps_cache_from_pins and wanted.keeps_writing(private=mapping.private):
             raise KernelError(errno.EFAULT)
         if access is None:
@@ -125,7 +131,9 @@ class Pins(ActorPart):
             for index, (pte, generation) in enumerate(zip(ptes, generations, strict=False))
         ]
 
-    def _ask_early(self, wanted: PinRequest, mapping: Mapping, address: int, access: PageAccess | None) -> None:
+    def _ask_early(
+        self, wanted: PinRequest, mapping: Mapping, address: int, access: PageAccess | None, request: GetUserPages
+    ) -> None:
         """Have the policy look at a mapping of a file before any page is touched, where the kernel does so first.
 
         Pages that are copies already are taken without a look at the mapping [gup_fast; meas].
@@ -134,7 +142,11 @@ class Pins(ActorPart):
             KernelError: the policy's errno.
 
         """
-        if not wanted.longterm or self.kernel.generation.late_longterm_check or mapping.memory is not Memory.FS_DAX:
+        if not wanted.longterm or mapping.memory is not Memory.FS_DAX:
+            return
+        if self.kernel.generation.late_longterm_check:
+            if isinstance(request, GetVaddrFrames) and request.first and address == request.address:
+                require(self.kernel.policy.longterm_gate(wanted))
             return
         if mapping.private and access is not None:
             ptes = self.space.present(address // self.kernel.page_size, 1, access)

@@ -8,6 +8,7 @@ from longpin.actors.syscalls import (
     clone3,
     fcntl,
     files,
+    hypervisor,
     lease_verbs,
     memory,
     names,
@@ -18,6 +19,7 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    video,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
@@ -34,6 +36,8 @@ _CALLS = (
     ranges,
     transfers,
     verbs,
+    video,
+    hypervisor,
     lease_verbs,
     administration,
 )

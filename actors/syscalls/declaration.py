@@ -48,6 +48,8 @@ class Section(StrEnum):
     PROCESSES = "Processes, signals, time"
     MEMORY = "Memory"
     VERBS = "RDMA verbs"
+    VIDEO = "Video capture"
+    HYPERVISOR = "Hypervisor"
     ADMINISTRATION = "The administrator's view"
     ORDER = "Order between processes"
 

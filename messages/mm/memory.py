@@ -136,6 +136,17 @@ class Pinned(Message):
 
 
 @message
+class AskGenerations(Message):
+    """Ask how often frames were freed: nobody in a kernel can, but those who judge must know what somebody believed."""
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """The generations."""
+        return Footprint.of(reads=[("generation", number) for number in self.numbers])
+
+
+@message
 class Unpin(Message):
     """Drop every reference of a registration and wake the calls that wait for its blocks."""
 
@@ -176,6 +187,11 @@ class Pin(NamedTuple):
     """An open file description that its owner holds because of it; empty: none."""
     get: bool = False
     """FOLL_GET: a plain reference. It keeps a page busy, but a copy at fork does not mind it."""
+
+    @property
+    def has_owner_file(self) -> bool:
+        """Whether who pinned told the kernel which open file owns the pin: RDMA does, others do not [V2-12, H23]."""
+        return self.context.startswith("uverbs:")
 
 
 @message

@@ -188,6 +188,17 @@ class GetUserPages(Message):
 
 
 @message
+class GetVaddrFrames(GetUserPages):
+    """The same as get_vaddr_frames does it, where a kernel looks at mappings when pages are pinned already [4.0].
+
+    It looks at the mapping of the first page before it pins, and at no other.
+    """
+
+    first: bool = True
+    """The first request for a buffer."""
+
+
+@message
 class UserPages(Message):
     """The pages that are pinned: fewer than asked for if the next one cannot be, which the next request is told."""
 

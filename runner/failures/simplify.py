@@ -35,8 +35,9 @@ _NAMES_A_PROCESS = {
     if any({"process", "program"} & set(parameter.kinds) for parameter in call.parameters[:1])
 }
 _OPTIONAL = {
-    "machine": ("page_size", "lease_break_time", "uverbs_async_delay"),
+    "machine": ("page_size", "lease_break_time", "uverbs_async_delay", "hypervisor"),
     "pmem": ("blocks",),
+    "video": ("frame_size",),
     "device": ("iommu", "revocable"),
     "file": ("pmem", "uid", "mode"),
     "process": ("uid", "capabilities", "memlock"),

@@ -136,8 +136,9 @@ class Machine:
 
 def beyond_one_folder(scenario: Scenario) -> str:
     """Return what storage a scenario has that a folder of the machine cannot stand for; empty if none."""
-    for device in scenario.dax:
-        return f"{device.path}: a device of its own"
+    devices = [device.path for device in scenario.dax] + [device.path for device in scenario.video]
+    if devices:
+        return f"{devices[0]}: a device of its own"
     others = (pmem for pmem in scenario.pmem if pmem.mount != "/")
     return next((f"{pmem.mount}: a file system of its own" for pmem in others), "")
 

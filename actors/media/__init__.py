@@ -1,0 +1,1 @@
+"""Video capture: cameras, and the buffers of user memory that they fill."""
