@@ -172,6 +172,24 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     (
+        "process:",  # what an administrator reads, of processes that go on meanwhile
+        {
+            "a": 'label("a")\nfd = open("/pmem/a", O_RDWR)\ndup(fd)\nfork("child")\nlist_holders("/pmem/a")\nclose(fd)',
+            "child": 'label("b")\nlist_holders("/pmem/b")',
+            "b": 'list_holders("/pmem/a")\nproc_locks()\nkill_holders("/pmem/c", 0)',
+            "c": 'kill("a", 0)\nlist_holders("/pmem/a")',
+        },
+    ),
+    (
+        "directory",
+        {
+            "a": 'proc_locks()\nlist_holders("/pmem/a")\nfork("child")',
+            "child": 'open("/pmem/new", O_RDWR | O_CREAT)\nproc_locks()',
+            "b": 'stat("/pmem/b")\nunlink("/pmem/b")\nproc_locks()',
+            "c": 'rename("/pmem/c", "/pmem/d")\nproc_locks()',
+        },
+    ),
+    (
         "ram:",  # frames of one memory, in the page tables of a process and its children
         {
             "a": ANONYMOUS
