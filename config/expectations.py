@@ -4,6 +4,7 @@ A comment with ``->`` in it is an expectation: ``# P5 -> blocks, 0; P1 -> hangs 
 separated by ``;``. A part may begin with a policy, with kernels (``P1 on 6.12, 6.18 -> 0``) or both, and lists outcomes
 after the arrow; text in parentheses is ignored.
 The word ``optional`` among the outcomes says that the line need not be reached.
+A part that begins with a use, ``U1 -> ok``, expects nothing: it says what the call comes to where the use is shown.
 """
 
 import ast
@@ -20,6 +21,7 @@ from longpin.actors.policies import find_policy
 from longpin.actors.process.program import Expectation, Outcome
 from longpin.config.expressions import LEAST, MOST
 from longpin.config.problems import closest, shown
+from longpin.config.schema import USES
 
 ARROW = "->"
 _TOKEN = re.compile(
@@ -55,7 +57,20 @@ class _Token(NamedTuple):
     offset: int
 
 
+class Said(NamedTuple):
+    """What the comment of a call says."""
+
+    expectations: tuple[Expectation, ...] = ()
+    uses: tuple[tuple[str, Expectation], ...] = ()
+    """What it must come to for a use to be shown, by the use."""
+
+
 def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expectation, ...]:
+    """Return what the comment of a call expects, as :func:`read_comment` reads it."""
+    return read_comment(comment, constants).expectations
+
+
+def read_comment(comment: str, constants: Mapping[str, int]) -> Said:
     """Read the comment of a call, with or without its ``#``; one without ``->`` says nothing.
 
     Raises:
@@ -63,8 +78,9 @@ def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expec
 
     """
     if ARROW not in comment:
-        return ()
+        return Said()
     expectations: list[Expectation] = []
+    uses: dict[str, Expectation] = {}
     parts: list[list[_Token]] = [[]]
     for token in _tokens(comment):
         if token.text == ";":
@@ -72,13 +88,29 @@ def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expec
         else:
             parts[-1].append(token)
     for tokens in filter(None, parts):
+        first = tokens[0]
+        if first.kind == "word" and first.text in USES:
+            if first.text in uses:
+                raise UnreadableError(first.offset, "one part for each use", f"a second one for {first.text}")
+            uses[first.text] = _use(tokens, constants)
+            continue
         expectation = _part(tokens, constants)
         if any(_overlap(other, expectation) for other in expectations):
             raise UnreadableError(
                 tokens[0].offset, "one part for each policy and kernel", f"a second one for {_named(expectation)}"
             )
         expectations.append(expectation)
-    return tuple(expectations)
+    return Said(tuple(expectations), tuple(uses.items()))
+
+
+def _use(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
+    use, *rest = tokens
+    if not rest or rest[0].kind != "arrow":
+        raise UnreadableError(use.offset + len(use.text), ARROW, shown(rest[0].text) if rest else "the end")
+    wanted = _part(rest, constants)
+    if wanted.optional or not wanted.outcomes:
+        raise UnreadableError(rest[0].offset + len(ARROW), "an outcome that the use takes", shown(OPTIONAL))
+    return wanted
 
 
 def _overlap(one: Expectation, other: Expectation) -> bool:

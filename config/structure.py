@@ -125,6 +125,7 @@ class ScenarioTable:
     summary: str | None = None
     policy: PolicyText | None = None
     holds: list[str] | None = None
+    shows: list[str] | None = None
     machine: MachineTable = field(default_factory=MachineTable)
     pmem: list[PmemTable] = field(default_factory=list)
     tmpfs: list[TmpfsTable] = field(default_factory=list)

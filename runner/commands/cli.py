@@ -120,8 +120,6 @@ def run(
     result = api.run(
         loaded, policy, engine=engine, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace
     )
-    for warning in result.warnings[len(loaded.warnings) :]:
-        say(warning)
     advice = ""
     if trace is not None and not result.not_kept:
         again = command(*replay_again(trace, None, None if settings.source is None else settings.source.name))
@@ -189,11 +187,13 @@ def replay(trace: str, until: int | None, policy: str | None, as_json: bool) -> 
     """Show exactly the run that wrote TRACE, comparing every arrival."""
     begin()
     from longpin.runner import api
+    from longpin.runner.result import SEEN
 
     startup.ready("longpin.runner.run")
     result = api.replay(trace, until=until, policy=policy)
     for warning in result.warnings:
-        say(warning)
+        if not warning.startswith(SEEN):  # what was seen in it is in the report
+            say(warning)
     finish(result, as_json=as_json, again=command(*replay_again(trace, until, policy)))
 
 

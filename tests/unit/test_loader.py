@@ -235,8 +235,8 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, tmpfs, "
-            "dax, video, device, file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, machine, pmem, "
+            "tmpfs, dax, video, device, file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
         "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O4, O5, O6, O7, O8, found 'O9'",
