@@ -194,7 +194,7 @@ class LayoutGuard:
         if allowed.grant is None and not self._is_new(allowed.state):
             return allowed
         yield Step(Granting())
-        with (yield from take_all(locks if allowed.alone else ())):
+        with (yield from take_all(self._wanted_locks(allowed, locks))):
             if locked:
                 return (yield from self._give(decide, caller, fd))
             with (yield self.leases.flc_lock.exclusive()):
@@ -213,7 +213,7 @@ class LayoutGuard:
         if not self._is_new(update.state) and not update.drop:
             return
         yield Step(Granting())
-        with (yield from take_all(locks if decide(self._facts()).alone else ())):
+        with (yield from take_all(self._wanted_locks(decide(self._facts()), locks))):
             update = decide(self._facts())
             self.remember(update.state)
             if update.drop:
@@ -233,6 +233,11 @@ class LayoutGuard:
                     yield from self._revoke(action)
                 case SendSignal(process=process, signo=signo):
                     yield Call(process, Signal(signo))
+
+    def _wanted_locks(self, answer: Allow | Update, locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
+        if answer.alone and not locks:
+            raise ValueError(f"{type(self.kernel.policy).__name__} wants to be alone where no lock can be taken")
+        return locks if answer.alone else ()
 
     def remember(self, state: PolicyState | None) -> None:
         """Keep a new state, if there is one."""
