@@ -40,7 +40,7 @@ from longpin.actors.policies.views import Change, CloseRequest, FileFacts, Layou
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
 from longpin.messages.fs.mapping import Memory
-from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, Pin, ScanBusy, portions
+from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, IsIdle, Pin, ScanBusy, portions
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.messages.rdma.revocation import RevokeRegion
@@ -290,15 +290,23 @@ class LayoutGuard:
         return tuple(pins)
 
     def _wait_for_page(self, pin: Pin, mm: Hold | None, *, killable: bool) -> Conversation[None]:
-        """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""
-        if mm is not None:
-            mm.drop()
-        idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=not killable)))
-        error = yield from outcome(idle)
-        if mm is not None:
-            yield mm.retake()
-        if error is not None:
-            raise error
+        """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4].
+
+        Who was woken looks whether the page is idle with the lock, which matters where a fault makes it busy [H27].
+        """
+        while True:
+            if mm is not None:
+                mm.drop()
+            idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=not killable)))
+            error = yield from outcome(idle)
+            if mm is not None:
+                yield mm.retake()
+            if error is not None:
+                raise error
+            if mm is None or not self.kernel.generation.idle_needs_unmapped:
+                return
+            if (yield Call(self.pmem, IsIdle(pin.block))).value:
+                return
 
     def _revoke(self, decision: Revoke) -> Conversation[list[Address]]:
         """Take registrations from their devices, one after the other; return those that were not finished yet."""

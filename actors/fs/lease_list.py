@@ -74,6 +74,8 @@ class LeaseRecord:
     """When the break time has passed the inode acts by itself; else the next look at the list does."""
     zombie: bool = False
     """Nothing but pins holds its description [1.5]."""
+    managed: bool = False
+    """A part of the kernel has it, knfsd, which is told of a break in its own way and has a time of its own [1.4.1]."""
 
     @property
     def target(self) -> int:
@@ -139,6 +141,7 @@ class LeaseRecord:
             bool(self.overdue),
             self.zombie,
             self.target,
+            self.managed,
         )
 
 
@@ -252,6 +255,20 @@ class LeaseList:
         self._add(grant, caller, fd)
         if grant.owner:
             yield Call(grant.ofd, LeaseSetup(caller))
+
+    def take_managed(self, manager: Address, ofd: Address) -> Conversation[None]:
+        """Take a read lease on the layout for an actor of the kernel, which is told of its break [1.4.1].
+
+        Raises:
+            KernelError: EAGAIN, a lease is in the way; or what the policy says.
+
+        """
+        key, wanted = ("layout", manager), LeaseRequest(F_RDLCK, LeaseKind.LAYOUT)
+        with (yield self.flc_lock.exclusive()):
+            yield from self._expire()
+            self._check_conflicts(key, wanted)
+            record = LeaseRecord(manager, ofd, manager, 0, F_RDLCK, key, wanted.kind, owns=False, managed=True)
+            self.records.append(record)
 
     def _check_conflicts(self, key: LeaseKey, wanted: LeaseRequest) -> None:
         for record in self.records:
@@ -392,7 +409,8 @@ class LeaseList:
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
                 # Nothing is due here, and nobody can come in before the sleep: no wake-up is missed.
-                detail = f"{left.address} of process {left.tgid} to be given up"
+                whose = "a pNFS client to be returned" if left.managed else f"process {left.tgid} to be given up"
+                detail = f"{left.address} of {whose}"
                 flc.drop()
                 error = yield from outcome(single(self.waiters.sleep(WaitsFor("lease", left.address, detail))))
                 yield flc.retake()
@@ -408,7 +426,9 @@ class LeaseList:
         ]
 
     def _begin(self, record: LeaseRecord, level: Level) -> Break:
-        """Return what the lease is told whose break begins."""
+        """Return what the lease is told whose break begins; a manager decides by itself what follows."""
+        if record.managed:
+            return Break(level, 0, signal=False)
         follows = self.policy.on_break(record.view())
         record.works = follows.work
         seconds = self.break_time if follows.deadline is None else follows.deadline

@@ -76,6 +76,8 @@ class LeaseView(NamedTuple):
     """Nothing but pins holds its description: no descriptor, no mapping [1.5]."""
     target: int
     """The type it is on its way to: what F_GETLEASE reports [2.3.6]."""
+    managed: bool = False
+    """A part of the kernel has it, knfsd for a client: no process can be told, or killed. Its break ends by itself."""
 
     @property
     def layout(self) -> bool:
