@@ -147,6 +147,12 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         | {f"thread_{x}": "gettid()" for x in "abc"},
     ),
     (
+        "process:",  # who is looked at while children end, and by several at once
+        dict.fromkeys("ab", 'fork("child")\nlist_holders("/pmem/a")\nlist_holders("/pmem/a")\n')
+        | {"child": "getpid()"},
+    ),
+    ("directory", dict.fromkeys("abc", 'proc_locks()\nstat("/pmem/a")\nproc_locks()\nmkdir("/d")\n')),
+    (
         "mm:",
         {
             "a": REGISTER.format("a")
