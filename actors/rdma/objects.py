@@ -20,7 +20,7 @@ class Pd:
 
 @dataclass(slots=True)
 class DeviceTable:
-    """What a device knows of the pages of one region that pins none [1.11]."""
+    """What a device knows of the pages of one region that pins none [1.10.2]."""
 
     name: Address
     """The region's."""
