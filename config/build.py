@@ -1,18 +1,19 @@
 """Machine, storage and policy of a scenario: from the tables of the file to the schema, every value checked."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from longpin.actors.parameters import ParameterValue, expected_value, fits
 from longpin.actors.policies import find_policy
 from longpin.actors.policies.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
+from longpin.actors.process.program import Op
 from longpin.config.expressions import read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import RULES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
+from longpin.config.schema import ALL_RULES, RULES, USES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
 from longpin.messages.rdma.device import RdmaDevice
 
@@ -73,7 +74,7 @@ def build_machine(report: ProblemList, table: ScenarioTable, policy: PolicyChoic
     kernel = _kernel(report, given.kernel)
     if kernel and KERNEL in dict(policy.parameters):
         report.add(("machine", "kernel"), "the kernel once, here or with the policy", "it in both")
-    return MachineSettings(page_size, float(seconds), bool(given.uverbs_async_delay), kernel)
+    return MachineSettings(page_size, float(seconds), bool(given.uverbs_async_delay), bool(given.hypervisor), kernel)
 
 
 def _kernel(report: ProblemList, text: str | None) -> tuple[tuple[str, ParameterValue], ...]:
@@ -117,11 +118,29 @@ def build_folders(
 def build_holds(report: ProblemList, table: ScenarioTable) -> tuple[str, ...]:
     """Return the rules that must hold, each once, in the order of the specification; there is at least one."""
     if table.holds == []:
-        report.add(("holds",), f"at least one of the rules {', '.join(RULES)}", "none")
+        report.add(("holds",), f"at least one of the rules {', '.join(ALL_RULES)}", "none")
     for index, rule in enumerate(table.holds or ()):
-        if rule not in RULES:
-            report.add(("holds", index), f"one of the rules {', '.join(RULES)}", shown(rule))
-    return RULES if table.holds is None else tuple(rule for rule in RULES if rule in table.holds)
+        if rule not in ALL_RULES:
+            report.add(("holds", index), f"one of the rules {', '.join(ALL_RULES)}", shown(rule))
+    return RULES if table.holds is None else tuple(rule for rule in ALL_RULES if rule in table.holds)
+
+
+def build_shows(report: ProblemList, table: ScenarioTable, processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
+    """Return the uses that some schedule must show, each once; lines say of each what it takes."""
+    said = {use for op in operations_of(processes) for use, _ in op.uses}
+    for index, use in enumerate(table.shows or ()):
+        if use not in USES:
+            report.add(("shows", index), f"one of the uses {', '.join(USES)}", shown(use))
+        elif use not in said:
+            report.add(("shows", index), f"a line that says what it takes, such as # {use} -> ok", "none")
+    return tuple(use for use in USES if use in (table.shows or ()))
+
+
+def operations_of(processes: Iterable[ProcessSpec]) -> Iterator[Op]:
+    """Yield every call in the text of programs and handlers."""
+    for spec in processes:
+        for program in (spec.program, *(handler for _, handler in spec.on_signal)):
+            yield from program.operations()
 
 
 def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:

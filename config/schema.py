@@ -11,10 +11,23 @@ from longpin.actors.process.program import Program
 from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
-"""The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
+"""The rules that must hold unless a scenario says otherwise [semantics 3]."""
+
+ON_REQUEST: tuple[str, ...] = ("O4", "O5", "O8")
+"""Rules that must hold where a scenario names them: not every proposal promises what they say."""
+
+ALL_RULES: tuple[str, ...] = tuple(sorted((*RULES, *ON_REQUEST)))
+"""Both, in the order of the specification."""
 
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""
+
+USES: dict[str, str] = {
+    "U1": "a registration and its I/O can succeed",
+    "U2": "somebody can change the layout of a file that a well-behaved holder has",
+    "U3": "a holder that answers in time loses nothing it was promised",
+}
+"""What some schedule is to show [semantics 3.1], in words; lines of a scenario say by which outcomes."""
 
 CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_SYS_PTRACE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
@@ -30,6 +43,8 @@ class MachineSettings:
     """Seconds of virtual time a lease holder has to answer a break; 0: for ever [2.3.3]. Default: Linux's."""
     uverbs_async_delay: bool = False
     """The last close of a device may return before its pins are gone [1.10]. Default: most releases do not race."""
+    hypervisor: bool = False
+    """A hypervisor runs below, with a frame table of its own [1.10.2]."""
     kernel: tuple[tuple[str, ParameterValue], ...] = ()
     """The parameter ``kernel``, a version of Linux, and what differs from it; empty: that of the policy's preset."""
 
@@ -152,7 +167,7 @@ class Scenario:
     processes: tuple[ProcessSpec, ...]
     """In the order of the file; at least one starts ``now``."""
     holds: tuple[str, ...]
-    """The rules that must hold, names from :data:`RULES`."""
+    """The rules that must hold, names from :data:`ALL_RULES`."""
     text: str
     """The file, exactly as read."""
     warnings: tuple[str, ...] = ()
@@ -160,8 +175,10 @@ class Scenario:
     dax: tuple[DeviceDax, ...] = ()
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
+    video: tuple[VideoDevice, ...] = ()
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
-    video: tuple[VideoDevice, ...] = ()
+    shows: tuple[str, ...] = ()
+    """The uses that some schedule must show, names from :data:`USES`."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""

@@ -42,6 +42,7 @@ class MachineTable:
     page_size: Size | None = None
     lease_break_time: float | None = None
     uverbs_async_delay: bool | None = None
+    hypervisor: bool | None = None
     kernel: str | None = None
 
 
@@ -125,6 +126,7 @@ class ScenarioTable:
     summary: str | None = None
     policy: PolicyText | None = None
     holds: list[str] | None = None
+    shows: list[str] | None = None
     machine: MachineTable = field(default_factory=MachineTable)
     pmem: list[PmemTable] = field(default_factory=list)
     tmpfs: list[TmpfsTable] = field(default_factory=list)

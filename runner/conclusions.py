@@ -4,10 +4,11 @@
 so that a report that is not made costs nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from longpin.runner.result import Result, Verdict
+from longpin.runner.result import Result, ShownUse, UseState, Verdict
 
 if TYPE_CHECKING:
     from longpin.runner.conform.check import ProgramVerdict, Tally
@@ -32,6 +33,16 @@ class Explored:
     """The failure, made small; None: nothing failed."""
     lost: str = ""
     """What a report could not write, one line."""
+    traces: Mapping[str, str] = field(default_factory=dict)
+    """The file with a schedule that shows a use, by the use."""
+
+    @property
+    def uses(self) -> list[ShownUse]:
+        """Return what is known of the uses that some schedule must show."""
+        found = self.exploration
+        marks, complete = (set[str](), False) if found is None else (found.marks, found.complete)
+        uses = self.subject.rules.uses.states(marks, UseState.NOWHERE if complete else UseState.UNKNOWN)
+        return [use._replace(trace=self.traces.get(use.use, "")) for use in uses]
 
     @property
     def verdict(self) -> Verdict:
@@ -42,6 +53,11 @@ class Explored:
     def not_kept(self) -> str:
         """Return what was asked to be kept and could not be, one line; empty if nothing is lost."""
         return joined(*(one.not_kept for one in (self.exploration, self.kept) if one is not None), self.lost)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what is to be said of the scenario and of what was seen, each a line."""
+        return self.subject.warnings(() if self.exploration is None else self.exploration.marks)
 
     @property
     def seconds(self) -> float:
@@ -67,6 +83,12 @@ class Stressed:
     """What a report could not write, one line."""
 
     @property
+    def uses(self) -> list[ShownUse]:
+        """Return what is known of the uses that some schedule must show: samples show them, or not yet."""
+        marks = set[str]() if self.campaign is None else self.campaign.marks
+        return self.subject.rules.uses.states(marks, UseState.UNKNOWN)
+
+    @property
     def verdict(self) -> Verdict:
         """Return the verdict."""
         return Verdict.VIOLATED if self.campaign is None else self.campaign.verdict
@@ -75,6 +97,11 @@ class Stressed:
     def not_kept(self) -> str:
         """Return what was asked to be kept and could not be, one line; empty if nothing is lost."""
         return joined("" if self.kept is None else self.kept.not_kept, self.lost)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what is to be said of the scenario and of what was seen, each a line."""
+        return self.subject.warnings(() if self.campaign is None else self.campaign.marks)
 
     @property
     def seconds(self) -> float:

@@ -41,18 +41,27 @@ class Subject:
         """
         self.report(self.rules.after(actor, envelope))
 
-    def marks(self, actor: Actor, _envelope: Envelope) -> frozenset[str]:
-        """Return which lines that must be reached were judged in a step of an actor."""
-        return self.rules.lines.judged(actor)
+    def marks(self, actor: Actor, envelope: Envelope) -> frozenset[str]:
+        """Return what is to be seen in a step of an actor: lines that were judged, what is to be warned of."""
+        return self.rules.marks(actor, envelope)
 
     @property
     def wanted(self) -> list[str]:
         """The marks of all lines that must be reached."""
         return self.rules.lines.marks
 
+    @property
+    def to_show(self) -> list[str]:
+        """The marks of the uses that some schedule must show."""
+        return self.rules.uses.marks
+
     def unreached(self, marks: Iterable[str]) -> list[ExpectedLine]:
         """Return the lines that must be reached and are not among ``marks``."""
         return self.rules.lines.unreached(marks)
+
+    def warnings(self, marks: Iterable[str]) -> list[str]:
+        """Return what is to be said of the scenario, and of what was seen in its schedules, each a line."""
+        return [*self.scenario.warnings, *self.rules.advice.warnings(marks)]
 
     def check(self, engine: SteppedEngine) -> frozenset[str]:
         """Look at a world in which nothing can happen any more; return which lines are judged by that.
@@ -63,7 +72,7 @@ class Subject:
 
         """
         self.check_rules(engine)
-        marks = self.rules.lines.hanging(engine.actors)
+        marks = self.rules.lines.hanging(engine.actors) | self.rules.uses.at_rest(engine.actors)
         if why := unplayed(self.rules.waiting(engine.actors)):
             raise Inconclusive(why, marks)
         return marks

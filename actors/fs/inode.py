@@ -20,6 +20,7 @@ from longpin.actors.fs.cached_data import CachedData, MemoryData
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_data import InodeData
+from longpin.actors.fs.inode_layouts import InodeLayouts
 from longpin.actors.fs.inode_leases import InodeLeases
 from longpin.actors.fs.inode_listing import InodeListing
 from longpin.actors.fs.inode_memory import InodeMemory
@@ -35,6 +36,7 @@ from longpin.actors.fs.transfers import Transfers
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
+from longpin.actors.policies.obstacles import Obstacles
 from longpin.actors.policies.views import CloseRequest, LayoutView, LeaseKind
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import (
@@ -80,6 +82,7 @@ class Inode(Backing):
         "lease_calls": InodeLeases,
         "data_calls": InodeData,
         "names": InodeNames,
+        "layouts": InodeLayouts,
         "listing": InodeListing,
     }
 
@@ -101,6 +104,7 @@ class Inode(Backing):
         self.lease_calls = InodeLeases(kernel, iolock, mmaplock, leases, guard)
         self.data_calls = InodeData(kernel, iolock, mmaplock, attributes, leases, data, transfers, guard)
         self.names = InodeNames(address, iolock, attributes, leases)
+        self.layouts = InodeLayouts(self, kernel, iolock, attributes, leases, data, guard)
         self.listing = InodeListing(kernel, leases, guard)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
@@ -260,6 +264,10 @@ class Inode(Backing):
             self.leases.views(),
             self.guard.state,
         )
+
+    def in_the_way(self, caller: Caller, pins: tuple[Pin, ...]) -> Obstacles:
+        """Return on what a truncate to nothing would now fail or wait, for those who judge [2.9]."""
+        return self.listing.in_the_way(caller, pins)
 
     def layout_view(self, pins: tuple[Pin, ...]) -> LayoutView:
         """Return what a policy is shown, with pins that were found, for those who ask what an administrator sees."""

@@ -11,6 +11,7 @@ from functools import partial
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome, single
 from longpin.actors.fs.attributes import Attributes
+from longpin.actors.fs.device_holders import kill_all_who_have
 from longpin.actors.fs.extents import END, ExtentMap
 from longpin.actors.fs.layout_change import Wanted, change_of
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
@@ -25,6 +26,7 @@ from longpin.actors.policies.decisions import (
     Decision,
     DropLease,
     Fail,
+    KillHolders,
     Proceed,
     RemoveLease,
     Revoke,
@@ -160,6 +162,9 @@ class LayoutGuard:
                         if pin.owner in unfinished:  # who registers it finds out, and lets go itself
                             yield from self._wait_for_page(pin, mm, killable=False)
                             break
+                case KillHolders(pins=busy):
+                    yield from kill_all_who_have({pin.context for pin in busy})
+                    yield from self._wait_for_page(busy[0], mm, killable=False)
                 case DropLease(leases=gone):
                     self._check_there(gone)
                     yield from self.leases.drop(gone)
@@ -189,7 +194,7 @@ class LayoutGuard:
         if allowed.grant is None and not self._is_new(allowed.state):
             return allowed
         yield Step(Granting())
-        with (yield from take_all(locks if allowed.alone else ())):
+        with (yield from take_all(self._wanted_locks(allowed, locks))):
             if locked:
                 return (yield from self._give(decide, caller, fd))
             with (yield self.leases.flc_lock.exclusive()):
@@ -208,7 +213,7 @@ class LayoutGuard:
         if not self._is_new(update.state) and not update.drop:
             return
         yield Step(Granting())
-        with (yield from take_all(locks if decide(self._facts()).alone else ())):
+        with (yield from take_all(self._wanted_locks(decide(self._facts()), locks))):
             update = decide(self._facts())
             self.remember(update.state)
             if update.drop:
@@ -228,6 +233,11 @@ class LayoutGuard:
                     yield from self._revoke(action)
                 case SendSignal(process=process, signo=signo):
                     yield Call(process, Signal(signo))
+
+    def _wanted_locks(self, answer: Allow | Update, locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
+        if answer.alone and not locks:
+            raise ValueError(f"{type(self.kernel.policy).__name__} wants to be alone where no lock can be taken")
+        return locks if answer.alone else ()
 
     def remember(self, state: PolicyState | None) -> None:
         """Keep a new state, if there is one."""

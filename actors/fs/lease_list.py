@@ -14,12 +14,13 @@ from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.machine import Kernel, require
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.policies.decisions import Grant, Notify
-from longpin.actors.policies.views import LeaseKey, LeaseKind, LeaseRequest, LeaseView
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Fail, Grant, Notify
+from longpin.actors.policies.views import SLOTS, LeaseKey, LeaseKind, LeaseRequest, LeaseView, Range
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import LeaseGone, LeaseSetup
 from longpin.messages.fs.inode import ChangeLease, QueryLease
-from longpin.messages.fs.lease import Break, Drop, Level, RecordFd
+from longpin.messages.fs.lease import Break, Drop, LeaseCommand, Level, RecordFd
 from longpin.messages.process.caller import Caller
 
 _BROKEN_BY = {
@@ -28,11 +29,18 @@ _BROKEN_BY = {
     LeaseKind.LAYOUT: (LeaseKind.LAYOUT,),
 }
 """The kinds of lease that are broken by opens and truncate(2), by changes of names, and by layout changes."""
+_TYPES = (F_RDLCK, F_WRLCK, F_UNLCK)
 
 
-def read_delegation(arg: int) -> LeaseRequest | None:
-    """Read the type that F_SETDELEG is given; None is EINVAL."""
-    return LeaseRequest(arg, LeaseKind.DELEGATION) if arg in (F_RDLCK, F_WRLCK, F_UNLCK) else None
+def read_request(policy: Policy, request: ChangeLease) -> LeaseRequest | None:
+    """Read what a command of fcntl(2) asks for; None is EINVAL [2.1 step 2]."""
+    match request.command:
+        case LeaseCommand.LEASE:
+            return policy.read_lease(request.arg)
+        case LeaseCommand.DELEGATION:
+            return LeaseRequest(request.arg, LeaseKind.DELEGATION) if request.arg in _TYPES else None
+        case LeaseCommand.LAYOUT:
+            return policy.read_layout(request.arg, Range(request.start, request.start + request.length - 1))
 
 
 @dataclass(slots=True)
@@ -66,6 +74,8 @@ class LeaseRecord:
     """When the break time has passed the inode acts by itself; else the next look at the list does."""
     zombie: bool = False
     """Nothing but pins holds its description [1.5]."""
+    managed: bool = False
+    """A part of the kernel has it, knfsd, which is told of a break in its own way and has a time of its own [1.4.1]."""
 
     @property
     def target(self) -> int:
@@ -109,6 +119,11 @@ class LeaseRecord:
         if lease_type == F_RDLCK:
             self.downgrade_pending = False
 
+    def become(self, request: LeaseRequest) -> None:
+        """Be what its holder has asked for since, and the policy has granted, in place."""
+        self.set_type(request.type)
+        self.exclusive, self.unbreakable = request.exclusive, request.unbreakable
+
     def view(self) -> LeaseView:
         """Return what a policy sees."""
         return LeaseView(
@@ -126,6 +141,7 @@ class LeaseRecord:
             bool(self.overdue),
             self.zombie,
             self.target,
+            self.managed,
         )
 
 
@@ -169,16 +185,18 @@ class LeaseList:
         """Whether there is a lease that an open breaks, broken already or not."""
         return any(record.kind in _BROKEN_BY[LeaseKind.LEASE] for record in self.records)
 
-    def look_up(self, key: LeaseKey) -> Conversation[LeaseRecord | None]:
+    def look_up(self, key: LeaseKey, slot: str = "") -> Conversation[LeaseRecord | None]:
         """Return the lease of a key when what is overdue is gone [2.3.6]."""
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
-            return self.of(key)
+            return self.of(key, slot)
 
     def report(self, request: QueryLease) -> Conversation[int]:
-        """Return what F_GETLEASE [2.3.6] or F_GETDELEG say: each knows its own kind only [code: __fcntl_getlease]."""
-        own = yield from self.look_up(self.key_of(request, LeaseRequest(F_UNLCK)))
-        if own is None or (own.kind is LeaseKind.DELEGATION) != request.delegation:
+        """Return what F_GETLEASE [2.3.6] and its like say: each knows its own kind only [code: __fcntl_getlease]."""
+        slot = SLOTS[request.command]
+        own = yield from self.look_up(self.key_of(request, LeaseRequest(F_UNLCK, slot=slot)), slot)
+        delegation = request.command is LeaseCommand.DELEGATION
+        if own is None or (own.kind is LeaseKind.DELEGATION) != delegation:
             return F_UNLCK
         return self.policy.lease_type(own.view())
 
@@ -199,7 +217,10 @@ class LeaseList:
             self._check_conflicts(key, wanted)
             own = self.of(key, wanted.slot)
             if own is not None:
-                own.set_type(wanted.type)
+                changed = self.policy.change_lease(own.view(), wanted)
+                if isinstance(changed, Fail):
+                    raise KernelError(changed.errno)
+                own.become(changed)
                 self.waiters.wake_all(self.actor)
                 yield Call(own.address, RecordFd(request.fd))
             else:
@@ -234,6 +255,20 @@ class LeaseList:
         self._add(grant, caller, fd)
         if grant.owner:
             yield Call(grant.ofd, LeaseSetup(caller))
+
+    def take_managed(self, manager: Address, ofd: Address) -> Conversation[None]:
+        """Take a read lease on the layout for an actor of the kernel, which is told of its break [1.4.1].
+
+        Raises:
+            KernelError: EAGAIN, a lease is in the way; or what the policy says.
+
+        """
+        key, wanted = ("layout", manager), LeaseRequest(F_RDLCK, LeaseKind.LAYOUT)
+        with (yield self.flc_lock.exclusive()):
+            yield from self._expire()
+            self._check_conflicts(key, wanted)
+            record = LeaseRecord(manager, ofd, manager, 0, F_RDLCK, key, wanted.kind, owns=False, managed=True)
+            self.records.append(record)
 
     def _check_conflicts(self, key: LeaseKey, wanted: LeaseRequest) -> None:
         for record in self.records:
@@ -286,7 +321,7 @@ class LeaseList:
         self.records.remove(record)
         self.waiters.wake_all(self.actor)
         yield Call(record.address, Drop())
-        if record.owns:
+        if record.owns and not any(other.owns and other.ofd == record.ofd for other in self.records):
             yield Call(record.ofd, LeaseGone())
 
     def note_overdue(self, lease: Address, level: Level) -> None:
@@ -374,7 +409,8 @@ class LeaseList:
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
                 # Nothing is due here, and nobody can come in before the sleep: no wake-up is missed.
-                detail = f"{left.address} of process {left.tgid} to be given up"
+                whose = "a pNFS client to be returned" if left.managed else f"process {left.tgid} to be given up"
+                detail = f"{left.address} of {whose}"
                 flc.drop()
                 error = yield from outcome(single(self.waiters.sleep(WaitsFor("lease", left.address, detail))))
                 yield flc.retake()
@@ -390,7 +426,9 @@ class LeaseList:
         ]
 
     def _begin(self, record: LeaseRecord, level: Level) -> Break:
-        """Return what the lease is told whose break begins."""
+        """Return what the lease is told whose break begins; a manager decides by itself what follows."""
+        if record.managed:
+            return Break(level, 0, signal=False)
         follows = self.policy.on_break(record.view())
         record.works = follows.work
         seconds = self.break_time if follows.deadline is None else follows.deadline

@@ -32,6 +32,8 @@ class Kernel:
     """The RDMA devices."""
     uverbs_async_delay: bool = False
     """The release of a uverbs file returns before its pins are gone [1.10]."""
+    hypervisor: bool = False
+    """A hypervisor runs below, which the kernel knows nothing of [1.10.2]."""
 
     def pages(self, length: int) -> int:
         """Return how many pages ``length`` bytes take."""

@@ -338,7 +338,10 @@ class VideoFile(Backing):
 
     @handles(RevokeRegion)
     def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
-        """Take a buffer's pages from the camera for good, when it has finished with them; unpin them, or let them."""
+        """Take a buffer's pages from the camera, when it has finished with them, for good; unpin them, or let them.
+
+        It needs no time for it, and has no addresses that others could get.
+        """
         for buffer in self.buffers:
             made = buffer.registration
             if made is not None and made.owner == request.region:

@@ -23,7 +23,7 @@ class Stamp(NamedTuple):
     """The pages that are meant to have these bytes, sorted."""
 
     def __str__(self) -> str:
-        how = {"inode": "write(2)", "mm": "a store", "mr": "DMA", "vb": "DMA"}.get(
+        how = {"inode": "write(2)", "mm": "a store", "mr": "DMA", "vb": "DMA", "m2p": "DMA"}.get(
             self.writer.partition(":")[0], "a write"
         )
         return f"{how} of {self.writer} to {self.page}"

@@ -68,13 +68,19 @@ class Revoke(NamedTuple):
     """All that their contexts own is taken with them, as if the device were gone (disassociate)."""
 
 
+class KillHolders(NamedTuple):
+    """Send SIGKILL to every process that has the devices of these pins open, wait until one is gone, and ask again."""
+
+    pins: tuple[Pin, ...]
+
+
 class DropLease(NamedTuple):
     """Take leases off the list, and ask again."""
 
     leases: tuple[Address, ...]
 
 
-Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | DropLease
+Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | KillHolders | DropLease
 """What a gate answers that may wait."""
 
 

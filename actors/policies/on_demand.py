@@ -16,7 +16,5 @@ class OnDemandPaging(Reject):
 
     name: ClassVar[str] = "P10"
     alias: ClassVar[str] = "odp"
-    summary: ClassVar[str] = (
-        "long-term pins are refused; a device with on-demand paging needs none, so nobody waits"
-    )
+    summary: ClassVar[str] = "long-term pins are refused; a device with on-demand paging needs none, so nobody waits"
     source: ClassVar[str] = "Chinner, 2019-02-06 [S3]; Weiny, RFC v2, 2019-08-09 [V2-0]; Linux 5.4 umem_odp.c [k54]"

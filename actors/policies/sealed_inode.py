@@ -30,7 +30,7 @@ FILE_SYSTEMS = ("xfs",)
 """Those whose mmap knows the flag [S1: mmap_supported_mask]."""
 
 
-class WaitsFor(StrEnum):
+class UnsealedWait(StrEnum):
     """Which pins hold up a change of a file that is not sealed."""
 
     NOTHING = "nothing"
@@ -80,7 +80,7 @@ class SealedInode(Policy):
     """A long-term pin needs a MAP_DIRECT mapping; False: get_user_pages of 2017 did not look."""
     unwritten_is_layout: bool = True
     """That a block is preallocated only belongs to the block map: to write there changes it [MD6: xfs_bmapi_write]."""
-    unsealed_waits_for: WaitsFor = WaitsFor.SHORT_PINS
+    unsealed_waits_for: UnsealedWait = UnsealedWait.SHORT_PINS
     """What changes of a file without a seal wait for: since Linux 4.17 for pins, and the proposal is older."""
 
     # The seal.
@@ -130,9 +130,9 @@ class SealedInode(Policy):
         """
         if _seal(view).mapdcount and (change.operation is not LayoutOperation.WRITE or self._of_layout(change.kinds)):
             return Fail(errno.ETXTBSY)
-        if self.unsealed_waits_for is WaitsFor.NOTHING:
+        if self.unsealed_waits_for is UnsealedWait.NOTHING:
             change = change._replace(asks=tuple(asked for asked in change.asks if asked is not Asked.PAGES))
-        if view.pins and self.unsealed_waits_for is WaitsFor.SHORT_PINS:
+        if view.pins and self.unsealed_waits_for is UnsealedWait.SHORT_PINS:
             view = view._replace(pins=tuple(pin for pin in view.pins if not pin.longterm))
         return Policy.change_gate(self, change, view)
 

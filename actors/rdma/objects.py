@@ -20,7 +20,7 @@ class Pd:
 
 @dataclass(slots=True)
 class DeviceTable:
-    """What a device knows of the pages of one region that pins none [1.10.2]."""
+    """What a device knows of the pages of one region that pins none [1.10.3]."""
 
     name: Address
     """The region's."""
@@ -67,14 +67,14 @@ class Region:
         """Return a page that the device has."""
         return self.request.registration.page(index) if self.table is None else self.table.entries[index][0]
 
-    def keep(self, holds: tuple[Address, ...]) -> None:
-        """Hold nothing else from now on."""
-        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
-
     @property
     def owner(self) -> Address:
         """The name by which pages know it."""
         return self.request.registration.owner
+
+    def keep(self, holds: tuple[Address, ...]) -> None:
+        """Hold nothing else from now on."""
+        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
 
 
 @dataclass(slots=True)

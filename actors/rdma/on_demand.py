@@ -1,4 +1,4 @@
-"""On-demand paging: regions without pins, of which the device has a page table of its own [1.10.2].
+"""On-demand paging: regions without pins, of which the device has a page table of its own [1.10.3].
 
 A region remembers whose memory it is and where. An access that finds no entry faults in that process; an entry is made
 only if the process's page table has not changed meanwhile, of which the driver is told [longpin.messages.mm.notifier].

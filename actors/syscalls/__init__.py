@@ -8,9 +8,11 @@ from longpin.actors.syscalls import (
     clone3,
     fcntl,
     files,
+    hypervisor,
     lease_verbs,
     memory,
     names,
+    pnfs,
     processes,
     ranges,
     signals,
@@ -35,8 +37,10 @@ _CALLS = (
     ranges,
     transfers,
     verbs,
-    lease_verbs,
     video,
+    pnfs,
+    hypervisor,
+    lease_verbs,
     administration,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)

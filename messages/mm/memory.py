@@ -128,22 +128,22 @@ class PinFrames(Message):
 
 
 @message
-class FindFrames(Message):
-    """Look at frames that a page table has, without a reference; the reply is a :class:`Pinned` [hmm_range_fault]."""
-
-    numbers: tuple[int, ...]
-
-    def footprint(self) -> Footprint:
-        """How often they were freed."""
-        return Footprint.of(reads=[("generation", number) for number in self.numbers])
-
-
-@message
 class Pinned(Message):
     """The frames, with references if some were asked for."""
 
     generations: tuple[int, ...]
     """Of each frame."""
+
+
+@message
+class AskGenerations(Message):
+    """Ask how often frames were freed: nobody in a kernel can, but those who judge must know what somebody believed."""
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """The generations."""
+        return Footprint.of(reads=[("generation", number) for number in self.numbers])
 
 
 @message

@@ -183,11 +183,13 @@ def replay(trace: str, until: int | None, as_json: bool) -> None:
     """Show exactly the run that wrote TRACE, comparing every arrival."""
     begin()
     from longpin.runner import api
+    from longpin.runner.result import SEEN
 
     startup.ready("longpin.runner.run")
     result = api.replay(trace, until=until)
     for warning in result.warnings:
-        say(warning)
+        if not warning.startswith(SEEN):  # what was seen in it is in the report
+            say(warning)
     finish(result, as_json=as_json, again=command(*replay_again(trace, until)))
 
 

@@ -6,6 +6,7 @@ from longpin.actors.base import Engine
 from longpin.actors.clock import Clock
 from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.hypervisor import Hypervisor
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
@@ -22,6 +23,7 @@ from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
@@ -61,6 +63,7 @@ class Blueprint:
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,
             devices=scenario.devices,
+            hypervisor=machine.hypervisor,
         )
         self.scenario = scenario
         self.images = {spec.name: image(spec) for spec in scenario.processes}
@@ -94,6 +97,8 @@ class Blueprint:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
+        if kernel.hypervisor:
+            engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
         names |= {camera.path: f"camera:{camera.name}" for camera in scenario.video}

@@ -118,6 +118,10 @@ class Exploration:
     """What ``marks`` and ``check`` said is to be seen in some schedule that can really happen."""
     missing: list[str] = field(default_factory=list)
     """The marks that were wanted and that no schedule explored showed."""
+    unshown: list[str] = field(default_factory=list)
+    """Those of which some schedule must show each, and none explored did: what is complete is violated by that."""
+    witnesses: dict[str, tuple[Address, ...]] = field(default_factory=dict)
+    """The decisions of the first schedule that showed each of the others."""
     not_kept: str = ""
     """Why the checkpoint does not hold what was explored, one line; empty if it does, or if there is none."""
     seconds: float = 0.0
@@ -136,8 +140,11 @@ class Exploration:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict: incomplete is never a pass, and neither is one that lacks a mark that was wanted."""
-        if self.failures:
+        """Return the verdict: incomplete is never a pass, and neither is one that lacks a mark that was wanted.
+
+        That something was to be shown and no schedule does is a violation, which only a complete exploration finds.
+        """
+        if self.failures or (self.unshown and self.complete):
             return Verdict.VIOLATED
-        whole = self.complete and not self.inconclusive and not self.missing
+        whole = self.complete and not (self.inconclusive or self.missing)
         return Verdict.HOLDS if whole else Verdict.UNDETERMINED

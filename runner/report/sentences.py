@@ -71,7 +71,8 @@ def sentence(event: Event) -> str:
             return f"the file system frees {spans(event.blocks)} of {event.pmem}"
         case DmaDone():
             verb = "reads" if event.data is None else f"writes {event.data!r} to"
-            pinned = f"pinned by {event.region}" + (f" as page {event.page} of {event.inode}" if event.inode else "")
+            how = "entered as" if event.region.startswith("m2p:") else "pinned by"
+            pinned = f"{how} {event.region}" + (f" as page {event.page} of {event.inode}" if event.inode else "")
             return f"device {verb} block {event.block} of {event.pmem}, {pinned}"
         case ClockAdvanced():
             return f"it is {event.time:g} s now"

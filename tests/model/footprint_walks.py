@@ -218,7 +218,7 @@ OF_POLICIES: dict[str, dict[str, str]] = {
         "child": f"{MMAP}more = {PIN}munmap(buf, 2 * PAGE)",
         "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
         "c": f"fd = open('/pmem/a', O_RDWR)\nb = {MMAP.replace('MAP_SHARED', 'MAP_SHARED | MAP_DIRECT')}"
-        + "munmap(b, PAGE)",
+        "munmap(b, PAGE)",
     },
     "P4": {
         "a": CONNECTED

@@ -1,9 +1,21 @@
 """Device-dax: mapped in units of its alignment, pinned by anybody, never truncated [4.0]."""
 
+import errno
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+
+from longpin.actors.mm.dax_device import DaxMemory
+from longpin.actors.mm.mm import Mm
+from longpin.actors.policies import POLICIES
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Allow, Answer, Fail
+from longpin.actors.policies.views import LayoutView, RegistrationView
+from longpin.messages.fs.mapping import PinRequest
+from longpin.messages.mm.memory import Pin
+from longpin.messages.process.caller import Caller
 
 Play = Callable[..., Any]
 
@@ -46,13 +58,21 @@ fcntl(fd, F_SETLEASE, F_RDLCK)                                     # -> EINVAL
     )
 
 
-@pytest.mark.parametrize("policy", ["P0", "P1", "P5"])
-def test_it_is_pinned_under_every_policy_and_the_device_sees_what_is_stored(play: Play, policy: str) -> None:
-    play(
-        policy,
-        head=HEAD,
-        a=f"""
-{MAPPED}
+@dataclass(frozen=True, slots=True)
+class Refusing(Policy):
+    """Whatever it is asked of a pin, it refuses."""
+
+    def longterm_gate(self, request: PinRequest) -> Answer:
+        return Fail(errno.EOPNOTSUPP)
+
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
+        return Fail(errno.EPERM)
+
+    def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> Answer:
+        return Fail(errno.EACCES)
+
+
+DEVICE = """
 ctx = ibv_open_device("rxe0")
 pd = ibv_alloc_pd(ctx)
 cq = ibv_create_cq(ctx)
@@ -60,15 +80,69 @@ qp = ibv_create_qp(pd, cq)
 ibv_modify_qp(qp, IBV_QPS_INIT)
 ibv_modify_qp(qp, IBV_QPS_RTR, qp)
 ibv_modify_qp(qp, IBV_QPS_RTS)
-mr = ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)   # -> ok
+"""
+REMOTE = "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE"
+PRESETS = [f"{name}:{preset}" for name, its in POLICIES.items() for preset in its.presets]
+
+
+def pins_of(played: Any) -> list[Pin]:
+    memory = played.engine.actors["dax_memory:dax0.0"]
+    assert isinstance(memory, DaxMemory)
+    return [pin for number in sorted(memory.pins) for pin in memory.pins[number]]
+
+
+@pytest.mark.parametrize("policy", [*PRESETS, Refusing()])
+def test_it_is_pinned_under_every_policy_and_the_device_sees_what_is_stored(play: Play, policy: str | Policy) -> None:
+    """For as long as anybody likes, without a lease: no gate is asked, because nothing can move its pages [S2, 4.0]."""
+    played = play(
+        policy,
+        head=HEAD,
+        seeds=range(1),
+        a=f"""
+{MAPPED}
+{DEVICE}
+mr = ibv_reg_mr(pd, buf, 2 * PAGE, {REMOTE})                       # -> ok
 munmap(buf, 512 * PAGE)                                            # -> 0
 ibv_post_send(qp, IBV_WR_RDMA_WRITE, "from the NIC", mr, PAGE)     # -> 0
 ibv_get_cq_event(cq)                                               # -> IBV_WC_SUCCESS
 again = mmap(512 * PAGE, PROT_READ, MAP_SHARED, fd, 0)
 load(again + PAGE, 12)                                             # -> b"from the NIC"
-ibv_dereg_mr(mr)                                                   # -> 0
+fcntl(fd, F_SETLEASE, F_RDLCK)                                     # -> EINVAL
 unlink("/dev/dax0.0")                                              # -> 0
+close(fd)                                                          # -> 0
 load(again + PAGE, 4)                                              # -> b"from"
+pause()
+""",
+    )
+    for one in played.schedules:
+        assert [(pin.block, pin.longterm, pin.owner) for pin in pins_of(one)] == [(n, True, "mr:100.1") for n in (0, 1)]
+
+
+@pytest.mark.parametrize("policy", [*PRESETS, Refusing()])
+@pytest.mark.parametrize("ends", ["ibv_dereg_mr(mr)", "close(ctx)"])
+def test_its_pins_go_with_the_registration_and_with_the_descriptor(play: Play, policy: str | Policy, ends: str) -> None:
+    program = f"{MAPPED}\n{DEVICE}\nmr = ibv_reg_mr(pd, buf, PAGE, {REMOTE})  # -> ok\n{ends}  # -> 0\npause()"
+    played = play(policy, head=HEAD, seeds=(), a=program)
+    assert pins_of(played) == []
+    mm = played.engine.actors["mm:100.1"]
+    assert isinstance(mm, Mm)
+    assert mm.pinned_vm == 0
+
+
+@pytest.mark.parametrize("policy", PRESETS)
+def test_a_camera_may_have_it_too(play: Play, policy: str) -> None:
+    play(
+        policy,
+        head=f'{HEAD}[[video]]\nname = "video0"\n',
+        seeds=(),
+        a=f"""
+{MAPPED}
+cam = open("/dev/video0", O_RDWR)
+vidioc_reqbufs(cam, 1, V4L2_MEMORY_USERPTR)                        # -> 1
+vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> 0
+vidioc_streamon(cam)                                               # -> 0
+vidioc_dqbuf(cam)                                                  # -> 0
+load(buf, 7)                                                       # -> b"frame 1"
 """,
     )
 

@@ -24,7 +24,7 @@ from longpin.actors.constants import F_RDLCK, F_WRLCK
 from longpin.actors.fs.inode import Inode
 from longpin.actors.kernel.file_system import FILE_SYSTEMS, ChangeKind, LayoutOperation
 from longpin.actors.policies import POLICIES
-from longpin.actors.policies.base import LAYOUT_CALLS, Policy
+from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import (
     Allow,
     Answer,
@@ -37,6 +37,7 @@ from longpin.actors.policies.decisions import (
     Scan,
     Update,
 )
+from longpin.actors.policies.layout_calls import LAYOUT_CALLS, layout_errnos
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.views import (
     Change,
@@ -187,7 +188,7 @@ class Busy(Policy):
     """P2: a change of pages that are pinned for long fails at once; a write that takes none away does not."""
 
     name: ClassVar[str] = "test"
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(LAYOUT_CALLS, frozenset({"EBUSY"}))
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("EBUSY")
 
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         if not change.kinds & (ChangeKind.SUBTRACTIVE | ChangeKind.MOVING):
@@ -232,7 +233,7 @@ class Sealed(Policy):
 
     name: ClassVar[str] = "test"
     state: ClassVar[PolicyState] = Seal()
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(LAYOUT_CALLS, frozenset({"ETXTBSY"}))
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY")
 
     @staticmethod
     def _count(view: LayoutView, more: int) -> Seal:
@@ -524,7 +525,7 @@ class NoChanges(Policy):
     """Nothing may change a layout."""
 
     name: ClassVar[str] = "test"
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(LAYOUT_CALLS, frozenset({"EXFULL"}))
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("EXFULL")
 
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         return Fail(errno.EXFULL)

@@ -24,6 +24,23 @@ class Finding(NamedTuple):
     detail: str
 
 
+class Means(NamedTuple):
+    """How somebody came by the memory that it accesses, in words of findings."""
+
+    through: str
+    took: str
+    """What it did."""
+
+
+_MEANS = {"m2p": Means("its frame table", "learned")}
+"""By the kind of what the access goes through."""
+
+
+def means_of(region: Address) -> Means:
+    """Return how a device came by memory: by a pin, or by what it was told once."""
+    return _MEANS.get(region.partition(":")[0], Means("its pin", "pinned"))
+
+
 class Invariant:
     """One rule under one policy."""
 
@@ -31,6 +48,8 @@ class Invariant:
     """Its name in the specification."""
     summary: ClassVar[str]
     source: ClassVar[str]
+    warns: ClassVar[bool] = False
+    """Where a scenario does not ask for it, what it finds after an arrival is a warning."""
 
     def __init__(self, proposal: Proposal) -> None:
         self.policy = proposal.policy

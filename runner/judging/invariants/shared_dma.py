@@ -8,7 +8,7 @@ from longpin.actors.mm.ownership import Owner
 from longpin.actors.mm.pmem import Pmem
 from longpin.messages.envelope import Envelope
 from longpin.messages.mm.memory import Dma
-from longpin.runner.judging.invariants.base import Finding, Invariant
+from longpin.runner.judging.invariants.base import Finding, Invariant, means_of
 
 
 class NoSharedDma(Invariant):
@@ -28,11 +28,12 @@ class NoSharedDma(Invariant):
         others = [owner for owner in owners if owner != pinned_as]
         if pinned_as not in owners or not others:
             return ()
+        means = means_of(access.region)
         whose = " and ".join(dict.fromkeys(owner.inode for owner in others))
         return (
             self.found(
-                f"writes {access.inode} through its pin, shared with {whose}",
-                f"the device writes block {access.number} of {actor.address} through {access.region}, which pinned it "
-                f"as {pinned_as}; it is {' and '.join(map(str, others))} too, which changes with it",
+                f"writes {access.inode} through {means.through}, shared with {whose}",
+                f"the device writes block {access.number} of {actor.address} through {access.region}, which "
+                f"{means.took} it as {pinned_as}; it is {' and '.join(map(str, others))} too, which changes with it",
             ),
         )

@@ -9,7 +9,7 @@ from longpin.actors.mm.pmem import Pmem
 from longpin.actors.mm.stamps import Stamp
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.mm.memory import Dma, Load
-from longpin.runner.judging.invariants.base import Finding, Invariant
+from longpin.runner.judging.invariants.base import Finding, Invariant, means_of
 
 
 class NoStaleData(Invariant):
@@ -32,10 +32,11 @@ class NoStaleData(Invariant):
 
     def _device(self, pmem: Pmem, access: Dma) -> Iterator[Finding]:
         page = Owner(access.inode, access.page)
-        who = f"the device, through {access.region}, which pinned {page}"
+        means = means_of(access.region)
+        who = f"the device, through {access.region}, which {means.took} {page}"
         if pmem.generation(access.number) != access.generation:
             yield self.found(
-                f"a device reads {access.inode} through its pin, which was freed",
+                f"a device reads {access.inode} through {means.through}, which was freed",
                 f"{who}, reads block {access.number} of {pmem.address}, which was freed since",
             )
             return

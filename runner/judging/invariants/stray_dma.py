@@ -7,7 +7,7 @@ from longpin.actors.base import Actor
 from longpin.actors.mm.memory import FrameMemory
 from longpin.messages.envelope import Envelope
 from longpin.messages.mm.memory import Dma
-from longpin.runner.judging.invariants.base import Finding, Invariant
+from longpin.runner.judging.invariants.base import Finding, Invariant, means_of
 
 
 class NoStrayDma(Invariant):
@@ -30,14 +30,15 @@ class NoStrayDma(Invariant):
         now = actor.owner_of(access.number)
         whose = " and ".join(dict.fromkeys(part.rpartition(" of ")[2] for part in now.split(" and ")))
         owned = "a free block" if now == "free" else f"now of {whose}"
+        means = means_of(access.region)
         verb = "reads" if access.data is None else "writes"
-        site = f"{verb} {access.inode or 'anonymous memory'} through its pin, {owned}"
+        site = f"{verb} {access.inode or 'anonymous memory'} through {means.through}, {owned}"
         pinned_as = f"page {access.page} of {access.inode}" if access.inode else "anonymous memory"
         return (
             self.found(
                 site,
-                f"the device {verb} block {access.number} of {actor.address} through {access.region}, which pinned it "
-                f"as {pinned_as}; it is {now} now "
-                f"(generation {actor.generation(access.number)}, pinned at {access.generation})",
+                f"the device {verb} block {access.number} of {actor.address} through {access.region}, which "
+                f"{means.took} it as {pinned_as}; it is {now} now "
+                f"(generation {actor.generation(access.number)}, {means.took} at {access.generation})",
             ),
         )
