@@ -19,7 +19,7 @@ class Pd:
 
 
 @dataclass(slots=True)
-class DeviceTable:
+class DevicePageTable:
     """What a device knows of the pages of one region that pins none [1.10.3]."""
 
     name: Address
@@ -60,7 +60,7 @@ class Region:
     successor: int = 0
     """The handle of the region that was given its addresses, which were free again; 0: they are its own [4.4]."""
 
-    table: DeviceTable | None = None
+    table: DevicePageTable | None = None
     """The device's page table, if the region pins no pages."""
 
     def page(self, index: int) -> PinnedPage:
