@@ -400,6 +400,18 @@ def touched() -> Subject:
     return subject(of_machine(programs, []), "P1", "intended", kernel="6.18")
 
 
+def registering() -> Subject:
+    """Return processes that share a device and register memory with it, pinned and not, and two transfers."""
+    register = REGISTER.format("a").partition("ctx")[0] + "".join(
+        f"{name} = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE{more})\n"
+        f'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", {name}, 0)\n'
+        for name, more in (("mr", ""), ("paged", " | IBV_ACCESS_ON_DEMAND"))
+    )
+    opened = 'ctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n'
+    programs = {"a": f'{opened}fork("child"){CONNECT}{register}', "child": CONNECT + register}
+    return subject(of_machine(programs, ["child"]), "P1", "intended", kernel="6.18")
+
+
 def subject(scenario: Scenario, policy: str, preset: str, **parameters: str) -> Subject:
     """Return a scenario under a policy, whatever its own is."""
     own = (policy, preset, {}) == (scenario.policy.name, scenario.policy.preset, parameters)
