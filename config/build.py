@@ -97,6 +97,7 @@ def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[RdmaDevice
             name(report, ("device", index), given.name, taken),
             iommu=given.iommu is not False,
             revocable=given.revocable is not False,
+            on_demand=given.on_demand,
         )
         for index, given in enumerate(table.device)
     ]

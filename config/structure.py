@@ -89,6 +89,7 @@ class DeviceTable:
     name: str | None = None
     iommu: bool | None = None
     revocable: bool | None = None
+    on_demand: bool | None = None
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
 from longpin.actors.mm.anonymous import AnonymousMemory
+from longpin.actors.mm.notifiers import Notifiers
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import Fault
@@ -32,13 +33,20 @@ class Faults(ActorPart):
     """The accesses to a memory map, and the faults they end in: they make pages present, one way or another."""
 
     def __init__(
-        self, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, page_table_lock: Lock, anonymous: AnonymousMemory
+        self,
+        kernel: Kernel,
+        space: AddressSpace,
+        mmap_lock: Lock,
+        page_table_lock: Lock,
+        anonymous: AnonymousMemory,
+        notifiers: Notifiers,
     ) -> None:
         self.kernel = kernel
         self.space = space
         self.mmap_lock = mmap_lock
         self.page_table_lock = page_table_lock
         self.anonymous = anonymous
+        self.notifiers = notifiers
 
     @handles(LoadBytes)
     def load(self, request: LoadBytes, _src: Address) -> Conversation[Data | Faulted]:
@@ -141,10 +149,15 @@ class Faults(ActorPart):
         elif pte.exclusive or (pte.anonymous and (yield from self._is_alone(pte.frame))):
             table[vpn] = pte._replace(writable=writable, exclusive=True)
         else:
-            table[vpn] = yield from self.anonymous.copy(
-                pte.frame, writable=writable, inode="" if pte.anonymous else mapping.inode
-            )
-            yield from self.anonymous.drop([pte.frame] if pte.anonymous else [])
+            address = vpn * self.kernel.page_size
+            copy = self._copy(pte, vpn, mapping, writable=writable)
+            yield from self.notifiers.around([(address, address + self.kernel.page_size)], copy)
+            yield from self.anonymous.drop([pte] if pte.counted else [])
+
+    def _copy(self, pte: Pte, vpn: int, mapping: Mapping, *, writable: bool) -> Conversation[None]:
+        """Put a copy of a page into its place [wp_page_copy]."""
+        inode = "" if pte.anonymous else mapping.inode
+        self.space.page_table[vpn] = yield from self.anonymous.copy(pte.frame, writable=writable, inode=inode)
 
     def _is_alone(self, frame: PageFrame) -> Conversation[bool]:
         """Return whether nobody else has an anonymous page any more."""

@@ -6,6 +6,7 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import VM_DONTCOPY, VM_LOCKED, VM_WIPEONFORK, AddressSpace, Mapping
 from longpin.actors.mm.faults import MOST_AT_ONCE
+from longpin.actors.mm.notifiers import Notifiers
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import AddMapping
@@ -19,13 +20,20 @@ class Fork(ActorPart):
     """The call that copies a memory map."""
 
     def __init__(
-        self, actor: Actor, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, page_table_lock: Lock
+        self,
+        actor: Actor,
+        kernel: Kernel,
+        space: AddressSpace,
+        mmap_lock: Lock,
+        page_table_lock: Lock,
+        notifiers: Notifiers,
     ) -> None:
         self.actor = actor
         self.kernel = kernel
         self.space = space
         self.mmap_lock = mmap_lock
         self.page_table_lock = page_table_lock
+        self.notifiers = notifiers
 
     @handles(DupMmap)
     def dup_mmap(self, request: DupMmap, _src: Address) -> Conversation[Done]:
@@ -40,7 +48,8 @@ class Fork(ActorPart):
                     yield Call(mapping.file.ofd, Ref())
                     yield Call(mapping.inode, self._copied(mapping, request))
             if own:
-                yield from self._share_pages(copied, request.child)
+                ranges = [(mapping.start, mapping.end) for mapping in copied if mapping.private]
+                yield from self.notifiers.around(ranges, self._share_pages(copied, request.child))
         return DONE
 
     def _copied(self, mapping: Mapping, request: DupMmap) -> AddMapping:

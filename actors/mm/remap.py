@@ -2,6 +2,7 @@
 
 import errno
 from dataclasses import replace
+from functools import partial
 
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
@@ -11,6 +12,7 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE, VM_LOCKED, AddressSpace, Mapping
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
+from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import Address
 from longpin.messages.mm.ranges import Mapped, Mremap
 from longpin.messages.process.process import File
@@ -19,12 +21,21 @@ from longpin.messages.process.process import File
 class Remap(ActorPart):
     """The call that moves mappings with their pages."""
 
-    def __init__(self, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, faults: Faults, areas: Areas) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        space: AddressSpace,
+        mmap_lock: Lock,
+        faults: Faults,
+        areas: Areas,
+        notifiers: Notifiers,
+    ) -> None:
         self.kernel = kernel
         self.space = space
         self.mmap_lock = mmap_lock
         self.faults = faults
         self.areas = areas
+        self.notifiers = notifiers
 
     @handles(Mremap)
     def mremap(self, request: Mremap, _src: Address) -> Conversation[Mapped]:
@@ -125,6 +136,7 @@ class Remap(ActorPart):
             moved = own._replace(start=to, length=r.length)
         if moved.anonymous and not any(pte.anonymous for _, pte in self.space.entries(r.old, r.old + length)):
             moved = moved._replace(first_page=to // self.kernel.page_size)  # nothing ties it to where it was
-        self.space.move(r.old, r.old + length, to)
+        move = at_once(partial(self.space.move, r.old, r.old + length, to))
+        yield from self.notifiers.around([(r.old, r.old + length)], move)
         self.space.insert(moved)
         return to

@@ -352,10 +352,17 @@ def of_machine(programs: dict[str, str], forked: list[str]) -> Scenario:
     return parse_scenario(text, "programs.toml")
 
 
-def subject(scenario: Scenario, policy: str, preset: str) -> Subject:
+def touched() -> Subject:
+    """Return processes that touch pages others wait for, on a kernel whose page table entries have references."""
+    programs = {x: REGISTER.format(x) + f'label("{x}")\nload(buf, 1)\nibv_dereg_mr(mr)' for x in "ab"}
+    programs |= {f"other_{x}": f'wait_for("{x}")\ntruncate("/pmem/{x}", PAGE)' for x in "ab"}
+    return subject(of_machine(programs, []), "P1", "intended", kernel="6.18")
+
+
+def subject(scenario: Scenario, policy: str, preset: str, **parameters: str) -> Subject:
     """Return a scenario under a policy, whatever its own is."""
-    own = (policy, preset) == (scenario.policy.name, scenario.policy.preset)
-    changes: dict[str, Any] = {} if own else {"policy": policy, "preset": preset, "parameters": {}}
+    own = (policy, preset, {}) == (scenario.policy.name, scenario.policy.preset, parameters)
+    changes: dict[str, Any] = {} if own else {"policy": policy, "preset": preset, "parameters": parameters}
     return Subject(scenario, Settings.of(scenario, **changes))
 
 

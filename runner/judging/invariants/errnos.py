@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES
 from longpin.actors.policies import find_policy, name_in_expectations, split_name
+from longpin.actors.policies.base import PRESETS
 from longpin.actors.policies.proposal import KERNEL, Proposal, read_proposal
 from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
@@ -78,6 +79,7 @@ def applicable(
     """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
 
     One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    One that names a policy alone speaks of the presets that each has, not of its relatives.
     Among those of a policy, one that names the kernel comes first; by default that is the one in ``policy_name``.
     A class in a file is named without the folder of the file, and what is said of its base class is not said of it.
     """
@@ -85,7 +87,10 @@ def applicable(
     if kernel is not None or any(expectation.kernels for expectation in expectations):
         named = kernel_of(policy_name) if kernel is None else kernel
     name, preset, whole = _names(policy_name)
-    ranks = [(preset, True), (whole, False), (name, True), (name, False), (None, True), (None, False)]
+    ranks: list[tuple[str | None, bool]] = [(preset, True), (whole, False)]
+    if preset.removeprefix(name)[1:].partition(",")[0] in PRESETS:
+        ranks += [(name, True), (name, False)]
+    ranks += [(None, True), (None, False)]
     for policy, on_kernel in ranks:
         for its in expectations:
             if its.policy == policy and (named in its.kernels if on_kernel else not its.kernels):
