@@ -297,6 +297,8 @@ class LayoutGuard:
                 yield from outcome(single(Call(signal.process, Signal(signal.signo))))
 
     def _scan(self, scan: Scan, wanted: Wanted | None, mm: Hold | None) -> Conversation[tuple[Pin, ...]]:
+        if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and not self.mappings:
+            return ()
         return (yield from self._find_busy(scan.range or self._where_the_kernel_looks(wanted), zap=mm is not None))
 
     def _where_the_kernel_looks(self, wanted: Wanted | None) -> Range:
@@ -307,8 +309,6 @@ class LayoutGuard:
 
     def _find_busy(self, pages: Range, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
-        if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:
-            return ()
         if zap:
             yield from self.mappings.zap(0)
         pins: list[Pin] = []

@@ -47,6 +47,8 @@ class Scan(NamedTuple):
 
     range: Range | None = None
     """Where; None: where the kernel looks for this change (``whole_file_scan``)."""
+    unmapped: bool = False
+    """Look even if nobody maps the file, as who counts pins would; a kernel may not (``busy_scan_skips_unmapped``)."""
 
 
 class WaitFor(NamedTuple):

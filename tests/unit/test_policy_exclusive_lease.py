@@ -47,6 +47,14 @@ ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> ok
     )
 
 
+def test_a_lease_is_kept_by_pins_also_where_the_kernel_does_not_look_for_them(play: Play) -> None:
+    """H6: 5.4 looks for no pins of a file that nobody maps; who keeps a lease counts its own."""
+    play(
+        "P6:intended,kernel=5.4",
+        a=PINNED + "munmap(buf, 4 * PAGE)\nfcntl(fd, F_SETLEASE, F_UNLCK)               # -> EBUSY\n",
+    )
+
+
 def test_a_lease_without_descriptors_and_mappings_lives_as_long_as_its_pins(play: Play) -> None:
     run = play(
         "P6",
