@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from longpin.actors.parameters import ParameterValue, expected_value, fits
-from longpin.actors.policies import find_policy
+from longpin.actors.policies import find_policy, name_in_file
 from longpin.actors.policies.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
 from longpin.actors.process.program import Op
 from longpin.config.expressions import read_size
@@ -143,6 +143,9 @@ def operations_of(processes: Iterable[ProcessSpec]) -> Iterator[Op]:
             yield from program.operations()
 
 
+_NOT_LOADED = "the option --policy with this, as a class in a file is given there and nowhere else"
+
+
 def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:
     """Return the policy, its preset, and the parameters the scenario sets."""
     default = PolicyChoice()
@@ -156,6 +159,8 @@ def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:
             return default
     text: str = table.pop("name", default.name)
     preset: str | None = table.pop("preset", None)
+    if name_in_file(text):
+        return PolicyChoice(problem=report.problem(path, _NOT_LOADED, shown(text)))
     try:
         if isinstance(given, str):
             policy, named_preset, table = read_proposal(text)

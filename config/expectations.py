@@ -26,6 +26,7 @@ from longpin.config.schema import USES
 ARROW = "->"
 _TOKEN = re.compile(
     r"""\s*+(?:(?P<arrow>->)|(?P<mark>[;,])|(?P<remark>\([^()]*+\))|(?P<bytes>b"(?:[^"\\]|\\.)*+"|b'(?:[^'\\]|\\.)*+')
+    |(?P<own>[\w.+-]+\.py:\w++(?::\w++)?)
     |(?P<joined>[A-Z_]\w*+(?:\s*+\|\s*+[A-Z_]\w*+)++)
     |(?P<sum>[A-Z_]\w*+\s*+[+-]\s*+[0-9]++(?![\w.]))|(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))
     |(?P<version>[0-9]+\.[0-9]+(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
@@ -142,7 +143,7 @@ def _part(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
     policy = None
     kernels: tuple[str, ...] = ()
     first, *rest = tokens
-    if first.kind == "word" and first.text != ON:
+    if first.kind in ("word", "own") and first.text != ON:
         policy = _policy(first)
         first, *rest = _more(first, rest, ARROW)
     if first.text == ON:
@@ -189,6 +190,8 @@ def _kernels(first: _Token, *rest: _Token) -> tuple[tuple[str, ...], list[_Token
 
 
 def _policy(token: _Token) -> str:
+    if token.kind == "own":
+        return token.text  # what its file defines is not known here
     text, _, kernel = token.text.partition(_KERNEL)
     try:
         kind, preset = find_policy(text)

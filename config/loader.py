@@ -113,7 +113,7 @@ def without_roles(scenario: Scenario) -> Scenario:
     """Return a scenario in whose text the roles are written out, in the dialect in which it is."""
     if not scenario.dialect:
         return scenario
-    policy, preset = scenario.dialect.split(":")
+    policy, _, preset = scenario.dialect.rpartition(":")
     document = tomllib.loads(scenario.text)
     dialect = find_dialect(policy, preset)
     for process in document["process"]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
+from longpin.config.problems import Problem
 from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
@@ -145,6 +146,8 @@ class PolicyChoice:
     """``as_posted`` (the code) or ``intended`` (the prose)."""
     parameters: tuple[tuple[str, ParameterValue], ...] = ()
     """What the scenario sets differently from the preset, sorted by name."""
+    problem: Problem | None = field(default=None, compare=False)
+    """Why this is not the scenario's own: that is a class in a file, which no scenario loads."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,8 +113,7 @@ def explore_scenario(
             workers=None if method == Method.STATES else workers,
             executor=others,
             checkpoint=checkpoint,
-            # What was explored without checking footprints says nothing about them.
-            identity=configuration_hash(subject.scenario, settings) + " with --verify" * verify,
+            identity=_identity(subject, verify=verify),
         )
     if result.failures:
         kept = failures.handle(subject, result.failures[0], f"explore ({result.method.value})", settings.seed)
@@ -198,6 +197,16 @@ def stress_scenario(
         by = f"{first.strategy}, its run {first.own_run:,}, run {first.run:,} of all"
         kept = failures.handle(subject, first, by, first.seed)
     return Stressed(subject, engine, campaign, kept, every)
+
+
+def _identity(subject: Subject, *, verify: bool) -> str:
+    """Return what is explored, for a checkpoint: a hash, and a policy in a file by its name and the file's hash."""
+    settings = subject.settings
+    identity = configuration_hash(subject.scenario, settings)
+    if settings.source is not None:
+        identity += f" under {settings.policy_name} (SHA-256 of the file: {settings.source.sha256})"
+    # What was explored without checking footprints says nothing about them.
+    return identity + " with --verify" * verify
 
 
 def _executor(executor: Executor | None, workers: int, dask: str | None) -> AbstractContextManager[Executor | None]:

@@ -19,9 +19,9 @@ class Subject:
     """``build``, ``always``, ``check`` and ``marks`` of a scenario under a policy; it can be sent elsewhere."""
 
     def __init__(self, scenario: Scenario, settings: Settings) -> None:
-        self.scenario = scenario = in_dialect(scenario, settings.policy, settings.preset)
         self.settings = settings
         proposal = settings.make_proposal()
+        self.scenario = scenario = in_dialect(scenario, settings.policy, settings.preset)
         self.rules = Rules(scenario, proposal)
         self.blueprint = Blueprint(scenario, proposal)
 
@@ -98,4 +98,5 @@ class Subject:
 
 
 def _subject(text: str, name: str, settings: Settings) -> Subject:
+    settings.make_proposal()  # a policy in a file may add names that programs use
     return Subject(parse_scenario(text, name), settings)

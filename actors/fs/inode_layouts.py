@@ -22,7 +22,7 @@ from longpin.messages.fs.layout import (
     LayoutReturned,
     MapLayout,
 )
-from longpin.messages.mm.memory import AskGenerations, Pinned
+from longpin.messages.mm.memory import FindFrames, Pinned
 
 
 class InodeLayouts(ActorPart):
@@ -87,7 +87,7 @@ class InodeLayouts(ActorPart):
                 yield from self.data.writable_block(page)
             places = {page: self.data.extents.get(page) for page in wanted}
             there = [(page, place.block) for page, place in places.items() if place and place.state is State.WRITTEN]
-            found: Pinned = yield Call(self.data.pmem, AskGenerations(tuple(block for _, block in there)))
+            found: Pinned = yield Call(self.data.pmem, FindFrames(tuple(block for _, block in there)))
         pages = tuple(LayoutPage(*one, generation) for one, generation in zip(there, found.generations, strict=True))
         return LayoutMapped(self.data.pmem, pages, self.attributes.size)
 

@@ -27,11 +27,13 @@ from longpin.actors.policies.decisions import (
     DropLease,
     Fail,
     KillHolders,
+    OnDeadline,
     Proceed,
     RemoveLease,
     Revoke,
     Scan,
     SendSignal,
+    SendSignals,
     Update,
     WaitFor,
     ZapMappings,
@@ -135,9 +137,13 @@ class LayoutGuard:
 
         """
         pins: tuple[Pin, ...] | None = None
+        sent: list[SendSignal] = []
         while True:
             decision = decide(self.view(pins))
             seen, pins = pins or (), None
+            if isinstance(decision, SendSignals):
+                yield from self._signal(decision.signals, sent)
+                decision = decision.then
             if isinstance(decision, BreakLeases) and not decision.wait:
                 yield from outcome(self._break(decision.leases, nonblock=True))
                 decision = decision.then
@@ -146,14 +152,20 @@ class LayoutGuard:
                     return
                 case Fail(errno=number):
                     raise KernelError(number)
-                case BreakLeases(leases=leases):
+                case BreakLeases(leases=leases, locked=locked, anyway=anyway):
                     self._check_there(leases)
-                    yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold and hold.held])
+                    dropped = [] if locked else [hold for hold in (io, mm) if hold and hold.held]
+                    error = yield from outcome(self._break_and_wait(leases, dropped))
+                    if anyway is not None:
+                        if mm is not None and not mm.exclusive:
+                            yield mm.upgrade()
+                        pins = yield from self._scan(anyway, wanted, mm)
+                    elif error is not None:
+                        raise error
                 case Scan() if mm is not None and not mm.exclusive:
                     yield mm.upgrade()
-                case Scan(range=pages):
-                    where = pages or self._where_the_kernel_looks(wanted)
-                    pins = yield from self._find_busy(where, zap=mm is not None)
+                case Scan():
+                    pins = yield from self._scan(decision, wanted, mm)
                 case WaitFor(pins=busy, killable=killable):
                     yield from self._wait_for_page(busy[0], mm, killable=killable)
                 case Revoke():
@@ -219,9 +231,13 @@ class LayoutGuard:
             if update.drop:
                 yield from self.leases.drop(update.drop)
 
+    def at_deadline(self, record: LeaseRecord) -> OnDeadline:
+        """Return what the policy wants done at the deadline of a lease."""
+        return self.kernel.policy.on_deadline(record.view(), self.view())
+
     def act_on_overdue(self, record: LeaseRecord) -> Conversation[None]:
-        """Do what the policy wants done at the deadline of a lease; no fault is under way."""
-        answer = self.kernel.policy.on_deadline(record.view(), self.view())
+        """Do it; no fault is under way if the policy wants that."""
+        answer = self.at_deadline(record)
         self.remember(answer.state)
         for action in answer.actions:
             match action:
@@ -233,6 +249,8 @@ class LayoutGuard:
                     yield from self._revoke(action)
                 case SendSignal(process=process, signo=signo):
                     yield Call(process, Signal(signo))
+        if answer.again:
+            yield from self.leases.extend(record)
 
     def _wanted_locks(self, answer: Allow | Update, locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
         if answer.alone and not locks:
@@ -271,6 +289,18 @@ class LayoutGuard:
         if error is not None:
             raise error
 
+    def _signal(self, signals: tuple[SendSignal, ...], sent: list[SendSignal]) -> Conversation[None]:
+        """Send signals that were not sent yet; a process that has ended hears nothing."""
+        for signal in signals:
+            if signal.process and signal not in sent:
+                sent.append(signal)
+                yield from outcome(single(Call(signal.process, Signal(signal.signo))))
+
+    def _scan(self, scan: Scan, wanted: Wanted | None, mm: Hold | None) -> Conversation[tuple[Pin, ...]]:
+        if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and not self.mappings:
+            return ()
+        return (yield from self._find_busy(scan.range or self._where_the_kernel_looks(wanted), zap=mm is not None))
+
     def _where_the_kernel_looks(self, wanted: Wanted | None) -> Range:
         """Return the pages that are scanned where the policy names none."""
         if wanted is None or self.kernel.generation.whole_file_scan:
@@ -279,8 +309,6 @@ class LayoutGuard:
 
     def _find_busy(self, pages: Range, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
-        if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:
-            return ()
         if zap:
             yield from self.mappings.zap(0)
         pins: list[Pin] = []

@@ -8,7 +8,7 @@ import errno
 from collections.abc import Iterator
 
 from longpin.actors.base import Actor, Engine, handles
-from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor
+from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, WaitsFor
 from longpin.actors.locks import Lock
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
@@ -166,6 +166,7 @@ class NfsLayout(Actor):
             known = self.pages.get(page)
             if known is None:  # it was given back meanwhile
                 raise KernelError(errno.EINVAL)
+            yield Step()  # the device has the request
             access = Dma(known.block, known.generation, self.inode, page, inside, length, data, self.address)
             answer: Data = yield Call(self.memory, access)
         return answer.data

@@ -11,10 +11,10 @@ from longpin.actors.runs import Counts
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.mm.memory import (
-    AskGenerations,
     AwaitIdle,
     Busy,
     Dma,
+    FindFrames,
     FrameRun,
     IsIdle,
     Load,
@@ -64,9 +64,9 @@ class FrameMemory(Actor):
             self.pins.setdefault(block, []).append(pin)
         return Pinned(generations)
 
-    @handles(AskGenerations)
-    def ask_generations(self, request: AskGenerations, _src: Address) -> Pinned:
-        """Say how often frames were freed."""
+    @handles(FindFrames)
+    def find(self, request: FindFrames, _src: Address) -> Pinned:
+        """Say which frames they are, without a reference on them."""
         return Pinned(tuple(self.generation(number) for number in request.numbers))
 
     @handles(Unpin)

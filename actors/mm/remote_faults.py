@@ -13,7 +13,7 @@ from longpin.actors.mm.notifiers import Notifiers
 from longpin.actors.mm.pins import Pins, run_of
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import Memory
-from longpin.messages.mm.memory import ZERO_PAGE, AskGenerations, PinnedPage, PinnedRun, runs_of
+from longpin.messages.mm.memory import ZERO_PAGE, FindFrames, PinnedPage, PinnedRun, runs_of
 from longpin.messages.mm.mm import GetUserPages, UserPages
 from longpin.messages.mm.notifier import FaultRemote
 
@@ -63,7 +63,7 @@ class RemoteFaults(ActorPart):
             run = run_of(ptes)
             if first.anonymous or mapping.memory is not Memory.FS_DAX:
                 page, inode = request.address // self.kernel.page_size, ""
-            found = yield Call(first.frame.memory, AskGenerations(tuple(pte.frame.number for pte in ptes[:run])))
+            found = yield Call(first.frame.memory, FindFrames(tuple(pte.frame.number for pte in ptes[:run])))
         return tuple(
             runs_of(
                 PinnedPage(pte.frame, generation, inode, page + index)

@@ -7,7 +7,17 @@ functions of their arguments, so nothing happens.
 from typing import NamedTuple
 
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, KillHolders, Proceed, Revoke, Scan, WaitFor
+from longpin.actors.policies.decisions import (
+    BreakLeases,
+    DropLease,
+    Fail,
+    KillHolders,
+    Proceed,
+    Revoke,
+    Scan,
+    SendSignals,
+    WaitFor,
+)
 from longpin.actors.policies.views import Change, LayoutView, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import Pin
@@ -40,7 +50,7 @@ def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin,
     seen = view._replace(pins=None)
     for _ in range(MOST_QUESTIONS):
         decision = policy.change_gate(change, seen)
-        if isinstance(decision, BreakLeases) and not decision.wait:
+        if isinstance(decision, SendSignals) or (isinstance(decision, BreakLeases) and not decision.wait):
             decision = decision.then
         shown, seen = seen.pins, seen._replace(pins=None)
         match decision:
@@ -111,6 +121,6 @@ def _that_fail(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin
 
 def _fails(policy: Policy, change: Change, view: LayoutView) -> bool:
     decision = policy.change_gate(change, view)
-    if isinstance(decision, BreakLeases) and not decision.wait:
+    if isinstance(decision, SendSignals) or (isinstance(decision, BreakLeases) and not decision.wait):
         decision = decision.then
     return isinstance(decision, Fail)

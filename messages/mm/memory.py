@@ -128,22 +128,25 @@ class PinFrames(Message):
 
 
 @message
+class FindFrames(Message):
+    """Look at frames without a reference: those of a page table, or those somebody has learned of [hmm_range_fault].
+
+    The reply is a :class:`Pinned`: who judges must know what they were then.
+    """
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """How often they were freed."""
+        return Footprint.of(reads=[("generation", number) for number in self.numbers])
+
+
+@message
 class Pinned(Message):
     """The frames, with references if some were asked for."""
 
     generations: tuple[int, ...]
     """Of each frame."""
-
-
-@message
-class AskGenerations(Message):
-    """Ask how often frames were freed: nobody in a kernel can, but those who judge must know what somebody believed."""
-
-    numbers: tuple[int, ...]
-
-    def footprint(self) -> Footprint:
-        """The generations."""
-        return Footprint.of(reads=[("generation", number) for number in self.numbers])
 
 
 @message

@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 from longpin.messages.envelope import Address
 from longpin.runner.events import FailureFound
+from longpin.runner.own_policy.checks import PolicyError
 from longpin.runner.result import Verdict
+
+POLICY_SITE = "the policy"
+"""The site of what a policy in a file did that no policy may: it breaks no rule, and is no bug of longpin either."""
 
 NO_MARKS: frozenset[str] = frozenset()
 
@@ -47,6 +51,8 @@ class BrokenRule(NamedTuple):
         """Return what an exception says, with its kind unless it is a violation."""
         if isinstance(error, PropertyViolation):
             return cls(str(error), error.rule, error.site)
+        if isinstance(error, PolicyError):
+            return cls(str(error), site=POLICY_SITE)
         return cls(f"{type(error).__name__}: {error}")
 
 

@@ -85,6 +85,8 @@ class Record:
     """Why it was not made smaller."""
     trace: str
     """The name of the file beside this one that shows the shrunk failure."""
+    policy_sha256: str = ""
+    """Of the file of the policy, if it is a class in a file."""
 
 
 _converter = make_converter()

@@ -27,8 +27,8 @@ UNMAPPED = {"P1:as_posted": "O1", "P2:as_posted": "O1", "P3": "O1", "P5:as_poste
 STRAY: dict[str, dict[str, str]] = {
     "clone": {"P1:intended": "O1'", "P5:intended": "O1'"},
     "munmap-then-truncate": UNMAPPED,
-    "the-setter-is-killed": UNMAPPED | {"P8:as_posted": "O1"},
-    "unlink-and-last-close": {f"P{n}:as_posted": "O1" for n in (1, 2, 3, 5, 8)},
+    "the-setter-is-killed": UNMAPPED,
+    "unlink-and-last-close": {f"P{n}:as_posted": "O1" for n in (1, 2, 3, 5)},
     "write-that-copies": {"P1:intended": "O1", "P5:intended": "O1"},
 }
 EXCLUSIVE = {
