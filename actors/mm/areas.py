@@ -5,6 +5,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import VM_LOCKED, AddressSpace, Mapping
 from longpin.actors.mm.anonymous import AnonymousMemory
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Ref
 from longpin.messages.fs.inode import ProtectMapping, RemoveMapping, SplitMapping
@@ -15,12 +16,15 @@ from longpin.messages.process.process import File
 class Areas(ActorPart):
     """The changes of mappings, of which files are told. Who calls a method holds the mmap lock, exclusively."""
 
-    def __init__(self, mm: Address, space: AddressSpace, mmap_lock: Lock, anonymous: AnonymousMemory) -> None:
+    def __init__(
+        self, mm: Address, space: AddressSpace, mmap_lock: Lock, anonymous: AnonymousMemory, huge: HugeMappings
+    ) -> None:
         self.mm = mm
         """The memory map itself, as inodes know it."""
         self.space = space
         self.mmap_lock = mmap_lock
         self.anonymous = anonymous
+        self.huge = huge
 
     @property
     def locked_vm(self) -> int:
@@ -51,7 +55,13 @@ class Areas(ActorPart):
         return Unmapped(tuple(releases))
 
     def unmap_range(self, start: int, end: int, releases: list[File]) -> Conversation[None]:
-        """Take a range of addresses away; files whose last reference that was are to be released."""
+        """Take a range of addresses away; files whose last reference that was are to be released.
+
+        Raises:
+            KernelError: EINVAL, an end is in the middle of a huge page.
+
+        """
+        self.huge.check_ends(self.space.overlapping(start, end), start, end)
         for mapping in self.space.overlapping(start, end):
             if mapping.start >= start and mapping.end <= end:
                 yield from self._unmap(mapping, releases)
@@ -60,12 +70,16 @@ class Areas(ActorPart):
             if mapping.start < start and end < mapping.end:  # two are left, and each holds the file
                 number = self.space.next_number()
                 yield from self.tell_of_copy(mapping, number)
-            dropped = self.space.cut(mapping, max(start, mapping.start), min(end, mapping.end), number)
-            yield from self.anonymous.drop(dropped)
+            part = max(start, mapping.start), min(end, mapping.end)
+            yield from self.anonymous.drop(self.space.cut(mapping, *part, number))
+            if mapping.huge:
+                yield from self.huge.forget(*part)
 
     def _unmap(self, mapping: Mapping, releases: list[File]) -> Conversation[None]:
         """Remove a mapping; if its reference was the file's last, that is to be released."""
         yield from self.anonymous.drop(self.space.remove(mapping))
+        if mapping.huge:
+            yield from self.huge.forget(mapping.start, mapping.end)
         if mapping.anonymous:
             return
         yield Call(mapping.inode, RemoveMapping(self.mm, mapping.number))
@@ -79,7 +93,13 @@ class Areas(ActorPart):
             yield Call(mapping.inode, SplitMapping(self.mm, mapping.number, number))
 
     def isolate(self, mapping: Mapping, start: int, end: int) -> Conversation[Mapping]:
-        """Make what lies between two addresses a mapping of its own, where it is not, and return it [split_vma]."""
+        """Make what lies between two addresses a mapping of its own, where it is not, and return it [split_vma].
+
+        Raises:
+            KernelError: EINVAL, an end is in the middle of a huge page.
+
+        """
+        self.huge.check_ends([mapping], start, end)
         if mapping.start < start:
             _, mapping = yield from self._split(mapping, start)
         if end < mapping.end:

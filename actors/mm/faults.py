@@ -9,9 +9,10 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
 from longpin.actors.mm.anonymous import AnonymousMemory
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
-from longpin.messages.fs.inode import Fault
+from longpin.messages.fs.inode import NO_PAGE, Fault
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PageFrame, Store
 from longpin.messages.mm.mm import Faulted, LoadBytes, StoreBytes
 from longpin.messages.mm.ram import ReuseFrame
@@ -32,13 +33,20 @@ class Faults(ActorPart):
     """The accesses to a memory map, and the faults they end in: they make pages present, one way or another."""
 
     def __init__(
-        self, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, page_table_lock: Lock, anonymous: AnonymousMemory
+        self,
+        kernel: Kernel,
+        space: AddressSpace,
+        mmap_lock: Lock,
+        page_table_lock: Lock,
+        anonymous: AnonymousMemory,
+        huge: HugeMappings,
     ) -> None:
         self.kernel = kernel
         self.space = space
         self.mmap_lock = mmap_lock
         self.page_table_lock = page_table_lock
         self.anonymous = anonymous
+        self.huge = huge
 
     @handles(LoadBytes)
     def load(self, request: LoadBytes, _src: Address) -> Conversation[Data | Faulted]:
@@ -107,13 +115,18 @@ class Faults(ActorPart):
         a file comes into a private mapping as into one that only reads, and is copied from there.
         """
         vpn = address // self.kernel.page_size
+        file_has_none = False
         while True:
             hold: Hold = yield self.page_table_lock.exclusive()
             if ptes := self.space.present(vpn, pages, access):
                 return hold, ptes
-            if mapping.anonymous or (mapping.private and vpn in self.space.page_table):
+            if mapping.anonymous or (mapping.private and (vpn in self.space.page_table or file_has_none)):
                 try:
-                    yield from self._make_own(mapping, vpn, pages, access)
+                    yield from (
+                        self.huge.make_own(mapping, vpn)
+                        if mapping.huge
+                        else self._make_own(mapping, vpn, pages, access)
+                    )
                 except KernelError:
                     hold.drop()
                     raise
@@ -121,7 +134,8 @@ class Faults(ActorPart):
             absent = self.space.absent(vpn, pages, PageAccess.READ if mapping.private else access)
             hold.drop()
             page, write = self.space.page_of(mapping, address), access is PageAccess.WRITE and not mapping.private
-            yield Call(mapping.inode, Fault(mapping.number, vpn, page, absent, write))
+            answer: Done = yield Call(mapping.inode, Fault(mapping.number, vpn, page, absent, write))
+            file_has_none = answer.value == NO_PAGE
 
     def _make_own(self, mapping: Mapping, vpn: int, pages: int, access: PageAccess) -> Conversation[None]:
         """Put an anonymous page where one is wanted, or make the one that is there nobody else's [do_wp_page].

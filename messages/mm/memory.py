@@ -141,10 +141,6 @@ class AskGenerations(Message):
 
     numbers: tuple[int, ...]
 
-    def footprint(self) -> Footprint:
-        """The generations."""
-        return Footprint.of(reads=[("generation", number) for number in self.numbers])
-
 
 @message
 class Unpin(Message):
