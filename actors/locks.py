@@ -13,9 +13,10 @@ what it does is no part of what the releaser does, which footprints can say.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from longpin.actors.conversation import Effect, Task
+from longpin.actors.conversation import Conversation, Effect, Task
 from longpin.messages.envelope import Message
 
 if TYPE_CHECKING:
@@ -60,6 +61,16 @@ class Hold(Effect):
         self.task: Task | None = None
         """The conversation that holds it or waits for it."""
 
+    @property
+    def held(self) -> bool:
+        """Whether the lock has been taken and not been dropped."""
+        return self in self.lock.holds
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it is held and nobody else holds the lock."""
+        return not self.shared and self.held
+
     def begin(self, actor: "Actor", task: Task) -> Any:
         """Take the lock if nobody is in the way or ahead; else queue."""
         self.task = task
@@ -92,12 +103,19 @@ class Hold(Effect):
         """Return the effect of taking the lock again after :meth:`drop`."""
         return self
 
+    def upgrade(self) -> Self:
+        """Return the effect of holding it exclusively; a shared hold is dropped first, so others may get in."""
+        if self.held:
+            self.drop()
+        self.shared = False
+        return self
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         # When a world is discarded its conversations are closed, and nobody is to be woken any more.
-        if error is not GeneratorExit and self in self.lock.holds:
+        if error is not GeneratorExit and self.held:
             self.drop()
 
 
@@ -124,3 +142,11 @@ class Holds:
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error is not GeneratorExit:
             self.drop()
+
+
+def take_all(locks: Iterable[Lock]) -> Conversation[Holds]:
+    """Take locks exclusively, one after the other; none is a context too."""
+    holds = Holds()
+    for lock in locks:
+        holds.add((yield lock.exclusive()))
+    return holds

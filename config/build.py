@@ -13,7 +13,7 @@ from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import RULES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
+from longpin.config.schema import ALL_RULES, RULES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
 from longpin.messages.rdma.device import RdmaDevice
 
@@ -131,11 +131,11 @@ def build_folders(
 def build_holds(report: ProblemList, table: ScenarioTable) -> tuple[str, ...]:
     """Return the rules that must hold, each once, in the order of the specification; there is at least one."""
     if table.holds == []:
-        report.add(("holds",), f"at least one of the rules {', '.join(RULES)}", "none")
+        report.add(("holds",), f"at least one of the rules {', '.join(ALL_RULES)}", "none")
     for index, rule in enumerate(table.holds or ()):
-        if rule not in RULES:
-            report.add(("holds", index), f"one of the rules {', '.join(RULES)}", shown(rule))
-    return RULES if table.holds is None else tuple(rule for rule in RULES if rule in table.holds)
+        if rule not in ALL_RULES:
+            report.add(("holds", index), f"one of the rules {', '.join(ALL_RULES)}", shown(rule))
+    return RULES if table.holds is None else tuple(rule for rule in ALL_RULES if rule in table.holds)
 
 
 def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:

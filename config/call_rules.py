@@ -12,7 +12,7 @@ from operator import or_
 from longpin.actors import policies
 from longpin.actors.process.program import Const, Expression, Name
 from longpin.actors.syscalls import SYSCALLS
-from longpin.actors.syscalls.declaration import Given, Section, Syscall, Unknown
+from longpin.actors.syscalls.declaration import Flags, Given, Section, Syscall, Unknown
 from longpin.actors.syscalls.parameter import Parameter
 from longpin.config.expressions import RefusedError, names_in, with_values
 from longpin.config.problems import closest, shown
@@ -75,8 +75,11 @@ def _check_values(call: Syscall, node: ast.Call, args: tuple[Expression, ...]) -
     written = dict(zip(given, node.args, strict=False))
     for name, allowed in call.allowed.items():
         value = given.get(name)
-        added = reduce(or_, policies.constants(f"{call.name}.{name}").values(), 0)
-        if isinstance(value, int) and (wrong := allowed.refuse(value & ~added)) is not None:
+        added = policies.constants(f"{call.name}.{name}").values()
+        if not isinstance(value, int) or value in added:
+            continue
+        rest = value & ~reduce(or_, added, 0) if isinstance(allowed, Flags) else value
+        if (wrong := allowed.refuse(rest)) is not None:
             raise RefusedError(written[name], f"{wrong[0]} as {name} of {call}", wrong[1])
     if call.refuses is not None and (refusal := call.refuses(given)) is not None:
         raise RefusedError(written.get(refusal.parameter, node), refusal.expected, refusal.found)

@@ -10,6 +10,8 @@ import ast
 import re
 import warnings
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 from longpin.actors.constants import ERRNO_NAMES, ERRNOS
@@ -22,6 +24,7 @@ from longpin.config.problems import closest, shown
 ARROW = "->"
 _TOKEN = re.compile(
     r"""\s*+(?:(?P<arrow>->)|(?P<mark>[;,])|(?P<remark>\([^()]*+\))|(?P<bytes>b"(?:[^"\\]|\\.)*+"|b'(?:[^'\\]|\\.)*+')
+    |(?P<joined>[A-Z_]\w*+(?:\s*+\|\s*+[A-Z_]\w*+)++)
     |(?P<sum>[A-Z_]\w*+\s*+[+-]\s*+[0-9]++(?![\w.]))|(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))
     |(?P<version>[0-9]+\.[0-9]+(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
     re.VERBOSE,
@@ -175,6 +178,8 @@ def _outcome(token: _Token, constants: Mapping[str, int]) -> str | int:
             return _number(token)
         case "sum":
             return _sum(token, constants)
+        case "joined":
+            return _joined(token, constants)
         case "bytes":
             return _bytes(token)
         case "word" if token.text in ERRNOS:
@@ -202,6 +207,14 @@ def _sum(token: _Token, constants: Mapping[str, int]) -> int:
     if len(distance) > _MOST_DIGITS or not LEAST <= (value := constants[word] + int(sign + distance)) <= MOST:
         raise UnreadableError(token.offset, "a number of at most 64 bits with its sign", "a larger one")
     return value
+
+
+def _joined(token: _Token, constants: Mapping[str, int]) -> int:
+    """Return the value of constants that are joined, such as F_RDLCK | F_UNBREAK."""
+    words = re.split(r"\s*\|\s*", token.text)
+    if unknown := [word for word in words if word not in constants]:
+        raise UnreadableError(token.offset, _AN_OUTCOME, shown(unknown[0]) + closest(unknown[0], constants))
+    return reduce(or_, (constants[word] for word in words))
 
 
 def _bytes(token: _Token) -> str:

@@ -11,7 +11,13 @@ from longpin.actors.process.program import Program
 from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
-"""The rules a scenario may ask to hold [semantics 3]; all of them hold unless it says otherwise."""
+"""The rules that must hold unless a scenario says otherwise [semantics 3]."""
+
+ON_REQUEST: tuple[str, ...] = ("O4", "O5", "O8")
+"""Rules that must hold where a scenario names them: not every proposal promises what they say."""
+
+ALL_RULES: tuple[str, ...] = tuple(sorted((*RULES, *ON_REQUEST)))
+"""Both, in the order of the specification."""
 
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""

@@ -180,7 +180,7 @@ def judge(
 
     Args:
         recorded: a trace, by its name or open for reading, or a run that has left one.
-        rules: names, such as ``O1``, at least one; None: all there are.
+        rules: names, such as ``O1``, at least one; None: those that hold in a scenario which names none.
         observers: called with each event as it happens; what one raises ends the replay.
 
     Raises:
@@ -189,21 +189,21 @@ def judge(
         InternalError: a bug in longpin.
 
     """
-    from longpin.config.schema import RULES
+    from longpin.config.schema import ALL_RULES, RULES
     from longpin.runner.run import replay as replay_trace
 
     watching = observers_of(observers)
     wanted = RULES if rules is None else names_of("rules", rules)
     for rule in wanted:
-        require_one_of("rules", rule, RULES)
+        require_one_of("rules", rule, ALL_RULES)
     if not wanted:  # what was judged by nothing does not hold
-        raise UsageError("{}: ", "rules", why=f"expected at least one of {', '.join(RULES)}, found none")
+        raise UsageError("{}: ", "rules", why=f"expected at least one of {', '.join(ALL_RULES)}, found none")
     if isinstance(recorded, Result):
         if not recorded.trace or recorded.not_kept:
             raise UsageError("{}: the run has left no trace; it needs {}", "recorded", "trace")
         recorded = recorded.trace
     require_trace("recorded", recorded)
-    return replay_trace(recorded, None, watching, tuple(rule for rule in RULES if rule in wanted))
+    return replay_trace(recorded, None, watching, tuple(rule for rule in ALL_RULES if rule in wanted))
 
 
 def explore(

@@ -44,6 +44,11 @@ class Explored:
         return joined(*(one.not_kept for one in (self.exploration, self.kept) if one is not None), self.lost)
 
     @property
+    def warnings(self) -> list[str]:
+        """Return what is to be said of the scenario and of what was seen, each a line."""
+        return self.subject.warnings(() if self.exploration is None else self.exploration.marks)
+
+    @property
     def seconds(self) -> float:
         """Return how long the search took."""
         return 0.0 if self.exploration is None else self.exploration.seconds
@@ -75,6 +80,11 @@ class Stressed:
     def not_kept(self) -> str:
         """Return what was asked to be kept and could not be, one line; empty if nothing is lost."""
         return joined("" if self.kept is None else self.kept.not_kept, self.lost)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return what is to be said of the scenario and of what was seen, each a line."""
+        return self.subject.warnings(() if self.campaign is None else self.campaign.marks)
 
     @property
     def seconds(self) -> float:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
 from longpin.actors.constants import ERRNO_NAMES
-from longpin.config.schema import RULES, Scenario
+from longpin.config.schema import ALL_RULES, RULES, Scenario
 from longpin.runner.events import ProcessName, RunEvent
 
 
@@ -30,12 +30,12 @@ class Judged:
 
     rules: tuple[str, ...]
     not_asked: tuple[str, ...] = ()
-    """Rules that the scenario does not ask for."""
+    """Rules that must hold unless a scenario says otherwise, and that this one does not ask for."""
     not_observed: tuple[str, ...] = ()
     """Rules that it asks for and that cannot be seen to hold where it ran."""
 
     @classmethod
-    def of(cls, scenario: Scenario, observable: tuple[str, ...] = RULES) -> "Judged":
+    def of(cls, scenario: Scenario, observable: tuple[str, ...] = ALL_RULES) -> "Judged":
         """Return by what a scenario is judged where only some rules can be observed."""
         holds = scenario.holds
         return cls(

@@ -41,9 +41,9 @@ class Subject:
         """
         self.report(self.rules.after(actor, envelope))
 
-    def marks(self, actor: Actor, _envelope: Envelope) -> frozenset[str]:
-        """Return which lines that must be reached were judged in a step of an actor."""
-        return self.rules.lines.judged(actor)
+    def marks(self, actor: Actor, envelope: Envelope) -> frozenset[str]:
+        """Return what is to be seen in a step of an actor: lines that were judged, what is to be warned of."""
+        return self.rules.marks(actor, envelope)
 
     @property
     def wanted(self) -> list[str]:
@@ -53,6 +53,10 @@ class Subject:
     def unreached(self, marks: Iterable[str]) -> list[ExpectedLine]:
         """Return the lines that must be reached and are not among ``marks``."""
         return self.rules.lines.unreached(marks)
+
+    def warnings(self, marks: Iterable[str]) -> list[str]:
+        """Return what is to be said of the scenario, and of what was seen in its schedules, each a line."""
+        return [*self.scenario.warnings, *self.rules.advice.warnings(marks)]
 
     def check(self, engine: SteppedEngine) -> frozenset[str]:
         """Look at a world in which nothing can happen any more; return which lines are judged by that.

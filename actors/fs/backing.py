@@ -12,6 +12,7 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.flocks import Flocks
+from longpin.actors.fs.lease_list import read_request
 from longpin.actors.fs.permissions import check, check_touch, set_attributes
 from longpin.actors.kernel.machine import Kernel
 from longpin.messages.envelope import DONE, Address, Done
@@ -136,7 +137,7 @@ class Backing(Actor):
             KernelError: EACCES for others than the owner, else EINVAL.
 
         """
-        unknown = self.kernel.policy.read_lease(request.arg) is None
+        unknown = read_request(self.kernel.policy, request) is None
         permitted = request.caller.may_lease(self.node(request).attributes.uid)
         raise KernelError(errno.EINVAL if unknown or permitted else errno.EACCES)
 

@@ -191,17 +191,17 @@ class OpenFileDescription(Actor):
     @handles(SetLease)
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
-        mode = self.flags & O_ACCMODE
-        change = ChangeLease(self.address, mode, request.arg, request.delegation, request.fd, request.caller)
+        r, mode = request, self.flags & O_ACCMODE
+        change = ChangeLease(self.address, mode, r.arg, r.command, r.fd, r.caller, "", r.start, r.length)
         reply: Done = yield ask(self.backing, change)
         return reply
 
     @handles(GetLease)
     def get_lease(self, request: GetLease, _src: Address) -> Conversation[Done]:
-        """F_GETLEASE, F_GETDELEG: what is neither a regular file nor a folder has none."""
+        """F_GETLEASE and its like: what is neither a regular file nor a folder has none."""
         if self.kind not in ("file", "directory"):
             return Done(F_UNLCK)
-        reply: Done = yield ask(self.backing, QueryLease(self.address, request.delegation, request.caller))
+        reply: Done = yield ask(self.backing, QueryLease(self.address, request.command, request.caller))
         return reply
 
     @handles(GetFlags)

@@ -310,7 +310,7 @@ class FileData:
                 yield from self._zero_range(offset, length)
                 yield from self._preallocate(offset, length, keep_size=keep_size)
             case LayoutOperation.UNSHARE_RANGE:
-                yield from self._unshare(offset, length)
+                yield from self.unshare(offset, length)
                 yield from self._preallocate(offset, length, keep_size=keep_size)
             case LayoutOperation.PUNCH_HOLE:
                 yield from self._punch(offset, length)
@@ -365,8 +365,13 @@ class FileData:
             else:
                 self.extents.mark(extent.page, extent.last, state=State.UNWRITTEN)
 
-    def _unshare(self, offset: int, length: int) -> Conversation[None]:
-        """Copy what other files have too."""
+    def unshare(self, offset: int, length: int) -> Conversation[None]:
+        """Copy what other files have too, page by page.
+
+        Raises:
+            KernelError: ENOSPC.
+
+        """
         first, last = offset // self.kernel.page_size, self.kernel.pages(offset + length) - 1
         yield from self.look_up_shared(first, last)
         for extent in self.extents.extents_in(first, last):

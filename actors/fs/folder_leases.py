@@ -12,7 +12,7 @@ from longpin.actors.base import Actor
 from longpin.actors.constants import F_UNLCK, F_WRLCK
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.folders import Folder
-from longpin.actors.fs.lease_list import LeaseList, read_delegation
+from longpin.actors.fs.lease_list import LeaseList, read_request
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.policies.views import LeaseKind
@@ -45,12 +45,12 @@ class FolderLeases:
 
         """
         generation, policy = self.kernel.generation, self.kernel.policy
-        wanted = read_delegation(request.arg) if request.delegation else policy.read_lease(request.arg)
+        wanted = read_request(policy, request)
         if wanted is None or wanted.kind is LeaseKind.LAYOUT:
             raise KernelError(errno.EINVAL)
         if not request.caller.may_lease(folder.attributes.uid):
             raise KernelError(errno.EACCES)
-        if wanted.type == F_WRLCK or not (request.delegation or generation.folder_leases):
+        if wanted.type == F_WRLCK or not (wanted.kind is LeaseKind.DELEGATION or generation.folder_leases):
             raise KernelError(errno.EINVAL)
         if (leases := self.lists.get(folder.address)) is None:
             leases = self.lists[folder.address] = LeaseList(self.actor, self.kernel, OpenCounts(), folder.address)

@@ -35,6 +35,7 @@ from longpin.actors.fs.transfers import Transfers
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
+from longpin.actors.policies.obstacles import Obstacles
 from longpin.actors.policies.views import CloseRequest, LayoutView, LeaseKind
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import (
@@ -96,7 +97,7 @@ class Inode(Backing):
         self.data = data = _data_of(mount)(self, kernel, mount, attributes, mappings, start.runs)
         self.transfers = transfers = Transfers(self, kernel, attributes, data)
         self.guard = guard = LayoutGuard(kernel, mount, attributes, leases, data.extents, mappings)
-        self.memory = InodeMemory(kernel, mmaplock, attributes, leases, mappings, data, guard)
+        self.memory = InodeMemory(kernel, iolock, mmaplock, attributes, leases, mappings, data, guard)
         self.remap = InodeRemap(address, self.pmem, kernel, iolock, mmaplock, attributes, data, guard)
         self.lease_calls = InodeLeases(kernel, iolock, mmaplock, leases, guard)
         self.data_calls = InodeData(kernel, iolock, mmaplock, attributes, leases, data, transfers, guard)
@@ -260,6 +261,10 @@ class Inode(Backing):
             self.leases.views(),
             self.guard.state,
         )
+
+    def in_the_way(self, caller: Caller, pins: tuple[Pin, ...]) -> Obstacles:
+        """Return on what a truncate to nothing would now fail or wait, for those who judge [2.9]."""
+        return self.listing.in_the_way(caller, pins)
 
     def layout_view(self, pins: tuple[Pin, ...]) -> LayoutView:
         """Return what a policy is shown, with pins that were found, for those who ask what an administrator sees."""

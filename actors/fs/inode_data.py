@@ -4,7 +4,7 @@ import errno
 
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import FALLOC_FL_KEEP_SIZE
-from longpin.actors.conversation import Conversation, KernelError, Step
+from longpin.actors.conversation import Conversation, KernelError, Step, outcome
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.file_data import OPERATIONS, FileData
 from longpin.actors.fs.layout_change import Wanted
@@ -13,7 +13,7 @@ from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.transfers import Transfers
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
-from longpin.actors.locks import Lock
+from longpin.actors.locks import Hold, Lock
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import Fallocate, ReadAt, SyncFile, WriteAt, Written
@@ -71,8 +71,12 @@ class InodeData(ActorPart):
         return DONE
 
     def _look_up_shared(self, start: int, end: int) -> Conversation[None]:
-        """Know which of these bytes other files have too, before the policy is told what a change of them would do."""
-        yield from self.data.look_up_shared(start // self.kernel.page_size, self.kernel.pages(end) - 1)
+        """Know which of these bytes other files have too, before the policy is told what a change of them would do.
+
+        A change behind the end of the file zeroes the rest of its last page.
+        """
+        first = min(start, self.attributes.size) // self.kernel.page_size
+        yield from self.data.look_up_shared(first, self.kernel.pages(end) - 1)
 
     # Data.
 
@@ -92,15 +96,16 @@ class InodeData(ActorPart):
     @handles(WriteAt)
     def write(self, request: WriteAt, _src: Address) -> Conversation[Written]:
         """write(2): breaks layout leases, even if no block would change [2.5]."""
-        with (yield self.iolock.exclusive()) as io:
+        with (yield self.iolock.exclusive()) as io, self.mmaplock.exclusive() as mm:
             offset = self.attributes.size if request.offset < 0 else request.offset
             data = request.data[: MOST_SIZE - offset]
             if not data:
                 raise KernelError(errno.EFBIG)
             yield from self._look_up_shared(offset, offset + len(data))
             wanted = Wanted(LayoutOperation.WRITE, offset, offset + len(data), request.caller)
-            yield from self.guard.break_layouts(wanted, io, None)
-            done = yield from self.data.write(offset, data)
+            yield from self.guard.break_layouts(wanted, io, mm)
+            room = yield from self._copy_unpinned(offset, len(data), mm)
+            done = yield from self.data.write(offset, data[:room])
         return Written(offset + done, done)
 
     @handles(TransferAt)
@@ -109,12 +114,37 @@ class InodeData(ActorPart):
         if not request.write:
             with (yield self.iolock.shared()):
                 return Done((yield from self.transfers.read(request)))
-        with (yield self.iolock.exclusive()) as io:
+        with (yield self.iolock.exclusive()) as io, self.mmaplock.exclusive() as mm:
             offset = self.attributes.size if request.offset < 0 else request.offset
             length = min(request.length, MOST_SIZE - offset)
             if not length:
                 raise KernelError(errno.EFBIG)
             yield from self._look_up_shared(offset, offset + length)
             wanted = Wanted(LayoutOperation.WRITE, offset, offset + length, request.caller)
-            yield from self.guard.break_layouts(wanted, io, None)
-            return Done((yield from self.transfers.write(request, offset, length)))
+            yield from self.guard.break_layouts(wanted, io, mm)
+            room = yield from self._copy_unpinned(offset, length, mm)
+            return Done((yield from self.transfers.write(request, offset, room)))
+
+    def _copy_unpinned(self, offset: int, length: int, mm: Hold) -> Conversation[int]:
+        """Copy what other files have too while nobody can pin it, if the guard has looked for pins; return the room.
+
+        The mmap lock is dropped then: what is written may come from memory that faults. What has no room on the device
+        is not written either, or it would be copied without that lock.
+
+        Raises:
+            KernelError: ENOSPC, nothing can be written.
+
+        """
+        if not mm.held:
+            return length
+        start = min(offset, self.attributes.size)  # the last page is zeroed behind the end [H22]
+        with mm:
+            error = yield from outcome(self.data.unshare(start, offset + length - start))
+        if error is None:
+            return length
+        page_size = self.kernel.page_size
+        left = self.data.extents.extents_in(start // page_size, (offset + length - 1) // page_size)
+        room = next(extent.page for extent in left if extent.shared) * page_size - offset
+        if room <= 0:
+            raise error
+        return room

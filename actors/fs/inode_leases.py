@@ -7,7 +7,7 @@ from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import F_UNLCK
 from longpin.actors.conversation import Conversation, KernelError
 from longpin.actors.fs.layout_guard import LayoutGuard
-from longpin.actors.fs.lease_list import LeaseList, read_delegation
+from longpin.actors.fs.lease_list import LeaseList, read_request
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.policies.views import LeaseCall
@@ -29,7 +29,7 @@ class InodeLeases(ActorPart):
     def change_lease(self, request: ChangeLease, _src: Address) -> Conversation[Done]:
         """fcntl(F_SETLEASE), checks in the order of semantics 2.1; F_UNLCK asks the policy first [2.2]."""
         policy = self.kernel.policy
-        wanted = read_delegation(request.arg) if request.delegation else policy.read_lease(request.arg)
+        wanted = read_request(policy, request)
         if wanted is None:
             raise KernelError(errno.EINVAL)
         call = LeaseCall(request.caller, request.ofd, request.access, wanted)
@@ -45,7 +45,7 @@ class InodeLeases(ActorPart):
 
     @handles(QueryLease)
     def query_lease(self, request: QueryLease, _src: Address) -> Conversation[Done]:
-        """fcntl(F_GETLEASE) [2.3.6], F_GETDELEG: each reports its own kind only."""
+        """fcntl(F_GETLEASE) [2.3.6], F_GETDELEG, F_GETLAYOUT: each reports its own kind only."""
         return Done((yield from self.leases.report(request)))
 
     @handles(BreakDelegations)

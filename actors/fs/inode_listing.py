@@ -8,12 +8,13 @@ from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.policies.obstacles import obstacles
+from longpin.actors.policies.obstacles import Obstacles, obstacles
 from longpin.actors.policies.views import LeaseKind, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.fs.listing import HoldersListed, ListHolders, LocksShown, ShowLocks
 from longpin.messages.fs.mapping import Memory
 from longpin.messages.mm.memory import Busy, FrameRun, Pin, ScanBusy, portions
+from longpin.messages.process.caller import Caller
 
 _MODES = {F_RDLCK: "READ", F_WRLCK: "WRITE"}
 
@@ -35,11 +36,14 @@ class InodeListing(ActorPart):
     def list_holders(self, request: ListHolders, _src: Address) -> Conversation[HoldersListed]:
         """Look for pins of the pages there are, and have the policy say what of all that an administrator can see."""
         pins = yield from self._pins()
-        policy, guard = self.kernel.policy, self.guard
-        entries = policy.admin_list(guard.view(pins))
-        change = guard.change(Wanted(LayoutOperation.TRUNCATE, 0, 0, request.caller))
-        found = obstacles(policy, change, guard.view(), pins)
+        entries = self.kernel.policy.admin_list(self.guard.view(pins))
+        found = self.in_the_way(request.caller, pins)
         return HoldersListed(entries, found.leases, tuple(pin for pin in found.pins if pin.longterm))
+
+    def in_the_way(self, caller: Caller, pins: tuple[Pin, ...]) -> Obstacles:
+        """Return on what a truncate to nothing would now fail or wait."""
+        change = self.guard.change(Wanted(LayoutOperation.TRUNCATE, 0, 0, caller))
+        return obstacles(self.kernel.policy, change, self.guard.view(), pins)
 
     def _pins(self) -> Conversation[tuple[Pin, ...]]:
         if self.guard.memory is not Memory.FS_DAX:

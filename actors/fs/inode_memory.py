@@ -14,6 +14,7 @@ from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import ChangeKind
 from longpin.actors.kernel.machine import Kernel, require
 from longpin.actors.locks import Lock
+from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Decision
 from longpin.actors.policies.views import FaultRequest, LayoutView, MapRequest, RegistrationView
 from longpin.messages.envelope import DONE, Address, Done
@@ -39,6 +40,7 @@ class InodeMemory(ActorPart):
     def __init__(
         self,
         kernel: Kernel,
+        iolock: Lock,
         mmaplock: Lock,
         attributes: Attributes,
         leases: LeaseList,
@@ -48,6 +50,8 @@ class InodeMemory(ActorPart):
     ) -> None:
         self.kernel = kernel
         self.mmaplock = mmaplock
+        self.locks = (iolock, mmaplock)
+        """Those without which nothing of the file changes, in their order."""
         self.attributes = attributes
         self.leases = leases
         self.mappings = mappings
@@ -64,11 +68,11 @@ class InodeMemory(ActorPart):
         if request.parent:
             original = self.mappings.find(request.parent, request.vma)
             self.mappings.add(mapping)
-            yield from self.guard.follow(partial(policy.on_vma_open, original, mapping))
+            yield from self.guard.follow(partial(policy.on_vma_open, original, mapping), self.locks)
         else:
             wanted = MapRequest(request.caller, mapping)
             gate = partial(policy.mmap_gate, wanted)
-            yield from self.guard.permit(gate, request.caller, fd=request.fd, locked=False)
+            yield from self.guard.permit(gate, request.caller, fd=request.fd, locked=False, locks=self.locks)
             self.mappings.add(mapping)
         return MappedAs(self.guard.memory)
 
@@ -88,7 +92,7 @@ class InodeMemory(ActorPart):
         """munmap(2) in the middle of a mapping: the policy has allowed it already."""
         rest = self.mappings.split(request.mm, request.vma, request.new)
         original = self.mappings.find(request.mm, request.vma)
-        yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest))
+        yield from self.guard.follow(partial(self.kernel.policy.on_vma_open, original, rest), self.locks)
         return DONE
 
     @handles(ProtectMapping)
@@ -101,7 +105,7 @@ class InodeMemory(ActorPart):
     def remove_mapping(self, request: RemoveMapping, _src: Address) -> Conversation[Done]:
         """munmap(2), exit."""
         mapping = self.mappings.remove(request.mm, request.vma)
-        yield from self.guard.follow(partial(self.kernel.policy.on_vma_close, mapping))
+        yield from self.guard.follow(partial(self.kernel.policy.on_vma_close, mapping), self.locks)
         return DONE
 
     @handles(Fault)
@@ -114,6 +118,8 @@ class InodeMemory(ActorPart):
         page = request.page
         with (yield self.mmaplock.shared()) as mm:
             self._last_of(request)
+            if request.write and self.kernel.policy.overrides(Policy.fault_gate):
+                yield from self.data.look_up_shared(page, page)  # who is asked must not take old sharing for a copy
             try:
                 yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
                 last = self._last_of(request)

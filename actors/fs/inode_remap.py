@@ -20,7 +20,7 @@ from longpin.actors.fs.remap import Sizes, bytes_to_remap, whole_blocks
 from longpin.actors.kernel.file_system import Asked, LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, Kernel
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.policies.decisions import BreakLeases, Decision, Fail, Proceed, WaitFor
+from longpin.actors.policies.decisions import BreakLeases, Decision, Fail, WaitFor
 from longpin.actors.policies.views import LayoutView
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
@@ -188,12 +188,12 @@ class InodeRemap(ActorPart):
             yield from self.guard.consult(partial(self._ask, wanted, Asked.LEASES), wanted)
 
     def _leases_allow(self, plan: RemapPlan) -> bool:
-        """Return whether no lease is in the way now, with the iolock held."""
+        """Return whether no lease is in the way now, with the iolock held; of pages more is asked later."""
         decisions = [self._ask(wanted, Asked.LEASES, self.guard.view()) for wanted in self._wanted(plan)]
         for decision in decisions:
             if isinstance(decision, Fail):
                 raise KernelError(decision.errno)
-        return all(isinstance(decision, Proceed) for decision in decisions)
+        return not any(isinstance(decision, BreakLeases) for decision in decisions)
 
     def _look_at_pages(self, plan: RemapPlan, mm: Hold) -> Conversation[Remapped | None]:
         """Zap the mappings and look for pins; None: nothing is in the way."""

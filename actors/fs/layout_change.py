@@ -30,7 +30,8 @@ def change_of(wanted: Wanted, extents: ExtentMap, size: int, page_size: int, fil
         pages = Range(min(wanted.start, size) // page_size, END)
     else:
         last = END if operation in SHIFTS else (wanted.end - 1) // page_size
-        pages = Range(wanted.start // page_size, last)
+        copies_tail = wanted.start > size and _zeroed(extents, size, page_size)
+        pages = Range((size if copies_tail else wanted.start) // page_size, last)
     kinds = _of_blocks(wanted, extents, size, page_size) | _of_size(wanted, size)
     kinds |= file_system.kinds.get(operation, ChangeKind(0))
     return Change(operation, kinds, pages, wanted.caller, file_system.asks[operation])

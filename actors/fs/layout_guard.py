@@ -11,6 +11,7 @@ from functools import partial
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome, single
 from longpin.actors.fs.attributes import Attributes
+from longpin.actors.fs.device_holders import kill_all_who_have
 from longpin.actors.fs.extents import END, ExtentMap
 from longpin.actors.fs.layout_change import Wanted, change_of
 from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
@@ -18,13 +19,14 @@ from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import Asked
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
-from longpin.actors.locks import Hold
+from longpin.actors.locks import Hold, Lock, take_all
 from longpin.actors.policies.decisions import (
     Allow,
     BreakLeases,
     Decision,
     DropLease,
     Fail,
+    KillHolders,
     Proceed,
     RemoveLease,
     Revoke,
@@ -125,6 +127,9 @@ class LayoutGuard:
     ) -> Conversation[None]:
         """Ask until the answer is final; ``io`` and ``mm`` are the locks that the caller holds, now and afterwards.
 
+        What a look at the pages finds is worth something while nobody can pin: then ``mm`` is held exclusively on
+        return, though it was held shared or had not been taken.
+
         Raises:
             KernelError: the policy's errno, or EINTR if a signal ends a wait.
 
@@ -143,7 +148,9 @@ class LayoutGuard:
                     raise KernelError(number)
                 case BreakLeases(leases=leases):
                     self._check_there(leases)
-                    yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold])
+                    yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold and hold.held])
+                case Scan() if mm is not None and not mm.exclusive:
+                    yield mm.upgrade()
                 case Scan(range=pages):
                     where = pages or self._where_the_kernel_looks(wanted)
                     pins = yield from self._find_busy(where, zap=mm is not None)
@@ -155,6 +162,9 @@ class LayoutGuard:
                         if pin.owner in unfinished:  # who registers it finds out, and lets go itself
                             yield from self._wait_for_page(pin, mm, killable=False)
                             break
+                case KillHolders(pins=busy):
+                    yield from kill_all_who_have({pin.context for pin in busy})
+                    yield from self._wait_for_page(busy[0], mm, killable=False)
                 case DropLease(leases=gone):
                     self._check_there(gone)
                     yield from self.leases.drop(gone)
@@ -162,12 +172,19 @@ class LayoutGuard:
     # Gates that give something, and what follows from events.
 
     def permit(
-        self, decide: Callable[[LayoutView], Allow | Fail], caller: Caller, *, fd: int = -1, locked: bool
+        self,
+        decide: Callable[[LayoutView], Allow | Fail],
+        caller: Caller,
+        *,
+        fd: int = -1,
+        locked: bool,
+        locks: tuple[Lock, ...] = (),
     ) -> Conversation[Allow]:
         """Ask whether something may be done, and give what comes with it: a lease, a new state.
 
         What a request declares to touch does not cover that, so there is a schedule point before it, and the policy is
-        asked again. ``locked`` says that the caller holds flc_lock.
+        asked again. ``locked`` says that the caller holds flc_lock; ``locks`` are those that are taken for an answer
+        that wants to be alone.
 
         Raises:
             KernelError: the policy's errno, or that of a lease which is in the way.
@@ -177,10 +194,11 @@ class LayoutGuard:
         if allowed.grant is None and not self._is_new(allowed.state):
             return allowed
         yield Step(Granting())
-        if locked:
-            return (yield from self._give(decide, caller, fd))
-        with (yield self.leases.flc_lock.exclusive()):
-            return (yield from self._give(decide, caller, fd))
+        with (yield from take_all(locks if allowed.alone else ())):
+            if locked:
+                return (yield from self._give(decide, caller, fd))
+            with (yield self.leases.flc_lock.exclusive()):
+                return (yield from self._give(decide, caller, fd))
 
     def _give(self, decide: Callable[[LayoutView], Allow | Fail], caller: Caller, fd: int) -> Conversation[Allow]:
         allowed = _allowed(decide(self._facts()))
@@ -189,16 +207,17 @@ class LayoutGuard:
         self.remember(allowed.state)
         return allowed
 
-    def follow(self, decide: Callable[[LayoutView], Update]) -> Conversation[None]:
+    def follow(self, decide: Callable[[LayoutView], Update], locks: tuple[Lock, ...] = ()) -> Conversation[None]:
         """Do what the policy says follows from something that has happened; nothing, or after a schedule point."""
         update = decide(self._facts())
         if not self._is_new(update.state) and not update.drop:
             return
         yield Step(Granting())
-        update = decide(self._facts())
-        self.remember(update.state)
-        if update.drop:
-            yield from self.leases.drop(update.drop)
+        with (yield from take_all(locks if decide(self._facts()).alone else ())):
+            update = decide(self._facts())
+            self.remember(update.state)
+            if update.drop:
+                yield from self.leases.drop(update.drop)
 
     def act_on_overdue(self, record: LeaseRecord) -> Conversation[None]:
         """Do what the policy wants done at the deadline of a lease; no fault is under way."""

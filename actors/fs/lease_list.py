@@ -14,12 +14,13 @@ from longpin.actors.fs.lease import Lease
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.machine import Kernel, require
 from longpin.actors.locks import Hold, Lock
-from longpin.actors.policies.decisions import Grant, Notify
-from longpin.actors.policies.views import LeaseKey, LeaseKind, LeaseRequest, LeaseView
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.decisions import Fail, Grant, Notify
+from longpin.actors.policies.views import SLOTS, LeaseKey, LeaseKind, LeaseRequest, LeaseView, Range
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import LeaseGone, LeaseSetup
 from longpin.messages.fs.inode import ChangeLease, QueryLease
-from longpin.messages.fs.lease import Break, Drop, Level, RecordFd
+from longpin.messages.fs.lease import Break, Drop, LeaseCommand, Level, RecordFd
 from longpin.messages.process.caller import Caller
 
 _BROKEN_BY = {
@@ -28,11 +29,18 @@ _BROKEN_BY = {
     LeaseKind.LAYOUT: (LeaseKind.LAYOUT,),
 }
 """The kinds of lease that are broken by opens and truncate(2), by changes of names, and by layout changes."""
+_TYPES = (F_RDLCK, F_WRLCK, F_UNLCK)
 
 
-def read_delegation(arg: int) -> LeaseRequest | None:
-    """Read the type that F_SETDELEG is given; None is EINVAL."""
-    return LeaseRequest(arg, LeaseKind.DELEGATION) if arg in (F_RDLCK, F_WRLCK, F_UNLCK) else None
+def read_request(policy: Policy, request: ChangeLease) -> LeaseRequest | None:
+    """Read what a command of fcntl(2) asks for; None is EINVAL [2.1 step 2]."""
+    match request.command:
+        case LeaseCommand.LEASE:
+            return policy.read_lease(request.arg)
+        case LeaseCommand.DELEGATION:
+            return LeaseRequest(request.arg, LeaseKind.DELEGATION) if request.arg in _TYPES else None
+        case LeaseCommand.LAYOUT:
+            return policy.read_layout(request.arg, Range(request.start, request.start + request.length - 1))
 
 
 @dataclass(slots=True)
@@ -109,6 +117,11 @@ class LeaseRecord:
         if lease_type == F_RDLCK:
             self.downgrade_pending = False
 
+    def become(self, request: LeaseRequest) -> None:
+        """Be what its holder has asked for since, and the policy has granted, in place."""
+        self.set_type(request.type)
+        self.exclusive, self.unbreakable = request.exclusive, request.unbreakable
+
     def view(self) -> LeaseView:
         """Return what a policy sees."""
         return LeaseView(
@@ -169,16 +182,18 @@ class LeaseList:
         """Whether there is a lease that an open breaks, broken already or not."""
         return any(record.kind in _BROKEN_BY[LeaseKind.LEASE] for record in self.records)
 
-    def look_up(self, key: LeaseKey) -> Conversation[LeaseRecord | None]:
+    def look_up(self, key: LeaseKey, slot: str = "") -> Conversation[LeaseRecord | None]:
         """Return the lease of a key when what is overdue is gone [2.3.6]."""
         with (yield self.flc_lock.exclusive()):
             yield from self._expire()
-            return self.of(key)
+            return self.of(key, slot)
 
     def report(self, request: QueryLease) -> Conversation[int]:
-        """Return what F_GETLEASE [2.3.6] or F_GETDELEG say: each knows its own kind only [code: __fcntl_getlease]."""
-        own = yield from self.look_up(self.key_of(request, LeaseRequest(F_UNLCK)))
-        if own is None or (own.kind is LeaseKind.DELEGATION) != request.delegation:
+        """Return what F_GETLEASE [2.3.6] and its like say: each knows its own kind only [code: __fcntl_getlease]."""
+        slot = SLOTS[request.command]
+        own = yield from self.look_up(self.key_of(request, LeaseRequest(F_UNLCK, slot=slot)), slot)
+        delegation = request.command is LeaseCommand.DELEGATION
+        if own is None or (own.kind is LeaseKind.DELEGATION) != delegation:
             return F_UNLCK
         return self.policy.lease_type(own.view())
 
@@ -199,7 +214,10 @@ class LeaseList:
             self._check_conflicts(key, wanted)
             own = self.of(key, wanted.slot)
             if own is not None:
-                own.set_type(wanted.type)
+                changed = self.policy.change_lease(own.view(), wanted)
+                if isinstance(changed, Fail):
+                    raise KernelError(changed.errno)
+                own.become(changed)
                 self.waiters.wake_all(self.actor)
                 yield Call(own.address, RecordFd(request.fd))
             else:
@@ -286,7 +304,7 @@ class LeaseList:
         self.records.remove(record)
         self.waiters.wake_all(self.actor)
         yield Call(record.address, Drop())
-        if record.owns:
+        if record.owns and not any(other.owns and other.ofd == record.ofd for other in self.records):
             yield Call(record.ofd, LeaseGone())
 
     def note_overdue(self, lease: Address, level: Level) -> None:

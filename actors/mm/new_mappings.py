@@ -20,7 +20,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.fs.file import OpenFileDescription
-from longpin.actors.kernel.machine import MOST_SIZE, Kernel
+from longpin.actors.kernel.machine import MOST_SIZE, Kernel, require
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import NO_FILE, TASK_SIZE, VM_LOCKED, VM_MAYWRITE, AddressSpace, Mapping
 from longpin.actors.mm.areas import Areas
@@ -28,6 +28,7 @@ from longpin.actors.mm.faults import Faults
 from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.hugetlb_file import HugetlbFile
 from longpin.actors.mm.shmem import SharedMemory
+from longpin.actors.policies.views import MmapCall
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import MapFile, MappedFile, Put, Release
 from longpin.messages.fs.inode import AddMapping
@@ -130,6 +131,7 @@ class NewMappings(ActorPart):
         if not r.file.ofd:
             if kind not in (MAP_SHARED, MAP_PRIVATE):
                 raise KernelError(errno.EINVAL)
+            self._ask(r)
             if r.flags & MAP_HUGETLB:
                 return (yield from self._anonymous_huge(r, start, length))
             number = self.space.next_number()
@@ -147,6 +149,7 @@ class NewMappings(ActorPart):
         known = LEGACY_MAP_MASK | MAP_SYNC | (self._flags_of_policy() if r.file.kind == "file" else 0)
         if kind == MAP_SHARED_VALIDATE and r.flags & ~known:
             raise KernelError(errno.EOPNOTSUPP)
+        self._ask(r)
         if r.file.kind == "hugetlb":
             return (yield from self._huge(r, r.file, start, length))
         number = self.space.next_number()
@@ -155,6 +158,16 @@ class NewMappings(ActorPart):
         mapped: MappedFile = yield Call(r.file.ofd, asked)
         vm_flags = VM_MAYWRITE if mapped.may_write or kind == MAP_PRIVATE else 0
         return Mapping(number, start, length, r.prot, r.flags, r.file, first_page, vm_flags, mapped.memory)
+
+    def _ask(self, r: Mmap) -> None:
+        """Have the policy look at the arguments.
+
+        Raises:
+            KernelError: its errno.
+
+        """
+        kind = r.file.kind if r.file.ofd else ""
+        require(self.kernel.policy.mmap_call_gate(MmapCall(r.caller, r.prot, r.flags, kind)))
 
     def _flags_of_policy(self) -> int:
         """Return the flags of mmap(2) that a proposal adds."""

@@ -44,12 +44,17 @@ from longpin.actors.policies.views import (
     LeaseRequest,
     LeaseView,
     MapRequest,
+    MmapCall,
     PolicyState,
+    Range,
     RegistrationView,
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
 from longpin.messages.process.caller import Caller
+
+PINNING_CALLS = ("ibv_reg_mr", "ibv_reg_mr_lease", "vidioc_qbuf")
+"""Calls that pin for long, and so fail with what :meth:`Policy.longterm_gate` and :meth:`Policy.pin_gate` say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,10 @@ class Policy:
 
     # Mappings.
 
+    def mmap_call_gate(self, call: MmapCall) -> Answer:
+        """Decide on mmap(2) by its arguments alone, before the file is asked [do_mmap]."""
+        return Proceed()
+
     def mmap_gate(self, request: MapRequest, view: LayoutView) -> Allow | Fail:
         """Decide on mmap(2) of the file."""
         return Allow()
@@ -106,6 +115,10 @@ class Policy:
         """Read the argument of F_SETLEASE; None is EINVAL [2.1 step 2]."""
         return LeaseRequest(arg) if arg in (F_RDLCK, F_WRLCK, F_UNLCK) else None
 
+    def read_layout(self, arg: int, where: Range) -> LeaseRequest | None:
+        """Read type, flags and range in bytes of F_SETLAYOUT, where ``constants`` has it; None is EINVAL."""
+        return None
+
     def lease_key(self, caller: Caller, ofd: Address, wanted: LeaseRequest, leases: tuple[LeaseView, ...]) -> LeaseKey:
         """Return what a lease belongs to that this process takes on a description, gives up or asks for [1.4].
 
@@ -121,6 +134,13 @@ class Policy:
         """Decide whether a lease can be had beside another one, of any kind [2.1 step 7]."""
         refused = wanted.type == F_WRLCK or (other.breaking and other.target == F_UNLCK)
         return Fail(errno.EAGAIN) if refused else Proceed()
+
+    def change_lease(self, lease: LeaseView, wanted: LeaseRequest) -> LeaseRequest | Fail:
+        """Say what becomes of a lease whose holder asks for another [2.1 step 8]. Base: its type changes alone.
+
+        A break to nothing stays pending whatever is answered [C-a].
+        """
+        return wanted._replace(exclusive=lease.exclusive, unbreakable=lease.unbreakable)
 
     def lease_type(self, lease: LeaseView) -> int:
         """Return what F_GETLEASE reports of a lease [2.3.6]."""

@@ -68,13 +68,19 @@ class Revoke(NamedTuple):
     """All that their contexts own is taken with them, as if the device were gone (disassociate)."""
 
 
+class KillHolders(NamedTuple):
+    """Send SIGKILL to every process that has the devices of these pins open, wait until one is gone, and ask again."""
+
+    pins: tuple[Pin, ...]
+
+
 class DropLease(NamedTuple):
     """Take leases off the list, and ask again."""
 
     leases: tuple[Address, ...]
 
 
-Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | DropLease
+Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | KillHolders | DropLease
 """What a gate answers that may wait."""
 
 
@@ -98,6 +104,8 @@ class Allow(NamedTuple):
     """A lease that comes with it, unless there is one of that key. The inode is told when the registration ends."""
     state: PolicyState | None = None
     """What the policy remembers from now on; None: what it did."""
+    alone: bool = False
+    """Of mmap(2): while no call that changes the file and no fault is under way, with the iolock and the mmap lock."""
 
 
 class Update(NamedTuple):
@@ -107,6 +115,8 @@ class Update(NamedTuple):
     """What the policy remembers from now on; None: what it did."""
     drop: tuple[Address, ...] = ()
     """Leases that end."""
+    alone: bool = False
+    """Of a mapping: while no call that changes the file and no fault is under way, as :class:`Allow` says."""
 
 
 class Notify(StrEnum):

@@ -20,11 +20,12 @@ from longpin.actors.policies.decisions import (
     Decision,
     Fail,
     Listed,
-    ListedBy,
     Proceed,
     Scan,
     WaitFor,
 )
+from longpin.actors.policies.kept_by_pins import UnlockWithPins, listed_pins, pins_that_hold
+from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import F_EXCLUSIVE, Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
@@ -39,17 +40,6 @@ class SelfChange(StrEnum):
     """It fails at once: most likely the program is wrong [V2-2]."""
     ALLOW = "allow"
     """Its own lease does not stand in its way [C1]; its own pins do: ETXTBSY [W1]."""
-
-
-class UnlockWithPins(StrEnum):
-    """What becomes of F_UNLCK while pins hold the lease."""
-
-    FAIL = "EBUSY"
-    """It fails: a lease cannot be released while pages are pinned under it [S5]. Which errno is our guess."""
-    WAIT = "block"
-    """It waits for them [K1]."""
-    ALLOW = "ok"
-    """The lease goes, and the pins stay [V2-0]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +63,7 @@ class ExclusiveLease(Policy):
     }
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
     proc_files: ClassVar[frozenset[str]] = frozenset({"file_pins"})
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY", "EDEADLK"})
-    ) | {"fcntl": frozenset({"EBUSY"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY", "EDEADLK") | {"fcntl": frozenset({"EBUSY"})}
 
     exclusive_mutual: bool = False
     """A second exclusive lease is refused with EAGAIN."""
@@ -164,27 +152,15 @@ class ExclusiveLease(Policy):
             return Proceed()
         if view.pins is None:
             return Scan()
-        held = tuple(pin for pin in view.pins if pin.hold == lease.ofd)
-        if not held:
-            return Proceed()
-        return WaitFor(held) if self.unlck_with_pins is UnlockWithPins.WAIT else Fail(errno.EBUSY)
+        return self.unlck_with_pins.decide(pins_that_hold(lease.ofd, view.pins))
 
     def on_unpin(self, holds: tuple[Address, ...], others: tuple[Address, ...] = ()) -> tuple[Address, ...]:
         """Let go of what the region held, or as posted of one reference on each file that the device keeps [V2-16]."""
         return tuple(dict.fromkeys((*holds, *others))) if self.v2_pin_refbug else holds
 
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
-        """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18].
-
-        What was pinned without an owner file, as by a camera, is listed with the memory it was pinned through.
-        """
-        return (*Policy.admin_list(self, view), *(_listed(pin) for pin in view.pins or () if pin.longterm))
-
-
-def _listed(pin: Pin) -> Listed:
-    if not pin.has_owner_file:
-        return Listed(ListedBy.MEMORY, pin.process, f"page {pin.page} pinned by {pin.process} (/proc/PID/file_pins)")
-    return Listed(ListedBy.DEVICE, pin.context, f"page {pin.page} pinned through {pin.context} (/proc/PID/file_pins)")
+        """List pins by the descriptor that owns them, /proc/PID/file_pins, and what the base lists [V2-13 to V2-18]."""
+        return (*Policy.admin_list(self, view), *listed_pins(view))
 
 
 def _only_grows(change: Change) -> bool:

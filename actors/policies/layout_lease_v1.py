@@ -9,6 +9,7 @@ from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Allow, BreakLeases, Decision, Fail, Proceed, Scan, WaitFor
+from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.memory import Pin
@@ -43,12 +44,7 @@ class LayoutLeaseV1(Policy):
         "as_posted": {"lease_check": "any_lease", "pin_kind_known": False},
         "intended": {"lease_check": "own_tgid"},
     }
-    errnos: ClassVar[dict[str, frozenset[str]]] = {
-        "truncate": frozenset({"ETXTBSY"}),
-        "ftruncate": frozenset({"ETXTBSY"}),
-        "fallocate": frozenset({"ETXTBSY"}),
-        "open": frozenset({"ETXTBSY"}),
-    }
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY")
 
     lease_check: LeaseCheck = LeaseCheck.ANY_LEASE
     """Whose lease lets a caller pin."""

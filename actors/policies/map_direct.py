@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from longpin.actors.constants import F_RDLCK, MAP_SHARED_VALIDATE, MAP_TYPE
 from longpin.actors.kernel.file_system import Asked
-from longpin.actors.policies.base import Policy
+from longpin.actors.policies.base import PINNING_CALLS, Policy
 from longpin.actors.policies.decisions import (
     Allow,
     Answer,
@@ -113,7 +113,7 @@ class MapDirect(Policy):
     source: ClassVar[str] = "Williams, MAP_DIRECT v7 to v9, 2017-10-06 to 2017-10-11 [MD7, MD8, MD9]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {"lease_direct": False}, "intended": {}}
     state: ClassVar[PolicyState] = DirectMappings()
-    errnos: ClassVar[dict[str, frozenset[str]]] = {"ibv_reg_mr": frozenset({"ENXIO", "EAGAIN"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(PINNING_CALLS, frozenset({"ENXIO", "EAGAIN"}))
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"mmap.flags": {"MAP_DIRECT": MAP_DIRECT}}
 
     version: MapDirectVersion = MapDirectVersion.V9

@@ -7,7 +7,7 @@ functions of their arguments, so nothing happens.
 from typing import NamedTuple
 
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, Proceed, Revoke, Scan, WaitFor
+from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, KillHolders, Proceed, Revoke, Scan, WaitFor
 from longpin.actors.policies.views import Change, LayoutView, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import Pin
@@ -17,10 +17,13 @@ MOST_QUESTIONS = 1000
 
 
 class Obstacles(NamedTuple):
-    """What a change would wait for, or fail because of."""
+    """What a change would fail because of, or wait for."""
 
     leases: tuple[Address, ...]
+    """Those that would fail it."""
     pins: tuple[Pin, ...]
+    broken: tuple[Address, ...] = ()
+    """Leases that would be broken: for these it would wait."""
 
 
 def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin, ...]) -> Obstacles:
@@ -46,13 +49,13 @@ def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin,
             case BreakLeases(leases=leases) | DropLease(leases=leases):
                 broken = [lease for lease in seen.leases if _is_named(lease, leases)]
                 if isinstance(decision, BreakLeases):
-                    found = found._replace(leases=(*found.leases, *(lease.address for lease in broken)))
+                    found = found._replace(broken=(*found.broken, *(lease.address for lease in broken)))
                     pins = _without_revoked(policy, broken, seen, pins)
                 seen = _without(seen, broken)
             case Revoke(registrations=registrations):
                 gone = {registration.address for registration in registrations}
                 pins = tuple(pin for pin in pins if pin.owner not in gone)
-            case WaitFor(pins=busy):
+            case WaitFor(pins=busy) | KillHolders(pins=busy):
                 found = found._replace(pins=(*found.pins, *busy))
                 pins = tuple(pin for pin in pins if pin not in busy)
             case Fail() if shown:

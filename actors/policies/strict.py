@@ -21,6 +21,7 @@ from longpin.actors.policies.decisions import (
     Decision,
     DropLease,
     Fail,
+    KillHolders,
     Notify,
     OnBreak,
     OnDeadline,
@@ -30,6 +31,8 @@ from longpin.actors.policies.decisions import (
     SendSignal,
     WaitFor,
 )
+from longpin.actors.policies.kept_by_pins import UnlockWithPins, longterm_pins_of
+from longpin.actors.policies.layout_calls import TAKES_PAGES, layout_errnos
 from longpin.actors.policies.views import (
     F_EXCLUSIVE,
     Change,
@@ -53,8 +56,19 @@ class Orphans(StrEnum):
 
     INVALIDATE = "invalidate_mr"
     """Their registrations are taken from the device, and let go of the pages."""
+    KILL = "kill_all_holders"
+    """Every process that has the device open is killed, and with the last of them the pins go."""
     LEAVE = "leave"
     """Who changes the layout waits for them."""
+
+
+class AtDeadline(StrEnum):
+    """What becomes of who has not released a shared lease in time."""
+
+    KILL = "SIGKILL"
+    """The process is killed, and its lease goes with its descriptors [C5, where it is a condition; F19]."""
+    REMOVE = "remove"
+    """The lease is removed, as of any lease; what was pinned under it has no lease then."""
 
 
 class PassedUse(StrEnum):
@@ -85,13 +99,17 @@ class Strict(Policy):
     source: ClassVar[str] = "Chinner, 2019-06-08 to 2019-10 [C1 to C5]; LSF/MM thread, 2019-02 [F19]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("truncate", "ftruncate", "fallocate", "open", "write"), frozenset({"ETXTBSY"})
-    ) | {"fcntl": frozenset({"EBUSY"}), "ibv_post_send": frozenset({"EACCES"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | {"ibv_post_send": frozenset({"EACCES"})}
 
-    orphans: Orphans = Orphans.INVALIDATE
+    orphan: Orphans = Orphans.INVALIDATE
     enforce_pass: PassedUse = PassedUse.ANYBODY
     break_on: BreakOn = BreakOn.ANY
+    exclusive_mutual: bool = True
+    """A second exclusive lease is refused with EAGAIN."""
+    holder_page_check: bool = True
+    """A holder's own pins fail its changes that take their pages, with ETXTBSY [W1]; else only leases count."""
+    unlck_with_pins: UnlockWithPins = UnlockWithPins.FAIL
+    at_deadline: AtDeadline = AtDeadline.KILL
 
     def read_lease(self, arg: int) -> LeaseRequest | None:
         """Read F_LAYOUT, which is shared, or F_LAYOUT | F_EXCLUSIVE."""
@@ -118,11 +136,11 @@ class Strict(Policy):
             return allowed
         if view.pins is None:
             return Scan()
-        return self._revoke_orphans(view, view.pins) or Proceed()
+        return self._end_orphans(view, view.pins) or Proceed()
 
     def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
-        """Refuse a second exclusive lease: they are mutual."""
-        if wanted.exclusive and other.exclusive:
+        """Refuse a second exclusive lease, if they are mutual."""
+        if self.exclusive_mutual and wanted.exclusive and other.exclusive:
             return Fail(errno.EAGAIN)
         return Policy.conflict_gate(self, wanted, other)
 
@@ -132,17 +150,18 @@ class Strict(Policy):
             return Proceed()
         if view.pins is None:
             return Scan()
-        return Fail(errno.EBUSY) if _pins_of(lease.holder, view.pins) else Proceed()
+        return self.unlck_with_pins.decide(longterm_pins_of(lease.holder, view.pins))
 
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Allow a long-term pin to who has an active lease itself."""
         return Allow() if not request.longterm or _active(request.caller, view) else Fail(errno.EPERM)
 
     def use_gate(self, caller: Caller, registration: RegistrationView, view: LayoutView) -> Answer:
-        """Refuse a registration to who has no lease, if that is enforced."""
-        if self.enforce_pass is PassedUse.ANYBODY or _active(caller, view):
+        """Refuse a registration to who has no lease, if that is enforced; exclusive pins cannot be passed at all."""
+        if self.enforce_pass is PassedUse.ANYBODY:
             return Proceed()
-        return Fail(errno.EACCES)
+        excluded = any(lease.exclusive and lease.holder != caller.process for lease in view.layout_leases)
+        return Proceed() if _active(caller, view) and not excluded else Fail(errno.EACCES)
 
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         """Others' exclusive leases fail the change before anything has begun, shared ones are broken and waited for."""
@@ -153,32 +172,47 @@ class Strict(Policy):
             return Fail(errno.ETXTBSY)
         counted = change.kinds & ~(ChangeKind.EXTENDING | ChangeKind.CONVERTING)
         only_adds = counted in (ChangeKind(0), ChangeKind.ADDITIVE)
-        if others and not (only_adds and self.break_on is BreakOn.SUBTRACTIVE):
+        if only_adds and self.break_on is BreakOn.SUBTRACTIVE:
+            return Proceed()
+        if others:
             return BreakLeases(tuple(lease.address for lease in others))
-        if Asked.PAGES not in change.asks:
+        return self._ask_pages(change, view)
+
+    def _ask_pages(self, change: Change, view: LayoutView) -> Decision:
+        """Look at pins when no lease of others is left: the holder's own, and those that have no lease any more."""
+        takes = bool(change.kinds & TAKES_PAGES)
+        if Asked.PAGES not in change.asks and not takes:
             return Proceed()
         if view.pins is None:
             return Scan(change.range)
-        if _pins_of(change.caller.process, view.pins):
+        own = longterm_pins_of(change.caller.process, view.pins)
+        if own and takes and self.holder_page_check:
             return Fail(errno.ETXTBSY)
-        if orphaned := self._revoke_orphans(view, view.pins):
-            return orphaned
-        return WaitFor(view.pins) if view.pins else Proceed()
+        if ended := self._end_orphans(view, view.pins):
+            return ended
+        left = tuple(pin for pin in view.pins if pin not in own)
+        # A write that copies waits for orphans only, not for short pins, as it never did [2.5].
+        waits = left if Asked.PAGES in change.asks else tuple(pin for pin in left if pin.longterm)
+        return WaitFor(waits) if waits else Proceed()
 
-    def _revoke_orphans(self, view: LayoutView, pins: tuple[Pin, ...]) -> Revoke | None:
-        """Return the decision to take them from their devices; None if there are none, or they are left alone."""
+    def _end_orphans(self, view: LayoutView, pins: tuple[Pin, ...]) -> Revoke | KillHolders | None:
+        """Return the decision to get rid of them; None if there are none, or they are left alone."""
         holders = {lease.holder for lease in view.layout_leases}
-        orphans = [pin for pin in pins if pin.longterm and pin.process not in holders]
-        if not orphans or self.orphans is Orphans.LEAVE:
+        orphans = tuple(pin for pin in pins if pin.longterm and pin.process not in holders)
+        if not orphans or self.orphan is Orphans.LEAVE:
             return None
+        if self.orphan is Orphans.KILL:
+            return KillHolders(orphans)
         return Revoke(tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in orphans)))
 
     def on_break(self, lease: LeaseView) -> OnBreak:
         """Tell the process that has the lease."""
-        return OnBreak(Notify.HOLDER, work=True) if lease.layout else OnBreak()
+        return OnBreak(Notify.HOLDER, work=self.at_deadline is AtDeadline.KILL) if lease.layout else OnBreak()
 
     def on_deadline(self, lease: LeaseView, view: LayoutView) -> OnDeadline:
         """Kill the process that has not released its lease in time; the lease goes when the exit closes descriptors."""
+        if not lease.layout or self.at_deadline is AtDeadline.REMOVE:
+            return OnDeadline()
         return OnDeadline((SendSignal(lease.holder, SIGKILL),))
 
     def flush_gate(self, close: CloseRequest, view: LayoutView) -> Decision:
@@ -190,14 +224,10 @@ class Strict(Policy):
             return DropLease(own)
         if view.pins is None:
             return Scan()
-        left = _pins_of(close.caller.process, view.pins)
+        left = longterm_pins_of(close.caller.process, view.pins)
         return WaitFor(left, killable=True) if left else DropLease(own)
 
 
 def _active(caller: Caller, view: LayoutView) -> bool:
     """Return whether a process has a layout lease that nobody is breaking."""
     return any(lease.holder == caller.process and not lease.breaking for lease in view.layout_leases)
-
-
-def _pins_of(process: Address, pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
-    return tuple(pin for pin in pins if pin.longterm and pin.process == process)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.messages.envelope import Address
+from longpin.messages.fs.lease import LeaseCommand
 from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
@@ -17,6 +18,12 @@ LeaseKey = tuple[str, ...]
 """What a lease belongs to: no two leases of one slot on one inode have the same. What is in it is the policy's."""
 
 
+SLOTS = {LeaseCommand.LEASE: "", LeaseCommand.DELEGATION: "", LeaseCommand.LAYOUT: "layout"}
+"""Where each of the commands of fcntl(2) looks for the lease of a description."""
+F_SETLAYOUT, F_GETLAYOUT = 1088, 1089
+"""Commands of fcntl(2) that policies may have. They were asked for without numbers; no kernel has these [S4]."""
+F_UNBREAK = 32
+"""A bit beside the type in the argument of F_SETLAYOUT [M1, M2]."""
 F_EXCLUSIVE = 32
 """A bit beside F_LAYOUT in the argument of F_SETLEASE, of policies that know it [V2-1]."""
 MAP_DIRECT = 0x20_0000
@@ -77,10 +84,14 @@ class LeaseView(NamedTuple):
 
 
 class Range(NamedTuple):
-    """Pages of a file, from the first to the last, which belongs to it."""
+    """Pages of a file, or bytes of it, from the first to the last, which belongs to it."""
 
     first: int
     last: int
+
+
+WHOLE_FILE = Range(0, (1 << 63) - 1)
+"""No file has so many pages."""
 
 
 class Change(NamedTuple):
@@ -104,6 +115,16 @@ class FaultRequest(NamedTuple):
     write: bool
     kinds: ChangeKind
     """What it would do to the extent map: a store to a hole is additive."""
+
+
+class MmapCall(NamedTuple):
+    """mmap(2), before anybody has looked at a file."""
+
+    caller: Caller
+    prot: int
+    flags: int
+    kind: str
+    """What is to be mapped: ``file``, ``dax`` and so on, as descriptors have it; empty: nothing, with MAP_ANONYMOUS."""
 
 
 class MapRequest(NamedTuple):

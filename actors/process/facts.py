@@ -97,9 +97,9 @@ class HoldersRead:
     listed: tuple[int, ...]
     """The numbers of the processes it found."""
     leases: tuple[Address, ...]
-    """Leases that are in the way of a layout change."""
+    """Leases that fail a layout change."""
     pins: tuple[PinHolders, ...]
-    """Pins that are."""
+    """Pins that fail it, or that it waits for."""
     thread: "Thread | None" = None
 
 

@@ -55,5 +55,9 @@ class Inspected(ThreadGroup):
         """
         if not self._may_trace(request.caller):
             raise KernelError(errno.EACCES)
+        return self.descriptors()
+
+    def descriptors(self) -> Descriptors:
+        """Return what it refers to."""
         table = tuple(Descriptor(fd, self.fds[fd]) for fd in sorted(self.fds))
         return Descriptors(self.pid, self.name, self.mm, table, tuple(self.received))

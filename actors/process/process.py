@@ -29,6 +29,7 @@ from longpin.actors.mm.mm import Mm
 from longpin.actors.policies.base import Policy
 from longpin.actors.process.facts import CallRecord, Ended, HoldersRead, SignalTaken
 from longpin.actors.process.inspected import Inspected
+from longpin.actors.process.mapped import MappedFiles
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
 from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited
 from longpin.actors.process.program import Image
@@ -109,6 +110,7 @@ class Process(Inspected):
         """Its memory map; empty: it has not come into being, because nothing was mapped or pinned yet."""
         if self.mm:
             self.count("mm")
+        self.mapped = MappedFiles(inherited.mapped)
         self.dead = False
         # Invariant: dead implies exiting, and no descriptors or mappings.
         own = (dict(inherited.variables), inherited.blocked, inherited.credentials)
@@ -258,6 +260,7 @@ class Process(Inspected):
         if not self.mm:
             return ()
         left, self.mm = self.mm, ""
+        self.mapped.clear()
         releases: tuple[File, ...] = (yield Uninterruptible(left, ExitMmap())).releases
         return releases
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from longpin.actors.constants import SA_NOCLDSTOP, SA_NOCLDWAIT, SA_RESTART, SIG_DFL, SIG_IGN
+from longpin.actors.process.mapped import MappedRange
 from longpin.actors.process.pending import IGNORED_BY_DEFAULT
 from longpin.actors.process.program import Image, Program
 from longpin.messages.process.labels import VerbsObject
@@ -98,6 +99,8 @@ class Inherited(NamedTuple):
     """The parent's address; empty: init, which reaps at once."""
     mm: str = ""
     """The memory map that was made for it; empty: the parent has none."""
+    mapped: tuple[MappedRange, ...] = ()
+    """What is mapped there; what madvise(2) keeps from a child may be among it."""
 
 
 NOTHING_INHERITED = Inherited({}, {}, {}, {})

@@ -30,14 +30,14 @@ class Region:
     successor: int = 0
     """The handle of the region that was given its addresses, which were free again; 0: they are its own [4.4]."""
 
-    def keep(self, holds: tuple[Address, ...]) -> None:
-        """Hold nothing else from now on."""
-        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
-
     @property
     def owner(self) -> Address:
         """The name by which pages know it."""
         return self.request.registration.owner
+
+    def keep(self, holds: tuple[Address, ...]) -> None:
+        """Hold nothing else from now on."""
+        self.request = replace(self.request, registration=self.request.registration._replace(holds=holds))
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@ it comes to is no picture of one moment: a descriptor may be passed on meanwhile
 """
 
 import errno
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,14 @@ from longpin.actors.constants import SIGKILL
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import kind_of
 from longpin.actors.process.facts import HoldersRead, PinHolders
+from longpin.actors.process.holders import able_to_unpin, listed
 from longpin.actors.syscalls.declaration import Declarations, Section
 from longpin.actors.syscalls.paths import follow
 from longpin.actors.syscalls.processes import find
 from longpin.actors.syscalls.signals import kill
 from longpin.messages.envelope import Address
 from longpin.messages.fs.directory import DIRECTORY
-from longpin.messages.fs.listing import Listed, ListedBy, ListedFile, ListFiles, ListHolders, ShowLocks
-from longpin.messages.mm.memory import Pin
+from longpin.messages.fs.listing import ListedBy, ListedFile, ListFiles, ListHolders, ShowLocks
 from longpin.messages.process.descriptors import Descriptors, ListDescriptors
 from longpin.messages.process.process import PROCESS_TABLE, FindGroup
 
@@ -55,7 +54,8 @@ def proc_locks(_process: "Process") -> Conversation[bytes]:
     "file_pins(process: process)",
     "",
     returns="`/proc/PID/file_pins` as bytes: each descriptor that owns pins, with a line for each file it has pinned, "
-    "and the files that were pinned without one. ENOENT where the policy adds no such file",
+    "under P7 each with an unbreakable layout, and the files that were pinned without one. "
+    "ENOENT where the policy adds no such file",
     errnos={
         "ENOENT": "semantics 2.9: the kernel has no such file",
         "ESRCH": "semantics 2.9",
@@ -79,6 +79,8 @@ def file_pins(process: "Process", target: str | int) -> Conversation[bytes]:
     for fd, file in shown.table:
         if paths := pinned.get((ListedBy.DEVICE, file.backing), []):
             lines += [f"{fd}: {_device(file.kind)}", *(f"   {path}" for path in paths)]
+        if paths := pinned.get((ListedBy.DESCRIPTION, file.ofd), []):
+            lines += [f"{fd}: layout", *(f"   {path}" for path in paths)]
     for owner in (address, shown.mm):
         lines += pinned.get((ListedBy.MEMORY, owner), [])
     return "".join(f"{line}\n" for line in lines).encode()
@@ -148,31 +150,12 @@ def _read_holders(process: "Process", path: str) -> Conversation[HoldersRead]:
         raise KernelError(errno.EINVAL)
     seen = yield Call(inode, ListHolders(process.caller))
     shown = yield from _read_descriptors(process)
-    listed = tuple(
-        one.pid for member, one in shown.items() if any(_names(entry, member, one) for entry in seen.entries)
-    )
-    holders = tuple(PinHolders(pin, tuple(_able_to_unpin(pin, shown))) for pin in seen.pins)
-    process.current.variables["holder_pids"] = " ".join(map(str, listed)).encode()
-    read = HoldersRead(inode, listed, seen.leases, holders, process.current)
+    found = listed(seen.entries, shown)
+    holders = tuple(PinHolders(pin, able_to_unpin(pin, shown)) for pin in seen.pins)
+    process.current.variables["holder_pids"] = " ".join(map(str, found)).encode()
+    read = HoldersRead(inode, found, seen.leases, holders, process.current)
     process.facts.append(read)
     return read
-
-
-def _names(entry: Listed, member: Address, shown: Descriptors) -> bool:
-    """Return whether an entry leads to a process: by a number, or by what it has open or is."""
-    if entry.number:
-        return entry.number == shown.pid
-    refers = any(entry.address in (file.ofd, file.backing) for _, file in shown.table if file.kind != "path")
-    return refers or entry.address in (member, shown.mm)
-
-
-def _able_to_unpin(pin: Pin, shown: Mapping[Address, Descriptors]) -> Iterator[tuple[int, str]]:
-    """Yield number and name of who can have a pin dropped: who has the device, also on its way in a socket."""
-    for member, one in shown.items():
-        files = [*(file for _, file in one.table), *one.in_flight]
-        has = any(file.backing == pin.context and file.kind != "path" for file in files)
-        if has or (not pin.context and member == pin.process):
-            yield one.pid, one.name
 
 
 def _read_descriptors(process: "Process") -> Conversation[dict[Address, Descriptors]]:

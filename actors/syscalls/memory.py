@@ -70,8 +70,9 @@ def mmap(
         raise KernelError(errno.EINVAL)
     wanted = Mmap(length, prot, flags, file, offset, fd, process.caller, process.memlock, addr)
     mapped = yield Uninterruptible(process.memory(), wanted)
-    yield from release(mapped.releases)
     address: int = mapped.address
+    process.mapped.add(address, address + process.kernel.pages(length) * process.kernel.page_size, file)
+    yield from release(mapped.releases)
     return address
 
 
@@ -93,7 +94,9 @@ def munmap(process: "Process", addr: int, length: int) -> Conversation[int]:
     end = addr + process.kernel.pages(length) * page
     if addr % page or length == 0 or end > TASK_SIZE:
         raise KernelError(errno.EINVAL)
-    yield from release((yield Uninterruptible(process.memory(), Munmap(addr, end))).releases)
+    unmapped = yield Uninterruptible(process.memory(), Munmap(addr, end))
+    process.mapped.remove(addr, end)
+    yield from release(unmapped.releases)
     return 0
 
 
@@ -119,8 +122,9 @@ def mremap(
             raise KernelError(errno.EINVAL)
     wanted = Mremap(addr, old, new, flags, new_addr, process.memlock)
     mapped = yield Uninterruptible(process.memory(), wanted)
-    yield from release(mapped.releases)
     address: int = mapped.address
+    process.mapped.move(addr, addr + old, address, address + new, stays=bool(flags & MREMAP_DONTUNMAP))
+    yield from release(mapped.releases)
     return address
 
 

@@ -79,6 +79,7 @@ def make_child(process: "Process", image: Image, pid: int, name: str, address: A
         dict(process.limits),
         process.address,
         f"mm:{address.partition(':')[2]}.1" if process.mm else "",
+        process.mapped.ranges,
     )
     process.children[pid] = Child(pid)
     process.spawn(type(process), address, process.kernel, process.images, image, pid, name, inherited)

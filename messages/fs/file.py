@@ -4,6 +4,7 @@ Several requests are only passed on to what stands behind and change nothing her
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.lease import MOST_OFFSET, LeaseCommand
 from longpin.messages.fs.mapping import Memory
 from longpin.messages.process.caller import Caller
 
@@ -75,14 +76,17 @@ class AskPosition(Message):
 
 @message
 class SetLease(Message):
-    """fcntl(F_SETLEASE) [2.1]."""
+    """fcntl(F_SETLEASE) [2.1], or another command that sets a lease."""
 
     arg: int
-    delegation: bool
-    """It is F_SETDELEG."""
+    command: LeaseCommand
     fd: int
     """The number used in the call, recorded for si_fd."""
     caller: Caller
+    start: int = 0
+    """Of a layout: its first byte."""
+    length: int = MOST_OFFSET
+    """Of a layout: bytes."""
 
     def footprint(self) -> Footprint:
         """Nothing here; a ``LeaseSetup`` comes back."""
@@ -91,10 +95,9 @@ class SetLease(Message):
 
 @message
 class GetLease(Message):
-    """fcntl(F_GETLEASE) [2.3.6]."""
+    """fcntl(F_GETLEASE) [2.3.6], or another command that asks for a lease."""
 
-    delegation: bool
-    """It is F_GETDELEG."""
+    command: LeaseCommand
     caller: Caller
 
     def footprint(self) -> Footprint:

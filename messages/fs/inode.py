@@ -7,7 +7,7 @@ Some of it a folder is asked too. Folders are no actors: then the directory gets
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
-from longpin.messages.fs.lease import Level
+from longpin.messages.fs.lease import MOST_OFFSET, LeaseCommand, Level
 from longpin.messages.fs.mapping import Memory, PinRequest
 from longpin.messages.process.caller import Caller
 
@@ -35,26 +35,28 @@ class CloseFile(Message):
 
 @message
 class ChangeLease(Message):
-    """F_SETLEASE through ``ofd`` [2.1, 2.2]."""
+    """F_SETLEASE through ``ofd`` [2.1, 2.2], or another command that sets a lease."""
 
     ofd: Address
     access: int
     """The access mode of the description, as in O_ACCMODE."""
     arg: int
-    delegation: bool
-    """It is F_SETDELEG."""
+    command: LeaseCommand
     fd: int
     caller: Caller
     folder: Address = ""
+    start: int = 0
+    """Of a layout: its first byte."""
+    length: int = MOST_OFFSET
+    """Of a layout: bytes."""
 
 
 @message
 class QueryLease(Message):
-    """F_GETLEASE through ``ofd`` [2.3.6]."""
+    """F_GETLEASE through ``ofd`` [2.3.6], or another command that asks for a lease."""
 
     ofd: Address
-    delegation: bool
-    """It is F_GETDELEG."""
+    command: LeaseCommand
     caller: Caller
     folder: Address = ""
 

@@ -17,6 +17,21 @@ class Level(StrEnum):
     """Away."""
 
 
+class LeaseCommand(StrEnum):
+    """The pairs of commands of fcntl(2), each for a kind of lease of its own."""
+
+    LEASE = "lease"
+    """F_SETLEASE, F_GETLEASE."""
+    DELEGATION = "delegation"
+    """F_SETDELEG, F_GETDELEG."""
+    LAYOUT = "layout"
+    """F_SETLAYOUT, F_GETLAYOUT."""
+
+
+MOST_OFFSET = (1 << 63) - 1
+"""The end of every file: a range up to there from 0 on is the whole of it [OFFSET_MAX]."""
+
+
 @message
 class Break(Message):
     """Tell the holder and start the break time; the reply says both are done."""

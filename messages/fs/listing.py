@@ -84,6 +84,6 @@ class HoldersListed(Message):
 
     entries: tuple[Listed, ...]
     leases: tuple[Address, ...]
-    """Leases on which a truncate to nothing by the caller would now fail or wait."""
+    """Leases on which a truncate to nothing by the caller would now fail."""
     pins: tuple[Pin, ...]
-    """Long-term pins on which it would."""
+    """Long-term pins on which it would fail or wait."""

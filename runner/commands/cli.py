@@ -120,6 +120,8 @@ def run(
     result = api.run(
         loaded, policy, engine=engine, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace
     )
+    for warning in result.warnings[len(loaded.warnings) :]:
+        say(warning)
     advice = ""
     if trace is not None and not result.not_kept:
         again = command(*replay_again(trace, None))

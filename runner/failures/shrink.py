@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from longpin.config.loader import parse_scenario, without_roles
 from longpin.config.problems import ScenarioError
-from longpin.config.schema import EXPECTATIONS_RULE, RULES, Scenario
+from longpin.config.schema import ALL_RULES, EXPECTATIONS_RULE, Scenario
 from longpin.config.writer import Document, write_scenario
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.failures.effort import Limits, ShrinkEffort, ShrinkEnd, SpentError
@@ -138,7 +138,7 @@ class _Shrinker:
         """
         settings, broken = self._original.settings, self._original.broken
         kept = (broken.rule, EXPECTATIONS_RULE)
-        rules = [rule for rule in RULES if rule in self._original.scenario.holds and rule in kept]
+        rules = [rule for rule in ALL_RULES if rule in self._original.scenario.holds and rule in kept]
         return tidied(self._document, rules, settings.policy_name)
 
     def _run(self, one_pass: Pass, hunt: Hunt, *, thorough: bool) -> None:

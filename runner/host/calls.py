@@ -167,7 +167,7 @@ def _set_lease_break_time(process: "HostProcess", seconds: int) -> Steps:
     return 0
 
 
-def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0, pid: int = 0) -> Steps:
+def _fcntl(process: "HostProcess", fd: int, cmd: int, arg: int = 0, pid: int = 0, _length: int = 0) -> Steps:
     """Process ids are the scenario's, and no signal is ever sent to a process that is none of the scenario's."""
     if cmd in (F_SETDELEG, F_GETDELEG):
         raise HostError("F_SETDELEG and F_GETDELEG take a struct delegation, which the host engine does not pass")

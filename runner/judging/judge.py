@@ -8,6 +8,7 @@ from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.events import Observer
+from longpin.runner.judging.advice import Advice
 from longpin.runner.judging.chronicle import Chronicle
 from longpin.runner.judging.expected import ExpectedLines, unreached_reason
 from longpin.runner.judging.invariants import INVARIANTS
@@ -24,12 +25,17 @@ class Rules:
         self.policy = proposal.policy
         self.policy_name = proposal.name
         self.lines = ExpectedLines(scenario, self.policy_name)
+        self.advice = Advice(scenario, proposal)
         self.judged = Judged.of(scenario)
         self.invariants = [INVARIANTS[rule](proposal) for rule in scenario.holds]
 
     def after(self, actor: Actor, envelope: Envelope) -> list[Finding]:
         """Return what is wrong with an actor that has just handled ``envelope``, or with what it did."""
         return [finding for invariant in self.invariants for finding in invariant.after(actor, envelope)]
+
+    def marks(self, actor: Actor, envelope: Envelope) -> frozenset[str]:
+        """Return what is to be seen in a step of an actor: lines that were judged, and what is to be warned of."""
+        return self.lines.judged(actor) | self.advice.marks(actor, envelope)
 
     def quiet(self, actors: Actors) -> list[Finding]:
         """Return what is wrong with a world in which nothing can happen any more."""
@@ -64,14 +70,14 @@ class Judge:
         self.chronicle = Chronicle(engine, observers)
         self.violations: list[Violation] = []
         self.reached: set[str] = set()
-        """The marks of the lines that were judged."""
+        """The marks of the lines that were judged, and of what is to be warned of."""
         engine.observers.extend((self.chronicle, self))
 
     def arrived(self, number: int, envelope: Envelope) -> None:
         """Look at an arrival after it was handled."""
         actor = self.engine.actors[envelope.dst]
         self._note(number, self.rules.after(actor, envelope))
-        self.reached |= self.rules.lines.judged(actor)
+        self.reached |= self.rules.marks(actor, envelope)
 
     def _note(self, number: int, findings: list[Finding]) -> None:
         self.violations += [Violation(found.rule, number, found.detail, found.site) for found in findings]
@@ -117,5 +123,5 @@ class Judge:
             waiting=[str(wait) for wait in waiting],
             judged=self.rules.judged,
             unreached=unreached,
-            warnings=list(self.scenario.warnings),
+            warnings=[*self.scenario.warnings, *self.rules.advice.warnings(self.reached)],
         )

@@ -40,6 +40,9 @@ class Waiting:
     """The call, with its line; or that the process is exiting."""
     chain: str
     """What it waits for, who holds that, and what those wait for."""
+    target: Address = ""
+    """The actor of which it waits for something, as :class:`~longpin.actors.conversation.WaitsFor` names it."""
+    number: int = 0
 
     def __str__(self) -> str:
         return f"{self.process} in {self.doing}: it {_VERBS.get(self.kind, 'waits for')} {self.chain}"
@@ -71,7 +74,9 @@ class WaitForGraph:
             call, doing = last.call, f"line {last.line}, {last.text}"
         elif not leaving:
             call = doing = "user space"
-        return Waiting(thread.name, kind, call, doing, "".join(self._explain(actor, task, ())))
+        reason = task.waits_for.reason if isinstance(task.waits_for, Sleeping) else WaitsFor("", "", "")
+        chain = "".join(self._explain(actor, task, ()))
+        return Waiting(thread.name, kind, call, doing, chain, reason.target, reason.number)
 
     def _processes(self) -> list[Process]:
         return [actor for actor in self.actors.values() if isinstance(actor, Process)]

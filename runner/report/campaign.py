@@ -60,7 +60,7 @@ def as_object(stressed: Stressed) -> Object:
         shown.seed,
         subject.rules.judged,
         subject.unreached(shown.marks) if result and not result.failures else [],
-        subject.scenario.warnings,
+        subject.warnings(shown.marks),
     )
     return found | {
         "found": None,

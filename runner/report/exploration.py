@@ -71,7 +71,7 @@ def as_object(explored: Explored) -> Object:
         settings.seed,
         subject.rules.judged,
         subject.unreached(result.marks) if result and not result.failures else [],
-        subject.scenario.warnings,
+        subject.warnings(result.marks if result else ()),
     )
     shown = result or Exploration(Method.DPOR, reason=Reason.INTERRUPTED)
     return found | {

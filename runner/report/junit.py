@@ -46,7 +46,7 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             return f"{conclusion.scenario} {conclusion.policy}", said, 0.0, properties
         case Explored() | Stressed():
             scenario, policy = conclusion.subject.scenario, conclusion.subject.settings.policy_name
-            properties = _properties(policy, conclusion.subject.rules.judged, scenario.warnings)
+            properties = _properties(policy, conclusion.subject.rules.judged, conclusion.warnings)
             return f"{scenario.name} {policy}", _found(conclusion), conclusion.seconds, properties
         case Compared():
             from longpin.runner.report import conform

@@ -164,6 +164,14 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     (
+        "uverbs:",  # registrations, which most policies refuse
+        {
+            "a": REGISTER.format("a") + 'fork("child")\nfork("child")\n'
+            "more = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\nibv_dereg_mr(mr)\n",
+            "child": "own = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\nibv_dereg_mr(own)\n",
+        },
+    ),
+    (
         "ram:",  # frames of one memory, in the page tables of a process and its children
         {
             "a": ANONYMOUS
@@ -195,6 +203,23 @@ POST = 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mr, 0)\n'
 MMAP = "mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n"
 
 OF_POLICIES: dict[str, dict[str, str]] = {
+    "P2": {
+        "a": CONNECTED
+        + "c = open('/pmem/c', O_RDWR | O_CREAT)\npwrite(fd, 'x', 0)\nioctl(c, FICLONE, fd)\n"
+        + "buf = mmap(2 * PAGE, PROT_READ, MAP_SHARED, fd, 0)\nmr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_REMOTE_READ)\n"
+        + 'fork("child")\nlabel("pinned")\npwrite(fd, "y", 0)\nibv_dereg_mr(mr)',
+        "child": "m = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\npwrite(c, 'z', 0)\nstore(m, 'z')",
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
+    },
+    "P3": {
+        "a": CONNECTED
+        + f"buf = {MMAP.replace('MAP_SHARED', 'MAP_SHARED | MAP_DIRECT')}mr = {PIN}"
+        + f'fork("child")\nlabel("pinned")\n{POST}munmap(buf, PAGE)\nmunmap(buf + PAGE, PAGE)\nibv_dereg_mr(mr)',
+        "child": f"{MMAP}more = {PIN}munmap(buf, 2 * PAGE)",
+        "b": 'wait_for("pinned")\ntruncate("/pmem/a", 0)',
+        "c": f"fd = open('/pmem/a', O_RDWR)\nb = {MMAP.replace('MAP_SHARED', 'MAP_SHARED | MAP_DIRECT')}"
+        "munmap(b, PAGE)",
+    },
     "P4": {
         "a": CONNECTED
         + f"buf = {MMAP.replace('MAP_SHARED', 'MAP_SHARED_VALIDATE | MAP_DIRECT')}mr = {PIN}"

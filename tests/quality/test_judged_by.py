@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from longpin.config.loader import parse_scenario
+from longpin.config.schema import ALL_RULES
 from longpin.messages.trace import TraceReader
 from longpin.runner.commands import cli
 
@@ -124,7 +125,7 @@ def test_holds_must_name_a_rule() -> None:
     assert result.exit_code == 2
     assert (
         result.stderr
-        == "narrowed.toml:3: holds: expected at least one of the rules O1, O1', O2, O3, O6, O7, found none\n"
+        == f"narrowed.toml:3: holds: expected at least one of the rules {', '.join(ALL_RULES)}, found none\n"
     )
 
 

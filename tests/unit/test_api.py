@@ -19,7 +19,7 @@ from rich.console import Console
 from longpin import api
 from longpin.api import events
 from longpin.config.problems import ScenarioError
-from longpin.config.schema import RULES
+from longpin.config.schema import ALL_RULES, RULES
 from longpin.runner import api as home
 from longpin.runner.commands.cli import main
 from longpin.runner.report import Report
@@ -206,7 +206,7 @@ untyped: Any = api
         (lambda: untyped.replay("x.trace", until=-1), "until: expected an integer, at least 0, found -1"),
         (lambda: untyped.replay("x.trace", observers=[3]), "observers: expected what can be called, found 3"),
         (lambda: untyped.judge(None), "recorded: expected a file, by its name or open as a binary one, found None"),
-        (lambda: untyped.judge("x.trace", []), "rules: expected at least one of O1, O1', O2, O3, O6, O7, found none"),
+        (lambda: untyped.judge("x.trace", []), f"rules: expected at least one of {', '.join(ALL_RULES)}, found none"),
         (lambda: untyped.judge("x.trace", "O1"), "rules: expected several names, as in ['name'], found 'O1'"),
     ],
 )

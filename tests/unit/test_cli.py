@@ -16,7 +16,7 @@ from children import heed_sigint
 from click.testing import CliRunner, Result
 
 from longpin.config.loader import shipped_scenarios
-from longpin.config.schema import RULES
+from longpin.config.schema import ALL_RULES
 from longpin.messages.trace import TraceError, TraceReader
 from longpin.runner.commands import cli, options
 from longpin.runner.commands.terminal import WIDTH
@@ -249,7 +249,7 @@ def test_interrupted_before_anything_is_known(monkeypatch: pytest.MonkeyPatch) -
     assert (result.exit_code, result.stdout, result.stderr) == (130, "", "longpin: interrupted\n")
 
 
-@pytest.mark.parametrize(("what", "names"), [("scenarios", shipped_scenarios()), ("rules", list(RULES))])
+@pytest.mark.parametrize(("what", "names"), [("scenarios", shipped_scenarios()), ("rules", list(ALL_RULES))])
 def test_lists(what: str, names: list[str]) -> None:
     found = json.loads(longpin("list", what, "--json").stdout)
     assert [entry["name"] for entry in found] == names

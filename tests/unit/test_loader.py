@@ -250,7 +250,7 @@ programm = "close(1)"
             "dax, video, device, file, process, found the key 'colour'"
         ),
         "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
-        "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O6, O7, found 'O9'",
+        "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O4, O5, O6, O7, O8, found 'O9'",
         "f.toml:6: machine.page_size: expected a power of two from 512 to 65536, found 1000",
         "f.toml:7: machine.lease_break_time: expected a number, found '4'",
         "f.toml:8: machine.uverbs_async_delay: expected true or false, found 1",
@@ -303,7 +303,7 @@ PROCESS = '[[process]]\nname = "app"\nprogram = "close(1)"\n'
         ("process = 3", "process: expected an array, found 3"),
         ("process = [3]", "process[0]: expected a table, found 3"),
         ("machine = []", "machine: expected a table, found an array"),
-        ("holds = []", "holds: expected at least one of the rules O1, O1', O2, O3, O6, O7, found none"),
+        ("holds = []", "holds: expected at least one of the rules O1, O1', O2, O3, O4, O5, O6, O7, O8, found none"),
         ("holds = [1]", "holds[0]: expected a string, found 1"),
         ("policy = 5", 'policy: expected a policy such as "P5:intended", or a table, found 5'),
         ("policy = 'P99'", "policy: expected a policy, one of P0 (reject), P1 (wait), "),
@@ -453,7 +453,7 @@ def two(first: str, second: str, *, start: str = "now") -> str:
         (two("sigaction(SIGIO, SIG_HANDLER)", "close(1)"), "expected a handler, on_signal.SIGIO, found none"),
         (
             two("fcntl(1, F_SETLEASES, 0)", "close(1)"),
-            "F_DUPFD_CLOEXEC as cmd of fcntl(fd, cmd[, arg][, pid]), found 'F_SETLEASES' (did you mean F_SETLEASE?)",
+            "of fcntl(fd, cmd[, arg][, pid_or_start][, len]), found 'F_SETLEASES' (did you mean F_SETLEASE?)",
         ),
     ],
 )

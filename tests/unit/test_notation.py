@@ -144,7 +144,7 @@ def test_columns_count_characters() -> None:
         ("fork(x)", "1:6 a string in quotes as program of fork(program) | the variable x"),
         ("clsoe(1)", "1:1 a supported call | 'clsoe' (did you mean close?); there are access, chmod, chown, "),
         ("fcntl(fd, 5, 0)", "1:11 one of F_DUPFD, F_GETFD, "),
-        ("fcntl(fd, 5, 0)", " as cmd of fcntl(fd, cmd[, arg][, pid]) | 0x5, which is not supported"),
+        ("fcntl(fd, 5, 0)", " as cmd of fcntl(fd, cmd[, arg][, pid_or_start][, len]) | 0x5, which is not supported"),
         ("fcntl(fd, F_SETLEASE)", "1:1 fcntl(fd, cmd, arg) for a command that sets something | 2 arguments"),
         ('stat("/x\\0y")', "1:6 text without NUL as path of stat(path) | '/x\\x00y'"),
         ('label("x", "/y\\0")', "1:12 text without NUL as value of label(name[, value]) | '/y\\x00'"),

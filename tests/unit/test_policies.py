@@ -87,7 +87,9 @@ def test_a_proposals_name_says_all_that_differs_from_its_preset_and_is_read_agai
 def _some_values(kind: Any) -> list[Any]:
     if kind is Version:
         return ["ideal", "5.4", "6.18"]
-    return [member.value for member in kind] if issubclass(kind, Enum) else [False, True]
+    if issubclass(kind, Enum):
+        return [member.value for member in kind]
+    return [False, True] if kind is bool else [0, 3]
 
 
 def _read(text: str) -> tuple[str, str, dict[str, bool | int | float | str]]:

@@ -37,6 +37,7 @@ from longpin.actors.policies.decisions import (
     Scan,
     Update,
 )
+from longpin.actors.policies.layout_calls import LAYOUT_CALLS, layout_errnos
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.views import (
     Change,
@@ -182,15 +183,12 @@ def test_a_policy_is_one_file_and_its_test(name: str) -> None:
 # What the kernel makes of answers. The policies here exist only to give them.
 
 
-CHANGES = ("truncate", "ftruncate", "fallocate", "open", "write")
-
-
 @dataclass(frozen=True, slots=True)
 class Busy(Policy):
     """P2: a change of pages that are pinned for long fails at once; a write that takes none away does not."""
 
     name: ClassVar[str] = "test"
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(CHANGES, frozenset({"EBUSY"}))
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("EBUSY")
 
     def change_gate(self, change: Change, view: LayoutView) -> Decision:
         if not change.kinds & (ChangeKind.SUBTRACTIVE | ChangeKind.MOVING):
@@ -235,7 +233,7 @@ class Sealed(Policy):
 
     name: ClassVar[str] = "test"
     state: ClassVar[PolicyState] = Seal()
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(CHANGES, frozenset({"ETXTBSY"}))
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY")
 
     @staticmethod
     def _count(view: LayoutView, more: int) -> Seal:
@@ -520,3 +518,38 @@ def test_a_file_system_says_what_no_extent_map_shows(play: Play, monkeypatch: py
     Watching.seen.clear()
     play(Watching(), seeds=(), a='fd = open("/f", O_RDWR)\nwrite(fd, "x")')
     assert Watching.seen == [("write", ChangeKind.ETHEREAL)]
+
+
+@dataclass(frozen=True, slots=True)
+class NoChanges(Policy):
+    """Nothing may change a layout."""
+
+    name: ClassVar[str] = "test"
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("EXFULL")
+
+    def change_gate(self, change: Change, view: LayoutView) -> Decision:
+        return Fail(errno.EXFULL)
+
+
+def test_every_call_that_changes_a_layout_fails_as_the_policy_says(play: Play) -> None:
+    """One that is not in the list of those calls would violate O7 here."""
+    changes = {
+        "copy_file_range": "copy_file_range(a, 0, b, 0, PAGE)",
+        "fallocate": "fallocate(b, 0, 0, PAGE)",
+        "ficlonerange": "ficlonerange(b, a, 0, PAGE, 0)",
+        "fideduperange": "fideduperange(a, 0, PAGE, b, 0)",
+        "ftruncate": "ftruncate(b, 0)",
+        "ioctl": "ioctl(b, FICLONE, a)",
+        "open": 'open("/b", O_RDWR | O_TRUNC)',
+        "pwrite": 'pwrite(b, "x", 0)',
+        "pwritev": "pwritev(b, buf, PAGE, 0)",
+        "truncate": 'truncate("/b", 0)',
+        "write": 'write(b, "x")',
+    }
+    assert tuple(changes) == LAYOUT_CALLS
+    files = "".join(f'[[file]]\npath = "/{name}"\nsize = "PAGE"\n' for name in "ab")
+    head = (
+        'a = open("/a", O_RDWR)\nb = open("/b", O_RDWR)\nbuf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a, 0)\n'
+    )
+    for call in changes.values():
+        play(NoChanges(), head=files, seeds=(), a=f"{head}{call}    # -> EXFULL\n")

@@ -167,7 +167,7 @@ label("truncated")
 
 def test_orphans_that_are_left_alone_are_waited_for(play: Play) -> None:
     play(
-        "P8,orphans=leave",
+        "P8,orphan=leave",
         violates=["O3"],
         details=SHARER,
         a=LATE,
@@ -297,3 +297,232 @@ fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE)   # -> blocks
 """,
     )
     assert run.returned("b") == 45.0
+
+
+def test_all_who_have_the_device_of_orphans_are_killed_if_that_is_the_rule(play: Play) -> None:
+    """Who they are follows from descriptors: a child that has closed its copy lives, who was passed one does not."""
+    run = play(
+        "P8,orphan=kill_all_holders",
+        details=SHARER | {"child": FORKED, "innocent": FORKED},
+        a=CONTEXT
+        + LOOPBACK
+        + 'fork("child")\nfork("innocent")\nsend_fd("passed", ctx)\n'
+        + OPEN
+        + SHARED
+        + REGISTER
+        + 'label("pinned")\nsleep(1000)               # -> EINTR\nsleep(1000)\n',
+        child="pause()                # -> hangs\n",
+        innocent="close(ctx)\nwait_for('truncated')\n",
+        passed="wait_for('pinned')\npause()              # -> hangs\n",
+        b='wait_for("pinned")\ntruncate("/f", 0)                # -> blocks, 0\nlabel("truncated")\n',
+    )
+    assert run.returned("b") == 45.0
+    assert (pinned(run), leases(run)) == (0, ())
+    assert [run.ended(name) for name in ("a", "child", "passed")] == [45.0] * 3
+    assert not run.taken("innocent")
+
+
+def test_an_exclusive_lease_can_kill_the_holders_of_orphans_too(play: Play) -> None:
+    """H2: it is not given before they are gone."""
+    run = play(
+        "P8,orphan=kill_all_holders",
+        details=SHARER,
+        a=LATE,
+        child="wait_for('pinned')\npause()                      # -> hangs\n",
+        b="""
+wait_for("pinned")
+kill("a", SIGKILL)
+sleep(1)
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)
+fcntl(fd, F_GETLEASE)                                           # -> F_LAYOUT
+""",
+    )
+    assert (pinned(run), run.ended("child")) == (0, 1.0)
+
+
+def test_a_lease_that_is_late_may_only_be_removed(play: Play) -> None:
+    """Its process lives, and what it had pinned has no lease any more: it is taken from the device."""
+    run = play(
+        "P8,at_deadline=remove",
+        details={"a": HANDLED},
+        a=DEVICE
+        + OPEN
+        + SHARED
+        + REGISTER
+        + "label('pinned')\nsleep(1000)                # -> EINTR\nwait_for('done')\n"
+        + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)   # -> EPERM\n",
+        b="wait_for('pinned')\ntruncate('/f', PAGE)               # -> blocks, 0 (no pinned page)\n"
+        "truncate('/f', 0)                    # -> 0\ntruncate('/f', PAGE)\nlabel('done')\n",
+    )
+    assert (run.returned("b"), pinned(run)) == (45.0, 0)
+
+
+def test_who_has_closed_is_not_signalled_and_not_killed(play: Play) -> None:
+    """C5's complaint about base leases (H3): the first setter is signalled, and killed, who has nothing any more."""
+    run = play(
+        "P8",
+        details={"a": HANDLED, "child": FORKED},
+        a=OPEN + SHARED + "fork('child')\nwait_for('taken')\nmunmap(buf, 4 * PAGE)\nclose(fd)\nlabel('closed')\n"
+        "wait_for('truncated')\n",
+        child=SHARED + "label('taken')\nsleep(1000)\n",
+        b="wait_for('closed')\ntruncate('/f', 0)                  # -> blocks, 0\nlabel('truncated')\n",
+    )
+    assert run.taken("a") == []
+    assert run.returned("b") == 0.0, "the child had no handler: the break itself ended it"
+
+
+def test_a_holder_whose_signal_is_lost_is_killed_all_the_same(play: Play) -> None:
+    """H18: signals of a description have the rights of who took the first lease on it, who may not signal the other."""
+    run = play(
+        "P8",
+        head='[[file]]\npath = "/f"\nsize = "4 * PAGE"\nuid = 7\n',
+        details={
+            "first": "uid = 7\non_signal.SIGIO = 'fcntl(fd, F_SETLEASE, F_UNLCK)'",
+            "a": HANDLED + "\nuid = 8\ncapabilities = ['CAP_LEASE']",
+        },
+        first="fd = open('/f', O_RDWR)\n" + SHARED + "send_fd('a', fd)\nwait_for('truncated')\n",
+        a="fd = recv_fd()\n" + SHARED + "label('leased')\nsleep(1000)\n",
+        b="wait_for('leased')\ntruncate('/f', 0)                  # -> blocks, 0\nlabel('truncated')\n",
+    )
+    assert run.returned("b") == 45.0
+    assert len(run.taken("first")) == 1
+    assert len(run.taken("a")) == 1, "SIGKILL alone"
+
+
+def test_a_second_exclusive_lease_may_be_allowed(play: Play) -> None:
+    play(
+        "P8,exclusive_mutual=false",
+        a=OPEN + EXCLUSIVE + "label('one')\nwait_for('two')\n",
+        b="wait_for('one')" + OPEN + EXCLUSIVE + "label('two')\n",
+    )
+
+
+def test_exclusive_pins_cannot_be_passed(play: Play) -> None:
+    """Whoever is passed them has no way to a lease that covers them; a shared one does not."""
+    play(
+        "P8,enforce_pass=block_use",
+        details={"child": FORKED},
+        a=DEVICE + OPEN + EXCLUSIVE + REGISTER + 'fork("child")\nwait_for("tried")\n',
+        child="""
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> EAGAIN
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> 0
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "y", mr, 0)                # -> EACCES
+label("tried")
+""",
+    )
+
+
+def test_without_the_check_of_pages_a_holder_frees_blocks_under_its_own_device(play: Play) -> None:
+    """W1: why to be exempt from one's own lease is not enough (O1)."""
+    play(
+        "P8,holder_page_check=false",
+        violates=["O1"],
+        a=DEVICE
+        + OPEN
+        + SHARED
+        + REGISTER
+        + """
+truncate("/f", 0)                                               # -> 0
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "stray", mr, 0)            # -> 0
+ibv_get_cq_event(cq)
+""",
+    )
+
+
+@pytest.mark.parametrize(("how", "outcome"), [("EBUSY", "EBUSY"), ("block", "blocks, 0"), ("ok", "0")])
+def test_a_lease_is_kept_while_its_process_has_pins(play: Play, how: str, outcome: str) -> None:
+    run = play(
+        f"P8,unlck_with_pins={how}",
+        details={"child": FORKED},
+        a=DEVICE
+        + OPEN
+        + SHARED
+        + REGISTER
+        + f'fork("child")\nfcntl(fd, F_SETLEASE, F_UNLCK)               # -> {outcome}\nlabel("asked")\n',
+        child=("sleep(3)\n" if how == "block" else "wait_for('asked')\n") + "ibv_dereg_mr(mr)\n",
+    )
+    assert run.returned("a") == (3.0 if how == "block" else 0.0)
+
+
+def test_use_of_a_mapping_alone_needs_no_lease(play: Play) -> None:
+    play(
+        "P8",
+        a=OPEN + "store(buf, 'x')                                # -> 0\nload(buf, 1)              # -> b'x'\n",
+        b="fd = open('/f', O_RDWR)\nwrite(fd, 'y')                     # -> 1\n",
+    )
+
+
+REFLINK = '[[file]]\npath = "/f"\nsize = "4 * PAGE"\n[[file]]\npath = "/g"\nsize = "0"\n'
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_copy_and_a_clone_wait_for_shared_pins_no_longer_than_the_break_time(play: Play, exclusive: bool) -> None:
+    """S3: they must not be held up for ever. An exclusive lease does hold them up, by failing them."""
+    clone = "ETXTBSY" if exclusive else "blocks, 0"
+    run = play(
+        "P8",
+        head=REFLINK,
+        details={"a": HANDLED},
+        a=DEVICE
+        + OPEN
+        + (EXCLUSIVE if exclusive else SHARED)
+        + REGISTER
+        + "label('pinned')\nsleep(1000)\nsleep(1000)\n",
+        b=f"""
+wait_for("pinned")
+fd = open("/f", O_RDWR)
+to = open("/g", O_RDWR)
+ioctl(to, FICLONE, fd)                                          # -> {clone}
+write(fd, "x")                                                  # -> {"ETXTBSY" if exclusive else "1"}
+""",
+    )
+    assert run.returned("b") == (0.0 if exclusive else 45.0)
+
+
+def test_a_write_that_copies_does_not_leave_orphans_behind(play: Play) -> None:
+    """H8: what a killed process has pinned through a device that lives on is taken from it before the page moves."""
+    run = play(
+        "P8",
+        head=REFLINK,
+        details=SHARER,
+        a="fd = open('/f', O_RDWR)\nto = open('/g', O_RDWR)\nioctl(to, FICLONE, fd)\nclose(fd)\n"
+        + LATE.replace("IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE", "IBV_ACCESS_REMOTE_READ"),
+        child="wait_for('pinned')\nwait_for('copied')\n",
+        b="""
+wait_for("pinned")
+fd = open("/g", O_RDWR)
+write(fd, "y")                                                  # -> 1
+fd = open("/f", O_RDWR)
+write(fd, "x")                                                  # -> blocks, 1
+label("copied")
+""",
+    )
+    assert run.returned("b") == 45.0
+
+
+def test_an_exit_closes_in_any_order_and_never_waits(play: Play) -> None:
+    """H12: the lease is dropped by the close of the file, whether the device goes before or after."""
+    for first in (CONTEXT + LOOPBACK + OPEN, OPEN + CONTEXT + LOOPBACK):
+        run = play("P8", a=first + SHARED + REGISTER + "munmap(buf, 4 * PAGE)\n")
+        assert (leases(run), pinned(run), run.ended("a")) == ((), 0, 0.0)
+
+
+def test_growth_asks_too(play: Play) -> None:
+    """H22: the tail of the last page may be zeroed or copied."""
+    play(
+        "P8",
+        a=OPEN + EXCLUSIVE + "label('leased')\nwait_for('tried')\n",
+        b="wait_for('leased')\ntruncate('/f', 9 * PAGE)                # -> ETXTBSY\nlabel('tried')\n",
+    )
+
+
+def test_a_file_without_a_name_is_kept_until_its_close_is_over(play: Play) -> None:
+    """H7: the close waits for the pins, and only then can the blocks go."""
+    run = play(
+        "P8",
+        details={"child": FORKED},
+        a=CLOSER + 'unlink("/f")\nfork("child")\nclose(fd)                   # -> blocks, 0\n',
+        child="close(fd)\nsleep(6)\nibv_dereg_mr(mr)\n",
+    )
+    assert run.returned("a") == 6.0

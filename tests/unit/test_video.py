@@ -10,6 +10,7 @@ from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies import POLICIES
 
 Play = Callable[..., Any]
 
@@ -295,6 +296,63 @@ vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> {expecte
 
 
 # Under the proposals.
+
+
+@pytest.mark.parametrize("policy", [f"{name}:{preset}" for name, its in POLICIES.items() for preset in its.presets])
+def test_every_policy_answers_a_camera_as_it_answers_rdma(few: Play, policy: str) -> None:
+    """Without a lease, with one, with the file unmapped: what a registration fails with a buffer fails with [C4]."""
+    register = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)"
+    queue = "vidioc_qbuf(cam, 0, buf, PAGE)"
+    played = few(
+        policy,
+        head=head(),
+        a=f"""
+{MAPPED}
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+{register}
+{queue}
+vidioc_streamoff(cam)
+fcntl(fd, F_SETLEASE, F_LAYOUT)
+{register}
+{queue}
+munmap(buf, PAGE)
+{register}                                                         # -> EFAULT
+vidioc_qbuf(cam, 1, buf, PAGE)                                     # -> EFAULT
+""",
+    )
+    for one in played.schedules:
+        errnos = [call.errno for call in one.result.calls if call.call in ("ibv_reg_mr", "vidioc_qbuf")]
+        assert errnos[::2] == errnos[1::2]
+
+
+def test_p2_fails_the_change_at_once(play: Play) -> None:
+    play(
+        "P2",
+        head=head(),
+        a=f"""
+{MAPPED}
+vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> 0
+ftruncate(fd, 0)                                                   # -> EBUSY
+ftruncate(fd, 2 * PAGE)                                            # -> 0
+vidioc_streamoff(cam)                                              # -> 0
+ftruncate(fd, 0)                                                   # -> 0
+""",
+    )
+
+
+def test_p3_pins_through_a_sealing_mapping_alone(play: Play) -> None:
+    play(
+        "P3",
+        head=head(),
+        a=f"""
+{MAPPED}
+vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> EOPNOTSUPP
+direct = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)
+vidioc_qbuf(cam, 0, direct, PAGE)                                  # -> 0
+ftruncate(fd, 0)                                                   # -> ETXTBSY
+""",
+    )
 
 
 def test_a_change_waits_for_a_buffer_and_names_who_has_it(few: Play) -> None:

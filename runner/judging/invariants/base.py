@@ -48,6 +48,8 @@ class Invariant:
     """Its name in the specification."""
     summary: ClassVar[str]
     source: ClassVar[str]
+    warns: ClassVar[bool] = False
+    """Where a scenario does not ask for it, what it finds after an arrival is a warning."""
 
     def __init__(self, proposal: Proposal) -> None:
         self.policy = proposal.policy

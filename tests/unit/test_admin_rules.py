@@ -1,0 +1,192 @@
+"""Rules about whom the kernel shows and signals: O4 attribution, O5 signal sanity, O8 an administrator's power."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from unit.programs import DEVICE, REGISTER
+
+Play = Callable[..., Any]
+
+LAYOUT = "fcntl(fd, F_SETLEASE, F_LAYOUT)                                # -> 0\n"
+EXCLUSIVE = "fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0\n"
+CHILD = 'start = "fork"'
+HANDLER = "on_signal.SIGIO = '''pass_ = getpid()'''"
+
+ADMIN = """
+wait_for("ready")
+list_holders("/f")
+kill_holders("/f", SIGKILL)
+sleep(1)
+list_holders("/f")
+"""
+"""List, kill, look again."""
+
+
+def holds(*rules: str) -> str:
+    """Return the head of a scenario that asks for these rules."""
+    listed = ", ".join(f'"{rule}"' for rule in rules)
+    return f'holds = [{listed}]\n[[file]]\npath = "/f"\nsize = "4 * PAGE"\n'
+
+
+def test_o4_holds_where_the_policy_lists_everybody_who_can_drop_a_pin(play: Play) -> None:
+    play(
+        "P6",
+        head=holds("O4"),
+        details={"child": CHILD},
+        a=DEVICE + EXCLUSIVE + REGISTER + 'fork("child")\nlabel("ready")\npause()\n',
+        child="pause()",
+        admin=ADMIN,
+    )
+
+
+def test_o4_is_violated_where_the_device_was_passed_and_only_leases_are_listed(play: Play) -> None:
+    run = play(
+        "P5",
+        head=holds("O4"),
+        violates={"O4"},
+        a=DEVICE + LAYOUT + REGISTER + 'send_fd("b", ctx)\npause()\n',
+        b='recv_fd()\nlabel("ready")\npause()\n',
+        admin='wait_for("ready")\nlist_holders("/f")\n',
+    )
+    (violation,) = run.result.violations
+    assert violation.site == "b can drop a pin of inode:/f and is not listed"
+    assert violation.detail == (
+        "page 0 of inode:/f is pinned by mr:100.1 of uverbs:100.1, which b (101) can drop; "
+        "an administrator finds process 100, and not b"
+    )
+
+
+def test_o4_is_violated_by_a_descriptor_that_is_on_its_way_in_a_socket(play: Play) -> None:
+    run = play(
+        "P6",
+        head=holds("O4"),
+        violates={"O4"},
+        a=DEVICE + EXCLUSIVE + REGISTER + 'send_fd("b", ctx)\nlabel("ready")\n',
+        b="pause()\n",
+        admin='wait_for("ready")\nsleep(1)\nlist_holders("/f")\n',
+    )
+    assert "an administrator finds nobody, and not b" in run.details()
+
+
+def test_o4_is_judged_of_pins_that_a_call_waits_for_for_ever(play: Play) -> None:
+    waits = 'wait_for("ready")\ntruncate("/f", 0)\n'
+    pinned = DEVICE + REGISTER + 'label("ready")\npause()\n'
+    run = play("P1", head=holds("O4"), violates={"O4"}, a=pinned, admin=waits)
+    assert "a (100) can drop; an administrator finds nobody, and not a" in run.details()
+    play("P1", head=holds("O4"), a=DEVICE + REGISTER + 'label("ready")\n', admin=waits)
+
+
+def test_o4_is_silent_about_pins_that_are_in_nobodys_way(play: Play) -> None:
+    play("P1", head=holds("O4"), a=DEVICE + REGISTER + "pause()\n", admin='stat("/f")\n')
+
+
+def test_o8_holds_where_all_who_keep_a_pin_are_listed(play: Play) -> None:
+    play(
+        "P6",
+        head=holds("O8", "O7"),
+        details={"child": CHILD},
+        a=DEVICE + EXCLUSIVE + REGISTER + 'fork("child")\nlabel("ready")\npause()\n',
+        child="close(fd)\nmunmap(buf, 4 * PAGE)\npause()",
+        admin=ADMIN + 'truncate("/f", 0)                                     # -> 0\n',
+    )
+
+
+def test_o8_is_violated_where_the_one_who_was_passed_the_device_lives_on(play: Play) -> None:
+    run = play(
+        "P5",
+        head=holds("O8"),
+        violates={"O8"},
+        a=DEVICE + LAYOUT + REGISTER + 'send_fd("b", ctx)\npause()\n',
+        b='recv_fd()\nlabel("ready")\npause()\n',
+        admin=ADMIN,
+    )
+    (violation,) = run.result.violations
+    assert violation.site == "a pin of inode:/f is left"
+    assert violation.detail == (
+        "admin has killed all who were listed for inode:/f (100); page 0 is still pinned by mr:100.1 of uverbs:100.1"
+    )
+
+
+def test_o8_is_violated_where_nobody_is_listed(play: Play) -> None:
+    run = play("P1", head=holds("O8"), violates={"O8"}, a=DEVICE + REGISTER + 'label("ready")\npause()\n', admin=ADMIN)
+    assert "for inode:/f, nobody; page 0 is still pinned" in run.details()
+
+
+def test_o8_is_about_what_was_there_when_it_was_killed(play: Play) -> None:
+    play(
+        "P6",
+        head=holds("O8", "O4"),
+        a=DEVICE + EXCLUSIVE + REGISTER + 'label("ready")\npause()\n',
+        late='wait_for("killed")\n' + DEVICE + EXCLUSIVE + REGISTER + "pause()\n",
+        admin=ADMIN + 'label("killed")\n',
+    )
+    play(
+        "P6",
+        head=holds("O8"),
+        a=DEVICE + EXCLUSIVE + REGISTER + 'label("ready")\npause()\n',
+        admin='wait_for("ready")\nkill_holders("/f", SIGCHLD)\n',
+    )
+
+
+def test_o8_is_violated_by_an_exclusive_lease_that_is_shared_with_nobody_listed(play: Play) -> None:
+    run = play(
+        "P6",
+        head=holds("O8"),
+        violates={"O8"},
+        details={"child": CHILD},
+        a=DEVICE + EXCLUSIVE + 'fork("child")\nlabel("ready")\npause()\n',
+        child="pause()\n",
+        admin=ADMIN,
+    )
+    assert "lease:100.2 still fails every change" in run.details()
+
+
+@pytest.mark.parametrize("keeps", ["", "close(fd)\n", "munmap(buf, 4 * PAGE)\n"])
+def test_o5_holds_for_who_has_a_descriptor_or_a_mapping(play: Play, keeps: str) -> None:
+    play(
+        "P5",
+        head=holds("O5"),
+        details={"child": CHILD, "a": HANDLER},
+        a='fd = open("/f", O_RDWR)\nbuf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n'
+        + LAYOUT
+        + 'fork("child")\n'
+        + keeps
+        + 'label("ready")\npause()\n',
+        child="pause()",
+        b='wait_for("ready")\ntruncate("/f", 0)\n',
+    )
+
+
+def test_o5_is_violated_by_a_signal_to_who_has_nothing_left(play: Play) -> None:
+    programs = {
+        "a": 'fd = open("/f", O_RDWR)\nbuf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n'
+        + LAYOUT
+        + 'fork("child")\nclose(fd)\nmunmap(buf, PAGE)\nmunmap(buf + PAGE, 3 * PAGE)\nlabel("ready")\npause()\n',
+        "child": "pause()",
+        "b": 'wait_for("ready")\ntruncate("/f", 0)\n',
+    }
+    details = {"child": CHILD, "a": HANDLER}
+    run = play("P5", head=holds("O5"), violates={"O5"}, details=details, **programs)
+    (violation,) = run.result.violations
+    assert violation.site == "SIGIO to a, which has nothing of file:100.1"
+    assert violation.detail == (
+        "file:100.1 has the kernel send SIGIO to a (100), which has no descriptor of it, no mapping and no device"
+    )
+    asked = play("P5", head=holds("O1"), details=details, **programs)
+    assert asked.result.warnings[-1] == f"warning: O5 was not asked for: {violation.detail}"
+
+
+def test_o5_counts_a_device_for_the_file_it_may_have_pinned(play: Play) -> None:
+    play(
+        "P5",
+        head=holds("O5"),
+        details={"child": CHILD, "a": HANDLER},
+        a=DEVICE + LAYOUT + REGISTER + 'fork("child")\nclose(fd)\nmunmap(buf, 4 * PAGE)\nlabel("ready")\npause()\n',
+        child="pause()",
+        b='wait_for("ready")\ntruncate("/f", 0)\n',
+    )
+
+
+def test_o5_is_not_about_signals_of_processes(play: Play) -> None:
+    play("P5", head=holds("O5"), details={"a": HANDLER}, a="pause()\n", b='sleep(1)\nkill("a", SIGIO)\n')
