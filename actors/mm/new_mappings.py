@@ -76,6 +76,7 @@ class NewMappings(ActorPart):
         if _is_huge(request):
             length = self.huge.round_up(length)
         releases: list[File] = []
+        made: list[Mapping] = []
         with (yield self.mmap_lock.exclusive()):
             start = self._place(request, length)
             if request.flags & MAP_LOCKED:
@@ -83,12 +84,17 @@ class NewMappings(ActorPart):
                     raise KernelError(errno.EPERM)
                 self.areas.check_locked(length, request.memlock, errno.EAGAIN)
             self.huge.check_ends(self.space.overlapping(start, start + length), start, start + length)
-            mapping = yield from self._mapping(request, start, length)
-            yield from self.areas.unmap_range(start, start + length, releases)
-            self.space.insert(mapping)
-            self.huge.own(mapping)
-            if request.address:
-                yield from self.areas.join(start, start + length)
+            error = yield from outcome(self._keep(made, self._mapping(request, start, length, releases)))
+            for mapping in made:
+                yield from self.areas.unmap_range(start, start + length, releases)
+                self.space.insert(mapping)
+                self.huge.own(mapping)
+                if request.address:
+                    yield from self.areas.join(start, start + length)
+        if error is not None:
+            for file in releases:  # of what made room for it
+                yield Call(file.ofd, Release(exiting=False))
+            raise error
         if request.flags & MAP_LOCKED or request.flags & (MAP_POPULATE | MAP_NONBLOCK) == MAP_POPULATE:
             with (yield self.mmap_lock.shared()):
                 yield from outcome(self.faults.populate(start, start + length))
@@ -120,7 +126,7 @@ class NewMappings(ActorPart):
             raise KernelError(errno.ENOMEM)
         return top
 
-    def _mapping(self, r: Mmap, start: int, length: int) -> Conversation[Mapping]:
+    def _mapping(self, r: Mmap, start: int, length: int, releases: list[File]) -> Conversation[Mapping]:
         """Check flags, file and offset in the kernel's order, have the file know, and return the mapping [do_mmap].
 
         Raises:
@@ -133,7 +139,7 @@ class NewMappings(ActorPart):
                 raise KernelError(errno.EINVAL)
             self._ask(r)
             if r.flags & MAP_HUGETLB:
-                return (yield from self._anonymous_huge(r, start, length))
+                return (yield from self._anonymous_huge(r, start, length, releases))
             number = self.space.next_number()
             if kind == MAP_SHARED:
                 return self._shared(r, number, start, length)
@@ -151,7 +157,7 @@ class NewMappings(ActorPart):
             raise KernelError(errno.EOPNOTSUPP)
         self._ask(r)
         if r.file.kind == "hugetlb":
-            return (yield from self._huge(r, r.file, start, length))
+            return (yield from self._huge(r, r.file, start, length, releases))
         number = self.space.next_number()
         pages = length // self.kernel.page_size
         asked = MapFile(number, r.prot, r.flags, self.actor.address, r.fd, r.caller, first_page, pages)
@@ -184,7 +190,7 @@ class NewMappings(ActorPart):
         file, vm_flags = File(ofd, backing, "shmem"), VM_MAYWRITE | locked
         return Mapping(number, start, length, r.prot, r.flags, file, 0, vm_flags, Memory.SHMEM)
 
-    def _anonymous_huge(self, r: Mmap, start: int, length: int) -> Conversation[Mapping]:
+    def _anonymous_huge(self, r: Mmap, start: int, length: int, releases: list[File]) -> Conversation[Mapping]:
         """Make a file of huge pages for memory that is no file's, and return its mapping [hugetlb_file_setup].
 
         Raises:
@@ -202,7 +208,7 @@ class NewMappings(ActorPart):
         self.actor.spawn(OpenFileDescription, ofd, backing, "hugetlb", O_RDWR)
         file = File(ofd, backing, "hugetlb")
         made: list[Mapping] = []
-        error = yield from outcome(self._keep(file, made, r, start, length))
+        error = yield from outcome(self._keep(made, self._huge(r, file, start, length, releases)))
         # The description is the mapping's alone: who made it lets go.
         if (yield Call(ofd, Put())).last:
             yield Call(ofd, Release(exiting=False))
@@ -210,11 +216,14 @@ class NewMappings(ActorPart):
             raise error
         return made[0]
 
-    def _keep(self, file: File, made: list[Mapping], r: Mmap, start: int, length: int) -> Conversation[None]:
-        made.append((yield from self._huge(r, file, start, length)))
+    @staticmethod
+    def _keep(made: list[Mapping], mapping: Conversation[Mapping]) -> Conversation[None]:
+        made.append((yield from mapping))
 
-    def _huge(self, r: Mmap, file: File, start: int, length: int) -> Conversation[Mapping]:
+    def _huge(self, r: Mmap, file: File, start: int, length: int, releases: list[File]) -> Conversation[Mapping]:
         """Map a file of huge pages; a private mapping has as many promised [hugetlbfs_file_mmap].
+
+        What was mapped there goes first, with what was promised to it, even if the new mapping fails [meas 6.18].
 
         Raises:
             KernelError: EACCES; EINVAL, the offset is in the middle of one; ENOMEM, there are not so many left.
@@ -223,6 +232,9 @@ class NewMappings(ActorPart):
         number, private = self.space.next_number(), r.flags & MAP_TYPE == MAP_PRIVATE
         first_page, pages = r.offset // self.kernel.page_size, length // self.kernel.page_size
         reserves = private and not r.flags & MAP_NORESERVE
+        yield from self.areas.unmap_range(start, start + length, releases)
+        if first_page % self.huge.frames:
+            raise KernelError(errno.EINVAL)
         if reserves:
             yield from self.huge.reserve(length)
         asked = MapFile(number, r.prot, r.flags, self.actor.address, r.fd, r.caller, first_page, pages)

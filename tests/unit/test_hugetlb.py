@@ -105,6 +105,7 @@ fallocate(fd, 0, 0, PAGE)                                          # -> 0
 fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 512 * PAGE)                 # -> EOPNOTSUPP
 fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE) # -> 0
 mmap(2048 * PAGE, {RW}, MAP_SHARED, fd, 0)                         # -> ENOMEM
+mmap(2048 * PAGE, {RW}, MAP_PRIVATE, fd, PAGE)                     # -> EINVAL
 mmap(512 * PAGE, {RW}, MAP_SHARED | MAP_HUGETLB, fd, 0)            # -> ok
 small = memfd_create("small")
 mmap(512 * PAGE, {RW}, MAP_SHARED | MAP_HUGETLB, small, 0)         # -> EINVAL
@@ -147,6 +148,21 @@ load(s, 1)                                                         # -> hangs (S
                 "load(p, 1)  # -> b'x'\nload(q, 1)  # -> b'\\0'"
             ),
             (2, 0),
+        ),
+        (
+            (
+                f"p = mmap(8 * PAGE, {PRIVATE})\nq = mmap(8 * PAGE, {PRIVATE})\n"
+                f"mmap(8 * PAGE, {PRIVATE.replace('HUGETLB', 'HUGETLB | MAP_FIXED')}, q)  # -> ok"
+            ),
+            (4, 4),
+        ),
+        (
+            (
+                f"p = mmap(8 * PAGE, {PRIVATE})\nq = mmap(4 * PAGE, {PRIVATE})\n"
+                f"mmap(12 * PAGE, {PRIVATE.replace('HUGETLB', 'HUGETLB | MAP_FIXED')}, q)  # -> ENOMEM\n"
+                "munlock(q, 4 * PAGE)  # -> ENOMEM"
+            ),
+            (4, 2),
         ),
         ('fd = memfd_create("h", MFD_HUGETLB)\nfallocate(fd, 0, 0, 5 * PAGE)  # -> 0', (2, 0)),
         ('fd = memfd_create("h", MFD_HUGETLB)\nfallocate(fd, 0, 0, 20 * PAGE)  # -> ENOSPC', (0, 0)),
