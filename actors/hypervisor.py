@@ -12,7 +12,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.hypervisor import AccessFrames, EnterFrames, ForgetFrames, LearnedFrame
-from longpin.messages.mm.memory import AskGenerations, Dma
+from longpin.messages.mm.memory import Dma, FindFrames
 
 
 class GuestFrame(NamedTuple):
@@ -43,7 +43,7 @@ class Hypervisor(Actor):
         self.entered += len(request.frames)
         for number, learned in enumerate(request.frames, first):
             frame = learned.frame
-            generation = (yield Call(frame.memory, AskGenerations((frame.number,)))).generations[0]
+            generation = (yield Call(frame.memory, FindFrames((frame.number,)))).generations[0]
             self.table[number] = GuestFrame(learned, generation, first)
         return Done(first)
 

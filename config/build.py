@@ -1,19 +1,20 @@
 """Machine, storage and policy of a scenario: from the tables of the file to the schema, every value checked."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from longpin.actors.mm.ram import MOST_FRAMES
 from longpin.actors.parameters import ParameterValue, expected_value, fits
-from longpin.actors.policies import find_policy
+from longpin.actors.policies import find_policy, name_in_file
 from longpin.actors.policies.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
+from longpin.actors.process.program import Op
 from longpin.config.expressions import read_size
 from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import ALL_RULES, RULES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
+from longpin.config.schema import ALL_RULES, RULES, USES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
 from longpin.config.structure import PolicyText, ScenarioTable, Size
 from longpin.messages.rdma.device import RdmaDevice
 
@@ -111,6 +112,7 @@ def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[RdmaDevice
             name(report, ("device", index), given.name, taken),
             iommu=given.iommu is not False,
             revocable=given.revocable is not False,
+            on_demand=given.on_demand,
         )
         for index, given in enumerate(table.device)
     ]
@@ -138,6 +140,27 @@ def build_holds(report: ProblemList, table: ScenarioTable) -> tuple[str, ...]:
     return RULES if table.holds is None else tuple(rule for rule in ALL_RULES if rule in table.holds)
 
 
+def build_shows(report: ProblemList, table: ScenarioTable, processes: Iterable[ProcessSpec]) -> tuple[str, ...]:
+    """Return the uses that some schedule must show, each once; lines say of each what it takes."""
+    said = {use for op in operations_of(processes) for use, _ in op.uses}
+    for index, use in enumerate(table.shows or ()):
+        if use not in USES:
+            report.add(("shows", index), f"one of the uses {', '.join(USES)}", shown(use))
+        elif use not in said:
+            report.add(("shows", index), f"a line that says what it takes, such as # {use} -> ok", "none")
+    return tuple(use for use in USES if use in (table.shows or ()))
+
+
+def operations_of(processes: Iterable[ProcessSpec]) -> Iterator[Op]:
+    """Yield every call in the text of programs and handlers."""
+    for spec in processes:
+        for program in (spec.program, *(handler for _, handler in spec.on_signal)):
+            yield from program.operations()
+
+
+_NOT_LOADED = "the option --policy with this, as a class in a file is given there and nowhere else"
+
+
 def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:
     """Return the policy, its preset, and the parameters the scenario sets."""
     default = PolicyChoice()
@@ -151,6 +174,8 @@ def build_policy(report: ProblemList, given: PolicyText | None) -> PolicyChoice:
             return default
     text: str = table.pop("name", default.name)
     preset: str | None = table.pop("preset", None)
+    if name_in_file(text):
+        return PolicyChoice(problem=report.problem(path, _NOT_LOADED, shown(text)))
     try:
         if isinstance(given, str):
             policy, named_preset, table = read_proposal(text)

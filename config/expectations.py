@@ -4,6 +4,7 @@ A comment with ``->`` in it is an expectation: ``# P5 -> blocks, 0; P1 -> hangs 
 separated by ``;``. A part may begin with a policy, with kernels (``P1 on 6.12, 6.18 -> 0``) or both, and lists outcomes
 after the arrow; text in parentheses is ignored.
 The word ``optional`` among the outcomes says that the line need not be reached.
+A part that begins with a use, ``U1 -> ok``, expects nothing: it says what the call comes to where the use is shown.
 """
 
 import ast
@@ -20,10 +21,12 @@ from longpin.actors.policies import find_policy
 from longpin.actors.process.program import Expectation, Outcome
 from longpin.config.expressions import LEAST, MOST
 from longpin.config.problems import closest, shown
+from longpin.config.schema import USES
 
 ARROW = "->"
 _TOKEN = re.compile(
     r"""\s*+(?:(?P<arrow>->)|(?P<mark>[;,])|(?P<remark>\([^()]*+\))|(?P<bytes>b"(?:[^"\\]|\\.)*+"|b'(?:[^'\\]|\\.)*+')
+    |(?P<own>[\w.+-]+\.py:\w++(?::\w++)?)
     |(?P<joined>[A-Z_]\w*+(?:\s*+\|\s*+[A-Z_]\w*+)++)
     |(?P<sum>[A-Z_]\w*+\s*+[+-]\s*+[0-9]++(?![\w.]))|(?P<number>-?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|[0-9]+)(?![\w.]))
     |(?P<version>[0-9]+\.[0-9]+(?![\w.]))|(?P<word>[A-Za-z_][\w:]*+))""",
@@ -54,7 +57,20 @@ class _Token(NamedTuple):
     offset: int
 
 
+class Said(NamedTuple):
+    """What the comment of a call says."""
+
+    expectations: tuple[Expectation, ...] = ()
+    uses: tuple[tuple[str, Expectation], ...] = ()
+    """What it must come to for a use to be shown, by the use."""
+
+
 def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expectation, ...]:
+    """Return what the comment of a call expects, as :func:`read_comment` reads it."""
+    return read_comment(comment, constants).expectations
+
+
+def read_comment(comment: str, constants: Mapping[str, int]) -> Said:
     """Read the comment of a call, with or without its ``#``; one without ``->`` says nothing.
 
     Raises:
@@ -62,8 +78,9 @@ def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expec
 
     """
     if ARROW not in comment:
-        return ()
+        return Said()
     expectations: list[Expectation] = []
+    uses: dict[str, Expectation] = {}
     parts: list[list[_Token]] = [[]]
     for token in _tokens(comment):
         if token.text == ";":
@@ -71,13 +88,29 @@ def read_expectations(comment: str, constants: Mapping[str, int]) -> tuple[Expec
         else:
             parts[-1].append(token)
     for tokens in filter(None, parts):
+        first = tokens[0]
+        if first.kind == "word" and first.text in USES:
+            if first.text in uses:
+                raise UnreadableError(first.offset, "one part for each use", f"a second one for {first.text}")
+            uses[first.text] = _use(tokens, constants)
+            continue
         expectation = _part(tokens, constants)
         if any(_overlap(other, expectation) for other in expectations):
             raise UnreadableError(
                 tokens[0].offset, "one part for each policy and kernel", f"a second one for {_named(expectation)}"
             )
         expectations.append(expectation)
-    return tuple(expectations)
+    return Said(tuple(expectations), tuple(uses.items()))
+
+
+def _use(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
+    use, *rest = tokens
+    if not rest or rest[0].kind != "arrow":
+        raise UnreadableError(use.offset + len(use.text), ARROW, shown(rest[0].text) if rest else "the end")
+    wanted = _part(rest, constants)
+    if wanted.optional or not wanted.outcomes:
+        raise UnreadableError(rest[0].offset + len(ARROW), "an outcome that the use takes", shown(OPTIONAL))
+    return wanted
 
 
 def _overlap(one: Expectation, other: Expectation) -> bool:
@@ -110,7 +143,7 @@ def _part(tokens: list[_Token], constants: Mapping[str, int]) -> Expectation:
     policy = None
     kernels: tuple[str, ...] = ()
     first, *rest = tokens
-    if first.kind == "word" and first.text != ON:
+    if first.kind in ("word", "own") and first.text != ON:
         policy = _policy(first)
         first, *rest = _more(first, rest, ARROW)
     if first.text == ON:
@@ -157,6 +190,8 @@ def _kernels(first: _Token, *rest: _Token) -> tuple[tuple[str, ...], list[_Token
 
 
 def _policy(token: _Token) -> str:
+    if token.kind == "own":
+        return token.text  # what its file defines is not known here
     text, _, kernel = token.text.partition(_KERNEL)
     try:
         kind, preset = find_policy(text)

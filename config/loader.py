@@ -4,6 +4,7 @@ import re
 import sys
 import tomllib
 from bisect import bisect_left
+from collections.abc import Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,6 +16,8 @@ from longpin.config.build import (
     build_holds,
     build_machine,
     build_policy,
+    build_shows,
+    operations_of,
 )
 from longpin.config.dialect import find_dialect, has_roles, write_out
 from longpin.config.problems import Problem, ScenarioError, closest, shown
@@ -110,7 +113,7 @@ def without_roles(scenario: Scenario) -> Scenario:
     """Return a scenario in whose text the roles are written out, in the dialect in which it is."""
     if not scenario.dialect:
         return scenario
-    policy, preset = scenario.dialect.split(":")
+    policy, _, preset = scenario.dialect.rpartition(":")
     document = tomllib.loads(scenario.text)
     dialect = find_dialect(policy, preset)
     for process in document["process"]:
@@ -157,6 +160,7 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
     roles = any(map(has_roles, sources))
     dialect = find_dialect(policy_name, preset) if roles else None
     processes = build_processes(report, table, machine.page_size, dialect)
+    shows = build_shows(report, table, processes)
     scenario = Scenario(
         name=table.name or "",
         source=table.source or "",
@@ -173,7 +177,8 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
         processes=processes,
         holds=holds,
         text=text,
-        warnings=_warnings(filename, processes, holds),
+        warnings=(*_warnings(filename, processes, holds), *_warnings_of_uses(filename, processes, shows)),
+        shows=shows,
         dialect=f"{policy_name}:{preset}" if roles else "",
         filename=filename,
     )
@@ -198,6 +203,17 @@ def _warnings(filename: str, processes: tuple[ProcessSpec, ...], holds: tuple[st
     more = f" ({len(lines)} lines in all)" if len(lines) > 1 else ""
     unjudged = f"what this line expects is not judged: {EXPECTATIONS_RULE} is not in holds"
     return (f"{filename}:{first}: process.{lines[first]}: warning: {unjudged}{more}",)
+
+
+def _warnings_of_uses(filename: str, processes: tuple[ProcessSpec, ...], shows: tuple[str, ...]) -> Iterator[str]:
+    """Yield a warning for each use of which lines say what it takes, and that nobody asks for."""
+    first: dict[str, int] = {}
+    for op in operations_of(processes):
+        for use, _ in op.uses:
+            first[use] = min(op.line, first.get(use, op.line))
+    for use, line in sorted(first.items()):
+        if use not in shows:
+            yield f"{filename}:{line}: warning: what {use} takes is not looked at: {use} is not in shows"
 
 
 def _parse_toml(text: str, filename: str) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from math import prod
 
 from longpin.actors import policies
 from longpin.actors.constants import PROGRAM_CONSTANTS
-from longpin.actors.process.program import Const, Expectation, Expression, Loop, Op, Program, Statement
+from longpin.actors.process.program import Const, Expression, Loop, Op, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Returning
 from longpin.config import python_text
 from longpin.config.call_rules import check_call, what_fits
-from longpin.config.expectations import ARROW, UnreadableError, read_expectations
+from longpin.config.expectations import ARROW, Said, UnreadableError, read_comment
 from longpin.config.expressions import RefusedError, phrase, read_expression
 from longpin.config.problems import MOST_SHOWN, Problem, reason, shown
 from longpin.config.program_text import ProgramText
@@ -245,14 +245,17 @@ class _Reader:
         given = [self._expression(argument, what_fits(name, place)) for place, argument in enumerate(value.args)]
         args = check_call(value, name, tuple(given), self._turns)
         self._note(name, args, value)
+        text = self._text.statement(node)  # before its comment is taken
+        said = self._expectations(node.end_lineno or node.lineno, name)
         op = Op(
             line=self._text.place(node.lineno, 0)[0],
-            text=self._text.statement(node),
+            text=text,
             call=name,
             args=args,
             target=self._target(target) if target else None,
-            expectations=self._expectations(node.end_lineno or node.lineno, name),
+            expectations=said.expectations,
             place=f"{self._where}, row {node.lineno}",
+            uses=said.uses,
         )
         if op.handler_installed is not None:
             self._facts.handled.append((op.handler_installed, self._mention("SIG_HANDLER", value.args[1])))
@@ -295,16 +298,17 @@ class _Reader:
                 elif "label" in parameter.kinds:
                     self._facts.waits.append(self._mention(arg.value, written))
 
-    def _expectations(self, row: int, call: str) -> tuple[Expectation, ...]:
+    def _expectations(self, row: int, call: str) -> Said:
         column, comment = self._text.comments.pop(row, (0, ""))
         try:
-            found = read_expectations(comment, self._constants)
+            found = read_comment(comment, self._constants)
         except UnreadableError as unreadable:
             self._problem(row, column + unreadable.offset, unreadable.expected, unreadable.found)
-            return ()
+            return Said()
         returning = SYSCALLS[call].returning
-        if found and returning is Returning.NEVER:
+        wanted = [*found.expectations, *(expectation for _, expectation in found.uses)]
+        if wanted and returning is Returning.NEVER:
             self._problem(row, column, "an expectation of a call that may return", f"one of {call}, which never does")
-        elif returning is Returning.ON_FAILURE and not all(expectation.allows_no_return for expectation in found):
+        elif returning is Returning.ON_FAILURE and not all(expectation.allows_no_return for expectation in wanted):
             self._problem(row, column, f"blocks or hangs of {call}, which never returns", "another outcome")
         return found

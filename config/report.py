@@ -24,8 +24,11 @@ class ProblemList:
         if any(path[:length] in self._wrong for length in range(1, len(path) + 1)):
             return
         self._wrong.add(path)
-        line = self.positions.line(path)
-        self._problems.append(Problem(self.filename, line, None, self.where(path), expected, found))
+        self._problems.append(self.problem(path, expected, found))
+
+    def problem(self, path: Path, expected: str, found: str) -> Problem:
+        """Return what would be wrong with the value at ``path``."""
+        return Problem(self.filename, self.positions.line(path), None, self.where(path), expected, found)
 
     def suggest(self, word: str, known: Iterable[str]) -> str:
         """Return ``closest`` for a mistyped name, or nothing where there are more problems than will be shown."""

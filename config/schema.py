@@ -8,6 +8,7 @@ from typing import Literal
 
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
+from longpin.config.problems import Problem
 from longpin.messages.rdma.device import RdmaDevice
 
 RULES: tuple[str, ...] = ("O1", "O1'", "O2", "O3", "O6", "O7")
@@ -21,6 +22,13 @@ ALL_RULES: tuple[str, ...] = tuple(sorted((*RULES, *ON_REQUEST)))
 
 EXPECTATIONS_RULE = "O7"
 """The rule that judges what lines say their calls must do."""
+
+USES: dict[str, str] = {
+    "U1": "a registration and its I/O can succeed",
+    "U2": "somebody can change the layout of a file that a well-behaved holder has",
+    "U3": "a holder that answers in time loses nothing it was promised",
+}
+"""What some schedule is to show [semantics 3.1], in words; lines of a scenario say by which outcomes."""
 
 CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_SYS_PTRACE")
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
@@ -142,6 +150,8 @@ class PolicyChoice:
     """``as_posted`` (the code) or ``intended`` (the prose)."""
     parameters: tuple[tuple[str, ParameterValue], ...] = ()
     """What the scenario sets differently from the preset, sorted by name."""
+    problem: Problem | None = field(default=None, compare=False)
+    """Why this is not the scenario's own: that is a class in a file, which no scenario loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +174,7 @@ class Scenario:
     processes: tuple[ProcessSpec, ...]
     """In the order of the file; at least one starts ``now``."""
     holds: tuple[str, ...]
-    """The rules that must hold, names from :data:`RULES`."""
+    """The rules that must hold, names from :data:`ALL_RULES`."""
     text: str
     """The file, exactly as read."""
     warnings: tuple[str, ...] = ()
@@ -175,5 +185,7 @@ class Scenario:
     video: tuple[VideoDevice, ...] = ()
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
+    shows: tuple[str, ...] = ()
+    """The uses that some schedule must show, names from :data:`USES`."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""

@@ -91,6 +91,7 @@ class DeviceTable:
     name: str | None = None
     iommu: bool | None = None
     revocable: bool | None = None
+    on_demand: bool | None = None
 
 
 @dataclass(slots=True)
@@ -127,6 +128,7 @@ class ScenarioTable:
     summary: str | None = None
     policy: PolicyText | None = None
     holds: list[str] | None = None
+    shows: list[str] | None = None
     machine: MachineTable = field(default_factory=MachineTable)
     pmem: list[PmemTable] = field(default_factory=list)
     tmpfs: list[TmpfsTable] = field(default_factory=list)

@@ -74,6 +74,8 @@ class Header:
     """The seed of the oracle."""
     timers: Literal["lazy", "racy"]
     """When time moves."""
+    policy_sha256: str = ""
+    """Of the file that defines the policy, if it is a class in a file; the text is not kept."""
 
 
 def text_sha256(text: str) -> str:

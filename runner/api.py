@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from longpin.runner.conclusions import Explored, Stressed
 from longpin.runner.events import Observer
+from longpin.runner.given_policy import blaming, load_policy, source_alone
 from longpin.runner.result import Result
 from longpin.runner.usage import (
     TIMERS,
@@ -57,24 +58,25 @@ def settings_of(scenario: "Scenario", policy: str | None = None, **changes: Any)
 
     Args:
         scenario: which.
-        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12`` or ``FILE.py:CLASS``, which is loaded; None:
+            the scenario's own.
         changes: fields of :class:`~longpin.runner.settings.Settings`.
 
     Raises:
-        UsageError: there is no such policy, preset or parameter.
+        UsageError: there is no such policy, preset or parameter, or the file of the policy cannot be used.
+        ScenarioError: no policy is given, and the scenario's own is a class in a file.
 
     """
     from longpin.actors.policies.proposal import read_proposal
     from longpin.runner.settings import Settings
 
     if policy is not None:
-        if not isinstance(policy, str):
-            raise UsageError("{}: ", "policy", why=f"expected text, such as 'P1:intended', found {policy!r}")
+        source = load_policy(policy)
         try:
             chosen, preset, parameters = read_proposal(policy)
         except ValueError as error:
             raise UsageError("{}: ", "policy", why=str(error)) from None
-        changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters}
+        changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters, "source": source}
     return Settings.of(scenario, **changes)
 
 
@@ -95,7 +97,8 @@ def run(
 
     Args:
         scenario: what :func:`load` takes.
-        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12`` or ``FILE.py:CLASS``, which is loaded; None:
+            the scenario's own.
         engine: ``stepped``, ``threads``, or ``host`` for the kernel of this machine.
         oracle: who chooses the order on the stepped engine, in :data:`longpin.runner.oracles.ORACLES`; None: fifo.
         seed: of the oracle, and of the actors' random numbers.
@@ -108,7 +111,9 @@ def run(
 
     Raises:
         ScenarioError: the scenario cannot be used, or not on the host.
-        UsageError: there is no such policy or oracle, or an argument has no meaning, or none on this engine.
+        UsageError: there is no such policy or oracle, its file cannot be used, or an argument has no meaning, or none
+            on this engine.
+        PolicyError: the policy, a class in a file, does what no policy may.
         HostError: this machine cannot run it.
         TraceError: an open file cannot be written.
         InternalError: a bug in longpin.
@@ -117,6 +122,7 @@ def run(
     check_run(engine, policy=policy, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace)
     watching = observers_of(observers)
     require_called("notice", notice)
+    load_policy(policy)
     loaded = load(scenario)
     if engine == "host":
         return _run_on_host(loaded, watching, notice)
@@ -128,7 +134,8 @@ def run(
     given = {"oracle": oracle, "timers": timers, "time_scale": time_scale}
     options = {name: value for name, value in given.items() if value is not None}
     settings = settings_of(loaded, policy, engine=engine, seed=seed, **options)
-    return run_scenario(loaded, settings, trace, None, watching)
+    with blaming(policy):
+        return run_scenario(loaded, settings, trace, None, watching)
 
 
 def _run_on_host(scenario: "Scenario", observers: Iterable[Observer], notice: Callable[[str], object] | None) -> Result:
@@ -147,18 +154,25 @@ def _run_on_host(scenario: "Scenario", observers: Iterable[Observer], notice: Ca
 
 
 def replay(
-    trace: str | os.PathLike[str] | BinaryIO, *, until: int | None = None, observers: Iterable[Observer] = ()
+    trace: str | os.PathLike[str] | BinaryIO,
+    *,
+    until: int | None = None,
+    policy: str | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Result:
     """Follow a trace, comparing every arrival, and judge it by the rules of its scenario.
 
     Args:
         trace: the file, by its name or open for reading.
         until: stop after this arrival; the verdict is then undetermined, unless a rule is violated by then.
+        policy: of a trace whose policy is a class in a file, this file: ``FILE.py:CLASS``.
         observers: called with each event as it happens; what one raises ends the replay.
 
     Raises:
-        UsageError: an argument has no meaning.
-        TraceError: the file cannot be read, is damaged, or its header does not make sense.
+        UsageError: an argument has no meaning, or the file of the policy cannot be used.
+        TraceError: the trace cannot be read, is damaged, its header does not make sense, or ``policy`` is not the file
+            that it was recorded with.
+        PolicyError: the policy in that file does what no policy may.
         InternalError: a bug in longpin.
 
     """
@@ -167,13 +181,15 @@ def replay(
     watching = observers_of(observers)
     from longpin.runner.run import replay as replay_trace
 
-    return replay_trace(trace, until, watching)
+    with blaming(policy):
+        return replay_trace(trace, until, watching, source=source_alone(policy))
 
 
 def judge(
     recorded: Result | str | os.PathLike[str] | BinaryIO,
     rules: Sequence[str] | None = None,
     *,
+    policy: str | None = None,
     observers: Iterable[Observer] = (),
 ) -> Result:
     """Judge what was recorded, by the rules given instead of those that its scenario asks for.
@@ -181,11 +197,12 @@ def judge(
     Args:
         recorded: a trace, by its name or open for reading, or a run that has left one.
         rules: names, such as ``O1``, at least one; None: those that hold in a scenario which names none.
+        policy: as for :func:`replay`.
         observers: called with each event as it happens; what one raises ends the replay.
 
     Raises:
         UsageError: there is no such rule, none is given, or the run has left no trace.
-        TraceError: the trace cannot be read, is damaged, or its header does not make sense.
+        TraceError, PolicyError: as for :func:`replay`.
         InternalError: a bug in longpin.
 
     """
@@ -203,7 +220,9 @@ def judge(
             raise UsageError("{}: the run has left no trace; it needs {}", "recorded", "trace")
         recorded = recorded.trace
     require_trace("recorded", recorded)
-    return replay_trace(recorded, None, watching, tuple(rule for rule in ALL_RULES if rule in wanted))
+    with blaming(policy):
+        asked = tuple(rule for rule in ALL_RULES if rule in wanted)
+        return replay_trace(recorded, None, watching, asked, source_alone(policy))
 
 
 def explore(
@@ -230,7 +249,8 @@ def explore(
 
     Args:
         scenario: what :func:`load` takes.
-        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12`` or ``FILE.py:CLASS``, which is loaded; None:
+            the scenario's own.
         method: ``dpor``: each Mazurkiewicz trace once; ``states``: each state once; ``auto``: a pilot run decides.
         timers: ``racy``: they may fire at any time after they were armed, not only when nothing else can happen.
         seed: of the actors' random numbers.
@@ -251,7 +271,9 @@ def explore(
 
     Raises:
         ScenarioError: the scenario cannot be used.
-        UsageError: there is no such policy, or an argument has no meaning, or none beside another.
+        UsageError: there is no such policy, its file cannot be used, or an argument has no meaning, or none beside
+            another.
+        PolicyError: the policy, a class in a file, does what no policy may.
         OSError: the folder of failures cannot be read, or the checkpoint cannot be read or written.
         FootprintError: ``verify`` found a footprint that leaves something out.
         PoolError: there are no workers.
@@ -267,20 +289,22 @@ def explore(
     from longpin.runner.searches import Failures, explore_scenario
     from longpin.runner.subject import Subject
 
+    load_policy(policy)
     loaded = load(scenario)
-    return explore_scenario(
-        Subject(loaded, settings_of(loaded, policy, seed=seed, timers=timers)),
-        Failures(failures, shrink, watching, notice),
-        method="dpor" if verify else method,  # auto may go on to states, which make use of no footprints
-        max_executions=max_executions,
-        seconds=seconds,
-        workers=workers or 1,
-        executor=executor,
-        dask=dask,
-        checkpoint=checkpoint,
-        footprints=footprints,
-        verify=verify,
-    )
+    with blaming(policy):
+        return explore_scenario(
+            Subject(loaded, settings_of(loaded, policy, seed=seed, timers=timers)),
+            Failures(failures, shrink, watching, notice),
+            method="dpor" if verify else method,  # auto may go on to states, which make use of no footprints
+            max_executions=max_executions,
+            seconds=seconds,
+            workers=workers or 1,
+            executor=executor,
+            dask=dask,
+            checkpoint=checkpoint,
+            footprints=footprints,
+            verify=verify,
+        )
 
 
 def stress(
@@ -307,7 +331,8 @@ def stress(
 
     Args:
         scenario: what :func:`load` takes.
-        policy: as on the command line, such as ``P1:intended,kernel=6.12``; None: the scenario's own.
+        policy: as on the command line, such as ``P1:intended,kernel=6.12`` or ``FILE.py:CLASS``, which is loaded; None:
+            the scenario's own.
         runs: how many; None: 10,000, or 100 on threads, unless ``seconds`` are given.
         seconds: give up after so long.
         strategies: who chooses, in turn, keys of :data:`longpin.runner.oracles.ORACLES`; empty: a portfolio.
@@ -326,7 +351,9 @@ def stress(
 
     Raises:
         ScenarioError: the scenario cannot be used.
-        UsageError: there is no such policy or strategy, or an argument has no meaning, or none on this engine.
+        UsageError: there is no such policy or strategy, its file cannot be used, or an argument has no meaning, or none
+            on this engine.
+        PolicyError: the policy, a class in a file, does what no policy may.
         OSError: the folder of failures cannot be read.
         PoolError: there are no workers.
         InternalError: a bug in longpin.
@@ -343,19 +370,21 @@ def stress(
 
     for strategy in strategies:
         require_one_of("strategies", strategy, ORACLES)
+    load_policy(policy)
     loaded = load(scenario)
     # What threads did is replayed with racy timers: they go off when they are due, whatever else happens.
     chosen = "racy" if engine == "threads" else timers or "lazy"
-    return stress_scenario(
-        Subject(loaded, settings_of(loaded, policy, seed=seed, timers=chosen)),
-        Failures(failures, shrink, watching, notice),
-        engine=engine,
-        strategies=strategies or PORTFOLIO,
-        runs=runs,
-        seconds=seconds,
-        time_scale=time_scale,
-        every=every,
-        workers=workers or 1,
-        executor=executor,
-        dask=dask,
-    )
+    with blaming(policy):
+        return stress_scenario(
+            Subject(loaded, settings_of(loaded, policy, seed=seed, timers=chosen)),
+            Failures(failures, shrink, watching, notice),
+            engine=engine,
+            strategies=strategies or PORTFOLIO,
+            runs=runs,
+            seconds=seconds,
+            time_scale=time_scale,
+            every=every,
+            workers=workers or 1,
+            executor=executor,
+            dask=dask,
+        )

@@ -4,10 +4,11 @@
 so that a report that is not made costs nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from longpin.runner.result import Result, Verdict
+from longpin.runner.result import Result, ShownUse, UseState, Verdict
 
 if TYPE_CHECKING:
     from longpin.runner.conform.check import ProgramVerdict, Tally
@@ -32,6 +33,16 @@ class Explored:
     """The failure, made small; None: nothing failed."""
     lost: str = ""
     """What a report could not write, one line."""
+    traces: Mapping[str, str] = field(default_factory=dict)
+    """The file with a schedule that shows a use, by the use."""
+
+    @property
+    def uses(self) -> list[ShownUse]:
+        """Return what is known of the uses that some schedule must show."""
+        found = self.exploration
+        marks, complete = (set[str](), False) if found is None else (found.marks, found.complete)
+        uses = self.subject.rules.uses.states(marks, UseState.NOWHERE if complete else UseState.UNKNOWN)
+        return [use._replace(trace=self.traces.get(use.use, "")) for use in uses]
 
     @property
     def verdict(self) -> Verdict:
@@ -70,6 +81,12 @@ class Stressed:
     """All runs were made, whatever failed."""
     lost: str = ""
     """What a report could not write, one line."""
+
+    @property
+    def uses(self) -> list[ShownUse]:
+        """Return what is known of the uses that some schedule must show: samples show them, or not yet."""
+        marks = set[str]() if self.campaign is None else self.campaign.marks
+        return self.subject.rules.uses.states(marks, UseState.UNKNOWN)
 
     @property
     def verdict(self) -> Verdict:

@@ -202,6 +202,32 @@ class BlocksUnpinned(WorldEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RegionRevoked(WorldEvent):
+    """The kernel takes a memory region back from a device."""
+
+    kind: ClassVar[EventKind] = EventKind.DEVICE
+
+    region: Address
+    context: Address
+    """What owns it."""
+    seconds: float
+    """Until the device has given the key back."""
+    unpin: bool
+    """Its pages lose their references; else they keep them until it is deregistered."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncEventQueued(WorldEvent):
+    """All who have a device open are told something about a region."""
+
+    kind: ClassVar[EventKind] = EventKind.DEVICE
+
+    region: Address
+    context: Address
+    """What is open."""
+
+
+@dataclass(frozen=True, slots=True)
 class BlocksFreed(WorldEvent):
     """The file system frees blocks; from now on they may be given to anybody."""
 
@@ -294,6 +320,8 @@ RunEvent = (
     | LeaseRemoved
     | BlocksPinned
     | BlocksUnpinned
+    | RegionRevoked
+    | AsyncEventQueued
     | BlocksFreed
     | DmaDone
     | ClockAdvanced

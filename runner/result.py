@@ -76,6 +76,41 @@ class ExpectedLine(NamedTuple):
         return f"line {self.line}, {self.process}: {self.text}"
 
 
+SEEN = "warning: "
+"""What a warning begins with of something that was seen in a run; the others are of a line of a file."""
+
+
+class UseState(StrEnum):
+    """What is known of a use."""
+
+    SHOWN = "shown"
+    """Some schedule shows it."""
+    NOWHERE = "shown by no schedule"
+    """All schedules were explored: it is violated."""
+    UNKNOWN = "undetermined"
+    """Those that were looked at do not show it."""
+
+
+class ShownUse(NamedTuple):
+    """A use, and what is known of it."""
+
+    use: str
+    """A key of :data:`longpin.config.schema.USES`."""
+    sentence: str
+    state: UseState
+    trace: str = ""
+    """A file with a schedule that shows it; empty: there is none."""
+
+    def __str__(self) -> str:
+        return f"{self.use}, {self.sentence}: {self.state.value}"
+
+
+def unshown_reason(uses: Sequence[ShownUse], where: str) -> str:
+    """Return which uses are not shown, in a sentence that ends with ``where``; empty if all are."""
+    missing = [use.use for use in uses if use.state is not UseState.SHOWN]
+    return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not shown {where}" if missing else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """A rule that does not hold."""
@@ -136,6 +171,8 @@ class Result:
     judged: Judged = Judged(RULES)
     unreached: list[ExpectedLine] = field(default_factory=list)
     """Lines whose expectation counts and that were not reached; with one the verdict is no better than undetermined."""
+    uses: list[ShownUse] = field(default_factory=list)
+    """What this run shows of what some schedule is to show; with one that is not the verdict is undetermined."""
     trace: str = field(default="", compare=False)
     """The file that holds every arrival, as it was given; empty if none was asked for."""
     not_kept: str = field(default="", compare=False)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from typing import BinaryIO, cast
 
 import longpin
+from longpin.actors.policies import name_in_file
 from longpin.actors.policies.proposal import Proposal
 from longpin.config.loader import in_dialect, parse_scenario
 from longpin.config.problems import ScenarioError
@@ -24,8 +25,10 @@ from longpin.runner.events import Observer
 from longpin.runner.judging.judge import Judge
 from longpin.runner.oracles import NO_PROFILE, ORACLES, Oracle
 from longpin.runner.oracles.replay import Divergence, Replay
+from longpin.runner.own_policy.source import PolicySource, register
 from longpin.runner.result import Result, Verdict
 from longpin.runner.settings import Settings
+from longpin.runner.shell import command
 from longpin.runner.trace_file import TraceFile
 
 QUIET = "nothing can happen any more"
@@ -62,8 +65,8 @@ def run(
     """
     if oracle is not None:
         settings = dataclasses.replace(settings, oracle=oracle.name)
-    scenario = in_dialect(scenario, settings.policy, settings.preset)
     proposal = settings.make_proposal()
+    scenario = in_dialect(scenario, settings.policy, settings.preset)
     header = header_of(scenario, settings, proposal)
     blueprint = Blueprint(scenario, proposal)
     recorder: AbstractContextManager[TraceFile | TraceWriter | None] = nullcontext()
@@ -164,7 +167,7 @@ def _run_threads(
                 if kept.arrivals is not None and kept.arrivals < writer.arrivals:
                     kept.append(payload)  # it was interrupted between the two
                 kept.close(complete=quiet)
-        result = replay(file, observers=observers)
+        result = replay(file, observers=observers, source=settings.source)
     if engine.arrivals > allowance.arrivals:
         stopped = not_quiet(engine.arrivals, result.calls)
     if not quiet and result.verdict is Verdict.UNDETERMINED:
@@ -186,6 +189,7 @@ def header_of(scenario: Scenario, settings: Settings, proposal: Proposal) -> Hea
         oracle=settings.oracle if settings.engine == "stepped" else "",
         seed=settings.seed,
         timers=settings.timers,
+        policy_sha256="" if settings.source is None else settings.source.sha256,
     )
 
 
@@ -194,6 +198,7 @@ def replay(
     until: int | None = None,
     observers: Iterable[Observer] = (),
     rules: tuple[str, ...] | None = None,
+    source: PolicySource | None = None,
 ) -> Result:
     """Follow a trace on the stepped engine, comparing every arrival, and judge it.
 
@@ -202,14 +207,17 @@ def replay(
         until: stop after this many arrivals; the verdict is then undetermined, unless a rule is violated by then.
         observers: called with each event as it happens; what one raises ends the replay.
         rules: what it is judged by, names from :data:`~longpin.config.schema.RULES`; None: what its scenario asks for.
+        source: the file of the policy, for a trace of a policy that is a class in a file; another path will do, another
+            text will not.
 
     Raises:
-        TraceError: the file cannot be read, is damaged, or its header does not make sense.
+        TraceError: the file cannot be read, is damaged, its header does not make sense, or ``source`` is not the file
+            of its policy.
         InternalError: a bug in longpin.
 
     """
     reader = TraceReader(trace)
-    scenario, settings, proposal = _read_header(reader)
+    scenario, settings, proposal = _read_header(reader, source)
     if rules is not None:
         scenario = dataclasses.replace(scenario, holds=rules)
     hashed = ArrivalHash()
@@ -253,10 +261,34 @@ def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: J
     return judge.result(None, QUIET)
 
 
-def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Proposal]:
+def _source_of(reader: TraceReader, given: PolicySource | None) -> PolicySource | None:
+    """Return the file of the policy under the name that the trace has for it; None if it is one of longpin's."""
+    header = reader.header
+    if bool(name_in_file(header.policy)) != bool(header.policy_sha256):
+        raise reader.error(0, "the policy in the header: only a class in a file has a hash")
+    if not header.policy_sha256:
+        if given is not None:
+            raise reader.error(0, f"it is of {header.policy}, which is no class in a file: leave --policy out")
+        return None
+    wanted = PolicySource(header.policy, b"")
+    its = f"{wanted.class_name} in {wanted.path} (SHA-256 {header.policy_sha256})"
+    if given is None:
+        option = command("replay", "TRACE", "--policy", header.policy).partition("TRACE ")[2]
+        raise reader.error(0, f"it is of the policy {its}; nothing is executed unless the file is given: {option}")
+    if given.class_name != wanted.class_name:
+        raise reader.error(0, f"it is of the policy {its}, not of {given.class_name}")
+    if given.sha256 != header.policy_sha256:
+        raise reader.error(0, f"it is of the policy {its}; {given.path} differs (SHA-256 {given.sha256})")
+    return PolicySource(header.policy, given.data)
+
+
+def _read_header(reader: TraceReader, given: PolicySource | None) -> tuple[Scenario, Settings, Proposal]:
     """Return what the trace ran; a header that no longpin would have written is an error."""
     header = reader.header
+    source = _source_of(reader, given)
     try:
+        if source is not None:
+            register(source)  # it may add names that programs use
         scenario = parse_scenario(header.scenario, header.scenario_name)
         settings = Settings(
             header.policy,
@@ -266,6 +298,7 @@ def _read_header(reader: TraceReader) -> tuple[Scenario, Settings, Proposal]:
             header.oracle,
             header.seed,
             header.timers,
+            source=source,
         )
         proposal = settings.make_proposal()
         return in_dialect(scenario, settings.policy, settings.preset), settings, proposal

@@ -6,14 +6,16 @@ from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from longpin.runner.conclusions import Explored, Stressed
+from longpin.runner.conclusions import Explored, Stressed, joined
 from longpin.runner.events import Observer, ShrinkAdvanced, tell, tell_result
-from longpin.runner.exploration import Failure, Method, explore
+from longpin.runner.exploration import Exploration, Failure, Method, explore
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.found import configuration_hash
 from longpin.runner.failures.keep import Kept, handle, try_known
 from longpin.runner.failures.store import known
+from longpin.runner.failures.witness import keep_witness
+from longpin.runner.judging.uses import use_of
 from longpin.runner.pool import open_executor
 from longpin.runner.sampling import Campaign, stress
 from longpin.runner.sampling.threads import stress_threads
@@ -99,6 +101,7 @@ def explore_scenario(
             always=subject.always,
             marks=subject.marks,
             wanted=subject.wanted,
+            shows=subject.to_show,
             max_executions=max_executions,
             seconds=seconds,
             max_memory=memory_allowed(),
@@ -110,12 +113,26 @@ def explore_scenario(
             workers=None if method == Method.STATES else workers,
             executor=others,
             checkpoint=checkpoint,
-            # What was explored without checking footprints says nothing about them.
-            identity=configuration_hash(subject.scenario, settings) + " with --verify" * verify,
+            identity=_identity(subject, verify=verify),
         )
     if result.failures:
         kept = failures.handle(subject, result.failures[0], f"explore ({result.method.value})", settings.seed)
-    return Explored(subject, result, kept)
+    traces, lost = _keep_witnesses(subject, result, failures.folder)
+    return Explored(subject, result, kept, lost, traces)
+
+
+def _keep_witnesses(
+    subject: Subject, result: Exploration, folder: str | os.PathLike[str] | None
+) -> tuple[dict[str, str], str]:
+    """Return the trace of a schedule for each use that is shown, and what could not be written."""
+    traces: dict[str, str] = {}
+    lost: list[str] = []
+    for mark, decisions in result.witnesses.items():
+        try:
+            traces[use_of(mark)] = keep_witness(subject, use_of(mark), decisions, folder)
+        except OSError as error:
+            lost.append(f"{error.filename}: cannot be written: {error.strerror}")
+    return traces, joined(*lost)
 
 
 def stress_scenario(
@@ -180,6 +197,16 @@ def stress_scenario(
         by = f"{first.strategy}, its run {first.own_run:,}, run {first.run:,} of all"
         kept = failures.handle(subject, first, by, first.seed)
     return Stressed(subject, engine, campaign, kept, every)
+
+
+def _identity(subject: Subject, *, verify: bool) -> str:
+    """Return what is explored, for a checkpoint: a hash, and a policy in a file by its name and the file's hash."""
+    settings = subject.settings
+    identity = configuration_hash(subject.scenario, settings)
+    if settings.source is not None:
+        identity += f" under {settings.policy_name} (SHA-256 of the file: {settings.source.sha256})"
+    # What was explored without checking footprints says nothing about them.
+    return identity + " with --verify" * verify
 
 
 def _executor(executor: Executor | None, workers: int, dask: str | None) -> AbstractContextManager[Executor | None]:

@@ -4,7 +4,9 @@ import dataclasses
 from typing import Any, Literal
 
 from longpin.actors.policies.proposal import Proposal
+from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
+from longpin.runner.own_policy.source import PolicySource, register
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,14 +24,22 @@ class Settings:
     timers: Literal["lazy", "racy"] = "lazy"
     time_scale: float = 0.001
     """On threads, the real seconds a virtual second takes."""
+    source: PolicySource | None = None
+    """The file of the policy; None: it is one of longpin's."""
 
     @classmethod
     def of(cls, scenario: Scenario, **changes: Any) -> "Settings":
         """Return the scenario's own policy on its machine's kernel, with ``changes``.
 
         Of another policy or preset the scenario sets nothing, nor its kernel: a name means what it says.
+
+        Raises:
+            ScenarioError: no policy is given, and that of the scenario is a class in a file, which it cannot load.
+
         """
         choice = scenario.policy
+        if choice.problem is not None and "policy" not in changes:
+            raise ScenarioError([choice.problem])
         own: dict[str, Any] = {"policy": choice.name, "preset": choice.preset, "parameters": dict(choice.parameters)}
         if "policy" in changes or "preset" in changes:
             own["parameters"] = {}
@@ -43,5 +53,12 @@ class Settings:
         return self.make_proposal().name
 
     def make_proposal(self) -> Proposal:
-        """Return the policy on its kernel."""
+        """Return the policy on its kernel. If it is a class in a file, its name means this text from then on.
+
+        Raises:
+            PolicyError: that text is wrong.
+
+        """
+        if self.source is not None:
+            register(self.source)
         return Proposal.make(self.policy, self.preset, self.parameters)

@@ -19,9 +19,9 @@ class Subject:
     """``build``, ``always``, ``check`` and ``marks`` of a scenario under a policy; it can be sent elsewhere."""
 
     def __init__(self, scenario: Scenario, settings: Settings) -> None:
-        self.scenario = scenario = in_dialect(scenario, settings.policy, settings.preset)
         self.settings = settings
         proposal = settings.make_proposal()
+        self.scenario = scenario = in_dialect(scenario, settings.policy, settings.preset)
         self.rules = Rules(scenario, proposal)
         self.blueprint = Blueprint(scenario, proposal)
 
@@ -50,6 +50,11 @@ class Subject:
         """The marks of all lines that must be reached."""
         return self.rules.lines.marks
 
+    @property
+    def to_show(self) -> list[str]:
+        """The marks of the uses that some schedule must show."""
+        return self.rules.uses.marks
+
     def unreached(self, marks: Iterable[str]) -> list[ExpectedLine]:
         """Return the lines that must be reached and are not among ``marks``."""
         return self.rules.lines.unreached(marks)
@@ -67,7 +72,7 @@ class Subject:
 
         """
         self.check_rules(engine)
-        marks = self.rules.lines.hanging(engine.actors)
+        marks = self.rules.lines.hanging(engine.actors) | self.rules.uses.at_rest(engine.actors)
         if why := unplayed(self.rules.waiting(engine.actors)):
             raise Inconclusive(why, marks)
         return marks
@@ -93,4 +98,5 @@ class Subject:
 
 
 def _subject(text: str, name: str, settings: Settings) -> Subject:
+    settings.make_proposal()  # a policy in a file may add names that programs use
     return Subject(parse_scenario(text, name), settings)

@@ -192,7 +192,8 @@ class OpenFileDescription(Actor):
     def set_lease(self, request: SetLease, _src: Address) -> Conversation[Done]:
         """F_SETLEASE: what stands behind decides."""
         r, mode = request, self.flags & O_ACCMODE
-        change = ChangeLease(self.address, mode, r.arg, r.command, r.fd, r.caller, "", r.start, r.length)
+        layout = (r.start, r.length, self.owner.signo)
+        change = ChangeLease(self.address, mode, r.arg, r.command, r.fd, r.caller, "", *layout)
         reply: Done = yield ask(self.backing, change)
         return reply
 

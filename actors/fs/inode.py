@@ -20,6 +20,7 @@ from longpin.actors.fs.cached_data import CachedData, MemoryData
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.inode_data import InodeData
+from longpin.actors.fs.inode_layouts import InodeLayouts
 from longpin.actors.fs.inode_leases import InodeLeases
 from longpin.actors.fs.inode_listing import InodeListing
 from longpin.actors.fs.inode_memory import InodeMemory
@@ -81,6 +82,7 @@ class Inode(Backing):
         "lease_calls": InodeLeases,
         "data_calls": InodeData,
         "names": InodeNames,
+        "layouts": InodeLayouts,
         "listing": InodeListing,
     }
 
@@ -102,6 +104,7 @@ class Inode(Backing):
         self.lease_calls = InodeLeases(kernel, iolock, mmaplock, leases, guard)
         self.data_calls = InodeData(kernel, iolock, mmaplock, attributes, leases, data, transfers, guard)
         self.names = InodeNames(address, iolock, attributes, leases)
+        self.layouts = InodeLayouts(self, kernel, iolock, attributes, leases, data, guard)
         self.listing = InodeListing(kernel, leases, guard)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""

@@ -32,7 +32,7 @@ class InodeLeases(ActorPart):
         wanted = read_request(policy, request)
         if wanted is None:
             raise KernelError(errno.EINVAL)
-        call = LeaseCall(request.caller, request.ofd, request.access, wanted)
+        call = LeaseCall(request.caller, request.ofd, request.access, wanted, request.signo)
         yield from self.guard.consult(partial(policy.lease_gate, call))
         if wanted.type != F_UNLCK:
             yield from self.leases.take_undisturbed(self.iolock, request, wanted)
@@ -62,6 +62,10 @@ class InodeLeases(ActorPart):
         return self._act_on_overdue(notice.lease) if record is not None and record.works else None
 
     def _act_on_overdue(self, lease: Address) -> Conversation[None]:
+        record = self.leases.at(lease)
+        if record is not None and not self.guard.at_deadline(record).locked:
+            yield from self.guard.act_on_overdue(record)
+            return
         with (yield self.mmaplock.exclusive()):
             if record := self.leases.at(lease):  # else it was given up while the lock was waited for
                 yield from self.guard.act_on_overdue(record)

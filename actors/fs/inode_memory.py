@@ -126,7 +126,8 @@ class InodeMemory(ActorPart):
                 frames = yield from self.data.map_pages(page, last, write=request.write)
             except KernelError:
                 raise KernelError(errno.EFAULT) from None
-            yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write))
+            referenced = self.kernel.generation.idle_needs_unmapped and self.guard.memory is Memory.FS_DAX
+            yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write, referenced=referenced))
         return DONE
 
     def _last_of(self, fault: Fault) -> int:

@@ -27,11 +27,13 @@ from longpin.actors.policies.decisions import (
     DropLease,
     Fail,
     KillHolders,
+    OnDeadline,
     Proceed,
     RemoveLease,
     Revoke,
     Scan,
     SendSignal,
+    SendSignals,
     Update,
     WaitFor,
     ZapMappings,
@@ -40,7 +42,7 @@ from longpin.actors.policies.views import Change, CloseRequest, FileFacts, Layou
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
 from longpin.messages.fs.mapping import Memory
-from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, Pin, ScanBusy, portions
+from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, IsIdle, Pin, ScanBusy, portions
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
 from longpin.messages.rdma.revocation import RevokeRegion
@@ -135,9 +137,13 @@ class LayoutGuard:
 
         """
         pins: tuple[Pin, ...] | None = None
+        sent: list[SendSignal] = []
         while True:
             decision = decide(self.view(pins))
             seen, pins = pins or (), None
+            if isinstance(decision, SendSignals):
+                yield from self._signal(decision.signals, sent)
+                decision = decision.then
             if isinstance(decision, BreakLeases) and not decision.wait:
                 yield from outcome(self._break(decision.leases, nonblock=True))
                 decision = decision.then
@@ -146,14 +152,20 @@ class LayoutGuard:
                     return
                 case Fail(errno=number):
                     raise KernelError(number)
-                case BreakLeases(leases=leases):
+                case BreakLeases(leases=leases, locked=locked, anyway=anyway):
                     self._check_there(leases)
-                    yield from self._break_and_wait(leases, [hold for hold in (io, mm) if hold and hold.held])
+                    dropped = [] if locked else [hold for hold in (io, mm) if hold and hold.held]
+                    error = yield from outcome(self._break_and_wait(leases, dropped))
+                    if anyway is not None:
+                        if mm is not None and not mm.exclusive:
+                            yield mm.upgrade()
+                        pins = yield from self._scan(anyway, wanted, mm)
+                    elif error is not None:
+                        raise error
                 case Scan() if mm is not None and not mm.exclusive:
                     yield mm.upgrade()
-                case Scan(range=pages):
-                    where = pages or self._where_the_kernel_looks(wanted)
-                    pins = yield from self._find_busy(where, zap=mm is not None)
+                case Scan():
+                    pins = yield from self._scan(decision, wanted, mm)
                 case WaitFor(pins=busy, killable=killable):
                     yield from self._wait_for_page(busy[0], mm, killable=killable)
                 case Revoke():
@@ -194,7 +206,7 @@ class LayoutGuard:
         if allowed.grant is None and not self._is_new(allowed.state):
             return allowed
         yield Step(Granting())
-        with (yield from take_all(locks if allowed.alone else ())):
+        with (yield from take_all(self._wanted_locks(allowed, locks))):
             if locked:
                 return (yield from self._give(decide, caller, fd))
             with (yield self.leases.flc_lock.exclusive()):
@@ -213,15 +225,19 @@ class LayoutGuard:
         if not self._is_new(update.state) and not update.drop:
             return
         yield Step(Granting())
-        with (yield from take_all(locks if decide(self._facts()).alone else ())):
+        with (yield from take_all(self._wanted_locks(decide(self._facts()), locks))):
             update = decide(self._facts())
             self.remember(update.state)
             if update.drop:
                 yield from self.leases.drop(update.drop)
 
+    def at_deadline(self, record: LeaseRecord) -> OnDeadline:
+        """Return what the policy wants done at the deadline of a lease."""
+        return self.kernel.policy.on_deadline(record.view(), self.view())
+
     def act_on_overdue(self, record: LeaseRecord) -> Conversation[None]:
-        """Do what the policy wants done at the deadline of a lease; no fault is under way."""
-        answer = self.kernel.policy.on_deadline(record.view(), self.view())
+        """Do it; no fault is under way if the policy wants that."""
+        answer = self.at_deadline(record)
         self.remember(answer.state)
         for action in answer.actions:
             match action:
@@ -233,6 +249,13 @@ class LayoutGuard:
                     yield from self._revoke(action)
                 case SendSignal(process=process, signo=signo):
                     yield Call(process, Signal(signo))
+        if answer.again:
+            yield from self.leases.extend(record)
+
+    def _wanted_locks(self, answer: Allow | Update, locks: tuple[Lock, ...]) -> tuple[Lock, ...]:
+        if answer.alone and not locks:
+            raise ValueError(f"{type(self.kernel.policy).__name__} wants to be alone where no lock can be taken")
+        return locks if answer.alone else ()
 
     def remember(self, state: PolicyState | None) -> None:
         """Keep a new state, if there is one."""
@@ -266,6 +289,18 @@ class LayoutGuard:
         if error is not None:
             raise error
 
+    def _signal(self, signals: tuple[SendSignal, ...], sent: list[SendSignal]) -> Conversation[None]:
+        """Send signals that were not sent yet; a process that has ended hears nothing."""
+        for signal in signals:
+            if signal.process and signal not in sent:
+                sent.append(signal)
+                yield from outcome(single(Call(signal.process, Signal(signal.signo))))
+
+    def _scan(self, scan: Scan, wanted: Wanted | None, mm: Hold | None) -> Conversation[tuple[Pin, ...]]:
+        if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and not self.mappings:
+            return ()
+        return (yield from self._find_busy(scan.range or self._where_the_kernel_looks(wanted), zap=mm is not None))
+
     def _where_the_kernel_looks(self, wanted: Wanted | None) -> Range:
         """Return the pages that are scanned where the policy names none."""
         if wanted is None or self.kernel.generation.whole_file_scan:
@@ -274,8 +309,6 @@ class LayoutGuard:
 
     def _find_busy(self, pages: Range, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
-        if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:
-            return ()
         if zap:
             yield from self.mappings.zap(0)
         pins: list[Pin] = []
@@ -285,15 +318,23 @@ class LayoutGuard:
         return tuple(pins)
 
     def _wait_for_page(self, pin: Pin, mm: Hold | None, *, killable: bool) -> Conversation[None]:
-        """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4]."""
-        if mm is not None:
-            mm.drop()
-        idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=not killable)))
-        error = yield from outcome(idle)
-        if mm is not None:
-            yield mm.retake()
-        if error is not None:
-            raise error
+        """Sleep for one page with only the mmap lock dropped: reads and writes queue behind the iolock [2.5 step 4].
+
+        Who was woken looks whether the page is idle with the lock, which matters where a fault makes it busy [H27].
+        """
+        while True:
+            if mm is not None:
+                mm.drop()
+            idle = single(Call(self.pmem, AwaitIdle(pin.block, killable=True, interruptible=not killable)))
+            error = yield from outcome(idle)
+            if mm is not None:
+                yield mm.retake()
+            if error is not None:
+                raise error
+            if mm is None or not self.kernel.generation.idle_needs_unmapped:
+                return
+            if (yield Call(self.pmem, IsIdle(pin.block))).value:
+                return
 
     def _revoke(self, decision: Revoke) -> Conversation[list[Address]]:
         """Take registrations from their devices, one after the other; return those that were not finished yet."""

@@ -11,7 +11,7 @@ from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import NotifyOwner
 from longpin.messages.fs.inode import LeaseOverdue
-from longpin.messages.fs.lease import Break, Drop, Level, RecordFd
+from longpin.messages.fs.lease import Break, Drop, Extend, Level, RecordFd
 from longpin.messages.rdma.revocation import QueueEvent
 
 
@@ -45,6 +45,13 @@ class Lease(Actor):
         elif request.seconds:
             self.timers.append(request.level)
             self.send(CLOCK, ArmTimer(request.level, request.seconds))
+        return DONE
+
+    @handles(Extend)
+    def extend(self, request: Extend, _src: Address) -> Done:
+        """Start another term."""
+        self.timers.append(request.level)
+        self.send(CLOCK, ArmTimer(request.level, request.seconds))
         return DONE
 
     @handles(TimerExpired)

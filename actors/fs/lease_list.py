@@ -20,7 +20,7 @@ from longpin.actors.policies.views import SLOTS, LeaseKey, LeaseKind, LeaseReque
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import LeaseGone, LeaseSetup
 from longpin.messages.fs.inode import ChangeLease, QueryLease
-from longpin.messages.fs.lease import Break, Drop, LeaseCommand, Level, RecordFd
+from longpin.messages.fs.lease import Break, Drop, Extend, LeaseCommand, Level, RecordFd
 from longpin.messages.process.caller import Caller
 
 _BROKEN_BY = {
@@ -74,6 +74,12 @@ class LeaseRecord:
     """When the break time has passed the inode acts by itself; else the next look at the list does."""
     zombie: bool = False
     """Nothing but pins holds its description [1.5]."""
+    managed: bool = False
+    """A part of the kernel has it, knfsd, which is told of a break in its own way and has a time of its own [1.4.1]."""
+    signo: int = 0
+    """What F_SETSIG had set when it was last taken."""
+    terms: int = 0
+    """How many times the break time to nothing has passed."""
 
     @property
     def target(self) -> int:
@@ -139,6 +145,9 @@ class LeaseRecord:
             bool(self.overdue),
             self.zombie,
             self.target,
+            self.managed,
+            self.signo,
+            self.terms,
         )
 
 
@@ -218,10 +227,11 @@ class LeaseList:
                 if isinstance(changed, Fail):
                     raise KernelError(changed.errno)
                 own.become(changed)
+                own.signo = request.signo
                 self.waiters.wake_all(self.actor)
                 yield Call(own.address, RecordFd(request.fd))
             else:
-                self._add(Grant(key, request.ofd, wanted, owner=True), request.caller, request.fd)
+                self._add(Grant(key, request.ofd, wanted, owner=True), request.caller, request.fd, request.signo)
             yield Call(request.ofd, LeaseSetup(request.caller))
 
     def take_undisturbed(self, lock: Lock, request: ChangeLease, wanted: LeaseRequest) -> Conversation[None]:
@@ -253,20 +263,34 @@ class LeaseList:
         if grant.owner:
             yield Call(grant.ofd, LeaseSetup(caller))
 
+    def take_managed(self, manager: Address, ofd: Address) -> Conversation[None]:
+        """Take a read lease on the layout for an actor of the kernel, which is told of its break [1.4.1].
+
+        Raises:
+            KernelError: EAGAIN, a lease is in the way; or what the policy says.
+
+        """
+        key, wanted = ("layout", manager), LeaseRequest(F_RDLCK, LeaseKind.LAYOUT)
+        with (yield self.flc_lock.exclusive()):
+            yield from self._expire()
+            self._check_conflicts(key, wanted)
+            record = LeaseRecord(manager, ofd, manager, 0, F_RDLCK, key, wanted.kind, owns=False, managed=True)
+            self.records.append(record)
+
     def _check_conflicts(self, key: LeaseKey, wanted: LeaseRequest) -> None:
         for record in self.records:
             own = (record.key, record.slot) == (key, wanted.slot)
             if not own:
                 require(self.policy.conflict_gate(wanted, record.view()))
 
-    def _add(self, grant: Grant, caller: Caller, fd: int) -> None:
+    def _add(self, grant: Grant, caller: Caller, fd: int, signo: int = 0) -> None:
         ofd, wanted = grant.ofd, grant.request
         count = self.granted[ofd] = self.granted.get(ofd, 0) + 1
         address = f"lease:{ofd.partition(':')[2]}" + (f".{count}" if count > 1 else "")
         self.actor.spawn(Lease, address, self.actor.address, ofd, fd)
         record = LeaseRecord(address, ofd, caller.process, caller.tgid, wanted.type, grant.key, wanted.kind)
         record.slot, record.exclusive, record.unbreakable = wanted.slot, wanted.exclusive, wanted.unbreakable
-        record.owns = grant.owner
+        record.owns, record.signo = grant.owner, signo
         self.records.append(record)
 
     # Ending.
@@ -312,6 +336,7 @@ class LeaseList:
         for record in self.records:
             if record.address == lease:
                 record.overdue |= {level}
+                record.terms += level is Level.UNLOCK
                 if level is Level.UNLOCK or not record.unlock_pending:
                     self.waiters.wake_all(self.actor)
 
@@ -327,6 +352,11 @@ class LeaseList:
         else:
             record.set_type(F_RDLCK)
             self.waiters.wake_all(self.actor)
+
+    def extend(self, record: LeaseRecord) -> Conversation[None]:
+        """Give an overdue lease another term, if it is still on the list."""
+        if record in self.records and self.break_time:
+            yield Call(record.address, Extend(Level.UNLOCK, self.break_time))
 
     def expire(self, record: LeaseRecord) -> Conversation[None]:
         """Act on an overdue lease, if it is still on the list."""
@@ -392,7 +422,8 @@ class LeaseList:
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
                 # Nothing is due here, and nobody can come in before the sleep: no wake-up is missed.
-                detail = f"{left.address} of process {left.tgid} to be given up"
+                whose = "a pNFS client to be returned" if left.managed else f"process {left.tgid} to be given up"
+                detail = f"{left.address} of {whose}"
                 flc.drop()
                 error = yield from outcome(single(self.waiters.sleep(WaitsFor("lease", left.address, detail))))
                 yield flc.retake()
@@ -408,7 +439,9 @@ class LeaseList:
         ]
 
     def _begin(self, record: LeaseRecord, level: Level) -> Break:
-        """Return what the lease is told whose break begins."""
+        """Return what the lease is told whose break begins; a manager decides by itself what follows."""
+        if record.managed:
+            return Break(level, 0, signal=False)
         follows = self.policy.on_break(record.view())
         record.works = follows.work
         seconds = self.break_time if follows.deadline is None else follows.deadline

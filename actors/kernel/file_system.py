@@ -91,6 +91,8 @@ class FileSystem:
     """Collapse ends with a truncate to the new size, which gives back what is preallocated behind it [meas 6.18]."""
     kinds: Mapping[LayoutOperation, ChangeKind] = field(default_factory=lambda: MappingProxyType({}))
     """What an operation does to the layout here beside what the extent map shows."""
+    exports_layouts: bool = False
+    """knfsd can tell pNFS clients where the blocks of a file are [code: xfs_export_operations]."""
     shifts_zap_copies: bool = False
     """Collapse and insert take private copies of the pages behind them away too: ext4, not XFS [1.8; meas 6.18]."""
 
@@ -112,6 +114,7 @@ FILE_SYSTEMS: dict[str, FileSystem] = {
         fallocate=(*_FALLOCATE, LayoutOperation.UNSHARE_RANGE),
         reflink=True,
         collapse_truncates=True,
+        exports_layouts=True,
     ),
     "ext4": FileSystem(
         "ext4",

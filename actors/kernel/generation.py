@@ -56,6 +56,11 @@ class Generation:
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
     folder_leases: bool = False
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
+    rxe_on_demand: bool = True
+    """rxe does on-demand paging, and with it every device that is not said to do none: 6.18 does [1.11; meas]."""
+    on_demand_references: bool = False
+    """A fault of a device references the page until the device has it (get_user_pages_remote): up to 5.9, then
+    hmm_range_fault takes no reference [1.11; code k54]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 
@@ -63,14 +68,27 @@ class Generation:
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
     clone_waits: bool = True
     """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
+    idle_needs_unmapped: bool = True
+    """A page table entry has a reference on a page of DAX, and who sleeps for one is woken when none is left, entries
+    included; the scan does not count them: from 6.15 on [2.5, H27; code; meas 6.12, 6.18, 7.2]."""
 
 
-_UP_TO_6_12 = Generation(busy_scan_skips_unmapped=True, evict_waits=False, mremap_moves_several=False)
+_UP_TO_6_12 = Generation(
+    busy_scan_skips_unmapped=True,
+    evict_waits=False,
+    mremap_moves_several=False,
+    idle_needs_unmapped=False,
+    rxe_on_demand=False,
+)
 _UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
 
 GENERATIONS: dict[Version, Generation] = {
-    Version.IDEAL: Generation(whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False),
-    Version.LINUX_5_4: replace(_UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False),
+    Version.IDEAL: Generation(
+        whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False, idle_needs_unmapped=False
+    ),
+    Version.LINUX_5_4: replace(
+        _UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False, on_demand_references=True
+    ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(),

@@ -112,6 +112,13 @@ class Pte(NamedTuple):
     """The page is a copy or was never a file's: nobody's but those who map it."""
     exclusive: bool = False
     """An anonymous page that nobody else maps, so that a store or a pin needs no copy [PageAnonExclusive]."""
+    referenced: bool = False
+    """It has a reference on a page of a file, as entries of DAX pages do from Linux 6.15 on [2.5, H27]."""
+
+    @property
+    def counted(self) -> bool:
+        """Whether the memory that has the page counts the entry, and is told when it is gone."""
+        return self.anonymous or self.referenced
 
     def allows(self, access: PageAccess) -> bool:
         """Return whether it can be accessed without a fault [can_follow_write_pte, gup_must_unshare]."""
@@ -197,14 +204,14 @@ class AddressSpace:
         self.replace(mapping, before, behind)
         return before, behind
 
-    def cut(self, mapping: Mapping, start: int, end: int, number: int) -> list[PageFrame]:
+    def cut(self, mapping: Mapping, start: int, end: int, number: int) -> list[Pte]:
         """Take a part out of a mapping that leaves something of it: its entries go, pins stay [1.9].
 
         What is left before the part keeps the number; what is left behind it, too, unless there is both: then that gets
         ``number``.
 
         Returns:
-            The anonymous pages that were mapped there.
+            The entries that were there, of those that are counted.
 
         """
         before = mapping._replace(length=start - mapping.start)
@@ -214,8 +221,8 @@ class AddressSpace:
         self.replace(mapping, *(piece for piece in (before, behind) if piece.length > 0))
         return self.clear(start, end)
 
-    def remove(self, mapping: Mapping) -> list[PageFrame]:
-        """Drop a mapping and its entries; pins stay [1.9]. Return the anonymous pages that were mapped there."""
+    def remove(self, mapping: Mapping) -> list[Pte]:
+        """Drop a mapping and its entries; pins stay [1.9]. Return the entries of those that are counted."""
         self.mappings.remove(mapping)
         return self.clear(mapping.start, mapping.end)
 
@@ -250,20 +257,28 @@ class AddressSpace:
             return [(number, self.page_table[number]) for number in range(first, last) if number in self.page_table]
         return sorted((number, pte) for number, pte in self.page_table.items() if first <= number < last)
 
-    def zap(self, inode: Address, first: int, last: int, *, even_cows: bool = False) -> list[PageFrame]:
+    def zap(self, inode: Address, first: int, last: int, *, even_cows: bool = False) -> list[Pte]:
         """Remove the entries of a file's pages ``first`` to ``last``; those of copies only with ``even_cows``.
 
         Returns:
-            The anonymous pages that were mapped there.
+            The entries that were there, of those that are counted.
 
         """
-        dropped: list[PageFrame] = []
+        dropped: list[Pte] = []
+        for begin, end in self.ranges_of(inode, first, last):
+            dropped += self.clear(begin, end, copies=even_cows)
+        return dropped
+
+    def ranges_of(self, inode: Address, first: int, last: int) -> list[tuple[int, int]]:
+        """Return the addresses at which a file's pages ``first`` to ``last`` are mapped."""
+        ranges = []
         for mapping in self.mappings:
             if mapping.inode == inode:
                 begin = mapping.start + max(first - mapping.first_page, 0) * self.page_size
-                end = mapping.start + (last + 1 - mapping.first_page) * self.page_size
-                dropped += self.clear(begin, min(end, mapping.end), copies=even_cows)
-        return dropped
+                end = min(mapping.start + (last + 1 - mapping.first_page) * self.page_size, mapping.end)
+                if begin < end:
+                    ranges.append((begin, end))
+        return ranges
 
     def protect(self, start: int, end: int) -> None:
         """Have the next store to each page of a range fault."""
@@ -278,9 +293,9 @@ class AddressSpace:
         distance = (to - start) // self.page_size
         self.page_table |= {number + distance: pte for number, pte in moved}
 
-    def clear(self, start: int, end: int, *, copies: bool = True) -> list[PageFrame]:
-        """Remove the entries of a range of addresses; return the anonymous pages they were of."""
+    def clear(self, start: int, end: int, *, copies: bool = True) -> list[Pte]:
+        """Remove the entries of a range of addresses; return those that are counted."""
         gone = [(number, pte) for number, pte in self.entries(start, end) if copies or not pte.anonymous]
         for number, _ in gone:
             del self.page_table[number]
-        return [pte.frame for _, pte in gone if pte.anonymous]
+        return [pte for _, pte in gone if pte.counted]

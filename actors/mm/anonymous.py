@@ -7,7 +7,7 @@ from longpin.actors.conversation import Call, Conversation
 from longpin.actors.mm.address_space import Pte
 from longpin.actors.mm.ram import Ram
 from longpin.messages.envelope import Address
-from longpin.messages.mm.memory import ZERO_PAGE, Load, PageFrame
+from longpin.messages.mm.memory import ZERO_PAGE, Load, PageFrame, UnmapFrames
 from longpin.messages.mm.ram import AllocatedFrames, AllocateFrames, DropFrames
 
 
@@ -39,10 +39,10 @@ class AnonymousMemory:
         [own] = yield from self.allocate(1, data)
         return Pte(own, writable, anonymous=True, exclusive=True)
 
-    def drop(self, frames: Iterable[PageFrame]) -> Conversation[None]:
-        """Tell the memories of anonymous pages that entries of them are gone."""
-        gone: dict[Address, list[int]] = {}
-        for frame in frames:
-            gone.setdefault(frame.memory, []).append(frame.number)
-        for memory, numbers in gone.items():
-            yield Call(memory, DropFrames(tuple(numbers)))
+    def drop(self, entries: Iterable[Pte]) -> Conversation[None]:
+        """Tell memories that page table entries which they counted are gone: of anonymous pages, or of files."""
+        gone: dict[tuple[Address, bool], list[int]] = {}
+        for frame, _, anonymous, *_ in entries:
+            gone.setdefault((frame.memory, anonymous), []).append(frame.number)
+        for (memory, anonymous), numbers in gone.items():
+            yield Call(memory, (DropFrames if anonymous else UnmapFrames)(tuple(numbers)))

@@ -1,11 +1,14 @@
 """The mappings of a memory map: how they are split, joined and taken away, in whole or in part [1.8]."""
 
+from functools import partial
+
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import VM_LOCKED, AddressSpace, Mapping
 from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.huge_mappings import HugeMappings
+from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Ref
 from longpin.messages.fs.inode import ProtectMapping, RemoveMapping, SplitMapping
@@ -17,7 +20,13 @@ class Areas(ActorPart):
     """The changes of mappings, of which files are told. Who calls a method holds the mmap lock, exclusively."""
 
     def __init__(
-        self, mm: Address, space: AddressSpace, mmap_lock: Lock, anonymous: AnonymousMemory, huge: HugeMappings
+        self,
+        mm: Address,
+        space: AddressSpace,
+        mmap_lock: Lock,
+        anonymous: AnonymousMemory,
+        huge: HugeMappings,
+        notifiers: Notifiers,
     ) -> None:
         self.mm = mm
         """The memory map itself, as inodes know it."""
@@ -25,6 +34,7 @@ class Areas(ActorPart):
         self.mmap_lock = mmap_lock
         self.anonymous = anonymous
         self.huge = huge
+        self.notifiers = notifiers
 
     @property
     def locked_vm(self) -> int:
@@ -49,6 +59,7 @@ class Areas(ActorPart):
     def exit_mmap(self, _request: ExitMmap, _src: Address) -> Conversation[Unmapped]:
         """Drop every mapping: the process has gone, or goes on with another program [1.1]."""
         releases: list[File] = []
+        self.notifiers.gone = True
         with (yield self.mmap_lock.exclusive()):
             for mapping in list(self.space.mappings):
                 yield from self._unmap(mapping, releases)
@@ -70,14 +81,17 @@ class Areas(ActorPart):
             if mapping.start < start and end < mapping.end:  # two are left, and each holds the file
                 number = self.space.next_number()
                 yield from self.tell_of_copy(mapping, number)
-            part = max(start, mapping.start), min(end, mapping.end)
-            yield from self.anonymous.drop(self.space.cut(mapping, *part, number))
+            begin, stop = max(start, mapping.start), min(end, mapping.end)
+            cut = partial(self.space.cut, mapping, begin, stop, number)
+            yield from self.anonymous.drop((yield from self.notifiers.around([(begin, stop)], at_once(cut))))
             if mapping.huge:
-                yield from self.huge.forget(*part)
+                yield from self.huge.forget(begin, stop)
 
     def _unmap(self, mapping: Mapping, releases: list[File]) -> Conversation[None]:
         """Remove a mapping; if its reference was the file's last, that is to be released."""
-        yield from self.anonymous.drop(self.space.remove(mapping))
+        remove = at_once(partial(self.space.remove, mapping))
+        gone = yield from self.notifiers.around([(mapping.start, mapping.end)], remove)
+        yield from self.anonymous.drop(gone)
         if mapping.huge:
             yield from self.huge.forget(mapping.start, mapping.end)
         if mapping.anonymous:

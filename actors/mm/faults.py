@@ -10,6 +10,7 @@ from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
 from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.huge_mappings import HugeMappings
+from longpin.actors.mm.notifiers import Notifiers
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import NO_PAGE, Fault
@@ -40,6 +41,7 @@ class Faults(ActorPart):
         page_table_lock: Lock,
         anonymous: AnonymousMemory,
         huge: HugeMappings,
+        notifiers: Notifiers,
     ) -> None:
         self.kernel = kernel
         self.space = space
@@ -47,6 +49,7 @@ class Faults(ActorPart):
         self.page_table_lock = page_table_lock
         self.anonymous = anonymous
         self.huge = huge
+        self.notifiers = notifiers
 
     @handles(LoadBytes)
     def load(self, request: LoadBytes, _src: Address) -> Conversation[Data | Faulted]:
@@ -122,11 +125,10 @@ class Faults(ActorPart):
                 return hold, ptes
             if mapping.anonymous or (mapping.private and (vpn in self.space.page_table or file_has_none)):
                 try:
-                    yield from (
-                        self.huge.make_own(mapping, vpn)
-                        if mapping.huge
-                        else self._make_own(mapping, vpn, pages, access)
-                    )
+                    if mapping.huge:
+                        yield from self.notifiers.around(self.huge.replaced(vpn), self.huge.make_own(mapping, vpn))
+                    else:
+                        yield from self._make_own(mapping, vpn, pages, access)
                 except KernelError:
                     hold.drop()
                     raise
@@ -155,10 +157,15 @@ class Faults(ActorPart):
         elif pte.exclusive or (pte.anonymous and (yield from self._is_alone(pte.frame))):
             table[vpn] = pte._replace(writable=writable, exclusive=True)
         else:
-            table[vpn] = yield from self.anonymous.copy(
-                pte.frame, writable=writable, inode="" if pte.anonymous else mapping.inode
-            )
-            yield from self.anonymous.drop([pte.frame] if pte.anonymous else [])
+            address = vpn * self.kernel.page_size
+            copy = self._copy(pte, vpn, mapping, writable=writable)
+            yield from self.notifiers.around([(address, address + self.kernel.page_size)], copy)
+            yield from self.anonymous.drop([pte] if pte.counted else [])
+
+    def _copy(self, pte: Pte, vpn: int, mapping: Mapping, *, writable: bool) -> Conversation[None]:
+        """Put a copy of a page into its place [wp_page_copy]."""
+        inode = "" if pte.anonymous else mapping.inode
+        self.space.page_table[vpn] = yield from self.anonymous.copy(pte.frame, writable=writable, inode=inode)
 
     def _is_alone(self, frame: PageFrame) -> Conversation[bool]:
         """Return whether nobody else has an anonymous page any more."""

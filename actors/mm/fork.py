@@ -7,6 +7,7 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import VM_DONTCOPY, VM_LOCKED, VM_WIPEONFORK, AddressSpace, Mapping
 from longpin.actors.mm.faults import MOST_AT_ONCE
 from longpin.actors.mm.huge_mappings import HugeMappings
+from longpin.actors.mm.notifiers import Notifiers
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import AddMapping
@@ -27,6 +28,7 @@ class Fork(ActorPart):
         mmap_lock: Lock,
         page_table_lock: Lock,
         huge: HugeMappings,
+        notifiers: Notifiers,
     ) -> None:
         self.actor = actor
         self.kernel = kernel
@@ -34,6 +36,7 @@ class Fork(ActorPart):
         self.mmap_lock = mmap_lock
         self.page_table_lock = page_table_lock
         self.huge = huge
+        self.notifiers = notifiers
 
     @handles(DupMmap)
     def dup_mmap(self, request: DupMmap, _src: Address) -> Conversation[Done]:
@@ -48,7 +51,8 @@ class Fork(ActorPart):
                     yield Call(mapping.file.ofd, Ref())
                     yield Call(mapping.inode, self._copied(mapping, request))
             if own:
-                yield from self._share_pages(copied, request.child)
+                ranges = [(mapping.start, mapping.end) for mapping in copied if mapping.private]
+                yield from self.notifiers.around(ranges, self._share_pages(copied, request.child))
         return DONE
 
     def _copied(self, mapping: Mapping, request: DupMmap) -> AddMapping:

@@ -82,6 +82,12 @@ class HugeMappings:
 
     # Pages of one's own.
 
+    def replaced(self, vpn: int) -> list[tuple[int, int]]:
+        """Return the addresses of the huge page whose entries a copy would replace; none, if there are no entries."""
+        head = vpn - vpn % self.frames
+        start = head * self.kernel.page_size
+        return [(start, start + self.size)] if head in self.space.page_table else []
+
     def make_own(self, mapping: Mapping, vpn: int) -> Conversation[None]:
         """Put a huge page where one is wanted, or make the one that is there nobody else's [hugetlb_wp].
 

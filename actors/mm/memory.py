@@ -11,11 +11,12 @@ from longpin.actors.runs import Counts
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.mm.memory import (
-    AskGenerations,
     AwaitIdle,
     Busy,
     Dma,
+    FindFrames,
     FrameRun,
+    IsIdle,
     Load,
     Pin,
     PinFrames,
@@ -37,6 +38,9 @@ class FrameMemory(Actor):
         self.contents: dict[int, bytes] = {}
         """What was written; zeroes where nothing stands. Freed frames keep it until they are allocated again."""
         self.idle_waiters: dict[int, WaitQueue] = {}
+        """Who sleeps until nothing references a frame."""
+        self.scanners: dict[int, WaitQueue] = {}
+        """Who looks again and again whether a frame is pinned."""
 
     @abstractmethod
     def owner_of(self, number: int) -> str:
@@ -60,9 +64,9 @@ class FrameMemory(Actor):
             self.pins.setdefault(block, []).append(pin)
         return Pinned(generations)
 
-    @handles(AskGenerations)
-    def ask_generations(self, request: AskGenerations, _src: Address) -> Pinned:
-        """Say how often frames were freed."""
+    @handles(FindFrames)
+    def find(self, request: FindFrames, _src: Address) -> Pinned:
+        """Say which frames they are, without a reference on them."""
         return Pinned(tuple(self.generation(number) for number in request.numbers))
 
     @handles(Unpin)
@@ -75,9 +79,15 @@ class FrameMemory(Actor):
             self.pins[block] = kept
             if not kept:
                 del self.pins[block]
-                if block in self.idle_waiters:
-                    self.idle_waiters.pop(block).wake_all(self)
+                if block in self.scanners:
+                    self.scanners.pop(block).wake_all(self)
+                self._wake_if_idle(block)
         return DONE
+
+    def _wake_if_idle(self, block: int) -> None:
+        """Wake who sleeps for a frame, if nothing references it any more [wake_up_var(&folio->page)]."""
+        if block in self.idle_waiters and not self._referenced(FrameRun(block, 1)):
+            self.idle_waiters.pop(block).wake_all(self)
 
     @handles(ScanBusy)
     def scan(self, request: ScanBusy, _src: Address) -> Busy:
@@ -90,17 +100,32 @@ class FrameMemory(Actor):
             return [number for number in run.numbers if number in self.pins]
         return sorted(number for number in self.pins if number in run.numbers)
 
+    def _referenced(self, run: FrameRun) -> list[int]:
+        """Return the frames of a run for which a sleeper waits; a memory may count more than pins."""
+        return self._busy(run)
+
+    def why_busy(self, number: int) -> str:
+        """Return which page a frame is, and what references it, for a reader."""
+        return f"{self.owner_of(number)} (block {number}), pinned by {self.pins[number][0].owner}"
+
+    @handles(IsIdle)
+    def is_idle(self, request: IsIdle, _src: Address) -> Done:
+        """Say whether nothing references a block."""
+        return Done(int(not self._referenced(FrameRun(request.block, 1))))
+
     @handles(AwaitIdle)
     def await_idle(self, request: AwaitIdle, _src: Address) -> Conversation[Done]:
-        """Sleep while a block is referenced, then while one behind it is [2.5 step 4]."""
+        """Sleep while a block is referenced, then while one behind it is; who spins looks for pins [2.5 step 4]."""
         wait = (
             Wait.INTERRUPTIBLE if request.interruptible else Wait.KILLABLE if request.killable else Wait.UNINTERRUPTIBLE
         )
-        while busy := self._busy(FrameRun(request.block, request.length)):
+        kind, look, queues = "pin", self._referenced, self.idle_waiters
+        if request.spins:
+            kind, look, queues = "spin", self._busy, self.scanners
+        while busy := look(FrameRun(request.block, request.length)):
             block = busy[0]
-            detail = f"{self.owner_of(block)} (block {block}), pinned by {self.pins[block][0].owner}"
-            queue = self.idle_waiters.setdefault(block, WaitQueue())
-            yield queue.sleep(WaitsFor("spin" if request.spins else "pin", self.address, detail, block), wait)
+            queue = queues.setdefault(block, WaitQueue())
+            yield queue.sleep(WaitsFor(kind, self.address, self.why_busy(block), block), wait)
         return DONE
 
     @handles(Load)

@@ -24,10 +24,12 @@ from longpin.actors.mm.faults import Faults
 from longpin.actors.mm.fork import Fork
 from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.new_mappings import NewMappings
+from longpin.actors.mm.notifiers import Notifiers
 from longpin.actors.mm.page_tables import PageTables
 from longpin.actors.mm.pins import Pins
 from longpin.actors.mm.ranges import Ranges
 from longpin.actors.mm.remap import Remap
+from longpin.actors.mm.remote_faults import RemoteFaults
 from longpin.messages.envelope import Address
 
 
@@ -46,6 +48,8 @@ class Mm(Actor):
         "remap": Remap,
         "new_mappings": NewMappings,
         "fork": Fork,
+        "notifiers": Notifiers,
+        "remote_faults": RemoteFaults,
     }
 
     def __init__(
@@ -63,14 +67,16 @@ class Mm(Actor):
         self.page_table_lock = page_table_lock = Lock(self, f"the page table lock of {address}")
         self.anonymous = anonymous = AnonymousMemory(self, kernel.page_size)
         self.huge = huge = HugeMappings(address, kernel, space)
-        self.page_tables = PageTables(space, page_table_lock, anonymous, inherits=inherits)
-        self.faults = faults = Faults(kernel, space, mmap_lock, page_table_lock, anonymous, huge)
-        self.pins = Pins(address, kernel, space, mmap_lock, faults)
-        self.areas = areas = Areas(address, space, mmap_lock, anonymous, huge)
-        self.ranges = Ranges(space, mmap_lock, page_table_lock, anonymous, huge, faults, areas)
-        self.remap = Remap(kernel, space, mmap_lock, huge, faults, areas)
+        self.notifiers = notifiers = Notifiers(self, space)
+        self.page_tables = PageTables(space, page_table_lock, anonymous, notifiers, inherits=inherits)
+        self.faults = faults = Faults(kernel, space, mmap_lock, page_table_lock, anonymous, huge, notifiers)
+        self.pins = pins = Pins(address, kernel, space, mmap_lock, faults)
+        self.remote_faults = RemoteFaults(kernel, space, mmap_lock, faults, pins, notifiers)
+        self.areas = areas = Areas(address, space, mmap_lock, anonymous, huge, notifiers)
+        self.ranges = Ranges(space, mmap_lock, page_table_lock, anonymous, huge, faults, areas, notifiers)
+        self.remap = Remap(kernel, space, mmap_lock, huge, faults, areas, notifiers)
         self.new_mappings = NewMappings(self, kernel, space, mmap_lock, huge, faults, areas)
-        self.fork = Fork(self, kernel, space, mmap_lock, page_table_lock, huge)
+        self.fork = Fork(self, kernel, space, mmap_lock, page_table_lock, huge, notifiers)
 
     # For those who watch.
 

@@ -1,22 +1,31 @@
 """The page table of a memory map as others change it: inodes, and the parent at fork(2) [1.8, 1.9]."""
 
 from longpin.actors.base import ActorPart, handles
-from longpin.actors.conversation import Conversation
+from longpin.actors.conversation import Call, Conversation
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Pte
 from longpin.actors.mm.anonymous import AnonymousMemory
+from longpin.actors.mm.notifiers import Notifiers
 from longpin.messages.envelope import DONE, Address, Done
+from longpin.messages.mm.memory import ZERO_PAGE, MapFrames, PageFrame
 from longpin.messages.mm.mm import InstallPtes, Zap
 from longpin.messages.mm.ranges import InheritPtes
+
+
+def _has_reference(frame: PageFrame, request: InstallPtes) -> bool:
+    return request.referenced and frame != ZERO_PAGE
 
 
 class PageTables(ActorPart):
     """The entries that others enter and remove, under the page table lock."""
 
-    def __init__(self, space: AddressSpace, lock: Lock, anonymous: AnonymousMemory, *, inherits: bool) -> None:
+    def __init__(
+        self, space: AddressSpace, lock: Lock, anonymous: AnonymousMemory, notifiers: Notifiers, *, inherits: bool
+    ) -> None:
         self.space = space
         self.lock = lock
         self.anonymous = anonymous
+        self.notifiers = notifiers
         self.forking: Hold | None = None
         """What keeps file systems from zapping entries that fork(2) has not brought yet."""
         if inherits:
@@ -25,19 +34,40 @@ class PageTables(ActorPart):
 
     @handles(InstallPtes)
     def install(self, request: InstallPtes, _src: Address) -> Conversation[Done]:
-        """Enter pages for the fault handler."""
-        with (yield self.lock.exclusive()):
-            for index, frame in enumerate(request.frames):
-                self.space.page_table[request.vpn + index] = Pte(frame, request.writable)
+        """Enter pages for the fault handler; references are taken before anybody finds the entries."""
+        table = self.space.page_table
+        entries = [Pte(frame, request.writable, referenced=_has_reference(frame, request)) for frame in request.frames]
+        taken = [pte.frame for pte in entries if pte.referenced]
+        for memory in dict.fromkeys(frame.memory for frame in taken):
+            yield Call(memory, MapFrames(tuple(frame.number for frame in taken if frame.memory == memory)))
+        size = self.space.page_size
+        others = [
+            (vpn * size, (vpn + 1) * size)
+            for vpn, pte in enumerate(entries, request.vpn)
+            if vpn in table and table[vpn].frame != pte.frame
+        ]
+        replaced = yield from self.notifiers.around(others, self._enter(request.vpn, entries))
+        yield from self.anonymous.drop(replaced)
         return DONE
+
+    def _enter(self, vpn: int, entries: list[Pte]) -> Conversation[list[Pte]]:
+        """Enter entries, and return those that they replace and that have a reference."""
+        table = self.space.page_table
+        with (yield self.lock.exclusive()):
+            replaced = [table[number] for number in range(vpn, vpn + len(entries)) if number in table]
+            table |= {vpn + index: pte for index, pte in enumerate(entries)}
+        return [pte for pte in replaced if pte.referenced]
 
     @handles(Zap)
     def zap(self, request: Zap, _src: Address) -> Conversation[Done]:
         """Remove the entries of a range of a file for the file system."""
-        with (yield self.lock.exclusive()):
-            dropped = self.space.zap(request.inode, request.first, request.last, even_cows=request.even_cows)
-        yield from self.anonymous.drop(dropped)
+        ranges = self.space.ranges_of(request.inode, request.first, request.last)
+        yield from self.anonymous.drop((yield from self.notifiers.around(ranges, self._zap(request))))
         return DONE
+
+    def _zap(self, request: Zap) -> Conversation[list[Pte]]:
+        with (yield self.lock.exclusive()):
+            return self.space.zap(request.inode, request.first, request.last, even_cows=request.even_cows)
 
     @handles(InheritPtes)
     def inherit(self, request: InheritPtes, _src: Address) -> Conversation[Done]:

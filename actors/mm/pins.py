@@ -117,7 +117,7 @@ class Pins(ActorPart):
             first = ptes[0]
             if first.frame == ZERO_PAGE:  # no page of the file, so nobody asks for leases or waits for it
                 return [PinnedPage(ZERO_PAGE, 0, mapping.inode, page)]
-            run = _run(ptes)
+            run = run_of(ptes)
             inode, hold_on = "", ""
             if first.anonymous or mapping.memory is not Memory.FS_DAX:
                 page = address // self.kernel.page_size
@@ -179,7 +179,7 @@ def _access(request: GetUserPages, mapping: Mapping) -> PageAccess | None:
     return PageAccess.LONGTERM if request.longterm else PageAccess.PIN
 
 
-def _run(ptes: list[Pte]) -> int:
+def run_of(ptes: list[Pte]) -> int:
     """Return how many pages from the first on are of one kind in one memory."""
     first = ptes[0]
     return next(

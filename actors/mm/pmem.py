@@ -16,7 +16,7 @@ from longpin.actors.mm.ownership import Owner, Ownership
 from longpin.actors.mm.stamps import Stamp, Stamps
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
-from longpin.messages.mm.memory import Dma, FrameRun, Store
+from longpin.messages.mm.memory import Dma, FrameRun, MapFrames, Store, UnmapFrames
 from longpin.messages.mm.pmem import (
     Allocate,
     Allocated,
@@ -55,6 +55,8 @@ class Pmem(FrameMemory):
         """Invariant: free and owners together are all blocks, each once."""
         self.reserved = 0
         """How many of the free blocks are promised to pages that are not written back yet."""
+        self.maps: dict[int, int] = {}
+        """How many page table entries have a reference on each block, on kernels where they have; else none [H27]."""
 
     def owner_of(self, number: int) -> str:
         """Return which pages of which files a block is."""
@@ -64,6 +66,39 @@ class Pmem(FrameMemory):
         """Return whether a block was not freed since it was pinned, and is still that page of that file."""
         pinned_as = Owner(access.inode, access.page)
         return self.generation(access.number) == access.generation and pinned_as in self.owners.of(access.number)
+
+    # References of page tables.
+
+    @handles(MapFrames)
+    def map_frames(self, request: MapFrames, _src: Address) -> Done:
+        """Count an entry more of each block."""
+        for number in request.numbers:
+            self.maps[number] = self.maps.get(number, 0) + 1
+        return DONE
+
+    @handles(UnmapFrames)
+    def unmap_frames(self, request: UnmapFrames, _src: Address) -> Done:
+        """Count an entry less of each, and wake who sleeps for it if that was the last reference."""
+        for number in request.numbers:
+            self.maps[number] -= 1
+            if not self.maps[number]:
+                del self.maps[number]
+                self._wake_if_idle(number)
+        return DONE
+
+    def _referenced(self, run: FrameRun) -> list[int]:
+        """Return the blocks of a run that are pinned, or mapped with a reference: the scan counts pins alone."""
+        return sorted({*self._busy(run), *(number for number in self.maps if number in run.numbers)})
+
+    def why_busy(self, number: int) -> str:
+        """Return which page a block is, and what references it: a pin, or only page table entries."""
+        if number in self.pins:
+            return super().why_busy(number)
+        count = self.maps.get(number, 0)
+        entries = "1 page table entry has" if count == 1 else f"{count} page table entries have"
+        return f"{self.owner_of(number)} (block {number}), which nobody pins any more, but {entries} a reference on it"
+
+    # Blocks.
 
     @handles(Allocate)
     def allocate(self, request: Allocate, _src: Address) -> Allocated:

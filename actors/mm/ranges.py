@@ -1,6 +1,7 @@
 """What processes say of ranges of their memory: mprotect(2), madvise(2), mlock(2), msync(2) [1.8]."""
 
 import errno
+from functools import partial
 from typing import NamedTuple
 
 from longpin.actors.base import ActorPart, handles
@@ -43,11 +44,13 @@ from longpin.actors.mm.address_space import (
     AddressSpace,
     Mapping,
     PageAccess,
+    Pte,
 )
 from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
 from longpin.actors.mm.huge_mappings import HugeMappings
+from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import FallocateFile
 from longpin.messages.fs.mapping import Memory
@@ -93,6 +96,7 @@ class Ranges(ActorPart):
         huge: HugeMappings,
         faults: Faults,
         areas: Areas,
+        notifiers: Notifiers,
     ) -> None:
         self.space = space
         self.mmap_lock = mmap_lock
@@ -101,6 +105,7 @@ class Ranges(ActorPart):
         self.huge = huge
         self.faults = faults
         self.areas = areas
+        self.notifiers = notifiers
 
     @handles(Mprotect)
     def mprotect(self, request: Mprotect, _src: Address) -> Conversation[Done]:
@@ -115,7 +120,8 @@ class Ranges(ActorPart):
                 if mapping is None or number:
                     break
                 if mapping.prot & ~request.prot & PROT_WRITE:
-                    self.space.protect(start, end)
+                    protect = at_once(partial(self.space.protect, start, end))
+                    yield from self.notifiers.around([(start, end)], protect)
                 yield from self.areas.change(mapping, start, end, prot=request.prot, vm_flags=mapping.vm_flags)
             yield from self.areas.join(request.start, request.end)
         if number:
@@ -196,14 +202,17 @@ class Ranges(ActorPart):
                     raise KernelError(errno.EINVAL)
                 end -= end % self.huge.size  # what is left of a huge page stays [madvise_dontneed_free_valid_vma]
         if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
-            with (yield self.page_table_lock.exclusive()):
-                dropped = self.space.clear(start, end)
+            dropped = yield from self.notifiers.around([(start, end)], self._clear(start, end))
             yield from self.anonymous.drop(dropped)
             if mapping.huge:
                 yield from self.huge.restore(start, end)
         elif (flags := FLAGS.get(advice)) is not None:
             wanted = mapping.vm_flags & ~flags.clear | flags.set
             yield from self.areas.change(mapping, start, end, prot=mapping.prot, vm_flags=wanted)
+
+    def _clear(self, start: int, end: int) -> Conversation[list[Pte]]:
+        with (yield self.page_table_lock.exclusive()):
+            return self.space.clear(start, end)
 
     def _remove(self, mapping: Mapping, start: int, end: int, caller: Caller, hold: Hold) -> Conversation[None]:
         """Punch a hole into the file, as fallocate(2) does, with the mmap lock dropped [madvise_remove].

@@ -2,6 +2,7 @@
 
 import errno
 from dataclasses import replace
+from functools import partial
 
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
@@ -12,6 +13,7 @@ from longpin.actors.mm.address_space import TASK_SIZE, VM_LOCKED, AddressSpace, 
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
 from longpin.actors.mm.huge_mappings import HugeMappings
+from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import Address
 from longpin.messages.mm.ranges import Mapped, Mremap
 from longpin.messages.process.process import File
@@ -28,6 +30,7 @@ class Remap(ActorPart):
         huge: HugeMappings,
         faults: Faults,
         areas: Areas,
+        notifiers: Notifiers,
     ) -> None:
         self.kernel = kernel
         self.space = space
@@ -35,6 +38,7 @@ class Remap(ActorPart):
         self.huge = huge
         self.faults = faults
         self.areas = areas
+        self.notifiers = notifiers
 
     @handles(Mremap)
     def mremap(self, request: Mremap, _src: Address) -> Conversation[Mapped]:
@@ -152,7 +156,8 @@ class Remap(ActorPart):
             moved = own._replace(start=to, length=r.length)
         if moved.anonymous and not any(pte.anonymous for _, pte in self.space.entries(r.old, r.old + length)):
             moved = moved._replace(first_page=to // self.kernel.page_size)  # nothing ties it to where it was
-        self.space.move(r.old, r.old + length, to)
+        move = at_once(partial(self.space.move, r.old, r.old + length, to))
+        yield from self.notifiers.around([(r.old, r.old + length)], move)
         self.space.insert(moved)
         if moved.huge:
             self.huge.move(r.old, r.old + length, to)

@@ -57,6 +57,10 @@ PINNING_CALLS = ("ibv_reg_mr", "ibv_reg_mr_lease", "vidioc_qbuf")
 """Calls that pin for long, and so fail with what :meth:`Policy.longterm_gate` and :meth:`Policy.pin_gate` say."""
 
 
+PRESETS = ("as_posted", "intended")
+"""What each policy has. A preset besides is a relative, another proposal that the same rules carry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The base rules. A subclass states what a proposal changes, and its parameters as fields."""

@@ -36,6 +36,10 @@ class BreakLeases(NamedTuple):
     wait: bool = True
     """Wait until they are gone, without the inode's locks, and ask again; False: begin, and do ``then`` [2.5]."""
     then: Proceed | Fail = Proceed()
+    locked: bool = False
+    """The wait keeps the inode's locks: who needs one of them to give its lease up, waits for it until the deadline."""
+    anyway: "Scan | None" = None
+    """What follows however the wait has ended, by a signal too; None: the question again, or EINTR."""
 
 
 class Scan(NamedTuple):
@@ -43,6 +47,8 @@ class Scan(NamedTuple):
 
     range: Range | None = None
     """Where; None: where the kernel looks for this change (``whole_file_scan``)."""
+    unmapped: bool = False
+    """Look even if nobody maps the file, as who counts pins would; a kernel may not (``busy_scan_skips_unmapped``)."""
 
 
 class WaitFor(NamedTuple):
@@ -68,6 +74,20 @@ class Revoke(NamedTuple):
     """All that their contexts own is taken with them, as if the device were gone (disassociate)."""
 
 
+class SendSignal(NamedTuple):
+    """A process gets a signal of the kernel, whatever it may do to others."""
+
+    process: Address
+    signo: int
+
+
+class SendSignals(NamedTuple):
+    """Send signals, each once in a call however often this is answered, and do ``then``."""
+
+    signals: tuple[SendSignal, ...]
+    then: Proceed | Fail | WaitFor = Proceed()
+
+
 class KillHolders(NamedTuple):
     """Send SIGKILL to every process that has the devices of these pins open, wait until one is gone, and ask again."""
 
@@ -80,7 +100,7 @@ class DropLease(NamedTuple):
     leases: tuple[Address, ...]
 
 
-Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | KillHolders | DropLease
+Decision = Proceed | Fail | BreakLeases | Scan | WaitFor | Revoke | KillHolders | SendSignals | DropLease
 """What a gate answers that may wait."""
 
 
@@ -153,13 +173,6 @@ class ZapMappings(NamedTuple):
     """Page table entries of the file go in every process, and no fault is under way; what faults, asks again."""
 
 
-class SendSignal(NamedTuple):
-    """A process gets a signal of the kernel, whatever it may do to others."""
-
-    process: Address
-    signo: int
-
-
 DeadlineAction = RemoveLease | ZapMappings | Revoke | SendSignal
 
 
@@ -170,3 +183,7 @@ class OnDeadline(NamedTuple):
     """In this order."""
     state: PolicyState | None = None
     """What the policy remembers before the first of them; None: what it did."""
+    again: bool = False
+    """Unless the lease is gone then, another term of lease_break_time begins, at the end of which this is asked."""
+    locked: bool = True
+    """The inode's mmap lock is held meanwhile, so no fault is under way; else faults and other deadlines go on."""

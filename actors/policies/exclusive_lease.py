@@ -151,7 +151,7 @@ class ExclusiveLease(Policy):
         if self.unlck_with_pins is UnlockWithPins.ALLOW:
             return Proceed()
         if view.pins is None:
-            return Scan()
+            return Scan(unmapped=True)
         return self.unlck_with_pins.decide(pins_that_hold(lease.ofd, view.pins))
 
     def on_unpin(self, holds: tuple[Address, ...], others: tuple[Address, ...] = ()) -> tuple[Address, ...]:

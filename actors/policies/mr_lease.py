@@ -123,7 +123,8 @@ class MrLease(Policy):
         if (registration := _registration(lease)) is None:
             return OnDeadline()
         whole = self.revoke_scope is RevokeScope.CONTEXT
-        return OnDeadline((Revoke((registration,), after=self.revoke_latency, whole_context=whole), RemoveLease()))
+        revoke = Revoke((registration,), after=self.revoke_latency, whole_context=whole)
+        return OnDeadline((revoke, RemoveLease()), locked=False)  # several regions are revoked at the same time
 
     def admin_list(self, view: LayoutView) -> tuple[Listed, ...]:
         """List the devices that own the regions."""

@@ -7,7 +7,17 @@ functions of their arguments, so nothing happens.
 from typing import NamedTuple
 
 from longpin.actors.policies.base import Policy
-from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, KillHolders, Proceed, Revoke, Scan, WaitFor
+from longpin.actors.policies.decisions import (
+    BreakLeases,
+    DropLease,
+    Fail,
+    KillHolders,
+    Proceed,
+    Revoke,
+    Scan,
+    SendSignals,
+    WaitFor,
+)
 from longpin.actors.policies.views import Change, LayoutView, LeaseView
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import Pin
@@ -40,7 +50,7 @@ def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin,
     seen = view._replace(pins=None)
     for _ in range(MOST_QUESTIONS):
         decision = policy.change_gate(change, seen)
-        if isinstance(decision, BreakLeases) and not decision.wait:
+        if isinstance(decision, SendSignals) or (isinstance(decision, BreakLeases) and not decision.wait):
             decision = decision.then
         shown, seen = seen.pins, seen._replace(pins=None)
         match decision:
@@ -52,10 +62,11 @@ def obstacles(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin,
                     found = found._replace(broken=(*found.broken, *(lease.address for lease in broken)))
                     pins = _without_revoked(policy, broken, seen, pins)
                 seen = _without(seen, broken)
-            case Revoke(registrations=registrations):
-                gone = {registration.address for registration in registrations}
-                pins = tuple(pin for pin in pins if pin.owner not in gone)
-            case WaitFor(pins=busy) | KillHolders(pins=busy):
+            case Revoke():
+                pins = tuple(pin for pin in pins if not _takes(decision, pin))
+            case KillHolders(pins=busy):  # what they hold goes with them
+                pins = tuple(pin for pin in pins if pin not in busy)
+            case WaitFor(pins=busy):
                 found = found._replace(pins=(*found.pins, *busy))
                 pins = tuple(pin for pin in pins if pin not in busy)
             case Fail() if shown:
@@ -83,15 +94,23 @@ def _without_revoked(
     policy: Policy, broken: list[LeaseView], view: LayoutView, pins: tuple[Pin, ...]
 ) -> tuple[Pin, ...]:
     """Return the pins that are left when the time of these leases is over: the kernel may take some away by itself."""
-    gone = {
-        registration.address
+    revoked = [
+        action
         for lease in broken
         if policy.on_break(lease).work
         for action in policy.on_deadline(lease, view).actions
-        if isinstance(action, Revoke) and action.unpin
+        if isinstance(action, Revoke)
+    ]
+    return tuple(pin for pin in pins if not any(_takes(action, pin) for action in revoked))
+
+
+def _takes(action: Revoke, pin: Pin) -> bool:
+    """Return whether a pin goes when its registration, or all of its context, is taken from the device."""
+    named = (
+        registration.context == pin.context if action.whole_context else registration.address == pin.owner
         for registration in action.registrations
-    }
-    return tuple(pin for pin in pins if pin.owner not in gone)
+    )
+    return action.unpin and any(named)
 
 
 def _that_fail(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
@@ -102,6 +121,6 @@ def _that_fail(policy: Policy, change: Change, view: LayoutView, pins: tuple[Pin
 
 def _fails(policy: Policy, change: Change, view: LayoutView) -> bool:
     decision = policy.change_gate(change, view)
-    if isinstance(decision, BreakLeases) and not decision.wait:
+    if isinstance(decision, SendSignals) or (isinstance(decision, BreakLeases) and not decision.wait):
         decision = decision.then
     return isinstance(decision, Fail)

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
 from longpin.actors.parameters import ParameterValue, changed, parameter_types, read_assignments, replaced, write_value
-from longpin.actors.policies import find_policy
+from longpin.actors.policies import find_policy, split_name
 from longpin.actors.policies.base import Policy
 
 
@@ -36,17 +36,16 @@ def kernel_parameters() -> dict[str, Any]:
 def read_proposal(text: str) -> tuple[type[Policy], str, dict[str, ParameterValue]]:
     """Read ``NAME[:preset][,PARAMETER=VALUE...]``, as ``--policy`` takes it and :attr:`Proposal.name` writes it.
 
-    Return the policy, the preset, and the parameters that are given.
+    Return the policy, the preset, and the parameters that are given. Nothing is loaded, as :func:`find_policy` says.
 
     Raises:
         ValueError: one sentence that says what was expected.
 
     """
-    head, *given = text.split(",")
-    name, _, preset = head.partition(":")
-    if "=" in preset:
-        raise ValueError(f"expected parameters after a comma, as in {name},{preset.strip()}, found {head!r}")
-    policy, preset = find_policy(head.strip())
+    name, chosen, given = split_name(text)
+    if chosen is not None and "=" in chosen:
+        raise ValueError(f"expected parameters after a comma, as in {name},{chosen}, found {f'{name}:{chosen}'!r}")
+    policy, preset = find_policy(name if chosen is None else f"{name}:{chosen}")
     return policy, preset, read_assignments(given, proposal_parameters(policy), policy.name)
 
 

@@ -15,6 +15,7 @@ from longpin.actors.constants import MAP_PRIVATE, MAP_TYPE, PROT_WRITE
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Allow, Answer, Decision, Fail, Listed, ListedBy, Proceed, Update
+from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import (
     MAP_DIRECT,
     Change,
@@ -30,7 +31,7 @@ FILE_SYSTEMS = ("xfs",)
 """Those whose mmap knows the flag [S1: mmap_supported_mask]."""
 
 
-class WaitsFor(StrEnum):
+class UnsealedWait(StrEnum):
     """Which pins hold up a change of a file that is not sealed."""
 
     NOTHING = "nothing"
@@ -67,20 +68,14 @@ class SealedInode(Policy):
         "intended": {},
     }
     state: ClassVar[PolicyState] = Seal()
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        (
-            *("truncate", "ftruncate", "fallocate", "open", "write", "pwrite", "pwritev"),
-            *("ioctl", "ficlonerange", "fideduperange", "copy_file_range"),
-        ),
-        frozenset({"ETXTBSY"}),
-    ) | {"mmap": frozenset({"EOPNOTSUPP"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | {"mmap": frozenset({"EOPNOTSUPP"})}
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"mmap.flags": {"MAP_DIRECT": MAP_DIRECT}}
 
     v6_pin_requires_mapdirect: bool = True
     """A long-term pin needs a MAP_DIRECT mapping; False: get_user_pages of 2017 did not look."""
     unwritten_is_layout: bool = True
     """That a block is preallocated only belongs to the block map: to write there changes it [MD6: xfs_bmapi_write]."""
-    unsealed_waits_for: WaitsFor = WaitsFor.SHORT_PINS
+    unsealed_waits_for: UnsealedWait = UnsealedWait.SHORT_PINS
     """What changes of a file without a seal wait for: since Linux 4.17 for pins, and the proposal is older."""
 
     # The seal.
@@ -130,9 +125,9 @@ class SealedInode(Policy):
         """
         if _seal(view).mapdcount and (change.operation is not LayoutOperation.WRITE or self._of_layout(change.kinds)):
             return Fail(errno.ETXTBSY)
-        if self.unsealed_waits_for is WaitsFor.NOTHING:
+        if self.unsealed_waits_for is UnsealedWait.NOTHING:
             change = change._replace(asks=tuple(asked for asked in change.asks if asked is not Asked.PAGES))
-        if view.pins and self.unsealed_waits_for is WaitsFor.SHORT_PINS:
+        if view.pins and self.unsealed_waits_for is UnsealedWait.SHORT_PINS:
             view = view._replace(pins=tuple(pin for pin in view.pins if not pin.longterm))
         return Policy.change_gate(self, change, view)
 

@@ -176,7 +176,7 @@ class SetLayout(Policy):
     def _keep(self, lease: LeaseView, view: LayoutView) -> Decision | None:
         """Decide on a request that takes an unbreakable layout away; None: nothing keeps it."""
         if view.pins is None:
-            return Scan()
+            return Scan(unmapped=True)
         decision = self.unlck_with_pins.decide(pins_that_hold(lease.ofd, view.pins))
         return None if isinstance(decision, Proceed) else decision
 

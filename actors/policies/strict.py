@@ -135,7 +135,7 @@ class Strict(Policy):
         if call.request.type == F_UNLCK or not call.request.exclusive or isinstance(allowed, Fail):
             return allowed
         if view.pins is None:
-            return Scan()
+            return Scan(unmapped=True)
         return self._end_orphans(view, view.pins) or Proceed()
 
     def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
@@ -149,7 +149,7 @@ class Strict(Policy):
         if not lease.layout:
             return Proceed()
         if view.pins is None:
-            return Scan()
+            return Scan(unmapped=True)
         return self.unlck_with_pins.decide(longterm_pins_of(lease.holder, view.pins))
 
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
@@ -184,7 +184,7 @@ class Strict(Policy):
         if Asked.PAGES not in change.asks and not takes:
             return Proceed()
         if view.pins is None:
-            return Scan(change.range)
+            return Scan(change.range, unmapped=True)
         own = longterm_pins_of(change.caller.process, view.pins)
         if own and takes and self.holder_page_check:
             return Fail(errno.ETXTBSY)
@@ -223,7 +223,7 @@ class Strict(Policy):
         if close.exiting:
             return DropLease(own)
         if view.pins is None:
-            return Scan()
+            return Scan(unmapped=True)
         left = longterm_pins_of(close.caller.process, view.pins)
         return WaitFor(left, killable=True) if left else DropLease(own)
 

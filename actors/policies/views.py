@@ -76,6 +76,12 @@ class LeaseView(NamedTuple):
     """Nothing but pins holds its description: no descriptor, no mapping [1.5]."""
     target: int
     """The type it is on its way to: what F_GETLEASE reports [2.3.6]."""
+    managed: bool = False
+    """A part of the kernel has it, knfsd for a client: no process can be told, or killed. Its break ends by itself."""
+    signo: int = 0
+    """What F_SETSIG had set on its description when it was last taken; 0: nothing, so SIGIO."""
+    terms: int = 0
+    """How many times its break time has passed: more than once if a policy gave it another term."""
 
     @property
     def layout(self) -> bool:
@@ -142,6 +148,8 @@ class LeaseCall(NamedTuple):
     access: int
     """The access mode of the description, as in O_ACCMODE."""
     request: LeaseRequest
+    signo: int = 0
+    """What F_SETSIG has set on the description."""
 
 
 class CloseRequest(NamedTuple):

@@ -31,7 +31,7 @@ from longpin.actors.process.facts import CallRecord, Ended, HoldersRead, SignalT
 from longpin.actors.process.inspected import Inspected
 from longpin.actors.process.mapped import MappedFiles
 from longpin.actors.process.pending import CLD_CONTINUED, CLD_EXITED, CLD_KILLED, CLD_STOPPED, Siginfo
-from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited
+from longpin.actors.process.process_state import MOST_FDS, Child, Exit, Inherited, Noted
 from longpin.actors.process.program import Image
 from longpin.actors.process.thread import Thread
 from longpin.messages.clock import TimerExpired
@@ -119,6 +119,8 @@ class Process(Inspected):
         self.thread_waiters = WaitQueue()
         self.joinable: list[int] = []
         self.group_exit: Exit | None = None
+        self.noted: list[Noted] = []
+        """What calls of its programs have come to that a use is about, each outcome once."""
         self.killed_holders: list[HoldersRead] = []
         """Of which files it has killed all who were listed: rule O8 looks what is left of what was in the way."""
 

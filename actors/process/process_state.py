@@ -6,7 +6,7 @@ from typing import NamedTuple
 from longpin.actors.constants import SA_NOCLDSTOP, SA_NOCLDWAIT, SA_RESTART, SIG_DFL, SIG_IGN
 from longpin.actors.process.mapped import MappedRange
 from longpin.actors.process.pending import IGNORED_BY_DEFAULT
-from longpin.actors.process.program import Image, Program
+from longpin.actors.process.program import Image, Op, Program
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.process.process import File
 
@@ -101,6 +101,15 @@ class Inherited(NamedTuple):
     """The memory map that was made for it; empty: the parent has none."""
     mapped: tuple[MappedRange, ...] = ()
     """What is mapped there; what madvise(2) keeps from a child may be among it."""
+
+
+class Noted(NamedTuple):
+    """What a call came to that a use is about."""
+
+    op: Op
+    ret: int | str | None
+    errno: int
+    slept: bool
 
 
 NOTHING_INHERITED = Inherited({}, {}, {}, {})

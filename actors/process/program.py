@@ -83,6 +83,8 @@ class Op:
     expectations: tuple[Expectation, ...] = ()
     place: str = ""
     """Its program and its row there, which no other call of the scenario has; a line of the file may have several."""
+    uses: tuple[tuple[str, Expectation], ...] = ()
+    """What it must come to for a use to be shown, by the use: ``# U1 -> ok``."""
 
     @property
     def handler_installed(self) -> int | None:

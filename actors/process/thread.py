@@ -23,7 +23,7 @@ from longpin.actors.process.pending import (
     PendingSignals,
     Siginfo,
 )
-from longpin.actors.process.process_state import Credentials, Exit, Value
+from longpin.actors.process.process_state import Credentials, Exit, Noted, Value
 from longpin.actors.process.program import Image, Op
 from longpin.actors.process.signal_mask import Frame, SignalMask
 from longpin.actors.syscalls import SYSCALLS
@@ -184,6 +184,10 @@ class Thread(Interpreter):
         """Note that a call has returned."""
         self._stop_timer()
         super().end_call(record, value)
+        if record.op.uses:
+            noted = Noted(record.op, record.ret, record.errno, bool(record.slept))
+            if noted not in self.process.noted:
+                self.process.noted.append(noted)
         self.process.facts.append(CallEnded(record, self))
 
     # Time.

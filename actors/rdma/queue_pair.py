@@ -142,7 +142,7 @@ class QueuePair(Actor):
 
     def _dma(self, key: str, access: int, offset: int, length: int, data: bytes | None) -> Conversation[bytes]:
         """Access physical pages, one at a time; the region cannot go away meanwhile, but the file's map can change."""
-        mapped: Segments = yield Call(self.context, MapDma(key, self.pd, access, offset, length))
+        mapped: Segments = yield Call(self.context, MapDma(key, self.pd, access, offset, length, data is not None))
         if not mapped.segments:
             raise ProtectionError
         result, done = b"", 0

@@ -15,11 +15,12 @@ from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
-from longpin.actors.locks import Lock
+from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.gup import unpin_user_pages
 from longpin.actors.rdma.async_events import AsyncEvents
 from longpin.actors.rdma.holds import holds_to_drop
 from longpin.actors.rdma.objects import KIND_OF, CompletionQueue, Object, Pd, QueuePairEntry, Region
+from longpin.actors.rdma.on_demand import OnDemand
 from longpin.actors.rdma.queue_pair import QueuePair
 from longpin.actors.rdma.revocation import Revocation
 from longpin.messages.envelope import DONE, Address, Done
@@ -54,7 +55,11 @@ T = TypeVar("T", bound=Object)
 class UverbsContext(Backing):
     """The objects one open of an RDMA device owns, and the owner, mode and flock(2) locks of the device's file."""
 
-    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"events": AsyncEvents, "revocation": Revocation}
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {
+        "events": AsyncEvents,
+        "revocation": Revocation,
+        "on_demand": OnDemand,
+    }
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, device: RdmaDevice = ANY_DEVICE) -> None:
         super().__init__(engine, address, kernel)
@@ -65,6 +70,7 @@ class UverbsContext(Backing):
         """Regions being taken down: their keys are void. Invariant: a subset of ``objects``."""
         self.events = AsyncEvents(self, self.objects)
         self.revocation = Revocation(self, kernel, self.objects, self.dying, self.events)
+        self.on_demand = OnDemand(self, kernel)
         self.closed = False
         self.attributes = Attributes(0, 0o666)
         """Of the device's file as this open sees it: others do not see a chmod through /proc/self/fd."""
@@ -159,9 +165,18 @@ class UverbsContext(Backing):
         self._check_device()
         self._find(Pd, request.pd).users += 1
         lock = Lock(self, f"device access through {name} to end")
+        if request.on_demand is not None:
+            return self._register_on_demand(request, lock)
         made = Handle(self._new(Region(request, lock)), name)
         self.events.published(name)
         return self._with_addresses(made) if self.revocation.freed else made
+
+    def _register_on_demand(self, request: Register, lock: Lock) -> Conversation[Handle]:
+        """Publish a region that has no pages yet, when the memory map tells of changes."""
+        table = yield from self.on_demand.add(request, lock)
+        made = Handle(self._new(Region(request, lock, table=table)), table.name)
+        self.events.published(table.name)
+        return made
 
     def _with_addresses(self, made: Handle) -> Conversation[Handle]:
         yield from self.revocation.give_addresses(made.handle)
@@ -173,6 +188,7 @@ class UverbsContext(Backing):
         with (yield region.in_use.exclusive()):
             gone = partial(holds_to_drop, self.kernel, self.objects, region)
             yield from unpin_user_pages(self.kernel, region.request.registration, gone)
+            yield from self.on_demand.remove(region)
         self._leave_pd(region.request.pd)
 
     @handles(FindRegion)
@@ -195,8 +211,28 @@ class UverbsContext(Backing):
             if found is None or request.offset + request.length > found[1].request.length:
                 return Segments((), "", 0)
             handle, region = found
-        region.device.append((yield region.in_use.shared()))
-        return Segments(self._segments(region.request, request), region.owner, handle)
+        hold = yield from self._hold(handle, region, request)
+        if hold is None:
+            return Segments((), "", 0)
+        region.device.append(hold)
+        return Segments(self._segments(region, request), region.owner, handle)
+
+    def _hold(self, handle: int, region: Region, request: MapDma) -> Conversation[Hold | None]:
+        """Keep a region with the pages of an access, faulting them in if it pins none; None: they cannot be had."""
+        while True:
+            hold: Hold = yield region.in_use.shared()
+            table = region.table
+            if table is None:
+                return hold
+            if handle in self.dying or region.revoked:
+                hold.drop()
+                return None
+            pages, write = _pages(region.request, request, self.kernel.page_size), request.writes
+            if table.missing(pages, write=write) is None:
+                return hold
+            hold.drop()
+            if not (yield from self.on_demand.fault_in(table, pages, write=write)):
+                return None
 
     def _handle_of(self, key: str) -> int:
         context, _, handle = key.rpartition("/")
@@ -214,13 +250,13 @@ class UverbsContext(Backing):
             and request.offset + request.length <= registered.length
         )
 
-    def _segments(self, region: Register, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:
+    def _segments(self, region: Region, request: MapDma) -> tuple[tuple[PinnedPage, int, int], ...]:
         segments = []
-        offset, length = region.offset + request.offset, request.length
+        offset, length = region.request.offset + request.offset, request.length
         while length:
             index, inside = divmod(offset, self.kernel.page_size)
             part = min(length, self.kernel.page_size - inside)
-            segments.append((region.registration.page(index), inside, part))
+            segments.append((region.page(index), inside, part))
             offset, length = offset + part, length - part
         return tuple(segments)
 
@@ -277,3 +313,9 @@ class UverbsContext(Backing):
         for kind in (QueuePairEntry, Region, CompletionQueue, Pd):
             for handle in [handle for handle, thing in self.objects.items() if isinstance(thing, kind)]:
                 yield from self._destroy(handle)
+
+
+def _pages(region: Register, request: MapDma, page_size: int) -> range:
+    """Return the pages of a region that an access touches, by their places in it."""
+    begin = region.offset + request.offset
+    return range(begin // page_size, (begin + request.length - 1) // page_size + 1)

@@ -49,6 +49,7 @@ class Section(StrEnum):
     MEMORY = "Memory"
     VERBS = "RDMA verbs"
     VIDEO = "Video capture"
+    PNFS = "pNFS clients"
     HYPERVISOR = "Hypervisor"
     ADMINISTRATION = "The administrator's view"
     ORDER = "Order between processes"

@@ -25,6 +25,7 @@ from longpin.actors.syscalls.files import as_bytes, open_device
 from longpin.messages.envelope import Address
 from longpin.messages.fs.inode import AskUse
 from longpin.messages.fs.mapping import NO_TERMS, PinTerms
+from longpin.messages.mm.mm import Registration
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.process.process import File
 from longpin.messages.rdma.verbs import (
@@ -37,6 +38,7 @@ from longpin.messages.rdma.verbs import (
     ModifyQp,
     ObjectKind,
     OfDevice,
+    OnDemandBuffer,
     Poll,
     PostSend,
     RegionFiles,
@@ -124,7 +126,7 @@ def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
     "ibv_reg_mr(3)",
     returns="a memory region, its pages pinned. Access bits: `IBV_ACCESS_LOCAL_WRITE`, `_REMOTE_WRITE`, "
     "`_REMOTE_READ`, `_REMOTE_ATOMIC`, `_MW_BIND`, `_ZERO_BASED`, `_HUGETLB`, `_FLUSH_GLOBAL`, `_FLUSH_PERSISTENT`, "
-    "`_RELAXED_ORDERING`; no device has `_ON_DEMAND` (EINVAL)",
+    "`_RELAXED_ORDERING`; with `_ON_DEMAND` none is pinned, if the device does without pins",
     errnos={
         "EBADF": "semantics 1.10",
         "EFAULT": "semantics 2.6 step 5",
@@ -148,8 +150,10 @@ def register(
     _check_access(access)
     found: OfDevice = yield Call(context, FindObject(ObjectKind.PD, pd.handle))
     terms = terms._replace(device=found.device)
-    if access & IBV_ACCESS_ON_DEMAND:  # no device here can do without pins
-        raise KernelError(process.kernel.generation.on_demand_errno.number)
+    generation = process.kernel.generation
+    on_demand = access & IBV_ACCESS_ON_DEMAND
+    if on_demand and not (generation.rxe_on_demand if found.device.on_demand is None else found.device.on_demand):
+        raise KernelError(generation.on_demand_errno.number)
     page_size = process.kernel.page_size
     first = addr - addr % page_size
     pages = process.kernel.pages(addr + length - first)
@@ -159,6 +163,11 @@ def register(
     forced = not writes and not process.kernel.generation.read_only_pins
     region = f"mr:{process.identity}.{process.count('mr')}"
     buffer = process.buffer(first, pages)
+    if on_demand:  # neither charged nor pinned
+        nothing = Registration(region, context, buffer.mm, 0, (), (), ())
+        umem = OnDemandBuffer(first, pages, buffer.caller)
+        handle = (yield Call(context, Register(pd.handle, nothing, addr - first, length, access, umem))).handle
+        return VerbsObject(ObjectKind.MR, pd.fd, handle, context)
     registration = yield from pin_user_pages(
         process.kernel, buffer, region, context, write=writes or forced, force=forced, terms=terms
     )

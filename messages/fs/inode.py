@@ -49,6 +49,8 @@ class ChangeLease(Message):
     """Of a layout: its first byte."""
     length: int = MOST_OFFSET
     """Of a layout: bytes."""
+    signo: int = 0
+    """What F_SETSIG has set on the description."""
 
 
 @message

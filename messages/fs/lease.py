@@ -54,6 +54,15 @@ class Break(Message):
 
 
 @message
+class Extend(Message):
+    """Another term begins, of which nobody is told."""
+
+    level: Level
+    seconds: float
+    """More than 0."""
+
+
+@message
 class RecordFd(Message):
     """A later F_SETLEASE overwrites the recorded descriptor number [2.1 step 9]."""
 

@@ -1,7 +1,7 @@
 """What a memory is asked, whatever it consists of: references on its frames, and bytes.
 
 The parts of a frame are its ``owner`` (what it is a page of), its ``generation``, its ``pins`` with who waits for them
-to go, and its ``content``.
+to go, its ``maps`` (how many page table entries have a reference), and its ``content``.
 """
 
 from collections.abc import Iterable, Iterator
@@ -128,18 +128,25 @@ class PinFrames(Message):
 
 
 @message
-class Pinned(Message):
-    """The references are taken."""
+class FindFrames(Message):
+    """Look at frames without a reference: those of a page table, or those somebody has learned of [hmm_range_fault].
 
-    generations: tuple[int, ...]
-    """Of each frame."""
+    The reply is a :class:`Pinned`: who judges must know what they were then.
+    """
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """How often they were freed."""
+        return Footprint.of(reads=[("generation", number) for number in self.numbers])
 
 
 @message
-class AskGenerations(Message):
-    """Ask how often frames were freed: nobody in a kernel can, but those who judge must know what somebody believed."""
+class Pinned(Message):
+    """The frames, with references if some were asked for."""
 
-    numbers: tuple[int, ...]
+    generations: tuple[int, ...]
+    """Of each frame."""
 
 
 @message
@@ -150,7 +157,31 @@ class Unpin(Message):
 
     def footprint(self) -> Footprint:
         """All references: which blocks the registration has is not known here."""
-        return Footprint.of(writes=[("pins",)])
+        return Footprint.of(reads=[("maps",)], writes=[("pins",)])
+
+
+@message
+class MapFrames(Message):
+    """Page table entries take a reference each on pages of a file, where entries have some [2.5, H27]."""
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """The counts."""
+        return Footprint.of(adds=[("maps", number) for number in self.numbers])
+
+
+@message
+class UnmapFrames(Message):
+    """Page table entries that had a reference are gone: who waits is woken where it was the last."""
+
+    numbers: tuple[int, ...]
+
+    def footprint(self) -> Footprint:
+        """The counts; whether they were the last references."""
+        return Footprint.of(
+            reads=[("pins", number) for number in self.numbers], writes=[("maps", number) for number in self.numbers]
+        )
 
 
 @message
@@ -198,6 +229,17 @@ class Busy(Message):
 
 
 @message
+class IsIdle(Message):
+    """Ask whether a block has no reference, of a pin or of a page table entry: the reply is 1 [dax_page_is_idle]."""
+
+    block: int
+
+    def footprint(self) -> Footprint:
+        """The references."""
+        return Footprint.of(reads=[("pins", self.block), ("maps", self.block)])
+
+
+@message
 class AwaitIdle(Message):
     """Sleep until a block, and those behind it, have no reference [2.5 step 4]."""
 
@@ -208,12 +250,14 @@ class AwaitIdle(Message):
     length: int = 1
     """Blocks."""
     spins: bool = False
-    """It does not sleep, but looks again and again, in state R: whatever is sent to it, it does not end [2.5]."""
+    """It does not sleep, but scans for pins again and again, in state R: whatever is sent to it, it does not end [2.5].
+    """
 
     def footprint(self) -> Footprint:
         """The blocks' references and who waits for them to go; an owner is named to who asks why it waits."""
         blocks = range(self.block, self.block + self.length)
-        return Footprint.of(reads=[("owner", block) for block in blocks], writes=[("pins", block) for block in blocks])
+        reads = [(part, block) for block in blocks for part in ("owner", "maps")]
+        return Footprint.of(reads=reads, writes=[("pins", block) for block in blocks])
 
 
 @message

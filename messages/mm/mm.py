@@ -122,6 +122,8 @@ class InstallPtes(Message):
     """The virtual page number of the first: its address divided by the page size."""
     frames: tuple[PageFrame, ...]
     writable: bool
+    referenced: bool = False
+    """Each entry has a reference on its page [2.5, H27]."""
 
     def footprint(self) -> Footprint:
         """The entries; the lock is released before anybody can wait for it."""

@@ -12,13 +12,13 @@ class VerbsObject(NamedTuple):
     """What a verb returns: a handle into a uverbs context, reached through a descriptor."""
 
     kind: str
-    """``pd``, ``mr``, ``cq``, ``qp`` or ``event``."""
+    """``pd``, ``mr``, ``cq``, ``qp`` or ``event``; ``layout`` of a pNFS client."""
     fd: int
     """The descriptor of the uverbs file in the process that made it."""
     handle: int
     context: Address
     address: Address = ""
-    """The queue pair's own address; empty for the others."""
+    """The queue pair's or the layout's own address; empty for the others."""
 
 
 class Value(NamedTuple):

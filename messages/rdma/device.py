@@ -11,6 +11,8 @@ class RdmaDevice(NamedTuple):
     """It reaches memory through an IOMMU, which can be told to let it reach some no more [4.4]."""
     revocable: bool = True
     """Its driver can take a key back while it is in use [4.10]."""
+    on_demand: bool | None = None
+    """It does on-demand paging [1.11]; None: as rxe does on the kernel."""
 
 
 ANY_DEVICE = RdmaDevice()

@@ -5,10 +5,12 @@ objects protection domains have in them. What a queue pair is told has no footpr
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, Part, message
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Registration
+from longpin.messages.process.caller import Caller
 from longpin.messages.rdma.device import RdmaDevice
 
 
@@ -84,6 +86,16 @@ class DestroyObject(Message):
         return Footprint.of(writes=[object_], adds=[("users",)])
 
 
+class OnDemandBuffer(NamedTuple):
+    """Memory that is registered without pins: whose faults the device's are [1.11]."""
+
+    address: int
+    """Of the first page."""
+    pages: int
+    caller: Caller
+    """The process that registers it."""
+
+
 @message
 class Register(Message):
     """Publish a memory region whose pages are pinned and charged [2.6 step 7]."""
@@ -94,6 +106,8 @@ class Register(Message):
     """Where the region begins in its first page, in bytes."""
     length: int
     access: int
+    on_demand: OnDemandBuffer | None = None
+    """IBV_ACCESS_ON_DEMAND; None: its pages are pinned."""
 
     def footprint(self) -> Footprint:
         """The protection domain, and a new handle."""
@@ -198,6 +212,8 @@ class MapDma(Message):
     """Access flags the region must have."""
     offset: int
     length: int
+    writes: bool = False
+    """The device is going to write."""
 
     def footprint(self) -> Footprint:
         """The region, with its lock; the key may be one of another context, and name what is not yet made here."""

@@ -109,7 +109,7 @@ def run(
     check_run(engine, policy=policy, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace)
     from longpin.runner import api
 
-    loaded = load(scenario)
+    loaded = load(scenario, policy)
     if engine == "host":
         run_host(loaded, scenario, as_json=as_json)
     spare("--trace", trace, scenario)
@@ -120,11 +120,9 @@ def run(
     result = api.run(
         loaded, policy, engine=engine, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace
     )
-    for warning in result.warnings[len(loaded.warnings) :]:
-        say(warning)
     advice = ""
     if trace is not None and not result.not_kept:
-        again = command(*replay_again(trace, None))
+        again = command(*replay_again(trace, None, None if settings.source is None else settings.source.name))
     else:
         again = command(*run_again(scenario, policy, settings))
         if engine == "threads":
@@ -171,26 +169,32 @@ def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[s
     return ["run", *options, "--", scenario] if scenario.startswith("-") else ["run", scenario, *options]
 
 
-def replay_again(trace: str, until: int | None) -> list[str]:
-    """Return the arguments that show a trace."""
+def replay_again(trace: str, until: int | None, policy: str | None) -> list[str]:
+    """Return the arguments that show a trace; ``policy`` is the class in a file that it needs."""
     options = ["--until", str(until)] if until is not None else []
+    options += ["--policy", policy] if policy is not None else []
     return ["replay", *options, "--", trace] if trace.startswith("-") else ["replay", trace, *options]
 
 
 @main.command()
 @click.argument("trace", type=click.Path())
 @click.option("--until", type=click.IntRange(0), metavar="N", help="Stop after arrival N.")
+@click.option(
+    "--policy", metavar="FILE.py:CLASS", help="The file of the policy, for a trace of one that is a class in a file."
+)
 @common
-def replay(trace: str, until: int | None, as_json: bool) -> None:
+def replay(trace: str, until: int | None, policy: str | None, as_json: bool) -> None:
     """Show exactly the run that wrote TRACE, comparing every arrival."""
     begin()
     from longpin.runner import api
+    from longpin.runner.result import SEEN
 
     startup.ready("longpin.runner.run")
-    result = api.replay(trace, until=until)
+    result = api.replay(trace, until=until, policy=policy)
     for warning in result.warnings:
-        say(warning)
-    finish(result, as_json=as_json, again=command(*replay_again(trace, until)))
+        if not warning.startswith(SEEN):  # what was seen in it is in the report
+            say(warning)
+    finish(result, as_json=as_json, again=command(*replay_again(trace, until, policy)))
 
 
 @main.command("list")

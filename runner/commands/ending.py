@@ -100,8 +100,6 @@ def conclude_search(searched: Searched, places: Places, *, as_json: bool) -> NoR
         except OSError as error:
             lost = f"{places.junit}: cannot be written: {error.strerror or error}"
             searched = dataclasses.replace(searched, lost=lost)
-    for warning in searched.warnings[len(searched.subject.scenario.warnings) :]:
-        say(warning)
     conclude(searched, as_json=as_json)
 
 

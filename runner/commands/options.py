@@ -20,7 +20,10 @@ ORACLE_NAMES = ("fifo", "random", "pct", "pctcp", "pos", "urw", "surw", "delay")
 """The keys of :data:`longpin.runner.oracles.ORACLES`, here so that help texts need not import them."""
 
 POLICY_METAVAR = "NAME[:PRESET][,PARAMETER=VALUE]..."
-POLICY_HELP = "The proposal to follow instead of the scenario's own, which then counts for nothing."
+POLICY_HELP = (
+    "The proposal to follow instead of the scenario's own, which then counts for nothing. NAME is one of `longpin list "
+    "policies`, or FILE.py:CLASS, which is loaded."
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -53,15 +56,18 @@ def begin() -> None:
     configure_logs(click.get_current_context().meta[VERBOSITY])
 
 
-def load(name_or_path: str) -> "Scenario":
-    """Return the scenario to work on; what is to be said of it is printed.
+def load(name_or_path: str, policy: str | None) -> "Scenario":
+    """Return the scenario to work on; what is to be said of it is printed. A policy in a file is loaded before it.
 
     Raises:
         ScenarioError: it cannot be used.
+        UsageError: the file of the policy cannot be used.
 
     """
     from longpin.runner import api
+    from longpin.runner.given_policy import load_policy
 
+    load_policy(policy)
     scenario = api.load(name_or_path)
     for warning in scenario.warnings:
         say(warning)

@@ -101,7 +101,7 @@ def explore(
     from longpin.runner.pool import default_workers
     from longpin.runner.progress import ProgressLine
 
-    loaded, places = load(scenario), Places(failures, junit)
+    loaded, places = load(scenario, policy), Places(failures, junit)
     api.settings_of(loaded, policy)
     places.require(scenario)
     startup.ready("longpin.runner.searches")
@@ -170,7 +170,7 @@ def stress(
     from longpin.runner.pool import default_workers
     from longpin.runner.progress import ProgressLine
 
-    loaded, places = load(scenario), Places(failures, junit)
+    loaded, places = load(scenario, policy), Places(failures, junit)
     api.settings_of(loaded, policy)
     places.require(scenario)
     startup.ready("longpin.runner.searches")

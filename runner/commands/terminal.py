@@ -80,6 +80,7 @@ def explain(error: Exception, *, verbose: bool) -> NoReturn:
     from longpin.runner.engines.engine import InternalError
     from longpin.runner.engines.threads import TooManyThreadsError
     from longpin.runner.exploration.checkpoint import CheckpointError
+    from longpin.runner.own_policy.checks import PolicyError
     from longpin.runner.pool import PoolError
     from longpin.runner.usage import UsageError
 
@@ -89,7 +90,7 @@ def explain(error: Exception, *, verbose: bool) -> NoReturn:
         raise click.exceptions.Exit(EXIT_BAD)
     if isinstance(error, UsageError):
         fail(error.on_command_line)
-    if isinstance(error, BadInput | TraceError | CheckpointError | PoolError | TooManyThreadsError):
+    if isinstance(error, BadInput | PolicyError | TraceError | CheckpointError | PoolError | TooManyThreadsError):
         fail(str(error))
     if isinstance(error, MemoryError):
         fail("out of memory")

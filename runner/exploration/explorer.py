@@ -55,6 +55,7 @@ class Explorer:
         check: Check | None = None,
         always: Always | None = None,
         marks: Marks | None = None,
+        shows: tuple[str, ...] = (),
         racy: bool = False,
         seed: int = 0,
         footprints: bool = True,
@@ -63,6 +64,8 @@ class Explorer:
         self.build = build
         self.check = check
         self.always = always
+        self.shows = frozenset(shows)
+        """The marks of worlds at rest of which a schedule is wanted."""
         self.racy = racy
         self.seed = seed
         self.verify = verify
@@ -73,6 +76,8 @@ class Explorer:
         """Why the first world that could not be judged could not."""
         self.marks: set[str] = set()
         """What is to be seen in some schedule that can really happen."""
+        self.witnesses: dict[str, tuple[Address, ...]] = {}
+        """The decisions of the first schedule at the end of which something is to be seen that was asked for."""
         self._judged: dict[tuple[int, ...], EndJudgement] = {}
         self._met: set[tuple[int, ...]] = set()
 
@@ -86,6 +91,7 @@ class Explorer:
         """Begin a search whose findings do not depend on those before; what was computed stays known."""
         self.inconclusive = ""
         self.marks.clear()
+        self.witnesses.clear()
         self._met.clear()
 
     def judge_path(self, path: Path | ActivationPath, result: Exploration) -> BrokenRule | None:
@@ -118,6 +124,8 @@ class Explorer:
         if rest not in self._judged:
             self._judged[rest] = self._ask(self.replay(decisions() or ()))
         broken, inconclusive, marks = self._judged[rest]
+        for mark in sorted(marks & self.shows - self.witnesses.keys()):
+            self.witnesses[mark] = decisions() or ()
         self.marks |= marks
         self.inconclusive = self.inconclusive or inconclusive
         return broken

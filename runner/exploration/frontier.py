@@ -72,6 +72,8 @@ class LeafReport(NamedTuple):
     vocabulary: Vocabulary
     marks: tuple[str, ...]
     """What is to be seen in some schedule of the leaf that can really happen, sorted."""
+    witnesses: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """For each mark of which a schedule is wanted the decisions of the first that shows it, sorted."""
 
 
 class TreeNode:

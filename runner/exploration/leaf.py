@@ -73,6 +73,7 @@ def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> L
         tuple(stack),
         packer.vocabulary(),
         tuple(sorted(explorer.marks)),
+        tuple(sorted(explorer.witnesses.items())),
     )
 
 

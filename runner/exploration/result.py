@@ -6,7 +6,11 @@ from typing import NamedTuple
 
 from longpin.messages.envelope import Address
 from longpin.runner.events import FailureFound
+from longpin.runner.own_policy.checks import PolicyError
 from longpin.runner.result import Verdict
+
+POLICY_SITE = "the policy"
+"""The site of what a policy in a file did that no policy may: it breaks no rule, and is no bug of longpin either."""
 
 NO_MARKS: frozenset[str] = frozenset()
 
@@ -47,6 +51,8 @@ class BrokenRule(NamedTuple):
         """Return what an exception says, with its kind unless it is a violation."""
         if isinstance(error, PropertyViolation):
             return cls(str(error), error.rule, error.site)
+        if isinstance(error, PolicyError):
+            return cls(str(error), site=POLICY_SITE)
         return cls(f"{type(error).__name__}: {error}")
 
 
@@ -118,6 +124,10 @@ class Exploration:
     """What ``marks`` and ``check`` said is to be seen in some schedule that can really happen."""
     missing: list[str] = field(default_factory=list)
     """The marks that were wanted and that no schedule explored showed."""
+    unshown: list[str] = field(default_factory=list)
+    """Those of which some schedule must show each, and none explored did: what is complete is violated by that."""
+    witnesses: dict[str, tuple[Address, ...]] = field(default_factory=dict)
+    """The decisions of the first schedule that showed each of the others."""
     not_kept: str = ""
     """Why the checkpoint does not hold what was explored, one line; empty if it does, or if there is none."""
     seconds: float = 0.0
@@ -136,8 +146,11 @@ class Exploration:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict: incomplete is never a pass, and neither is one that lacks a mark that was wanted."""
-        if self.failures:
+        """Return the verdict: incomplete is never a pass, and neither is one that lacks a mark that was wanted.
+
+        That something was to be shown and no schedule does is a violation, which only a complete exploration finds.
+        """
+        if self.failures or (self.unshown and self.complete):
             return Verdict.VIOLATED
-        whole = self.complete and not self.inconclusive and not self.missing
+        whole = self.complete and not (self.inconclusive or self.missing)
         return Verdict.HOLDS if whole else Verdict.UNDETERMINED

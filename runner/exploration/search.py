@@ -36,6 +36,7 @@ def explore(
     always: Always | None = None,
     marks: Marks | None = None,
     wanted: Iterable[str] = (),
+    shows: Iterable[str] = (),
     max_executions: int | None = None,
     seconds: float | None = None,
     max_memory: int | None = None,
@@ -85,6 +86,8 @@ def explore(
             more at the end, and then of the failure, as :class:`~longpin.runner.events.FailureFound`. What one raises
             ends the exploration.
         seed: of the actors' random numbers.
+        shows: marks of worlds at rest that some schedule must show. If all were explored and none does the verdict is
+            violated; of those that are shown the result has a schedule each.
         workers: explore in so many processes. ``build``, ``check``, ``always`` and ``marks`` are sent there, so they
             must be functions of a module, methods of objects that can be pickled, or functools.partial of those; a
             script that calls this needs ``if __name__ == "__main__":``.
@@ -105,7 +108,8 @@ def explore(
     if shared and chosen in (Method.STATES, Method.NAIVE):
         raise ValueError(f"method {chosen.value} is done in one process and without a checkpoint")
     options: dict[str, Any] = {"check": check, "always": always, "marks": marks, "racy": racy, "seed": seed}
-    options |= {"footprints": footprints, "verify": verify}
+    to_show = tuple(shows)
+    options |= {"footprints": footprints, "verify": verify, "shows": to_show}
     team = None
     if executor is not None or (workers or 1) != 1:
         count = default_workers() if workers is None else workers
@@ -136,6 +140,8 @@ def explore(
     result.inconclusive = result.inconclusive or explorer.inconclusive
     result.marks |= explorer.marks
     result.missing = [mark for mark in wanted if mark not in result.marks]
+    result.witnesses |= {mark: at for mark, at in explorer.witnesses.items() if mark not in result.witnesses}
+    result.unshown = [mark for mark in to_show if mark not in result.marks]
     result.seconds = budget.seconds()
     tell_result(observers, [_advanced(result), *(failure.found() for failure in result.failures)])
     return result

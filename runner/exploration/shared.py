@@ -127,8 +127,9 @@ class Shared:
         if result.reason in (Reason.COMPLETE, Reason.VIOLATED):
             failures = [(*failure.broken, failure.decisions) for failure in result.failures]
             counts = (result.executions, result.blocked, result.events, result.impossible)
-            marks = tuple(sorted(result.marks))
-            self._keep(self.checkpoint.finish, (result.reason.name, counts, result.inconclusive, failures, marks))
+            marks, witnesses = tuple(sorted(result.marks)), tuple(sorted(result.witnesses.items()))
+            record = (result.reason.name, counts, result.inconclusive, failures, marks, witnesses)
+            self._keep(self.checkpoint.finish, record)
 
     def _keep(self, write: Callable[[Any], object], record: Any) -> None:
         """Write into the checkpoint; after the first time that fails the exploration goes on without it."""
@@ -139,13 +140,20 @@ class Shared:
             self.checkpoint = None
 
     def _restore(
-        self, reason: str, counts: tuple[int, ...], inconclusive: str, failures: Any, marks: tuple[str, ...]
+        self,
+        reason: str,
+        counts: tuple[int, ...],
+        inconclusive: str,
+        failures: Any,
+        marks: tuple[str, ...],
+        witnesses: tuple[tuple[str, tuple[str, ...]], ...],
     ) -> Reason:
         """Take the result over that another run came to."""
         result = self.result
         result.executions, result.blocked, result.events, result.impossible = counts
         result.inconclusive = inconclusive
         result.marks = set(marks)
+        result.witnesses = dict(witnesses)
         result.failures = [Failure(BrokenRule(*broken), decisions) for *broken, decisions in failures]
         self.remembered = True
         return Reason[reason]
@@ -178,7 +186,7 @@ class Shared:
             return self._explore_part(most - result.executions)
         self._add(report)
         result.inconclusive = result.inconclusive or report.inconclusive
-        result.marks |= set(report.marks)
+        self._see(report)
         if report.failure is not None:
             *broken, decisions = report.failure
             result.failures.append(Failure(BrokenRule(*broken), decisions))
@@ -195,12 +203,18 @@ class Shared:
         spent = most is not None and result.executions == most and self.frontier.leaves
         return Reason.EXECUTIONS if spent else None
 
+    def _see(self, report: LeafReport) -> None:
+        """Take over what is to be seen; of two schedules that show the same the one of the earlier leaf counts."""
+        self.result.marks |= set(report.marks)
+        self.result.witnesses = dict(report.witnesses) | self.result.witnesses
+
     def _explore_part(self, executions: int) -> Reason:
         """Explore of the next leaf as much as is allowed."""
         found = Exploration(Method.DPOR)
         report = explore_leaf(self.explorer, self.frontier.task(self.applied), Budget(executions), found)
         assert report is not None
         self._add(report)
+        self._see(report)
         self.result.failures += found.failures
         self.result.inconclusive = self.result.inconclusive or report.inconclusive
         return Reason.VIOLATED if found.failures else Reason.EXECUTIONS

@@ -38,9 +38,13 @@ class FoundFailure:
 def configuration_hash(scenario: Scenario, settings: Settings) -> str:
     """Return what a schedule is a schedule of: a SHA-256 over scenario, policy, preset, parameters and timers, in hex.
 
+    Of a policy in a file the text of the file is a part of it.
+
     Every parameter of the policy counts, also those left at the preset's value: a preset that changes is another
     configuration.
     """
     parameters = settings.make_proposal().parameters
     what = [text_sha256(scenario.text), settings.policy, settings.preset, parameters, settings.timers]
+    if settings.source is not None:
+        what.append(settings.source.sha256)
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -12,7 +12,7 @@ from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
 from longpin.messages.trace import TraceError, TraceReader
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.exploration.result import Failure
+from longpin.runner.exploration.result import POLICY_SITE, Failure
 from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.found import FoundFailure, configuration_hash
 from longpin.runner.failures.schedule import Follower, follow
@@ -28,6 +28,7 @@ from longpin.runner.failures.store import (
     write_record,
 )
 from longpin.runner.files import write_atomically
+from longpin.runner.own_policy.checks import PolicyError
 from longpin.runner.progress import Shown
 from longpin.runner.result import Result, Verdict, Violation
 from longpin.runner.run import replay, run
@@ -88,10 +89,13 @@ def handle(
         progress: told how far it is.
 
     Raises:
+        PolicyError: the failure is a mistake of a policy in a file.
         InternalError: the failure is a bug in longpin, or it cannot be repeated.
 
     """
     if not failure.broken.rule:
+        if failure.broken.site == POLICY_SITE:
+            raise PolicyError(failure.what)
         raise InternalError(failure.what)
     settings = dataclasses.replace(subject.settings, engine="stepped", seed=seed)
     return keep(
@@ -137,6 +141,7 @@ def keep(
         Size.of(its.scenario, shrunk.schedule),
         shrunk.end.value,
         trace.name,
+        found.settings.source.sha256 if found.settings.source is not None else "",
     )
     if (result := _shown(written, found)) is None:
         raise InternalError(f"{trace}: what is written there does not show the failure")
@@ -177,13 +182,14 @@ def _kept_before(found: FoundFailure, json: Path, trace: Path) -> Kept | None:
 def _shown(trace: Path | BinaryIO, found: FoundFailure) -> Result | None:
     """Return what a trace shows until a rule is violated; None if that is not this failure."""
     try:
-        whole = replay(trace)
+        source = found.settings.source
+        whole = replay(trace, source=source)
         if whole.verdict is not Verdict.VIOLATED:
             return None
         first = whole.violations[0]
         if (first.rule, first.site) != (found.broken.rule, found.broken.site):
             return None
-        return whole if first.arrival == whole.arrivals else replay(trace, first.arrival)
+        return whole if first.arrival == whole.arrivals else replay(trace, first.arrival, source=source)
     except TraceError:
         return None
 

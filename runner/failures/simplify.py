@@ -58,6 +58,7 @@ def tidied(document: Document, rules: list[str], policy: str) -> Document:
     head: Document = {key: made.pop(key) for key in ("name", "source", "summary") if key in made}
     made.pop("policy", None)
     made.pop("holds", None)
+    made.pop("shows", None)  # a failure shows no use
     made.get("machine", {}).pop("kernel", None)  # the policy's name says it
     return {**head, "policy": policy, "holds": rules, **made}
 

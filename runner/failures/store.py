@@ -85,6 +85,8 @@ class Record:
     """Why it was not made smaller."""
     trace: str
     """The name of the file beside this one that shows the shrunk failure."""
+    policy_sha256: str = ""
+    """Of the file of the policy, if it is a class in a file."""
 
 
 _converter = make_converter()
@@ -96,11 +98,15 @@ class RecordError(Exception):
 
 def stem(found: FoundFailure) -> str:
     """Return the name of a failure's files, without what they end in: the same for the same failure, every time."""
-    broken = found.broken
-    same = f"{configuration_hash(found.scenario, found.settings)}\n{broken.rule}\n{broken.site}"
+    return stem_of(found.scenario, found.settings, found.broken.rule, found.broken.site)
+
+
+def stem_of(scenario: Scenario, settings: Settings, what: str, site: str = "") -> str:
+    """Return the name of files about what a schedule of a scenario shows: a rule at a site, or a use."""
+    same = f"{configuration_hash(scenario, settings)}\n{what}\n{site}"
     digits = hashlib.sha256(same.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    name = _UNFIT.sub("-", found.scenario.name)[:_LONGEST_NAME].strip("-.") or "scenario"
-    return f"{name}-{broken.rule}-{digits}"
+    name = _UNFIT.sub("-", scenario.name)[:_LONGEST_NAME].strip("-.") or "scenario"
+    return f"{name}-{what}-{digits}"
 
 
 def write_record(path: Path, record: Record) -> None:

@@ -13,8 +13,9 @@ from longpin.runner.host.program import HostProcess
 from longpin.runner.host.world import Situation, World
 from longpin.runner.judging.expected import ExpectedLines, unreached_reason
 from longpin.runner.judging.invariants.errnos import applicable, is_judged, site_of, unmet
+from longpin.runner.judging.uses import Uses
 from longpin.runner.machine.proc_files import leases
-from longpin.runner.result import CallResult, Judged, Result, Verdict, Violation
+from longpin.runner.result import CallResult, Judged, Result, UseState, Verdict, Violation, unshown_reason
 
 OBSERVABLE = ("O3", "O7")
 """The rules that can be judged: the others are about pins and blocks, which no system call shows."""
@@ -34,6 +35,7 @@ class HostJudge:
         self._policy_name = f"host:{platform.release()}"
         self._judged = Judged.of(scenario, OBSERVABLE)
         self._lines = ExpectedLines(scenario, self._policy_name)
+        self._uses = Uses(scenario)
 
     def result(self, quiet: bool, stopped: str) -> Result:
         """Return the result; ``stopped`` says why if the world is not quiet. To be called before the processes go."""
@@ -49,6 +51,8 @@ class HostJudge:
             self._check_calls(quiet)
         unplayed = [s for s in waiting if isinstance(s.request, LabelWait)]
         unreached = self._lines.unreached(self._reached(quiet))
+        shown = self._uses.shown(record for _, record in world.calls) if quiet else ()
+        uses = self._uses.states(shown, UseState.UNKNOWN)
         verdict, reason = Verdict.HOLDS, f"nothing can happen any more; {self._judged.hold()}"
         if not quiet:
             verdict, reason = Verdict.UNDETERMINED, stopped
@@ -58,6 +62,8 @@ class HostJudge:
             verdict, reason = Verdict.UNDETERMINED, f"nothing was judged: {self._judged}"
         elif unreached:
             verdict, reason = Verdict.UNDETERMINED, unreached_reason(unreached)
+        elif unshown := unshown_reason(uses, "in this run"):
+            verdict, reason = Verdict.UNDETERMINED, unshown
         if self._violations:
             violated = ", ".join(dict.fromkeys(violation.rule for violation in self._violations))
             verdict, reason = Verdict.VIOLATED, f"{violated} violated"
@@ -80,6 +86,7 @@ class HostJudge:
             source=self._scenario.source,
             judged=self._judged,
             unreached=unreached,
+            uses=uses,
             warnings=list(self._scenario.warnings),
         )
 

@@ -7,8 +7,8 @@ from longpin.actors.policies.proposal import Proposal
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.judging.invariants import INVARIANTS
+from longpin.runner.result import SEEN
 
-_MARK = "warning: "
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -23,9 +23,9 @@ class Advice:
         found = [finding for rule in self._rules for finding in rule.after(actor, envelope)]
         if not found:
             return NOTHING
-        return frozenset(f"{_MARK}{finding.rule} was not asked for: {finding.detail}" for finding in found)
+        return frozenset(f"{SEEN}{finding.rule} was not asked for: {finding.detail}" for finding in found)
 
     @staticmethod
     def warnings(marks: Iterable[str]) -> list[str]:
         """Return the warnings among marks, in one order."""
-        return sorted(mark for mark in marks if mark.startswith(_MARK))
+        return sorted(mark for mark in marks if mark.startswith(SEEN))

@@ -31,8 +31,10 @@ from longpin.messages.mm.memory import Dma, PinFrames, Unpin
 from longpin.messages.mm.pmem import FreeBlocks
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.process import Signal
+from longpin.messages.rdma.revocation import QueueEvent, RevokeRegion
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.events import (
+    AsyncEventQueued,
     BlocksFreed,
     BlocksPinned,
     BlocksUnpinned,
@@ -47,6 +49,7 @@ from longpin.runner.events import (
     Observer,
     ProcessExited,
     ProcessName,
+    RegionRevoked,
     RunEvent,
     SignalDelivered,
     SignalGenerated,
@@ -65,6 +68,8 @@ EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
     FreeBlocks: lambda at, now, body, dst: BlocksFreed(
         at, now, dst, tuple(block for run in body.runs for block in run.blocks)
     ),
+    RevokeRegion: lambda at, now, body, dst: RegionRevoked(at, now, body.region, dst, body.after, body.unpin),
+    QueueEvent: lambda at, now, body, dst: AsyncEventQueued(at, now, body.registration, dst),
     Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.number, body.inode, body.page, body.data),
     Tick: lambda at, now, _body, _dst: ClockAdvanced(at, now),
 }

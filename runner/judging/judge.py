@@ -13,8 +13,9 @@ from longpin.runner.judging.chronicle import Chronicle
 from longpin.runner.judging.expected import ExpectedLines, unreached_reason
 from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.judging.invariants.base import Actors, Finding
+from longpin.runner.judging.uses import Uses
 from longpin.runner.judging.waiting import WaitForGraph, Waiting
-from longpin.runner.result import Judged, Result, Verdict, Violation
+from longpin.runner.result import Judged, Result, UseState, Verdict, Violation, unshown_reason
 from longpin.runner.settings import Settings
 
 
@@ -26,6 +27,7 @@ class Rules:
         self.policy_name = proposal.name
         self.lines = ExpectedLines(scenario, self.policy_name)
         self.advice = Advice(scenario, proposal)
+        self.uses = Uses(scenario)
         self.judged = Judged.of(scenario)
         self.invariants = [INVARIANTS[rule](proposal) for rule in scenario.holds]
 
@@ -92,10 +94,12 @@ class Judge:
         if verdict is None:
             actors = self.engine.actors
             self._note(self.engine.arrivals, self.rules.quiet(actors))
-            self.reached |= self.rules.lines.hanging(actors)
+            self.reached |= self.rules.lines.hanging(actors) | self.rules.uses.at_rest(actors)
             waiting = self.rules.waiting(actors)
         unreached = self.rules.lines.unreached(self.reached)
-        if verdict is None and (why := unplayed(waiting) or unreached_reason(unreached)):
+        uses = self.rules.uses.states(self.reached, UseState.UNKNOWN)
+        unshown = unshown_reason(uses, "in this run; longpin explore says whether some schedule does")
+        if verdict is None and (why := unplayed(waiting) or unreached_reason(unreached) or unshown):
             verdict, reason = Verdict.UNDETERMINED, why
         if verdict is None:
             verdict, reason = Verdict.HOLDS, f"{reason}; {self.rules.judged.hold()}"
@@ -123,5 +127,6 @@ class Judge:
             waiting=[str(wait) for wait in waiting],
             judged=self.rules.judged,
             unreached=unreached,
+            uses=uses,
             warnings=[*self.scenario.warnings, *self.rules.advice.warnings(self.reached)],
         )

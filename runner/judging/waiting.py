@@ -103,7 +103,9 @@ class WaitForGraph:
                 yield f", which {_VERBS.get(_kind(end[1]), 'waits for')} "
                 yield from self._explain(*end, (*seen, task))
         elif isinstance(effect, Sleeping):
-            yield effect.reason.detail
+            memory = self.actors.get(effect.reason.target)
+            # What holds a page may have changed since it was waited for.
+            yield memory.why_busy(effect.reason.number) if isinstance(memory, Pmem) else effect.reason.detail
             yield from self._holders(effect.reason)
         elif isinstance(effect, Call):
             yield f"an answer of {effect.dst} to {effect.body}"
@@ -127,6 +129,9 @@ class WaitForGraph:
             yield f" ({self._users(actor.ofd)})"
             yield self._administrator(actor.inode)
         elif isinstance(actor, Pmem):
+            if reason.number not in actor.pins:
+                yield f" ({self._mappers(actor.address, reason.number)})"
+                return
             pin = actor.pins[reason.number][0]
             inode = actor.owners.of(reason.number)[0].inode
             holders = [
@@ -136,6 +141,16 @@ class WaitForGraph:
             ]
             yield f" (in {pin.context}, whose descriptor is held by {', '.join(holders) or 'no process'})"
             yield self._administrator(inode)
+
+    def _mappers(self, memory: Address, number: int) -> str:
+        """Return which processes have page table entries of a frame."""
+        names = [
+            process.name
+            for process in self._processes()
+            if isinstance(mm := self.actors.get(process.mm), Mm)
+            and any(pte.frame == (memory, number) for pte in mm.space.page_table.values())
+        ]
+        return f"mapped by {', '.join(names) or 'no process'}"
 
     def _administrator(self, address: Address) -> str:
         inode = self.actors[address]

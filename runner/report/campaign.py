@@ -2,7 +2,7 @@
 
 from longpin.runner.conclusions import Stressed
 from longpin.runner.report.objects import STILL_FAILS, Object, head
-from longpin.runner.report.picture import unreached_lines
+from longpin.runner.report.picture import seen_lines, unreached_lines, use_lines
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
 from longpin.runner.sampling.result import Campaign, StrategyRow
@@ -29,6 +29,7 @@ def lines(stressed: Stressed) -> list[str]:
     if result.inconclusive:
         found.append(f"  {result.unjudged:,} runs could not be judged, the first because {result.inconclusive}")
     found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
+    found += [f"  {line}" for line in (*use_lines(stressed.uses), *seen_lines(stressed.warnings))]
     found += table(result.by_strategy)
     rate = result.runs / result.seconds if result.seconds else 0
     found.append(f"  seeds {result.seed} to {last}, timers {timers}, {rate:,.0f} runs/s")
@@ -60,6 +61,7 @@ def as_object(stressed: Stressed) -> Object:
         shown.seed,
         subject.rules.judged,
         subject.unreached(shown.marks) if result and not result.failures else [],
+        stressed.uses,
         subject.warnings(shown.marks),
     )
     return found | {

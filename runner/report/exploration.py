@@ -4,10 +4,9 @@ from longpin.runner.conclusions import Explored
 from longpin.runner.exploration.result import Exploration, Method, Reason
 from longpin.runner.judging.expected import unreached_reason
 from longpin.runner.report.objects import STILL_FAILS, Object, head
-from longpin.runner.report.picture import unreached_lines
+from longpin.runner.report.picture import seen_lines, unreached_lines, use_lines
 from longpin.runner.report.rows import printable
-from longpin.runner.result import Verdict
-from longpin.runner.subject import Subject
+from longpin.runner.result import Verdict, unshown_reason
 
 UNJUDGED = "not each one could be judged"
 
@@ -22,7 +21,7 @@ def lines(explored: Explored) -> list[str]:
         f"{subject.scenario.name}: {subject.scenario.summary}",
         f"policy: {settings.policy_name}",
         f"method: {result.method.value}" + (f": {result.why}" if result.why else ""),
-        f"{result.verdict.value}: {reason(subject, result)}",
+        f"{result.verdict.value}: {reason(explored, result)}",
     ]
     if result.verdict is Verdict.HOLDS:
         found.append(f"  {judged.hold(f' in all of {_size(result)}')}")
@@ -32,15 +31,17 @@ def lines(explored: Explored) -> list[str]:
     if result.inconclusive:
         found.append(f"  {result.inconclusive}")
     found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
+    found += [f"  {line}" for line in (*use_lines(explored.uses), *seen_lines(explored.warnings))]
     if result.blocked:
         found.append(f"  {result.blocked:,} executions were given up half-way, as they could only repeat another")
     found.append(f"  {result.events:,} arrivals, {result.seconds:.2f} s, seed {settings.seed}")
     return [printable(line) for line in found]
 
 
-def reason(subject: Subject, result: Exploration) -> str:
+def reason(explored: Explored, result: Exploration) -> str:
     """Return why the exploration ended, and why it is no proof although it is complete."""
-    but = UNJUDGED if result.inconclusive else unreached_reason(subject.unreached(result.marks))
+    but = unshown_reason(explored.uses, "by any of them")
+    but = but or (UNJUDGED if result.inconclusive else unreached_reason(explored.subject.unreached(result.marks)))
     return f"{result.reason.value}, but {but}" if result.complete and but else result.reason.value
 
 
@@ -63,7 +64,7 @@ def as_object(explored: Explored) -> Object:
     settings = subject.settings
     found = head(
         result.verdict if result else Verdict.VIOLATED,
-        reason(subject, result) if result else STILL_FAILS,
+        reason(explored, result) if result else STILL_FAILS,
         subject.scenario.name,
         settings.policy_name,
         "stepped",
@@ -71,6 +72,7 @@ def as_object(explored: Explored) -> Object:
         settings.seed,
         subject.rules.judged,
         subject.unreached(result.marks) if result and not result.failures else [],
+        explored.uses,
         subject.warnings(result.marks if result else ()),
     )
     shown = result or Exploration(Method.DPOR, reason=Reason.INTERRUPTED)

@@ -25,8 +25,9 @@ def replay_line(kept: Kept) -> str:
     """Return the command that shows a failure again, to paste into a shell; empty if no file shows it."""
     if not kept.written:
         return ""
-    trace = str(kept.trace)
-    return command("replay", "--", trace) if trace.startswith("-") else command("replay", trace)
+    trace, source = str(kept.trace), kept.found.settings.source
+    options = [] if source is None else ["--policy", source.name]
+    return command("replay", *options, "--", trace) if trace.startswith("-") else command("replay", trace, *options)
 
 
 def remained(kept: Kept) -> str:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed
 from longpin.runner.files import replace_file
 from longpin.runner.report.rows import printable
-from longpin.runner.result import Judged, Result, Verdict
+from longpin.runner.result import Judged, Result, ShownUse, Verdict
 
 _WIDTH = 120
 """Columns that programs beside each other fill."""
@@ -41,12 +41,12 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
     match conclusion:
         case Result():
             violations = [f"{violation.rule}: {violation.detail}" for violation in conclusion.violations]
-            properties = _properties(conclusion.policy, conclusion.judged, conclusion.warnings)
+            properties = _properties(conclusion.policy, conclusion.judged, conclusion.warnings, conclusion.uses)
             said = "\n".join(violations or [conclusion.reason])
             return f"{conclusion.scenario} {conclusion.policy}", said, 0.0, properties
         case Explored() | Stressed():
             scenario, policy = conclusion.subject.scenario, conclusion.subject.settings.policy_name
-            properties = _properties(policy, conclusion.subject.rules.judged, conclusion.warnings)
+            properties = _properties(policy, conclusion.subject.rules.judged, conclusion.warnings, conclusion.uses)
             return f"{scenario.name} {policy}", _found(conclusion), conclusion.seconds, properties
         case Compared():
             from longpin.runner.report import conform
@@ -75,8 +75,9 @@ def _found(searched: Searched) -> str:
     return "\n".join(campaign.lines(searched))
 
 
-def _properties(policy: str, judged: Judged, warnings: Sequence[str]) -> dict[str, str]:
-    return {
+def _properties(policy: str, judged: Judged, warnings: Sequence[str], uses: Sequence[ShownUse]) -> dict[str, str]:
+    shown = {"uses": "; ".join(map(str, uses))} if uses else {}
+    return shown | {
         "policy": policy,
         "rules": ", ".join(judged.rules),
         "not_asked": ", ".join(judged.not_asked),

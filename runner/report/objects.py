@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from longpin.runner.judging.invariants import INVARIANTS
-from longpin.runner.result import ExpectedLine, Judged, Result, Verdict, Violation
+from longpin.runner.result import ExpectedLine, Judged, Result, ShownUse, Verdict, Violation
 
 Object = dict[str, Any]
 
@@ -23,6 +23,7 @@ def head(
     seed: int | None,
     judged: Judged,
     unreached: Sequence[ExpectedLine],
+    uses: Sequence[ShownUse],
     warnings: Sequence[str],
 ) -> Object:
     """Return what the objects of all verbs that take a scenario begin with."""
@@ -38,6 +39,10 @@ def head(
         "not_asked": list(judged.not_asked),
         "not_observed": list(judged.not_observed),
         "unreached": [line._asdict() for line in unreached],
+        "uses": [
+            {"use": one.use, "sentence": one.sentence, "state": one.state.value, "trace": one.trace or None}
+            for one in uses
+        ],
         "warnings": list(warnings),
         "failure": None,
         "not_kept": None,
@@ -87,6 +92,7 @@ def run_object(result: Result, again: str) -> Object:
         result.seed if emulated else None,
         result.judged,
         result.unreached,
+        result.uses,
         result.warnings,
     )
     if result.verdict is Verdict.VIOLATED:

@@ -1,5 +1,6 @@
 """A run for people: what ran, its time line, the verdict, and the line that shows it again."""
 
+import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from longpin.actors.policies.proposal import read_proposal
 from longpin.runner.events import CallEntered, CallReturned, LockContended, ProcessExited, SleepBegun
 from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
 from longpin.runner.report.rows import Row, printable, rows
-from longpin.runner.result import ExpectedLine, Result, Verdict
+from longpin.runner.result import SEEN, ExpectedLine, Result, ShownUse, Verdict
 
 UNREADABLE = 60
 """Processes beyond which no picture is offered."""
@@ -79,6 +80,10 @@ class Picture:
                 self._say("waiting", waiting, "yellow")
         for line in unreached_lines(result.unreached):
             self._say("", line)
+        for line in use_lines(result.uses):
+            self._say("use", line)
+        for line in seen_lines(result.warnings):
+            self._say("", line)
         if result.verdict is not Verdict.HOLDS:
             self._say("judged by", str(result.judged))
         if result.engine == "host":
@@ -106,6 +111,17 @@ def unreached_lines(unreached: Sequence[ExpectedLine]) -> list[str]:
     if (more := len(unreached) - MOST_UNREACHED) > 0:
         told.append(f"not reached: {more} more lines")
     return told
+
+
+def seen_lines(warnings: Sequence[str]) -> list[str]:
+    """Return the warnings of what was seen; those of lines of a file are on standard error."""
+    return [warning for warning in warnings if warning.startswith(SEEN)]
+
+
+def use_lines(uses: Sequence[ShownUse]) -> list[str]:
+    """Return a line for each use that some schedule must show, with the command that shows it again."""
+    again = {use.use: f"; longpin replay {shlex.quote(use.trace)}" if use.trace else "" for use in uses}
+    return [f"{use}{again[use.use]}" for use in uses]
 
 
 def _policy_summary(result: Result) -> str:

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from longpin.actors.constants import signal_name
 from longpin.runner.events import (
+    AsyncEventQueued,
     BlocksFreed,
     BlocksPinned,
     BlocksUnpinned,
@@ -20,6 +21,7 @@ from longpin.runner.events import (
     LeaseTimedOut,
     LockContended,
     ProcessExited,
+    RegionRevoked,
     SearchAdvanced,
     ShrinkAdvanced,
     SignalDelivered,
@@ -67,6 +69,12 @@ def sentence(event: Event) -> str:
             return f"{event.region} pins {spans(event.blocks)} of {event.pmem}"
         case BlocksUnpinned():
             return f"{event.region} unpins its blocks"
+        case RegionRevoked():
+            within = f", within {event.seconds:g} s" if event.seconds else ""
+            pinned = "" if event.unpin else " and stays pinned"
+            return f"{event.region} is taken from {event.context}{within}{pinned}"
+        case AsyncEventQueued():
+            return f"who has {event.context} open is told: the lease of {event.region} is broken"
         case BlocksFreed():
             return f"the file system frees {spans(event.blocks)} of {event.pmem}"
         case DmaDone():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from longpin.runner.exploration.checkpoint import CheckpointError
     from longpin.runner.exploration.footprints import FootprintError
     from longpin.runner.machine.processes import HostError
+    from longpin.runner.own_policy.checks import PolicyError
     from longpin.runner.pool import PoolError
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "HostError",
     "InternalError",
     "Observer",
+    "PolicyError",
     "PoolError",
     "Result",
     "ScenarioError",
@@ -51,6 +53,7 @@ EXCEPTIONS = {
     "FootprintError": "longpin.runner.exploration.footprints",
     "HostError": "longpin.runner.machine.processes",
     "InternalError": "longpin.runner.engines.engine",
+    "PolicyError": "longpin.runner.own_policy.checks",
     "PoolError": "longpin.runner.pool",
     "ScenarioError": "longpin.config.problems",
     "TraceError": "longpin.messages.trace",

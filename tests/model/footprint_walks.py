@@ -147,6 +147,12 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         | {f"thread_{x}": "gettid()" for x in "abc"},
     ),
     (
+        "process:",  # who is looked at while children end, and by several at once
+        dict.fromkeys("ab", 'fork("child")\nlist_holders("/pmem/a")\nlist_holders("/pmem/a")\n')
+        | {"child": "getpid()"},
+    ),
+    ("directory", dict.fromkeys("abc", 'proc_locks()\nstat("/pmem/a")\nproc_locks()\nmkdir("/d")\n')),
+    (
         "mm:",
         {
             "a": REGISTER.format("a")
@@ -169,6 +175,24 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
             "a": REGISTER.format("a") + 'fork("child")\nfork("child")\n'
             "more = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\nibv_dereg_mr(mr)\n",
             "child": "own = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\nibv_dereg_mr(own)\n",
+        },
+    ),
+    (
+        "process:",  # what an administrator reads, of processes that go on meanwhile
+        {
+            "a": 'label("a")\nfd = open("/pmem/a", O_RDWR)\ndup(fd)\nfork("child")\nlist_holders("/pmem/a")\nclose(fd)',
+            "child": 'label("b")\nlist_holders("/pmem/b")',
+            "b": 'list_holders("/pmem/a")\nproc_locks()\nkill_holders("/pmem/c", 0)',
+            "c": 'kill("a", 0)\nlist_holders("/pmem/a")',
+        },
+    ),
+    (
+        "directory",
+        {
+            "a": 'proc_locks()\nlist_holders("/pmem/a")\nfork("child")',
+            "child": 'open("/pmem/new", O_RDWR | O_CREAT)\nproc_locks()',
+            "b": 'stat("/pmem/b")\nunlink("/pmem/b")\nproc_locks()',
+            "c": 'rename("/pmem/c", "/pmem/d")\nproc_locks()',
         },
     ),
     (
@@ -352,10 +376,17 @@ def of_machine(programs: dict[str, str], forked: list[str]) -> Scenario:
     return parse_scenario(text, "programs.toml")
 
 
-def subject(scenario: Scenario, policy: str, preset: str) -> Subject:
+def touched() -> Subject:
+    """Return processes that touch pages others wait for, on a kernel whose page table entries have references."""
+    programs = {x: REGISTER.format(x) + f'label("{x}")\nload(buf, 1)\nibv_dereg_mr(mr)' for x in "ab"}
+    programs |= {f"other_{x}": f'wait_for("{x}")\ntruncate("/pmem/{x}", PAGE)' for x in "ab"}
+    return subject(of_machine(programs, []), "P1", "intended", kernel="6.18")
+
+
+def subject(scenario: Scenario, policy: str, preset: str, **parameters: str) -> Subject:
     """Return a scenario under a policy, whatever its own is."""
-    own = (policy, preset) == (scenario.policy.name, scenario.policy.preset)
-    changes: dict[str, Any] = {} if own else {"policy": policy, "preset": preset, "parameters": {}}
+    own = (policy, preset, {}) == (scenario.policy.name, scenario.policy.preset, parameters)
+    changes: dict[str, Any] = {} if own else {"policy": policy, "preset": preset, "parameters": parameters}
     return Subject(scenario, Settings.of(scenario, **changes))
 
 

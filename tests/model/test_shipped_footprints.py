@@ -23,6 +23,7 @@ from model.footprint_walks import (
     of_programs,
     subject,
     subjects,
+    touched,
 )
 from model.test_random_programs import make_scenario
 
@@ -82,6 +83,8 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
         for subject_ in of_policies():
             for kind in ("inode:", "uverbs:", "file:", "inode:"):
                 yield subject_, kind, bool(turn % 2)
+        for _ in range(4):
+            yield touched(), "pmem:", False
 
 
 def compare(walks: Plan) -> Counter[Pair]:

@@ -20,6 +20,18 @@ def blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
 
 
+def files(document: Path) -> dict[str, str]:
+    """Return the scenarios of a document by the names they give themselves, and Python that begins with one."""
+    found = {}
+    for toml in blocks(document, "toml"):
+        if name := re.search(r'^name = "([\w-]+)"', toml):
+            found[f"{name[1]}.toml"] = toml
+    for code in blocks(document, "python"):
+        if name := re.match(r"# ([\w-]+\.py)\n", code):
+            found[name[1]] = code
+    return found
+
+
 def commands(document: Path) -> list[tuple[str, int]]:
     """Return each longpin command of a document's shell blocks with the exit status its comment states."""
     found = []
@@ -35,9 +47,8 @@ def known(document: Path) -> set[tuple[str, int]]:
     """Return the commands of the documents before this one that depend on nothing but what is shipped."""
     before = DOCUMENTS[: DOCUMENTS.index(document)]
     found = (command for other in before if other.name not in LONG for command in commands(other))
-    return {
-        (bare(command), status) for command, status in found if not re.search(r" (?!tests/)\S+\.(toml|trace)", command)
-    }
+    on_files = re.compile(r" (?!tests/)\S+\.(toml|trace|py)")
+    return {(bare(command), status) for command, status in found if not on_files.search(command)}
 
 
 def bare(command: str) -> str:
@@ -55,10 +66,8 @@ def run(command: str, folder: Path) -> Done:
 )
 def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
-    for toml in blocks(document, "toml"):
-        name = re.search(r'^name = "([\w-]+)"', toml)
-        if name:
-            (tmp_path / f"{name[1]}.toml").write_text(toml)
+    for name, text in files(document).items():
+        (tmp_path / name).write_text(text)
     for command, status in commands(document):
         if (bare(command), status) in known(document):
             continue
@@ -68,7 +77,7 @@ def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path)
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_python_in_a_document_runs(document: Path, tmp_path: Path) -> None:
-    code = "".join(blocks(document, "python"))
+    code = "".join(code for code in blocks(document, "python") if code not in files(document).values())
     if "import" in code:  # others are programs of scenarios
         (tmp_path / "example.py").write_text(code)
         done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -155,7 +155,7 @@ def test_every_verdict_has_the_same_keys(verb: str) -> None:
         ["run", "nowhere"],
         ["replay", "nowhere"],
         ["explore", "nowhere"],
-        ["stress", "hangs.toml", "--policy", "P9"],
+        ["stress", "hangs.toml", "--policy", "P99"],
         ["conform", "--recorded", "nowhere"],
     ],
 )

@@ -44,15 +44,14 @@ NOT_MODELLED = {
     "uring": "io_uring",
     "XDP_UMEM": "AF_XDP",
     "VFIO": "VFIO",
-    "ON_DEMAND": "on-demand paging, which rxe has from 6.18 on",
 }
 """Words of an op that no call of the emulator can make, and what is missing."""
 
 
-def missing(fact: Fact, kernel: str) -> str:
+def missing(fact: Fact) -> str:
     """Return what would have to be modelled to ask for a fact; empty: it can be asked for."""
     for word, what in NOT_MODELLED.items():
-        if word in fact.op and not (word == "ON_DEMAND" and kernel in ("6.1", "6.12")):
+        if word in fact.op:
             return what
     return ""
 
@@ -344,7 +343,7 @@ def every() -> Iterator[tuple[Fact, str]]:
         yield from ((fact, kernel) for kernel in fact.kernels)
 
 
-CAN_BE_ASKED = [(fact, kernel) for fact, kernel in every() if not missing(fact, kernel)]
+CAN_BE_ASKED = [(fact, kernel) for fact, kernel in every() if not missing(fact)]
 
 
 @pytest.mark.parametrize("case", ASKS)
@@ -362,7 +361,7 @@ def test_the_emulated_kernel_does_what_its_version_did(case: str, kernel: str) -
 
 
 def test_what_cannot_be_asked_for_is_little_and_named() -> None:
-    unasked = Counter(missing(fact, kernel) for fact, kernel in every() if missing(fact, kernel))
+    unasked = Counter(missing(fact) for fact, kernel in every() if missing(fact))
     assert set(unasked) == set(NOT_MODELLED.values())
     assert len(CAN_BE_ASKED) > 450
     assert {fact.case for fact, _ in CAN_BE_ASKED} == set(ASKS)

@@ -51,7 +51,7 @@ def test_imports_go_one_way(layer: str) -> None:
 
 
 ROOMS = (
-    ("events", "usage"),
+    ("events", "usage", "own_policy"),
     ("result", "settings", "progress", "pool", "files", "shell"),
     ("oracles",),
     ("engines",),
@@ -67,7 +67,7 @@ ROOMS = (
     ("c_source",),
     ("conclusions",),
     ("searches",),
-    ("report",),
+    ("report", "given_policy"),
     ("api",),
     ("commands",),
 )

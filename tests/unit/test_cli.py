@@ -262,7 +262,7 @@ def test_lists(what: str, names: list[str]) -> None:
 def test_list_of_policies() -> None:
     found = {entry["name"]: entry for entry in json.loads(longpin("list", "policies", "--json").stdout)}
     assert found["P5"]["alias"] == "flv1"
-    assert found["P5"]["presets"] == ["as_posted", "intended"]
+    assert found["P5"]["presets"] == ["as_posted", "intended", "lt0", "k1_kill", "k1_invalidate", "d1"]
     assert found["P5"]["parameters"]["lease_check"] == "one of any_lease, own_tgid, active_only"
     assert "lease_check" not in found["P0"]["parameters"]
     assert "flv1" in longpin("list", "policies").stdout

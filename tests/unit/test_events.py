@@ -14,6 +14,7 @@ from longpin.actors.process.program import Op
 from longpin.config.loader import load_scenario
 from longpin.messages.fs.lease import Level
 from longpin.runner.events import (
+    AsyncEventQueued,
     BlocksFreed,
     BlocksPinned,
     BlocksUnpinned,
@@ -29,6 +30,7 @@ from longpin.runner.events import (
     LockContended,
     ProcessExited,
     ProcessName,
+    RegionRevoked,
     SearchAdvanced,
     ShrinkAdvanced,
     SignalDelivered,
@@ -66,6 +68,9 @@ EACH: list[tuple[Event, str]] = [
     (LeaseRemoved(*WHERE, "lease:1"), "lease:1 is gone"),
     (BlocksPinned(*WHERE, "mr:1", "pmem:0", (1, 2, 5)), "mr:1 pins blocks 1-2, 5 of pmem:0"),
     (BlocksUnpinned(*WHERE, "mr:1", "pmem:0"), "mr:1 unpins its blocks"),
+    (RegionRevoked(*WHERE, "mr:1", "uverbs:1", 1.0, unpin=True), "mr:1 is taken from uverbs:1, within 1 s"),
+    (RegionRevoked(*WHERE, "mr:1", "uverbs:1", 0.0, unpin=False), "mr:1 is taken from uverbs:1 and stays pinned"),
+    (AsyncEventQueued(*WHERE, "mr:1", "uverbs:1"), "who has uverbs:1 open is told: the lease of mr:1 is broken"),
     (BlocksFreed(*WHERE, "pmem:0", (4,)), "the file system frees block 4 of pmem:0"),
     (
         DmaDone(*WHERE, "mr:1", "pmem:0", 4, "inode:/f", 0, b"x"),

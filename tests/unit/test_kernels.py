@@ -118,12 +118,15 @@ ibv_dereg_mr(into)                                    # -> 0
 
 
 @pytest.mark.parametrize("kernel", LINUX)
-def test_on_demand_paging_is_refused_with_another_errno_after_6_1(play: Play, kernel: str) -> None:
+def test_rxe_does_on_demand_paging_after_6_12_and_refused_it_with_another_errno_after_6_1(
+    play: Play, kernel: str
+) -> None:
+    refused = "EINVAL" if kernel in UP_TO_6_1 else "EOPNOTSUPP"
     play(
         f"P1,kernel={kernel}",
         a=DEVICE
         + f"""
-ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_ON_DEMAND)       # -> {"EINVAL" if kernel in UP_TO_6_1 else "EOPNOTSUPP"}
+ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_ON_DEMAND)       # -> {refused if kernel in UP_TO_6_12 else "ok"}
 """,
     )
 

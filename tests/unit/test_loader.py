@@ -246,10 +246,13 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, machine, pmem, tmpfs, "
-            "dax, video, device, file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, machine, pmem, "
+            "tmpfs, dax, video, device, file, process, found the key 'colour'"
         ),
-        "f.toml:3: policy: expected a preset of P5 (as_posted, intended), found 'P5:odd'",
+        (
+            "f.toml:3: policy: expected a preset of P5 (as_posted, intended, lt0, k1_kill, k1_invalidate, d1), "
+            "found 'P5:odd'"
+        ),
         "f.toml:4: holds[1]: expected one of the rules O1, O1', O2, O3, O4, O5, O6, O7, O8, found 'O9'",
         "f.toml:6: machine.page_size: expected a power of two from 512 to 65536, found 1000",
         "f.toml:7: machine.lease_break_time: expected a number, found '4'",

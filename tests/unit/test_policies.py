@@ -138,6 +138,13 @@ def test_an_expectation_of_a_preset_is_for_the_unchanged_preset() -> None:
     assert rest.policy is None
 
 
+def test_an_expectation_of_a_policy_is_not_for_its_relatives() -> None:
+    parts = read_expectations("# P5 -> EPERM; P5:lt0 -> ok; -> 0", {})
+    found = [applicable(parts, f"P5:{name}") for name in ("as_posted", "intended,pins_left=wait", "lt0", "d1")]
+    assert [None if one is None else one.policy for one in found] == ["P5", "P5", "P5:lt0", None]
+    assert applicable(parts[:1], "P5:k1_kill") is None
+
+
 # P0.
 
 

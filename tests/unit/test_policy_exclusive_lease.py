@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from unit.programs import DEVICE, REGISTER, leases
+from unit.programs import CONTEXT, DEVICE, LOOPBACK, OPEN, REGISTER, REGISTER_REMOTE, leases, pinned
 
 from longpin.actors.constants import F_LAYOUT
 from longpin.actors.policies.decisions import Allow, Fail, ListedBy
@@ -44,6 +44,14 @@ fd = open("/f", O_RDWR)
 fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0 (exclusive leases are not mutual)
 ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> ok
 """,
+    )
+
+
+def test_a_lease_is_kept_by_pins_also_where_the_kernel_does_not_look_for_them(play: Play) -> None:
+    """H6: 5.4 looks for no pins of a file that nobody maps; who keeps a lease counts its own."""
+    play(
+        "P6:intended,kernel=5.4",
+        a=PINNED + "munmap(buf, 4 * PAGE)\nfcntl(fd, F_SETLEASE, F_UNLCK)               # -> EBUSY\n",
     )
 
 
@@ -269,6 +277,80 @@ truncate("/f", 0)                                               # -> {outcome}
 label("done")
 """,
     )
+
+
+TWO_FILES = '[[file]]\npath = "/f"\nsize = "4 * PAGE"\n[[file]]\npath = "/g"\nsize = "PAGE"\n'
+
+
+@pytest.mark.parametrize(("policy", "left", "outcome"), [("P6:as_posted", 0, "0"), ("P6:intended", 1, "ETXTBSY")])
+def test_as_posted_a_region_that_is_given_up_lets_go_of_another_file(
+    play: Play, policy: str, left: int, outcome: str
+) -> None:
+    """H25: two files pinned through one context; the zombie of the one ends with the region of the other [V2-16]."""
+    run = play(
+        policy,
+        head=TWO_FILES,
+        violates=["O1"] if left == 0 else [],
+        a=CONTEXT
+        + LOOPBACK
+        + OPEN
+        + TAKE
+        + REGISTER_REMOTE
+        + """
+g = open("/g", O_RDWR)
+fcntl(g, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                    # -> 0
+map = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, g, 0)
+other = ibv_reg_mr(pd, map, PAGE, IBV_ACCESS_LOCAL_WRITE)       # -> ok
+munmap(buf, 4 * PAGE)
+close(fd)
+ibv_dereg_mr(other)                                             # -> 0
+label("released")
+wait_for("tried")
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "from the NIC", mr, 0)
+ibv_get_cq_event(cq)
+ibv_dereg_mr(mr)                                                # -> 0 (nothing is let go of twice)
+fcntl(g, F_SETLEASE, F_UNLCK)                                   # -> 0
+""",
+        b=f"""
+wait_for("released")
+truncate("/f", 0)                                               # -> {outcome}
+label("tried")
+""",
+    )
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_what_goes_with_a_region_as_posted() -> None:
+    """One reference on each file that its device keeps, its own and others', and no more than there are."""
+    posted, intended = ExclusiveLease(v2_pin_refbug=True), ExclusiveLease()
+    assert intended.on_unpin(("file:1",), ("file:2", "file:2")) == ("file:1",)
+    assert posted.on_unpin(("file:1",), ("file:2", "file:2", "file:1")) == ("file:1", "file:2")
+    assert posted.on_unpin((), ("file:2",)) == ("file:2",)
+
+
+@pytest.mark.parametrize(("preset", "outcome"), [("as_posted", "0"), ("intended", "ETXTBSY")])
+def test_as_posted_growth_asks_nobody(play: Play, preset: str, outcome: str) -> None:
+    """H22: growth may have to copy or allocate the last block; the code looks at truncates to smaller sizes only."""
+    play(
+        f"P6:{preset}",
+        a=PINNED + "label('pinned')\nwait_for('done')\n",
+        b=f"""
+wait_for("pinned")
+truncate("/f", 5 * PAGE)                                        # -> {outcome}
+truncate("/f", 3 * PAGE)                                        # -> ETXTBSY
+label("done")
+""",
+    )
+
+
+def test_releases_of_the_device_and_its_pins_are_two_things(play: Play) -> None:
+    """H13: with a release that returns early the zombie outlives the device's file, and then goes [G2]."""
+    run = play(
+        "P6",
+        head="[machine]\nuverbs_async_delay = true\n",
+        a=PINNED + "munmap(buf, 4 * PAGE)\nclose(fd)\nclose(ctx)\nsleep(1)\ntruncate('/f', 0)              # -> 0\n",
+    )
+    assert (leases(run), pinned(run)) == ((), 0)
 
 
 def lease(**changes: Any) -> LeaseView:

@@ -67,7 +67,7 @@ def test_until_the_device_has_answered_a_key_is_good(play: Play) -> None:
         a=PINNED
         + 'label("pinned")\nsleep(50)\n'
         + SEND
-        + "ibv_wc_status()                                                 # -> IBV_WC_SUCCESS\n",
+        + "ibv_wc_status()                                                 # -> IBV_WC_SUCCESS\nsleep(50)\n",
         b=TRUNCATE,
     )
     assert run.returned("b") == 55.0
@@ -307,4 +307,48 @@ def test_the_death_of_the_setter_leaves_the_region_where_its_device_is_shared(pl
         b='wait_for("pinned")\nkill("a", SIGKILL)\nsleep(1)\ntruncate("/f", 0)            # -> blocks, 0\n',
     )
     assert run.returned("b") == 1.0
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_several_regions_are_revoked_at_the_same_time(play: Play) -> None:
+    """So a change waits for the break time and one latency, however many there are; faults go on meanwhile [O3]."""
+    run = play(
+        "P9:intended,revoke_latency=5",
+        a=PINNED
+        + LEASED.replace("mr =", "more =")
+        + "ctx = ibv_open_device('rxe0')\npd = ibv_alloc_pd(ctx)\n"
+        + LEASED.replace("mr =", "last =")
+        + 'label("pinned")\npause()                                         # -> hangs\n',
+        c="""
+wait_for("pinned")
+fd = open("/f", O_RDWR)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+sleep(47)
+load(buf, 1)                                                    # -> b'\\x00'
+""",
+        b=TRUNCATE,
+    )
+    assert (run.returned("b"), run.returned("c")) == (50.0, 47.0)
+
+
+def test_two_regions_of_one_context_of_which_either_takes_all(play: Play) -> None:
+    """Both deadlines pass at once, and each has the whole context revoked: what is gone is not let go of twice."""
+    run = play(
+        "P9:intended,revoke_scope=context",
+        a=PINNED + LEASED.replace("mr =", "more =") + 'label("pinned")\nwait_for("truncated")\n'
+        "ibv_dereg_mr(mr)                                                # -> 0\n"
+        "ibv_dereg_mr(more)                                              # -> 0\n",
+        b=TRUNCATE,
+    )
+    assert run.returned("b") == 46.0
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_a_region_that_is_deregistered_while_the_device_gives_its_key_back(play: Play) -> None:
+    run = play(
+        "P9:intended,revoke_latency=5",
+        a=PINNED + 'label("pinned")\nsleep(47)\nibv_dereg_mr(mr)                    # -> 0\n',
+        b=TRUNCATE,
+    )
+    assert run.returned("b") == 47.0
     assert (leases(run), pinned(run)) == ((), 0)

@@ -14,7 +14,11 @@ from longpin.actors.fs.inode import Inode
 from longpin.actors.policies.decisions import ListedBy
 from longpin.actors.policies.sealed_inode import Seal, SealedInode
 from longpin.actors.policies.views import FileFacts, LayoutView
+from longpin.config.loader import parse_scenario
 from longpin.messages.fs.mapping import MappingView, Memory
+from longpin.runner.exploration import explore
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
 
 Play = Callable[..., Any]
 
@@ -81,7 +85,7 @@ mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, e, 0)               
 d = open("/dev/dax0.0", O_RDWR)
 mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, d, 0)                   # -> EOPNOTSUPP
 setfsuid(1000)
-mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)                  # -> EACCES (a capability of files)
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)                  # -> EACCES (the capability is gone)
 setfsuid(0)
 mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)                  # -> ok
 """,
@@ -375,6 +379,38 @@ read(r, 100)
         c="wait_for('in the pipe')\nlabel('truncating')\ntruncate('/f', 0)               # -> blocks, 0\n",
     )
     assert run.returned("a") == 5.0
+
+
+def test_locks_are_taken_in_the_order_of_the_posted_code_which_is_the_wrong_one() -> None:
+    """mmap has the mmap lock and wants the iolock; pwritev has that, and its buffer faults [S1: xfs_file_mmap].
+
+    Two threads of one process can hold each other up for ever, and exploration finds out without being told.
+    """
+    text = """
+name = "lock-order"
+policy = "{policy}"
+[[file]]
+path = "/f"
+size = "PAGE"
+[[process]]
+name = "app"
+program = '''
+fd = open("/f", O_RDWR)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+t = clone("other")
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)
+pthread_join(t)
+'''
+[[process]]
+name = "other"
+start = "thread"
+program = "pwritev(fd, buf, 3, 0)"
+"""
+    for policy, broken in (("P3", ["O3"]), ("P1", [])):
+        scenario = parse_scenario(text.format(policy=policy), "test.toml")
+        subject = Subject(scenario, Settings.of(scenario))
+        result = explore(subject.build, check=subject.check, always=subject.always)
+        assert [failure.broken.rule for failure in result.failures] == broken
 
 
 def test_an_administrator_sees_who_maps_the_file_and_not_that_it_is_sealed() -> None:

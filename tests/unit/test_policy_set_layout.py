@@ -9,10 +9,11 @@ from unit.programs import CONTEXT, DEVICE, OPEN, REGISTER, leases, pinned
 
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from longpin.actors.policies import POLICIES
-from longpin.actors.policies.decisions import Fail, ListedBy, Proceed
+from longpin.actors.policies.decisions import Allow, Fail, ListedBy, Proceed
 from longpin.actors.policies.set_layout import WHOLE_FILE, SetLayout
 from longpin.actors.policies.views import F_UNBREAK, FileFacts, LayoutView, LeaseKind, LeaseRequest, LeaseView, Range
-from longpin.messages.fs.mapping import Memory
+from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
+from longpin.messages.process.caller import Caller
 
 Play = Callable[..., Any]
 
@@ -524,6 +525,16 @@ def layout(kind: int = F_RDLCK, *, unbreakable: bool = False) -> LeaseView:
         False,
         kind,
     )
+
+
+def test_a_process_that_has_the_number_of_a_dead_one_has_none_of_its_layouts() -> None:
+    """H17: holders are told by what they are, not by a number that is given again."""
+    view = LayoutView(FACTS, (layout(unbreakable=True),), None, None, SetLayout.state)
+    request = PinRequest(
+        Caller("process:2", 100, 0, 0), MappingView("mm:2", 1, 3, 1, "file:2"), True, True, "mr:2.1", "uverbs:2.1"
+    )
+    assert SetLayout().pin_gate(request, view) == Fail(errno.EPERM)
+    assert SetLayout().pin_gate(request._replace(caller=Caller("process:1", 100, 0, 0)), view) == Allow(hold="file:1")
 
 
 @pytest.mark.parametrize("kind", [F_RDLCK, F_WRLCK, F_UNLCK])

@@ -74,6 +74,7 @@ def test_access_bits_are_looked_at_first(play: Play) -> None:
     """Before the domain's handle, and before anything is charged [2.6 steps 1, 2]."""
     run = play(
         "P1",
+        head='[[device]]\nname = "rxe0"\non_demand = false\n',
         details={"a": "uid = 1000\nmemlock = 0"},
         a=DEVICE
         + """

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from longpin.actors.base import Actor
 from longpin.actors.constants import ERRNO_NAMES
+from longpin.actors.policies import find_policy, name_in_expectations, split_name
+from longpin.actors.policies.base import PRESETS
 from longpin.actors.policies.proposal import KERNEL, Proposal, read_proposal
 from longpin.actors.process.facts import CallCut, CallEnded, CallRecord
 from longpin.actors.process.process import Process
@@ -77,14 +79,18 @@ def applicable(
     """Return the expectation that speaks of this policy: with its preset, else by its name, else of every policy.
 
     One that names a preset speaks of the unchanged preset: not if a parameter differs, which ``policy_name`` then says.
+    One that names a policy alone speaks of the presets that each has, not of its relatives.
     Among those of a policy, one that names the kernel comes first; by default that is the one in ``policy_name``.
+    A class in a file is named without the folder of the file, and what is said of its base class is not said of it.
     """
     named = ""
     if kernel is not None or any(expectation.kernels for expectation in expectations):
         named = kernel_of(policy_name) if kernel is None else kernel
-    preset = ",".join(part for part in policy_name.split(",") if not part.startswith(f"{KERNEL}="))
-    name = policy_name.partition(":")[0]
-    ranks = [(preset, True), (policy_name, False), (name, True), (name, False), (None, True), (None, False)]
+    name, preset, whole = _names(policy_name)
+    ranks: list[tuple[str | None, bool]] = [(preset, True), (whole, False)]
+    if preset.removeprefix(name)[1:].partition(",")[0] in PRESETS:
+        ranks += [(name, True), (name, False)]
+    ranks += [(None, True), (None, False)]
     for policy, on_kernel in ranks:
         for its in expectations:
             if its.policy == policy and (named in its.kernels if on_kernel else not its.kernels):
@@ -93,8 +99,22 @@ def applicable(
 
 
 @cache
+def _names(policy_name: str) -> tuple[str, str, str]:
+    """Return a policy's name as expectations give it: alone, with the preset and what differs but the kernel, whole."""
+    whole = name_in_expectations(policy_name)
+    preset = ",".join(part for part in whole.split(",") if not part.startswith(f"{KERNEL}="))
+    return split_name(whole)[0], preset, whole
+
+
 def kernel_of(policy_name: str) -> str:
     """Return the version of Linux that a policy, as it is named everywhere, runs on."""
+    kind: Any = find_policy(split_name(policy_name)[0])[0]
+    return _kernel(policy_name, kind)
+
+
+@cache
+def _kernel(policy_name: str, _kind: Any) -> str:
+    """Return the version; the name of a class in a file may mean another one later."""
     policy, preset, parameters = read_proposal(policy_name)
     return str(Proposal.make(policy.name, preset, parameters).kernel)
 

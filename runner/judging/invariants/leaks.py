@@ -9,6 +9,7 @@ from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.page_cache import PageCache
+from longpin.actors.mm.pmem import Pmem
 from longpin.actors.mm.ram import Ram
 from longpin.actors.process.process import Process
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
@@ -36,6 +37,11 @@ class NoLeaks(Invariant):
                     for pins in actor.pins.values():
                         for pin in pins:
                             yield self._leak("a pin", f"{pin.owner} still pins block {pin.block} of {actor.address}")
+                    if isinstance(actor, Pmem) and actor.maps:
+                        blocks = ", ".join(map(str, sorted(actor.maps)))
+                        yield self._leak(
+                            "a reference", f"page table entries count for block {blocks} of {actor.address}"
+                        )
                     if isinstance(actor, Ram) and (left := _left_in(actor, actors)):
                         yield self._leak("memory", f"{left} pages of {actor.address} are not free")
                     if isinstance(actor, HugePages) and actor.reserved:

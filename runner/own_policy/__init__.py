@@ -1,0 +1,1 @@
+"""A policy of somebody's own, a class in a file: read, checked, executed once, and looked at while it is asked."""

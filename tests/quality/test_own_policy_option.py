@@ -1,0 +1,243 @@
+"""A policy in a file on the command line: every verb takes it, what is kept asks for the same file."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line import Done, longpin
+
+from longpin import api
+from longpin.actors.policies import OWN
+from longpin.messages.trace import TraceReader
+from longpin.runner.failures.store import read_record
+
+POLICY = """\
+import errno
+from dataclasses import dataclass
+from typing import ClassVar
+
+from longpin.actors.policies.decisions import Fail, Proceed, Scan
+from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
+
+
+@dataclass(frozen=True, slots=True)
+class Busy(LayoutLeaseV1):
+    errnos: ClassVar[dict[str, frozenset[str]]] = {"fcntl": frozenset({"EBUSY"})}
+
+    strict: bool = True
+
+    def unlck_gate(self, lease, caller, view):
+        if view.pins is None:
+            return Scan()
+        return Fail(errno.EBUSY) if view.pins and self.strict else Proceed()
+"""
+STORY = """\
+name = "gives-up-early"
+policy = "busy.py:Busy"
+
+[[file]]
+path = "/f"
+size = "PAGE"
+
+[[process]]
+name = "app"
+program = '''
+ctx = ibv_open_device("rxe0")
+pd  = ibv_alloc_pd(ctx)
+fd  = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_LAYOUT)
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+mr  = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)
+fcntl(fd, F_SETLEASE, F_UNLCK)        # busy.py:Busy -> EBUSY; P5 -> 0
+label("done")
+'''
+
+[[process]]
+name = "other"
+program = '''
+wait_for("done")
+'''
+"""
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    OWN.clear()
+    yield
+    OWN.clear()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "a, b").mkdir()
+    for name in ("busy.py", "a, b/busy.py"):
+        (tmp_path / name).write_text(POLICY)
+    (tmp_path / "other.py").write_text(POLICY + "# something else\n")
+    (tmp_path / "story.toml").write_text(STORY)
+    (tmp_path / "broken.toml").write_text(STORY.replace("Busy -> EBUSY", "Busy -> 0"))
+    return tmp_path
+
+
+def fresh(folder: Path, *words: str) -> Done:
+    """Run a command as in a process of its own: no policy was loaded before."""
+    OWN.clear()
+    return longpin(folder, *words, COLUMNS="120", NO_COLOR="1")
+
+
+def one_line(done: Done) -> str:
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done
+    return done.stderr.rstrip()
+
+
+@pytest.mark.parametrize("given", ["busy.py:Busy", "./a, b/busy.py:Busy:as_posted,lease_check=active_only"])
+def test_every_verb_takes_one_and_names_it(folder: Path, given: str) -> None:
+    named = given if "," in given.rpartition(":")[2] else f"{given}:intended"
+    for words, status in (
+        (["run"], 0),
+        (["run", "--engine", "threads"], 0),
+        (["explore", "--workers", "2"], 0),
+        (["explore", "--method", "states"], 0),
+        (["stress", "--runs", "20", "--workers", "1"], 3),
+        (["stress", "--runs", "2", "--engine", "threads"], 3),
+    ):
+        done = fresh(folder, words[0], "story.toml", *words[1:], "--policy", given, "--json")
+        assert done.returncode == status, done
+        assert json.loads(done.stdout)["policy"] == named
+    shown = fresh(folder, "run", "broken.toml", "--policy", given)
+    assert f"\npolicy: {named}: the class Busy" in shown.stdout
+    again = fresh(folder, *shlex.split(shown.stdout.splitlines()[-1])[1:])
+    assert (again.returncode, again.stdout) == (1, shown.stdout)
+
+
+def test_its_own_parameters_are_set_like_any_others(folder: Path) -> None:
+    done = fresh(folder, "run", "story.toml", "--policy", "busy.py:Busy,strict=false", "--json")
+    assert json.loads(done.stdout)["policy"] == "busy.py:Busy:intended,strict=false"
+    assert json.loads(done.stdout)["verdict"] == "violated"
+    wrong = one_line(fresh(folder, "run", "story.toml", "--policy", "busy.py:Busy,strict=7"))
+    assert wrong == "longpin: --policy: strict: expected true or false, found '7'"
+
+
+def test_a_trace_asks_for_its_file(folder: Path) -> None:
+    made = fresh(folder, "run", "story.toml", "--policy", "busy.py:Busy,lease_check=any_lease", "--trace", "t.trace")
+    header = TraceReader(folder / "t.trace").header
+    assert (header.policy, header.preset, header.parameters["lease_check"]) == ("busy.py:Busy", "intended", "any_lease")
+    sha256 = header.policy_sha256
+    its = f"longpin: t.trace: offset 0: it is of the policy Busy in busy.py (SHA-256 {sha256})"
+    wanted = one_line(fresh(folder, "replay", "t.trace"))
+    assert wanted == f"{its}; nothing is executed unless the file is given: --policy busy.py:Busy"
+    assert not OWN
+    for given in ("busy.py:Busy", "a, b/busy.py:Busy"):
+        done = fresh(folder, "replay", "t.trace", "--policy", given)
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, made.stdout.splitlines()[-1])
+    differs = one_line(fresh(folder, "replay", "t.trace", "--policy", "other.py:Busy"))
+    assert differs.startswith(f"{its}; other.py differs (SHA-256 ")
+    for given in ("P5", "busy.py:Busy:intended"):
+        refused = one_line(fresh(folder, "replay", "t.trace", "--policy", given))
+        assert refused.endswith(f"expected FILE.py:CLASS, as the trace holds the rest, found {given!r}")
+    (folder / "busy.py").write_text(POLICY.replace("Busy", "Busier"))
+    assert one_line(fresh(folder, "replay", "t.trace", "--policy", "busy.py:Busier")) == f"{its}, not of Busier"
+    fresh(folder, "run", "story.toml", "--policy", "P5", "--trace", "p5.trace")
+    refused = one_line(fresh(folder, "replay", "p5.trace", "--policy", "a, b/busy.py:Busy"))
+    assert refused.endswith("it is of P5, which is no class in a file: leave --policy out")
+
+
+def test_a_kept_failure_is_of_this_file_and_shows_itself_with_it(folder: Path) -> None:
+    search = ("explore", "broken.toml", "--workers", "1", "--shrink", "2", "--policy", "a, b/busy.py:Busy")
+    found = fresh(folder, *search)
+    assert found.returncode == 1
+    line = found.stdout.splitlines()[-1]
+    assert line.endswith(" --policy 'a, b/busy.py:Busy'")
+    again = fresh(folder, *shlex.split(line)[1:])
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (1, line)
+    (path,) = (folder / "longpin-failures").glob("*.json")
+    record = read_record(path)
+    assert record.policy == "a, b/busy.py:Busy:intended"
+    assert record.policy_sha256 == TraceReader(next(folder.glob("*/*.trace"))).header.policy_sha256 != ""
+    assert "a failure that was kept before still fails" in fresh(folder, *search, "--json").stdout
+    (folder / "a, b" / "busy.py").write_text(POLICY.replace("Fail(errno.EBUSY)", "Proceed()"))
+    assert fresh(folder, *search).returncode == 0
+
+
+def test_a_checkpoint_goes_on_with_the_same_file_only(folder: Path) -> None:
+    search = ("explore", "story.toml", "--workers", "1", "--policy", "busy.py:Busy", "--checkpoint", "c")
+    assert fresh(folder, *search, "--max-executions", "1").returncode == 3
+    done = fresh(folder, *search)
+    assert done.returncode == 0, done
+    assert fresh(folder, *search).returncode == 0
+    (folder / "busy.py").write_text((folder / "other.py").read_text())
+    refused = one_line(fresh(folder, *search))
+    assert refused.startswith("longpin: c: a checkpoint of something else: identity is ")
+    assert refused.count("under busy.py:Busy:intended (SHA-256 of the file: ") == 2
+
+
+def test_a_scenario_loads_no_file(folder: Path) -> None:
+    for verb in ("run", "explore", "stress"):
+        refused = one_line(fresh(folder, verb, "story.toml"))
+        assert refused.startswith("story.toml:2: policy: expected the option --policy with this")
+    assert fresh(folder, "run", "story.toml", "--policy", "P5").returncode == 0
+    assert fresh(folder, "show", "story.toml", "--as", "c").returncode == 0
+    assert not OWN
+
+
+@pytest.mark.parametrize("verb", ["run", "explore", "stress", "replay"])
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ("none.py:Busy", "none.py: no such file"),
+        ("busy.py", "expected FILE.py:CLASS, found 'busy.py'"),
+        ("busy.py:", "expected FILE.py:CLASS, found 'busy.py:'"),
+        ("busy.py:Bus", "busy.py: there is no class Bus in it (did you mean Busy?); it has Busy"),
+        ("a, b:Busy", None),
+    ],
+)
+def test_a_mistake_is_one_line(folder: Path, verb: str, given: str, wrong: str | None) -> None:
+    (folder / "t.trace").touch()
+    line = one_line(fresh(folder, verb, "t.trace" if verb == "replay" else "story.toml", "--policy", given))
+    assert line.startswith("longpin: --policy: ")
+    assert wrong is None or line == f"longpin: --policy: {wrong}"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run"],
+        ["run", "--engine", "threads"],
+        ["explore", "--workers", "2"],
+        ["explore", "--method", "states"],
+        ["stress", "--runs", "20", "--workers", "1"],
+        ["stress", "--runs", "2", "--engine", "threads"],
+    ],
+)
+def test_what_a_hook_does_wrong_is_its_mistake(folder: Path, words: list[str]) -> None:
+    (folder / "busy.py").write_text(POLICY.replace("view.pins and self.strict", "view.pins[0].colour"))
+    done = fresh(folder, words[0], "story.toml", *words[1:], "--policy", "busy.py:Busy")
+    assert (
+        one_line(done)
+        == "longpin: busy.py:18: unlck_gate raised AttributeError: 'Pin' object has no attribute 'colour'"
+    )
+    assert not (folder / "longpin-failures").exists()
+
+
+@pytest.mark.parametrize("words", [["run"], ["explore", "--workers", "1"]])
+def test_an_answer_that_cannot_be_carried_out_is_no_bug_of_longpin(folder: Path, words: list[str]) -> None:
+    hold = "\n    def pin_gate(self, request, view):\n        return Allow('nobody')\n"
+    (folder / "busy.py").write_text(POLICY.replace("import Fail", "import Allow, Fail") + hold)
+    line = one_line(fresh(folder, words[0], "story.toml", *words[1:], "--policy", "busy.py:Busy"))
+    assert line.startswith("longpin: busy.py:Busy: what it decided cannot be carried out: nobody does not exist")
+
+
+def test_in_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    result = api.run("story.toml", "busy.py:Busy", trace="t.trace")
+    assert (result.policy, result.verdict.value) == ("busy.py:Busy:intended", "holds")
+    with pytest.raises(api.TraceError, match="nothing is executed unless the file is given"):
+        api.replay("t.trace")
+    assert api.replay("t.trace", policy="busy.py:Busy").hash == result.hash
+    assert api.judge(result, ["O7"], policy="busy.py:Busy").judged.rules == ("O7",)
+    (folder / "busy.py").write_text(POLICY.replace("view.pins and self.strict", "7 // 0"))
+    with pytest.raises(api.UsageError, match=r"^policy: none.py: no such file$"):
+        api.explore("story.toml", "none.py:Busy")
+    with pytest.raises(api.PolicyError, match=r"^busy.py:18: unlck_gate raised ZeroDivisionError"):
+        api.explore("story.toml", "busy.py:Busy")
