@@ -57,10 +57,10 @@ class Generation:
     folder_leases: bool = False
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
     rxe_on_demand: bool = True
-    """rxe does on-demand paging, and with it every device that is not said to do none: 6.18 does [1.11; meas]."""
+    """rxe does on-demand paging, and with it every device that is not said to do none: 6.18 does [1.10.3; meas]."""
     on_demand_references: bool = False
     """A fault of a device references the page until the device has it (get_user_pages_remote): up to 5.9, then
-    hmm_range_fault takes no reference [1.11; code k54]."""
+    hmm_range_fault takes no reference [1.10.3; code k54]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 

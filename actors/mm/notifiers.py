@@ -1,4 +1,4 @@
-"""MMU notifiers: drivers that have copied page table entries are told of every change of them [1.11].
+"""MMU notifiers: drivers that have copied page table entries are told of every change of them [1.10.3].
 
 As in Linux's ``mmu_interval_notifier`` a change is bracketed. Before it the driver has its device use the entries no
 more; until it has ended the driver copies none. So what was in an entry can be freed after the change. Who changes

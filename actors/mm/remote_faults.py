@@ -1,4 +1,4 @@
-"""Faults for devices: pages of a process are made present for a device that does on-demand paging [1.11]."""
+"""Faults for devices: pages of a process are made present for a device that does on-demand paging [1.10.3]."""
 
 import errno
 

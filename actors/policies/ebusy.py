@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import BreakLeases, Decision, Fail, Proceed, Scan, WaitFor
+from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import WHOLE_FILE, Change, FaultRequest, LayoutView, Range
 from longpin.messages.fs.mapping import Memory
 from longpin.messages.mm.memory import Pin
@@ -41,13 +42,7 @@ class FailIfPinned(Policy):
         "as_posted": {"range_exact": False, "pin_kind_known": False, "cow_action": "move"},
         "intended": {},
     }
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        (
-            *("truncate", "ftruncate", "fallocate", "open", "write", "pwrite", "pwritev"),
-            *("ioctl", "ficlonerange", "fideduperange", "copy_file_range"),
-        ),
-        frozenset({"EBUSY"}),
-    )
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("EBUSY")
 
     range_exact: bool = True
     """Only pins of pages that would change count; False: a file with pinned pages, as the question has it."""

@@ -31,6 +31,7 @@ from longpin.actors.policies.decisions import (
     SendSignals,
     WaitFor,
 )
+from longpin.actors.policies.kept_by_pins import UnlockWithPins, longterm_pins_of
 from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import (
     Change,
@@ -92,15 +93,6 @@ class PinsLeft(StrEnum):
     """It waits for them."""
 
 
-class UnlockWithPins(StrEnum):
-    """What becomes of F_UNLCK while the holder of the lease has pins."""
-
-    ALLOW = "ok"
-    """The lease goes, and the pins stay: option 4 of the cover [V1-0]."""
-    WAIT = "block"
-    """It waits for them [K1]."""
-
-
 class CloseWithPins(StrEnum):
     """What the last close of a lease's description does while the holder of the lease has pins."""
 
@@ -143,10 +135,14 @@ class LayoutLeaseV1(Policy):
     )
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_LONGTERM": F_LAYOUT}}
     """The name of April, of the same lease: its number then is our guess."""
-    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | dict.fromkeys(
-        ("ibv_alloc_pd", "ibv_create_cq", "ibv_create_qp", "ibv_modify_qp", "ibv_post_send", "ibv_reg_mr"),
-        frozenset({"EIO"}),
-    )
+    errnos: ClassVar[dict[str, frozenset[str]]] = {
+        **layout_errnos("ETXTBSY"),
+        **dict.fromkeys(
+            ("ibv_alloc_pd", "ibv_create_cq", "ibv_create_qp", "ibv_modify_qp", "ibv_post_send", "ibv_reg_mr"),
+            frozenset({"EIO"}),
+        ),
+        "fcntl": frozenset({"EBUSY"}),
+    }
 
     lease_check: LeaseCheck = LeaseCheck.ANY_LEASE
     """Whose lease lets a caller pin."""
@@ -159,6 +155,7 @@ class LayoutLeaseV1(Policy):
     unleased_pin: UnleasedPin = UnleasedPin.FAIL
     pins_left: PinsLeft = PinsLeft.FAIL
     unlck_with_pins: UnlockWithPins = UnlockWithPins.ALLOW
+    """What becomes of F_UNLCK while the holder of the lease has pins; by default the lease goes: option 4 [V1-0]."""
     close_with_pins: CloseWithPins = CloseWithPins.ALLOW
     needs_sigkill: bool = False
     """A layout lease is given only on a description for which F_SETSIG has set SIGKILL, which then is what its break
@@ -186,8 +183,7 @@ class LayoutLeaseV1(Policy):
             return Proceed()
         if view.pins is None:
             return Scan()
-        held = _pins_of((lease.holder,), view.pins)
-        return WaitFor(held) if held else Proceed()
+        return self.unlck_with_pins.decide(longterm_pins_of(lease.holder, view.pins))
 
     def last_close_gate(self, ofd: Address, view: LayoutView, *, exiting: bool) -> Decision:
         """Let the lease go; who has pins under it is killed, or loses their registrations [K1]. Nothing waits."""
@@ -196,7 +192,7 @@ class LayoutLeaseV1(Policy):
             return Proceed()
         if view.pins is None:
             return Scan()
-        left = _pins_of(holders, view.pins)
+        left = tuple(pin for holder in holders for pin in longterm_pins_of(holder, view.pins))
         if not left:
             return Proceed()
         if self.close_with_pins is CloseWithPins.KILL:
@@ -256,7 +252,3 @@ class LayoutLeaseV1(Policy):
         holders = {lease.holder for lease in view.layout_leases}
         told = (SendSignal(pin.process, SIGBUS) for pin in pins if pin.longterm and pin.process not in holders)
         return SendSignals(tuple(dict.fromkeys(told)), WaitFor(pins))
-
-
-def _pins_of(processes: tuple[Address, ...], pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
-    return tuple(pin for pin in pins if pin.longterm and pin.process in processes)

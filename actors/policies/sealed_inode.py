@@ -15,6 +15,7 @@ from longpin.actors.constants import MAP_PRIVATE, MAP_TYPE, PROT_WRITE
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Allow, Answer, Decision, Fail, Listed, ListedBy, Proceed, Update
+from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import (
     MAP_DIRECT,
     Change,
@@ -67,13 +68,7 @@ class SealedInode(Policy):
         "intended": {},
     }
     state: ClassVar[PolicyState] = Seal()
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        (
-            *("truncate", "ftruncate", "fallocate", "open", "write", "pwrite", "pwritev"),
-            *("ioctl", "ficlonerange", "fideduperange", "copy_file_range"),
-        ),
-        frozenset({"ETXTBSY"}),
-    ) | {"mmap": frozenset({"EOPNOTSUPP"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | {"mmap": frozenset({"EOPNOTSUPP"})}
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"mmap.flags": {"MAP_DIRECT": MAP_DIRECT}}
 
     v6_pin_requires_mapdirect: bool = True

@@ -19,8 +19,8 @@ class Pd:
 
 
 @dataclass(slots=True)
-class DeviceTable:
-    """What a device knows of the pages of one region that pins none [1.11]."""
+class DevicePageTable:
+    """What a device knows of the pages of one region that pins none [1.10.3]."""
 
     name: Address
     """The region's."""
@@ -60,7 +60,7 @@ class Region:
     successor: int = 0
     """The handle of the region that was given its addresses, which were free again; 0: they are its own [4.4]."""
 
-    table: DeviceTable | None = None
+    table: DevicePageTable | None = None
     """The device's page table, if the region pins no pages."""
 
     def page(self, index: int) -> PinnedPage:

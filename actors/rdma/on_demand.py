@@ -1,4 +1,4 @@
-"""On-demand paging: regions without pins, of which the device has a page table of its own [1.11].
+"""On-demand paging: regions without pins, of which the device has a page table of its own [1.10.3].
 
 A region remembers whose memory it is and where. An access that finds no entry faults in that process; an entry is made
 only if the process's page table has not changed meanwhile, of which the driver is told [longpin.messages.mm.notifier].
@@ -11,7 +11,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError, Wait, W
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.gup import unpin_user_pages
-from longpin.actors.rdma.objects import DeviceTable, Region
+from longpin.actors.rdma.objects import DevicePageTable, Region
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Registration, UserPages
@@ -25,16 +25,16 @@ class OnDemand(ActorPart):
     def __init__(self, actor: Actor, kernel: Kernel) -> None:
         self.actor = actor
         self.kernel = kernel
-        self.tables: dict[Address, DeviceTable] = {}
+        self.tables: dict[Address, DevicePageTable] = {}
         """By region, from before it is published until it is gone."""
         self.faults = 0
 
-    def add(self, request: Register, in_use: Lock) -> Conversation[DeviceTable]:
+    def add(self, request: Register, in_use: Lock) -> Conversation[DevicePageTable]:
         """Follow the page table of the process that registers memory."""
         umem, registration = request.on_demand, request.registration
         assert umem is not None
         name = registration.owner
-        self.tables[name] = table = DeviceTable(name, registration.mm, umem.address, umem.caller, in_use)
+        self.tables[name] = table = DevicePageTable(name, registration.mm, umem.address, umem.caller, in_use)
         first = umem.address // self.kernel.page_size
         yield Call(registration.mm, AddNotifier(name, first, first + umem.pages - 1))
         return table
@@ -73,7 +73,7 @@ class OnDemand(ActorPart):
 
     # Faults.
 
-    def _fault(self, table: DeviceTable, index: int, pages: int, *, write: bool) -> Conversation[None]:
+    def _fault(self, table: DevicePageTable, index: int, pages: int, *, write: bool) -> Conversation[None]:
         """Have the owner's memory map make pages present, and enter them if nothing has changed meanwhile.
 
         Raises:
@@ -97,7 +97,7 @@ class OnDemand(ActorPart):
             held = Registration(owner, self.actor.address, table.mm, 0, got.runs, got.holds, got.attached)
             yield from unpin_user_pages(self.kernel, held)
 
-    def fault_in(self, table: DeviceTable, places: range, *, write: bool) -> Conversation[bool]:
+    def fault_in(self, table: DevicePageTable, places: range, *, write: bool) -> Conversation[bool]:
         """Have pages of a region made accessible to the device; return whether that was possible.
 
         Nothing keeps them: the caller looks again with the region's lock.

@@ -1,4 +1,4 @@
-"""MMU notifiers: what a memory map and a driver that follows its page table say to each other [1.11].
+"""MMU notifiers: what a memory map and a driver that follows its page table say to each other [1.10.3].
 
 A driver that has copied page table entries is told before they change and when they have changed, as by Linux's
 ``mmu_interval_notifier``. What it is told has no footprint: nearly all that a context does looks at it.

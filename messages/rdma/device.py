@@ -12,7 +12,7 @@ class RdmaDevice(NamedTuple):
     revocable: bool = True
     """Its driver can take a key back while it is in use [4.10]."""
     on_demand: bool | None = None
-    """It does on-demand paging [1.11]; None: as rxe does on the kernel."""
+    """It does on-demand paging [1.10.3]; None: as rxe does on the kernel."""
 
 
 ANY_DEVICE = RdmaDevice()

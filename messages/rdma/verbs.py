@@ -87,7 +87,7 @@ class DestroyObject(Message):
 
 
 class OnDemandBuffer(NamedTuple):
-    """Memory that is registered without pins: whose faults the device's are [1.11]."""
+    """Memory that is registered without pins: whose faults the device's are [1.10.3]."""
 
     address: int
     """Of the first page."""

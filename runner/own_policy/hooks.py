@@ -92,7 +92,7 @@ def _empty(answer: Any) -> str:
             return "whose errno Linux does not have"
         case WaitFor(pins=()) | KillHolders(pins=()) | Revoke(registrations=()):
             return "which names nothing, so it would be asked the same for ever"
-        case DropLease(leases=()) | BreakLeases(leases=()):
+        case DropLease(leases=()) | BreakLeases(leases=(), wait=True):
             return "which names nothing, so it would be asked the same for ever"
     return ""
 

@@ -147,6 +147,12 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         | {f"thread_{x}": "gettid()" for x in "abc"},
     ),
     (
+        "process:",  # who is looked at while children end, and by several at once
+        dict.fromkeys("ab", 'fork("child")\nlist_holders("/pmem/a")\nlist_holders("/pmem/a")\n')
+        | {"child": "getpid()"},
+    ),
+    ("directory", dict.fromkeys("abc", 'proc_locks()\nstat("/pmem/a")\nproc_locks()\nmkdir("/d")\n')),
+    (
         "mm:",
         {
             "a": REGISTER.format("a")
@@ -169,6 +175,24 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
             "a": REGISTER.format("a") + 'fork("child")\nfork("child")\n'
             "more = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\nibv_dereg_mr(mr)\n",
             "child": "own = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\nibv_dereg_mr(own)\n",
+        },
+    ),
+    (
+        "process:",  # what an administrator reads, of processes that go on meanwhile
+        {
+            "a": 'label("a")\nfd = open("/pmem/a", O_RDWR)\ndup(fd)\nfork("child")\nlist_holders("/pmem/a")\nclose(fd)',
+            "child": 'label("b")\nlist_holders("/pmem/b")',
+            "b": 'list_holders("/pmem/a")\nproc_locks()\nkill_holders("/pmem/c", 0)',
+            "c": 'kill("a", 0)\nlist_holders("/pmem/a")',
+        },
+    ),
+    (
+        "directory",
+        {
+            "a": 'proc_locks()\nlist_holders("/pmem/a")\nfork("child")',
+            "child": 'open("/pmem/new", O_RDWR | O_CREAT)\nproc_locks()',
+            "b": 'stat("/pmem/b")\nunlink("/pmem/b")\nproc_locks()',
+            "c": 'rename("/pmem/c", "/pmem/d")\nproc_locks()',
         },
     ),
     (
@@ -357,6 +381,18 @@ def touched() -> Subject:
     programs = {x: REGISTER.format(x) + f'label("{x}")\nload(buf, 1)\nibv_dereg_mr(mr)' for x in "ab"}
     programs |= {f"other_{x}": f'wait_for("{x}")\ntruncate("/pmem/{x}", PAGE)' for x in "ab"}
     return subject(of_machine(programs, []), "P1", "intended", kernel="6.18")
+
+
+def registering() -> Subject:
+    """Return processes that share a device and register memory with it, pinned and not, and two transfers."""
+    register = REGISTER.format("a").partition("ctx")[0] + "".join(
+        f"{name} = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE{more})\n"
+        f'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", {name}, 0)\n'
+        for name, more in (("mr", ""), ("paged", " | IBV_ACCESS_ON_DEMAND"))
+    )
+    opened = 'ctx = ibv_open_device("rxe0")\npd = ibv_alloc_pd(ctx)\n'
+    programs = {"a": f'{opened}fork("child"){CONNECT}{register}', "child": CONNECT + register}
+    return subject(of_machine(programs, ["child"]), "P1", "intended", kernel="6.18")
 
 
 def subject(scenario: Scenario, policy: str, preset: str, **parameters: str) -> Subject:

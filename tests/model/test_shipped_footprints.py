@@ -21,6 +21,7 @@ from model.footprint_walks import (
     meetings,
     of_policies,
     of_programs,
+    registering,
     subject,
     subjects,
     touched,
@@ -85,6 +86,9 @@ def plan(*, rounds: int, every: int, crowds: int, programs: int) -> Plan:
                 yield subject_, kind, bool(turn % 2)
         for _ in range(4):
             yield touched(), "pmem:", False
+        for _ in range(6):
+            yield registering(), "uverbs:", False
+            yield registering(), "pmem:", False
 
 
 def compare(walks: Plan) -> Counter[Pair]:

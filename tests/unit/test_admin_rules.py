@@ -1,10 +1,16 @@
 """Rules about whom the kernel shows and signals: O4 attribution, O5 signal sanity, O8 an administrator's power."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from unit.programs import DEVICE, REGISTER
+
+from longpin.config.loader import load_scenario
+from longpin.runner import api
+from longpin.runner.judging.invariants.holding import pins_of
+from longpin.runner.result import Verdict
 
 Play = Callable[..., Any]
 
@@ -190,3 +196,41 @@ def test_o5_counts_a_device_for_the_file_it_may_have_pinned(play: Play) -> None:
 
 def test_o5_is_not_about_signals_of_processes(play: Play) -> None:
     play("P5", head=holds("O5"), details={"a": HANDLER}, a="pause()\n", b='sleep(1)\nkill("a", SIGIO)\n')
+
+
+@pytest.mark.parametrize(
+    ("policy", "take", "leases", "pins"),
+    [
+        ("P1", "", 0, 1),
+        ("P2", "", 0, 1),
+        ("P5", LAYOUT, 0, 1),
+        ("P6", EXCLUSIVE, 1, 1),
+        ("P8", LAYOUT, 0, 0),
+    ],
+)
+def test_in_the_way_is_what_the_policy_would_fail_or_wait_for(
+    play: Play, policy: str, take: str, leases: int, pins: int
+) -> None:
+    """P5's lease goes in time and its pin stays; under P8 the kernel sees to both."""
+    run = play(policy, head=holds("O1"), a=DEVICE + take + REGISTER + "pause()\n", b="pause()\n")
+    inode, other = run.engine.actors["inode:/f"], run.engine.actors["process:101"]
+    found = inode.in_the_way(other.caller, pins_of(inode, run.engine.actors))
+    assert (len(found.leases), len(found.pins)) == (leases, pins)
+
+
+def test_a_registration_that_can_be_revoked_is_in_nobodys_way(play: Play) -> None:
+    register = "mr = ibv_reg_mr_lease(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)   # -> ok\n"
+    run = play("P9", head=holds("O7"), a=DEVICE + register + "pause()\n", b="pause()\n")
+    inode, other = run.engine.actors["inode:/f"], run.engine.actors["process:101"]
+    found = inode.in_the_way(other.caller, pins_of(inode, run.engine.actors))
+    assert (found.leases, found.pins, len(found.broken)) == ((), (), 1)
+
+
+@pytest.mark.parametrize("method", ["dpor", "states"])
+def test_searches_find_what_runs_find(method: Literal["dpor", "states"], tmp_path: Path) -> None:
+    scenario = load_scenario("holders-are-killed")
+    found = api.explore(scenario, "P5", method=method, failures=tmp_path, shrink=0.001)
+    assert found.kept is not None
+    assert found.kept.violation.rule in ("O4", "O8")
+    if method == "dpor":
+        assert api.explore(scenario, method=method).verdict is Verdict.HOLDS

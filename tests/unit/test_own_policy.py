@@ -15,11 +15,13 @@ from longpin.actors.policies import OWN, POLICIES, constants, find_policy, name_
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.proposal import Proposal, read_proposal
 from longpin.config.expectations import read_expectations
-from longpin.config.loader import parse_scenario
+from longpin.config.loader import load_scenario, parse_scenario
 from longpin.config.problems import ScenarioError
+from longpin.runner.failures.found import configuration_hash
 from longpin.runner.judging.invariants.errnos import applicable, kernel_of
 from longpin.runner.own_policy.checks import HOOKS, PolicyError
 from longpin.runner.own_policy.source import MOST_BYTES, PolicySource, read_source, register
+from longpin.runner.run import run
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
@@ -327,8 +329,6 @@ def test_super_means_the_base_class() -> None:
 )
 def test_a_hook_that_answers_nonsense(body: str, wrong: str) -> None:
     built = subject(own(f"    def change_gate(self, change, view):\n        {body}\n"))
-    from longpin.runner.run import run
-
     with pytest.raises(Exception, match="PolicyError") as caught:
         run(built.scenario, built.settings)
     assert isinstance(caught.value.__cause__, PolicyError)
@@ -347,6 +347,23 @@ def test_every_hook_that_is_not_the_base_rule_is_looked_at() -> None:
     assert changed == {"read_lease", "lease_type", "pin_gate", "change_gate"}
 
 
+@pytest.mark.parametrize("scenario", ["zombie-lease", "holders-are-killed", "layout-lease-ignored"])
+def test_no_answer_of_longpins_own_is_taken_for_a_mistake(scenario: str) -> None:
+    """A class that changes nothing does what its base does."""
+    for name, base in POLICIES.items():
+        derived = CLASS.replace("LayoutLeaseV1", "Base")
+        text = f"{HEAD}from {base.__module__} import {base.__name__} as Base\n{derived}    pass"
+        source = PolicySource(f"{name}.py:Own", text.encode())
+        register(source)
+        for preset in base.presets:
+            settings = Settings(name, preset)
+            one, other = (
+                run(load_scenario(scenario), its)
+                for its in (settings, replace(settings, policy=source.name, source=source))
+            )
+            assert one.hash == other.hash, (name, preset)
+
+
 # Elsewhere.
 
 
@@ -362,8 +379,6 @@ def test_another_process_needs_no_file(tmp_path: Path) -> None:
 
 
 def test_the_hash_is_of_the_file_and_part_of_what_is_searched() -> None:
-    from longpin.runner.failures.found import configuration_hash
-
     one, other = subject(own()), subject(own("    pass  # the same, in other words\n"))
     assert (one.settings.source or own()).sha256 != (other.settings.source or own()).sha256
     hashes = {configuration_hash(its.scenario, its.settings) for its in (one, other)}

@@ -157,6 +157,16 @@ def test_f_unlck_waits_for_the_pins_of_the_holder(play: Play, preset: str) -> No
     assert leases(run) == ()
 
 
+def test_or_f_unlck_fails_while_there_are_pins(play: Play) -> None:
+    play(
+        "P5,unlck_with_pins=EBUSY",
+        seeds=range(2),
+        a=PINNED
+        + "fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> EBUSY\nibv_dereg_mr(mr)\n"
+        + "fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> 0\n",
+    )
+
+
 def test_without_the_amendment_the_lease_goes_and_the_pins_stay(play: Play) -> None:
     """Option 4 of the cover: a lease may be given up while pages are pinned; then a change fails [V1-0]."""
     play(

@@ -1,4 +1,4 @@
-"""P10 and on-demand paging: regions without pins, faults of a device, notifiers, and their race [1.11, 4.11]."""
+"""P10 and on-demand paging: regions without pins, faults of a device, notifiers, and their race [1.10.3, 4.11]."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -193,7 +193,7 @@ load(buf, 6)                           # -> b"PANICt"
 
 @pytest.mark.parametrize("ends", ["exit", "exec"])
 def test_passing_the_device_does_not_help_when_the_owner_has_gone(play: Play, ends: str) -> None:
-    """EINVAL of mmget_not_zero, which the device tells as an access error [1.11]."""
+    """EINVAL of mmget_not_zero, which the device tells as an access error [1.10.3]."""
     more = {"exec": {"next": "pause()\n"}, "exit": {}}[ends]
     played = play(
         P10,

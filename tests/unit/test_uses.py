@@ -137,6 +137,7 @@ def explored(tmp_path: Path, policy: str | None = None, **how: Any) -> Explored:
         ("P6", {"U2"}),
         ("P8", set[str]()),
         ("P9", set[str]()),
+        ("P10", set[str]()),
     ],
 )
 def test_what_each_policy_is_of_use_for(tmp_path: Path, policy: str, missing: set[str]) -> None:
