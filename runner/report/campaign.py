@@ -29,7 +29,8 @@ def lines(stressed: Stressed) -> list[str]:
     if result.inconclusive:
         found.append(f"  {result.unjudged:,} runs could not be judged, the first because {result.inconclusive}")
     found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
-    found += [f"  {line}" for line in (*use_lines(stressed.uses), *seen_lines(stressed.warnings))]
+    uses = use_lines(stressed.uses, stressed.subject.settings.policy_name)
+    found += [f"  {line}" for line in (*uses, *seen_lines(stressed.warnings))]
     found += table(result.by_strategy)
     rate = result.runs / result.seconds if result.seconds else 0
     found.append(f"  seeds {result.seed} to {last}, timers {timers}, {rate:,.0f} runs/s")

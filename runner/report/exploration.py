@@ -31,7 +31,8 @@ def lines(explored: Explored) -> list[str]:
     if result.inconclusive:
         found.append(f"  {result.inconclusive}")
     found += [f"  {line}" for line in unreached_lines(subject.unreached(result.marks))]
-    found += [f"  {line}" for line in (*use_lines(explored.uses), *seen_lines(explored.warnings))]
+    uses = use_lines(explored.uses, explored.subject.settings.policy_name)
+    found += [f"  {line}" for line in (*uses, *seen_lines(explored.warnings))]
     if result.blocked:
         found.append(f"  {result.blocked:,} executions were given up half-way, as they could only repeat another")
     found.append(f"  {result.events:,} arrivals, {result.seconds:.2f} s, seed {settings.seed}")

@@ -15,7 +15,7 @@ from longpin.runner.judging.invariants import INVARIANTS
 from longpin.runner.report.objects import Object, failure_object
 from longpin.runner.report.picture import VERDICT_STYLES, Picture
 from longpin.runner.result import Judged
-from longpin.runner.shell import command
+from longpin.runner.shell import replay_command
 
 STORY = ("name", "source", "summary")
 """What a scenario file says of itself; a part of a scenario is no longer what it tells."""
@@ -25,9 +25,7 @@ def replay_line(kept: Kept) -> str:
     """Return the command that shows a failure again, to paste into a shell; empty if no file shows it."""
     if not kept.written:
         return ""
-    trace, source = str(kept.trace), kept.found.settings.source
-    options = [] if source is None else ["--policy", source.name]
-    return command("replay", *options, "--", trace) if trace.startswith("-") else command("replay", trace, *options)
+    return replay_command(str(kept.trace), kept.record.policy)
 
 
 def remained(kept: Kept) -> str:

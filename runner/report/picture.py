@@ -1,6 +1,5 @@
 """A run for people: what ran, its time line, the verdict, and the line that shows it again."""
 
-import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -11,6 +10,7 @@ from longpin.runner.events import CallEntered, CallReturned, LockContended, Proc
 from longpin.runner.report.lanes import MOST_LANES, Lanes, glyphs_for
 from longpin.runner.report.rows import Row, printable, rows
 from longpin.runner.result import SEEN, ExpectedLine, Result, ShownUse, Verdict
+from longpin.runner.shell import replay_command
 
 UNREADABLE = 60
 """Processes beyond which no picture is offered."""
@@ -80,7 +80,7 @@ class Picture:
                 self._say("waiting", waiting, "yellow")
         for line in unreached_lines(result.unreached):
             self._say("", line)
-        for line in use_lines(result.uses):
+        for line in use_lines(result.uses, result.policy):
             self._say("use", line)
         for line in seen_lines(result.warnings):
             self._say("", line)
@@ -118,9 +118,9 @@ def seen_lines(warnings: Sequence[str]) -> list[str]:
     return [warning for warning in warnings if warning.startswith(SEEN)]
 
 
-def use_lines(uses: Sequence[ShownUse]) -> list[str]:
+def use_lines(uses: Sequence[ShownUse], policy: str) -> list[str]:
     """Return a line for each use that some schedule must show, with the command that shows it again."""
-    again = {use.use: f"; longpin replay {shlex.quote(use.trace)}" if use.trace else "" for use in uses}
+    again = {use.use: f"; {replay_command(use.trace, policy)}" if use.trace else "" for use in uses}
     return [f"{use}{again[use.use]}" for use in uses]
 
 

@@ -160,6 +160,16 @@ def test_a_kept_failure_is_of_this_file_and_shows_itself_with_it(folder: Path) -
     assert fresh(folder, *search).returncode == 0
 
 
+def test_a_use_that_is_shown_replays_with_the_file(folder: Path) -> None:
+    story = STORY.replace('policy = "busy.py:Busy"', 'shows = ["U1"]')
+    (folder / "uses.toml").write_text(story.replace("LOCAL_WRITE)", "LOCAL_WRITE)  # U1 -> ok"))
+    done = fresh(folder, "explore", "uses.toml", "--workers", "1", "--policy", "a, b/busy.py:Busy")
+    (line,) = (line for line in done.stdout.splitlines() if "U1, " in line)
+    again = line.partition("; longpin ")[2]
+    assert again.endswith(" --policy 'a, b/busy.py:Busy'")
+    assert fresh(folder, *shlex.split(again)).returncode == 0
+
+
 def test_a_checkpoint_goes_on_with_the_same_file_only(folder: Path) -> None:
     search = ("explore", "story.toml", "--workers", "1", "--policy", "busy.py:Busy", "--checkpoint", "c")
     assert fresh(folder, *search, "--max-executions", "1").returncode == 3

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from longpin.actors.policies import OWN, POLICIES, constants, find_policy, name_in_file, split_name
+from longpin.actors.policies.base import Policy
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.proposal import Proposal, read_proposal
 from longpin.config.expectations import read_expectations
@@ -139,7 +140,7 @@ def test_what_is_expected_of_its_base_is_not_expected_of_it() -> None:
 
 def test_a_name_can_mean_another_text_later() -> None:
     one = subject(own())
-    other = subject(own('    kernels = {"as_posted": "5.4", "intended": "6.1"}\n'))
+    other = subject(own('    kernels = LayoutLeaseV1.kernels | {"intended": "6.1"}\n'))
     assert kernel_of("own.py:Own:intended") == "6.1"
     assert type(one.blueprint.kernel.policy) is not type(other.blueprint.kernel.policy)
     assert one.settings.make_proposal().kernel == "ideal"
@@ -344,7 +345,8 @@ def test_a_mistake_in_a_helper_of_an_inherited_hook_is_the_policys() -> None:
 def test_every_hook_that_is_not_the_base_rule_is_looked_at() -> None:
     kind = register(own())
     changed = {name for name in HOOKS if getattr(kind, name) is not getattr(LayoutLeaseV1, name)}
-    assert changed == {"read_lease", "lease_type", "pin_gate", "change_gate"}
+    assert changed == {name for name in HOOKS if getattr(LayoutLeaseV1, name) is not getattr(Policy, name)}
+    assert {"pin_gate", "change_gate"} <= changed < set(HOOKS)
 
 
 @pytest.mark.parametrize("scenario", ["zombie-lease", "holders-are-killed", "layout-lease-ignored"])
