@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from longpin.actors.mm.ram import MOST_FRAMES
 from longpin.actors.parameters import ParameterValue, expected_value, fits
 from longpin.actors.policies import find_policy, name_in_file
 from longpin.actors.policies.proposal import KERNEL, proposal_parameters, read_kernel, read_proposal
@@ -71,10 +72,24 @@ def build_machine(report: ProblemList, table: ScenarioTable, policy: PolicyChoic
     if not 0 <= seconds <= MOST_SECONDS:
         report.add(("machine", "lease_break_time"), f"seconds from 0 to {MOST_SECONDS}", shown(seconds))
         seconds = default.lease_break_time
+    huge_size, huge_pages = _huge_pages(report, table, page_size)
     kernel = _kernel(report, given.kernel)
     if kernel and KERNEL in dict(policy.parameters):
         report.add(("machine", "kernel"), "the kernel once, here or with the policy", "it in both")
-    return MachineSettings(page_size, float(seconds), bool(given.uverbs_async_delay), bool(given.hypervisor), kernel)
+    return MachineSettings(
+        page_size, float(seconds), bool(given.uverbs_async_delay), huge_size, huge_pages, bool(given.hypervisor), kernel
+    )
+
+
+def _huge_pages(report: ProblemList, table: ScenarioTable, page_size: int) -> tuple[int, int]:
+    """Return the size of huge pages, and how many there are."""
+    given, usual = table.machine, 512 * page_size
+    huge = size(report, ("machine", "huge_page_size"), given.huge_page_size, usual, page_size, 2 * page_size, 1 << 30)
+    if huge & (huge - 1):
+        report.add(("machine", "huge_page_size"), "a power of two", shown(huge))
+        huge = usual
+    most = MOST_FRAMES * page_size // huge
+    return huge, size(report, ("machine", "huge_pages"), given.huge_pages, 0, page_size, 0, most)
 
 
 def _kernel(report: ProblemList, text: str | None) -> tuple[tuple[str, ParameterValue], ...]:

@@ -44,6 +44,10 @@ class MachineSettings:
     """Seconds of virtual time a lease holder has to answer a break; 0: for ever [2.3.3]. Default: Linux's."""
     uverbs_async_delay: bool = False
     """The last close of a device may return before its pins are gone [1.10]. Default: most releases do not race."""
+    huge_page_size: int = 1 << 21
+    """Bytes of a huge page. Default in a scenario file: 512 pages, on x86-64 2 MiB."""
+    huge_pages: int = 0
+    """How many there are [vm.nr_hugepages]. Default: Linux's."""
     hypervisor: bool = False
     """A hypervisor runs below, with a frame table of its own [1.10.2]."""
     kernel: tuple[tuple[str, ParameterValue], ...] = ()

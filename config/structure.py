@@ -42,6 +42,8 @@ class MachineTable:
     page_size: Size | None = None
     lease_break_time: float | None = None
     uverbs_async_delay: bool | None = None
+    huge_page_size: Size | None = None
+    huge_pages: int | None = None
     hypervisor: bool | None = None
     kernel: str | None = None
 

@@ -28,6 +28,7 @@ KINDS = {
     "camera": "video",
     "video": "video",
     "shmem": "shmem",
+    "hugetlb": "hugetlb",
 }
 """What an open file description is, by the kind of address behind it."""
 
@@ -63,6 +64,7 @@ FILE_OPERATIONS = {
     "dax": FileOperations(seek=0, map=0, fixed_position=True),
     "video": FileOperations(),
     "shmem": FileOperations(fallocate=0, map=0),
+    "hugetlb": FileOperations(read=0, seek=0, truncate=0, fallocate=0, sync=0, map=0),
     "path": FileOperations(),
 }
 """By what an open file description is."""

@@ -35,6 +35,16 @@ class Kernel:
     hypervisor: bool = False
     """A hypervisor runs below, which the kernel knows nothing of [1.10.2]."""
 
+    huge_page_size: int = 1 << 21
+    """Bytes of a huge page."""
+    huge_pages: int = 0
+    """How many there are [vm.nr_hugepages]."""
+
+    @property
+    def frames_of_huge_page(self) -> int:
+        """How many pages a huge page is."""
+        return self.huge_page_size // self.page_size
+
     def pages(self, length: int) -> int:
         """Return how many pages ``length`` bytes take."""
         return -(-length // self.page_size)

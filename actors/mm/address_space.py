@@ -72,6 +72,11 @@ class Mapping(NamedTuple):
         return self.flags & MAP_TYPE == MAP_PRIVATE
 
     @property
+    def huge(self) -> bool:
+        """Whether its pages are huge."""
+        return self.memory is Memory.HUGETLB
+
+    @property
     def anonymous(self) -> bool:
         """Whether it has no file: its pages are the process's own."""
         return not self.file.ofd
@@ -82,6 +87,8 @@ class Mapping(NamedTuple):
 
     def follows(self, other: "Mapping", page_size: int) -> bool:
         """Return whether it goes on where another ends, in every respect: the two can be one [vma_merge]."""
+        if self.huge:  # VM_DONTEXPAND
+            return False
         page = other.first_page + other.length // page_size
         wanted = other._replace(number=self.number, start=other.end, length=self.length, first_page=page)
         return self._replace(flags=self.flags & ~_OF_PLACE) == wanted._replace(flags=wanted.flags & ~_OF_PLACE)

@@ -7,6 +7,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import VM_LOCKED, AddressSpace, Mapping
 from longpin.actors.mm.anonymous import AnonymousMemory
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Ref
@@ -19,13 +20,20 @@ class Areas(ActorPart):
     """The changes of mappings, of which files are told. Who calls a method holds the mmap lock, exclusively."""
 
     def __init__(
-        self, mm: Address, space: AddressSpace, mmap_lock: Lock, anonymous: AnonymousMemory, notifiers: Notifiers
+        self,
+        mm: Address,
+        space: AddressSpace,
+        mmap_lock: Lock,
+        anonymous: AnonymousMemory,
+        huge: HugeMappings,
+        notifiers: Notifiers,
     ) -> None:
         self.mm = mm
         """The memory map itself, as inodes know it."""
         self.space = space
         self.mmap_lock = mmap_lock
         self.anonymous = anonymous
+        self.huge = huge
         self.notifiers = notifiers
 
     @property
@@ -58,7 +66,13 @@ class Areas(ActorPart):
         return Unmapped(tuple(releases))
 
     def unmap_range(self, start: int, end: int, releases: list[File]) -> Conversation[None]:
-        """Take a range of addresses away; files whose last reference that was are to be released."""
+        """Take a range of addresses away; files whose last reference that was are to be released.
+
+        Raises:
+            KernelError: EINVAL, an end is in the middle of a huge page.
+
+        """
+        self.huge.check_ends(self.space.overlapping(start, end), start, end)
         for mapping in self.space.overlapping(start, end):
             if mapping.start >= start and mapping.end <= end:
                 yield from self._unmap(mapping, releases)
@@ -70,12 +84,16 @@ class Areas(ActorPart):
             begin, stop = max(start, mapping.start), min(end, mapping.end)
             cut = partial(self.space.cut, mapping, begin, stop, number)
             yield from self.anonymous.drop((yield from self.notifiers.around([(begin, stop)], at_once(cut))))
+            if mapping.huge:
+                yield from self.huge.forget(begin, stop)
 
     def _unmap(self, mapping: Mapping, releases: list[File]) -> Conversation[None]:
         """Remove a mapping; if its reference was the file's last, that is to be released."""
         remove = at_once(partial(self.space.remove, mapping))
         gone = yield from self.notifiers.around([(mapping.start, mapping.end)], remove)
         yield from self.anonymous.drop(gone)
+        if mapping.huge:
+            yield from self.huge.forget(mapping.start, mapping.end)
         if mapping.anonymous:
             return
         yield Call(mapping.inode, RemoveMapping(self.mm, mapping.number))
@@ -89,7 +107,13 @@ class Areas(ActorPart):
             yield Call(mapping.inode, SplitMapping(self.mm, mapping.number, number))
 
     def isolate(self, mapping: Mapping, start: int, end: int) -> Conversation[Mapping]:
-        """Make what lies between two addresses a mapping of its own, where it is not, and return it [split_vma]."""
+        """Make what lies between two addresses a mapping of its own, where it is not, and return it [split_vma].
+
+        Raises:
+            KernelError: EINVAL, an end is in the middle of a huge page.
+
+        """
+        self.huge.check_ends([mapping], start, end)
         if mapping.start < start:
             _, mapping = yield from self._split(mapping, start)
         if end < mapping.end:

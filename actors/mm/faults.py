@@ -9,10 +9,11 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
 from longpin.actors.mm.anonymous import AnonymousMemory
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.notifiers import Notifiers
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
-from longpin.messages.fs.inode import Fault
+from longpin.messages.fs.inode import NO_PAGE, Fault
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PageFrame, Store
 from longpin.messages.mm.mm import Faulted, LoadBytes, StoreBytes
 from longpin.messages.mm.ram import ReuseFrame
@@ -39,6 +40,7 @@ class Faults(ActorPart):
         mmap_lock: Lock,
         page_table_lock: Lock,
         anonymous: AnonymousMemory,
+        huge: HugeMappings,
         notifiers: Notifiers,
     ) -> None:
         self.kernel = kernel
@@ -46,6 +48,7 @@ class Faults(ActorPart):
         self.mmap_lock = mmap_lock
         self.page_table_lock = page_table_lock
         self.anonymous = anonymous
+        self.huge = huge
         self.notifiers = notifiers
 
     @handles(LoadBytes)
@@ -115,13 +118,17 @@ class Faults(ActorPart):
         a file comes into a private mapping as into one that only reads, and is copied from there.
         """
         vpn = address // self.kernel.page_size
+        file_has_none = False
         while True:
             hold: Hold = yield self.page_table_lock.exclusive()
             if ptes := self.space.present(vpn, pages, access):
                 return hold, ptes
-            if mapping.anonymous or (mapping.private and vpn in self.space.page_table):
+            if mapping.anonymous or (mapping.private and (vpn in self.space.page_table or file_has_none)):
                 try:
-                    yield from self._make_own(mapping, vpn, pages, access)
+                    if mapping.huge:
+                        yield from self.notifiers.around(self.huge.replaced(vpn), self.huge.make_own(mapping, vpn))
+                    else:
+                        yield from self._make_own(mapping, vpn, pages, access)
                 except KernelError:
                     hold.drop()
                     raise
@@ -129,7 +136,8 @@ class Faults(ActorPart):
             absent = self.space.absent(vpn, pages, PageAccess.READ if mapping.private else access)
             hold.drop()
             page, write = self.space.page_of(mapping, address), access is PageAccess.WRITE and not mapping.private
-            yield Call(mapping.inode, Fault(mapping.number, vpn, page, absent, write))
+            answer: Done = yield Call(mapping.inode, Fault(mapping.number, vpn, page, absent, write))
+            file_has_none = answer.value == NO_PAGE
 
     def _make_own(self, mapping: Mapping, vpn: int, pages: int, access: PageAccess) -> Conversation[None]:
         """Put an anonymous page where one is wanted, or make the one that is there nobody else's [do_wp_page].

@@ -6,6 +6,7 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import VM_DONTCOPY, VM_LOCKED, VM_WIPEONFORK, AddressSpace, Mapping
 from longpin.actors.mm.faults import MOST_AT_ONCE
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.notifiers import Notifiers
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Ref
@@ -26,6 +27,7 @@ class Fork(ActorPart):
         space: AddressSpace,
         mmap_lock: Lock,
         page_table_lock: Lock,
+        huge: HugeMappings,
         notifiers: Notifiers,
     ) -> None:
         self.actor = actor
@@ -33,6 +35,7 @@ class Fork(ActorPart):
         self.space = space
         self.mmap_lock = mmap_lock
         self.page_table_lock = page_table_lock
+        self.huge = huge
         self.notifiers = notifiers
 
     @handles(DupMmap)
@@ -41,7 +44,7 @@ class Fork(ActorPart):
         with (yield self.mmap_lock.exclusive()):
             copied = [mapping for mapping in self.space.mappings if not mapping.has(VM_DONTCOPY)]
             mappings = tuple(mapping._replace(vm_flags=mapping.vm_flags & ~VM_LOCKED) for mapping in copied)
-            own = self._anonymous_entries(copied)
+            own = self._anonymous_entries(copied) or self._huge_pages(copied)
             self.actor.spawn(type(self.actor), request.child, self.kernel, mappings, bool(own))
             for mapping in mappings:
                 if not mapping.anonymous:
@@ -63,7 +66,7 @@ class Fork(ActorPart):
         return [
             (vpn, pte.frame)
             for mapping in mappings
-            if mapping.private and not mapping.has(VM_WIPEONFORK)
+            if mapping.private and not mapping.huge and not mapping.has(VM_WIPEONFORK)
             for vpn, pte in self.space.entries(mapping.start, mapping.end)
             if pte.anonymous
         ]
@@ -76,6 +79,7 @@ class Fork(ActorPart):
         """
         table, sees_pins = self.space.page_table, self.kernel.generation.copies_see_pins
         with (yield self.page_table_lock.exclusive()):
+            yield from self._share_huge_pages(mappings, child)
             own = self._anonymous_entries(mappings)  # a file system may have zapped some
             for start in range(0, max(len(own), 1), MOST_AT_ONCE):
                 batch = own[start : start + MOST_AT_ONCE]
@@ -90,3 +94,33 @@ class Fork(ActorPart):
                 shared = tuple(entry for entry in batch if entry[1] not in pinned)
                 copied = tuple(entry for entry in batch if entry[1] in pinned)
                 yield Call(child, InheritPtes(shared, copied, last=start + MOST_AT_ONCE >= len(own)))
+
+    def _huge_pages(self, mappings: list[Mapping]) -> list[tuple[int, PageFrame]]:
+        """Return the anonymous huge pages of mappings, each with its first virtual page number and its first frame."""
+        return [
+            (vpn, pte.frame)
+            for mapping in mappings
+            if mapping.private and mapping.huge
+            for vpn, pte in self.space.entries(mapping.start, mapping.end)
+            if pte.anonymous and not vpn % self.huge.frames
+        ]
+
+    def _share_huge_pages(self, mappings: list[Mapping], child: Address) -> Conversation[None]:
+        """Do the same with huge pages, each as a whole [copy_hugetlb_page_range].
+
+        The copy of one that is pinned is made here; if none is left for it, the child has no page there.
+        """
+        table, even_pinned = self.space.page_table, not self.kernel.generation.copies_see_pins
+        for head, frame in self._huge_pages(mappings):
+            first: int | None = frame.number
+            numbers = tuple(range(frame.number, frame.number + self.huge.frames))
+            found = yield Call(frame.memory, ShareFrames(numbers, even_pinned))
+            if found.pinned:
+                first = yield from self.huge.copy(frame.number)
+            else:
+                for vpn in range(head, head + self.huge.frames):
+                    table[vpn] = table[vpn]._replace(writable=False, exclusive=False)
+            if first is not None:
+                entries = enumerate(range(first, first + self.huge.frames), head)
+                shared = tuple((vpn, PageFrame(frame.memory, number)) for vpn, number in entries)
+                yield Call(child, InheritPtes(shared, (), last=False))

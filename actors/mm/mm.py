@@ -22,6 +22,7 @@ from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
 from longpin.actors.mm.fork import Fork
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.new_mappings import NewMappings
 from longpin.actors.mm.notifiers import Notifiers
 from longpin.actors.mm.page_tables import PageTables
@@ -65,16 +66,17 @@ class Mm(Actor):
         """Exclusive while mappings change, shared while something relies on them."""
         self.page_table_lock = page_table_lock = Lock(self, f"the page table lock of {address}")
         self.anonymous = anonymous = AnonymousMemory(self, kernel.page_size)
+        self.huge = huge = HugeMappings(address, kernel, space)
         self.notifiers = notifiers = Notifiers(self, space)
         self.page_tables = PageTables(space, page_table_lock, anonymous, notifiers, inherits=inherits)
-        self.faults = faults = Faults(kernel, space, mmap_lock, page_table_lock, anonymous, notifiers)
+        self.faults = faults = Faults(kernel, space, mmap_lock, page_table_lock, anonymous, huge, notifiers)
         self.pins = pins = Pins(address, kernel, space, mmap_lock, faults)
         self.remote_faults = RemoteFaults(kernel, space, mmap_lock, faults, pins, notifiers)
-        self.areas = areas = Areas(address, space, mmap_lock, anonymous, notifiers)
-        self.ranges = Ranges(space, mmap_lock, page_table_lock, anonymous, faults, areas, notifiers)
-        self.remap = Remap(kernel, space, mmap_lock, faults, areas, notifiers)
-        self.new_mappings = NewMappings(self, kernel, space, mmap_lock, faults, areas)
-        self.fork = Fork(self, kernel, space, mmap_lock, page_table_lock, notifiers)
+        self.areas = areas = Areas(address, space, mmap_lock, anonymous, huge, notifiers)
+        self.ranges = Ranges(space, mmap_lock, page_table_lock, anonymous, huge, faults, areas, notifiers)
+        self.remap = Remap(kernel, space, mmap_lock, huge, faults, areas, notifiers)
+        self.new_mappings = NewMappings(self, kernel, space, mmap_lock, huge, faults, areas)
+        self.fork = Fork(self, kernel, space, mmap_lock, page_table_lock, huge, notifiers)
 
     # For those who watch.
 

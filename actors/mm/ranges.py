@@ -49,6 +49,7 @@ from longpin.actors.mm.address_space import (
 from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import FallocateFile
@@ -79,6 +80,10 @@ FLAGS = {
 POPULATES = {MADV_POPULATE_READ: PageAccess.READ, MADV_POPULATE_WRITE: PageAccess.WRITE}
 
 
+_NEVER_LOCKED = (Memory.FS_DAX, Memory.HUGETLB)
+"""Memory that is never anywhere else, so that mlock(2) need not keep it [mlock_fixup]."""
+
+
 class Ranges(ActorPart):
     """The calls that say something of a range: its protection, whether it is locked, what it will be used for."""
 
@@ -88,6 +93,7 @@ class Ranges(ActorPart):
         mmap_lock: Lock,
         page_table_lock: Lock,
         anonymous: AnonymousMemory,
+        huge: HugeMappings,
         faults: Faults,
         areas: Areas,
         notifiers: Notifiers,
@@ -96,6 +102,7 @@ class Ranges(ActorPart):
         self.mmap_lock = mmap_lock
         self.page_table_lock = page_table_lock
         self.anonymous = anonymous
+        self.huge = huge
         self.faults = faults
         self.areas = areas
         self.notifiers = notifiers
@@ -137,7 +144,7 @@ class Ranges(ActorPart):
                     number = errno.ENOMEM
                     break
                 flags = mapping.vm_flags & ~VM_LOCKED
-                if request.lock and mapping.memory is not Memory.FS_DAX:  # vma_is_dax: nothing to keep in memory
+                if request.lock and mapping.memory not in _NEVER_LOCKED:
                     flags |= VM_LOCKED
                 yield from self.areas.change(mapping, begin, stop, prot=mapping.prot, vm_flags=flags)
             yield from self.areas.join(start, end)
@@ -187,9 +194,18 @@ class Ranges(ActorPart):
         locked = advice in (MADV_DONTNEED, MADV_FREE, MADV_COLD, MADV_PAGEOUT) and mapping.has(VM_LOCKED)
         if locked or (advice in (MADV_FREE, MADV_WIPEONFORK) and not own):
             raise KernelError(errno.EINVAL)
+        if mapping.huge:
+            if advice in (MADV_COLD, MADV_PAGEOUT):
+                raise KernelError(errno.EINVAL)
+            if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
+                if start % self.huge.size:
+                    raise KernelError(errno.EINVAL)
+                end -= end % self.huge.size  # what is left of a huge page stays [madvise_dontneed_free_valid_vma]
         if advice in (MADV_DONTNEED, MADV_DONTNEED_LOCKED):
             dropped = yield from self.notifiers.around([(start, end)], self._clear(start, end))
             yield from self.anonymous.drop(dropped)
+            if mapping.huge:
+                yield from self.huge.restore(start, end)
         elif (flags := FLAGS.get(advice)) is not None:
             wanted = mapping.vm_flags & ~flags.clear | flags.set
             yield from self.areas.change(mapping, start, end, prot=mapping.prot, vm_flags=wanted)

@@ -12,6 +12,7 @@ from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import TASK_SIZE, VM_LOCKED, AddressSpace, Mapping
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
+from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import Address
 from longpin.messages.mm.ranges import Mapped, Mremap
@@ -26,6 +27,7 @@ class Remap(ActorPart):
         kernel: Kernel,
         space: AddressSpace,
         mmap_lock: Lock,
+        huge: HugeMappings,
         faults: Faults,
         areas: Areas,
         notifiers: Notifiers,
@@ -33,6 +35,7 @@ class Remap(ActorPart):
         self.kernel = kernel
         self.space = space
         self.mmap_lock = mmap_lock
+        self.huge = huge
         self.faults = faults
         self.areas = areas
         self.notifiers = notifiers
@@ -40,8 +43,9 @@ class Remap(ActorPart):
     @handles(Mremap)
     def mremap(self, request: Mremap, _src: Address) -> Conversation[Mapped]:
         """mremap(2): what can be done in place is done there, pages go with the addresses."""
-        r, releases = request, list[File]()
+        releases = list[File]()
         with (yield self.mmap_lock.exclusive()):
+            r = self._in_huge_pages(request)
             if self.kernel.generation.mremap_moves_several and r.flags & MREMAP_FIXED and r.length == r.old_length:
                 yield from self._move_several(r, releases)
                 return Mapped(r.to, tuple(releases))
@@ -69,6 +73,22 @@ class Remap(ActorPart):
                 # What can be had is there then: mremap has succeeded.
                 yield from outcome(self.faults.populate(address + r.old_length, address + r.length))
         return Mapped(address, tuple(releases))
+
+    def _in_huge_pages(self, r: Mremap) -> Mremap:
+        """Return a request about huge pages in whole ones; others are as they are [check_prep_vma].
+
+        Raises:
+            KernelError: EINVAL, an address is in the middle of one, or it is to become longer, or to be left behind.
+
+        """
+        mapping = self.space.find(r.old)
+        if mapping is None or not mapping.huge:
+            return r
+        lengths = self.huge.round_up(r.old_length), self.huge.round_up(r.length)
+        moves = r.to % self.huge.size if r.flags & MREMAP_FIXED else 0
+        if r.old % self.huge.size or moves or lengths[1] > lengths[0] or r.flags & MREMAP_DONTUNMAP:
+            raise KernelError(errno.EINVAL)
+        return replace(r, old_length=lengths[0], length=lengths[1])
 
     def _found(self, r: Mremap) -> Mapping:
         """Return the mapping that is meant.
@@ -139,4 +159,6 @@ class Remap(ActorPart):
         move = at_once(partial(self.space.move, r.old, r.old + length, to))
         yield from self.notifiers.around([(r.old, r.old + length)], move)
         self.space.insert(moved)
+        if moved.huge:
+            self.huge.move(r.old, r.old + length, to)
         return to

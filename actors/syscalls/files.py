@@ -122,9 +122,15 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
         inode = open_device(process, (yield Call(inode, AskDevice())).device)
     elif kind == "video" and not flags & O_PATH:
         inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
-    elif kind == "file" or (kind in ("pipe", "dax") and not flags & O_PATH):
+    elif kind == "file" or (kind in ("pipe", "dax", "hugetlb") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created))
-    if flags & O_DIRECT and kind in ("directory", "uverbs", "dax", "video"):  # no method for it [code: do_dentry_open]
+    if flags & O_DIRECT and kind in (
+        "directory",
+        "uverbs",
+        "dax",
+        "video",
+        "hugetlb",
+    ):  # no method for it [code: do_dentry_open]
         raise KernelError(errno.EINVAL)
     kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, _status_flags(flags))

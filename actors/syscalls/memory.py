@@ -8,6 +8,7 @@ from longpin.actors.constants import (
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
+    MAP_HUGETLB,
     MREMAP_DONTUNMAP,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
@@ -29,7 +30,7 @@ CALLS = Declarations(Section.MEMORY)
 syscall = CALLS.declare
 
 
-NOT_MODELLED = {"MAP_GROWSDOWN": 0x100, "MAP_32BIT": 0x40, "MAP_HUGETLB": 0x40000}
+NOT_MODELLED = {"MAP_GROWSDOWN": 0x100, "MAP_32BIT": 0x40}
 """Flags of mmap(2) that mean something which is not there; others that nobody knows are ignored, or refused."""
 
 
@@ -51,9 +52,10 @@ def _flags_not_modelled(given: Given) -> ArgumentRefusal | None:
     "mmap(2)",
     returns="an address; flags: one of `MAP_SHARED`, `MAP_PRIVATE`, `MAP_SHARED_VALIDATE`, and any of `MAP_ANONYMOUS`, "
     "`MAP_FIXED`, `MAP_FIXED_NOREPLACE`, `MAP_LOCKED`, `MAP_POPULATE`, `MAP_NONBLOCK`, `MAP_NORESERVE`, `MAP_STACK`, "
-    "`MAP_SYNC`. The address it is wanted at stands last, and can be left out",
+    "`MAP_SYNC`, `MAP_HUGETLB` with `MAP_HUGE_2MB` or `MAP_HUGE_1GB`. The address it is wanted at stands "
+    "last, and can be left out",
     errnos={"EOPNOTSUPP": "mmap(2), MAP_SHARED_VALIDATE in DESCRIPTION"},
-    partial="without huge pages, `MAP_GROWSDOWN`, `MAP_32BIT`; code is not executed",
+    partial="without `MAP_GROWSDOWN`, `MAP_32BIT`; code is not executed",
     allowed={"prot": Flags(("PROT_NONE", "PROT_READ", "PROT_WRITE"))},
     refuses=_flags_not_modelled,
 )
@@ -64,7 +66,7 @@ def mmap(
     if offset % process.kernel.page_size:
         raise KernelError(errno.EINVAL)
     file = NO_FILE if flags & MAP_ANONYMOUS else process.file(fd)
-    if length == 0:
+    if length == 0 or (flags & MAP_HUGETLB and not flags & MAP_ANONYMOUS and file.kind != "hugetlb"):
         raise KernelError(errno.EINVAL)
     wanted = Mmap(length, prot, flags, file, offset, fd, process.caller, process.memlock, addr)
     mapped = yield Uninterruptible(process.memory(), wanted)

@@ -13,6 +13,8 @@ from longpin.actors.constants import (
     FIEMAP_EXTENT_UNWRITTEN,
     MFD_CLOEXEC,
     MFD_EXEC,
+    MFD_HUGE_2MB,
+    MFD_HUGETLB,
     MFD_NOEXEC_SEAL,
     O_ACCMODE,
     O_APPEND,
@@ -24,6 +26,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError, outcome
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.remap import MOST_DEDUPED
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE
+from longpin.actors.mm.hugetlb_file import HugetlbFile
 from longpin.actors.syscalls.declaration import Declarations, Flags, OneOf, Section, libc
 from longpin.messages.envelope import Address
 from longpin.messages.fs.directory import DIRECTORY, MakeMemfd
@@ -326,21 +329,33 @@ def _delayed(pages: Iterable[int]) -> list[tuple[int, int, int, int]]:
 @syscall(
     "memfd_create(name: str, [flags: uint])",
     "memfd_create(2)",
-    returns="a descriptor of a new file in memory, open for reading and writing; `MFD_CLOEXEC`",
-    partial="without seals and huge pages",
-    allowed={"flags": Flags(("MFD_CLOEXEC", "MFD_NOEXEC_SEAL", "MFD_EXEC"))},
+    returns="a descriptor of a new file in memory, open for reading and writing; `MFD_CLOEXEC`; `MFD_HUGETLB` with "
+    "`MFD_HUGE_2MB`: of huge pages",
+    errnos={"ENODEV": "semantics 1.8.4: no huge pages of that size"},
+    partial="without seals",
+    allowed={"flags": Flags(("MFD_CLOEXEC", "MFD_NOEXEC_SEAL", "MFD_EXEC", "MFD_HUGETLB", "MFD_HUGE_2MB"))},
     libc=libc("int memfd_create(name, flags)", "sys/mman.h"),
 )
 def memfd_create(process: "Process", name: str, flags: int = 0) -> Conversation[int]:
     """memfd_create(2)."""
     if len(name.encode()) > MOST_MEMFD_NAME or flags & (MFD_EXEC | MFD_NOEXEC_SEAL) == MFD_EXEC | MFD_NOEXEC_SEAL:
         raise KernelError(errno.EINVAL)
+    if flags & MFD_HUGE_2MB and not flags & MFD_HUGETLB:
+        raise KernelError(errno.EINVAL)
+    if flags & MFD_HUGE_2MB and process.kernel.huge_page_size != 1 << 21:
+        raise KernelError(errno.ENODEV)
     process.reserve(1)
-    inode: Address = (yield Call(DIRECTORY, MakeMemfd(name, process.credentials.fsuid))).inode
-    ofd = f"file:{process.identity}.{process.count('file')}"
-    yield Call(inode, Open(ofd, O_RDWR, process.caller, created=True))
-    process.spawn(OpenFileDescription, ofd, inode, "file", O_RDWR)
-    fd = process.install(File(ofd, inode, "file"))
+    inode: Address
+    if flags & MFD_HUGETLB:
+        ofd = f"file:{process.identity}.{process.count('file')}"
+        inode, kind = f"hugetlb:{process.identity}.{process.count('hugetlb')}", "hugetlb"
+        process.spawn(HugetlbFile, inode, process.kernel, process.credentials.fsuid, ofd, 0)
+    else:
+        inode, kind = (yield Call(DIRECTORY, MakeMemfd(name, process.credentials.fsuid))).inode, "file"
+        ofd = f"file:{process.identity}.{process.count('file')}"
+        yield Call(inode, Open(ofd, O_RDWR, process.caller, created=True))
+    process.spawn(OpenFileDescription, ofd, inode, kind, O_RDWR)
+    fd = process.install(File(ofd, inode, kind))
     if flags & MFD_CLOEXEC:
         process.close_on_exec.add(fd)
     return fd

@@ -191,6 +191,10 @@ class RemoveMapping(Message):
         return Footprint.of(writes=[("mapping", self.mm, self.vma)])
 
 
+NO_PAGE = 1
+"""What a fault of a private mapping of huge pages is answered where the file has none: it makes its own."""
+
+
 @message
 class Fault(Message):
     """A page fault of a memory map; the reply comes when the page table entry is installed [1.8].

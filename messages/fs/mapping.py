@@ -32,6 +32,8 @@ class Memory(StrEnum):
     """A file whose pages are copies."""
     SHMEM = "shmem"
     """Anonymous memory that a parent and its children share."""
+    HUGETLB = "hugetlb"
+    """Huge pages, of a file in memory."""
     ANONYMOUS = "anonymous"
     """Nothing: the memory of a process, private copies of a file's pages too."""
 

@@ -163,6 +163,8 @@ _HEADERS: dict[str, tuple[str, ...]] = {
     "fcntl.h": ("O_", "F_", "FALLOC_", "SPLICE_"),
     "linux/falloc.h": ("FALLOC_",),
     "linux/fs.h": ("FICLONE",),
+    "linux/memfd.h": ("MFD_HUGE_",),
+    "linux/mman.h": ("MAP_HUGE_",),
     "limits.h": ("INT_",),
     "signal.h": ("SIG", "SA_"),
     "sys/file.h": ("LOCK_",),

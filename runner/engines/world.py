@@ -12,6 +12,7 @@ from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.media.camera import Camera
 from longpin.actors.mm.dax_device import DaxDevice
+from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
@@ -24,6 +25,7 @@ from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.hypervisor import HYPERVISOR
+from longpin.messages.mm.hugetlb import HUGE_PAGES
 from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
@@ -63,6 +65,8 @@ class Blueprint:
             lease_break_time=machine.lease_break_time,
             uverbs_async_delay=machine.uverbs_async_delay,
             devices=scenario.devices,
+            huge_page_size=machine.huge_page_size,
+            huge_pages=machine.huge_pages,
             hypervisor=machine.hypervisor,
         )
         self.scenario = scenario
@@ -97,6 +101,8 @@ class Blueprint:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
+        if kernel.huge_pages:
+            engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}

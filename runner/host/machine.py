@@ -139,6 +139,8 @@ def beyond_one_folder(scenario: Scenario) -> str:
     devices = [device.path for device in scenario.dax] + [device.path for device in scenario.video]
     if devices:
         return f"{devices[0]}: a device of its own"
+    if scenario.machine.huge_pages:
+        return "huge_pages: memory that is the whole machine's"
     others = (pmem for pmem in scenario.pmem if pmem.mount != "/")
     return next((f"{pmem.mount}: a file system of its own" for pmem in others), "")
 

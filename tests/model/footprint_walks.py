@@ -178,6 +178,23 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     (
+        "uverbs:",  # the device is opened again by way of a descriptor
+        {
+            "a": 'ctx = ibv_open_device("rxe0")\nfork("child")\nfork("child")\n'
+            'open("/proc/self/fd/3", O_RDWR)\nibv_alloc_pd(ctx)\nopen("/proc/self/fd/3", O_RDWR)\n',
+            "child": 'open("/proc/self/fd/3", O_RDWR)\nibv_alloc_pd(ctx)\nopen("/proc/self/fd/3", O_RDWR)\n',
+        },
+    ),
+    (
+        "pmem:",  # clients of a pNFS server look where pages lie
+        {
+            x: f'fd = open("/pmem/{x}", O_RDWR)\npwrite(fd, "x", 0)\nl = layoutget(fd)\nlayout_read(l, 1, 0)\n'
+            'fork("child")\n'
+            for x in "abc"
+        }
+        | {"child": "pread(fd, 1, 0)"},
+    ),
+    (
         "process:",  # what an administrator reads, of processes that go on meanwhile
         {
             "a": 'label("a")\nfd = open("/pmem/a", O_RDWR)\ndup(fd)\nfork("child")\nlist_holders("/pmem/a")\nclose(fd)',

@@ -134,3 +134,29 @@ def test_h10_a_shorter_lease_break_time_is_all_an_administrator_needs(play: Play
         b='wait_for("ready")\nset_lease_break_time(3)\n' + TRUNCATE,
     )
     assert run.returned("b") == 3.0
+
+
+@pytest.mark.parametrize("policy", ["P4", "P9"])
+def test_h26_a_pnfs_client_is_recalled_beside_a_registration(play: Play, policy: str) -> None:
+    """Both are told at once; the client has two of its leases, which may be longer than the break time."""
+    run = play(
+        policy,
+        seeds=range(3),
+        head='[machine]\nlease_break_time = 10\n[[file]]\npath = "/f"\nsize = "4 * PAGE"',
+        a='wait_for("layout")\nsigprocmask(SIG_BLOCK, SIGIO)\n'
+        + DEVICE
+        + LOOPBACK
+        + (DIRECT + REGISTER if policy == "P4" else LEASED)
+        + 'label("ready")\nwait_for("truncated")\n'
+        + STRAY,
+        client="""
+fd = open("/f", O_RDWR)
+lo = layoutget(fd, 20)                                          # -> ok
+label("layout")
+cb_layoutrecall(lo)
+wait_for("truncated")
+layout_write(lo, "stray", 0)                                    # -> EIO
+""",
+        b=TRUNCATE,
+    )
+    assert run.returned("b") == 40.0

@@ -119,6 +119,49 @@ label("sent")
     )
 
 
+SEALED = """
+fd = open("/f", O_RDWR)
+buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)      # -> ok
+frame = m2p_map(fd, 0, PAGE)                                       # -> ok
+"""
+
+
+def test_the_seal_of_p3_protects_it_because_nothing_can_change(play: Play) -> None:
+    """What S1 is about: nobody needs to be told, because the block map stays as it is while a mapping is there."""
+    play(
+        "P3",
+        head=HEAD,
+        a=f'{SEALED}\nlabel("mapped")\nwait_for("tried")\nm2p_write(frame, 0, "guest")        # -> 5',
+        b="""
+wait_for("mapped")
+truncate("/f", 0)                                                  # -> ETXTBSY
+other = open("/f", O_RDWR)
+fallocate(other, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE)  # -> ETXTBSY
+clone = open("/g", O_RDWR | O_CREAT)
+ioctl(clone, FICLONE, other)                                       # -> ETXTBSY
+pwrite(other, "x", 0)                                              # -> 1
+label("tried")
+""",
+    )
+
+
+def test_the_seal_goes_with_the_last_mapping_and_the_frames_stay(play: Play) -> None:
+    play(
+        "P3",
+        head=HEAD,
+        violates=["O1", "O2"],
+        a=f"""
+{SEALED}
+munmap(buf, 4 * PAGE)                                              # -> 0
+label("mapped")
+wait_for("taken")
+m2p_write(frame, 0, "guest")                                       # -> 5
+label("sent")
+""",
+        b=f'{TAKES}\nwait_for("sent")\npread(other, 6, 0)',
+    )
+
+
 def test_errnos(play: Play) -> None:
     play(
         "P0",

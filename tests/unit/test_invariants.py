@@ -19,6 +19,7 @@ from longpin.actors.fs.lease_list import LeaseRecord
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
+from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.ownership import Owner
 from longpin.actors.mm.pmem import Pmem
@@ -306,6 +307,12 @@ def leaves_a_charge(world: World) -> None:
     mm.pins.pinned_vm = 3
 
 
+def leaves_a_promise(world: World) -> None:
+    pages = world.spawn(HugePages, "huge_pages", 4, 512)
+    assert isinstance(pages, HugePages)
+    pages.reserved = 2
+
+
 LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [
     (leaves_a_description, "an open file description", ["file:100.1 has 2 references and was not released"]),
     (leaves_a_lease, "a lease", ["lease:100.1 is on the list of inode:/f"]),
@@ -317,6 +324,7 @@ LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [
     ),
     (leaves_blocks, "blocks", ["inode:/f has no name and no user and owns 2 blocks"]),
     (leaves_a_charge, "a charge", ["mm:100.1 is charged with 3 pinned pages"]),
+    (leaves_a_promise, "a promise", ["2 of huge_pages are promised"]),
 ]
 
 

@@ -14,7 +14,7 @@ from longpin.config import loader
 from longpin.config.call_table import write_tables
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
-from longpin.config.schema import RULES, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario
+from longpin.config.schema import RULES, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario, VideoDevice
 from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessEntry, ScenarioTable
 from longpin.messages.rdma.device import RdmaDevice
 
@@ -42,6 +42,14 @@ kernel = "6.12,read_only_pins=false"
 page_size = 512
 lease_break_time = 5
 uverbs_async_delay = true
+huge_page_size = "4 * PAGE"
+huge_pages = 3
+hypervisor = true
+
+[[video]]
+name = "video0"
+frame_size = "2 * PAGE"
+framework = "videobuf2"
 
 [[pmem]]
 name = "fast"
@@ -116,7 +124,10 @@ def test_every_key_arrives() -> None:
     assert (scenario.name, scenario.source, scenario.summary) == ("all-keys", "a mail", "Every key there is.")
     assert scenario.policy == PolicyChoice("P5", "as_posted", (("evict_waits", True), ("lease_check", "own_tgid")))
     kernel = (("kernel", "6.12"), ("read_only_pins", False))
-    assert scenario.machine == MachineSettings(512, 5.0, uverbs_async_delay=True, kernel=kernel)
+    assert scenario.machine == MachineSettings(
+        512, 5.0, uverbs_async_delay=True, huge_page_size=2048, huge_pages=3, hypervisor=True, kernel=kernel
+    )
+    assert scenario.video == (VideoDevice("video0", 1024, "videobuf2"),)
     assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64, mount="/slow"))
     assert scenario.devices == (RdmaDevice("mlx5_0"),)
     assert scenario.files == (
@@ -626,4 +637,15 @@ path = "/dev/video1"
             "(did you mean videobuf?)"
         ),
         "f.toml:15: file./dev/video1.path: expected a path no device has, found '/dev/video1'",
+    ]
+
+
+def test_huge_pages() -> None:
+    head = 'name = "x"\n[[process]]\nname = "a"\nprogram = "getpid()"\n[machine]\n'
+    assert errors(head + 'huge_page_size = "3 * PAGE"\nhuge_pages = -1') == [
+        "f.toml:6: machine.huge_page_size: expected a power of two, found 12288",
+        "f.toml:7: machine.huge_pages: expected a number from 0 to 512, found -1",
+    ]
+    assert errors(head + "huge_page_size = 4096") == [
+        "f.toml:6: machine.huge_page_size: expected a number from 8192 to 1073741824, found 4096"
     ]

@@ -150,7 +150,7 @@ def test_columns_count_characters() -> None:
         ('label("x", "/y\\0")', "1:12 text without NUL as value of label(name[, value]) | '/y\\x00'"),
         ('open("/x", O_NOATIME)', "the flags 0o1000000 (O_NOATIME), which are not supported"),
         ('open("/x", -4)', "-0x4, which are not supported"),
-        ("mmap(1, PROT_READ, 0x40002, -1, 0)", "1:20 flags that are supported | MAP_HUGETLB"),
+        ("mmap(1, PROT_READ, 0x102, -1, 0)", "1:20 flags that are supported | MAP_GROWSDOWN"),
         ("mmap(1, PROT_READ, MAP_PRIVATE | MAP_FIXED, -1, 0)", "an address behind the offset"),
         ("madvise(a, PAGE, 100)", "1:18 one of MADV_NORMAL, "),
         ("mmap(1, 8, MAP_SHARED, fd, 0)", "1:9 flags among PROT_NONE, PROT_READ, PROT_WRITE as prot of mmap(length, "),

@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
+from longpin.actors.conversation import Conversation
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
+from longpin.actors.media.video_file import VideoFile
+from longpin.actors.mm.gup import unpin_user_pages
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.policies import POLICIES
+from longpin.config.loader import parse_scenario
+from longpin.runner.exploration import explore
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
 
 Play = Callable[..., Any]
 
@@ -297,6 +305,63 @@ vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> {expecte
 # Under the proposals.
 
 
+@pytest.mark.parametrize("policy", [f"{name}:{preset}" for name, its in POLICIES.items() for preset in its.presets])
+def test_every_policy_answers_a_camera_as_it_answers_rdma(few: Play, policy: str) -> None:
+    """Without a lease, with one, with the file unmapped: what a registration fails with a buffer fails with [C4]."""
+    register = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)"
+    queue = "vidioc_qbuf(cam, 0, buf, PAGE)"
+    played = few(
+        policy,
+        head=head(),
+        a=f"""
+{MAPPED}
+ctx = ibv_open_device("rxe0")
+pd = ibv_alloc_pd(ctx)
+{register}
+{queue}
+vidioc_streamoff(cam)
+fcntl(fd, F_SETLEASE, F_LAYOUT)
+{register}
+{queue}
+munmap(buf, PAGE)
+{register}                                                         # -> EFAULT
+vidioc_qbuf(cam, 1, buf, PAGE)                                     # -> EFAULT
+""",
+    )
+    for one in played.schedules:
+        errnos = [call.errno for call in one.result.calls if call.call in ("ibv_reg_mr", "vidioc_qbuf")]
+        assert errnos[::2] == errnos[1::2]
+
+
+def test_p2_fails_the_change_at_once(play: Play) -> None:
+    play(
+        "P2",
+        head=head(),
+        a=f"""
+{MAPPED}
+vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> 0
+ftruncate(fd, 0)                                                   # -> EBUSY
+ftruncate(fd, 2 * PAGE)                                            # -> 0
+vidioc_streamoff(cam)                                              # -> 0
+ftruncate(fd, 0)                                                   # -> 0
+""",
+    )
+
+
+def test_p3_pins_through_a_sealing_mapping_alone(play: Play) -> None:
+    play(
+        "P3",
+        head=head(),
+        a=f"""
+{MAPPED}
+vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> EOPNOTSUPP
+direct = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_DIRECT, fd, 0)
+vidioc_qbuf(cam, 0, direct, PAGE)                                  # -> 0
+ftruncate(fd, 0)                                                   # -> ETXTBSY
+""",
+    )
+
+
 def test_a_change_waits_for_a_buffer_and_names_who_has_it(few: Play) -> None:
     played = few(
         "P1",
@@ -433,6 +498,25 @@ truncate("/f", 0)                                                  # -> ETXTBSY
     )
 
 
+def test_o4_does_not_hold_where_the_camera_was_passed(play: Play) -> None:
+    """Of the two that could end the pin, the administrator finds the one that made it (H23)."""
+    played = play(
+        "P6",
+        head='holds = ["O1", "O4", "O6", "O7"]\n' + head(),
+        details={"b": 'start = "fork"'},
+        violates=["O4"],
+        a=f"""
+{MAPPED}
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                      # -> 0
+vidioc_qbuf(cam, 0, buf, PAGE)                                     # -> 0
+fork("b")
+list_holders("/f")                                                 # -> 1
+""",
+        b="sleep(1)",
+    )
+    assert "vb:video0.1.1" in played.details()
+
+
 def test_the_description_is_the_owner_not_the_process(few: Play) -> None:
     """The camera goes on while somebody has it open, and so do the pins: the file of the buffer need not be."""
     played = few(
@@ -446,3 +530,92 @@ def test_the_description_is_the_owner_not_the_process(few: Play) -> None:
         assert pinned(one) == [0]
         assert isinstance(one.engine.actors["inode:/f"], Inode)
         assert isinstance(one.engine.actors["file:100.1"], OpenFileDescription)
+
+
+# Planted mistakes.
+
+STOPS = f"""
+name = "camera-stops"
+policy = "P1:intended"
+{head()}
+[[process]]
+name = "a"
+program = '''
+{MAPPED}
+vidioc_qbuf(cam, 0, buf, PAGE)
+vidioc_streamon(cam)
+label("on")
+vidioc_streamoff(cam)
+'''
+[[process]]
+name = "b"
+program = '''
+wait_for("on")
+truncate("/f", 0)
+'''
+"""
+
+
+def found_by_exploring(text: str) -> set[str]:
+    """Return the rules that some schedule of a scenario violates; all are explored, if none does."""
+    scenario = parse_scenario(text, "planted.toml")
+    subject = Subject(scenario, Settings.of(scenario))
+    explored = explore(subject.build, always=subject.always, check=subject.check)
+    assert explored.complete or explored.failures
+    return {failure.broken.rule for failure in explored.failures}
+
+
+def does_not_wait_for_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VIDIOC_STREAMOFF comes back while a frame is being written."""
+
+    def planted(self: VideoFile) -> Conversation[None]:
+        self.streaming = False
+        self.queued.clear()
+        self.done.clear()
+        yield from ()
+
+    monkeypatch.setattr(VideoFile, "_cancel", planted)
+
+
+def unpins_what_the_camera_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VIDIOC_STREAMOFF lets go of the pages, and stops the camera then."""
+    cancel = VideoFile._cancel
+
+    def planted(self: VideoFile) -> Conversation[None]:
+        for buffer in self.buffers:
+            if buffer.registration is not None:
+                yield from unpin_user_pages(self.kernel, buffer.registration)
+        yield from cancel(self)
+
+    monkeypatch.setattr(VideoFile, "_cancel", planted)
+
+
+def forgets_its_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VIDIOC_STREAMOFF forgets what it has not unpinned."""
+    cancel = VideoFile._cancel
+
+    def planted(self: VideoFile) -> Conversation[None]:
+        yield from cancel(self)
+        for buffer in self.buffers:
+            buffer.registration = None
+
+    monkeypatch.setattr(VideoFile, "_cancel", planted)
+
+
+def test_a_camera_that_stops_holds_every_rule_in_every_schedule() -> None:
+    assert found_by_exploring(STOPS) == set()
+
+
+@pytest.mark.parametrize(
+    ("plant", "rules"),
+    [
+        (does_not_wait_for_the_camera, {"O1"}),
+        (unpins_what_the_camera_has, {"O1"}),
+        (forgets_its_buffers, {"O3"}),
+    ],
+)
+def test_mistakes_of_a_camera_are_found(
+    plant: Callable[[pytest.MonkeyPatch], None], rules: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    assert found_by_exploring(STOPS) & rules

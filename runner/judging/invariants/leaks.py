@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
+from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.page_cache import PageCache
@@ -43,6 +44,8 @@ class NoLeaks(Invariant):
                         )
                     if isinstance(actor, Ram) and (left := _left_in(actor, actors)):
                         yield self._leak("memory", f"{left} pages of {actor.address} are not free")
+                    if isinstance(actor, HugePages) and actor.reserved:
+                        yield self._leak("a promise", f"{actor.reserved} of {actor.address} are promised")
                 case Mm() if actor.pinned_vm:
                     yield self._leak("a charge", f"{actor.address} is charged with {actor.pinned_vm} pinned pages")
                 case _:
