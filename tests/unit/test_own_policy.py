@@ -317,14 +317,11 @@ def test_super_means_the_base_class() -> None:
         ("return self.lease_type(1)", "own.py:10: change_gate raised AttributeError: 'int' object has no"),
         ("return None", "own.py:9: change_gate answered None, expected Proceed or Fail or BreakLeases or "),
         ("return Fail('EBUSY')", "own.py:9: change_gate answered Fail(errno='EBUSY'), expected Proceed or Fail"),
-        ("return Fail(99999)", "own.py:9: change_gate answered Fail(errno=99999), whose errno Linux does not have"),
-        ("return Scan()", "own.py:9: change_gate answered Scan(range=None), but it was shown what a scan has found"),
-        ("return WaitFor(())", "own.py:9: change_gate answered WaitFor(pins=(), killable=False), which names nothing"),
-        (
-            "return Revoke(())",
-            "own.py:9: change_gate answered Revoke(registrations=(), ",
-        ),
-        ("return DropLease(('x',))", "own.py:9: change_gate answered DropLease(leases=('x',)), but there are no such"),
+        ("return Fail(99999)", "own.py:9: change_gate answered Fail(... whose errno Linux does not have"),
+        ("return Scan()", "own.py:9: change_gate answered Scan(... but it was shown what a scan has found"),
+        ("return WaitFor(())", "own.py:9: change_gate answered WaitFor(... which names nothing"),
+        ("return Revoke(())", "own.py:9: change_gate answered Revoke(... which names nothing"),
+        ("return DropLease(('x',))", "own.py:9: change_gate answered DropLease(... but there are no such leases"),
         ("return Allow()", "own.py:9: change_gate answered Allow("),
     ],
 )
@@ -333,7 +330,9 @@ def test_a_hook_that_answers_nonsense(body: str, wrong: str) -> None:
     with pytest.raises(Exception, match="PolicyError") as caught:
         run(built.scenario, built.settings)
     assert isinstance(caught.value.__cause__, PolicyError)
-    assert str(caught.value.__cause__).startswith(wrong)
+    start, _, end = wrong.partition("...")
+    assert str(caught.value.__cause__).startswith(start)
+    assert end in str(caught.value.__cause__)
 
 
 def test_a_mistake_in_a_helper_of_an_inherited_hook_is_the_policys() -> None:
