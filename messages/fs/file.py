@@ -89,8 +89,8 @@ class SetLease(Message):
     """Of a layout: bytes."""
 
     def footprint(self) -> Footprint:
-        """Nothing here; a ``LeaseSetup`` comes back."""
-        return PASSED_ON
+        """The signal that F_SETSIG has set, which the lease is told; a ``LeaseSetup`` comes back."""
+        return Footprint.of(reads=[("signo",)])
 
 
 @message
