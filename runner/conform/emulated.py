@@ -88,12 +88,13 @@ _CLD_CODES = {
 class EmulatedRunner:
     """The emulated kernel as a conformance runner."""
 
-    def __init__(self, engine: Literal["stepped", "threads"] = "stepped") -> None:
+    def __init__(self, engine: Literal["stepped", "threads"] = "stepped", proposal: Proposal | None = None) -> None:
         self.engine = engine
+        self.proposal = proposal or PROPOSAL
 
     def run(self, program: ConformProgram) -> ProgramOutcome:
         """Run a program from a fresh start and return what it did."""
-        world = _World(self.engine, program)
+        world = _World(self.engine, program, self.proposal)
         try:
             return world.run()
         finally:
@@ -147,13 +148,13 @@ class _Member:
 class _World:
     """One machine, and what the harness knows of it."""
 
-    def __init__(self, engine: Literal["stepped", "threads"], program: ConformProgram) -> None:
+    def __init__(self, engine: Literal["stepped", "threads"], program: ConformProgram, proposal: Proposal) -> None:
         self.engine: SteppedEngine | ThreadsEngine = (
             SteppedEngine(Fifo(), alarms=False)
             if engine == "stepped"
             else ThreadsEngine(lambda *_: None, lambda: None, alarms=False)
         )
-        kernel = Kernel(PROPOSAL.policy, PROPOSAL.generation, page_size=PAGE)
+        kernel = Kernel(proposal.policy, proposal.generation, page_size=PAGE)
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
         self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE)

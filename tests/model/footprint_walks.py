@@ -148,8 +148,8 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
     ),
     (
         "process_table",  # numbers that are used again
-        {x: 'p = fork("child")\nfor i in range(8):\n    clone3("child", p)\n' for x in "ab"}
-        | {"c": 'for i in range(12):\n    kill(100, 0)\n', "child": "exit(0)"},
+        dict.fromkeys("ab", 'p = fork("child")\nfor i in range(8):\n    clone3("child", p)\n')
+        | {"c": "for i in range(12):\n    kill(100, 0)\n", "child": "exit(0)"},
     ),
     (
         "process:",  # who is looked at while children end, and by several at once

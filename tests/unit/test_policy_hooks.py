@@ -169,12 +169,12 @@ def test_a_policy_and_what_it_remembers_are_values(name: str) -> None:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_is_one_file_and_its_test(name: str) -> None:
-    """No other file of the program knows its module or its class."""
+    """No other file of the program knows its module or its class, but those of policies derived from it."""
     root = Path(__file__).resolve().parents[2]
     module = POLICIES[name].__module__.rpartition(".")[2]
     for layer in ("messages", "actors", "config", "runner"):
         for path in (root / layer).rglob("*.py"):
-            if path.stem != module:
+            if path.stem != module and path.parent.name != "policies":
                 text = path.read_text()
                 assert f"policies.{module}" not in text, path
                 assert POLICIES[name].__name__ not in text.split(), path
