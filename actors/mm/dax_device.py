@@ -44,14 +44,15 @@ class DaxDevice(DeviceNode):
 
     parts: ClassVar = {"mappings": Mappings}
 
-    def __init__(self, engine: Engine, address: Address, kernel: Kernel, pages: int, align: int) -> None:
+    def __init__(
+        self, engine: Engine, address: Address, kernel: Kernel, memory: Address, pages: int, align: int
+    ) -> None:
         super().__init__(engine, address, kernel)
         self.pages = pages
         self.align = align
         """Pages: what mappings begin at and are multiples of."""
-        self.memory = f"dax_memory:{address.partition(':')[2]}"
+        self.memory = memory
         self.mappings = Mappings(address)
-        self.spawn(DaxMemory, self.memory)
 
     @handles(Open)
     def open(self, request: Open, _src: Address) -> Done:

@@ -11,7 +11,7 @@ from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.media.camera import Camera
-from longpin.actors.mm.dax_device import DaxDevice
+from longpin.actors.mm.dax_device import DaxDevice, DaxMemory
 from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import Proposal
@@ -98,7 +98,9 @@ class Blueprint:
             start = FileStart(file.uid, file.mode, file.size, self.runs[file.path])
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
         for device in scenario.dax:
-            engine.spawn(DaxDevice, f"dax:{device.name}", kernel, device.pages, device.align)
+            memory = f"dax_memory:{device.name}"
+            engine.spawn(DaxMemory, memory)
+            engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
         if kernel.huge_pages:
