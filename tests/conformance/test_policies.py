@@ -12,6 +12,8 @@ from longpin.runner.conform.emulated import PROPOSAL, EmulatedRunner
 from longpin.runner.conform.program import load_programs
 
 CHOICES = [(name, preset) for name, policy in POLICIES.items() for preset in policy.presets]
+ASK_FOR_LAYOUTS = {"alone/F_LAYOUT-and-other-lock-types", "alone/bad-type"}
+"""Programs that find the numbers of layout leases invalid, which they are not everywhere."""
 
 
 def differ(recorded: Path, name: str, preset: str, every: int) -> list[str]:
@@ -19,9 +21,10 @@ def differ(recorded: Path, name: str, preset: str, every: int) -> list[str]:
     proposal = replace(Proposal.make(name, preset, {}), kernel=PROPOSAL.kernel, generation=PROPOSAL.generation)
     first = CHOICES.index((name, preset)) % every
     runner = EmulatedRunner("stepped", proposal)
-    verdicts = [check_one(program, None, runner) for program in load_programs(recorded)[first::every]]
+    programs = [program for program in load_programs(recorded) if program.id not in ASK_FOR_LAYOUTS]
+    verdicts = [check_one(program, None, runner) for program in programs[first::every]]
     assert verdicts
-    return [str(verdict.program) for verdict in verdicts if verdict.agreement is not Agreement.AGREES]
+    return [verdict.program.id for verdict in verdicts if verdict.agreement is not Agreement.AGREES]
 
 
 @pytest.mark.parametrize(("name", "preset"), CHOICES)
