@@ -41,7 +41,7 @@ BLOCK = 15
 
 SIGNALS = ("SIGIO", "SIGUSR1", "SIGTERM")
 
-HANDLES = {"pd", "mr", "cq", "qp"}
+HANDLES = {p.name for call in SYSCALLS.values() for p in call.parameters if "handle" in p.kinds}
 """What variables hold that are no numbers."""
 
 CHOICES = [(name, preset) for name, policy in POLICIES.items() for preset in policy.presets]
@@ -99,6 +99,7 @@ class Writer:
         if self.chance.random() < 0.15:
             template = pick(TEMPLATES)
             values = {"path": self.path(), "other": self.path(), "fd": self.number("fd"), "length": self.length()}
+            values |= {kind: self.variable(kind) for kind in sorted(HANDLES)}
             self.lines.append(template.format_map(values))
             return
         match self.chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]:
@@ -268,14 +269,17 @@ PLACES = {"path": "{path}", "new path": "{other}", "fd": "{fd}", "umode_t": "0o6
 
 def template(call: Syscall) -> str:
     """Return a template of a call that follows from what it declares."""
-    places = ['b"x"' if p.is_data else PLACES.get(p.kinds[0], "{length}") for p in call.parameters]
+    places = [
+        'b"x"' if p.is_data else f"{{{p.name}}}" if p.name in HANDLES else PLACES.get(p.kinds[0], "{length}")
+        for p in call.parameters
+    ]
     for place, parameter in enumerate(call.parameters):
         if parameter.name in call.allowed:
             places[place] = call.allowed[parameter.name].names[-1]
     return f"{call.name}({', '.join(places)})"
 
 
-_WRITTEN = {*WEIGHTS, *re.findall(r"(\w+)\(", " ".join(TEMPLATES)), "fork", "exec", "clone", "ibv_post_send"}
+_WRITTEN = {*WEIGHTS, *re.findall(r"(\w+)\(", " ".join(TEMPLATES)), "fork", "exec", "clone", "clone3", "ibv_post_send"}
 TEMPLATES += tuple(template(call) for call in SYSCALLS.values() if call.name not in _WRITTEN)
 
 
@@ -304,6 +308,8 @@ def make_scenario(seed: int) -> str:
             programs[name] = "\n".join(
                 [*lines[:place], f'{chance.choice(["fork", "fork", "exec"])}("{name}child")', *lines[place:]]
             )
+            if (reused := random.Random(f"numbers {seed} {name}")).random() < 0.3:  # of whoever has gone, or nobody
+                programs[name] += f'\nclone3("{name}child", {reused.choice([100, 101, 104, 1, 9999])})'
             programs[f"{name}child"] = Writer(chance, peers, writer.names, "c").text(chance.randint(2, 10))
         threaded = random.Random(f"threads {seed} {name}")
         if threaded.random() < 0.3:
