@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from longpin.actors.policies import POLICIES
 from longpin.actors.policies.proposal import read_proposal
 from longpin.config.loader import load_scenario
 from longpin.config.schema import Scenario
@@ -70,6 +71,23 @@ def rules(result: Result) -> list[str]:
 def test_what_each_line_expects(name: str) -> None:
     result = played(name)
     assert (result.verdict, rules(result)) == (Verdict.HOLDS, []), result.reason
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_has_no_layout_and_no_pin_is_the_same_under_every_policy(policy: str) -> None:
+    """Of P6 as it reads arguments: -1 has the bit of F_LAYOUT."""
+    for name, path in CASES.items():
+        text = path.read_text(encoding="utf-8")
+        if "ibv_" in text or "F_LAYOUT" in text or (name, policy) == ("arguments-cut-to-int", "P6"):
+            continue
+        scenario = case(name)
+        own = settings(scenario)
+        parameters = {"kernel": own.make_proposal().kernel.value, **dict(scenario.machine.kernel)}
+        if policy != own.policy and parameters["kernel"] == "ideal":
+            parameters["kernel"] = "6.18"
+        under = Settings.of(scenario, policy=policy, preset="intended", parameters=parameters)
+        expected, found = run(scenario, own), run(scenario, under)
+        assert (found.verdict, rules(found)) == (expected.verdict, rules(expected)), name
 
 
 @pytest.mark.parametrize("policy", EVERY_POLICY)
