@@ -84,7 +84,11 @@ _UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=Fa
 
 GENERATIONS: dict[Version, Generation] = {
     Version.IDEAL: Generation(
-        whole_file_scan=False, on_demand_errno=Refusal.EINVAL, clone_waits=False, idle_needs_unmapped=False
+        whole_file_scan=False,
+        rxe_on_demand=False,
+        on_demand_errno=Refusal.EINVAL,
+        clone_waits=False,
+        idle_needs_unmapped=False,
     ),
     Version.LINUX_5_4: replace(
         _UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False, on_demand_references=True
