@@ -152,12 +152,7 @@ MISTAKES: dict[str, Spoil] = {
 
 @pytest.mark.parametrize(
     "mistake",
-    [
-        pytest.param(
-            name, marks=[] if name in ("a break signals nobody", "an interrupt wakes nobody") else pytest.mark.heavy
-        )
-        for name in MISTAKES
-    ],
+    [pytest.param(name, marks=[] if name == "a break signals nobody" else pytest.mark.heavy) for name in MISTAKES],
 )
 def test_a_planted_mistake_is_found_and_made_small(
     host: HostRunner, monkeypatch: pytest.MonkeyPatch, mistake: str
