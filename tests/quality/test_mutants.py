@@ -171,8 +171,8 @@ MUTANTS = (
         "2.5.1",
         "Linux 5.4 takes a file that nobody maps for idle",
         "actors/fs/layout_guard.py",
-        "if self.kernel.generation.busy_scan_skips_unmapped and not self.mappings:",
-        "if self.kernel.generation.busy_scan_skips_unmapped and self.mappings:",
+        "if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and not self.mappings:",
+        "if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and self.mappings:",
         ("tests/unit/test_kernels.py", "tests/unit/test_policies.py"),
     ),
     Mutant(
@@ -219,8 +219,8 @@ MUTANTS = (
         "4.5 V1-4",
         "P5: a long-term pin needs a layout lease",
         "actors/policies/layout_lease_v1.py",
-        "return Fail(errno.EPERM)",
-        "return Allow()",
+        "is UnleasedPin.SIGBUS else Fail(errno.EPERM)",
+        "is UnleasedPin.SIGBUS else Allow()",
         ("tests/unit/test_policies.py",),
     ),
 )
