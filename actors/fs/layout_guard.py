@@ -14,7 +14,8 @@ from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.device_holders import kill_all_who_have
 from longpin.actors.fs.extents import END, ExtentMap
 from longpin.actors.fs.layout_change import Wanted, change_of
-from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
+from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.lease_record import LeaseRecord
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import Asked
 from longpin.actors.kernel.machine import Kernel

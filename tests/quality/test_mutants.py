@@ -114,7 +114,7 @@ MUTANTS = (
     Mutant(
         "2.1 C-a",
         "taking a read lease again while one's own is being unlocked does not stop the break",
-        "actors/fs/lease_list.py",
+        "actors/fs/lease_record.py",
         "            self.downgrade_pending = False\n",
         "            self.downgrade_pending = self.unlock_pending = False\n",
         ("tests/unit/test_leases.py",),
@@ -122,7 +122,7 @@ MUTANTS = (
     Mutant(
         "2.3.3",
         "the break stays pending when a signal ends the wait for it",
-        "actors/fs/lease_list.py",
+        "actors/fs/lease_record.py",
         "            self.unlock_pending = True\n            return Level.UNLOCK",
         "            return Level.UNLOCK",
         ("tests/unit/test_leases.py",),

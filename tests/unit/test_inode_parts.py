@@ -16,7 +16,8 @@ from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.layout_change import Wanted
 from longpin.actors.fs.layout_guard import LayoutGuard
-from longpin.actors.fs.lease_list import LeaseList, LeaseRecord
+from longpin.actors.fs.lease_list import LeaseList
+from longpin.actors.fs.lease_record import LeaseRecord
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.file_system import LayoutOperation

@@ -15,7 +15,7 @@ from longpin.actors.conversation import Effect, WaitQueue, WaitsFor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import FileStart, Inode
 from longpin.actors.fs.lease import Lease
-from longpin.actors.fs.lease_list import LeaseRecord
+from longpin.actors.fs.lease_record import LeaseRecord
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
