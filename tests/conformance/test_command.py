@@ -150,10 +150,8 @@ MISTAKES: dict[str, Spoil] = {
 }
 
 
-@pytest.mark.parametrize(
-    "mistake",
-    [pytest.param(name, marks=[] if name == "a break signals nobody" else pytest.mark.heavy) for name in MISTAKES],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_planted_mistake_is_found_and_made_small(
     host: HostRunner, monkeypatch: pytest.MonkeyPatch, mistake: str
 ) -> None:

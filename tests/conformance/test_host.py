@@ -140,6 +140,7 @@ def test_this_kernel_lets_time_run_out_as_recorded(host: HostRunner, recorded: d
         assert not [str(d) for d in compare(program.result, host.run(program))], program.id
 
 
+@pytest.mark.heavy
 def test_a_random_program_is_answered_alike_twice(host: HostRunner) -> None:
     ran = 0
     for program in (generate(11, index) for index in range(60)):

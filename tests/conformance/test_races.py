@@ -99,6 +99,7 @@ def test_a_model_without_a_point_between_calls_is_found_out(
     assert any("EBADF" in outcome for outcome in differ(kernel, "signal-between-calls", 2000))
 
 
+@pytest.mark.heavy
 def test_a_model_that_takes_SIGIO_first_is_found_out(  # noqa: N802
     kernel: FreeKernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

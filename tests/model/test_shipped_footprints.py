@@ -226,7 +226,7 @@ def check_outcomes(subject_: Subject, *, racy: bool, most: int) -> bool:
     return wanted is not None
 
 
-@pytest.mark.parametrize("name", some_shipped(3))
+@pytest.mark.parametrize("name", some_shipped(6, 1))
 def test_footprints_change_no_end_of_a_shipped_scenario(name: str) -> None:
     scenario = load_scenario(name)
     own = scenario.policy.name, scenario.policy.preset

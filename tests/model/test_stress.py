@@ -52,7 +52,7 @@ def test_as_many_traces_are_seen_as_there_are(build: schedules.Build, traces: in
     assert campaign.reason is CampaignReason.RUNS
 
 
-@pytest.mark.parametrize("name", some_shipped(3, 1))
+@pytest.mark.parametrize("name", some_shipped(5, 1))
 def test_scenarios_show_no_more_traces_than_there_are(name: str) -> None:
     scenario = load_scenario(name)
     subject = Subject(scenario, Settings.of(scenario))

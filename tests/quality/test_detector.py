@@ -277,7 +277,7 @@ def check_scenario(scenario_name: str, choice: str, seeds: range) -> None:
             check_determinism(subject.build, oracle, racy=racy, seed=seed)
 
 
-@pytest.mark.parametrize("name", some_shipped(3))
+@pytest.mark.parametrize("name", some_shipped(4))
 def test_every_shipped_scenario_passes(name: str) -> None:
     """Under two of the policies, which are others for the next scenario."""
     first = shipped_scenarios().index(name)

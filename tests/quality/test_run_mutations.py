@@ -281,7 +281,7 @@ def mutated(text: str, chance: random.Random) -> str:
 
 
 @pytest.mark.parametrize("texts", [30, pytest.param(200, marks=pytest.mark.heavy)])
-@pytest.mark.parametrize("name", some_shipped(2, 1))
+@pytest.mark.parametrize("name", some_shipped(4, 1))
 def test_a_mutated_scenario_is_refused_or_runs_to_a_verdict(
     name: str, texts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

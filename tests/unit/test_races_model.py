@@ -124,6 +124,7 @@ def test_an_open_counts_as_a_writer_before_it_empties_the_file() -> None:
     assert any(results(outcome, "p")[1:] == ["EAGAIN", r"b'\x00\x00\x00'"] for outcome in found)
 
 
+@pytest.mark.heavy
 def test_waitpid_finds_that_a_child_goes_on_before_sigchld_tells_so() -> None:
     found = of_data("continued-before-told")
     assert any(handled(outcome, "p") == 1 and results(outcome, "p")[4] != "ECHILD" for outcome in found)
