@@ -1,4 +1,4 @@
-"""The event matrix of semantics 5: what becomes of a pinned file under every proposal, explored in all orders.
+"""The event matrix of semantics 5: what becomes of a pinned file under every proposal.
 
 Each row is a scenario in ``tests/data/matrix``, told in roles: somebody protects, maps, registers and does not answer;
 the line of the event says what becomes of it under each policy. When everything else has happened, the device writes:
