@@ -54,7 +54,7 @@ def test_who_pins_is_told_nothing_and_no_time_runs_out(play: Play, change: str) 
 
 
 def test_the_waiter_can_be_killed(play: Play) -> None:
-    """What it has locked is free then: a read that has waited for the iolock goes on, and nothing is changed."""
+    """What it has locked is free then, and nothing is changed."""
     run = play(
         "P1",
         seeds=range(3),
