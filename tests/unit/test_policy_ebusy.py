@@ -314,6 +314,7 @@ sleep(1000)
         owner="wait_for('pinned')\ntruncate('/f', 0)                       # -> EBUSY\nsleep(500)\n"
         "truncate('/f', 0)                                           # -> EBUSY\n",
     )
+    assert run.taken("reader") == [], "and it hears nothing"
     inode = run.engine.actors["inode:/f"]
     assert isinstance(inode, Inode)
     assert inode.kernel.policy.admin_list(inode.layout_view(())) == ()
