@@ -102,12 +102,12 @@ def test_two_processes_may_be_killed_at_any_time() -> None:
 
 @pytest.mark.heavy
 def test_two_leases_and_two_pins_against_one_truncate() -> None:
-    """A lease for each pinner: half a million states; with racy timers more than can be matched in three minutes."""
+    """A lease for each pinner."""
     second = 'fd  = open("/pmem/data", O_RDWR)\nfcntl(fd, F_SETLEASE, F_LAYOUT)\nfork("truncater")\n'
     leased = _text("two-pins-one-truncate").replace('fork("truncater")\n', second)
     result = explored(parse_scenario(leased, "leased.toml"), "P5:intended", method="states")
     assert (result.verdict, result.complete) == (Verdict.HOLDS, True)
-    assert result.states > 300_000
+    assert result.states > 3_000
 
 
 def _text(name: str) -> str:
