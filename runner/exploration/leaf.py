@@ -56,7 +56,7 @@ def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> L
             tuple(map(packer.place, told.places)),
             tuple(clock.to_bytes(clock.bit_length() // 8 + 1, "little") for clock in told.clocks),
         )
-        for told in dpor.outside
+        for told in dpor.outside.values()
     )
     failure = result.failures[0] if result.failures else None
     return LeafReport(
