@@ -117,9 +117,8 @@ EVERY_SENTENCE = ("P0", "P1", "P2", "P3", "P4", "P5")
 
 def section(name: str) -> str:
     """Return what docs/policies.md says of a proposal."""
-    found: str
-    (found,) = re.findall(rf"^## {name} .*?(?=^## )", POLICY_TABLES, re.MULTILINE | re.DOTALL)
-    return found
+    found: list[str] = re.findall(rf"^## {name} .*?(?=^## )", POLICY_TABLES, re.MULTILINE | re.DOTALL)
+    return found[0]
 
 
 def evidence(text: str) -> tuple[set[str], set[str]]:
