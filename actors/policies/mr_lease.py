@@ -33,6 +33,7 @@ from longpin.actors.policies.decisions import (
     Update,
     WaitFor,
 )
+from longpin.actors.policies.kept_by_pins import DEVICE_GONE
 from longpin.actors.policies.views import (
     Change,
     LayoutView,
@@ -66,10 +67,7 @@ class MrLease(Policy):
         "a region has a lease of its own; truncate breaks it, and revokes the region when time is over"
     )
     source: ClassVar[str] = "Williams, 2017-11-30 [S2]; Kara, 2019-06-07 [K1]; Gunthorpe, 2019-08-23 [G1]"
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("ibv_alloc_pd", "ibv_create_cq", "ibv_create_qp", "ibv_modify_qp", "ibv_post_send", "ibv_reg_mr"),
-        frozenset({"EIO"}),
-    )
+    errnos: ClassVar[dict[str, frozenset[str]]] = DEVICE_GONE
     calls: ClassVar[frozenset[str]] = frozenset({"ibv_reg_mr_lease"})
 
     revoke_latency: int = 1

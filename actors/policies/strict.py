@@ -31,7 +31,13 @@ from longpin.actors.policies.decisions import (
     SendSignal,
     WaitFor,
 )
-from longpin.actors.policies.kept_by_pins import UnlockWithPins, longterm_pins_of
+from longpin.actors.policies.kept_by_pins import (
+    DEVICE_GONE,
+    UnlockWithPins,
+    invalidate_contexts,
+    kill_who_pinned,
+    longterm_pins_of,
+)
 from longpin.actors.policies.layout_calls import TAKES_PAGES, layout_errnos
 from longpin.actors.policies.views import (
     F_EXCLUSIVE,
@@ -71,6 +77,17 @@ class AtDeadline(StrEnum):
     """The lease is removed, as of any lease; what was pinned under it has no lease then."""
 
 
+class ProcessClosesWithPins(StrEnum):
+    """What the last close of a leased file by a process does while that has pins of it."""
+
+    BLOCK = "block"
+    """It waits for them; only a fatal signal ends that [C3]."""
+    KILL = "kill"
+    """The process is killed; so its lease goes, and what others keep of its pins is orphaned [K1]."""
+    INVALIDATE = "invalidate"
+    """All that was made through the devices of these pins is taken, as if they were closed; the lease goes [K1]."""
+
+
 class PassedUse(StrEnum):
     """Who may use a registration that was passed on with its device."""
 
@@ -99,7 +116,11 @@ class Strict(Policy):
     source: ClassVar[str] = "Chinner, 2019-06-08 to 2019-10 [C1 to C5]; LSF/MM thread, 2019-02 [F19]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
-    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | {"ibv_post_send": frozenset({"EACCES"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = {
+        **layout_errnos("ETXTBSY"),
+        **DEVICE_GONE,
+        "ibv_post_send": frozenset({"EACCES", "EIO"}),
+    }
 
     orphan: Orphans = Orphans.INVALIDATE
     enforce_pass: PassedUse = PassedUse.ANYBODY
@@ -109,6 +130,7 @@ class Strict(Policy):
     holder_page_check: bool = True
     """A holder's own pins fail its changes that take their pages, with ETXTBSY [W1]; else only leases count."""
     unlck_with_pins: UnlockWithPins = UnlockWithPins.FAIL
+    close_with_pins: ProcessClosesWithPins = ProcessClosesWithPins.BLOCK
     at_deadline: AtDeadline = AtDeadline.KILL
 
     def read_lease(self, arg: int) -> LeaseRequest | None:
@@ -216,7 +238,7 @@ class Strict(Policy):
         return OnDeadline((SendSignal(lease.holder, SIGKILL),))
 
     def flush_gate(self, close: CloseRequest, view: LayoutView) -> Decision:
-        """Have the last close of a process wait for its pins, then drop its lease; a dying one does not wait [C3]."""
+        """Have the last close of a process end its pins or wait for them, then drop its lease; a dying one does not."""
         own = tuple(lease.address for lease in view.leases if lease.key == (close.ofd, close.caller.process))
         if not own or not close.last:
             return Proceed()
@@ -225,7 +247,14 @@ class Strict(Policy):
         if view.pins is None:
             return Scan(unmapped=True)
         left = longterm_pins_of(close.caller.process, view.pins)
-        return WaitFor(left, killable=True) if left else DropLease(own)
+        if not left:
+            return DropLease(own)
+        if self.close_with_pins is ProcessClosesWithPins.INVALIDATE:
+            return invalidate_contexts(left)
+        wait = WaitFor(left, killable=True)
+        return (
+            wait if self.close_with_pins is ProcessClosesWithPins.BLOCK else kill_who_pinned(left)._replace(then=wait)
+        )
 
 
 def _active(caller: Caller, view: LayoutView) -> bool:

@@ -391,3 +391,58 @@ def test_an_administrator_sees_the_device_through_which_pages_are_pinned() -> No
         (ListedBy.DESCRIPTION, "process:1"),
         (ListedBy.DEVICE, "uverbs:1.1"),
     ]
+
+
+# What was wanted of close in June 2019.
+
+CLOSES = PINNED + "munmap(buf, 4 * PAGE)\nclose(fd)                                    # -> 0\nlabel('closed')\n"
+
+
+def test_who_closes_with_pins_may_be_killed(play: Play) -> None:
+    """The pins go with its device, and the lease with them [K1]."""
+    run = play(
+        "P6,close_with_pins=kill",
+        a=CLOSES + "pause()                                        # -> hangs\n",
+        b="sleep(1)\ntruncate('/f', 0)                                       # -> 0\n",
+    )
+    assert run.taken("a") == ["SIGKILL: it kills"]
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_or_loses_all_that_it_made_through_its_device(play: Play) -> None:
+    """As if the file of the device had been closed; the process goes on, and nothing is left of the lease [K1]."""
+    run = play(
+        "P6,close_with_pins=invalidate",
+        a=CLOSES
+        + 'truncate("/f", 0)                                               # -> 0\n'
+        + "ibv_dereg_mr(mr)                                                # -> 0\n"
+        + "ibv_alloc_pd(ctx)                                               # -> EIO\n",
+    )
+    assert run.taken("a") == []
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+@pytest.mark.parametrize("close", ["kill", "invalidate"])
+def test_a_descriptor_a_mapping_or_no_pins_is_no_such_close(play: Play, close: str) -> None:
+    run = play(
+        f"P6,close_with_pins={close}",
+        seeds=range(2),
+        a=PINNED
+        + "again = dup(fd)\nclose(fd)\nclose(again)                              # -> 0 (it is mapped)\n"
+        + "ibv_alloc_pd(ctx)                                               # -> ok\n"
+        + "ibv_dereg_mr(mr)\nmunmap(buf, 4 * PAGE)\nibv_alloc_pd(ctx)            # -> ok\n",
+    )
+    assert run.taken("a") == []
+
+
+def test_a_kill_does_not_end_pins_of_a_device_that_is_shared(play: Play) -> None:
+    """Why the kill was given up, and what came instead [K1]. The taker's death is a close too."""
+    for close, outcome in (("kill", "ETXTBSY"), ("invalidate", "0")):
+        play(
+            f"P6,close_with_pins={close}",
+            seeds=range(3),
+            details={"child": 'start = "fork"'},
+            a=CONTEXT + 'fork("child")\n' + CLOSES.removeprefix(CONTEXT) + "sleep(1)\n",
+            child="sleep(10)\n",
+            b=f"sleep(5)\ntruncate('/f', 0)                                # -> {outcome}\n",
+        )

@@ -528,3 +528,44 @@ def test_a_file_without_a_name_is_kept_until_its_close_is_over(play: Play) -> No
         child="close(fd)\nsleep(6)\nibv_dereg_mr(mr)\n",
     )
     assert run.returned("a") == 6.0
+
+
+def test_who_closes_with_pins_may_be_killed(play: Play) -> None:
+    """Instead of waiting; what others have of its device is orphaned [K1]."""
+    run = play(
+        "P8,close_with_pins=kill",
+        seeds=range(4),
+        details={"child": FORKED},
+        a=CLOSER + 'fork("child")\nclose(fd)                                    # -> hangs\n',
+        child="close(fd)\nsleep(9)\n",
+        b="sleep(5)\ntruncate('/f', 0)                                # -> 0 (its pins are taken from the device)\n",
+    )
+    assert run.taken("a") == ["SIGKILL: it kills"]
+    assert (run.ended("a"), leases(run), pinned(run)) == (0.0, (), 0)
+
+
+def test_or_loses_all_that_it_made_through_its_device(play: Play) -> None:
+    """Close returns, and the lease is gone with the pins [K1]."""
+    run = play(
+        "P8,close_with_pins=invalidate",
+        seeds=range(4),
+        a=CLOSER
+        + "close(fd)                                                       # -> 0\n"
+        + 'truncate("/f", 0)                                               # -> 0\n'
+        + "ibv_dereg_mr(mr)                                                # -> 0\n"
+        + "ibv_alloc_pd(ctx)                                               # -> EIO\n",
+    )
+    assert run.taken("a") == []
+    assert (run.returned("a"), leases(run), pinned(run)) == (0.0, (), 0)
+
+
+@pytest.mark.parametrize("close", ["kill", "invalidate"])
+def test_a_descriptor_that_is_left_or_no_pins_is_no_such_close(play: Play, close: str) -> None:
+    run = play(
+        f"P8,close_with_pins={close}",
+        seeds=range(2),
+        a=CLOSER
+        + "again = dup(fd)\nclose(fd)\nibv_alloc_pd(ctx)                   # -> ok\n"
+        + "ibv_dereg_mr(mr)\nclose(again)\nibv_alloc_pd(ctx)               # -> ok\n",
+    )
+    assert run.taken("a") == []
