@@ -160,6 +160,67 @@ label("refused")
     assert run.returned("b") == 0.0
 
 
+@pytest.mark.parametrize(("first", "told"), [("shares", True), ("a", False)])
+def test_the_walk_ends_at_the_lease_of_the_caller(play: Play, first: str, told: bool) -> None:
+    """EDEADLK at once: what stands before it on the list is being broken by then, what stands behind it is not."""
+    second = {"shares": "a", "a": "shares"}[first]
+    waits = {first: "", second: f"wait_for('{first}')\n"}
+    run = play(
+        "P6",
+        seeds=range(2),
+        details={"shares": "on_signal.SIGIO = 'getpid()'"},
+        shares=waits["shares"]
+        + """
+shared = open("/f", O_RDONLY)
+fcntl(shared, F_SETLEASE, F_LAYOUT)                             # -> 0
+label("shares")
+wait_for("tried")
+""",
+        a=waits["a"]
+        + "fd = open('/f', O_RDWR)\n"
+        + TAKE
+        + f"label('a')\nwait_for('{second}')\ntruncate('/f', 0)                            # -> EDEADLK\n"
+        + "label('tried')\n",
+    )
+    assert bool(run.taken("shares")) == told
+
+
+def test_the_walk_goes_on_behind_a_lease_of_others(play: Play) -> None:
+    """ETXTBSY comes after it: a shared lease that was taken later is broken too."""
+    run = play(
+        "P6",
+        seeds=range(2),
+        details={"shares": "on_signal.SIGIO = 'getpid()'"},
+        a="fd = open('/f', O_RDWR)\n" + TAKE + "label('a')\nwait_for('tried')\n",
+        shares="wait_for('a')\nfd = open('/f', O_RDONLY)\nfcntl(fd, F_SETLEASE, F_LAYOUT)           # -> 0\n"
+        "label('both')\nwait_for('tried')\n",
+        b="wait_for('both')\ntruncate('/f', 0)                            # -> ETXTBSY\nlabel('tried')\n",
+    )
+    assert run.taken("shares") == ["SIGIO: its handler runs"]
+
+
+@pytest.mark.parametrize(("fails", "outcome"), [("false", "blocks, 0"), ("true", "ETXTBSY")])
+def test_long_term_pins_without_an_exclusive_lease(play: Play, fails: str, outcome: str) -> None:
+    """As posted a lease goes before its pins, and a change waits for them [I1]; or it fails, but waits for others [K2].
+
+    Pins of other pages are in nobody's way: a lease is of the whole file, and the look at pages is not.
+    """
+    run = play(
+        f"P6:as_posted,longterm_fails={fails},kernel=ideal",
+        seeds=range(3),
+        a=PINNED
+        + "fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> 0\n"
+        + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EPERM\n"
+        + "label('unlocked')\nsleep(7)\nibv_dereg_mr(mr)\n",
+        b=f"""
+wait_for("unlocked")
+truncate("/f", PAGE)                                            # -> 0
+truncate("/f", 0)                                               # -> {outcome}
+""",
+    )
+    assert run.returned("b") == (7.0 if fails == "false" else 0.0)
+
+
 def test_shared_leases_alone_are_waited_for_and_then_pins(play: Play) -> None:
     run = play(
         "P6",
@@ -273,6 +334,10 @@ wait_for("done")
 """,
         b=f"""
 wait_for("leased")
+fd = open("/f", O_RDWR)
+map = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
+truncate("/f", 0)                                               # -> ETXTBSY (whoever maps it)
+munmap(map, PAGE)
 truncate("/f", 0)                                               # -> {outcome}
 label("done")
 """,
