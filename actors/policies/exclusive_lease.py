@@ -127,10 +127,17 @@ class ExclusiveLease(Policy):
             return Fail(errno.EAGAIN)
         return Policy.conflict_gate(self, wanted, other)
 
+    def longterm_gate(self, request: PinRequest) -> Answer:
+        """Refuse a driver that does not say to which open file the pins will belong [V2-12: vaddr_pin_pages]."""
+        return Proceed() if request.terms.device.names_owner else Fail(errno.EINVAL)
+
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Allow a long-term pin under an exclusive lease the caller took itself, and hold its description [V2-12]."""
         if not request.longterm:
             return Allow()
+        refused = self.longterm_gate(request)  # also where the kernel looks at mappings only afterwards
+        if isinstance(refused, Fail):
+            return refused
         for lease in view.layout_leases:
             usable = lease.exclusive and (self.zombie_can_pin or not lease.zombie)
             if usable and self._is_holder(lease, request.caller):

@@ -57,6 +57,16 @@ from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 
+class LeaseOwner(StrEnum):
+    """What a layout lease belongs to."""
+
+    PROCESS = "process"
+    """A process and the description it took it on: a child and a receiver of the descriptor have none [C5]."""
+    DESCRIPTION = "description"
+    """The description, as ordinary leases: it ends with that, and a close neither waits nor ends it. Who took it is
+    told of a break, and killed, whatever it has left of the file: what these rules were to mend [C5, H3]."""
+
+
 class Orphans(StrEnum):
     """What becomes of pins whose process has no lease any more, because it was killed."""
 
@@ -122,6 +132,7 @@ class Strict(Policy):
         "ibv_post_send": frozenset({"EACCES", "EIO"}),
     }
 
+    lease_owner: LeaseOwner = LeaseOwner.PROCESS
     orphan: Orphans = Orphans.INVALIDATE
     enforce_pass: PassedUse = PassedUse.ANYBODY
     break_on: BreakOn = BreakOn.ANY
@@ -141,6 +152,8 @@ class Strict(Policy):
 
     def lease_key(self, caller: Caller, ofd: Address, wanted: LeaseRequest, leases: tuple[LeaseView, ...]) -> LeaseKey:
         """Key a layout lease by process and description [C5]; F_UNLCK and F_GETLEASE mean it where there is one."""
+        if self.lease_owner is LeaseOwner.DESCRIPTION:
+            return Policy.lease_key(self, caller, ofd, wanted, leases)
         own = (ofd, caller.process)
         layout = wanted.kind is LeaseKind.LAYOUT
         if wanted.type == F_UNLCK:

@@ -8,9 +8,18 @@ import pytest
 from unit.programs import CONTEXT, DEVICE, LOOPBACK, OPEN, REGISTER, REGISTER_REMOTE, leases, pinned
 
 from longpin.actors.constants import F_LAYOUT
-from longpin.actors.policies.decisions import Allow, Fail, ListedBy
-from longpin.actors.policies.exclusive_lease import ExclusiveLease
-from longpin.actors.policies.views import F_EXCLUSIVE, FileFacts, LayoutView, LeaseKind, LeaseView
+from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
+from longpin.actors.policies.decisions import Allow, Fail, ListedBy, WaitFor
+from longpin.actors.policies.exclusive_lease import ExclusiveLease, SelfChange
+from longpin.actors.policies.views import (
+    F_EXCLUSIVE,
+    WHOLE_FILE,
+    Change,
+    FileFacts,
+    LayoutView,
+    LeaseKind,
+    LeaseView,
+)
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
 from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
@@ -344,6 +353,15 @@ label("done")
     )
 
 
+@pytest.mark.parametrize("kernel", ["ideal", "5.4"])
+def test_who_pins_says_which_open_file_owns_the_pins(play: Play, kernel: str) -> None:
+    """A driver that does not is told EINVAL, before leases are looked at; other proposals do not ask it [V2-12]."""
+    head = '[[device]]\nname = "rxe0"\nnames_owner = false\n'
+    refused = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EINVAL\n"
+    play(f"P6,kernel={kernel}", seeds=(), head=head, a=DEVICE + refused + TAKE + refused)
+    play(f"P1,kernel={kernel}", seeds=(), head=head, a=DEVICE + REGISTER)
+
+
 TWO_FILES = '[[file]]\npath = "/f"\nsize = "4 * PAGE"\n[[file]]\npath = "/g"\nsize = "PAGE"\n'
 
 
@@ -416,6 +434,23 @@ def test_releases_of_the_device_and_its_pins_are_two_things(play: Play) -> None:
         a=PINNED + "munmap(buf, 4 * PAGE)\nclose(fd)\nclose(ctx)\nsleep(1)\ntruncate('/f', 0)              # -> 0\n",
     )
     assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_short_pins_are_waited_for_where_long_ones_fail() -> None:
+    """A change must not fail because of direct I/O [K1b, K2]."""
+    short = Pin(7, 0, 0, longterm=False, owner="read:1", context="process:1", process="process:1")
+    view = LayoutView(FileFacts(0, 0, Memory.FS_DAX), (), (), (short,), ExclusiveLease.state)
+    change = Change(
+        LayoutOperation.TRUNCATE,
+        ChangeKind.SUBTRACTIVE | ChangeKind.SHRINKING,
+        WHOLE_FILE,
+        Caller("process:1", 1, 0, 0),
+        (Asked.LEASES, Asked.PAGES),
+    )
+    for policy in (ExclusiveLease(longterm_fails=True), ExclusiveLease(self_change=SelfChange.ALLOW)):
+        assert policy.change_gate(change, view) == WaitFor((short,))
+        failed = policy.change_gate(change, view._replace(pins=(short._replace(longterm=True),)))
+        assert failed == Fail(errno.ETXTBSY)
 
 
 def lease(**changes: Any) -> LeaseView:
