@@ -8,6 +8,7 @@ from longpin.config.schema import Scenario
 from longpin.messages.envelope import Envelope
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.world import Blueprint, WorldEngine
+from longpin.runner.exploration.questions import Log
 from longpin.runner.exploration.result import Inconclusive, PropertyViolation
 from longpin.runner.judging.invariants.base import Finding
 from longpin.runner.judging.judge import Rules, unplayed
@@ -18,14 +19,20 @@ from longpin.runner.settings import Settings
 class Subject:
     """``build``, ``always``, ``check`` and ``marks`` of a scenario under a policy; it can be sent elsewhere."""
 
-    def __init__(self, scenario: Scenario, settings: Settings) -> None:
+    def __init__(self, scenario: Scenario, settings: Settings, log: Log | None = None) -> None:
         self.settings = settings
+        self.log = log
+        """Where the questions that the policy is asked are noted; None: nowhere."""
         proposal = settings.make_proposal()
+        if log is not None:
+            proposal = log.noted(proposal)
         self.scenario = scenario = in_dialect(scenario, settings.policy, settings.preset)
         self.rules = Rules(scenario, proposal)
         self.blueprint = Blueprint(scenario, proposal)
 
     def __reduce__(self) -> tuple[object, ...]:
+        if self.log is not None:
+            raise ValueError("questions are noted in one process")
         return _subject, (self.scenario.text, self.scenario.name, self.settings)
 
     def build(self, world: WorldEngine) -> None:
