@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from unit.programs import CONTEXT, DEVICE, LOOPBACK, OPEN, REGISTER, REGISTER_REMOTE, leases, pinned
 
-from longpin.actors.constants import F_LAYOUT
+from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
-from longpin.actors.policies.decisions import Allow, Fail, ListedBy, WaitFor
+from longpin.actors.policies.decisions import Allow, Fail, ListedBy, Proceed, WaitFor
 from longpin.actors.policies.exclusive_lease import ExclusiveLease, SelfChange
 from longpin.actors.policies.views import (
     F_EXCLUSIVE,
@@ -18,6 +18,7 @@ from longpin.actors.policies.views import (
     FileFacts,
     LayoutView,
     LeaseKind,
+    LeaseRequest,
     LeaseView,
 )
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
@@ -475,6 +476,14 @@ def test_as_posted_a_process_with_the_number_of_a_dead_holder_is_taken_for_it() 
     )
     assert asked(ExclusiveLease(), lease(), heir) == Fail(errno.EPERM)
     assert asked(ExclusiveLease(), lease(), Caller("process:1", 1, 0, 0)) == Allow(hold="file:1")
+
+
+def test_exclusive_leases_are_mutual_with_exclusive_ones_alone() -> None:
+    wanted = LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=True)
+    mutual = ExclusiveLease(exclusive_mutual=True)
+    assert mutual.conflict_gate(wanted, lease()) == Fail(errno.EAGAIN)
+    assert mutual.conflict_gate(wanted, lease(exclusive=False)) == Proceed()
+    assert mutual.conflict_gate(wanted._replace(exclusive=False), lease()) == Proceed()
 
 
 def test_low_bits_beside_f_layout_count_for_nothing() -> None:

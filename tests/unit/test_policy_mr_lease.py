@@ -1,10 +1,17 @@
 """P9, registration with a lease, each sentence of semantics 4.10 as a small scenario."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from unit.programs import DEVICE, LOOPBACK, leases, pinned
+
+from longpin.config.loader import load_scenario
+from longpin.runner.exploration import explore
+from longpin.runner.result import Verdict
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
 
 Play = Callable[..., Any]
 
@@ -446,3 +453,15 @@ def test_a_region_outlives_dup_exec_and_the_close_of_every_descriptor_of_its_fil
     )
     assert run.returned("b") == 46.0
     assert (leases(run), pinned(run)) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["registration-lease-answered", pytest.param("registration-revoked", marks=pytest.mark.heavy)]
+)
+def test_every_rule_holds_in_every_schedule(name: str) -> None:
+    """The price is that an access may fail at any time [F19]; nothing else can."""
+    scenario = load_scenario(name)
+    scenario = replace(scenario, holds=("O1", "O1'", "O2", "O3", "O4", "O5", "O6", "O7", "O8"))
+    subject = Subject(scenario, Settings.of(scenario, policy="P9", preset="intended", parameters={}))
+    result = explore(subject.build, check=subject.check, always=subject.always, method="states")
+    assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures

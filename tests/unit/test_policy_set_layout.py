@@ -8,11 +8,22 @@ import pytest
 from unit.programs import CONTEXT, DEVICE, OPEN, REGISTER, leases, pinned
 
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
+from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.actors.policies import POLICIES
-from longpin.actors.policies.decisions import Allow, Fail, ListedBy, Proceed
+from longpin.actors.policies.decisions import Allow, Fail, ListedBy, Proceed, Scan, WaitFor
 from longpin.actors.policies.set_layout import WHOLE_FILE, SetLayout, UnbreakConflict
-from longpin.actors.policies.views import F_UNBREAK, FileFacts, LayoutView, LeaseKind, LeaseRequest, LeaseView, Range
+from longpin.actors.policies.views import (
+    F_UNBREAK,
+    Change,
+    FileFacts,
+    LayoutView,
+    LeaseKind,
+    LeaseRequest,
+    LeaseView,
+    Range,
+)
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 Play = Callable[..., Any]
@@ -415,6 +426,16 @@ def test_a_layout_is_kept_while_pages_are_pinned_under_it(play: Play, how: str, 
     assert run.returned("a") == (3.0 if how == "block" else 0.0)
 
 
+def test_a_layout_is_kept_also_where_the_kernel_does_not_look_for_pins(play: Play) -> None:
+    """H6: 5.4 looks for no pins of a file that nobody maps; who keeps a layout counts its own."""
+    play(
+        "P7:intended,kernel=5.4",
+        seeds=(),
+        a=PINNED + "munmap(buf, 4 * PAGE)\nfcntl(fd, F_SETLAYOUT, F_UNLCK)             # -> EBUSY\n"
+        "fcntl(fd, F_SETLAYOUT, F_RDLCK)             # -> EBUSY\n",
+    )
+
+
 def test_conversion_to_a_layout_that_can_be_broken_is_a_release_too(play: Play) -> None:
     """Else a holder would get rid of F_UNBREAK with pages pinned under it."""
     play(
@@ -599,3 +620,28 @@ def test_an_administrator_sees_unbreakable_layouts_without_pins() -> None:
     files = [entry for entry in SetLayout().admin_list(view) if "file_pins" in entry.text]
     assert [(entry.by, entry.address) for entry in files] == [(ListedBy.DESCRIPTION, "file:1")]
     assert len(SetLayout().admin_list(view._replace(leases=(layout_view(),)))) == 1
+
+
+def test_an_administrator_sees_pins_by_the_device_that_owns_them() -> None:
+    view = LayoutView(FACTS, (layout_view(unbreakable=True),), None, (PIN,), SetLayout.state)
+    seen = [(entry.by, entry.address) for entry in SetLayout().admin_list(view)]
+    assert seen[1:] == [(ListedBy.DESCRIPTION, "file:1"), (ListedBy.DEVICE, "uverbs:1.1")]
+
+
+PIN = Pin(7, 0, 0, longterm=True, owner="mr:1.1", context="uverbs:1.1", process="process:1", hold="file:1")
+CHANGE = Change(
+    LayoutOperation.TRUNCATE,
+    ChangeKind.SUBTRACTIVE | ChangeKind.SHRINKING,
+    Range(1, 3),
+    Caller("process:2", 2, 0, 0),
+    (Asked.LEASES, Asked.PAGES),
+)
+
+
+def test_pins_that_no_layout_stands_for_are_waited_for() -> None:
+    """Short ones, and those whose layout was given up before them; in the range, when leases are gone [2.5]."""
+    view = LayoutView(FACTS, (), (), None, SetLayout.state)
+    assert SetLayout().change_gate(CHANGE, view) == Scan(Range(1, 3))
+    assert SetLayout().change_gate(CHANGE, view._replace(pins=(PIN,))) == WaitFor((PIN,))
+    assert SetLayout().change_gate(CHANGE, view._replace(pins=())) == Proceed()
+    assert SetLayout().change_gate(CHANGE._replace(asks=(Asked.LEASES,)), view._replace(pins=(PIN,))) == Proceed()
