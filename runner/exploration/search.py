@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from functools import cache, partial
 from typing import Any
 
 from longpin.runner.engines.engine import InternalError
@@ -17,7 +18,7 @@ from longpin.runner.exploration.nodes import Global, Nodes
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import BrokenRule, Exploration, Method, Reason
-from longpin.runner.exploration.shared import Shared, Team, head_of
+from longpin.runner.exploration.shared import GUESS_AFTER, Shared, Team, head_of
 from longpin.runner.exploration.states import Matching
 from longpin.runner.pool import default_workers, packed
 
@@ -170,24 +171,29 @@ class Alone:
         self.result = Exploration(Method.DPOR)
         self.budget = budget
         path = explorer.new_path()
-        few = Budget(
-            min(PILOT_EXECUTIONS, budget.executions or PILOT_EXECUTIONS),
-            budget.left(),
-            budget.progress,
-            memory=budget.memory,
-        )
-        self._dpor = Dpor(path, lambda: explorer.judge_path(path, self.result), self.result, few)
+        self._dpor = Dpor(path, lambda: explorer.judge_path(path, self.result), self.result, budget)
 
-    def pilot(self) -> Reason | None:
-        """Explore some schedules; None: more are left, and allowed."""
+    def pilot(self, executions: int) -> Reason | None:
+        """Explore so many executions; None: more are left, and allowed."""
+        return self._some(executions, None)
+
+    def rest(self, guess: Callable[[], object]) -> Reason:
+        """Explore what is left; ``guess`` is called if it is much."""
+        reason = self._some(None, GUESS_AFTER)
+        if reason is None:
+            guess()
+            self._dpor.budget = self.budget
+            reason = self._dpor.run()
+        return reason
+
+    def _some(self, executions: int | None, arrivals: int | None) -> Reason | None:
+        """Explore a part; None: more is left, and allowed."""
+        allowed, budget = self.budget.executions, self.budget
+        most = min((number for number in (executions, allowed) if number is not None), default=None)
+        self._dpor.budget = Budget(most, budget.left(), budget.progress, arrivals=arrivals, memory=budget.memory)
         reason = self._dpor.run()
         self.result.estimate = self._dpor.guess()
-        return None if reason is Reason.EXECUTIONS and self.result.executions != self.budget.executions else reason
-
-    def rest(self) -> Reason:
-        """Explore what is left."""
-        self._dpor.budget = self.budget
-        return self._dpor.run()
+        return None if reason is Reason.EXECUTIONS and self.result.executions != allowed else reason
 
 
 def _end(search: Callable[[], Reason | None]) -> Reason | None:
@@ -218,16 +224,20 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
 def _schedules(explorer: Explorer, budget: Budget, search: Alone | Shared, *, auto: bool) -> Exploration:
     """Explore schedules; ``auto``: if a pilot run does not reach the end, see whether matching states does."""
     result = search.result
-    reason = _end(search.pilot)
-    if auto and reason in (Reason.COMPLETE, Reason.VIOLATED):
-        result.why = f"the pilot run was the whole: {result.executions} executions"
-    if reason in (None, Reason.EXECUTIONS, Reason.SECONDS):
-        reason = _end(lambda: _guess(explorer, budget, result)) or reason
-    if auto and reason in (None, Reason.ENDLESS) and (matched := _rather(explorer, budget, result)) is not None:
-        return matched
-    result.reason = reason or _end(search.rest) or Reason.COMPLETE
-    if result.complete and result.untold:
-        result.reason = Reason.UNTOLD
+    guess = cache(partial(_guess, explorer, budget, result))
+    reason = None
+    if auto:
+        reason = _end(lambda: search.pilot(PILOT_EXECUTIONS))
+        if reason in (Reason.COMPLETE, Reason.VIOLATED):
+            result.why = f"the pilot run was the whole: {result.executions} executions"
+        if reason in (None, Reason.EXECUTIONS, Reason.SECONDS):
+            reason = _end(guess) or reason
+        if reason in (None, Reason.ENDLESS) and (matched := _rather(explorer, budget, result)) is not None:
+            return matched
+    reason = reason or _end(lambda: search.rest(guess)) or Reason.COMPLETE
+    if reason in (Reason.EXECUTIONS, Reason.SECONDS):
+        reason = _end(guess) or reason
+    result.reason = Reason.UNTOLD if reason is Reason.COMPLETE and result.untold else reason
     if result.reason in (Reason.COMPLETE, Reason.UNTOLD, Reason.VIOLATED) or result.executions >= result.estimate:
         result.estimate = 0.0
     return result

@@ -29,7 +29,7 @@ from longpin.runner.exploration import (
 )
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget
-from longpin.runner.exploration.frontier import Frontier
+from longpin.runner.exploration.frontier import Frontier, Grain
 from longpin.runner.exploration.leaf import work
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.result import BrokenRule
@@ -66,10 +66,16 @@ class Collector(Explorer):
         return None
 
 
+@pytest.fixture(autouse=True)
+def nobody_has_a_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workers do everything: what is explored here would be over before they start."""
+    monkeypatch.setattr(shared, "HEAD_START", 0.0)
+
+
 def explored_by_leaves(explorer: Explorer, leaf: int) -> Exploration:
-    """Explore in this process, giving up each leaf after so many executions."""
-    search = Shared(explorer, Budget(), leaf=leaf)
-    search.result.reason = search.pilot() or search.rest()
+    """Explore in this process, giving up each leaf after so many arrivals, and sooner as long as there are few."""
+    search = Shared(explorer, Budget(), grain=Grain(leaf, 0))
+    search.result.reason = search.rest(lambda: None)
     assert search.result.reason is Reason.COMPLETE
     assert not search.frontier.leaves
     assert not search.frontier.root.branches  # nothing is kept of what is done
@@ -90,7 +96,7 @@ def explored_by_leaves(explorer: Explorer, leaf: int) -> Exploration:
         ("s4", (3,), True, 64),
     ],
 )
-@pytest.mark.parametrize("leaf", [1, 40])
+@pytest.mark.parametrize("leaf", [1, 200])
 def test_leaves_make_up_the_whole(name: str, sizes: tuple[int, ...], footprints: bool, traces: int, leaf: int) -> None:
     result = explored_by_leaves(Explorer(SCHEDULES[name](*sizes), footprints=footprints), leaf)
     assert (result.executions, result.blocked) == (traces, 0)
@@ -107,7 +113,7 @@ def check_program(seed: int) -> bool:
     if len(orders) == 1:
         return False
     wanted = {trace for trace, _ in orders}
-    for leaf in (1, 3):
+    for leaf in (1, 20):
         explorer = Collector(program, racy=racy)
         result = explored_by_leaves(explorer, leaf)
         traces = [random_actors.trace_of(program, found or (), racy=racy) for found in explorer.found]
@@ -140,9 +146,9 @@ def check_footprints(seed: int) -> bool:
     """Compare the ends with footprints; False: the program is too large or too small."""
     program = random_footprints.program(seed)
     whole = Ends(program)
-    if not 1 < explored_by_leaves(whole, 1000).executions < 300:
+    if not 1 < explored_by_leaves(whole, 100_000).executions < 300:
         return False
-    for leaf in (1, 5):
+    for leaf in (1, 50):
         parts = Ends(program)
         assert explored_by_leaves(parts, leaf).blocked == 0, seed
         assert parts.ends() == whole.ends(), seed
@@ -189,7 +195,7 @@ def test_the_failure_does_not_depend_on_workers(monkeypatch: pytest.MonkeyPatch)
     assert found[0] == found[1]
     assert found[0][4] is Reason.VIOLATED
     # With leaves of some schedules it is found by another search than the first.
-    monkeypatch.setattr(shared, "LEAF_EXECUTIONS", 3)
+    monkeypatch.setattr(shared, "GRAIN", Grain(10, 0))
     parts = [totals(explored(build, workers, check=check)) for workers in (1, 2)]
     assert parts[0] == parts[1]
     assert parts[0][5][0].broken == ("they took turns", "R7", "B")  # type: ignore[index]
@@ -255,7 +261,7 @@ def test_a_budget_of_memory_is_kept(options: dict[str, Any]) -> None:
 def test_a_worker_that_forgets_finds_the_same() -> None:
     here = explored(program("s1", 4), 1, footprints=False)
     task, setup = Frontier().task(0), packed("", (program("s1", 4), {"footprints": False}))
-    whole, again = (work(setup, task, 5_000, memory) for memory in (None, 1))
+    whole, again = (work(setup, task, memory) for memory in (None, 1))
     assert whole == again
     assert whole.executions == here.executions
 
