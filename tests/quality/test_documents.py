@@ -62,7 +62,7 @@ def run(command: str, folder: Path) -> Done:
 
 @pytest.mark.parametrize(
     "document",
-    [pytest.param(path, marks=[pytest.mark.heavy] if path.name in LONG else [], id=path.name) for path in DOCUMENTS],
+    [pytest.param(path, marks=LONGER if path.name in LONG else [], id=path.name) for path in DOCUMENTS],
 )
 def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
@@ -102,3 +102,7 @@ def test_links_lead_somewhere() -> None:
     for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "tests" / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+LONGER = [pytest.mark.heavy, pytest.mark.timeout(3600)]
+"""A minute is the least for each command that makes a failure smaller."""
