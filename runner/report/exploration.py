@@ -69,6 +69,7 @@ def as_object(explored: Explored) -> Object:
         reason(explored, result) if result else STILL_FAILS,
         subject.scenario.name,
         settings.policy_name,
+        settings.policy_sha256,
         "stepped",
         settings.timers,
         settings.seed,

@@ -68,7 +68,7 @@ def run(command: str, folder: Path) -> Done:
 
 @pytest.mark.parametrize(
     "document",
-    [pytest.param(path, marks=[pytest.mark.heavy] if path.name in LONG else [], id=path.name) for path in DOCUMENTS],
+    [pytest.param(path, marks=LONGER if path.name in LONG else [], id=path.name) for path in DOCUMENTS],
 )
 def test_every_command_runs_as_the_document_says(document: Path, tmp_path: Path) -> None:
     (tmp_path / "tests").symlink_to(ROOT / "tests")
@@ -152,3 +152,7 @@ def test_a_sentence_of_a_policy_that_runs_names_what_holds_it(name: str) -> None
 def test_every_parameter_of_a_policy_stands_beside_the_sentence_it_is_for(name: str) -> None:
     for parameter in fields(POLICIES[name]):
         assert f"`{parameter.name}`" in section(name), parameter.name
+
+
+LONGER = [pytest.mark.heavy, pytest.mark.timeout(3600)]
+"""A minute is the least for each command that makes a failure smaller."""
