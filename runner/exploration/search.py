@@ -14,11 +14,12 @@ from longpin.runner.exploration.checkpoint import blamed, open_checkpoint
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
+from longpin.runner.exploration.nodes import Global, Nodes
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import BrokenRule, Exploration, Method, Reason
 from longpin.runner.exploration.shared import GUESS_AFTER, Shared, Team, head_of
-from longpin.runner.exploration.states import Global, Matching, Nodes
+from longpin.runner.exploration.states import Matching
 from longpin.runner.pool import default_workers, packed
 
 PILOT_EXECUTIONS = 2_000

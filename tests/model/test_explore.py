@@ -34,8 +34,9 @@ from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.canonical import canonical
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import PROBES
+from longpin.runner.exploration.nodes import Global, Nodes
 from longpin.runner.exploration.path import Path
-from longpin.runner.exploration.states import Global, Matching, Nodes
+from longpin.runner.exploration.states import Matching
 from longpin.runner.exploration.table import Table
 from longpin.runner.result import Verdict
 from longpin.runner.run import Settings

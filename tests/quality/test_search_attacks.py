@@ -143,6 +143,7 @@ def test_a_dask_address_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert "no dask scheduler at nonsense" in done.stderr
 
 
+@pytest.mark.heavy
 def test_verified_is_what_was_explored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --verify states are matched after a pilot run that is not the whole; they make use of no footprints."""
     monkeypatch.setattr("longpin.runner.exploration.search.PILOT_EXECUTIONS", 50)

@@ -158,7 +158,7 @@ def test_a_violation_stays_one(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("timers", ["lazy", "racy"])
-@pytest.mark.parametrize("method", ["dpor", "states", "naive"])
+@pytest.mark.parametrize("method", ["dpor", "states", pytest.param("naive", marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("footprints", [True, False])
 def test_for_an_exploration_one_schedule_is_enough(method: str, footprints: bool, timers: str) -> None:
     # One by one there are many more schedules of the same length.

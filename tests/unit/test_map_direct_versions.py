@@ -248,3 +248,22 @@ truncate("/f", 0)                                               # -> blocks, 0
 """,
     )
     assert run.returned("b") == 45.0
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(("parameter", "store", "told"), [("true", "EFAULT", True), ("false", "0", False)])
+def test_a_fault_that_makes_a_preallocated_page_written(
+    play: Play, parameter: str, store: str, told: bool, version: str
+) -> None:
+    """To MAP_DIRECT that a page is unwritten is part of the block map; the parameter says that it is not [1.6]."""
+    run = play(
+        f"P4:intended,version={version},unwritten_is_layout={parameter}",
+        seeds=(0,),
+        head=HOLEY,
+        details={"a": HANDLED},
+        a="fd = open('/f', O_RDWR)\nfallocate(fd, 0, 0, 4 * PAGE)                # -> 0\n"
+        + MAP
+        + f"load(buf, 1)                                # -> b'\\x00'\nstore(buf, 'x')        # -> {store}\n"
+        + "munmap(buf, 4 * PAGE)\n",
+    )
+    assert ("SIGIO: its handler runs" in run.taken("a")) == (told and version != "v7")
