@@ -173,6 +173,7 @@ def stress_scenario(
             seed=settings.seed,
             time_scale=time_scale,
             first_failure=not every,
+            workers=workers,
             observers=failures.observers,
         )
     else:

@@ -189,7 +189,7 @@ def stress(
             timers=timers,
             time_scale=time_scale,
             every=keep_going,
-            workers=None if engine == "threads" else workers or default_workers(),
+            workers=workers or default_workers(),
             dask=dask,
             failures=failures,
             shrink=shrink,

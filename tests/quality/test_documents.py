@@ -21,6 +21,9 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONG = {"hazards.md"}
 """A minute or more; what its commands explore is explored by ``tests/scenario/test_hazards.py`` as well."""
 
+LONGER = [pytest.mark.heavy, pytest.mark.timeout(3600)]
+"""A minute is the least for each command that makes a failure smaller."""
+
 
 def blocks(document: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.MULTILINE | re.DOTALL)
@@ -152,7 +155,3 @@ def test_a_sentence_of_a_policy_that_runs_names_what_holds_it(name: str) -> None
 def test_every_parameter_of_a_policy_stands_beside_the_sentence_it_is_for(name: str) -> None:
     for parameter in fields(POLICIES[name]):
         assert f"`{parameter.name}`" in section(name), parameter.name
-
-
-LONGER = [pytest.mark.heavy, pytest.mark.timeout(3600)]
-"""A minute is the least for each command that makes a failure smaller."""
