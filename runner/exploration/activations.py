@@ -126,10 +126,12 @@ class ActivationPath:
 
     def next_place(self, process: int) -> int:
         """Return the place of a ready process's next event."""
-        message = self.next_message(process)
-        state = self.local[self.table.receiver[message]]
-        sends, after = () if state == NOBODY else self.table.step(state, message)[1::-1]
-        return self._places.place_of(message, self._places.plain_of(message), sends, after)
+        message, places = self.next_message(process), self._places
+        plain, state = places.plain_of(message), self.local[self.table.receiver[message]]
+        if state == NOBODY:
+            return plain
+        step = self.table.step(state, message)
+        return places.place_of(message, plain, step.sends, step.state)
 
     def next_message(self, process: int) -> int:
         """Return the message of a ready process's next event."""
