@@ -32,14 +32,14 @@ class Deep(NamedTuple):
 
 
 QUICK = [
-    Deep("two-pins-one-truncate", "P5:intended"),
     Deep("late-pin", "P5:intended"),
     Deep("late-pin", "P1:intended"),
     Deep("close-fork-kill", "P5:intended"),
     Deep("close-fork-kill", "P1:as_posted"),
-    Deep("unlink-under-dma", "P1:intended", "dpor"),
 ]
 SLOW = [
+    Deep("two-pins-one-truncate", "P5:intended"),
+    Deep("unlink-under-dma", "P1:intended", "dpor"),
     *(
         Deep("two-pins-one-truncate", f"{policy}:{preset}")
         for policy in ("P0", "P1")
@@ -91,6 +91,7 @@ def test_the_posted_code_lets_the_device_write_into_freed_blocks(name: str, poli
     assert (failure.broken.rule, failure.broken.site) == ("O1", site)
 
 
+@pytest.mark.heavy
 def test_two_processes_may_be_killed_at_any_time() -> None:
     kills = ('kill("parent", SIGKILL)\n', 'kill("child", SIGKILL)\n')
     both = _text("close-fork-kill").replace(kills[0], "".join(kills))
