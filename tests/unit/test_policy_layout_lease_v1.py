@@ -30,7 +30,9 @@ def test_any_open_mode_will_do_and_the_owner_of_the_file_or_cap_lease(play: Play
             "a": "uid = 7\ncapabilities = []",
         },
         writer='open("/f", O_RDWR)\nlabel("open")\npause()  # -> hangs\n',
-        a=f'wait_for("open")\nfd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, 16)  # -> 0\npause()  # -> hangs\n',
+        a=f'wait_for("open")\nfd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, 17)                      # -> EINVAL\n'
+        "fcntl(fd, F_SETLEASE, 48)                                       # -> EINVAL (no F_EXCLUSIVE here)\n"
+        "fcntl(fd, F_SETLEASE, 16)                                       # -> 0\npause()  # -> hangs\n",
         other=f'fd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, F_LAYOUT)                  # -> EACCES\n'
         "d = open('/', O_RDONLY)\nfcntl(d, F_SETLEASE, F_LAYOUT)                  # -> EACCES (root has it)\n",
         able=f'fd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, F_LAYOUT)                   # -> 0\n'
