@@ -117,8 +117,9 @@ EVERY_SENTENCE = [*POLICIES]
 
 def section(name: str) -> str:
     """Return what docs/policies.md says of a proposal."""
-    (found,) = re.findall(rf"^## {name} .*?(?=^## )", POLICY_TABLES, re.MULTILINE | re.DOTALL)
-    return found
+    found: list[str] = re.findall(rf"^## {name} .*?(?=^## )", POLICY_TABLES, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1
+    return found[0]
 
 
 def evidence(text: str) -> tuple[set[str], set[str]]:
