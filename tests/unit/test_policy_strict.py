@@ -8,17 +8,20 @@ import pytest
 from unit.programs import CONTEXT, LOOPBACK, OPEN, leases, pinned
 from unit.programs import REGISTER_REMOTE as REGISTER
 
-from longpin.actors.constants import F_LAYOUT
+from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
-from longpin.actors.policies.decisions import Allow, BreakLeases, Fail, Proceed, WaitFor
+from longpin.actors.policies.decisions import Allow, BreakLeases, Fail, Proceed, Scan, WaitFor
 from longpin.actors.policies.strict import BreakOn, Orphans, PassedUse, Strict
 from longpin.actors.policies.views import (
     F_EXCLUSIVE,
     WHOLE_FILE,
     Change,
+    CloseRequest,
     FileFacts,
     LayoutView,
+    LeaseCall,
     LeaseKind,
+    LeaseRequest,
     LeaseView,
     RegistrationView,
 )
@@ -625,6 +628,19 @@ def test_leases_of_descriptions_are_given_up_by_whoever_has_one(play: Play) -> N
     assert (run.returned("a"), leases(run)) == (0.0, ())
 
 
+def test_the_lease_of_a_dead_process_goes_though_others_have_its_description(play: Play) -> None:
+    """C3: after a kill it is dropped; a child that has the descriptor has no part in it."""
+    run = play(
+        "P8",
+        seeds=range(2),
+        details={"child": FORKED},
+        a=OPEN + SHARED + 'fork("child")\nkill("a", SIGKILL)\n',
+        child="sleep(200)\n",
+        b="sleep(1)\ntruncate('/f', 0)                    # -> 0\n",
+    )
+    assert run.returned("b") == 1.0
+
+
 # Hooks.
 
 ASKS = (Asked.LEASES, Asked.PAGES)
@@ -661,6 +677,20 @@ def test_a_write_that_copies_waits_for_no_short_pins() -> None:
     long = short._replace(longterm=True)
     left = Strict(orphan=Orphans.LEAVE).change_gate(copies, view._replace(pins=(short, long)))
     assert left == WaitFor((long,))
+
+
+def test_pins_are_looked_for_also_where_nobody_maps_the_file() -> None:
+    """H6: a kernel that does not look then would find no pins of a holder, and no orphans."""
+    one = Caller("process:1", 1, 0, 0)
+    view = LayoutView(FACTS, (lease(),), (), None, Strict.state)
+    assert Strict().unlck_gate(lease(), one, view) == Scan(unmapped=True)
+    assert Strict().flush_gate(CloseRequest(one, "file:1", True, False), view) == Proceed(), "not its lease"
+    own = view._replace(leases=(lease(key=("file:1", "process:1")),))
+    assert Strict().flush_gate(CloseRequest(one, "file:1", True, False), own) == Scan(unmapped=True)
+    truncate = Change(LayoutOperation.TRUNCATE, ChangeKind.SUBTRACTIVE, WHOLE_FILE, one, ASKS)
+    assert Strict().change_gate(truncate, view) == Scan(WHOLE_FILE, unmapped=True)
+    exclusive = LeaseCall(one, "file:1", 2, LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=True))
+    assert Strict().lease_gate(exclusive, view) == Scan(unmapped=True)
 
 
 def test_low_bits_beside_f_layout_are_refused() -> None:
