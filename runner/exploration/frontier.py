@@ -36,7 +36,7 @@ GIVEN = 4
 ENOUGH = 32
 """With fewer leaves left, those that are new are cut sooner: whoever has nothing to do then waits less long."""
 
-SOONER = 4
+SOONER = 8
 
 
 class Grain(NamedTuple):

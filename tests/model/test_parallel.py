@@ -1,6 +1,7 @@
 """Leaves explored by anybody, in any process: the same traces, counts and failures as in one search."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -360,6 +361,40 @@ def leave(_number: int) -> None:
 def test_a_worker_that_is_lost_is_an_error() -> None:
     with open_executor(2) as executor, pytest.raises(PoolError, match="ended unexpectedly"):
         list(in_order(executor, leave, range(3), 2))
+
+
+COPIES = """
+import threading
+from longpin.runner.pool import open_executor
+
+known = []
+
+def ask(_):
+    return list(known)
+
+if __name__ == "__main__":
+    known.append("here")
+    with open_executor(2) as executor:
+        print(executor.submit(ask, 0).result())
+    stop = threading.Event()
+    threading.Thread(target=stop.wait).start()
+    with open_executor(2) as executor:
+        print(executor.submit(ask, 0).result())
+    stop.set()
+"""
+
+
+def test_workers_are_copies_unless_another_thread_could_hold_a_lock(tmp_path: FilePath) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(COPIES)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["['here']", "[]"]
+
+
+def test_a_short_exploration_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "HEAD_START", 60.0)
+    monkeypatch.setattr(shared, "open_executor", None)
+    assert explored(program("s1", 3), 2, footprints=False).executions == 90
 
 
 def test_jobs_are_taken_only_as_they_are_needed() -> None:

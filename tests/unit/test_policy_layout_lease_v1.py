@@ -94,7 +94,7 @@ fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3 * PAGE, PAGE)       
 write(fd, "x")                                                  # -> 1
 """,
     )
-    assert (leases(run), pinned(run)) == ((), 1)
+    assert (leases(run), pinned(run), run.returned("b")) == ((), 1, 0.0)
 
 
 @pytest.mark.parametrize(("known", "outcome"), [("true", "blocks, 0"), ("false", "ETXTBSY")])

@@ -299,11 +299,12 @@ def test_what_waits_once_the_seal_is_gone_is_a_parameter(play: Play) -> None:
     """Those who only mind short pins free blocks under the device; who minds all waits for ever [H9]."""
     program = PINNED + "munmap(buf, 4 * PAGE)\nlabel('unmapped')\nsleep(2)\nibv_dereg_mr(mr)\n"
     for waits, answer in (("nothing", "0"), ("short_pins", "0"), ("all_pins", "blocks, 0")):
-        play(
+        run = play(
             f"P3:intended,unsealed_waits_for={waits}",
             a=program,
             b=f"wait_for('unmapped')\ntruncate('/f', 0)                           # -> {answer}\n",
         )
+        assert run.returned("b") == (2.0 if waits == "all_pins" else 0.0)
 
 
 def test_a_short_pin_in_a_file_without_a_seal_is_waited_for(play: Play) -> None:
