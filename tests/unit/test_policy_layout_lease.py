@@ -256,6 +256,8 @@ def test_a_kill_that_the_holder_has_to_agree_to(play: Play) -> None:
         "P5:d1",
         a=DEVICE
         + "fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> EINVAL\n"
+        + "fcntl(fd, F_SETSIG, SIGUSR1)                                    # -> 0\n"
+        + "fcntl(fd, F_SETLEASE, F_LAYOUT)                                 # -> EINVAL (it can be caught)\n"
         + "fcntl(fd, F_SETSIG, SIGKILL)                                    # -> 0\n"
         + TAKE
         + "fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> 0\n"
