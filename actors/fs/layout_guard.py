@@ -127,6 +127,10 @@ class LayoutGuard:
         """Ask the policy about the release of an open file description."""
         yield from self.consult(partial(self.kernel.policy.last_close_gate, ofd, exiting=exiting))
 
+    def ask_only_pinned(self, ofd: Address) -> Conversation[None]:
+        """Ask the policy about a description that nothing but pins holds any more."""
+        yield from self.consult(partial(self.kernel.policy.only_pinned_gate, ofd))
+
     def consult(
         self, decide: Decide, wanted: Wanted | None = None, io: Hold | None = None, mm: Hold | None = None
     ) -> Conversation[None]:
