@@ -10,7 +10,7 @@ from longpin.actors.base import Actor, Engine, handles
 from longpin.messages.envelope import Address, Message, message
 from longpin.runner.exploration import Exploration, Method, PropertyViolation, Reason, explore
 from longpin.runner.exploration.budget import Budget
-from longpin.runner.exploration.nodes import Global, Nodes
+from longpin.runner.exploration.nodes import Global
 from longpin.runner.exploration.persistent import PersistentSets, Prospect
 from longpin.runner.exploration.seen import Seen, SeenByFingerprint, SeenWhole, packed, wrong_match_probability
 from longpin.runner.exploration.states import Matching, Unexplored
@@ -35,8 +35,8 @@ def searched(
     """Return what worlds at rest look like, how many steps of actors were seen, and states; None: too many."""
     table, found = Table(build), set[object]()
 
-    def judge(state: Global, nodes: Nodes) -> None:
-        actors = [table.actor(nodes.state[node]) for node in state if node and nodes.state[node] >= 0]
+    def judge(rest: tuple[int, ...], _decisions: object) -> None:
+        actors = [table.actor(state) for state in rest if state >= 0]
         found.add(tuple(sorted(end_of(actor) for actor in actors)))
 
     result = Exploration(Method.STATES)
