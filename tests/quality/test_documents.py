@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONG = {"hazards.md"}
 """A minute or more; what its commands explore is explored by ``tests/scenario/test_hazards.py`` as well."""
+LONGER = [pytest.mark.heavy, pytest.mark.timeout(3600)]
+"""A minute is the least for each command that makes a failure smaller."""
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -102,7 +104,3 @@ def test_links_lead_somewhere() -> None:
     for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "tests" / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
-
-
-LONGER = [pytest.mark.heavy, pytest.mark.timeout(3600)]
-"""A minute is the least for each command that makes a failure smaller."""
