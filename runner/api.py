@@ -234,6 +234,7 @@ def explore(
     dask: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     footprints: bool = True,
+    symmetry: bool = True,
     verify: bool = False,
     failures: str | os.PathLike[str] | None = None,
     shrink: float = SHRINK_SECONDS,
@@ -256,6 +257,7 @@ def explore(
         dask: the address of a dask cluster that does (``pip install 'longpin[dask]'``).
         checkpoint: a file that keeps what is done. If there is one, the exploration goes on there.
         footprints: let messages to one actor commute as they declare.
+        symmetry: of states that differ only in which of several processes with one program is which, match one.
         verify: check every footprint that is made use of; means ``method="dpor"``.
         failures: a folder in which a failure is kept; one that is there already and still fails is all that is looked
             at. None: nothing is kept.
@@ -298,6 +300,7 @@ def explore(
             dask=dask,
             checkpoint=checkpoint,
             footprints=footprints,
+            symmetry=symmetry,
             verify=verify,
         )
 

@@ -3,7 +3,8 @@
 ``open_executor`` gives this process itself, a pool of processes, or a dask cluster. ``in_order`` hands out jobs and
 yields their results in the order of the jobs, so that what is made of them does not depend on who was quicker.
 
-A worker process is started afresh (*spawn*), so no thread or lock of this one is copied into it. It never sees
+A worker process starts as a copy of this one (*fork*), within a hundredth of a second and with all that was looked up
+here; or afresh (*spawn*) if this process has another thread, whose locks would be copied as they are. It never sees
 Ctrl-C, which is this process's to handle. It holds one end of a pipe, and ends when the other end is closed: by
 :func:`open_executor` when it is left, or by the system when this process is killed.
 """
@@ -21,6 +22,7 @@ from importlib import import_module
 from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 LOOK_AFTER = 0.1
@@ -67,8 +69,13 @@ class _Processes(ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with(parent: Connection) -> None:
-    """Let this worker end as soon as the other end of ``parent`` is closed, whatever it does then."""
+def _end_with(parent: Connection, other_end: Connection | None) -> None:
+    """Let this worker end as soon as the other end of ``parent`` is closed, whatever it does then.
+
+    ``other_end``: the copy of it that this worker has if it started as a copy.
+    """
+    if other_end is not None:
+        other_end.close()
 
     def watch() -> None:
         parent.poll(None)
@@ -103,9 +110,10 @@ def open_executor(workers: int, dask: str | None = None) -> Iterator[Executor]:
 
 @contextmanager
 def _processes(workers: int) -> Iterator[Executor]:
-    context = get_context("spawn")
+    copies = len(list(Path("/proc/self/task").iterdir())) == 1  # proc_pid_task(5)
+    context: Any = get_context("fork" if copies else "spawn")
     theirs, ours = context.Pipe(duplex=False)
-    executor = _Processes(workers, context, _end_with, (theirs,))
+    executor = _Processes(workers, context, _end_with, (theirs, ours if copies else None))
     try:
         yield executor
     finally:

@@ -30,13 +30,15 @@ def progress_line(unit: str, seconds: float | None = None, *, estimated: bool = 
 
     started = time.monotonic()
     columns = (BarColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # No thread of its own: a process with one cannot start workers as copies of itself.
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
         task = progress.add_task("", total=None)
 
         def show(done: int, total: float, note: str) -> None:
             of = f"{done:,} of {'about ' * estimated}{total:,.0f} {unit}" if total >= done else f"{done:,} {unit}"
             text, part = describe(of, done, total, time.monotonic() - started, seconds, note)
-            progress.update(task, total=1.0 if part is not None else None, completed=part or 0.0, description=text)
+            done_of_all = {"total": 1.0, "completed": part} if part is not None else {"total": None, "completed": 0.0}
+            progress.update(task, description=text, refresh=True, **done_of_all)
 
         yield show
 

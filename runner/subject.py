@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from longpin.actors.base import Actor
 from longpin.config.loader import in_dialect, parse_scenario
 from longpin.config.schema import Scenario
-from longpin.messages.envelope import Envelope
+from longpin.messages.envelope import Address, Envelope
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.world import Blueprint, WorldEngine
+from longpin.runner.exploration.questions import Log
 from longpin.runner.exploration.result import Inconclusive, PropertyViolation
 from longpin.runner.judging.invariants.base import Finding
 from longpin.runner.judging.judge import Rules, unplayed
@@ -18,14 +19,20 @@ from longpin.runner.settings import Settings
 class Subject:
     """``build``, ``always``, ``check`` and ``marks`` of a scenario under a policy; it can be sent elsewhere."""
 
-    def __init__(self, scenario: Scenario, settings: Settings) -> None:
+    def __init__(self, scenario: Scenario, settings: Settings, log: Log | None = None) -> None:
         self.settings = settings
+        self.log = log
+        """Where the questions that the policy is asked are noted; None: nowhere."""
         proposal = settings.make_proposal()
+        if log is not None:
+            proposal = log.noted(proposal)
         self.scenario = scenario = in_dialect(scenario, settings.policy, settings.preset)
         self.rules = Rules(scenario, proposal)
         self.blueprint = Blueprint(scenario, proposal)
 
     def __reduce__(self) -> tuple[object, ...]:
+        if self.log is not None:
+            raise ValueError("questions are noted in one process")
         return _subject, (self.scenario.text, self.scenario.name, self.settings)
 
     def build(self, world: WorldEngine) -> None:
@@ -44,6 +51,14 @@ class Subject:
     def marks(self, actor: Actor, envelope: Envelope) -> frozenset[str]:
         """Return what is to be seen in a step of an actor: lines that were judged, what is to be warned of."""
         return self.rules.marks(actor, envelope)
+
+    @property
+    def interchangeable(self) -> tuple[tuple[Address, ...], ...]:
+        """The processes that run the same program from the start, in groups."""
+        groups: dict[object, list[Address]] = {}
+        for pid, image in self.blueprint.started:
+            groups.setdefault(image.nameless, []).append(f"process:{pid}")
+        return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
     @property
     def wanted(self) -> list[str]:

@@ -211,7 +211,7 @@ def check_stress(
         require_one_of("timers", timers, TIMERS)
     require_whole("workers", workers, 1)
     if engine == "threads":
-        given = {"timers": timers, "strategies": strategies, "workers": workers, "executor": executor}
+        given = {"timers": timers, "strategies": strategies, "executor": executor}
         for name, value in given.items():
             if value:
                 raise UsageError("{} is for the stepped engine; on threads the operating system decides", name)

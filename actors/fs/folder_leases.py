@@ -46,11 +46,12 @@ class FolderLeases:
         """
         generation, policy = self.kernel.generation, self.kernel.policy
         wanted = read_request(policy, request)
-        if wanted is None or wanted.kind is LeaseKind.LAYOUT:
+        if wanted is None:
             raise KernelError(errno.EINVAL)
         if not request.caller.may_lease(folder.attributes.uid):
             raise KernelError(errno.EACCES)
-        if wanted.type == F_WRLCK or not (wanted.kind is LeaseKind.DELEGATION or generation.folder_leases):
+        leased = wanted.kind is LeaseKind.LEASE and generation.folder_leases
+        if wanted.type == F_WRLCK or not (leased or wanted.kind is LeaseKind.DELEGATION):
             raise KernelError(errno.EINVAL)
         if (leases := self.lists.get(folder.address)) is None:
             leases = self.lists[folder.address] = LeaseList(self.actor, self.kernel, OpenCounts(), folder.address)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
 from longpin.actors.constants import F_RDLCK, MAP_SHARED_VALIDATE, MAP_TYPE
-from longpin.actors.kernel.file_system import Asked
+from longpin.actors.kernel.file_system import Asked, ChangeKind
 from longpin.actors.policies.base import PINNING_CALLS, Policy
 from longpin.actors.policies.decisions import (
     Allow,
@@ -95,7 +95,7 @@ class MapDirectVersion(StrEnum):
 
     V7 = "v7"
     """2017-10-06: a file that is shared or not on DAX is SIGBUS at each fault, and so is a fault that would allocate. A
-    registration is fenced as soon as a break begins,, by dma_unmap_sg, so another one may get its addresses [MD7]."""
+    registration is fenced as soon as a break begins, by dma_unmap_sg, so another one may get its addresses [MD7]."""
     V8 = "v8"
     """2017-10-10: such a file is EPERM at mmap(2); a fault that would allocate begins a break. A registration has the
     break time too, and iommu_unmap keeps its addresses until it is deregistered [MD8]."""
@@ -119,6 +119,9 @@ class MapDirect(Policy):
     version: MapDirectVersion = MapDirectVersion.V9
     lease_direct: bool = True
     """Registrations get a lease of their own, as in v7 and v8; False: v9 as it stands, which refuses them like P0."""
+    unwritten_is_layout: bool = True
+    """That a block is preallocated only belongs to the block map: a fault that makes it written is refused, as one that
+    allocates is [MD8: iomap_can_allocate]."""
 
     def mmap_gate(self, request: MapRequest, view: LayoutView) -> Allow | Fail:
         """Give a MAP_DIRECT mapping its lease, if the caller may have leases on the file [MD8: map_direct_register]."""
@@ -159,16 +162,19 @@ class MapDirect(Policy):
     def fault_gate(self, fault: FaultRequest, view: LayoutView) -> Decision:
         """Refuse faults of invalid mappings; whichever mapping it is, one that would allocate gets no block.
 
-        From v8 on it begins to break layout leases, its own too [MD8: iomap_can_allocate, MD9: break_layout_nowait].
+        v7 counts the mappings that have their lease [MD7: i_mapdcount]. From v8 on the fault begins to break layout
+        leases, its own too [MD8: iomap_can_allocate, MD9: break_layout_nowait].
         """
         known = _state(view)
+        kinds = fault.kinds if self.unwritten_is_layout else fault.kinds & ~ChangeKind.CONVERTING
         direct = known.find(fault.mapping)
         if direct is not None and not direct.valid:
             return Fail(errno.EFAULT)
         if self.version is MapDirectVersion.V7:
             unfit = direct is not None and not _is_fit(view.file)
-            return Fail(errno.EFAULT) if unfit or (known.mappings and fault.kinds) else Proceed()
-        if fault.kinds and view.layout_leases:
+            counted = any(other.valid for other in known.mappings)
+            return Fail(errno.EFAULT) if unfit or (counted and kinds) else Proceed()
+        if kinds and view.layout_leases:
             return BreakLeases(wait=False, then=Fail(errno.EFAULT))
         return Proceed()
 
@@ -211,12 +217,16 @@ class MapDirect(Policy):
         return WaitFor(short) if short else Proceed()
 
     def on_break(self, lease: LeaseView) -> OnBreak:
-        """Send SIGIO to who mapped the file, nothing for a registration; for both, work when the time is over."""
+        """Send SIGIO to who mapped the file, nothing for a registration; for both, work that the break time delays.
+
+        So a break time of 0 is none, where other leases are kept for ever [MD7: schedule_delayed_work].
+        """
         match lease.key:
             case ("mapping", _, _):
-                return OnBreak(Notify.OWNER, work=True)
+                return OnBreak(Notify.OWNER, work=True, zero_is_now=True)
             case ("registration", _, _):
-                return OnBreak(Notify.NOBODY, work=True, at_once=self.version is MapDirectVersion.V7)
+                now = self.version is MapDirectVersion.V7
+                return OnBreak(Notify.NOBODY, work=True, at_once=now, zero_is_now=True)
             case _:
                 return OnBreak()
 

@@ -76,7 +76,7 @@ def _memory_left() -> Iterator[int]:
 
 
 class Budget:
-    """Executions, states, seconds and bytes that are left."""
+    """Executions, arrivals, states, seconds and bytes that are left."""
 
     def __init__(
         self,
@@ -84,10 +84,13 @@ class Budget:
         seconds: float | None = None,
         progress: Progress | None = None,
         *,
+        arrivals: int | None = None,
         states: int | None = None,
         memory: int | None = None,
     ) -> None:
         self.executions = executions
+        self.arrivals = arrivals
+        """No other schedule begins after so many: the work that is counted where time must not be looked at."""
         self.states = states
         self.memory = memory
         self.progress = progress
@@ -100,6 +103,8 @@ class Budget:
     def spent(self, result: Exploration) -> Reason | None:
         """Return why to stop, None to go on; called once for each execution or state."""
         if self.executions is not None and result.executions >= self.executions:
+            return Reason.EXECUTIONS
+        if self.arrivals is not None and result.events >= self.arrivals:
             return Reason.EXECUTIONS
         if self.states is not None and result.states >= self.states:
             return Reason.STATES

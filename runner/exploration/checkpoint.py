@@ -22,11 +22,23 @@ from longpin.runner.exploration.frontier import LeafReport
 MAGIC = b"\x89LPCP\r\n\x1a"
 """As that of a trace: a byte no text has, a name, and a line end and an end of file that a transfer would change."""
 
-FORMAT = 5
+FORMAT = 6
 """Changes when a report does."""
 
 LARGEST = 64 << 20
 """Bytes of a frame, at most."""
+
+_written: set[Any] = set()
+"""The files that this process writes. Processes that start as copies of it must not hold their locks longer."""
+
+
+def _let_go() -> None:
+    for file in _written:
+        file.close()
+    _written.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class CheckpointError(Exception):
@@ -60,8 +72,8 @@ class Head(NamedTuple):
     racy: bool
     footprints: bool
     seed: int
-    executions: int
-    """After how many executions a search gives its leaf back."""
+    grain: tuple[int, ...]
+    """How large leaves are."""
 
 
 class Checkpoint:
@@ -111,7 +123,11 @@ def open_checkpoint(path: str | os.PathLike[str], head: Head) -> Iterator[Checkp
         found = _read(where, head)
         file.truncate(found.offset)
         file.seek(found.offset)
-        yield Checkpoint(file, found.crc, found.reports, found.end)
+        _written.add(file)
+        try:
+            yield Checkpoint(file, found.crc, found.reports, found.end)
+        finally:
+            _written.discard(file)
 
 
 def _start(head: Head) -> bytes:

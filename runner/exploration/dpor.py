@@ -128,8 +128,8 @@ class Dpor:
         """One more than the path has events."""
         self.root = root
         """The depth at which the search begins and to which it returns."""
-        self.outside: dict[Outside, None] = {}
-        """Whether these are planned already only the frontier can say, and not whether they will be when it looks."""
+        self.outside: dict[tuple[object, ...], Outside] = {}
+        """By what moves where: the sequences found. Whether one is planned only the frontier can say when it looks."""
         self._races: list[Race] = []
         """Those of the current schedule that are not settled, in the order of their later events."""
         self._seen = 0
@@ -237,8 +237,11 @@ class Dpor:
             settled = any(sequence.moves(process, later) for process in first or sequence.processes[:1])
             sequence.insert(point.branches)
             return settled
-        told = Outside(earlier, *map(tuple, (sequence.processes, sequence.places, sequence.relative())))
-        self.outside[told] = None
+        # Nothing settles such a race, so each execution finds the same again: what it is told by must cost little.
+        processes, places = tuple(sequence.processes), tuple(sequence.places)
+        key = earlier, later == earlier, processes, places
+        if key not in self.outside:
+            self.outside[key] = Outside(earlier, processes, places, tuple(sequence.relative()))
         return False
 
     def back(self) -> bool:

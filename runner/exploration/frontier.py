@@ -8,10 +8,10 @@ itself. Leaves can be explored in any order, in any process, and each trace stil
 
 1. Leaf 0 is the whole exploration. A leaf is handed out as a :class:`LeafTask`: the prefix that leads there, and the
    sleep sets of the points on the way, against which a search checks the sequences it finds.
-2. A search gives up after a number of schedules. Its :class:`LeafReport` holds the stack of points it stood on: sleep
-   sets, and branches not taken. The first of them become points here, and the leaves of the branches there, which are
-   the large ones, new leaves. The rest of the stack stays together as one more: a search goes on there. Nothing is
-   explored twice.
+2. A search gives up after a number of arrivals (:class:`Grain`). Its :class:`LeafReport` holds the stack of points it
+   stood on: sleep sets, and branches not taken. The first of them become points here, and the leaves of the branches
+   there, which are the large ones, new leaves. The rest of the stack stays together as one more: a search goes on
+   there. Nothing is explored twice.
 3. Reports are applied in the order of the leaves' numbers. What a search finds depends on its task alone, and a
    sequence that a task did not know to be planned is recognised here. So leaves, their numbers, and all totals are the
    same for one searcher and for many.
@@ -33,6 +33,21 @@ GIVEN = 4
 """Leaves that a search gives away at least, if it has them, before what is left stays together."""
 
 
+ENOUGH = 32
+"""With fewer leaves left, those that are new are cut sooner: whoever has nothing to do then waits less long."""
+
+SOONER = 8
+
+
+class Grain(NamedTuple):
+    """How large leaves are. Work is counted and not timed, so that they are the same wherever they are explored."""
+
+    arrivals: int = 60_000
+    """A search that has not come to the end of its leaf by then gives back what is left of it: some 2 s of one core."""
+    schedules: int = 10
+    """So many schedules as long as the way to the leaf are explored even so: that way is gone for each leaf again."""
+
+
 class LeafTask(NamedTuple):
     """A leaf to explore, in the words of its vocabulary."""
 
@@ -46,6 +61,8 @@ class LeafTask(NamedTuple):
     stack: tuple[tuple[tuple[Pair, ...], Tree], ...]
     """For the leaf and each point after it: who sleeps, and the branches, as in a report."""
     vocabulary: Vocabulary
+    arrivals: int
+    """After how many of them to give back what is left."""
 
 
 class LeafReport(NamedTuple):
@@ -109,6 +126,7 @@ class Leaf(NamedTuple):
     node: TreeNode
     stack: list[tuple[list[Pair], list[Branch]]]
     """The points that a search stood on, from the node on; empty: nothing was explored from there."""
+    arrivals: int
 
 
 class _Events:
@@ -124,7 +142,8 @@ class _Events:
 class Frontier:
     """All that is left of one exploration."""
 
-    def __init__(self) -> None:
+    def __init__(self, grain: Grain | None = None) -> None:
+        self.grain = grain or Grain()
         self.book = Book()
         self.leaves: dict[int, Leaf] = {}
         """By number: the leaves that are not explored."""
@@ -135,7 +154,7 @@ class Frontier:
 
     def task(self, number: int) -> LeafTask:
         """Return what a searcher needs to know of a leaf."""
-        leaf, stack = self.leaves[number]
+        leaf, stack, arrivals = self.leaves[number]
         packer, path = Packer(self.book), leaf.path()
         sleep = []
         for node, child in pairwise(path):
@@ -145,7 +164,7 @@ class Frontier:
         prefix = packer.pairs((node.process, node.place) for node in path[1:])
         points = [(packer.pairs(asleep), packer.tree(branches)) for asleep, branches in stack]
         points = points or [(packer.pairs(leaf.sleep.items()), ())]
-        return LeafTask(prefix, tuple(sleep), tuple(points), packer.vocabulary())
+        return LeafTask(prefix, tuple(sleep), tuple(points), packer.vocabulary(), arrivals)
 
     def apply(self, number: int, report: LeafReport) -> None:
         """Take over what came of a leaf; to be called in the order of the leaves' numbers."""
@@ -212,7 +231,11 @@ class Frontier:
 
     def _enter(self, node: TreeNode, stack: list[tuple[list[Pair], list[Branch]]] | None = None) -> None:
         node.leaf = True
-        self.leaves[self.count] = Leaf(node, stack or [])
+        most, schedules = self.grain
+        arrivals = max(
+            most // SOONER if len(self.leaves) < ENOUGH else most, schedules * (node.depth + len(stack or []))
+        )
+        self.leaves[self.count] = Leaf(node, stack or [], arrivals)
         self.count += 1
         for above in node.path():
             above.left += 1

@@ -1,7 +1,8 @@
 """Explore one leaf of a frontier: what a worker does."""
 
 import pickle
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from longpin.runner.exploration.budget import Budget, EndlessError, memory_used
@@ -14,7 +15,7 @@ from longpin.runner.exploration.wakeup import Branch
 
 
 def explore_leaf(explorer: Explorer, task: LeafTask, budget: Budget, result: Exploration) -> LeafReport | None:
-    """Explore from a leaf until nothing is left or the executions allowed are spent.
+    """Explore from a leaf until nothing is left or what is allowed is spent.
 
     ``result`` grows meanwhile. None: it ended for another reason, and what was found is not the whole.
 
@@ -56,7 +57,7 @@ def _report(explorer: Explorer, path: Any, dpor: Dpor, result: Exploration) -> L
             tuple(map(packer.place, told.places)),
             tuple(clock.to_bytes(clock.bit_length() // 8 + 1, "little") for clock in told.clocks),
         )
-        for told in dpor.outside
+        for told in dpor.outside.values()
     )
     failure = result.failures[0] if result.failures else None
     return LeafReport(
@@ -85,14 +86,26 @@ def _tree(packer: Packer, point: Point, *, last: bool) -> tuple[Any, ...]:
     return packer.tree([Branch(first.process, first.place, []), *others])
 
 
-@lru_cache(maxsize=1)
-def _explorer(setup: bytes) -> Explorer:
-    """Return the explorer of an exploration; its table is kept from leaf to leaf."""
-    build, options = pickle.loads(setup)  # noqa: S301 - written by the process that started this one
-    return Explorer(build, **options)
+_explorers: dict[bytes, Explorer] = {}
+"""The explorer of an exploration, with what it looked up: one at most."""
 
 
-def work(setup: bytes, task: LeafTask, executions: int, memory: int | None = None) -> LeafReport:
+@contextmanager
+def lent(setup: bytes, explorer: Explorer) -> Iterator[None]:
+    """Let processes that start as copies of this one begin with what an explorer has looked up."""
+    _keep(setup, explorer)
+    try:
+        yield
+    finally:
+        _explorers.clear()
+
+
+def _keep(setup: bytes, explorer: Explorer) -> None:
+    _explorers.clear()
+    _explorers[setup] = explorer
+
+
+def work(setup: bytes, task: LeafTask, memory: int | None = None) -> LeafReport:
     """Explore a leaf in a process of its own, which forgets what it looked up if it has more than ``memory`` bytes.
 
     Raises:
@@ -100,7 +113,11 @@ def work(setup: bytes, task: LeafTask, executions: int, memory: int | None = Non
 
     """
     if memory is not None and memory_used() > memory:
-        _explorer.cache_clear()
-    report = explore_leaf(_explorer(setup), task, Budget(executions), Exploration(Method.DPOR))
-    assert report is not None  # a budget of executions is the only one
+        _explorers.clear()
+    if (explorer := _explorers.get(setup)) is None:
+        build, options = pickle.loads(setup)  # noqa: S301 - written by the process that started this one
+        explorer = Explorer(build, **options)
+        _keep(setup, explorer)
+    report = explore_leaf(explorer, task, Budget(arrivals=task.arrivals), Exploration(Method.DPOR))
+    assert report is not None  # a budget of arrivals is the only one
     return report

@@ -1,10 +1,12 @@
 """``explore``: from a function that builds a world to what all its schedules do."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from functools import cache, partial
 from typing import Any
 
+from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.events import Observer, SearchAdvanced, tell, tell_result
 from longpin.runner.exploration import naive
@@ -15,9 +17,10 @@ from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.replay import Always, Marks
-from longpin.runner.exploration.result import BrokenRule, Exploration, Method, Reason
-from longpin.runner.exploration.shared import Shared, Team, head_of
-from longpin.runner.exploration.states import Global, Matching, Nodes
+from longpin.runner.exploration.result import Exploration, Method, Reason
+from longpin.runner.exploration.shared import GUESS_AFTER, Shared, Team, head_of
+from longpin.runner.exploration.states import Matching
+from longpin.runner.exploration.symmetry import AsymmetryError
 from longpin.runner.pool import default_workers, packed
 
 PILOT_EXECUTIONS = 2_000
@@ -41,6 +44,7 @@ def explore(
     seconds: float | None = None,
     max_memory: int | None = None,
     footprints: bool = True,
+    interchangeable: Iterable[Sequence[Address]] = (),
     racy: bool = False,
     verify: bool = False,
     observers: Iterable[Observer] = (),
@@ -80,6 +84,8 @@ def explore(
         max_memory: give up when this process has so many bytes resident. A worker that has its share of them forgets
             what it looked up.
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
+        interchangeable: groups of actors that ``build`` creates, of which matching states need not tell who is who. If
+            they turn out not to be interchangeable it does.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         verify: with footprints, do in both orders whatever is taken to commute, and compare.
         observers: told some ten times a second how far it is, as :class:`~longpin.runner.events.SearchAdvanced`, once
@@ -110,6 +116,7 @@ def explore(
     options: dict[str, Any] = {"check": check, "always": always, "marks": marks, "racy": racy, "seed": seed}
     to_show = tuple(shows)
     options |= {"footprints": footprints, "verify": verify, "shows": to_show}
+    options["interchangeable"] = tuple(tuple(group) for group in interchangeable if len(group) > 1)
     team = None
     if executor is not None or (workers or 1) != 1:
         count = default_workers() if workers is None else workers
@@ -169,24 +176,29 @@ class Alone:
         self.result = Exploration(Method.DPOR)
         self.budget = budget
         path = explorer.new_path()
-        few = Budget(
-            min(PILOT_EXECUTIONS, budget.executions or PILOT_EXECUTIONS),
-            budget.left(),
-            budget.progress,
-            memory=budget.memory,
-        )
-        self._dpor = Dpor(path, lambda: explorer.judge_path(path, self.result), self.result, few)
+        self._dpor = Dpor(path, lambda: explorer.judge_path(path, self.result), self.result, budget)
 
-    def pilot(self) -> Reason | None:
-        """Explore some schedules; None: more are left, and allowed."""
+    def pilot(self, executions: int) -> Reason | None:
+        """Explore so many executions; None: more are left, and allowed."""
+        return self._some(executions, None)
+
+    def rest(self, guess: Callable[[], object]) -> Reason:
+        """Explore what is left; ``guess`` is called if it is much."""
+        reason = self._some(None, GUESS_AFTER)
+        if reason is None:
+            guess()
+            self._dpor.budget = self.budget
+            reason = self._dpor.run()
+        return reason
+
+    def _some(self, executions: int | None, arrivals: int | None) -> Reason | None:
+        """Explore a part; None: more is left, and allowed."""
+        allowed, budget = self.budget.executions, self.budget
+        most = min((number for number in (executions, allowed) if number is not None), default=None)
+        self._dpor.budget = Budget(most, budget.left(), budget.progress, arrivals=arrivals, memory=budget.memory)
         reason = self._dpor.run()
         self.result.estimate = self._dpor.guess()
-        return None if reason is Reason.EXECUTIONS and self.result.executions != self.budget.executions else reason
-
-    def rest(self) -> Reason:
-        """Explore what is left."""
-        self._dpor.budget = self.budget
-        return self._dpor.run()
+        return None if reason is Reason.EXECUTIONS and self.result.executions != allowed else reason
 
 
 def _end(search: Callable[[], Reason | None]) -> Reason | None:
@@ -202,31 +214,42 @@ def _end(search: Callable[[], Reason | None]) -> Reason | None:
 def _match(explorer: Explorer, budget: Budget) -> Exploration:
     """Match states."""
     result = Exploration(Method.STATES)
-
-    def judge(state: Global, nodes: Nodes) -> BrokenRule | None:
-        if explorer.check is None:
-            return None
-        return explorer.judge(tuple(nodes.state[node] for node in state), lambda: matching.decisions(state))
-
-    matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
-    result.reason = _end(matching.run) or Reason.COMPLETE
+    judge = explorer.judge if explorer.check is not None else _nothing
+    try:
+        groups = explorer.interchangeable
+        matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy, interchangeable=groups)
+        result.reason = _end(matching.run) or Reason.COMPLETE
+        result.interchangeable = groups
+    except AsymmetryError:
+        explorer.forget()
+        result = Exploration(Method.STATES)
+        matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
+        result.reason = _end(matching.run) or Reason.COMPLETE
     result.marks |= explorer.marks | matching.marks
     return result
+
+
+def _nothing(_rest: tuple[int, ...], _decisions: Callable[[], tuple[Address, ...]]) -> None:
+    """Judge a world at rest in which nothing is to hold."""
 
 
 def _schedules(explorer: Explorer, budget: Budget, search: Alone | Shared, *, auto: bool) -> Exploration:
     """Explore schedules; ``auto``: if a pilot run does not reach the end, see whether matching states does."""
     result = search.result
-    reason = _end(search.pilot)
-    if auto and reason in (Reason.COMPLETE, Reason.VIOLATED):
-        result.why = f"the pilot run was the whole: {result.executions} executions"
-    if reason in (None, Reason.EXECUTIONS, Reason.SECONDS):
-        reason = _end(lambda: _guess(explorer, budget, result)) or reason
-    if auto and reason in (None, Reason.ENDLESS) and (matched := _rather(explorer, budget, result)) is not None:
-        return matched
-    result.reason = reason or _end(search.rest) or Reason.COMPLETE
-    if result.complete and result.untold:
-        result.reason = Reason.UNTOLD
+    guess = cache(partial(_guess, explorer, budget, result))
+    reason = None
+    if auto:
+        reason = _end(lambda: search.pilot(PILOT_EXECUTIONS))
+        if reason in (Reason.COMPLETE, Reason.VIOLATED):
+            result.why = f"the pilot run was the whole: {result.executions} executions"
+        if reason in (None, Reason.EXECUTIONS, Reason.SECONDS):
+            reason = _end(guess) or reason
+        if reason in (None, Reason.ENDLESS) and (matched := _rather(explorer, budget, result)) is not None:
+            return matched
+    reason = reason or _end(lambda: search.rest(guess)) or Reason.COMPLETE
+    if reason in (Reason.EXECUTIONS, Reason.SECONDS):
+        reason = _end(guess) or reason
+    result.reason = Reason.UNTOLD if reason is Reason.COMPLETE and result.untold else reason
     if result.reason in (Reason.COMPLETE, Reason.UNTOLD, Reason.VIOLATED) or result.executions >= result.estimate:
         result.estimate = 0.0
     return result

@@ -15,22 +15,26 @@ from typing import Any, NamedTuple
 from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.checkpoint import Checkpoint, Head, blamed
 from longpin.runner.exploration.explorer import Explorer
-from longpin.runner.exploration.frontier import Frontier, LeafReport
-from longpin.runner.exploration.leaf import explore_leaf, work
+from longpin.runner.exploration.frontier import Frontier, Grain, LeafReport
+from longpin.runner.exploration.leaf import explore_leaf, lent, work
 from longpin.runner.exploration.result import BrokenRule, Exploration, Failure, Method, Reason
 from longpin.runner.pool import LOOK_AFTER, broken_pool, give_up, open_executor
 
-LEAF_EXECUTIONS = 2_000
-"""A search that has not come to the end of its leaf by then gives back what is left of it."""
-
+GRAIN = Grain()
 
 AHEAD = 16
 """Leaves handed out for each worker: many are small."""
 
+HEAD_START = 0.5
+"""Seconds in which this process works alone: what is over by then gains nothing by others."""
+
+GUESS_AFTER = 300_000
+"""Arrivals, some 10 s of them, after which it is guessed how many executions there are: to guess takes a second."""
+
 
 def head_of(explorer: Explorer, identity: str, *, footprints: bool) -> Head:
     """Return the head of the checkpoint of an exploration."""
-    return Head(version("longpin"), identity, explorer.racy, footprints, explorer.seed, LEAF_EXECUTIONS)
+    return Head(version("longpin"), identity, explorer.racy, footprints, explorer.seed, tuple(GRAIN))
 
 
 class Team(NamedTuple):
@@ -53,71 +57,85 @@ class Shared:
         team: Team | None = None,
         checkpoint: Checkpoint | None = None,
         *,
-        leaf: int | None = None,
+        grain: Grain | None = None,
     ) -> None:
         self.explorer = explorer
-        self.leaf = LEAF_EXECUTIONS if leaf is None else leaf
-        """Executions after which a search gives its leaf back."""
         self.result = Exploration(Method.DPOR)
         self.budget = budget
         self.team = team
         self.checkpoint = checkpoint
-        self.frontier = Frontier()
+        self.frontier = Frontier(GRAIN if grain is None else grain)
         self.remembered = False
         """The failure is in the checkpoint: this run has not come to it."""
         self.applied = 0
         """Leaves of which the reports were applied: also the number of the next one."""
 
-    def pilot(self) -> Reason | None:
-        """Go on where the checkpoint ends, or explore leaf 0; None: more is left."""
-        if self.checkpoint is not None:
-            with blamed(self.checkpoint.name):
-                if self.checkpoint.end is not None:
-                    return self._restore(*self.checkpoint.end)
-                for report in self.checkpoint.reports:
-                    if (reason := self._apply(report, known=True)) is not None:
-                        return reason
-        if not self.applied and (reason := self._explore_next()) is not None:
-            return reason
+    def pilot(self, executions: int) -> Reason | None:
+        """Explore so many executions in this process; None: more is left."""
+        while self.frontier.leaves and (left := executions - self.result.executions) > 0:
+            if (reason := self._explore_next(left)) is not None:
+                return reason
         return None if self.frontier.leaves else Reason.COMPLETE
 
-    def rest(self) -> Reason:
-        """Explore what is left.
+    def rest(self, guess: Callable[[], object]) -> Reason:
+        """Explore what is left, from where the checkpoint ends if there is one; ``guess`` is called if it is much.
 
         Raises:
             PoolError: there are no workers, or one was lost.
 
         """
-        if self.team is not None:
-            with (
-                nullcontext(self.team.executor) if self.team.executor else open_executor(self.team.workers) as executor
-            ):
-                return self._elsewhere(executor, self.team)
+        if (reason := self._resume()) is not None:
+            return reason
         while self.frontier.leaves:
+            if self.team is not None and self.budget.seconds() > HEAD_START:
+                return self._elsewhere(self.team, guess)
             if (reason := self._explore_next()) is not None:
                 return reason
+            if self.result.events >= GUESS_AFTER:
+                guess()
         return Reason.COMPLETE
 
-    def _elsewhere(self, executor: Executor, team: Team) -> Reason:
-        """Have an executor explore what is left, some leaves for each worker at a time."""
-        pending: deque[Future[LeafReport]] = deque()
+    def _resume(self) -> Reason | None:
+        """Take over what the checkpoint holds; return why nothing is to be done after it, if so."""
+        if self.checkpoint is None:
+            return None
+        with blamed(self.checkpoint.name):
+            if self.checkpoint.end is not None:
+                return self._restore(*self.checkpoint.end)
+            for report in self.checkpoint.reports:
+                if (reason := self._apply(report, known=True)) is not None:
+                    return reason
+        return None
+
+    def _elsewhere(self, team: Team, guess: Callable[[], object]) -> Reason:
+        """Have others explore what is left; processes that start as copies of this one know what it looked up."""
+        own = nullcontext(team.executor) if team.executor else open_executor(team.workers)
+        with lent(team.setup, self.explorer), own as executor:
+            pending: deque[Future[LeafReport]] = deque()
+            try:
+                with broken_pool():
+                    return self._hand_out(executor, team, pending, guess)
+            finally:
+                give_up(executor, pending)
+
+    def _hand_out(
+        self, executor: Executor, team: Team, pending: deque[Future[LeafReport]], guess: Callable[[], object]
+    ) -> Reason:
+        """Hand out some leaves for each worker at a time, and apply their reports."""
         ahead, memory = AHEAD * team.workers, self.budget.memory
         share = None if memory is None else memory // team.workers
-        try:
-            with broken_pool():
-                while self.frontier.leaves:
-                    while len(pending) < ahead and (number := self.applied + len(pending)) < self.frontier.count:
-                        pending.append(executor.submit(work, team.setup, self.frontier.task(number), self.leaf, share))
-                    while not pending[0].done():
-                        if (reason := self.budget.look(self.result)) is not None:
-                            return reason
-                        wait([pending[0]], LOOK_AFTER)
-                    reason = self._apply(pending.popleft().result()) or self.budget.look(self.result)
-                    if reason is not None:
-                        return reason
-            return Reason.COMPLETE
-        finally:
-            give_up(executor, pending)
+        while self.frontier.leaves:
+            while len(pending) < ahead and (number := self.applied + len(pending)) < self.frontier.count:
+                pending.append(executor.submit(work, team.setup, self.frontier.task(number), share))
+            if self.result.events >= GUESS_AFTER:
+                guess()
+            while not pending[0].done():
+                if (reason := self.budget.look(self.result)) is not None:
+                    return reason
+                wait([pending[0]], LOOK_AFTER)
+            if (reason := self._apply(pending.popleft().result()) or self.budget.look(self.result)) is not None:
+                return reason
+        return Reason.COMPLETE
 
     def finish(self) -> None:
         """Write into the checkpoint that nothing is left to do."""
@@ -158,12 +176,13 @@ class Shared:
         self.remembered = True
         return Reason[reason]
 
-    def _explore_next(self) -> Reason | None:
+    def _explore_next(self, executions: int | None = None) -> Reason | None:
         """Explore the next leaf in this process; what a search found that had to stop half-way counts too."""
-        found = Exploration(Method.DPOR)
-        budget = Budget(self.leaf, self.budget.left(), lambda _: self._tell(found), memory=self.budget.memory)
+        found, task = Exploration(Method.DPOR), self.frontier.task(self.applied)
+        left, memory = self.budget.left(), self.budget.memory
+        budget = Budget(executions, left, lambda _: self._tell(found), arrivals=task.arrivals, memory=memory)
         try:
-            report = explore_leaf(self.explorer, self.frontier.task(self.applied), budget, found)
+            report = explore_leaf(self.explorer, task, budget, found)
         except KeyboardInterrupt:
             self._add(found)
             raise

@@ -1,69 +1,57 @@
 """State matching: explore from every state of the world once, however it was reached.
 
 A state of the world is the state of every actor, what lies in every outbox, and the alarm. Here an actor's state and
-outbox together have a number, so a state of the world is a tuple of numbers, a step replaces two of them, and both
-halves of a step (an outbox gives up its oldest message, a receiver takes it) are looked up.
+outbox together have a number (``nodes.py``), so a state of the world is a tuple of numbers, a step replaces two of
+them, and both halves of a step (an outbox gives up its oldest message, a receiver takes it) are looked up.
 
-Most states differ only in how many answers are on their way to whom. They are skipped with an *ample set* (D. Peled,
-"All from one, one for all", CAV 1993; E. Clarke, O. Grumberg, D. Peled, "Model Checking", 1999, chapter 10): if a
-message is under way from p to r, and nobody but p ever sends to r, then its arrival is independent of all that can
-happen before it, and it may as well happen now. C1 holds by that. C2 holds because what is checked is what handlers
-raise and worlds at rest, which no such choice hides. C3, no cycle without a full expansion, holds because ample steps
-are taken in chains, and a chain ends before it meets itself; only the ends of chains are kept, and those are expanded
-in full.
+From a state only a persistent set of arrivals is explored (``persistent.py``). Where that is a single one it is taken
+at once, and so on: only the end of such a chain is kept, in ``seen.py``.
 
-*Nobody but p ever sends to r* is a guess that proves itself. A pass assumes that only those pairs (p, r) exist that
-were seen so far, and looks at every message that any step sends. If a pass sees no new pair, it was right: suppose
-some schedule had one, and take the first arrival at which one is sent; up to there the assumption holds, so the
-reduced search would have come across that very step. If it sees one, the pass is repeated with it. What fails in any
-pass is a real schedule. Steps that are abandoned are left out; whether one is follows from the receiver's state and
-the message, so what is left is a system of the same kind, and all of this holds of it.
+Persistent sets lead to every world at rest. What must be seen, too, is every step that somebody takes, for a handler
+may raise in it. An arrival could be put off for ever if the search went round in a circle without it. So every circle
+has a state from which everything is explored: a chain ends before it meets itself, and where a persistent set leads to
+a state that was known and took no more arrivals to reach than the one it is chosen in, the others are explored as
+well. In a circle the number of arrivals cannot grow at every step.
+
+Steps that are abandoned are left out; whether one is follows from the receiver's state and the message, so what is left
+is a system of the same kind, and all of this holds of it. If nothing is left of a persistent set, the others are
+explored.
+
+Where some actors are interchangeable, one of the states is kept that differ in nothing but who is who
+(``symmetry.py``). The way to it goes through such representatives, too, so on the way back names are exchanged as often
+as on the way there. What holds of a representative need not hold of its images, if a rule names somebody: all images of
+a world at rest are judged, each by a schedule of its own.
 
 This is not mixed with sleep sets: a state seen before may have been left with other sleepers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.budget import Budget, OutOfBudgetError
+from longpin.runner.exploration.nodes import ABSENT, Global, Nodes
+from longpin.runner.exploration.persistent import PersistentSets
 from longpin.runner.exploration.result import Abandoned, BrokenRule, Exploration, Failure, Reason
+from longpin.runner.exploration.seen import Seen, SeenByFingerprint
+from longpin.runner.exploration.symmetry import Representatives, Symmetry
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, ComputedStep, Table
 
-Global = tuple[int, ...]
-"""The node of each actor, by number; at the alarm's place its tick."""
+CHAIN_AT_MOST = 1_000
+"""Arrivals in a chain: actors that never rest make an endless one."""
 
-ABSENT = 0
-"""The node of an actor that does not exist, and of an alarm that is not set."""
+PASS_GROWTH = 2
+"""A pass that is known to be wrong ends when it has so many times the states of the one before that ended so."""
 
+Unexplored = tuple[Global, int, list[int]]
+"""A state, its number, and a persistent set there."""
 
-class Nodes:
-    """An actor's state and the messages in its outbox, under one number."""
+Decisions = tuple[Address, ...]
+"""Whose oldest message arrives, arrival by arrival."""
 
-    def __init__(self, table: Table) -> None:
-        self.table = table
-        self.state = [-1]
-        self.outbox: list[tuple[int, ...]] = [()]
-        self.head = [-1]
-        """The oldest message in the outbox, -1 for none."""
-        self.rest = [ABSENT]
-        """The node without it."""
-        self.taken: list[dict[int, tuple[int, ComputedStep | None]]] = [{}]
-        """By node, then by message: the node after it, and what else came of it if anything did."""
-        self._numbers: dict[tuple[int, tuple[int, ...]], int] = {}
-
-    def number(self, state: int, outbox: tuple[int, ...]) -> int:
-        """Return the number of a node."""
-        if (known := self._numbers.get((state, outbox))) is not None:
-            return known
-        rest = self.number(state, outbox[1:]) if outbox else ABSENT
-        number = self._numbers[state, outbox] = len(self.state)
-        self.state.append(state)
-        self.outbox.append(outbox)
-        self.head.append(outbox[0] if outbox else -1)
-        self.rest.append(rest)
-        self.taken.append({})
-        return number
+Judge = Callable[[tuple[int, ...], Callable[[], Decisions]], BrokenRule | None]
+"""Is given the states of all actors of a world at rest, and what returns a schedule that leads there."""
 
 
 class Matching:
@@ -72,12 +60,14 @@ class Matching:
     def __init__(
         self,
         table: Table,
-        judge: Callable[[Global, Nodes], BrokenRule | None],
+        judge: Judge,
         result: Exploration,
         budget: Budget,
         *,
         racy: bool = False,
         reduce: bool = True,
+        seen: Callable[[], Seen] = SeenByFingerprint,
+        interchangeable: Iterable[Sequence[Address]] = (),
     ) -> None:
         self.table = table
         self.judge = judge
@@ -86,87 +76,117 @@ class Matching:
         self.racy = racy
         self.reduce = reduce
         self.nodes = Nodes(table)
-        self.senders: list[int] = []
-        """By receiver: the bit set of those who were seen to send to it."""
-        self.news = False
-        """A pair of sender and receiver was seen in this pass for the first time."""
-        self.came: dict[Global, tuple[Global, tuple[int, ...]] | None] = {}
-        """The states seen, with a state before and who was let go from there."""
-        self.prefix: list[int] = []
-        """Who was let go before the first of them."""
+        self.sets = PersistentSets(table, self.nodes, racy=racy)
+        self.seen = seen()
+        """The states seen."""
+        self._new_seen = seen
+        groups = [group for group in interchangeable if len(group) > 1]
+        self.images = Representatives(Symmetry(table, groups), self.nodes) if groups else None
         self.failed: Exception | None = None
         self.marks: set[str] = set()
         """What is to be seen in a step that was taken: every one leads from a state that can be reached."""
 
     def run(self) -> Reason:
-        """Explore until nothing is left, something is broken, or the budget is spent."""
+        """Explore until nothing is left, something is broken, or the budget is spent.
+
+        Raises:
+            AsymmetryError: actors that were said to be interchangeable are not.
+
+        """
+        most = 1
         while True:
-            self.news = False
-            self.came.clear()
+            self.sets.begin()
+            self.seen = self._new_seen()
             self.result.executions = 0
             try:
-                reason = self._pass()
+                reason = self._pass(most)
             except OutOfBudgetError as spent:
                 reason = spent.reason
-            self.result.states = len(self.came)
-            if reason is not Reason.COMPLETE or not self.news:
+            self.result.states = len(self.seen)
+            if reason not in (None, Reason.COMPLETE) or (reason is Reason.COMPLETE and self.sets.proved()):
                 return reason
+            most = max(most, PASS_GROWTH * len(self.seen))
 
-    def _pass(self) -> Reason:
-        result, came = self.result, self.came
-        start, chain = self._settle(self._start())
-        came[start] = None
-        self.prefix = chain
-        stack = [start]
+    def _pass(self, most: int) -> Reason | None:
+        """Explore all; None: it is given up, for it chose wrongly and has come to more states than ``most``."""
+        result, seen = self.result, self.seen
+        start, chain, chosen = self._settle(self._start() if self.images is None else self.images.start())
+        stack = [(start, seen.add(start, 0, tuple(chain)), chosen)]
         while stack:
-            state = stack.pop()
-            processes = self._processes(state)
-            if not processes:
+            if self.sets.changed and len(seen) > most:
+                return None
+            state, number, chosen = stack.pop()
+            if not chosen:
                 result.executions += 1
-                if (what := self.judge(state, self.nodes)) is not None:
-                    result.failures.append(Failure(what, self.decisions(state)))
-                    return Reason.VIOLATED
-            result.states = len(came)
+                for rest, decisions in self._at_rest(state, number):
+                    if (what := self.judge(rest, decisions)) is not None:
+                        result.failures.append(Failure(what, decisions()))
+                        return Reason.VIOLATED
+            result.states = len(seen)
             if (reason := self.budget.spent(result)) is not None:
                 return reason
-            for process in processes:
-                after = self._step(state, process)
-                if isinstance(self.failed, Abandoned):
-                    self.failed = None
-                    continue
-                if self.failed is not None:
-                    decisions = (*self.decisions(state), self.table.addresses[process])
-                    result.failures.append(Failure(BrokenRule.by(self.failed), decisions))
-                    return Reason.VIOLATED
-                if self.reduce:
-                    after, chain = self._settle(after)
-                if after not in came:
-                    came[after] = (state, (process, *chain))
-                    stack.append(after)
+            processes = self._processes(state)
+            if not self._expand(state, number, processes if len(chosen) == 1 else chosen, stack):
+                self._expand(state, number, [process for process in processes if process not in chosen], stack)
+            if result.failures:
+                return Reason.VIOLATED
         return Reason.COMPLETE
 
-    def _settle(self, state: Global) -> tuple[Global, list[int]]:
-        """Go on from a state as long as there is an ample step; return where that ends, and who was let go."""
-        chain: list[int] = []
-        seen = {state}
-        while (process := self._ample(state)) is not None:
+    def _expand(self, state: Global, number: int, processes: list[int], stack: list[Unexplored]) -> bool:
+        """Let each of some processes go; return whether that is enough, as far as circles are concerned."""
+        seen, deeper, left = self.seen, True, len(processes)
+        for process in processes:
             after = self._step(state, process)
-            if self.failed is not None or after in seen:
+            if isinstance(self.failed, Abandoned):
+                self.failed = None
+                left -= 1
+                continue
+            if self.failed is not None:
+                decisions = self._decisions([*self.seen.way(number), process])
+                self.result.failures.append(Failure(BrokenRule.by(self.failed), decisions))
+                return True
+            after, chain, chosen = self._settle(after)
+            if (known := seen.find(after)) < 0:
+                stack.append((after, seen.add(after, number, (process, *chain)), chosen))
+            elif seen.depth[known] <= seen.depth[number]:
+                deeper = False
+        return deeper and left > 0
+
+    def _settle(self, state: Global) -> tuple[Global, list[int], list[int]]:
+        """Go on from a state as long as one process is enough.
+
+        Return where that ends, who was let go, and a persistent set there. A single one means that the chain was cut,
+        and that everything must be explored from there. Where actors are interchangeable it ends in a representative,
+        and the last entry is the permutation that leads there, as a negative number.
+        """
+        chain: list[int] = []
+        met = {state}
+        while True:
+            chosen = processes = self._processes(state)
+            if self.reduce:
+                chosen = self.sets.choose(state, processes)
+            if len(chosen) != 1 or not self.reduce or len(chain) == CHAIN_AT_MOST:
+                break
+            after = self._step(state, chosen[0])
+            if self.failed is not None or after in met:
                 self.failed = None
                 break
-            seen.add(after)
-            chain.append(process)
+            met.add(after)
+            chain.append(chosen[0])
             state = after
-        return state, chain
+        if self.images is not None:
+            state, permutation = self.images.find(state)
+            if permutation:
+                chosen = [self.images.actor(permutation, process) for process in chosen]
+                chain.append(-permutation)
+        return state, chain, chosen
 
     def _start(self) -> Global:
         table, number = self.table, self.nodes.number
         state: list[int] = [ABSENT] * len(table.addresses)
         state[WORLD_ACTOR] = number(-1, table.told)
-        self._seen(WORLD_ACTOR, table.told)
         for created in table.first:
             state[created.actor] = number(created.state, created.sends)
-            self._seen(created.actor, created.sends)
         return tuple(state)
 
     def _processes(self, state: Global) -> list[int]:
@@ -175,24 +195,6 @@ class Matching:
         if state[ALARM_ACTOR] and (self.racy or not found):
             found.append(ALARM_ACTOR)
         return found
-
-    def _ample(self, state: Global) -> int | None:
-        """Return a process whose next arrival nothing that may happen before it is in conflict with."""
-        if not self.reduce:
-            return None
-        head, receiver, senders = self.nodes.head, self.table.receiver, self.senders
-        for process, node in enumerate(state):
-            if process == ALARM_ACTOR or (message := head[node]) < 0:
-                continue
-            target = receiver[message]
-            others = senders[target] & ~(1 << process)
-            if others == 1 << WORLD_ACTOR:  # the world has sent all that it ever will
-                waiting = self.nodes.outbox[state[WORLD_ACTOR]]
-                if all(receiver[other] != target for other in waiting):
-                    return process
-            elif not others:
-                return process
-        return None
 
     def _step(self, state: Global, process: int) -> Global:
         """Return the state after the next arrival from ``process``."""
@@ -226,31 +228,31 @@ class Matching:
         if node == ABSENT:
             raise InternalError(f"{table.addresses[receiver]} does not exist: {table.envelopes[message]}")
         step = table.step(nodes.state[node], message)
-        self._seen(receiver, step.sends)
-        if step.alarm >= 0:
-            self._seen(ALARM_ACTOR, (step.alarm,))
-        for created in step.spawned:
-            self._seen(created.actor, created.sends)
+        if self.images is not None:
+            self.images.symmetry.learn(nodes.state[node], message, step)
         self.marks |= step.marks
         special = step.alarm != KEEP_ALARM or step.spawned or step.failure is not None
         taken = nodes.number(step.state, nodes.outbox[node] + step.sends), step if special else None
         nodes.taken[node][message] = taken
         return taken
 
-    def _seen(self, sender: int, sends: tuple[int, ...]) -> None:
-        self.senders += [0] * (len(self.table.addresses) - len(self.senders))
-        for message in sends:
-            receiver = self.table.receiver[message]
-            if not self.senders[receiver] >> sender & 1:
-                self.senders[receiver] |= 1 << sender
-                self.news = True
+    def _at_rest(self, state: Global, number: int) -> Iterator[tuple[tuple[int, ...], Callable[[], Decisions]]]:
+        """Go through a world at rest and its images: the states of the actors, and what tells how to come there."""
+        way = self.seen.way(number)
+        if self.images is None:
+            yield tuple(self.nodes.state[node] for node in state), partial(self._decisions, way)
+            return
+        for first in range(len(self.images.actors)):
+            _, permutation = self.images.undo(way, first)
+            world = self.images.image(permutation, state)
+            yield tuple(self.nodes.state[node] for node in world), partial(self._decisions, way, first)
 
-    def decisions(self, state: Global) -> tuple[Address, ...]:
+    def _decisions(self, way: list[int], first: int = 0) -> Decisions:
+        """Return who was let go on a way, in the names that a permutation gives at first."""
+        if self.images is not None:
+            way = list(self.images.symmetry.decisions(self.images.undo(way, first)[0]))
+        return tuple(self.table.addresses[process] for process in way)
+
+    def decisions(self, state: Global) -> Decisions:
         """Return who was let go on the way to a state seen."""
-        return tuple(reversed([self.table.addresses[process] for process in self._back(state)]))
-
-    def _back(self, state: Global) -> Iterator[int]:
-        while (step := self.came[state]) is not None:
-            state, processes = step
-            yield from reversed(processes)
-        yield from reversed(self.prefix)
+        return self._decisions(self.seen.way(self.seen.find(state)))

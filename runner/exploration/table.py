@@ -144,6 +144,8 @@ class Table:
         self.covers: list[dict[int, Footprint | None]] = []
         """For each state what those of its suspended conversations touch that said so themselves."""
         self.alarm_owner: Address | None = None
+        self.computed = 0
+        """How many steps there are."""
         self.opaque = 0
         """States that have no canonical form."""
         self._messages: dict[Hashable, int] = {}
@@ -194,6 +196,7 @@ class Table:
 
     def _compute(self, state: int, message: int) -> ComputedStep:
         cell = self._idle.pop(state, None) or self._make(state)
+        self.computed += 1
         self._feed(cell, message)
         alarm = KEEP_ALARM
         assert cell.actor is not None

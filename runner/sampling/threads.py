@@ -2,13 +2,18 @@
 
 Each run is recorded and judged by replaying its trace on the stepped engine, as ``longpin run --engine threads`` does.
 A seed does not repeat such a run, so a failing one keeps its trace file, and its decisions, which the trace holds.
+
+With several workers runs go on side by side, each in a process with a lock for its own interpreter.
 """
 
 import dataclasses
 import io
+import pickle
 import time
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from contextlib import closing
+from functools import lru_cache
+from typing import NamedTuple
 
 from longpin.config.schema import Scenario
 from longpin.messages.codec import Encoder
@@ -20,7 +25,9 @@ from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.events import Observer
 from longpin.runner.exploration.replay import Decisions
 from longpin.runner.oracles import NO_PROFILE
+from longpin.runner.pool import in_order, open_executor, packed
 from longpin.runner.run import header_of
+from longpin.runner.sampling.campaign import HEAD_START
 from longpin.runner.sampling.pace import CampaignPace
 from longpin.runner.sampling.result import Campaign, CampaignReason
 from longpin.runner.sampling.sample import Plan, SampledRun, Sampler
@@ -42,6 +49,7 @@ def stress_threads(
     seed: int = 0,
     time_scale: float | None = None,
     first_failure: bool = True,
+    workers: int = 1,
     observers: Iterable[Observer] = (),
 ) -> Campaign:
     """Run a scenario on threads many times, until a rule is violated, and count the schedules that were seen.
@@ -51,11 +59,12 @@ def stress_threads(
     Args:
         scenario: what to run.
         settings: how; engine, oracle, seed and timers are not looked at.
-        runs: how many to make, one after the other; None for any number.
+        runs: how many to make; None for any number.
         seconds: begin no other run after so long.
         seed: run i, counting from 0, has the seed ``seed + i`` for the actors' random numbers.
         time_scale: the real seconds a virtual second takes; None: what ``settings`` say.
         first_failure: end with the first run that breaks something; otherwise make all runs and report every failure.
+        workers: processes to share the work; each makes one run at a time.
         observers: told every 0.2 s, or after a run that takes longer, how far it is, as
             :class:`~longpin.runner.events.SearchAdvanced`, once more at the end, and of each new failure, as
             :class:`~longpin.runner.events.FailureFound`. What one raises ends the campaign.
@@ -63,8 +72,11 @@ def stress_threads(
     Raises:
         ValueError: a number is negative.
         InternalError: a bug in longpin, or a run on threads that the stepped engine cannot follow.
+        PoolError: a policy cannot be sent to other processes, or a process was lost.
 
     """
+    if workers < 1:
+        raise ValueError(f"{workers} workers: at least 1")
     wanted = dataclasses.replace(settings, engine="threads", seed=seed)
     if time_scale is not None:
         wanted = dataclasses.replace(wanted, time_scale=time_scale)
@@ -73,18 +85,60 @@ def stress_threads(
     campaign = tally.campaign
     pace = CampaignPace(campaign, runs, seconds, observers)
     try:
-        for first, count in pace.batches():
-            tally.add(batch := recorder.make_runs(first, count, pace, first_failure=first_failure))
-            pace.learn(batch)
-            pace.tell()
-            if campaign.failures and first_failure:
-                break
+        with closing(_batches(recorder, pace, workers, first_failure=first_failure)) as batches:
+            for batch in batches:
+                tally.add(batch)
+                pace.learn(batch)
+                pace.tell()
+                if campaign.failures and first_failure:
+                    break
         campaign.reason = CampaignReason.VIOLATED if campaign.failures and first_failure else pace.reason()
     except KeyboardInterrupt:
         campaign.reason = CampaignReason.INTERRUPTED
     pace.end()
     campaign.missing = [mark for mark in recorder.subject.wanted if mark not in campaign.marks]
     return campaign
+
+
+class ThreadsJob(NamedTuple):
+    """Consecutive runs for one process."""
+
+    subject: bytes
+    """Pickled; each process makes its recorder from it once."""
+    first: int
+    """The first seed."""
+    runs: int
+    until: float | None
+    """When to begin no other, by clock_gettime(2) of CLOCK_MONOTONIC, which is the same in all processes."""
+    first_failure: bool
+    """End with the first run that breaks something."""
+
+
+def make_runs(job: ThreadsJob) -> Batch:
+    """Make the runs of a job."""
+    return _recorder(job.subject).make_runs(job.first, job.runs, job.until, first_failure=job.first_failure)
+
+
+@lru_cache(maxsize=1)
+def _recorder(subject: bytes) -> "Recorder":
+    return Recorder(pickle.loads(subject))  # noqa: S301 - the process that started this one made it
+
+
+def _batches(
+    recorder: "Recorder", pace: CampaignPace, workers: int, *, first_failure: bool
+) -> Generator[Batch, None, None]:
+    """Yield batches in the order of their runs; other processes are started only if there is work left for them."""
+    planned = pace.batches()
+    for first, count in planned:
+        yield recorder.make_runs(first, count, pace.until, first_failure=first_failure)
+        if workers > 1 and pace.passed() > HEAD_START:
+            break
+    else:
+        return
+    subject = packed("what is to be run", recorder.subject)
+    jobs = (ThreadsJob(subject, first, count, pace.until, first_failure) for first, count in planned)
+    with open_executor(workers) as pool:
+        yield from in_order(pool, make_runs, jobs, 2 * workers, pace.tell)
 
 
 class Recorder:
@@ -106,7 +160,7 @@ class Recorder:
             )
         )
 
-    def make_runs(self, first: int, count: int, pace: CampaignPace, *, first_failure: bool) -> Batch:
+    def make_runs(self, first: int, count: int, until: float | None, *, first_failure: bool) -> Batch:
         """Make runs with consecutive seeds, as long as there is time."""
         started = time.monotonic()
         batch = Batch(first)
@@ -115,7 +169,7 @@ class Recorder:
             run = self.follow(log, seed, quiet=quiet)
             broken = run.judgement.broken is not None
             batch.add(seed, run, self.trace_file(log, seed, quiet=quiet) if broken else b"")
-            if (broken and first_failure) or pace.late():
+            if (broken and first_failure) or (until is not None and time.monotonic() >= until):
                 break
         batch.seconds = time.monotonic() - started
         return batch

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 
 import pytest
 from conformance.kinds import OPS as KINDS
@@ -16,11 +17,15 @@ from longpin.runner.conform.ops import OPS
 from longpin.runner.conform.program import ConformProgram, dump_program, mistakes, parse_program
 from longpin.runner.conform.shrink import shrink
 
-PROGRAMS = [generate(seed, index) for seed in (1, 2) for index in range(1000)]
+
+@cache
+def programs() -> list[ConformProgram]:
+    """Return many programs, made when the first test asks for them."""
+    return [generate(seed, index) for seed in (1, 2) for index in range(1000)]
 
 
 def test_every_program_is_valid_and_survives_a_file() -> None:
-    for program in PROGRAMS:
+    for program in programs():
         assert not mistakes(program.ops)
         assert parse_program(dump_program(program)) == program
 
@@ -30,18 +35,18 @@ def test_a_program_depends_on_seed_and_index_alone() -> None:
     for hashseed in ("0", "77"):
         environment = os.environ | {"PYTHONHASHSEED": hashseed}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout.splitlines() == [str(PROGRAMS[index].ops) for index in (0, 7, 999)]
-    assert len({str(program.ops) for program in PROGRAMS}) > 0.99 * len(PROGRAMS)
+        assert done.stdout.splitlines() == [str(programs()[index].ops) for index in (0, 7, 999)]
+    assert len({str(program.ops) for program in programs()}) > 0.99 * len(programs())
 
 
 def test_what_matters_is_frequent() -> None:
-    ops = Counter(op.op for program in PROGRAMS for op in program.ops)
+    ops = Counter(op.op for program in programs() for op in program.ops)
     assert set(ops) >= set(OPS) - OF_A_FILE_SYSTEM
-    numbers = {program.id: [int(number) for number in program.id.split("-")[1:]] for program in PROGRAMS}
+    numbers = {program.id: [int(number) for number in program.id.split("-")[1:]] for program in programs()}
     others = {name for name, its in numbers.items() if wants_storage(*its) or wants_transfers(*its)}
-    about_leases = [program for program in PROGRAMS if program.id not in others]
+    about_leases = [program for program in programs() if program.id not in others]
     with_lease = [program for program in about_leases if any(op.op == "setlease" for op in program.ops)]
-    assert len(with_lease) > 0.98 * len(about_leases) > 0.85 * len(PROGRAMS)
+    assert len(with_lease) > 0.98 * len(about_leases) > 0.85 * len(programs())
 
     def share(*names: str) -> float:
         return sum(any(op.op in names for op in program.ops) for program in about_leases) / len(about_leases)
@@ -58,15 +63,15 @@ def test_what_matters_is_frequent() -> None:
         (("kill", "exit"), 0.05),
     ):
         assert share(*names) > least, names
-    assert {len(program.processes()) for program in PROGRAMS} >= {2, 3, 4, 5}
-    assert max(len(program.processes()) for program in PROGRAMS) <= 11
+    assert {len(program.processes()) for program in programs()} >= {2, 3, 4, 5}
+    assert max(len(program.processes()) for program in programs()) <= 11
 
 
 def test_nothing_has_two_right_answers() -> None:
     def ops(program: ConformProgram) -> set[str]:
         return {op.op for op in program.ops}
 
-    for program in PROGRAMS:
+    for program in programs():
         assert not ({"kill", "exit"} & ops(program) and "sendfd" in ops(program))
         if any(op.args.get("touch") for op in program.ops):
             assert not {"truncate", "ftruncate"} & ops(program)
@@ -79,12 +84,12 @@ def test_nothing_has_two_right_answers() -> None:
 
 
 def test_few_programs_take_seconds() -> None:
-    assert 0 < sum(program.timed for program in PROGRAMS) < 0.03 * len(PROGRAMS)
+    assert 0 < sum(program.timed for program in programs()) < 0.03 * len(programs())
 
 
 def test_every_kind_of_op_is_generated() -> None:
     """As often as it takes for some programs in 2,000."""
-    found = programs_by_kind(kinds_of_ops(program) for program in PROGRAMS)
+    found = programs_by_kind(kinds_of_ops(program) for program in programs())
     assert {kind: found[kind] for kind in KINDS if found[kind] < 5} == {}
 
 
@@ -95,7 +100,7 @@ def test_every_kind_of_op_shrinks(kind: str) -> None:
     def disagrees(program: ConformProgram) -> bool:
         return kind in kinds_of_ops(program)
 
-    small = shrink(next(program for program in PROGRAMS if disagrees(program)), disagrees)
+    small = shrink(next(program for program in programs() if disagrees(program)), disagrees)
     [last] = [op for op in small.ops if KINDS[kind](op)]
     assert last == small.ops[-1]
     assert len(small.ops) <= 3

@@ -1,6 +1,7 @@
 """Shrinking: small, still disagreeing, within its bounds, and the same every time."""
 
 from collections.abc import Callable
+from itertools import islice
 
 import pytest
 
@@ -31,7 +32,8 @@ def dup_then_lease_by_another(program: ConformProgram) -> bool:
 
 
 def found_by(disagrees: Predicate, count: int) -> list[ConformProgram]:
-    programs = [program for index in range(3000) if disagrees(program := generate(3, index))][:count]
+    generated = (generate(3, index) for index in range(3000))
+    programs = list(islice(filter(disagrees, generated), count))
     assert len(programs) == count
     return programs
 

@@ -35,7 +35,7 @@ from longpin.runner.exploration.canonical import canonical
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import PROBES
 from longpin.runner.exploration.path import Path
-from longpin.runner.exploration.states import Global, Matching, Nodes
+from longpin.runner.exploration.states import Matching
 from longpin.runner.exploration.table import Table
 from longpin.runner.result import Verdict
 from longpin.runner.run import Settings
@@ -113,8 +113,8 @@ def found_by_matching(build: schedules.Build, *, racy: bool, reduce: bool) -> se
     """Return what every world at rest looks like."""
     table, found = Table(build), set[object]()
 
-    def judge(state: Global, nodes: Nodes) -> None:
-        actors = [table.actor(nodes.state[node]) for node in state if node and nodes.state[node] >= 0]
+    def judge(rest: tuple[int, ...], _decisions: object) -> None:
+        actors = [table.actor(state) for state in rest if state >= 0]
         found.add(tuple(sorted((actor.address, actor.total) for actor in actors if hasattr(actor, "total"))))
 
     search = Matching(table, judge, Exploration(Method.STATES), Budget(), racy=racy, reduce=reduce)
@@ -350,8 +350,8 @@ def test_a_shipped_scenario_is_explored_completely(timers: str) -> None:
     assert result.blocked == 0
     matched: set[tuple[int, ...]] = set()
 
-    def judge(state: Global, nodes: Nodes) -> None:
-        matched.add(tuple(nodes.state[node] for node in state))
+    def judge(rest: tuple[int, ...], _decisions: object) -> None:
+        matched.add(rest)
 
     matching = Matching(table, judge, Exploration(Method.STATES), Budget(), racy=timers == "racy")
     assert matching.run() is Reason.COMPLETE

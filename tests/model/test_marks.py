@@ -15,6 +15,7 @@ from longpin.actors.base import Actor
 from longpin.messages.envelope import Envelope
 from longpin.runner import stress
 from longpin.runner.exploration import Exploration, Explorer, PropertyViolation, Reason, explore, shared
+from longpin.runner.exploration.frontier import Grain
 from longpin.runner.exploration.replay import Collector
 from longpin.runner.result import Verdict
 
@@ -159,7 +160,8 @@ def test_wanted_marks_that_are_missing_leave_the_verdict_undetermined() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_tell_what_they_saw(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "LEAF_EXECUTIONS", 10)
+    monkeypatch.setattr(shared, "GRAIN", Grain(40, 0))
+    monkeypatch.setattr(shared, "HEAD_START", 0.0)
     alone = explore(s1, method="dpor", footprints=False, marks=served, check=rest)
     result = explore(s1, method="dpor", footprints=False, marks=served, check=rest, workers=workers)
     assert result.marks == alone.marks
@@ -168,7 +170,7 @@ def test_workers_tell_what_they_saw(workers: int, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_resumed_exploration_has_lost_no_marks(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "LEAF_EXECUTIONS", 10)
+    monkeypatch.setattr(shared, "GRAIN", Grain(40, 0))
     search = partial(explore, s1, marks=served, check=rest, footprints=False, checkpoint=tmp_path / "file")
     parts: list[Exploration] = [search(max_executions=most) for most in (30, 60)]
     whole = search()

@@ -1,6 +1,7 @@
 """Leaves explored by anybody, in any process: the same traces, counts and failures as in one search."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from longpin.runner.exploration import (
 )
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget
-from longpin.runner.exploration.frontier import Frontier
+from longpin.runner.exploration.frontier import Frontier, Grain
 from longpin.runner.exploration.leaf import work
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.result import BrokenRule
@@ -66,10 +67,16 @@ class Collector(Explorer):
         return None
 
 
+@pytest.fixture(autouse=True)
+def nobody_has_a_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workers do everything: what is explored here would be over before they start."""
+    monkeypatch.setattr(shared, "HEAD_START", 0.0)
+
+
 def explored_by_leaves(explorer: Explorer, leaf: int) -> Exploration:
-    """Explore in this process, giving up each leaf after so many executions."""
-    search = Shared(explorer, Budget(), leaf=leaf)
-    search.result.reason = search.pilot() or search.rest()
+    """Explore in this process, giving up each leaf after so many arrivals, and sooner as long as there are few."""
+    search = Shared(explorer, Budget(), grain=Grain(leaf, 0))
+    search.result.reason = search.rest(lambda: None)
     assert search.result.reason is Reason.COMPLETE
     assert not search.frontier.leaves
     assert not search.frontier.root.branches  # nothing is kept of what is done
@@ -90,7 +97,7 @@ def explored_by_leaves(explorer: Explorer, leaf: int) -> Exploration:
         ("s4", (3,), True, 64),
     ],
 )
-@pytest.mark.parametrize("leaf", [1, 40])
+@pytest.mark.parametrize("leaf", [1, 200])
 def test_leaves_make_up_the_whole(name: str, sizes: tuple[int, ...], footprints: bool, traces: int, leaf: int) -> None:
     result = explored_by_leaves(Explorer(SCHEDULES[name](*sizes), footprints=footprints), leaf)
     assert (result.executions, result.blocked) == (traces, 0)
@@ -107,7 +114,7 @@ def check_program(seed: int) -> bool:
     if len(orders) == 1:
         return False
     wanted = {trace for trace, _ in orders}
-    for leaf in (1, 3):
+    for leaf in (1, 20):
         explorer = Collector(program, racy=racy)
         result = explored_by_leaves(explorer, leaf)
         traces = [random_actors.trace_of(program, found or (), racy=racy) for found in explorer.found]
@@ -140,9 +147,9 @@ def check_footprints(seed: int) -> bool:
     """Compare the ends with footprints; False: the program is too large or too small."""
     program = random_footprints.program(seed)
     whole = Ends(program)
-    if not 1 < explored_by_leaves(whole, 1000).executions < 300:
+    if not 1 < explored_by_leaves(whole, 100_000).executions < 300:
         return False
-    for leaf in (1, 5):
+    for leaf in (1, 50):
         parts = Ends(program)
         assert explored_by_leaves(parts, leaf).blocked == 0, seed
         assert parts.ends() == whole.ends(), seed
@@ -189,7 +196,7 @@ def test_the_failure_does_not_depend_on_workers(monkeypatch: pytest.MonkeyPatch)
     assert found[0] == found[1]
     assert found[0][4] is Reason.VIOLATED
     # With leaves of some schedules it is found by another search than the first.
-    monkeypatch.setattr(shared, "LEAF_EXECUTIONS", 3)
+    monkeypatch.setattr(shared, "GRAIN", Grain(10, 0))
     parts = [totals(explored(build, workers, check=check)) for workers in (1, 2)]
     assert parts[0] == parts[1]
     assert parts[0][5][0].broken == ("they took turns", "R7", "B")  # type: ignore[index]
@@ -255,7 +262,7 @@ def test_a_budget_of_memory_is_kept(options: dict[str, Any]) -> None:
 def test_a_worker_that_forgets_finds_the_same() -> None:
     here = explored(program("s1", 4), 1, footprints=False)
     task, setup = Frontier().task(0), packed("", (program("s1", 4), {"footprints": False}))
-    whole, again = (work(setup, task, 5_000, memory) for memory in (None, 1))
+    whole, again = (work(setup, task, memory) for memory in (None, 1))
     assert whole == again
     assert whole.executions == here.executions
 
@@ -354,6 +361,40 @@ def leave(_number: int) -> None:
 def test_a_worker_that_is_lost_is_an_error() -> None:
     with open_executor(2) as executor, pytest.raises(PoolError, match="ended unexpectedly"):
         list(in_order(executor, leave, range(3), 2))
+
+
+COPIES = """
+import threading
+from longpin.runner.pool import open_executor
+
+known = []
+
+def ask(_):
+    return list(known)
+
+if __name__ == "__main__":
+    known.append("here")
+    with open_executor(2) as executor:
+        print(executor.submit(ask, 0).result())
+    stop = threading.Event()
+    threading.Thread(target=stop.wait).start()
+    with open_executor(2) as executor:
+        print(executor.submit(ask, 0).result())
+    stop.set()
+"""
+
+
+def test_workers_are_copies_unless_another_thread_could_hold_a_lock(tmp_path: FilePath) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(COPIES)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == ["['here']", "[]"]
+
+
+def test_a_short_exploration_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "HEAD_START", 60.0)
+    monkeypatch.setattr(shared, "open_executor", None)
+    assert explored(program("s1", 3), 2, footprints=False).executions == 90
 
 
 def test_jobs_are_taken_only_as_they_are_needed() -> None:

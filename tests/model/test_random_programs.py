@@ -445,7 +445,7 @@ def run_everywhere(seed: int, folder: Path) -> Counter[str]:
     return verdicts
 
 
-@pytest.mark.parametrize("block", range(4))
+@pytest.mark.parametrize("block", [0, 1, *(pytest.param(block, marks=pytest.mark.heavy) for block in (2, 3))])
 def test_random_programs(tmp_path: Path, block: int) -> None:
     verdicts = Counter[str]()
     for seed in range(block * BLOCK, (block + 1) * BLOCK):

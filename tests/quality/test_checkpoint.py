@@ -23,6 +23,7 @@ from longpin.runner.exploration import (
     explore,
     shared,
 )
+from longpin.runner.exploration.frontier import Grain
 
 TESTS = FilePath(__file__).parents[1]
 
@@ -32,6 +33,7 @@ sys.path.insert(0, sys.argv[1])
 from functools import partial
 from quality.test_checkpoint import program
 from longpin.runner.exploration import checkpoint, explore, shared
+from longpin.runner.exploration.frontier import Grain
 
 file, workers, dies_at, half, interrupts = sys.argv[2], *map(int, sys.argv[3:])
 writes = 0
@@ -55,7 +57,7 @@ def watch(event):
 
 
 if __name__ == "__main__":
-    shared.LEAF_EXECUTIONS = 100
+    shared.GRAIN, shared.HEAD_START = Grain(400, 0), 0.0
     checkpoint.Checkpoint._write = write
     result = explore(partial(program, 4), method="dpor", workers=workers, footprints=False, checkpoint=file,
                      identity="s1", observers=[watch])
@@ -77,7 +79,7 @@ def run(script: FilePath, file: FilePath, workers: int, *, at: int = 0, half: in
 
 @pytest.fixture
 def script(tmp_path: FilePath, monkeypatch: pytest.MonkeyPatch) -> FilePath:
-    monkeypatch.setattr(shared, "LEAF_EXECUTIONS", 100)
+    monkeypatch.setattr(shared, "GRAIN", Grain(400, 0))
     file = tmp_path / "script.py"
     file.write_text(SCRIPT)
     return file
@@ -88,7 +90,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Exploration, bytes]
     """Return an exploration that was never interrupted, and its checkpoint."""
     file = tmp_path_factory.mktemp("whole") / "file"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "LEAF_EXECUTIONS", 100)
+        patch.setattr(shared, "GRAIN", Grain(400, 0))
         return resumed(file), file.read_bytes()
 
 

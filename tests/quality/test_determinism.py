@@ -39,9 +39,9 @@ def run_all(folder: Path, hash_seed: str) -> dict[str, bytes]:
 
 
 def test_the_same_seed_gives_the_same_bytes_in_every_process(tmp_path: Path) -> None:
-    zero, one, any_ = (run_all(tmp_path / hash_seed, hash_seed) for hash_seed in ("0", "1", "random"))
+    zero, any_ = (run_all(tmp_path / hash_seed, hash_seed) for hash_seed in ("0", "random"))
     assert len(zero) == 4 * len(shipped_scenarios())
-    assert zero == one == any_
+    assert zero == any_
 
 
 @pytest.mark.parametrize("name", shipped_scenarios())

@@ -1,14 +1,20 @@
-"""Every command in the README and the docs is run, and the picture in the README is what the command prints."""
+"""Every command in the README and the docs is run, and the picture in the README is what the command prints.
+
+docs/policies.md names tests and scenarios for what a proposal says: they exist, and no sentence that runs is without.
+"""
 
 import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
 import pytest
 from command_line import Done, longpin
+
+from longpin.actors.policies import POLICIES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -104,3 +110,47 @@ def test_links_lead_somewhere() -> None:
     for document in [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "tests" / "README.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+POLICY_TABLES = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
+EVERY_SENTENCE = [*POLICIES]
+"""The proposals: the table of each says of each sentence what holds it."""
+
+
+def section(name: str) -> str:
+    """Return what docs/policies.md says of a proposal."""
+    found: list[str] = re.findall(rf"^## {name} .*?(?=^## )", POLICY_TABLES, re.MULTILINE | re.DOTALL)
+    return found[0]
+
+
+def evidence(text: str) -> tuple[set[str], set[str]]:
+    """Return the tests, and the scenarios, that a text names."""
+    quoted = set(re.findall(r"`([\w./-]+)`", text))
+    tests = {word for word in quoted if re.fullmatch(r"test_\w+", word)}
+    return tests, {word for word in quoted if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", word)}
+
+
+def test_tests_and_scenarios_of_the_policy_tables_exist() -> None:
+    written = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    tests, scenarios = evidence(POLICY_TABLES.partition("## Your own proposal")[0])
+    assert tests - set(re.findall(r"^def (test_\w+)\(", written, re.MULTILINE)) == set()
+    aliases = {policy.alias for policy in POLICIES.values()}
+    assert scenarios - {path.stem for path in (ROOT / "config" / "scenarios").glob("*.toml")} - aliases == set()
+    for path in re.findall(r"`(tests/[\w./]+)`", POLICY_TABLES):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", EVERY_SENTENCE)
+def test_a_sentence_of_a_policy_that_runs_names_what_holds_it(name: str) -> None:
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \|$", section(name), re.MULTILINE)
+    assert len(rows) >= 10
+    for sentence, _, state in rows:
+        says = re.match(r"runs|said|missing|not to be seen", state)
+        assert says, f"{name}: {sentence}: {state}"
+        assert says[0] != "runs" or any(evidence(state)), f"{name}: {sentence}: {state}"
+
+
+@pytest.mark.parametrize("name", EVERY_SENTENCE)
+def test_every_parameter_of_a_policy_stands_beside_the_sentence_it_is_for(name: str) -> None:
+    for parameter in fields(POLICIES[name]):
+        assert f"`{parameter.name}`" in section(name), parameter.name

@@ -186,7 +186,7 @@ def test_a_race_stays_one() -> None:
     assert len(shrunk.schedule.preempting) < len(shrunk.before.preempting)
 
 
-@pytest.mark.parametrize("executions", [1, 40, 200])
+@pytest.mark.parametrize("executions", [1, 40, pytest.param(200, marks=pytest.mark.heavy)])
 def test_bounded_work_ends_and_repeats_itself(executions: int) -> None:
     limits = Limits(executions, None)
     one, other = shrink(race(), limits), shrink(race(), limits)
@@ -250,6 +250,7 @@ def test_the_same_failure_is_not_shrunk_again(kept: Kept) -> None:
     assert again.shrunk.text == kept.shrunk.text
 
 
+@pytest.mark.heavy
 def test_a_trace_that_is_gone_or_damaged_is_written_again(copied: Kept) -> None:
     whole = copied.trace.read_bytes()
     for damaged in (whole[:100], whole[:-40] + b"x" * 40):
@@ -258,6 +259,7 @@ def test_a_trace_that_is_gone_or_damaged_is_written_again(copied: Kept) -> None:
         assert copied.trace.read_bytes() == whole
 
 
+@pytest.mark.heavy
 def test_what_another_version_kept_is_shrunk_again(copied: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("longpin.__version__", "0.0")
     again = keep(race(), copied.json.parent)

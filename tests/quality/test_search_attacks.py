@@ -16,7 +16,7 @@ from longpin.runner.report.junit import write_junit
 from longpin.runner.result import Verdict
 
 LONGPIN = Path(sys.executable).with_name("longpin")
-HEAD = Head("0", "what", racy=False, footprints=True, seed=0, executions=1)
+HEAD = Head("0", "what", racy=False, footprints=True, seed=0, grain=(1, 1))
 
 
 def test_a_checkpoint_replaces_nothing_but_a_file(tmp_path: Path) -> None:
@@ -143,9 +143,10 @@ def test_a_dask_address_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert "no dask scheduler at nonsense" in done.stderr
 
 
+@pytest.mark.heavy
 def test_verified_is_what_was_explored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --verify states are matched after a pilot run that is not the whole; they make use of no footprints."""
-    monkeypatch.setattr("longpin.runner.exploration.shared.LEAF_EXECUTIONS", 50)
+    monkeypatch.setattr("longpin.runner.exploration.search.PILOT_EXECUTIONS", 50)
     monkeypatch.setattr("longpin.runner.exploration.search.FEW_EXECUTIONS", 60)
     few = ("explore", "lease-shared", "--workers", "1", "--json")
     methods = [json.loads(longpin(tmp_path, *few, *more).stdout)["method"] for more in ((), ("--verify",))]

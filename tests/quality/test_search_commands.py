@@ -13,6 +13,8 @@ import pytest
 from children import heed_sigint
 from command_line import Done, longpin
 
+from longpin.runner.exploration.frontier import Grain
+
 LONGPIN = Path(sys.executable).with_name("longpin")
 SLOW = ["explore", "two-pins-one-truncate", "--method", "dpor", "--workers", "2"]
 """Far more schedules than a test can wait for."""
@@ -63,7 +65,8 @@ def test_a_kept_failure_is_tried_first(tmp_path: Path) -> None:
 
 def test_totals_do_not_depend_on_the_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In several parts."""
-    monkeypatch.setattr("longpin.runner.exploration.shared.LEAF_EXECUTIONS", 50)
+    monkeypatch.setattr("longpin.runner.exploration.shared.GRAIN", Grain(1_000, 0))
+    monkeypatch.setattr("longpin.runner.exploration.shared.HEAD_START", 0.0)
     ends = [
         found(longpin(tmp_path, "explore", "lease-shared", "--method", "dpor", "--workers", workers, "--json"))
         for workers in ("1", "2")

@@ -15,7 +15,8 @@ from longpin.runner.exploration import PropertyViolation, explore
 from longpin.runner.exploration import replay as carry_out
 from longpin.runner.result import Verdict
 from longpin.runner.run import replay
-from longpin.runner.sampling import CampaignReason
+from longpin.runner.sampling import CampaignReason, threads
+from longpin.runner.sampling.tally import Batch
 from longpin.runner.sampling.threads import THREADS, Recorder, stress_threads
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
@@ -60,6 +61,28 @@ def test_threads_show_no_more_traces_than_there_are(name: str, runs: int) -> Non
     assert found.distinct <= executions
     assert found.endless == 0
     assert found.counted + found.by_strategy[0].broken >= runs
+
+
+def test_runs_on_threads_are_shared_by_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "HEAD_START", 0.0)
+    here: list[int] = []
+    make_runs = Recorder.make_runs
+
+    def watched(self: Recorder, first: int, count: int, until: float | None, *, first_failure: bool) -> Batch:
+        here.append(count)
+        return make_runs(self, first, count, until, first_failure=first_failure)
+
+    monkeypatch.setattr(Recorder, "make_runs", watched)
+    scenario = load_scenario("truncate-waits")
+    found = stress_threads(scenario, Settings.of(scenario), seed=3, runs=8, first_failure=False, workers=2)
+    assert (found.runs, found.by_strategy[0].broken, found.failures[0].seed) == (8, 8, 3)
+    assert found.reason is CampaignReason.RUNS
+    assert sum(here) < 8, "others made some"
+    path = tmp_path / "failure.trace"
+    path.write_bytes(found.failures[0].trace)
+    assert replay(path).verdict is Verdict.VIOLATED
+    with pytest.raises(ValueError, match="at least 1"):
+        stress_threads(scenario, Settings.of(scenario), workers=0)
 
 
 def test_an_arrival_the_stepped_engine_does_not_show_is_noticed() -> None:

@@ -43,10 +43,9 @@ WORTH_COMPARING: list[tuple[str, dict[str, Any]]] = [
 
 def test_the_result_does_not_depend_on_the_number_of_workers() -> None:
     one = [campaign(name, **options) for name, options in WORTH_COMPARING]
-    for workers in (2, 3):
-        with open_executor(workers) as executor:
-            for (name, options), expected in zip(WORTH_COMPARING, one, strict=True):
-                assert campaign(name, executor, workers=workers, **options) == expected
+    with open_executor(3) as executor:
+        for (name, options), expected in zip(WORTH_COMPARING, one, strict=True):
+            assert campaign(name, executor, workers=3, **options) == expected
     assert [len(found.failures) for found in one] == [0, 1, 1, 2]
     assert one[0].runs == 600
     assert sum(row.broken for row in one[3].by_strategy) > 1
@@ -67,6 +66,7 @@ def test_no_scenario_depends_on_the_number_of_workers(name: str, racy: bool) -> 
             assert campaign(name, workers=workers, **options) == one
 
 
+@pytest.mark.heavy
 def test_the_first_failure_is_the_first_in_the_order_of_the_runs() -> None:
     """Whatever the sizes of the batches are: each run is made alone here, and its failure compared."""
     together = campaign("layout-lease-as-written", racy=True, seed=9)

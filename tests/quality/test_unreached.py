@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from longpin.config.loader import parse_scenario
 from longpin.runner.commands import cli
 from longpin.runner.exploration import explore, shared
+from longpin.runner.exploration.frontier import Grain
 from longpin.runner.result import Verdict
 from longpin.runner.run import run
 from longpin.runner.sampling import stress
@@ -157,7 +158,7 @@ def test_a_violation_stays_one(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("timers", ["lazy", "racy"])
-@pytest.mark.parametrize("method", ["dpor", "states", "naive"])
+@pytest.mark.parametrize("method", ["dpor", "states", pytest.param("naive", marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("footprints", [True, False])
 def test_for_an_exploration_one_schedule_is_enough(method: str, footprints: bool, timers: str) -> None:
     # One by one there are many more schedules of the same length.
@@ -172,7 +173,8 @@ def test_for_an_exploration_one_schedule_is_enough(method: str, footprints: bool
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_parts_of_an_exploration_tell_what_they_reached(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared, "LEAF_EXECUTIONS", 3)
+    monkeypatch.setattr(shared, "GRAIN", Grain(30, 0))
+    monkeypatch.setattr(shared, "HEAD_START", 0.0)
     its = subject(RACE)
     result = explore(
         its.build, method="dpor", check=its.check, marks=its.marks, wanted=its.wanted, workers=workers, footprints=False

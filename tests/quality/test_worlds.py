@@ -33,6 +33,7 @@ from longpin.runner.run import Settings, replay, run
 from longpin.runner.trace_file import TraceFile
 
 NAMES = shipped_scenarios()
+MANY = pytest.mark.parametrize("names", [NAMES[::4], pytest.param(NAMES, marks=pytest.mark.heavy, id="all")])
 ENGINES = ["stepped", "threads"]
 
 
@@ -67,9 +68,10 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     assert belongings(folder) == before
 
 
-def test_one_after_another() -> None:
-    first = {name: run_one(name, "stepped") for name in NAMES}
-    for name in reversed(NAMES):
+@MANY
+def test_one_after_another(names: list[str]) -> None:
+    first = {name: run_one(name, "stepped") for name in names}
+    for name in reversed(names):
         # On threads a break time may pass before a busy machine lets the holder answer: any verdict but one, which
         # only a scenario has whose point is in some schedules, if a line was not reached.
         done = run_one(name, "threads")
@@ -77,12 +79,13 @@ def test_one_after_another() -> None:
         assert run_one(name, "stepped") == first[name]
 
 
-def test_side_by_side(tmp_path: Path) -> None:
-    alone = {name: run_one(name, "stepped") for name in NAMES}
+@MANY
+def test_side_by_side(names: list[str], tmp_path: Path) -> None:
+    alone = {name: run_one(name, "stepped") for name in names}
     with ThreadPoolExecutor(4) as pool:
         jobs = [
             (name, engine, tmp_path / f"{number}")
-            for number, (name, engine) in enumerate(itertools.product(NAMES, ENGINES))
+            for number, (name, engine) in enumerate(itertools.product(names, ENGINES))
         ]
         futures = [pool.submit(run_one, *job) for job in jobs]
         results = [future.result() for future in futures]

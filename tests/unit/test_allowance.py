@@ -98,9 +98,10 @@ def test_as_many_pages_as_a_set_can_have_are_allowed() -> None:
     assert max(allowance.FOR_A_PAGE.values()) * MOST_BLOCKS <= allowance.MOST_FOR_PAGES
 
 
-@pytest.mark.parametrize("engine", ["stepped", pytest.param("threads", marks=pytest.mark.heavy)])
-def test_registering_1_gib(engine: str) -> None:
-    text = scenario(WORK["registered"]).text.replace("500", "262144")
+@pytest.mark.parametrize("engine", ["stepped", "threads"])
+@pytest.mark.parametrize("pages", [32_768, pytest.param(262_144, marks=pytest.mark.heavy)])
+def test_registering_up_to_1_gib(engine: str, pages: int) -> None:
+    text = scenario(WORK["registered"]).text.replace("500", str(pages))
     result = ran(parse_scenario(text, "f.toml"), engine)
     assert result.verdict is Verdict.HOLDS, result.reason
     assert result.arrivals < 8_000

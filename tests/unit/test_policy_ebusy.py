@@ -153,6 +153,20 @@ load(to, 3)                                                     # -> b'one' (not
     )
 
 
+@pytest.mark.parametrize(("action", "store"), [("move", "0"), ("ebusy", "EFAULT")])
+def test_a_store_that_copies_does_as_write(play: Play, action: str, store: str) -> None:
+    play(
+        f"P2:intended,cow_action={action}",
+        seeds=(0,),
+        details={"a": HANDLED},
+        a=CONTEXT
+        + CLONED
+        + READ_PIN
+        + "rw = mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n"
+        + f"store(rw, 'x')                                                  # -> {store}\n",
+    )
+
+
 def test_a_write_behind_the_end_copies_the_last_page_to_zero_it(play: Play) -> None:
     """The tail is part of what changes, though no byte is written there [H22]; ftruncate likewise."""
     play(
@@ -314,6 +328,7 @@ sleep(1000)
         owner="wait_for('pinned')\ntruncate('/f', 0)                       # -> EBUSY\nsleep(500)\n"
         "truncate('/f', 0)                                           # -> EBUSY\n",
     )
+    assert run.taken("reader") == [], "and it hears nothing"
     inode = run.engine.actors["inode:/f"]
     assert isinstance(inode, Inode)
     assert inode.kernel.policy.admin_list(inode.layout_view(())) == ()

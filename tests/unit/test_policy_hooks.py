@@ -54,6 +54,7 @@ from longpin.actors.policies.views import (
     RegistrationView,
 )
 from longpin.messages.fs.mapping import MappingView
+from longpin.runner.events import CallReturned
 
 Play = Callable[..., Any]
 
@@ -106,8 +107,15 @@ def record(kind: Any, policy: Policy) -> st.SearchStrategy[Any]:
     return st.tuples(*(value_of(hints[name], policy) for name in names)).map(lambda values: kind(*values))
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize("name", POLICIES)
+OWN_HOOKS = [
+    pytest.param(name, hook, marks=[] if policy.overrides(getattr(Policy, hook)) or name == "P0" else pytest.mark.heavy)
+    for name, policy in POLICIES.items()
+    for hook in HOOKS
+]
+"""Every hook of every policy; the base rules, where a policy has no other, of one of them by default."""
+
+
+@pytest.mark.parametrize(("name", "hook"), OWN_HOOKS)
 @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_hook_answers_the_same_again_and_changes_nothing(name: str, hook: str, data: st.DataObject) -> None:
@@ -553,3 +561,30 @@ def test_every_call_that_changes_a_layout_fails_as_the_policy_says(play: Play) -
     )
     for call in changes.values():
         play(NoChanges(), head=files, seeds=(), a=f"{head}{call}    # -> EXFULL\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Backwards(Policy):
+    """A dying process closes its descriptors from the highest number down."""
+
+    name: ClassVar[str] = "test"
+
+    def on_exit(self, fds: tuple[int, ...]) -> tuple[int, ...]:
+        return fds[::-1]
+
+
+@pytest.mark.parametrize(("policy", "first"), [(Policy(), "f"), (Backwards(), "g")])
+def test_a_policy_says_in_which_order_an_exit_closes_descriptors(play: Play, policy: Policy, first: str) -> None:
+    """By number, if it says nothing; each waits for the lock of one of them [1.1]."""
+    waits = "wait_for('locked')\nfd = open('/{0}', O_RDWR)\nlabel('{0}')\nflock(fd, LOCK_EX)     # -> blocks, 0\n"
+    run = play(
+        policy,
+        seeds=(),
+        head='[[file]]\npath = "/f"\nsize = "0"\n[[file]]\npath = "/g"\nsize = "0"\n',
+        a="one = open('/f', O_RDWR)\ntwo = open('/g', O_RDWR)\nflock(one, LOCK_EX)\nflock(two, LOCK_EX)\n"
+        "label('locked')\nwait_for('f')\nwait_for('g')\nsleep(1)\nexit(0)\n",
+        f=waits.format("f"),
+        g=waits.format("g"),
+    )
+    calls = [event.process.name for event in run.result.events if isinstance(event, CallReturned)]
+    assert [name for name in calls if name != "a"][-2] == first

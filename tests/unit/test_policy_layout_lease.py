@@ -1,6 +1,6 @@
 """P5's relatives: its ancestor LT0, the amendments of June 2019, and ext4 as posted, sentence by sentence [4.5, 4.6].
 
-What P5 itself says is in ``test_policies.py`` and in the shipped scenarios.
+What P5 itself says is in ``test_policies.py``, ``test_policy_layout_lease_v1.py`` and the shipped scenarios.
 """
 
 from collections.abc import Callable
@@ -155,6 +155,19 @@ def test_f_unlck_waits_for_the_pins_of_the_holder(play: Play, preset: str) -> No
     )
     assert run.returned("a") == 7.0
     assert leases(run) == ()
+
+
+def test_a_signal_ends_the_wait_of_f_unlck(play: Play) -> None:
+    """The amendment makes it wait, not hang: the lease is still there then [K1]."""
+    run = play(
+        "P5:k1_kill",
+        seeds=(0, 1),
+        details={"a": "on_signal.SIGUSR1 = 'getpid()'"},
+        a=PINNED + "label('pinned')\nfcntl(fd, F_SETLEASE, F_UNLCK)                    # -> blocks, EINTR\n"
+        "fcntl(fd, F_GETLEASE)                                           # -> F_LAYOUT\nsleep(1)\nibv_dereg_mr(mr)\n",
+        b="wait_for('pinned')\nsleep(1)\nkill('a', SIGUSR1)\n",
+    )
+    assert run.taken("a") == ["SIGUSR1: its handler runs"]
 
 
 def test_or_f_unlck_fails_while_there_are_pins(play: Play) -> None:

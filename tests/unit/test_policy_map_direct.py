@@ -281,3 +281,127 @@ open("/f", O_RDWR)                                              # -> blocks, ok
 """,
     )
     assert run.returned("b") == 45.0
+
+
+# Whose a lease is, and who is told.
+
+
+def test_the_right_is_that_of_a_lease_and_no_capability_of_its_own(play: Play) -> None:
+    """The owner without any capability, or CAP_LEASE alone; a mapping for reading too, which v6 refuses."""
+    lines = """
+fd = open("/f", O_RDWR)
+mmap(PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_DIRECT, fd, 0)  # -> ok
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT, fd, 0)     # -> ok
+"""
+    play(
+        "P4",
+        seeds=(0,),
+        head='[[file]]\npath = "/f"\nsize = "4 * PAGE"\nuid = 7\nmode = 0o666',
+        details={
+            "owner": "uid = 7\ncapabilities = []",
+            "able": "uid = 9\ncapabilities = ['CAP_LEASE']",
+            "other": "uid = 9\ncapabilities = ['CAP_LINUX_IMMUTABLE']",
+        },
+        owner=lines,
+        able=lines,
+        other=lines.replace("-> ok", "-> EACCES"),
+    )
+
+
+def test_the_owner_of_the_description_is_told_who_mapped_if_it_has_none(play: Play) -> None:
+    """F_SETOWN before it stays; the signal says by which descriptor the file was mapped; the last unmap ends it."""
+    redirected = 'pid = wait_for("pid")\nfcntl(fd, F_SETOWN, pid)\n'
+    for before, hears, until in (("", "a", 0.0), (redirected, "friend", 45.0)):
+        run = play(
+            "P4",
+            seeds=range(2),
+            details={"a": "on_signal.SIGUSR1 = 'close(si_fd)  # -> 0'", "friend": "on_signal.SIGUSR1 = 'getpid()'"},
+            friend='pid = getpid()\nlabel("pid", pid)\nsleep(1000)\n',
+            a='fd = open("/f", O_RDWR)\n'
+            + before
+            + "fcntl(fd, F_SETSIG, SIGUSR1)\n"
+            + MAP
+            + 'label("mapped")\nsleep(100)\nmunmap(buf, 4 * PAGE)\n',
+            b='wait_for("mapped")\ntruncate("/f", 0)                            # -> blocks, 0\n',
+        )
+        assert {name: len(run.taken(name)) for name in ("a", "friend")} == {"a": 0, "friend": 0} | {hears: 1}
+        assert run.returned("b") == until
+
+
+def test_the_last_unmap_is_an_f_unlck(play: Play) -> None:
+    """The owner for signals goes with the lease; before that F_SETLEASE finds none of its description."""
+    run = play(
+        "P4",
+        seeds=(0,),
+        a='fd = open("/f", O_RDWR)\nfcntl(fd, F_GETOWN)                      # -> 0\n'
+        + MAP
+        + """
+fcntl(fd, F_GETOWN)                                             # -> 100 (its own number)
+munmap(buf + PAGE, PAGE)
+munmap(buf, PAGE)
+fcntl(fd, F_GETOWN)                                             # -> 100
+munmap(buf + 2 * PAGE, 2 * PAGE)
+fcntl(fd, F_GETOWN)                                             # -> 0
+""",
+    )
+    assert leases(run) == ()
+
+
+def test_a_second_breaker_signals_nobody_and_puts_off_nothing(play: Play) -> None:
+    """The hook works once a break: SIGIO once, and the time of the first break is the second one's too."""
+    run = play(
+        "P4",
+        seeds=range(3),
+        details={"a": HANDLED},
+        a=DEVICE + MAP + REGISTER + 'label("mapped")\nsleep(1000)\nsleep(1000)\n',
+        b='wait_for("mapped")\ntruncate("/f", 0)                            # -> blocks, 0\n',
+        c='wait_for("mapped")\nsleep(10)\nf = open("/f", O_RDWR)\nwrite(f, "x")              # -> blocks, 1\n',
+    )
+    assert run.taken("a") == ["SIGIO: its handler runs"]
+    assert (run.returned("b"), run.returned("c")) == (45.0, 45.0)
+
+
+def test_who_only_shares_the_device_hears_nothing(play: Play) -> None:
+    """Its accesses fail from the deadline on: that is all that it, and the mapper, learn of the registration's end."""
+    run = play(
+        "P4",
+        seeds=range(3),
+        details={"a": HANDLED, "other": HANDLED},
+        a=DEVICE + MAP + REGISTER + 'send_fd("other", ctx)\nlabel("pinned")\nsleep(1000)\nsleep(1000)\n',
+        other="ctx = recv_fd()\nsleep(100)                                      # -> 0\n",
+        b='wait_for("pinned")\ntruncate("/f", 0)                            # -> blocks, 0\n',
+    )
+    assert (run.taken("a"), run.taken("other")) == (["SIGIO: its handler runs"], [])
+
+
+# Regions of several mappings.
+
+
+def test_every_mapping_of_a_region_is_asked(play: Play) -> None:
+    """One that is ordinary among them is EOPNOTSUPP; of two files, each has a lease for the registration."""
+    run = play(
+        "P4",
+        seeds=(0, 1),
+        head='[[file]]\npath = "/f"\nsize = "4 * PAGE"\n[[file]]\npath = "/g"\nsize = "4 * PAGE"',
+        details={"a": HANDLED},
+        a=DEVICE
+        + """
+g = open("/g", O_RDWR)
+buf = mmap(3 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT | MAP_FIXED, fd, 0, buf)
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT | MAP_FIXED, g, 0, buf + PAGE)
+mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, g, PAGE, buf + 2 * PAGE)
+ibv_reg_mr(pd, buf, 3 * PAGE, IBV_ACCESS_LOCAL_WRITE)           # -> EOPNOTSUPP
+mr = ibv_reg_mr(pd, buf, 2 * PAGE, IBV_ACCESS_LOCAL_WRITE)      # -> ok
+munmap(buf, 3 * PAGE)
+label("pinned")
+sleep(60)
+""",
+        b="""
+wait_for("pinned")
+truncate("/g", 0)                                               # -> blocks, 0
+""",
+        c='wait_for("pinned")\nsleep(50)\ntruncate("/f", 0)          # -> blocks, 0\n',
+    )
+    assert (run.returned("b"), run.returned("c")) == (45.0, 60.0)
+    assert (leases(run), pinned(run)) == ((), 0)

@@ -158,11 +158,15 @@ fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3 * PAGE, PAGE)       
 fallocate(fd, FALLOC_FL_ZERO_RANGE, 3 * PAGE, PAGE)             # -> ETXTBSY
 fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)                # -> ETXTBSY
 fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, PAGE)                  # -> ETXTBSY
+fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, PAGE)                 # -> ETXTBSY (nothing is shared)
 c = open("/c", O_RDWR | O_CREAT)
 ioctl(c, FICLONE, fd)                                           # -> ETXTBSY (from it)
 ftruncate(c, PAGE)
 ioctl(fd, FICLONE, c)                                           # -> ETXTBSY (to it)
 fideduperange(c, 0, PAGE, fd, 0)                                # -> ETXTBSY
+fideduperange(fd, 0, PAGE, c, 0)                                # -> ETXTBSY
+copy_file_range(fd, 0, c, 0, PAGE)                              # -> PAGE (by reading: no block is shared)
+copy_file_range(c, 0, fd, 0, PAGE)                              # -> PAGE (written blocks are written)
 pwrite(fd, "x", 4 * PAGE)                                       # -> ETXTBSY (it would grow)
 pwrite(fd, "xyz", 4 * PAGE - 1)                                 # -> ETXTBSY
 pwrite(fd, "x", 0)                                              # -> 1 (the blocks are written)
@@ -177,6 +181,7 @@ def test_row_changes_of_the_pinned_range_and_of_others(play: Play) -> None:
         b="wait_for('pinned')\nfd = open('/f', O_RDWR)\n" + CHANGES + "label('done')\n",
     )
     assert pinned(run) == 0
+    assert run.taken("a") == [], "nobody is told"
 
 
 def test_row_write_that_changes_no_layout(play: Play) -> None:
@@ -294,11 +299,12 @@ def test_what_waits_once_the_seal_is_gone_is_a_parameter(play: Play) -> None:
     """Those who only mind short pins free blocks under the device; who minds all waits for ever [H9]."""
     program = PINNED + "munmap(buf, 4 * PAGE)\nlabel('unmapped')\nsleep(2)\nibv_dereg_mr(mr)\n"
     for waits, answer in (("nothing", "0"), ("short_pins", "0"), ("all_pins", "blocks, 0")):
-        play(
+        run = play(
             f"P3:intended,unsealed_waits_for={waits}",
             a=program,
             b=f"wait_for('unmapped')\ntruncate('/f', 0)                           # -> {answer}\n",
         )
+        assert run.returned("b") == (2.0 if waits == "all_pins" else 0.0)
 
 
 def test_a_short_pin_in_a_file_without_a_seal_is_waited_for(play: Play) -> None:
@@ -411,6 +417,39 @@ program = "pwritev(fd, buf, 3, 0)"
         subject = Subject(scenario, Settings.of(scenario))
         result = explore(subject.build, check=subject.check, always=subject.always)
         assert [failure.broken.rule for failure in result.failures] == broken
+
+
+def test_a_descriptor_that_is_passed_is_no_seal(play: Play) -> None:
+    """Nor a pin, nor a lease: the mappings alone are counted."""
+    run = play(
+        "P3",
+        seeds=(0,),
+        a=PINNED + 'fcntl(fd, F_SETLEASE, F_WRLCK)                   # -> 0\nsend_fd("b", fd)\nmunmap(buf, 4 * PAGE)\n'
+        "label('unmapped')\nwait_for('done')\n",
+        b="fd = recv_fd()\nwait_for('unmapped')\nftruncate(fd, 8 * PAGE)      # -> 0\nlabel('done')\n",
+    )
+    assert seal(run) == 0
+
+
+def test_an_administrator_kills_who_maps_the_file(play: Play) -> None:
+    """Those of ordinary mappings too, for nobody can tell them apart; then nothing seals it."""
+    run = play(
+        "P3",
+        seeds=range(2),
+        a=PINNED + "pause()                                                 # -> hangs\n",
+        plain='fd = open("/f", O_RDONLY)\nmmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)\n'
+        "label('mapped')\npause()                                           # -> hangs\n",
+        admin="""
+wait_for("pinned")
+wait_for("mapped")
+truncate("/f", 0)                                               # -> ETXTBSY
+list_holders("/f")                                              # -> 2
+kill_holders("/f", SIGKILL)                                     # -> 2
+sleep(1)
+truncate("/f", 0)                                               # -> 0
+""",
+    )
+    assert (seal(run), pinned(run)) == (0, 0)
 
 
 def test_an_administrator_sees_who_maps_the_file_and_not_that_it_is_sealed() -> None:

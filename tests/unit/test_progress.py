@@ -1,7 +1,10 @@
 """The progress line: what is done, of how many, how fast, how long it will take."""
 
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 
 import pytest
 
@@ -34,6 +37,21 @@ def test_what_ends_first_decides(
 )
 def test_times_are_for_people(seconds: float, text: str) -> None:
     assert duration_left(seconds) == text
+
+
+def test_a_line_has_no_thread_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one, workers could not start as copies of this process."""
+
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, before = Terminal(), threading.active_count()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress.progress_line("runs") as show:
+        show(5, 10.0, "")
+        assert threading.active_count() == before
+        assert "5 of 10 runs" in terminal.getvalue()
 
 
 def test_an_observer_shows_the_search_and_then_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,7 @@ def test_an_open_counts_before_it_breaks_a_lease() -> None:
     assert {handled(outcome, "holder") for outcome in refused} == {0, 1}
 
 
+@pytest.mark.heavy
 def test_an_open_counts_as_a_writer_before_it_empties_the_file() -> None:
     """Refused for it, the other still reads what was there."""
     found = of_data("written-before-emptied")

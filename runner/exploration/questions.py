@@ -1,0 +1,161 @@
+"""What a policy was asked while a world was explored, and what it answered.
+
+Hooks are functions of their arguments, and nothing else of a policy reaches a world. So a policy that answers every
+question alike that was asked during an exploration *is* the same transition system, and what was found out about one
+holds of the other. For a schedule the questions of its steps are enough.
+
+A policy is noted by a class of its own, made for it: the policy itself, the actors and the search are as they were, and
+whoever does not ask for this pays nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from functools import wraps
+from typing import Any, NamedTuple
+
+from longpin.actors.policies.base import Policy
+from longpin.actors.policies.proposal import Proposal
+from longpin.runner.own_policy.checks import HOOKS
+
+MAPPINGS = ("errnos", "constants")
+"""Attributes of a policy of which the kernel and the rules look up one key."""
+
+COLLECTIONS = ("calls", "proc_files")
+"""Attributes of which they look whether something is in them."""
+
+VALUES = ("state",)
+"""Attributes that are taken as a whole."""
+
+
+class Question(NamedTuple):
+    """Something that a policy was asked."""
+
+    hook: str
+    """A hook, an attribute, or ``overrides``."""
+    facts: tuple[Any, ...]
+    """What it was shown."""
+
+    def ask(self, policy: Policy) -> Any:
+        """Return what a policy answers."""
+        if self.hook == "overrides":
+            return type(policy).overrides(getattr(Policy, *self.facts))
+        if self.hook in MAPPINGS:
+            return getattr(policy, self.hook).get(*self.facts)
+        if self.hook in COLLECTIONS:
+            return self.facts[0] in getattr(policy, self.hook)
+        if self.hook in VALUES:
+            return getattr(policy, self.hook)
+        *facts, options = self.facts
+        return getattr(policy, self.hook)(*facts, **dict(options))
+
+
+Answers = Mapping[Question, Any]
+"""Questions with what was answered."""
+
+
+def first_difference(answers: Answers, policy: Policy) -> Question | None:
+    """Return the first question that ``policy`` answers differently; None: it is the same transition system."""
+    return next((question for question, answer in answers.items() if question.ask(policy) != answer), None)
+
+
+class Log:
+    """The questions of a search, in the order in which they were first asked."""
+
+    def __init__(self) -> None:
+        self.answers: dict[Question, Any] = {}
+        self._lately: dict[Question, None] = {}
+        self._asking = False
+
+    def note(self, question: Question, answer: Any) -> Any:
+        """Note a question and its answer, unless a hook asks it while it is asked itself; return the answer."""
+        if not self._asking:
+            self.answers.setdefault(question, answer)
+            self._lately[question] = None
+        return answer
+
+    def ask(self, question: Question, method: Callable[[], Any]) -> Any:
+        """Ask a hook, and note that."""
+        if self._asking:
+            return method()
+        self._asking = True
+        try:
+            answer = method()
+        finally:
+            self._asking = False
+        return self.note(question, answer)
+
+    def begin(self) -> None:
+        """Forget which questions were asked lately, not what was answered."""
+        self._lately.clear()
+
+    def lately(self) -> dict[Question, Any]:
+        """Return what was asked since :meth:`begin`, with the answers: of a schedule that was carried out, say."""
+        return {question: self.answers[question] for question in self._lately}
+
+    def noted(self, proposal: Proposal) -> Proposal:
+        """Return a proposal that is the same, and whose questions are noted here."""
+        policy = proposal.policy
+        noted = _noted_class(type(policy), self)
+        values = {field.name: getattr(policy, field.name) for field in fields(policy)}
+        return Proposal(noted(**values), proposal.preset, proposal.kernel, proposal.generation)
+
+
+def _noted_class(kind: type[Policy], log: Log) -> type[Policy]:
+    """Return a class whose objects are like those of ``kind``, and note what they are asked."""
+
+    def overrides(hook: Callable[..., Any]) -> bool:
+        return bool(log.note(Question("overrides", (hook.__name__,)), kind.overrides(hook)))
+
+    members: dict[str, Any] = {"__slots__": (), "overrides": staticmethod(overrides)}
+    members |= {hook: _noted_hook(hook, getattr(kind, hook), log) for hook in HOOKS}
+    members |= {name: _NotedMapping(name, getattr(kind, name), log) for name in MAPPINGS}
+    members |= {name: _NotedCollection(name, getattr(kind, name), log) for name in COLLECTIONS}
+    members |= {name: _NotedValue(name, log) for name in VALUES}
+    return type(kind.__name__, (kind,), members)
+
+
+def _noted_hook(hook: str, method: Callable[..., Any], log: Log) -> Callable[..., Any]:
+    @wraps(method)
+    def asked(self: Policy, *facts: Any, **options: Any) -> Any:
+        question = Question(hook, (*facts, tuple(sorted(options.items()))))
+        return log.ask(question, lambda: method(self, *facts, **options))
+
+    return asked
+
+
+class _NotedMapping:
+    """A mapping of a policy, whose look-ups are noted."""
+
+    def __init__(self, name: str, mapping: Mapping[str, Any], log: Log) -> None:
+        self.name = name
+        self.mapping = mapping
+        self.log = log
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Look up a key."""
+        found = self.log.note(Question(self.name, (key,)), self.mapping.get(key))
+        return default if found is None else found
+
+
+class _NotedCollection:
+    """A collection of a policy; whether something is in it is noted."""
+
+    def __init__(self, name: str, items: Iterable[str], log: Log) -> None:
+        self.name = name
+        self.items = items
+        self.log = log
+
+    def __contains__(self, item: str) -> bool:
+        return bool(self.log.note(Question(self.name, (item,)), item in self.items))
+
+
+class _NotedValue:
+    """An attribute of a policy that is noted when it is read."""
+
+    def __init__(self, name: str, log: Log) -> None:
+        self.name = name
+        self.log = log
+
+    def __get__(self, policy: Policy | None, kind: type[Policy]) -> Any:
+        base = kind.__mro__[1]
+        return self.log.note(Question(self.name, ()), getattr(base, self.name))

@@ -1,0 +1,82 @@
+"""Questions: what a policy is asked while a world is explored decides which other policies are the same system."""
+
+import pickle
+
+import pytest
+
+from longpin.actors.policies.base import Policy
+from longpin.config.loader import load_scenario
+from longpin.runner.exploration import Exploration, explore
+from longpin.runner.exploration.questions import Log, Question, first_difference
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
+
+SCENARIO = "layout-lease-ignored"
+
+
+def subject(policy: str = "P5", preset: str = "intended", log: Log | None = None, **parameters: object) -> Subject:
+    scenario = load_scenario(SCENARIO)
+    settings = Settings.of(scenario, policy=policy, preset=preset)
+    settings.parameters.update(parameters)
+    return Subject(scenario, settings, log)
+
+
+def explored(its: Subject) -> Exploration:
+    return explore(its.build, method="states", check=its.check, always=its.always, workers=None)
+
+
+def policy_of(its: Subject) -> Policy:
+    return its.settings.make_proposal().policy
+
+
+@pytest.fixture(scope="module")
+def asked() -> Log:
+    log = Log()
+    its = subject(log=log)
+    plain = explored(subject())
+    noted = explored(its)
+    assert noted.complete
+    assert (noted.states, noted.executions, noted.marks) == (plain.states, plain.executions, plain.marks)
+    return log
+
+
+def test_a_policy_answers_itself_alike(asked: Log) -> None:
+    assert len({question.hook for question in asked.answers}) > 5
+    assert first_difference(asked.answers, policy_of(subject())) is None
+
+
+def test_a_parameter_that_nothing_asks_for_makes_no_difference(asked: Log) -> None:
+    """Whether an active lease is needed is not asked, as nobody pins while one is being broken."""
+    other = subject(lease_check="active_only")
+    assert first_difference(asked.answers, policy_of(other)) is None
+    assert explored(other).states == explored(subject()).states
+
+
+@pytest.mark.parametrize("policy", ["P0", "P1", "P2", "P6", "P8", "P10"])
+def test_another_policy_differs_in_a_question_that_was_asked(asked: Log, policy: str) -> None:
+    question = first_difference(asked.answers, policy_of(subject(policy)))
+    assert question is not None
+    assert question.ask(policy_of(subject(policy))) != asked.answers[question]
+
+
+def test_the_questions_of_one_schedule_are_fewer(asked: Log) -> None:
+    log = Log()
+    its = subject(log=log)
+    log.begin()
+    explore(its.build, method="naive", always=its.always, max_executions=1)
+    lately = log.lately()
+    assert lately
+    assert lately.keys() <= asked.answers.keys()
+    assert all(asked.answers[question] == answer for question, answer in lately.items())
+
+
+def test_what_a_hook_asks_of_itself_is_no_question() -> None:
+    log = Log()
+    outer, inner = Question("pin_gate", ()), Question("state", ())
+    log.ask(outer, lambda: log.note(inner, 1))
+    assert list(log.answers) == [outer]
+
+
+def test_questions_are_noted_in_one_process() -> None:
+    with pytest.raises(ValueError, match="one process"):
+        pickle.dumps(subject(log=Log()))
