@@ -271,6 +271,14 @@ A_STATE = "@dataclass(frozen=True, slots=True)\nclass Memory(PolicyState):\n    
         ),
         (HEAD + CLASS + "    def __post_init__(self): raise SystemExit(0)", "own.py:9: raised SystemExit: 0"),
         (HEAD + CLASS + "    pin_gate = 7", "own.py:9: pin_gate: expected a method, found a int"),
+        (
+            HEAD + CLASS + "    async def pin_gate(self, request, view): pass",
+            "own.py:9: pin_gate: expected a method that returns its answer, found a coroutine",
+        ),
+        (
+            HEAD + CLASS + "    def pin_gate(self, request, view): yield",
+            "own.py:9: pin_gate: expected a method that returns its answer, found a generator",
+        ),
     ],
 )
 def test_a_text_that_is_no_policy(text: str, wrong: str) -> None:
