@@ -15,7 +15,7 @@ from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.path import Path
-from longpin.runner.exploration.states import Global, Matching, Nodes
+from longpin.runner.exploration.states import Matching
 from longpin.runner.exploration.table import Table
 
 Build = Callable[[Any], object]
@@ -144,10 +144,10 @@ def check_world(seed: int, runs_at_most: int) -> Counts | None:
     for reduce in (True, False):
         matched = set[object]()
 
-        def judge(state: Global, nodes: Nodes, matched: set[object] = matched) -> None:
-            matched.add(ending([nodes.state[node] for node in state]))
+        def rests(rest: tuple[int, ...], _decisions: object, matched: set[object] = matched) -> None:
+            matched.add(ending([*rest]))
 
-        search = Matching(table, judge, Exploration(Method.STATES), Budget(), racy=racy, reduce=reduce)
+        search = Matching(table, rests, Exploration(Method.STATES), Budget(), racy=racy, reduce=reduce)
         assert search.run() is Reason.COMPLETE
         assert matched == ends, seed
     return Counts(len(orders), len(traces), impossible)
