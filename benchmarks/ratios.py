@@ -27,7 +27,6 @@ from messages import (  # noqa: TID251 the benchmark beside this one
     MESSAGES,
     WIDTH,
     Pattern,
-    SteppedEngine,
     fan_in,
     ping_pong,
     stepped,
@@ -42,6 +41,11 @@ from longpin.runner.oracles.fifo import Fifo
 from longpin.runner.run import replay, run
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
+
+try:
+    from longpin.runner.engines.stepped import SteppedEngine
+except ImportError:  # an older tree
+    from longpin.runner.stepped import SteppedEngine  # type: ignore[import-not-found, no-redef]
 
 SECONDS = 0.1
 """CPU time for each figure of a turn, at least."""
