@@ -43,6 +43,11 @@ from longpin.runner.run import replay, run
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
+try:
+    from longpin.runner.engines.stepped import SteppedEngine
+except ImportError:  # an older tree
+    from longpin.runner.stepped import SteppedEngine  # type: ignore[import-not-found, no-redef]
+
 SECONDS = 0.1
 """CPU time for each figure of a turn, at least."""
 TRACED = "layout-lease-ignored"
