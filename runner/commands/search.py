@@ -19,6 +19,7 @@ from longpin.runner.commands.options import (
     common,
     duration,
     load,
+    memory_size,
 )
 from longpin.runner.usage import MOST_SEED, check_explore, check_stress
 
@@ -71,6 +72,10 @@ def search(command: Any) -> Any:
 @click.option("--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="Keep what is done; go on there.")
 @click.option("--footprints/--no-footprints", default=True, help="Let messages commute as they declare (dpor).")
 @click.option("--symmetry/--no-symmetry", default=True, help="Processes alike need not be told apart (states).")
+@click.option("--whole-states", is_flag=True, help="Compare whole states, not fingerprints of 128 bits (states).")
+@click.option(
+    "--max-memory", type=memory_size, metavar="SIZE", help="Give up at 500m or 4g.  [default: 80 % of what is free]"
+)
 @click.option("--verify", is_flag=True, help="Check every footprint that is made use of; means --method dpor.")
 @search
 def explore(
@@ -86,6 +91,8 @@ def explore(
     checkpoint: str | None,
     footprints: bool,
     symmetry: bool,
+    whole_states: bool,
+    max_memory: int | None,
     verify: bool,
     failures: str,
     shrink: float,
@@ -121,6 +128,8 @@ def explore(
             checkpoint=checkpoint,
             footprints=footprints,
             symmetry=symmetry,
+            whole_states=whole_states,
+            max_memory=max_memory,
             verify=verify,
             failures=failures,
             shrink=shrink,
