@@ -108,15 +108,10 @@ def open_executor(workers: int, dask: str | None = None) -> Iterator[Executor]:
             yield executor
 
 
-def process_context() -> tuple[Any, bool]:
-    """Return what makes processes, and whether they start as copies of this one: if it has no other thread."""
-    copies = len(list(Path("/proc/self/task").iterdir())) == 1  # proc_pid_task(5)
-    return get_context("fork" if copies else "spawn"), copies
-
-
 @contextmanager
 def _processes(workers: int) -> Iterator[Executor]:
-    context, copies = process_context()
+    copies = len(list(Path("/proc/self/task").iterdir())) == 1  # proc_pid_task(5)
+    context: Any = get_context("fork" if copies else "spawn")
     theirs, ours = context.Pipe(duplex=False)
     executor = _Processes(workers, context, _end_with, (theirs, ours if copies else None))
     try:

@@ -1,8 +1,6 @@
 """An actor's state and the messages in its outbox, under one number; and states of the world made of these."""
 
-from typing import Protocol
-
-from longpin.runner.exploration.table import ComputedStep
+from longpin.runner.exploration.table import ComputedStep, Table
 
 Global = tuple[int, ...]
 """A state of the world: the node of each actor, by the actor's number; at the alarm's place its tick and 1."""
@@ -11,16 +9,10 @@ ABSENT = 0
 """The node of an actor that does not exist, and of an alarm that is not set."""
 
 
-class Receivers(Protocol):
-    """Who each message is for."""
-
-    receiver: list[int]
-
-
 class Nodes:
     """The nodes seen so far."""
 
-    def __init__(self, table: Receivers) -> None:
+    def __init__(self, table: Table) -> None:
         self.table = table
         self.state = [-1]
         self.outbox: list[tuple[int, ...]] = [()]

@@ -21,10 +21,10 @@ search has come to every step that is possible in it, the first one of that sche
 If an answer has changed, the pass is repeated.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from longpin.runner.exploration.nodes import ABSENT, Global, Nodes
-from longpin.runner.exploration.table import ALARM_ACTOR, ComputedStep, Spawned
+from longpin.runner.exploration.table import ALARM_ACTOR, Spawned, Table
 
 GROWTH = 8
 """Answers are worked out anew when the steps known have become more by one part in so many."""
@@ -45,19 +45,10 @@ class Prospect(NamedTuple):
     """The actors it may create."""
 
 
-class KnownSteps(Protocol):
-    """The steps that were computed."""
-
-    addresses: list[str]
-    receiver: list[int]
-    steps: list[dict[int, ComputedStep]]
-    computed: int
-
-
 class PersistentSets:
     """Finds persistent sets, and knows whether those found were right."""
 
-    def __init__(self, table: KnownSteps, nodes: Nodes, *, racy: bool) -> None:
+    def __init__(self, table: Table, nodes: Nodes, *, racy: bool) -> None:
         self.table = table
         self.nodes = nodes
         self.racy = racy
@@ -95,7 +86,7 @@ class PersistentSets:
             self._known = self.table.computed
             self._before |= self._asked
             self._asked.clear()
-        if self._messages < len(self.table.receiver):
+        if self._messages < len(self.table.envelopes):
             self._learn_messages()
         head, receiver = self.nodes.head, self.table.receiver
         arrivals: dict[int, list[int]] = {}
@@ -112,7 +103,7 @@ class PersistentSets:
             arrivals.setdefault(to, []).append(process)
         if len(arrivals) == 1:
             return processes
-        for to in sorted(arrivals, key=lambda to: (len(arrivals[to]), self.table.addresses[to])):
+        for to in sorted(arrivals, key=lambda to: len(arrivals[to])):
             if self._nothing_else_gets_to(to, state, under_way):
                 return arrivals[to]
         return processes
@@ -187,6 +178,6 @@ class PersistentSets:
 
     def _learn_messages(self) -> None:
         self._inbox += [0] * (len(self.table.addresses) - len(self._inbox))
-        for message in range(self._messages, len(self.table.receiver)):
+        for message in range(self._messages, len(self.table.envelopes)):
             self._inbox[self.table.receiver[message]] |= 1 << message
-        self._messages = len(self.table.receiver)
+        self._messages = len(self.table.envelopes)

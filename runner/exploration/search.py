@@ -14,14 +14,13 @@ from longpin.runner.exploration.checkpoint import blamed, open_checkpoint
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
-from longpin.runner.exploration.layers import Layers
 from longpin.runner.exploration.nodes import Global, Nodes
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import BrokenRule, Exploration, Method, Reason
 from longpin.runner.exploration.shared import GUESS_AFTER, Shared, Team, head_of
 from longpin.runner.exploration.states import Matching
-from longpin.runner.pool import PoolError, default_workers, packed
+from longpin.runner.pool import default_workers, packed
 
 PILOT_EXECUTIONS = 2_000
 PILOT_STATES = 100_000
@@ -108,24 +107,20 @@ def explore(
     """
     chosen = Method(method)
     shared = workers is not None or executor is not None or checkpoint is not None
-    if shared and chosen is Method.NAIVE:
-        raise ValueError("method naive is done in one process and without a checkpoint")
-    if chosen is Method.STATES and (executor is not None or checkpoint is not None):
-        raise ValueError("method states keeps no checkpoint, and is shared by processes of this machine only")
-    if (workers or 1) < 1:
-        raise PoolError(f"{workers} workers: at least 1 is needed")
+    if shared and chosen in (Method.STATES, Method.NAIVE):
+        raise ValueError(f"method {chosen.value} is done in one process and without a checkpoint")
     options: dict[str, Any] = {"check": check, "always": always, "marks": marks, "racy": racy, "seed": seed}
     to_show = tuple(shows)
     options |= {"footprints": footprints, "verify": verify, "shows": to_show}
     team = None
-    if chosen is not Method.STATES and (executor is not None or (workers or 1) != 1):
+    if executor is not None or (workers or 1) != 1:
         count = default_workers() if workers is None else workers
         team = Team(packed("what is explored", (build, options)), count, executor)
     observers = tuple(observers)
     budget = Budget(max_executions, seconds, _progress(observers), memory=max_memory)
     explorer = Explorer(build, **options)
     if chosen is Method.STATES:
-        result = _match(explorer, budget) if workers is None else _match_in_layers(explorer, budget, workers)
+        result = _match(explorer, budget)
     elif chosen is Method.NAIVE:
         result = Exploration(Method.NAIVE)
         path = Path(explorer.table, racy=racy)
@@ -223,15 +218,6 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
     matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
     result.reason = _end(matching.run) or Reason.COMPLETE
     result.marks |= explorer.marks | matching.marks
-    return result
-
-
-def _match_in_layers(explorer: Explorer, budget: Budget, workers: int) -> Exploration:
-    """Match states, with processes that share the work."""
-    result = Exploration(Method.STATES)
-    layers = Layers(explorer.table, explorer.judge, result, budget, workers=workers, racy=explorer.racy)
-    result.reason = _end(layers.run) or Reason.COMPLETE
-    result.marks |= explorer.marks
     return result
 
 

@@ -7,9 +7,10 @@ BLAKE2b digests (RFC 7693), so the probability that any two of *n* states have t
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Sequence
 from hashlib import blake2b
 from struct import Struct
+
+from longpin.runner.exploration.nodes import Global
 
 FINGERPRINT_BITS = 128
 
@@ -40,14 +41,14 @@ class Seen(ABC):
         return len(self.before)
 
     @abstractmethod
-    def find(self, state: Sequence[int]) -> int:
+    def find(self, state: Global) -> int:
         """Return the number of a state, -1 if it was not seen."""
 
     @abstractmethod
-    def _enter(self, state: Sequence[int]) -> None:
+    def _enter(self, state: Global) -> None:
         """Give a state the next number."""
 
-    def add(self, state: Sequence[int], before: int, way: tuple[int, ...]) -> int:
+    def add(self, state: Global, before: int, way: tuple[int, ...]) -> int:
         """Return the number of a state not seen yet.
 
         Args:
@@ -88,7 +89,7 @@ class SeenByFingerprint(Seen):
         self._last: tuple[int, int, int] = (0, 0, 0)
         """Both halves of the last one not found, and the slot where it belongs."""
 
-    def find(self, state: Sequence[int]) -> int:
+    def find(self, state: Global) -> int:
         """Return the number of a state, -1 if it was not seen."""
         low, high = _HALVES.unpack(blake2b(packed(state), digest_size=FINGERPRINT_BITS // 8).digest())
         slots, mask = self._slots, self._mask
@@ -100,7 +101,7 @@ class SeenByFingerprint(Seen):
         self._last = low, high, slot
         return -1
 
-    def _enter(self, state: Sequence[int]) -> None:
+    def _enter(self, state: Global) -> None:
         if self.find(state) >= 0:
             raise ValueError("the state was seen")
         low, high, slot = self._last
@@ -127,14 +128,14 @@ class SeenWhole(Seen):
         super().__init__()
         self._known: dict[bytes, int] = {}
 
-    def find(self, state: Sequence[int]) -> int:
+    def find(self, state: Global) -> int:
         """Return the number of a state, -1 if it was not seen."""
         return self._known.get(packed(state), -1)
 
-    def _enter(self, state: Sequence[int]) -> None:
+    def _enter(self, state: Global) -> None:
         self._known[packed(state)] = len(self._known)
 
 
-def packed(state: Sequence[int]) -> bytes:
+def packed(state: Global) -> bytes:
     """Return the bytes of a state; actors that were never heard of count as absent."""
     return array("I", state).tobytes().rstrip(b"\0")
