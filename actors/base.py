@@ -12,7 +12,7 @@ An actor that has much to answer is composed of parts (:class:`ActorPart`), whic
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import GeneratorType
-from typing import Any, ClassVar, NoReturn, Protocol, TypeVar
+from typing import Any, ClassVar, NoReturn, Protocol, Self, TypeVar
 
 import pykka
 
@@ -115,11 +115,20 @@ class Actor(pykka.ThreadingActor):
         """The conversations that some caller waits for, by caller and its number for the call."""
         self._suspended: dict[int, Task] = {}
         self._numbers = 0
-        self._ready: deque[tuple[Task, Any, KernelError | None]] = deque()
+        self._ready: list[tuple[Task, Any]] = []
         self._woken: list[Envelope] = []
         self.run_queues: dict[str, Address] = {}
         """Where its conversations stand at a schedule point, by their caller and its thread."""
-        super().__init__()
+
+    @property
+    def actor_ref(self) -> pykka.ActorRef[Self]:
+        """What pykka knows it by: made, with all that is pykka's, when it is asked for first.
+
+        A thread is started by it. A stepped actor is seldom asked, and without is made in half the time.
+        """
+        if not hasattr(self, "_actor_ref"):
+            super().__init__()
+        return self._actor_ref
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]
         return self.engine.create_inbox(self)
@@ -152,47 +161,47 @@ class Actor(pykka.ThreadingActor):
         try:
             if message.call < 0:
                 self._resume(message)
-            elif isinstance(message.body, Interrupt):
-                self.interrupt(self.tasks.get((message.src, message.body.number)), fatal=message.body.fatal)
             else:
                 self._begin(message)
             while self._ready:
-                self._advance(*self._ready.popleft())
-            for envelope in self._woken:
-                self.engine.post(self, envelope)
-            self._woken.clear()
+                self._advance(*self._ready.pop(0))
+            if self._woken:
+                for envelope in self._woken:
+                    self.engine.post(self, envelope)
+                self._woken.clear()
         except Exception as error:  # noqa: BLE001 - whatever it is, the run must end with it
             self.engine.failed(self, error)
 
     def _begin(self, message: Envelope) -> None:
-        handler = self.handlers.get(type(message.body))
+        src, _, body, call, _ = message
+        handler = self.handlers.get(type(body))
         if handler is None:
             self._unexpected(message)
         try:
-            result = handler(self, message.body, message.src)
+            result = handler(self, body, src)
         except KernelError as error:
             result = Failed(error.errno)
         if type(result) is GeneratorType:
-            task = Task(result, message.src, message.call)
-            if message.call:
-                self.tasks[message.src, message.call] = task
-            self._advance(task, None, None)
-        elif message.call:
-            self.engine.post(self, Envelope(self.address, message.src, result or DONE, -message.call))
+            task = Task(result, src, call)
+            if call:
+                self.tasks[src, call] = task
+            self._advance(task, None)
+        elif call:
+            self.engine.post(self, Envelope(self.address, src, result or DONE, -call))
 
     def _resume(self, message: Envelope) -> None:
-        number, body = -message.call, message.body
-        task = self._suspended.pop(number, None)
+        _, _, body, call, slept = message
+        task = self._suspended.pop(-call, None)
         if task is None:
             self._unexpected(message)
-        if message.slept:
-            task.slept = message.slept
+        if slept:
+            task.slept = slept
         if type(body) is Failed:
-            self._advance(task, None, KernelError(body.errno))
+            self._advance(task, KernelError(body.errno))
+        elif task.waits_for is None:
+            self._advance(task, body)
         else:
-            value = body if task.waits_for is None else task.waits_for.resume(task, body)
-            error = value if isinstance(value, KernelError) else None
-            self._advance(task, value, error)
+            self._advance(task, task.waits_for.resume(task, body))
 
     def _unexpected(self, message: Envelope) -> NoReturn:
         raise TypeError(f"{self.address} got a message it has no use for: {message}")
@@ -202,20 +211,18 @@ class Actor(pykka.ThreadingActor):
     def start_task(self, conversation: Conversation[Any], lane: str = "") -> Task:
         """Run a conversation that nobody outside waits for, and return its task; it may have a run queue of its own."""
         task = Task(conversation, self.address, 0, lane)
-        self._ready.append((task, None, None))
+        self._ready.append((task, None))
         return task
 
-    def _advance(self, task: Task, value: Any, error: KernelError | None) -> None:
-        """Run a conversation to its next suspension or its end."""
+    def _advance(self, task: Task, value: Any) -> None:
+        """Run a conversation to its next suspension or its end; a :class:`KernelError` is raised at its ``yield``."""
         task.waits_for = None
+        generator = task.generator
         try:
-            while True:
-                effect = task.generator.send(value) if error is None else task.generator.throw(error)
-                error = None
-                if (value := effect.begin(self, task)) is Effect.SUSPENDED:
-                    return
-                if isinstance(value, KernelError):
-                    value, error = None, value
+            while value is not Effect.SUSPENDED:
+                effect = generator.throw(value) if isinstance(value, KernelError) else generator.send(value)
+                value = effect.begin(self, task)
+            return
         except StopIteration as stop:
             reply = DONE if stop.value is None else stop.value
         except KernelError as failure:
@@ -250,14 +257,14 @@ class Actor(pykka.ThreadingActor):
 
     def post_call(self, task: Task, dst: Address, body: Message, number: int) -> None:
         """Send request ``number`` for ``task``, and the news of its pending signal if it has one."""
-        self.request(dst, body, number)
+        self.engine.post(self, Envelope(self.address, dst, body, number))
         if task.signal:
             self.send(dst, Interrupt(number, task.fatal))
 
     def make_ready(self, task: Task, value: Any) -> None:
         """Go on with a suspended ``task`` in this activation, after the conversation that is running now."""
         del self._suspended[task.number]
-        self._ready.append((task, value, None))
+        self._ready.append((task, value))
 
     def run_later(self, task: Task, body: Message, number: int) -> None:
         """Go on with a ``task`` when the run queue of its caller has answered ``body``, as request ``number``."""
@@ -275,6 +282,11 @@ class Actor(pykka.ThreadingActor):
         """
         self._woken.append(Envelope(self.address, self.address, AWAKE, -number))
 
+    @handles(Interrupt)
+    def caller_interrupted(self, news: Interrupt, src: Address) -> None:
+        """Tell the conversation of a call, if it has not ended."""
+        self.interrupt(self.tasks.get((src, news.number)), fatal=news.fatal)
+
     def interrupt(self, task: Task | None, *, fatal: bool) -> None:
         """Tell a conversation that its caller has a signal pending; one that has ended is left alone [2.3.3 step 5]."""
         if task is None or task.finished:
@@ -288,6 +300,9 @@ class Actor(pykka.ThreadingActor):
         elif effect is not None:
             for dst, number in effect.pending_calls():
                 self.send(dst, Interrupt(number, fatal))
+
+
+Actor.handlers = _handlers_in(Actor)
 
 
 class RunQueue(Actor):

@@ -73,7 +73,8 @@ class RunMap(Generic[V]):
 
     def within(self, first: int, last: int) -> list[ValueRun[V]]:
         """Return the runs of the numbers ``first`` to ``last``, cut to them, in order."""
-        return [self._cut(run, first, last) for run in self._touching(first, last)]
+        runs = self._touching(first, last)
+        return [run if first <= run.first and run.last <= last else self._cut(run, first, last) for run in runs]
 
     def gaps(self, first: int, last: int) -> list[tuple[int, int]]:
         """Return the ranges, first and last, of the numbers from ``first`` to ``last`` that have no value."""
@@ -104,10 +105,11 @@ class RunMap(Generic[V]):
         """Return which of the runs have a number from ``first`` to ``last``."""
         if first > last:
             return 0, 0
-        begin = max(bisect_right(self._runs, first, key=_FIRST) - 1, 0)
-        if begin < len(self._runs) and self._runs[begin].last < first:
-            begin += 1
-        return begin, max(bisect_right(self._runs, last, key=_FIRST), begin)
+        runs = self._runs
+        begin = bisect_right(runs, first, key=_FIRST)
+        if begin and first <= runs[begin - 1].last:
+            begin -= 1
+        return begin, bisect_right(runs, last, begin, key=_FIRST)
 
     def _cut(self, run: ValueRun[V], first: int, last: int) -> ValueRun[V]:
         begin, end = max(run.first, first), min(run.last, last)
@@ -126,7 +128,7 @@ class RunMap(Generic[V]):
         joined: list[ValueRun[V]] = []
         for run in (*left, *before, *runs, *behind, *right):
             if joined and self._follows(joined[-1], run):
-                joined[-1] = joined[-1]._replace(length=joined[-1].length + run.length)
+                joined[-1] = ValueRun(joined[-1].first, joined[-1].length + run.length, joined[-1].value)
             else:
                 joined.append(run)
         self._runs[begin:end] = joined

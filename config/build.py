@@ -113,6 +113,7 @@ def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[RdmaDevice
             iommu=given.iommu is not False,
             revocable=given.revocable is not False,
             on_demand=given.on_demand,
+            names_owner=given.names_owner is not False,
         )
         for index, given in enumerate(table.device)
     ]

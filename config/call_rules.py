@@ -63,7 +63,7 @@ def what_fits(name: str, position: int) -> str:
 
 def _parameters(call: Syscall, args: tuple[Expression, ...]) -> list[Parameter]:
     """Return the parameter of each argument."""
-    return [call.parameter(position) for position in range(len(args))]
+    return list(call.parameters_of(len(args)))
 
 
 def _check_values(call: Syscall, node: ast.Call, args: tuple[Expression, ...]) -> None:

@@ -92,6 +92,7 @@ class DeviceTable:
     iommu: bool | None = None
     revocable: bool | None = None
     on_demand: bool | None = None
+    names_owner: bool | None = None
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from longpin.runner.conclusions import Explored, Stressed
 from longpin.runner.events import Observer
-from longpin.runner.given_policy import blaming, load_policy, source_alone
+from longpin.runner.given_policy import blaming, load_policy, read_policy, source_alone
 from longpin.runner.result import Result
 from longpin.runner.usage import (
     TIMERS,
@@ -67,16 +67,11 @@ def settings_of(scenario: "Scenario", policy: str | None = None, **changes: Any)
         ScenarioError: no policy is given, and the scenario's own is a class in a file.
 
     """
-    from longpin.actors.policies.proposal import read_proposal
     from longpin.runner.settings import Settings
 
     if policy is not None:
-        source = load_policy(policy)
-        try:
-            chosen, preset, parameters = read_proposal(policy)
-        except ValueError as error:
-            raise UsageError("{}: ", "policy", why=str(error)) from None
-        changes |= {"policy": chosen.name, "preset": preset, "parameters": parameters, "source": source}
+        source, name, preset, parameters = read_policy(policy)
+        changes |= {"policy": name, "preset": preset, "parameters": parameters, "source": source}
     return Settings.of(scenario, **changes)
 
 
@@ -239,6 +234,7 @@ def explore(
     dask: str | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     footprints: bool = True,
+    symmetry: bool = True,
     verify: bool = False,
     failures: str | os.PathLike[str] | None = None,
     shrink: float = SHRINK_SECONDS,
@@ -261,6 +257,7 @@ def explore(
         dask: the address of a dask cluster that does (``pip install 'longpin[dask]'``).
         checkpoint: a file that keeps what is done. If there is one, the exploration goes on there.
         footprints: let messages to one actor commute as they declare.
+        symmetry: of states that differ only in which of several processes with one program is which, match one.
         verify: check every footprint that is made use of; means ``method="dpor"``.
         failures: a folder in which a failure is kept; one that is there already and still fails is all that is looked
             at. None: nothing is kept.
@@ -303,6 +300,7 @@ def explore(
             dask=dask,
             checkpoint=checkpoint,
             footprints=footprints,
+            symmetry=symmetry,
             verify=verify,
         )
 

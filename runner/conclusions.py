@@ -4,7 +4,7 @@
 so that a report that is not made costs nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -119,6 +119,8 @@ class Comparison:
     """Of the emulated kernel."""
     policy: str
     """The one that it follows."""
+    policy_sha256: str | None
+    """Of its file; None: it is one of longpin's."""
     seed: int | None
     """Of random programs; None: they come from a file."""
     kernel: str | None
@@ -160,6 +162,8 @@ class Compared:
     """The file that holds it."""
     seconds: float
     not_kept: str
+    warnings: Sequence[str] = ()
+    """What is to be said of the comparison, each a line."""
 
 
 @dataclass(frozen=True, slots=True)

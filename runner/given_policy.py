@@ -5,7 +5,7 @@ Each function imports what it needs when it is called, as :mod:`longpin.runner.a
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longpin.runner.usage import UsageError
 
@@ -43,6 +43,23 @@ def load_policy(policy: str | None) -> "PolicySource | None":
     except PolicyError as error:
         raise UsageError("{}: ", "policy", why=str(error)) from None
     return source
+
+
+def read_policy(policy: str) -> "tuple[PolicySource | None, str, str, dict[str, Any]]":
+    """Return the file of a policy, loaded, then its name, its preset and the parameters that are given with it.
+
+    Raises:
+        UsageError: there is no such policy, preset or parameter, or the file cannot be used.
+
+    """
+    from longpin.actors.policies.proposal import read_proposal
+
+    source = load_policy(policy)
+    try:
+        chosen, preset, parameters = read_proposal(policy)
+    except ValueError as error:
+        raise UsageError("{}: ", "policy", why=str(error)) from None
+    return source, chosen.name, preset, parameters
 
 
 @contextmanager

@@ -168,6 +168,8 @@ class Result:
     """The scenario in one sentence."""
     source: str = ""
     """Where the scenario's story comes from."""
+    policy_sha256: str = ""
+    """Of the policy's file, 64 hexadecimal digits; empty if the policy is one of longpin's."""
     judged: Judged = Judged(RULES)
     unreached: list[ExpectedLine] = field(default_factory=list)
     """Lines whose expectation counts and that were not reached; with one the verdict is no better than undetermined."""

@@ -189,7 +189,7 @@ def header_of(scenario: Scenario, settings: Settings, proposal: Proposal) -> Hea
         oracle=settings.oracle if settings.engine == "stepped" else "",
         seed=settings.seed,
         timers=settings.timers,
-        policy_sha256="" if settings.source is None else settings.source.sha256,
+        policy_sha256=settings.policy_sha256,
     )
 
 

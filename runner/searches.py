@@ -81,6 +81,7 @@ def explore_scenario(
     dask: str | None,
     checkpoint: str | os.PathLike[str] | None,
     footprints: bool,
+    symmetry: bool,
     verify: bool,
 ) -> Explored:
     """Explore a scenario; the arguments are those of :func:`longpin.runner.exploration.explore`.
@@ -106,6 +107,7 @@ def explore_scenario(
             seconds=seconds,
             max_memory=memory_allowed(),
             footprints=footprints,
+            interchangeable=subject.interchangeable if symmetry else (),
             racy=settings.timers == "racy",
             verify=verify,
             observers=failures.observers,

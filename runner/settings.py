@@ -52,6 +52,11 @@ class Settings:
         """Return what the policy is called: its name, its preset, and all parameters that differ from the preset's."""
         return self.make_proposal().name
 
+    @property
+    def policy_sha256(self) -> str:
+        """Return the SHA-256 of the file of the policy, 64 hexadecimal digits; empty if it is one of longpin's."""
+        return "" if self.source is None else self.source.sha256
+
     def make_proposal(self) -> Proposal:
         """Return the policy on its kernel. If it is a class in a file, its name means this text from then on.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from longpin.actors.base import Actor
 from longpin.config.loader import in_dialect, parse_scenario
 from longpin.config.schema import Scenario
-from longpin.messages.envelope import Envelope
+from longpin.messages.envelope import Address, Envelope
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.world import Blueprint, WorldEngine
 from longpin.runner.exploration.questions import Log
@@ -51,6 +51,14 @@ class Subject:
     def marks(self, actor: Actor, envelope: Envelope) -> frozenset[str]:
         """Return what is to be seen in a step of an actor: lines that were judged, what is to be warned of."""
         return self.rules.marks(actor, envelope)
+
+    @property
+    def interchangeable(self) -> tuple[tuple[Address, ...], ...]:
+        """The processes that run the same program from the start, in groups."""
+        groups: dict[object, list[Address]] = {}
+        for pid, image in self.blueprint.started:
+            groups.setdefault(image.nameless, []).append(f"process:{pid}")
+        return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
     @property
     def wanted(self) -> list[str]:

@@ -13,7 +13,7 @@ from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import END
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.mappings import Mappings
-from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
+from longpin.actors.kernel.file_system import NO_CHANGE, ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
@@ -76,7 +76,7 @@ class CachedData(FileData):
 
         What has a block that is shared or unwritten is changed then too.
         """
-        return ChangeKind(0)
+        return NO_CHANGE
 
     def _frame_of(self, page: int, *, write: bool) -> Conversation[PageFrame]:
         with (yield self.page_lock.exclusive()):

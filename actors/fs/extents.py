@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
+from longpin.actors.kernel.file_system import NO_CHANGE, ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.runs import RunMap, ValueRun
 
@@ -78,7 +78,7 @@ class ExtentMap(RunMap[Location]):
     @staticmethod
     def after(value: Location, distance: int) -> Location:
         """Return where the page so far behind one lies, if both are of one extent."""
-        return value._replace(block=value.block + distance)
+        return Location(value.block + distance, value.state, value.shared)
 
     @property
     def extents(self) -> tuple[Extent, ...]:
@@ -153,8 +153,8 @@ class ExtentMap(RunMap[Location]):
 
         A page that is only part of what an operation frees keeps its block and does not belong to the range.
         """
-        kinds = ChangeKind(0)
-        there = self.within(first, last)
+        kinds = NO_CHANGE
+        there = self._touching(first, last)
         shared = any(run.value.shared for run in there)
         if operation in _FILLS and self.gaps(first, last):
             kinds |= ChangeKind.ADDITIVE
@@ -167,7 +167,7 @@ class ExtentMap(RunMap[Location]):
         if operation is _O.CLONE_FROM and there:
             kinds |= ChangeKind.SHARING
         if operation is _O.CLONE_TO and first <= last:
-            kinds |= ChangeKind.SHARING | ChangeKind.ADDITIVE | (ChangeKind.SUBTRACTIVE if there else ChangeKind(0))
+            kinds |= ChangeKind.SHARING | ChangeKind.ADDITIVE | (ChangeKind.SUBTRACTIVE if there else NO_CHANGE)
         behind = {_O.COLLAPSE_RANGE: last + 1, _O.INSERT_RANGE: first}.get(operation)
         if behind is not None and first <= last and self.within(behind, END):
             kinds |= ChangeKind.MOVING

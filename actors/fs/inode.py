@@ -177,10 +177,11 @@ class Inode(Backing):
         return DONE
 
     @handles(OnlyPinned)
-    def only_pinned(self, notice: OnlyPinned, _src: Address) -> Done:
-        """Note that nobody can use the description of a lease any more [1.5]."""
+    def only_pinned(self, notice: OnlyPinned, _src: Address) -> Conversation[Done]:
+        """Note that nobody can use the description of a lease any more, and ask what follows [1.5]."""
         for record in self.leases.records:
             record.zombie = record.zombie or record.ofd == notice.ofd
+        yield from outcome(self.guard.ask_only_pinned(notice.ofd))
         return DONE
 
     @handles(DropInode)

@@ -9,7 +9,7 @@ from longpin.actors.fs.extents import State
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList
-from longpin.actors.fs.nfs_layout import NfsLayout
+from longpin.actors.fs.nfs_layout import LayoutTerms, NfsLayout
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import DONE, Address, Done
@@ -21,6 +21,7 @@ from longpin.messages.fs.layout import (
     LayoutPage,
     LayoutReturned,
     MapLayout,
+    RegisterClient,
 )
 from longpin.messages.mm.memory import FindFrames, Pinned
 
@@ -62,8 +63,11 @@ class InodeLayouts(ActorPart):
         yield from self._refuse_shared()
         self.granted += 1
         layout = f"layout:{self.actor.address.partition(':')[2]}.{self.granted}"
-        self.actor.spawn(NfsLayout, layout, self.actor.address, request.lease_time, self.kernel.page_size)
+        client, device = request.caller.process, self.data.pmem
+        terms = LayoutTerms(request.lease_time, self.kernel.page_size)
+        self.actor.spawn(NfsLayout, layout, self.actor.address, device, client, terms)
         yield from self.leases.take_managed(layout, request.ofd)
+        yield Call(device, RegisterClient(client, layout))
         return LayoutGranted(layout)
 
     def _refuse_shared(self) -> Conversation[None]:
@@ -89,7 +93,7 @@ class InodeLayouts(ActorPart):
             there = [(page, place.block) for page, place in places.items() if place and place.state is State.WRITTEN]
             found: Pinned = yield Call(self.data.pmem, FindFrames(tuple(block for _, block in there)))
         pages = tuple(LayoutPage(*one, generation) for one, generation in zip(there, found.generations, strict=True))
-        return LayoutMapped(self.data.pmem, pages, self.attributes.size)
+        return LayoutMapped(pages, self.attributes.size)
 
     @handles(CommitLayout)
     def commit(self, request: CommitLayout, _src: Address) -> Conversation[Done]:

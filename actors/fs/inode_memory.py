@@ -11,7 +11,7 @@ from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.mappings import Mappings
-from longpin.actors.kernel.file_system import ChangeKind
+from longpin.actors.kernel.file_system import NO_CHANGE, ChangeKind
 from longpin.actors.kernel.machine import Kernel, require
 from longpin.actors.locks import Lock
 from longpin.actors.policies.base import Policy
@@ -118,10 +118,12 @@ class InodeMemory(ActorPart):
         page = request.page
         with (yield self.mmaplock.shared()) as mm:
             self._last_of(request)
-            if request.write and self.kernel.policy.overrides(Policy.fault_gate):
+            asked = self.kernel.policy.overrides(Policy.fault_gate)
+            if asked and request.write:
                 yield from self.data.look_up_shared(page, page)  # who is asked must not take old sharing for a copy
             try:
-                yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
+                if asked:
+                    yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
                 last = self._last_of(request)
                 frames = yield from self.data.map_pages(page, last, write=request.write)
             except KernelError:
@@ -139,7 +141,7 @@ class InodeMemory(ActorPart):
 
     def _kinds_of(self, fault: Fault, page: int) -> ChangeKind:
         """Return what it would do to the extent map to map a page."""
-        return self.data.changes(page) if fault.write else ChangeKind(0)
+        return self.data.changes(page) if fault.write else NO_CHANGE
 
     def _ask_fault(self, request: Fault, src: Address, view: LayoutView) -> Decision:
         mapping = self.mappings.find(src, request.vma)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from longpin.actors.fs.extents import END, ExtentMap
-from longpin.actors.kernel.file_system import ChangeKind, FileSystem, LayoutOperation
+from longpin.actors.kernel.file_system import NO_CHANGE, ChangeKind, FileSystem, LayoutOperation
 from longpin.actors.policies.views import Change, Range
 from longpin.messages.process.caller import Caller
 
@@ -33,7 +33,7 @@ def change_of(wanted: Wanted, extents: ExtentMap, size: int, page_size: int, fil
         copies_tail = wanted.start > size and _zeroed(extents, size, page_size)
         pages = Range((size if copies_tail else wanted.start) // page_size, last)
     kinds = _of_blocks(wanted, extents, size, page_size) | _of_size(wanted, size)
-    kinds |= file_system.kinds.get(operation, ChangeKind(0))
+    kinds |= file_system.kinds.get(operation, NO_CHANGE)
     return Change(operation, kinds, pages, wanted.caller, file_system.asks[operation])
 
 
@@ -48,7 +48,7 @@ def _of_blocks(wanted: Wanted, extents: ExtentMap, size: int, page_size: int) ->
         edges = _zeroed(extents, wanted.start, page_size) | _zeroed(extents, wanted.end, page_size)
         return extents.classify(operation, whole, wanted.end // page_size - 1) | edges
     zeroes_tail = wanted.start > size or operation is LayoutOperation.COLLAPSE_RANGE
-    tail = _zeroed(extents, size, page_size) if zeroes_tail else ChangeKind(0)
+    tail = _zeroed(extents, size, page_size) if zeroes_tail else NO_CHANGE
     return tail | extents.classify(operation, wanted.start // page_size, -(-wanted.end // page_size) - 1)
 
 
@@ -57,7 +57,7 @@ def _zeroed(extents: ExtentMap, edge: int, page_size: int) -> ChangeKind:
     page, inside = divmod(edge, page_size)
     place = extents.get(page) if inside else None
     copied = place is not None and place.shared
-    return ChangeKind.SUBTRACTIVE | ChangeKind.ADDITIVE if copied else ChangeKind(0)
+    return ChangeKind.SUBTRACTIVE | ChangeKind.ADDITIVE if copied else NO_CHANGE
 
 
 def _of_size(wanted: Wanted, size: int) -> ChangeKind:
@@ -72,5 +72,5 @@ def _of_size(wanted: Wanted, size: int) -> ChangeKind:
         case _:
             new_size = size if wanted.keep_size else max(size, wanted.end)
     if new_size == size:
-        return ChangeKind(0)
+        return NO_CHANGE
     return ChangeKind.EXTENDING if new_size > size else ChangeKind.SHRINKING

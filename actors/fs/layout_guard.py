@@ -42,7 +42,7 @@ from longpin.actors.policies.decisions import (
 from longpin.actors.policies.views import Change, CloseRequest, FileFacts, LayoutView, LeaseKind, PolicyState, Range
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
-from longpin.messages.fs.mapping import Memory
+from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, IsIdle, Pin, ScanBusy, portions
 from longpin.messages.process.caller import Caller
 from longpin.messages.process.process import Signal
@@ -83,13 +83,15 @@ class LayoutGuard:
 
     def view(self, pins: tuple[Pin, ...] | None = None) -> LayoutView:
         """Return the inode as it is now, with the pins that a scan has found."""
-        return self._facts()._replace(mappings=tuple(self.mappings.views.values()), pins=pins)
+        return self._facts(tuple(self.mappings.views.values()), pins)
 
-    def _facts(self) -> LayoutView:
-        """Return what no request changes that declares to touch less than everything."""
+    def _facts(
+        self, mappings: tuple[MappingView, ...] | None = None, pins: tuple[Pin, ...] | None = None
+    ) -> LayoutView:
+        """Return what no request changes that declares to touch less than everything, and what is given."""
         shared = self.extents.any_shared
         file = FileFacts(self.attributes.uid, self.attributes.size, self.memory, shared, self.file_system.name)
-        return LayoutView(file, self.leases.views(), None, None, self.state)
+        return LayoutView(file, self.leases.views(), mappings, pins, self.state)
 
     def change(self, wanted: Wanted) -> Change:
         """Return what a call would do to the file as it is now."""
@@ -124,6 +126,10 @@ class LayoutGuard:
     def ask_last_close(self, ofd: Address, *, exiting: bool) -> Conversation[None]:
         """Ask the policy about the release of an open file description."""
         yield from self.consult(partial(self.kernel.policy.last_close_gate, ofd, exiting=exiting))
+
+    def ask_only_pinned(self, ofd: Address) -> Conversation[None]:
+        """Ask the policy about a description that nothing but pins holds any more."""
+        yield from self.consult(partial(self.kernel.policy.only_pinned_gate, ofd))
 
     def consult(
         self, decide: Decide, wanted: Wanted | None = None, io: Hold | None = None, mm: Hold | None = None

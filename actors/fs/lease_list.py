@@ -334,4 +334,5 @@ class LeaseList:
         only_set = follows.signal is Notify.HOLDER_IF_SET
         to = record.holder if only_set or follows.signal is Notify.HOLDER else ""
         told = ("", "") if follows.event is None else follows.event
-        return Break(level, seconds, follows.signal is not Notify.NOBODY, to, follows.at_once, only_set, *told)
+        at_once = follows.at_once or (follows.zero_is_now and not seconds)
+        return Break(level, seconds, follows.signal is not Notify.NOBODY, to, at_once, only_set, *told)

@@ -6,6 +6,7 @@ its client, and fences the client that does not return it. Names are those of ``
 
 import errno
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, WaitsFor
@@ -16,12 +17,15 @@ from longpin.messages.fs.file import Data
 from longpin.messages.fs.layout import (
     AwaitRecall,
     CommitLayout,
+    CutOff,
     LayoutMapped,
     LayoutPage,
     LayoutRead,
     LayoutReturned,
     LayoutWrite,
     MapLayout,
+    PreemptClient,
+    Preempted,
     ReturnLayout,
 )
 from longpin.messages.fs.lease import Break, Drop
@@ -32,21 +36,32 @@ LEASE_PERIODS = 2
 FENCE = "fence"
 
 
+class LayoutTerms(NamedTuple):
+    """What a layout needs to know of client and machine."""
+
+    lease_time: float
+    """Seconds of the client's lease with the server."""
+    page_size: int
+
+
 class NfsLayout(Actor):
     """One layout of one client. What it remembers of blocks it uses without asking anybody, until it is fenced."""
 
-    def __init__(self, engine: Engine, address: Address, inode: Address, lease_time: float, page_size: int) -> None:
+    def __init__(
+        self, engine: Engine, address: Address, inode: Address, memory: Address, client: Address, terms: LayoutTerms
+    ) -> None:
         super().__init__(engine, address)
         self.inode = inode
-        self.lease_time = lease_time
-        self.page_size = page_size
-        self.memory: Address = ""
+        self.memory = memory
+        self.client = client
+        self.lease_time, self.page_size = terms
         self.pages: dict[int, LayoutPage] = {}
         """What the client was told."""
         self.recalled = False
         self.fenced = False
+        """Its client cannot reach the device any more, because of this layout or of another one."""
         self.gone = False
-        """The lease is off the list. Invariant: fenced implies recalled."""
+        """The lease is off the list."""
         self.recalls = WaitQueue()
         self.in_use = Lock(self, f"device access through {address} to end")
         """Held shared by the client's accesses, exclusively while they are cut off."""
@@ -63,14 +78,28 @@ class NfsLayout(Actor):
 
     @handles(TimerExpired)
     def fence(self, _timer: TimerExpired, _src: Address) -> Conversation[None] | None:
-        """Cut the client off from the device, by a reservation it has not, and take the layout for returned."""
+        """Cut the client off from the device, with all its layouts there, and take this one for returned."""
         return None if self.gone else self._fence()
 
     def _fence(self) -> Conversation[None]:
+        yield from self._end_accesses()
+        preempted: Preempted = yield Call(self.memory, PreemptClient(self.client))
+        for other in preempted.layouts:
+            if other != self.address:
+                yield Call(other, CutOff())
+        yield Call(self.inode, LayoutReturned(self.address))
+
+    def _end_accesses(self) -> Conversation[None]:
         self.fenced = True
         with (yield self.in_use.exclusive()):
             pass
-        yield Call(self.inode, LayoutReturned(self.address))
+
+    @handles(CutOff)
+    def cut_off(self, _request: CutOff, _src: Address) -> Conversation[Done]:
+        """Keep the layout, which is no use to its client any more: it did not return another one."""
+        if not self.gone:
+            yield from self._end_accesses()
+        return DONE
 
     @handles(Drop)
     def drop(self, _request: Drop, _src: Address) -> Conversation[Done]:
@@ -154,7 +183,6 @@ class NfsLayout(Actor):
         if self.recalled:  # NFS4ERR_RECALLCONFLICT
             raise KernelError(errno.EAGAIN)
         mapped: LayoutMapped = yield Call(self.inode, MapLayout(first, last, allocate))
-        self.memory = mapped.memory
         if not self.gone:
             self.pages |= {page.page: page for page in mapped.pages}
         return mapped.size

@@ -49,10 +49,17 @@ class ChangeKind(Flag):
     SHRINKING = auto()
     """The file becomes shorter."""
 
+    def __or__(self, other: "ChangeKind") -> "ChangeKind":
+        """Return both."""
+        return COMBINATIONS[self._value_ | other._value_]
+
 
 COMBINATIONS = tuple(ChangeKind(bits) for bits in range(1 << len(ChangeKind)))
 """All there are. Python makes a combination when it is first looked up, handling exceptions on the way, and that can be
 seen of a conversation which is under way then: a state must not depend on what was looked up before."""
+
+NO_CHANGE = COMBINATIONS[0]
+"""The layout stays as it is."""
 
 
 class Asked(StrEnum):

@@ -6,10 +6,12 @@ to become idle sleep here.
 """
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
-from longpin.actors.base import Engine, handles
+from longpin.actors.base import ActorPart, Engine, handles
 from longpin.actors.conversation import KernelError
+from longpin.actors.mm.client_reservations import ClientReservations
 from longpin.actors.mm.free_space import FreeSpace
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.ownership import Owner, Ownership
@@ -35,6 +37,8 @@ from longpin.messages.mm.pmem import (
 class Pmem(FrameMemory):
     """The blocks of one device: who owns them, who references them, and what they hold."""
 
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"reservations": ClientReservations}
+
     def __init__(
         self,
         engine: Engine,
@@ -46,6 +50,7 @@ class Pmem(FrameMemory):
         super().__init__(engine, address)
         self.blocks = blocks
         self.page_size = page_size
+        self.reservations = ClientReservations()
         self.owners = Ownership()
         """The inodes and their pages each allocated block belongs to."""
         for inode, run in owned:

@@ -212,6 +212,10 @@ class Policy:
         """Decide on the release of an open file description, which happens in any case [1.3]."""
         return Proceed()
 
+    def only_pinned_gate(self, ofd: Address, view: LayoutView) -> Decision:
+        """Decide what follows when nothing but pins holds a description any more [1.5]; an errno is told to nobody."""
+        return Proceed()
+
     def on_exit(self, fds: tuple[int, ...]) -> tuple[int, ...]:
         """Return the order in which a dying process closes its descriptors; base: by number. It never waits [1.1]."""
         return fds

@@ -163,6 +163,8 @@ class OnBreak(NamedTuple):
     """The deadline is now: nobody has any time."""
     event: RegistrationView | None = None
     """A registration: all who have its context open get an asynchronous event about it."""
+    zero_is_now: bool = False
+    """A lease_break_time of 0 gives no time at all, as work that is delayed by it; else the holder has it for ever."""
 
 
 class RemoveLease(NamedTuple):

@@ -24,7 +24,14 @@ from longpin.actors.policies.decisions import (
     Scan,
     WaitFor,
 )
-from longpin.actors.policies.kept_by_pins import UnlockWithPins, listed_pins, pins_that_hold
+from longpin.actors.policies.kept_by_pins import (
+    DEVICE_GONE,
+    UnlockWithPins,
+    invalidate_contexts,
+    kill_who_pinned,
+    listed_pins,
+    pins_that_hold,
+)
 from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import F_EXCLUSIVE, Change, LayoutView, LeaseKind, LeaseRequest, LeaseView
 from longpin.messages.envelope import Address
@@ -40,6 +47,17 @@ class SelfChange(StrEnum):
     """It fails at once: most likely the program is wrong [V2-2]."""
     ALLOW = "allow"
     """Its own lease does not stand in its way [C1]; its own pins do: ETXTBSY [W1]."""
+
+
+class LeaseClosedWithPins(StrEnum):
+    """What becomes of an exclusive lease when its description was closed and unmapped, and pins hold it."""
+
+    ZOMBIE = "zombie"
+    """It stays until they are gone [S5]."""
+    KILL = "kill"
+    """The same, and who pinned gets SIGKILL; pins of a device that is shared stay, and so does the lease [K1]."""
+    INVALIDATE = "invalidate"
+    """It goes with them: all that was made through their devices is taken, as if these were closed [K1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +81,17 @@ class ExclusiveLease(Policy):
     }
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
     proc_files: ClassVar[frozenset[str]] = frozenset({"file_pins"})
-    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY", "EDEADLK") | {"fcntl": frozenset({"EBUSY"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = {
+        **layout_errnos("ETXTBSY", "EDEADLK"),
+        **DEVICE_GONE,
+        "fcntl": frozenset({"EBUSY"}),
+    }
 
     exclusive_mutual: bool = False
     """A second exclusive lease is refused with EAGAIN."""
     self_change: SelfChange = SelfChange.FAIL
     unlck_with_pins: UnlockWithPins = UnlockWithPins.FAIL
+    close_with_pins: LeaseClosedWithPins = LeaseClosedWithPins.ZOMBIE
     zombie_can_pin: bool = False
     """A zombie lets its process pin more."""
     holder_by_number: bool = False
@@ -104,10 +127,17 @@ class ExclusiveLease(Policy):
             return Fail(errno.EAGAIN)
         return Policy.conflict_gate(self, wanted, other)
 
+    def longterm_gate(self, request: PinRequest) -> Answer:
+        """Refuse a driver that does not say to which open file the pins will belong [V2-12: vaddr_pin_pages]."""
+        return Proceed() if request.terms.device.names_owner else Fail(errno.EINVAL)
+
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Allow a long-term pin under an exclusive lease the caller took itself, and hold its description [V2-12]."""
         if not request.longterm:
             return Allow()
+        refused = self.longterm_gate(request)  # also where the kernel looks at mappings only afterwards
+        if isinstance(refused, Fail):
+            return refused
         for lease in view.layout_leases:
             usable = lease.exclusive and (self.zombie_can_pin or not lease.zombie)
             if usable and self._is_holder(lease, request.caller):
@@ -153,6 +183,16 @@ class ExclusiveLease(Policy):
         if view.pins is None:
             return Scan(unmapped=True)
         return self.unlck_with_pins.decide(pins_that_hold(lease.ofd, view.pins))
+
+    def only_pinned_gate(self, ofd: Address, view: LayoutView) -> Decision:
+        """Leave a zombie behind; or kill who has the pins, or take them away, and the lease with them [K1]."""
+        if self.close_with_pins is LeaseClosedWithPins.ZOMBIE:
+            return Proceed()
+        if view.pins is None:
+            return Scan(unmapped=True)
+        if not (left := pins_that_hold(ofd, view.pins)):
+            return Proceed()
+        return kill_who_pinned(left) if self.close_with_pins is LeaseClosedWithPins.KILL else invalidate_contexts(left)
 
     def on_unpin(self, holds: tuple[Address, ...], others: tuple[Address, ...] = ()) -> tuple[Address, ...]:
         """Let go of what the region held, or as posted of one reference on each file that the device keeps [V2-16]."""

@@ -6,8 +6,18 @@ None of these functions knows a policy: they answer about leases and pins that t
 import errno
 from enum import StrEnum
 
-from longpin.actors.policies.decisions import Fail, Listed, ListedBy, Proceed, WaitFor
-from longpin.actors.policies.views import LayoutView
+from longpin.actors.constants import SIGKILL
+from longpin.actors.policies.decisions import (
+    Fail,
+    Listed,
+    ListedBy,
+    Proceed,
+    Revoke,
+    SendSignal,
+    SendSignals,
+    WaitFor,
+)
+from longpin.actors.policies.views import LayoutView, RegistrationView
 from longpin.messages.envelope import Address
 from longpin.messages.mm.memory import Pin
 
@@ -37,6 +47,24 @@ def pins_that_hold(ofd: Address, pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
 def longterm_pins_of(process: Address, pins: tuple[Pin, ...]) -> tuple[Pin, ...]:
     """Return the long-term pins that a process has made."""
     return tuple(pin for pin in pins if pin.longterm and pin.process == process)
+
+
+def kill_who_pinned(pins: tuple[Pin, ...]) -> SendSignals:
+    """Return the decision to kill the processes that have made pins: who closes with pins left is killed [K1]."""
+    return SendSignals(tuple(dict.fromkeys(SendSignal(pin.process, SIGKILL) for pin in pins)))
+
+
+def invalidate_contexts(pins: tuple[Pin, ...]) -> Revoke:
+    """Return the decision to take all that was made through the devices of pins, as if they were closed [K1]."""
+    taken = dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in pins)
+    return Revoke(tuple(taken), whole_context=True)
+
+
+DEVICE_GONE = dict.fromkeys(
+    ("ibv_alloc_pd", "ibv_create_cq", "ibv_create_qp", "ibv_modify_qp", "ibv_post_send", "ibv_reg_mr"),
+    frozenset({"EIO"}),
+)
+"""What calls add to their errnos that are made through a device which was taken as a whole, as a policy wants it."""
 
 
 def listed_pins(view: LayoutView) -> tuple[Listed, ...]:

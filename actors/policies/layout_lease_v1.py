@@ -25,13 +25,18 @@ from longpin.actors.policies.decisions import (
     OnDeadline,
     Proceed,
     RemoveLease,
-    Revoke,
     Scan,
     SendSignal,
     SendSignals,
     WaitFor,
 )
-from longpin.actors.policies.kept_by_pins import UnlockWithPins, longterm_pins_of
+from longpin.actors.policies.kept_by_pins import (
+    DEVICE_GONE,
+    UnlockWithPins,
+    invalidate_contexts,
+    kill_who_pinned,
+    longterm_pins_of,
+)
 from longpin.actors.policies.layout_calls import layout_errnos
 from longpin.actors.policies.views import (
     Change,
@@ -40,7 +45,6 @@ from longpin.actors.policies.views import (
     LeaseKind,
     LeaseRequest,
     LeaseView,
-    RegistrationView,
 )
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
@@ -137,10 +141,7 @@ class LayoutLeaseV1(Policy):
     """The name of April, of the same lease: its number then is our guess."""
     errnos: ClassVar[dict[str, frozenset[str]]] = {
         **layout_errnos("ETXTBSY"),
-        **dict.fromkeys(
-            ("ibv_alloc_pd", "ibv_create_cq", "ibv_create_qp", "ibv_modify_qp", "ibv_post_send", "ibv_reg_mr"),
-            frozenset({"EIO"}),
-        ),
+        **DEVICE_GONE,
         "fcntl": frozenset({"EBUSY"}),
     }
 
@@ -196,9 +197,8 @@ class LayoutLeaseV1(Policy):
         if not left:
             return Proceed()
         if self.close_with_pins is CloseWithPins.KILL:
-            return SendSignals(tuple(dict.fromkeys(SendSignal(pin.process, SIGKILL) for pin in left)))
-        taken = tuple(dict.fromkeys(RegistrationView(pin.owner, pin.context) for pin in left))
-        return Revoke(taken, whole_context=True)
+            return kill_who_pinned(left)
+        return invalidate_contexts(left)
 
     def on_break(self, lease: LeaseView) -> OnBreak:
         """Tell the owner; where who is late is signalled, somebody has to look at the clock [LT0]."""

@@ -162,7 +162,8 @@ class MapDirect(Policy):
     def fault_gate(self, fault: FaultRequest, view: LayoutView) -> Decision:
         """Refuse faults of invalid mappings; whichever mapping it is, one that would allocate gets no block.
 
-        From v8 on it begins to break layout leases, its own too [MD8: iomap_can_allocate, MD9: break_layout_nowait].
+        v7 counts the mappings that have their lease [MD7: i_mapdcount]. From v8 on the fault begins to break layout
+        leases, its own too [MD8: iomap_can_allocate, MD9: break_layout_nowait].
         """
         known = _state(view)
         kinds = fault.kinds if self.unwritten_is_layout else fault.kinds & ~ChangeKind.CONVERTING
@@ -171,7 +172,8 @@ class MapDirect(Policy):
             return Fail(errno.EFAULT)
         if self.version is MapDirectVersion.V7:
             unfit = direct is not None and not _is_fit(view.file)
-            return Fail(errno.EFAULT) if unfit or (known.mappings and kinds) else Proceed()
+            counted = any(other.valid for other in known.mappings)
+            return Fail(errno.EFAULT) if unfit or (counted and kinds) else Proceed()
         if kinds and view.layout_leases:
             return BreakLeases(wait=False, then=Fail(errno.EFAULT))
         return Proceed()
@@ -215,12 +217,16 @@ class MapDirect(Policy):
         return WaitFor(short) if short else Proceed()
 
     def on_break(self, lease: LeaseView) -> OnBreak:
-        """Send SIGIO to who mapped the file, nothing for a registration; for both, work when the time is over."""
+        """Send SIGIO to who mapped the file, nothing for a registration; for both, work that the break time delays.
+
+        So a break time of 0 is none, where other leases are kept for ever [MD7: schedule_delayed_work].
+        """
         match lease.key:
             case ("mapping", _, _):
-                return OnBreak(Notify.OWNER, work=True)
+                return OnBreak(Notify.OWNER, work=True, zero_is_now=True)
             case ("registration", _, _):
-                return OnBreak(Notify.NOBODY, work=True, at_once=self.version is MapDirectVersion.V7)
+                now = self.version is MapDirectVersion.V7
+                return OnBreak(Notify.NOBODY, work=True, at_once=now, zero_is_now=True)
             case _:
                 return OnBreak()
 

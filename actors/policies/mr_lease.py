@@ -33,6 +33,7 @@ from longpin.actors.policies.decisions import (
     Update,
     WaitFor,
 )
+from longpin.actors.policies.kept_by_pins import DEVICE_GONE
 from longpin.actors.policies.views import (
     Change,
     LayoutView,
@@ -47,6 +48,34 @@ from longpin.messages.fs.mapping import PinRequest
 LEASE = LeaseRequest(F_RDLCK, LeaseKind.LAYOUT)
 
 
+class PlainRegistration(StrEnum):
+    """What becomes of a registration without a lease."""
+
+    FAIL = "EOPNOTSUPP"
+    """It fails, as it does today."""
+    PIN = "pin"
+    """It pins, and nothing can be done about that: whoever changes the layout waits for it."""
+
+
+class SignalRegistrant(StrEnum):
+    """Whether who registered a region gets a signal when its lease is broken, beside the event of the device."""
+
+    IF_SET = "if_set"
+    """If F_SETSIG has named one for the description that the lease holds."""
+    ALWAYS = "always"
+    """That, or SIGIO."""
+    NEVER = "never"
+
+
+class WhileBreaking(StrEnum):
+    """What becomes of a registration with a lease while a lease on the file is being broken [H5]."""
+
+    FAIL = "EAGAIN"
+    ALLOW = "ok"
+    """It gets a lease. Who breaks the other one waits for this too, and nobody is told: breaks mark what is there when
+    they begin [2.3.3]. So it fails, as F_SETLEASE does [2.1]."""
+
+
 class RevokeScope(StrEnum):
     """What is taken away with a region whose time is over."""
 
@@ -54,6 +83,13 @@ class RevokeScope(StrEnum):
     """The region."""
     CONTEXT = "context"
     """All that was made through its open device, as if the device were gone (disassociate) [K1]."""
+
+
+SIGNALS = {
+    SignalRegistrant.IF_SET: Notify.HOLDER_IF_SET,
+    SignalRegistrant.ALWAYS: Notify.HOLDER,
+    SignalRegistrant.NEVER: Notify.NOBODY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +102,29 @@ class MrLease(Policy):
         "a region has a lease of its own; truncate breaks it, and revokes the region when time is over"
     )
     source: ClassVar[str] = "Williams, 2017-11-30 [S2]; Kara, 2019-06-07 [K1]; Gunthorpe, 2019-08-23 [G1]"
-    errnos: ClassVar[dict[str, frozenset[str]]] = dict.fromkeys(
-        ("ibv_alloc_pd", "ibv_create_cq", "ibv_create_qp", "ibv_modify_qp", "ibv_post_send", "ibv_reg_mr"),
-        frozenset({"EIO"}),
-    )
+    errnos: ClassVar[dict[str, frozenset[str]]] = DEVICE_GONE
     calls: ClassVar[frozenset[str]] = frozenset({"ibv_reg_mr_lease"})
 
     revoke_latency: int = 1
     """Seconds that a device takes to give a key back [semantics 4.10]."""
     revoke_scope: RevokeScope = RevokeScope.MR
+    plain_registration: PlainRegistration = PlainRegistration.FAIL
+    signal_registrant: SignalRegistrant = SignalRegistrant.IF_SET
+    while_breaking: WhileBreaking = WhileBreaking.FAIL
+    needs_lease_right: bool = True
+    """Only who could have a lease on the file registers it with one; else whoever can map it."""
 
     def longterm_gate(self, request: PinRequest) -> Answer:
         """Refuse a plain registration, and one of a driver that cannot take it back."""
-        revocable = request.terms.leased and request.terms.device.revocable
-        return Proceed() if revocable else Fail(errno.EOPNOTSUPP)
+        leased = request.terms.leased
+        allowed = request.terms.device.revocable if leased else self.plain_registration is PlainRegistration.PIN
+        return Proceed() if allowed else Fail(errno.EOPNOTSUPP)
+
+    def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
+        """Give a region a lease beside one that is being broken, if registrations go on meanwhile."""
+        if wanted.kind is LeaseKind.LAYOUT and self.while_breaking is WhileBreaking.ALLOW:
+            return Proceed()
+        return Policy.conflict_gate(self, wanted, other)
 
     def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow | Fail:
         """Give a region its lease, if the caller may have leases on the file and nobody is breaking one [G1]."""
@@ -88,9 +133,11 @@ class MrLease(Policy):
         refused = self.longterm_gate(request)  # also where the kernel looks at mappings only afterwards
         if isinstance(refused, Fail):
             return refused
-        if not request.caller.may_lease(view.file.uid):
+        if not request.terms.leased:
+            return Allow()
+        if self.needs_lease_right and not request.caller.may_lease(view.file.uid):
             return Fail(errno.EACCES)
-        if any(lease.breaking for lease in view.layout_leases):
+        if self.while_breaking is WhileBreaking.FAIL and any(lease.breaking for lease in view.layout_leases):
             return Fail(errno.EAGAIN)
         ofd = request.terms.ofd or request.mapping.ofd
         return Allow(hold=ofd, grant=Grant(_key(RegistrationView(request.registration, request.context)), ofd, LEASE))
@@ -116,7 +163,7 @@ class MrLease(Policy):
         """Tell all who have the device open, and who registered the region, if a signal was named for its file."""
         if (registration := _registration(lease)) is None:
             return OnBreak()
-        return OnBreak(Notify.HOLDER_IF_SET, work=True, event=registration)
+        return OnBreak(SIGNALS[self.signal_registrant], work=True, event=registration)
 
     def on_deadline(self, lease: LeaseView, view: LayoutView) -> OnDeadline:
         """Revoke the region; its lease goes with it."""

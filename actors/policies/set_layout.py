@@ -62,6 +62,22 @@ class SecondWrite(StrEnum):
     """It breaks the other one, and waits for it; one that is unbreakable fails it with EAGAIN."""
 
 
+class UnbreakConflict(StrEnum):
+    """The errno of a write layout that is asked for beside an unbreakable layout of another; nobody says which."""
+
+    EAGAIN = "EAGAIN"
+    """As for ordinary leases."""
+    EBUSY = "EBUSY"
+    ETXTBSY = "ETXTBSY"
+    """As for changes."""
+
+    @property
+    def number(self) -> int:
+        """Return its number."""
+        found: int = getattr(errno, self)
+        return found
+
+
 class UnbreakRight(StrEnum):
     """Who may make a layout unbreakable, and so fail what others do with the file."""
 
@@ -98,13 +114,17 @@ class SetLayout(Policy):
         "fcntl.arg": {"F_UNBREAK": F_UNBREAK},
     }
     proc_files: ClassVar[frozenset[str]] = frozenset({"file_pins"})
-    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY")
+    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | {"fcntl": frozenset({"EBUSY", "ETXTBSY"})}
 
     holder_exempt: bool = False
     """A read layout does not stand in its holder's own way; else its own change breaks it [Weiny, 2019-09-25, M2]."""
     second_write: SecondWrite = SecondWrite.FAIL
     read_beside_write: bool = False
     """A read layout is given beside another's write layout; else EAGAIN."""
+    kinds_meet: bool = False
+    """Who asks for a lease or a layout meets what others have of either, as F_SETLEASE does, which looks at no kinds
+    [C-c, 2.1]; else neither is in the other's way, as follows from commands of their own."""
+    unbreak_conflict: UnbreakConflict = UnbreakConflict.EAGAIN
     unbreak_right: UnbreakRight = UnbreakRight.OWNER
     unbreak_scope: UnbreakScope = UnbreakScope.ALL
     unlck_with_pins: UnlockWithPins = UnlockWithPins.FAIL
@@ -135,8 +155,9 @@ class SetLayout(Policy):
         if wanted.kind is not LeaseKind.LAYOUT or wanted.type != F_WRLCK:
             return Proceed()
         others = [lease for lease in view.layout_leases if lease.ofd != call.ofd]
-        if any(isinstance(self._beside_write(lease), Fail) for lease in others):
-            return Fail(errno.EAGAIN)
+        for lease in others:
+            if isinstance(refused := self._beside_write(lease), Fail):
+                return refused
         return BreakLeases(tuple(lease.address for lease in others)) if others else Proceed()
 
     def _may_take(self, call: LeaseCall, view: LayoutView) -> bool:
@@ -148,15 +169,19 @@ class SetLayout(Policy):
 
     def _beside_write(self, other: LeaseView) -> Answer:
         """Decide whether a write layout can be had that another's layout has to be broken for."""
-        stays = other.unbreakable or (other.type == F_WRLCK and self.second_write is SecondWrite.FAIL)
+        if other.unbreakable:
+            return Fail(self.unbreak_conflict.number)
+        stays = other.type == F_WRLCK and self.second_write is SecondWrite.FAIL
         return Fail(errno.EAGAIN) if stays else Proceed()
 
     def conflict_gate(self, wanted: LeaseRequest, other: LeaseView) -> Answer:
         """Compare layouts with layouts and leases with leases: neither kind meets the other [S4, C-c]."""
         if other.layout != (wanted.kind is LeaseKind.LAYOUT):
-            return Proceed()
-        if not other.layout or wanted.type == F_WRLCK:  # whoever asks for a write layout has broken what he could
+            return Policy.conflict_gate(self, wanted, other) if self.kinds_meet else Proceed()
+        if not other.layout:
             return Policy.conflict_gate(self, wanted, other)
+        if wanted.type == F_WRLCK:  # whoever asks for a write layout has broken what he could
+            return Fail(self.unbreak_conflict.number) if other.unbreakable else Fail(errno.EAGAIN)
         if other.type == F_WRLCK and not self.read_beside_write:
             return Fail(errno.EAGAIN)
         return Policy.conflict_gate(self, wanted, other)

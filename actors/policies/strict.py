@@ -31,7 +31,13 @@ from longpin.actors.policies.decisions import (
     SendSignal,
     WaitFor,
 )
-from longpin.actors.policies.kept_by_pins import UnlockWithPins, longterm_pins_of
+from longpin.actors.policies.kept_by_pins import (
+    DEVICE_GONE,
+    UnlockWithPins,
+    invalidate_contexts,
+    kill_who_pinned,
+    longterm_pins_of,
+)
 from longpin.actors.policies.layout_calls import TAKES_PAGES, layout_errnos
 from longpin.actors.policies.views import (
     F_EXCLUSIVE,
@@ -49,6 +55,16 @@ from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
+
+
+class LeaseOwner(StrEnum):
+    """What a layout lease belongs to."""
+
+    PROCESS = "process"
+    """A process and the description it took it on: a child and a receiver of the descriptor have none [C5]."""
+    DESCRIPTION = "description"
+    """The description, as ordinary leases: it ends with that, and a close neither waits nor ends it. Who took it is
+    told of a break, and killed, whatever it has left of the file: what these rules were to mend [C5, H3]."""
 
 
 class Orphans(StrEnum):
@@ -69,6 +85,17 @@ class AtDeadline(StrEnum):
     """The process is killed, and its lease goes with its descriptors [C5, where it is a condition; F19]."""
     REMOVE = "remove"
     """The lease is removed, as of any lease; what was pinned under it has no lease then."""
+
+
+class ProcessClosesWithPins(StrEnum):
+    """What the last close of a leased file by a process does while that has pins of it."""
+
+    BLOCK = "block"
+    """It waits for them; only a fatal signal ends that [C3]."""
+    KILL = "kill"
+    """The process is killed; so its lease goes, and what others keep of its pins is orphaned [K1]."""
+    INVALIDATE = "invalidate"
+    """All that was made through the devices of these pins is taken, as if they were closed; the lease goes [K1]."""
 
 
 class PassedUse(StrEnum):
@@ -99,8 +126,13 @@ class Strict(Policy):
     source: ClassVar[str] = "Chinner, 2019-06-08 to 2019-10 [C1 to C5]; LSF/MM thread, 2019-02 [F19]"
     presets: ClassVar[dict[str, dict[str, Any]]] = {"as_posted": {}, "intended": {}}
     constants: ClassVar[Mapping[str, Mapping[str, int]]] = {"fcntl.arg": {"F_EXCLUSIVE": F_EXCLUSIVE}}
-    errnos: ClassVar[dict[str, frozenset[str]]] = layout_errnos("ETXTBSY") | {"ibv_post_send": frozenset({"EACCES"})}
+    errnos: ClassVar[dict[str, frozenset[str]]] = {
+        **layout_errnos("ETXTBSY"),
+        **DEVICE_GONE,
+        "ibv_post_send": frozenset({"EACCES", "EIO"}),
+    }
 
+    lease_owner: LeaseOwner = LeaseOwner.PROCESS
     orphan: Orphans = Orphans.INVALIDATE
     enforce_pass: PassedUse = PassedUse.ANYBODY
     break_on: BreakOn = BreakOn.ANY
@@ -109,6 +141,7 @@ class Strict(Policy):
     holder_page_check: bool = True
     """A holder's own pins fail its changes that take their pages, with ETXTBSY [W1]; else only leases count."""
     unlck_with_pins: UnlockWithPins = UnlockWithPins.FAIL
+    close_with_pins: ProcessClosesWithPins = ProcessClosesWithPins.BLOCK
     at_deadline: AtDeadline = AtDeadline.KILL
 
     def read_lease(self, arg: int) -> LeaseRequest | None:
@@ -119,6 +152,8 @@ class Strict(Policy):
 
     def lease_key(self, caller: Caller, ofd: Address, wanted: LeaseRequest, leases: tuple[LeaseView, ...]) -> LeaseKey:
         """Key a layout lease by process and description [C5]; F_UNLCK and F_GETLEASE mean it where there is one."""
+        if self.lease_owner is LeaseOwner.DESCRIPTION:
+            return Policy.lease_key(self, caller, ofd, wanted, leases)
         own = (ofd, caller.process)
         layout = wanted.kind is LeaseKind.LAYOUT
         if wanted.type == F_UNLCK:
@@ -216,7 +251,7 @@ class Strict(Policy):
         return OnDeadline((SendSignal(lease.holder, SIGKILL),))
 
     def flush_gate(self, close: CloseRequest, view: LayoutView) -> Decision:
-        """Have the last close of a process wait for its pins, then drop its lease; a dying one does not wait [C3]."""
+        """Have the last close of a process end its pins or wait for them, then drop its lease; a dying one does not."""
         own = tuple(lease.address for lease in view.leases if lease.key == (close.ofd, close.caller.process))
         if not own or not close.last:
             return Proceed()
@@ -225,7 +260,14 @@ class Strict(Policy):
         if view.pins is None:
             return Scan(unmapped=True)
         left = longterm_pins_of(close.caller.process, view.pins)
-        return WaitFor(left, killable=True) if left else DropLease(own)
+        if not left:
+            return DropLease(own)
+        if self.close_with_pins is ProcessClosesWithPins.INVALIDATE:
+            return invalidate_contexts(left)
+        wait = WaitFor(left, killable=True)
+        return (
+            wait if self.close_with_pins is ProcessClosesWithPins.BLOCK else kill_who_pinned(left)._replace(then=wait)
+        )
 
 
 def _active(caller: Caller, view: LayoutView) -> bool:

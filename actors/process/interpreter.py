@@ -17,6 +17,7 @@ from longpin.actors.process.process_state import Exec, Exit, Value
 from longpin.actors.process.program import Const, Expression, Image, Name, Op, Program, Statement
 from longpin.actors.process.signal_mask import Frame, SignalMask, is_made_again
 from longpin.actors.syscalls import SYSCALLS
+from longpin.actors.syscalls.parameter import Parameter
 
 EXITS, SIGRETURN = "exit", "sigreturn"
 """The call that a program makes after its last line, and that of a handler."""
@@ -49,9 +50,8 @@ class Interpreter(ABC):
     def implementation(self, call: str) -> Callable[..., Any]:
         """Return what makes a call: given the arguments, it returns a value or steps to one."""
 
-    @abstractmethod
-    def schedule_point(self, call: str) -> Iterable[Any]:
-        """Return what lets others get in before ``call`` is made."""
+    def schedule_point(self, call: str) -> Any:  # noqa: B027 a kernel need not
+        """Return the request that lets others get in before ``call`` is made; None: they get in at any time."""
 
     @abstractmethod
     def get_signals(self) -> Steps[list[Frame]]:
@@ -92,6 +92,13 @@ class Interpreter(ABC):
     def restart_decided(self, again: bool) -> None:  # noqa: B027 a kernel need not
         """Note whether an interrupted call is made again, before handlers run."""
 
+    def before_attempt(self) -> None:  # noqa: B027 a kernel need not
+        """Note that a call is made, for the first time or again."""
+
+    def after_attempt(self, record: CallRecord) -> Iterable[Any]:
+        """Return what is waited for after a call, whether it will be made again or not."""
+        return ()
+
     def before_restart(self, record: CallRecord, frames: list[Frame]) -> Iterable[Any]:
         """Return what is waited for before a call is made again, after these handlers."""
         return ()
@@ -126,9 +133,11 @@ class Interpreter(ABC):
         """Let others get in before ``call`` is made, and run the handlers of the signals they sent."""
         frames: list[Frame] | None = None
         while frames is None or frames:
-            yield from self.schedule_point(call)
+            if (point := self.schedule_point(call)) is not None:
+                yield point
             frames = yield from self.get_signals()
-            yield from self.run_handlers(frames)
+            if frames:
+                yield from self.run_handlers(frames)
 
     def run_handlers(self, frames: list[Frame]) -> Steps[None]:
         """Run handlers, the last one taken first."""
@@ -156,7 +165,15 @@ class Interpreter(ABC):
         try:
             again = True
             while again:
-                value = yield from self.attempt(record)
+                self.before_attempt()
+                value: Value = -1
+                try:
+                    record.errno = 0
+                    result = self.implementation(op.call)(*arguments(record, self.variables))
+                    value = (yield from result) if type(result) is GeneratorType else result
+                except KernelError as error:
+                    record.errno = error.errno
+                yield from self.after_attempt(record)
                 again = record.errno == errno.EINTR and (yield from self._interrupted(record, value))
         except (Exit, Exec):
             if not record.returned:
@@ -172,23 +189,13 @@ class Interpreter(ABC):
         self.calls.append(record)
         return record
 
-    def attempt(self, record: CallRecord) -> Steps[Value]:
-        """Make a call once; note its errno."""
-        record.errno = 0
-        value: Value = -1
-        try:
-            result = self.implementation(record.op.call)(*arguments(record, self.variables))
-            value = (yield from result) if type(result) is GeneratorType else result
-        except KernelError as error:
-            record.errno = error.errno
-        return value
-
     def _interrupted(self, record: CallRecord, value: Value) -> Steps[bool]:
         """Take the signals that ended a call; return whether it is made again [1.12].
 
         If it is not, it has returned, and its variable is set, before a handler runs.
         """
-        yield from self.schedule_point(record.op.call)
+        if (point := self.schedule_point(record.op.call)) is not None:
+            yield point
         frames = yield from self.get_signals()
         again = is_made_again(SYSCALLS[record.op.call].restart, frames)
         self.restart_decided(again)
@@ -255,9 +262,7 @@ def arguments(record: CallRecord, variables: dict[str, Value]) -> list[Value]:
 
     """
     if record.arguments is None:
-        call = SYSCALLS[record.op.call]
-        given = values(record.op, variables)
-        record.arguments = [call.parameter(position).cut(value) for position, value in enumerate(given)]
+        record.arguments = [parameter.cut(value) for parameter, value in _given(record.op, variables)]
     return record.arguments
 
 
@@ -268,8 +273,14 @@ def values(op: Op, variables: dict[str, Value]) -> list[Value]:
         KernelError: EINVAL where one is of a kind the call cannot take.
 
     """
-    given = [evaluate(argument, variables) for argument in op.args]
-    for position, value in enumerate(given):
-        if not isinstance(value, SYSCALLS[op.call].parameter(position).types):
+    return [value for _, value in _given(op, variables)]
+
+
+def _given(op: Op, variables: dict[str, Value]) -> list[tuple[Parameter, Value]]:
+    given: list[tuple[Parameter, Value]] = []
+    for parameter, argument in zip(SYSCALLS[op.call].parameters_of(len(op.args)), op.args, strict=True):
+        value = evaluate(argument, variables)
+        if not isinstance(value, parameter.types):
             raise KernelError(errno.EINVAL)
+        given.append((parameter, value))
     return given

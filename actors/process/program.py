@@ -4,7 +4,7 @@
 them. Nothing here can do more than evaluate integers, strings, bytes, names, ``|``, ``*``, ``+`` and ``-``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from longpin.actors.constants import SIG_HANDLER
@@ -114,6 +114,18 @@ class Program:
 
     statements: tuple[Statement, ...] = ()
 
+    @property
+    def placeless(self) -> "Program":
+        """The same without where the file has its lines."""
+
+        def inside(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+            return tuple(
+                replace(one, line=0, place="") if isinstance(one, Op) else replace(one, line=0, body=inside(one.body))
+                for one in statements
+            )
+
+        return Program(inside(self.statements))
+
     def handlers_installed(self) -> set[int]:
         """Return the signals whose handlers the program itself installs: before that they are not in force."""
         return {signo for op in self.operations() if (signo := op.handler_installed) is not None}
@@ -144,3 +156,9 @@ class Image:
     """RLIMIT_MEMLOCK in bytes."""
     sigpending: int = 10_000
     """RLIMIT_SIGPENDING: how many signals may be queued for it."""
+
+    @property
+    def nameless(self) -> "Image":
+        """The same without what only tells it from others: its name, and where the file has its lines."""
+        handlers = tuple((signo, program.placeless) for signo, program in self.handlers)
+        return replace(self, name="", program=self.program.placeless, handlers=handlers)

@@ -84,11 +84,10 @@ class SignalTarget(Actor):
         self.facts.clear()
         super().on_receive(message)
 
-    def _advance(self, task: Task, value: Any, error: KernelError | None) -> None:
-        for thread in self.threads:
-            if thread.task is task:
-                self.current = thread
-        super()._advance(task, value, error)
+    def _advance(self, task: Task, value: Any) -> None:
+        if self.current.task is not task:
+            self.current = next((thread for thread in self.threads if thread.task is task), self.current)
+        super()._advance(task, value)
 
     @abstractmethod
     def change_for_parent(self, code: int, signo: int) -> None:

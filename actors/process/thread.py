@@ -6,7 +6,7 @@ A process has a list of them (:mod:`longpin.actors.process.thread_group`). Its s
 actor.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -134,9 +134,9 @@ class Thread(Interpreter):
             if (yield Call(file.ofd, Put())).last:
                 yield from outcome(single(Call(file.ofd, Release(exiting=False))))
 
-    def schedule_point(self, call: str) -> Conversation[None]:
-        """Let others get in."""
-        yield Step(NextCall(call))
+    def schedule_point(self, call: str) -> Step:
+        """Return the request that lets others get in."""
+        return Step(NextCall(call))
 
     # Calls.
 
@@ -146,17 +146,26 @@ class Thread(Interpreter):
         self.process.facts.append(CallBegun(record, self))
         return record
 
-    def attempt(self, record: CallRecord) -> Conversation[Value]:
-        """Make a call once; note what it slept on, and die of what came meanwhile."""
+    def before_attempt(self) -> None:
+        """Note that it has not slept yet."""
         assert self.task is not None
         self.task.slept = ""
-        value = yield from super().attempt(record)
+
+    def after_attempt(self, record: CallRecord) -> Iterable[Any]:
+        """Note what a call slept on; let go of files, and die of what came meanwhile."""
+        if self.held or not self.undisturbed:
+            return self._leave_call(record)
+        assert self.task is not None
+        record.slept = self.task.slept or record.slept
+        return ()
+
+    def _leave_call(self, record: CallRecord) -> Conversation[None]:
+        assert self.task is not None
         if self.held:
             yield from self._let_go()
         record.slept = self.task.slept or record.slept
         if self.dies_next:
             yield from self.get_signals()
-        return value
 
     def call_cut(self, record: CallRecord) -> None:
         """Note that a call will never return."""
@@ -257,6 +266,12 @@ class Thread(Interpreter):
         self.task.signal = self.task.fatal or stops or self.next_signal() is not None
 
     @property
+    def undisturbed(self) -> bool:
+        """Whether no signal is pending, not even a blocked one, and it is neither to stop nor to die."""
+        process = self.process
+        return not (self.pending.signals or process.pending.signals or process.killed or process.stopped or self.zapped)
+
+    @property
     def is_to_die(self) -> bool:
         """Whether it has been killed, with the process or alone."""
         return self.zapped or bool(self.process.killed)
@@ -297,6 +312,11 @@ class Thread(Interpreter):
 
         """
         process, frames = self.process, list[Frame]()
+        if self.undisturbed:
+            assert self.task is not None
+            self.task.fatal = self.task.signal = False
+            self.mask.restore()
+            return frames
         if not (self.looks_at_signals or self.is_to_die):
             self.mask.restore()
             return frames

@@ -214,6 +214,11 @@ class Syscall:
         """Return the parameter an argument is for, by the argument's place from 0."""
         return self.parameters[min(position, len(self.parameters) - 1)]
 
+    def parameters_of(self, count: int) -> tuple[Parameter, ...]:
+        """Return the parameter that each of so many arguments is for."""
+        more = count - len(self.parameters)
+        return self.parameters[:count] if more <= 0 else self.parameters + self.parameters[-1:] * more
+
     def bind(self, arguments: Sequence[Argument]) -> Iterator[tuple[Parameter, Argument]]:
         """Yield each parameter with its argument, or with its default if that is left out; none may be repeated."""
         for position, parameter in enumerate(self.parameters):

@@ -1,11 +1,11 @@
 """pNFS: what knfsd and an inode say to each other about the layout that a client has, and what the client asks [1.4.1].
 
-None of these has a footprint: each may take a lock of the inode, or let somebody go on who waits.
+Most of these have no footprint: they may take a lock of the inode, or let somebody go on who waits.
 """
 
 from typing import NamedTuple
 
-from longpin.messages.envelope import Address, Message, message
+from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.process.caller import Caller
 
 
@@ -36,6 +36,42 @@ class LayoutGranted(Message):
 
 
 @message
+class RegisterClient(Message):
+    """To a block device: a client has a layout of a file on it, and registers its key [code: bl_register_scsi]."""
+
+    client: Address
+    """The process that stands for it."""
+    layout: Address
+
+    def footprint(self) -> Footprint:
+        """The client's registration."""
+        return Footprint.of(writes=[("registration", self.client)])
+
+
+@message
+class PreemptClient(Message):
+    """To a block device, from a layout: take a client's registration away [code: nfsd4_scsi_fence_client]."""
+
+    client: Address
+
+    def footprint(self) -> Footprint:
+        """The client's registration."""
+        return Footprint.of(writes=[("registration", self.client)])
+
+
+@message
+class Preempted(Message):
+    """Done; these layouts were used under that registration."""
+
+    layouts: tuple[Address, ...]
+
+
+@message
+class CutOff(Message):
+    """To a layout: its client cannot reach the device any more."""
+
+
+@message
 class MapLayout(Message):
     """Where do pages lie? From a layout to its inode [code: xfs_fs_map_blocks]."""
 
@@ -49,7 +85,6 @@ class MapLayout(Message):
 class LayoutMapped(Message):
     """There; not those that have no block, if none was to be allocated."""
 
-    memory: Address
     pages: tuple[LayoutPage, ...]
     size: int
     """Bytes of the file."""

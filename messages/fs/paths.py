@@ -50,6 +50,8 @@ class InProc(NamedTuple):
 
 def in_proc(path: str) -> InProc | None:
     """Return what a path names in ``/proc/self/fd``; None if it does not lead there."""
+    if _DESCRIPTORS[0] not in path:
+        return None
     at: tuple[str, ...] = ()
     start = 0
     while start < len(path):

@@ -13,6 +13,8 @@ class RdmaDevice(NamedTuple):
     """Its driver can take a key back while it is in use [4.10]."""
     on_demand: bool | None = None
     """It does on-demand paging [1.10.3]; None: as rxe does on the kernel."""
+    names_owner: bool = True
+    """Its driver tells the kernel which open file owns the pins (``struct vaddr_pin``) [4.7]."""
 
 
 ANY_DEVICE = RdmaDevice()

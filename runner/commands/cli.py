@@ -199,13 +199,16 @@ def replay(trace: str, until: int | None, policy: str | None, as_json: bool) -> 
 
 @main.command("list")
 @click.argument("what", type=click.Choice(["scenarios", "policies", "rules"]))
+@click.option("--policy", metavar="FILE.py:CLASS", help="List this policy, which is loaded, and no other.")
 @common
-def list_(what: str, as_json: bool) -> None:
+def list_(what: str, policy: str | None, as_json: bool) -> None:
     """List the shipped scenarios, the policies or the rules, with their sources."""
     begin()
-    from longpin.runner.commands.listing import LISTS, draw_table
+    from longpin.runner.commands.listing import LISTS, draw_table, own_policy
 
-    entries = LISTS[what]()
+    if policy is not None and what != "policies":
+        raise BadInput(f"--policy needs `list policies`: {what} are the same under every policy")
+    entries = LISTS[what]() if policy is None else own_policy(policy)
     with output():
         if as_json:
             import json

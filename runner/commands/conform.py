@@ -8,10 +8,7 @@ a difference was found, 130 interrupted before it began.
 """
 
 import contextlib
-import shlex
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,16 +16,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from longpin.runner.commands import startup
-from longpin.runner.commands.options import duration, spare
+from longpin.runner.commands.comparing import Run
+from longpin.runner.commands.options import POLICY_METAVAR, duration, spare
 from longpin.runner.commands.terminal import EXIT_BAD, BadInput, conclude, fail, say
 from longpin.runner.usage import MOST_SEED
 
 if TYPE_CHECKING:
-    from longpin.runner.conclusions import Compared, Comparison, ShrunkProgram
-    from longpin.runner.conform.check import ProgramVerdict, Tally
     from longpin.runner.conform.host import HostRunner
-    from longpin.runner.conform.program import ConformProgram, Runner
-    from longpin.runner.result import Verdict
+    from longpin.runner.conform.program import ConformProgram
 
 DEFAULT_PROGRAMS = 100
 """How many random programs run where nothing says how many."""
@@ -89,6 +84,11 @@ Engine = Literal["stepped", "threads"]
     metavar="TIME",
     help=f"Time to make a scenario smaller (races).  [default: {DEFAULT_SHRINK:g}]",
 )
+@click.option(
+    "--policy",
+    metavar=POLICY_METAVAR,
+    help="Follow another proposal, on today's kernel: without a lease of a layout it differs from none.  [default: P0]",
+)
 @click.option("--engine", type=click.Choice(["stepped", "threads"]), default="stepped", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else.")
 def conform(
@@ -104,6 +104,7 @@ def conform(
     runs: int | None,
     seconds: float | None,
     shrink: float | None,
+    policy: str | None,
     engine: Engine,
     as_json: bool,
 ) -> None:
@@ -124,6 +125,8 @@ def conform(
     if given_for_races := [name for name, given in for_races.items() if given is not None and not races]:
         raise BadInput(f"{given_for_races[0]} needs --races")
     if races:
+        if policy is not None:
+            raise BadInput("--policy needs --recorded or --live: what runs free is compared with P0, plain Linux")
         if program is not None or record is not None or engine != "stepped":
             raise BadInput("--program, --record and --engine threads need --live: --races takes scenarios")
         if count is not None and scenarios:
@@ -148,177 +151,29 @@ def conform(
     from longpin.runner.conclusions import Comparison
     from longpin.runner.conform import emulated
     from longpin.runner.conform.generate import generate
+    from longpin.runner.given_policy import read_policy
 
+    source, name, preset, parameters = read_policy(policy or emulated.PROPOSAL.name)
+    emulator = emulated.EmulatedRunner(engine, emulated.make_proposal(name, preset, parameters))
     startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))
     with _host(live) as real, _appending(record, real) as keep:
-        run = Run(real, emulated.EmulatedRunner(engine), keep, named=programs is not None)
-        run.go(stream, length)
+        run = Run(real, emulator, keep, named=programs is not None)
+        run.go(run.ordinary(stream, emulator.proposal.policy), length)
+        options = [] if engine == "stepped" else ["--engine", engine]
+        options += [] if policy is None else ["--policy", emulator.proposal.name]
         about = Comparison(
             mode="recorded" if real is None else "live",
             engine=engine,
-            policy=emulated.PROPOSAL.name,
+            policy=emulator.proposal.name,
+            policy_sha256=None if source is None else source.sha256,
             seed=None if file else seed,
             kernel=None if real is None else real.abilities.kernel,
             fs=None if real is None else real.abilities.fs,
             programs_wanted=length,
         )
-        again = run.smallest(engine, difference)
+        again = run.smallest(options, difference)
     conclude(run.compared(about, again, difference), as_json=as_json)
-
-
-class Run:
-    """The comparison of many programs, which can be interrupted at any time."""
-
-    def __init__(
-        self,
-        real: "Runner | None",
-        emulated: "Runner",
-        keep: "Callable[[ConformProgram], None] | None",
-        *,
-        named: bool = False,
-    ) -> None:
-        from longpin.runner.conform.check import Tally
-
-        self._named = named
-        """The programs were given: one that is not compared leaves the verdict undetermined."""
-        self.tally: Tally = Tally()
-        self.interrupted = False
-        self.seconds = 0.0
-        self.not_kept = ""
-        """What was asked to be kept and could not be, one line."""
-        self._written = False
-        """The program about which the kernels differ is in its file."""
-        self.shrunk: ShrunkProgram | None = None
-        self.shown: ProgramVerdict | None = None
-        """The first program about which the kernels differ, made smaller if the real kernel can be asked."""
-        self._real = real
-        self._emulated = emulated
-        self._keep = None if keep is None else self._kept(keep)
-
-    def _kept(self, keep: "Callable[[ConformProgram], None]") -> "Callable[[ConformProgram], None]":
-        """Return what keeps a program, until that cannot be done any more: the comparison goes on."""
-
-        def try_keep(program: "ConformProgram") -> None:
-            if not self.not_kept:
-                try:
-                    keep(program)
-                except OSError as error:
-                    self.not_kept = f"{error.filename or '--record'}: cannot be written: {error.strerror}"
-
-        return try_keep
-
-    def go(self, programs: "Iterable[ConformProgram]", length: int) -> None:
-        """Compare all programs; an interrupt ends it with what is known."""
-        from longpin.runner.conform.check import check
-
-        started = time.monotonic()
-        try:
-            with _progress(length, self.tally) as advance:
-                for verdict in check(programs, self._real, self._emulated, self._keep):
-                    self.tally.add(verdict)
-                    advance()
-        except KeyboardInterrupt:
-            self.interrupted = True
-        self.seconds = time.monotonic() - started
-
-    def smallest(self, engine: str, file: Path | None) -> str | None:
-        """Make the first difference small and return the command that shows it again.
-
-        The program is written to ``file`` if that is asked for; otherwise it is in the command.
-        """
-        from longpin.runner.conform.program import STANDARD_INPUT, dump_program
-        from longpin.runner.files import replace_file
-
-        if (first := self.tally.first) is None:
-            return None
-        self.shown = first if self._real is None or self.interrupted else self._shrink(first)
-        written = self.shown.program if self._real is not None else replace(self.shown.program, result=first.expected)
-        line = dump_program(written)
-        if file is not None:
-            try:
-                replace_file(file, f"{line}\n".encode())
-                self._written = True
-            except OSError as error:
-                lost, file = f"{file}: cannot be written: {error.strerror}", None
-                self.not_kept = f"{self.not_kept}; {lost}" if self.not_kept else lost
-        source = ["--recorded"] if self._real is None else ["--live", "--program"]
-        option = [] if engine == "stepped" else ["--engine", engine]
-        again = shlex.join(["longpin", "conform", *source, str(file or STANDARD_INPUT), *option])
-        return again if file is not None else f"printf '%s\\n' {shlex.quote(line)} | {again}"
-
-    def _shrink(self, first: "ProgramVerdict") -> "ProgramVerdict":
-        from longpin.runner.conclusions import ShrunkProgram
-        from longpin.runner.conform.check import Agreement, check_one
-        from longpin.runner.conform.shrink import shrink
-        from longpin.runner.machine.processes import HostError
-
-        best, tries = first, 0
-
-        def disagrees(program: "ConformProgram") -> bool:
-            nonlocal best, tries
-            if self.interrupted:
-                return False
-            tries += 1
-            try:
-                verdict = check_one(program, self._real, self._emulated)
-            except HostError:
-                return False
-            except KeyboardInterrupt:
-                self.interrupted = True
-                return False
-            if verdict.agreement is Agreement.DIFFERS:
-                best = verdict
-            return verdict.agreement is Agreement.DIFFERS
-
-        shrink(first.program, disagrees)
-        self.shrunk = ShrunkProgram(len(first.program.ops), len(best.program.ops), tries, best.program)
-        return best
-
-    @property
-    def judgement(self) -> "Verdict":
-        """What it all comes to."""
-        from longpin.runner.result import Verdict
-
-        if self.tally.differ or self.tally.unsupported:
-            return Verdict.VIOLATED
-        unknown = self.interrupted or not self.tally.asked or self._lacks_some
-        return Verdict.UNDETERMINED if unknown else Verdict.HOLDS
-
-    @property
-    def _lacks_some(self) -> bool:
-        return self._named and bool(self.tally.skipped)
-
-    @property
-    def reason(self) -> str:
-        """What it all comes to, in words."""
-        if self.tally.differ:
-            return "the kernels differ"
-        if self.tally.unsupported:
-            return "the emulated kernel cannot run every program"
-        if self.interrupted:
-            return "interrupted: no difference so far"
-        if not self.tally.asked:
-            return "nothing could be compared"
-        return "not every program could be compared" if self._lacks_some else "the kernels agree"
-
-    def compared(self, about: "Comparison", again: str | None, file: Path | None) -> "Compared":
-        """Return what came of it, for reports."""
-        from longpin.runner.conclusions import Compared
-
-        kept = str(file) if self._written and file is not None else None
-        return Compared(
-            self.judgement,
-            self.reason,
-            self.tally,
-            about,
-            self.shrunk,
-            self.shown,
-            again,
-            kept,
-            self.seconds,
-            self.not_kept,
-        )
 
 
 def _load(file: Path) -> "list[ConformProgram]":
@@ -367,29 +222,3 @@ def _appending(record: Path | None, real: "HostRunner | None") -> "Iterator[Call
             file.flush()
 
         yield keep
-
-
-@contextlib.contextmanager
-def _progress(length: int, tally: "Tally") -> Iterator[Callable[[], None]]:
-    """Show on standard error, if that is a terminal, how far it is, how fast and how long it will take."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}/s, {task.fields[differ]} differ"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=length, rate="-", differ=0)
-        started = time.monotonic()
-
-        def advance() -> None:
-            rate = tally.programs / max(time.monotonic() - started, 1e-6)
-            progress.update(task, completed=tally.programs, rate=f"{rate:.0f}", differ=tally.differ)
-
-        yield advance

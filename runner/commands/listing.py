@@ -5,12 +5,17 @@ from typing import Any
 
 from longpin.actors.parameters import expected_value
 from longpin.actors.policies import POLICIES
+from longpin.actors.policies.base import Policy
 from longpin.actors.policies.proposal import proposal_parameters
 from longpin.config.loader import load_scenario, shipped_scenarios
+from longpin.runner.given_policy import load_policy
 from longpin.runner.judging.invariants import INVARIANTS
+from longpin.runner.own_policy.source import register
+from longpin.runner.usage import UsageError
 
 Entry = Mapping[str, Any]
-"""``name``, ``source`` and ``summary``; a policy has ``alias``, ``presets``, ``kernels`` and ``parameters`` besides."""
+"""``name``, ``source`` and ``summary``; a policy has ``policy_sha256``, of its file if it is a class in one, ``alias``,
+``presets``, ``kernels`` and ``parameters`` besides."""
 
 
 def scenarios() -> list[Entry]:
@@ -26,18 +31,33 @@ def scenarios() -> list[Entry]:
 
 def policies() -> list[Entry]:
     """Return the proposals, with the presets of each, and what ``--policy`` can set and how."""
-    return [
-        {
-            "name": policy.name,
-            "alias": policy.alias,
-            "presets": list(policy.presets),
-            "kernels": {preset: str(version) for preset, version in policy.kernels.items()},
-            "parameters": {name: expected_value(kind) for name, kind in proposal_parameters(policy).items()},
-            "source": policy.source,
-            "summary": policy.summary,
-        }
-        for policy in POLICIES.values()
-    ]
+    return [_policy(policy) for policy in POLICIES.values()]
+
+
+def own_policy(name: str) -> list[Entry]:
+    """Return the policy that is this class in a file, which is loaded.
+
+    Raises:
+        UsageError: it is none, or the file cannot be used.
+
+    """
+    source = load_policy(name)
+    if source is None or source.name != name:
+        raise UsageError("{}: ", "policy", why=f"expected FILE.py:CLASS alone, found {name!r}")
+    return [_policy(register(source), source.sha256)]
+
+
+def _policy(policy: type[Policy], sha256: str | None = None) -> Entry:
+    return {
+        "name": policy.name,
+        "policy_sha256": sha256,
+        "alias": policy.alias,
+        "presets": list(policy.presets),
+        "kernels": {preset: str(version) for preset, version in policy.kernels.items()},
+        "parameters": {name: expected_value(kind) for name, kind in proposal_parameters(policy).items()},
+        "source": policy.source,
+        "summary": policy.summary,
+    }
 
 
 def rules() -> list[Entry]:

@@ -70,6 +70,7 @@ def search(command: Any) -> Any:
 )
 @click.option("--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="Keep what is done; go on there.")
 @click.option("--footprints/--no-footprints", default=True, help="Let messages commute as they declare (dpor).")
+@click.option("--symmetry/--no-symmetry", default=True, help="Processes alike need not be told apart (states).")
 @click.option("--verify", is_flag=True, help="Check every footprint that is made use of; means --method dpor.")
 @search
 def explore(
@@ -84,6 +85,7 @@ def explore(
     dask: str | None,
     checkpoint: str | None,
     footprints: bool,
+    symmetry: bool,
     verify: bool,
     failures: str,
     shrink: float,
@@ -118,6 +120,7 @@ def explore(
             dask=dask,
             checkpoint=checkpoint,
             footprints=footprints,
+            symmetry=symmetry,
             verify=verify,
             failures=failures,
             shrink=shrink,

@@ -1,6 +1,6 @@
 """Runs conformance programs in the emulated kernel: one op at a time, each to where nothing happens any more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import Inode
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.pmem import Pmem
-from longpin.actors.policies.proposal import Proposal
+from longpin.actors.policies.proposal import KERNEL, Proposal
 from longpin.actors.process.facts import CallRecord
 from longpin.actors.process.pending import (
     CLD_CONTINUED,
@@ -61,6 +61,7 @@ from longpin.runner.conform.reader import call, read_call, touch, write_result
 from longpin.runner.conform.storage import data_text, extents_text, read_extents
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
+from longpin.runner.given_policy import blaming
 from longpin.runner.oracles.fifo import Fifo
 
 POLL_MSG_BAND = 0x441
@@ -93,17 +94,29 @@ class EmulatedRunner:
         self.proposal = proposal or PROPOSAL
 
     def run(self, program: ConformProgram) -> ProgramOutcome:
-        """Run a program from a fresh start and return what it did."""
-        world = _World(self.engine, program, self.proposal)
-        try:
-            return world.run()
-        finally:
-            world.close()
+        """Run a program from a fresh start and return what it did.
+
+        Raises:
+            PolicyError: the policy, a class in a file, does what no policy may.
+            InternalError: a bug of longpin.
+
+        """
+        with blaming(self.proposal.policy.name):
+            world = _World(self.engine, program, self.proposal)
+            try:
+                return world.run()
+            finally:
+                world.close()
 
 
 IMAGES = {image.name: image for image in (IMAGE, FORKED)}
 PROPOSAL = Proposal.make("P0", "intended", {})
 """What Linux does about pins."""
+
+
+def make_proposal(name: str, preset: str, parameters: Mapping[str, Any]) -> Proposal:
+    """Return a proposal as it is compared: on the kernel that :data:`PROPOSAL` is on, unless another one is given."""
+    return Proposal.make(name, preset, {KERNEL: PROPOSAL.kernel} | dict(parameters))
 
 
 @dataclass(slots=True)

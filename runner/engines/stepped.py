@@ -80,9 +80,10 @@ class SteppedEngine(EngineBase):
 
     def post(self, actor: Actor, envelope: Envelope) -> None:
         """Append to the sender's outbox."""
-        if not actor.outbox:
+        outbox = actor.outbox
+        if not outbox:
             self.ready.append(actor)
-        actor.outbox.append(envelope)
+        outbox.append(envelope)
 
     def set_alarm(self, actor: Actor, deadline: float | None) -> None:
         """Replace the one alarm."""
@@ -125,8 +126,9 @@ class SteppedEngine(EngineBase):
             if self.arrivals == most or (index := choose(ready)) is None:
                 return False
             sender = ready.pop(index)
-            envelope = sender.outbox.popleft()
-            if sender.outbox:
+            outbox = sender.outbox
+            envelope = outbox.popleft()
+            if outbox:
                 ready.append(sender)
             self.arrivals += 1
             if record is not None:

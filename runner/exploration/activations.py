@@ -6,25 +6,30 @@ belongs to the *activation*, one handled arrival, and is a process of its own. A
 earlier one of the same actor sent has arrived, if their footprints conflict or the earlier arrival happened before
 the later one. Otherwise the two could have been handled the other way round, and what they send arrives in any order.
 
-Every order of arrivals that threads can show is a schedule here. The reverse does not hold in full: two activations
-may mix what they send, and orders at several actors may contradict each other. So :meth:`ActivationPath.decisions`
-looks for an order of arrivals that an outbox for each actor allows and that nobody can tell from this schedule; if
-there is none, what the schedule shows cannot happen, and it is no failure.
+That alone would let two activations mix what they send where somebody sees it, and orders at several actors contradict
+each other, as no outbox shows it. So two arrivals at one actor are in conflict as well if something that the one sends
+is in conflict with something that the other sends (:mod:`longpin.runner.exploration.places`). What a handler sends
+depends only on what happened before, since messages that commute change nothing of it; so it belongs to the event as
+its footprint does, and what is independent can still be exchanged: optimal reduction needs nothing else. No trace is
+told apart that was one before. Of two such messages one arrives first, in every schedule, and by the outbox that says
+which of the two arrivals came first; and the reverse.
 
-The words of :mod:`longpin.runner.exploration.path` hold. The place of an event is its receiver with its footprint.
+Every order of arrivals that threads can show is a schedule here. The reverse does not hold in full: one step is seen
+ahead, not more. If the messages themselves commute, and only what comes of *them* is in conflict, orders may contradict
+each other farther on. So :meth:`ActivationPath.decisions` looks for an order of arrivals that an outbox for each actor
+allows and that nobody can tell from this schedule; if there is none, what the schedule shows cannot happen, and it is
+no failure.
+
+The words of :mod:`longpin.runner.exploration.path` hold. The place of an event is its receiver with its footprint and
+with the places of what its handler sends.
 """
 
-from longpin.messages.envelope import Address, Footprint
+from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.exploration.footprints import (
-    FootprintError,
-    OrderComparison,
-    body_footprint,
-    conflict,
-    reply_footprint,
-)
-from longpin.runner.exploration.keys import PlaceKey, ProcessKey, footprint_of, place_key
+from longpin.runner.exploration.footprints import FootprintError, OrderComparison
+from longpin.runner.exploration.keys import PlaceKey, ProcessKey, known_place, place_key
 from longpin.runner.exploration.path import NOBODY
+from longpin.runner.exploration.placing import Placing
 from longpin.runner.exploration.realize import Arrival, realize
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Spawned, Table
 
@@ -37,7 +42,13 @@ class Activation:
     __slots__ = ("actor", "after", "arrived", "before", "event", "last", "name", "sends")
 
     def __init__(
-        self, name: int, actor: int, sends: tuple[int, ...], event: int, before: int, after: "list[Activation]"
+        self,
+        name: int,
+        actor: int,
+        sends: tuple[int, ...],
+        event: int = NOBODY,
+        before: int = 0,
+        after: "tuple[Activation, ...]" = (),
     ) -> None:
         self.name = name
         self.actor = actor
@@ -70,25 +81,19 @@ class ActivationPath:
         self.clock: list[int] = []
         self.races: list[list[int]] = []
         self.ghost: list[bool] = []
-        self.conflicts: list[int] = []
         self.failure: Exception | None = None
         self.marked: list[tuple[int, frozenset[str]]] = []
         self.local: list[int] = []
+        self._places = Placing(table, self.local)
+        self.conflicts = self._places.conflicts
         self.message: list[int] = []
         """By event: the message that arrived."""
         self._names: dict[tuple[int, int], int] = {}
         """A message by the activation that sent it and its number there; it names the activation it starts."""
-        self._places: dict[tuple[int, Footprint | None], int] = {}
-        self._asked: dict[tuple[int, Address, int], Footprint | None] = {}
-        """The footprint of each request, by receiver, sender and number."""
         self._at: list[int] = []
-        """By place: the bit set of the arrivals there."""
-        self._rivals: list[list[int]] = []
-        """By place: the places it conflicts with."""
+        """By place: the bit set of the arrivals there, and by plain place."""
         self._sent: list[int] = []
         """By actor: the bit set of the arrivals whose handlers sent something."""
-        self._place_of_message: dict[int, int] = {}
-        """The place of each message that is no reply."""
         self._active: dict[int, Activation] = {}
         """The activations that sent something, by name."""
         self._by_event: dict[int, Activation] = {}
@@ -97,7 +102,7 @@ class ActivationPath:
         self._tick = self._tick_origin = self._last_tick = NOBODY
         self._undo: list[tuple[int, int, int, tuple[Spawned, ...], Activation | None, int, int, int]] = []
         self._grow()
-        self._activate(Activation(WORLD_ACTOR, WORLD_ACTOR, table.told, NOBODY, 0, []))
+        self._activate(Activation(WORLD_ACTOR, WORLD_ACTOR, table.told))
         for created in table.first:
             self._create(created, NOBODY)
 
@@ -131,7 +136,12 @@ class ActivationPath:
 
     def next_place(self, process: int) -> int:
         """Return the place of a ready process's next event."""
-        return self._place(self.next_message(process))
+        message, places = self.next_message(process), self._places
+        plain, state = places.plain_of(message), self.local[self.table.receiver[message]]
+        if state == NOBODY:
+            return plain
+        step = self.table.step(state, message)
+        return places.place_of(message, plain, step.sends, step.state)
 
     def next_message(self, process: int) -> int:
         """Return the message of a ready process's next event."""
@@ -167,32 +177,35 @@ class ActivationPath:
             before = sender.before | self._clock_of(last)
             for earlier in sender.after:
                 before |= self.clock[earlier.last]
-        receiver, place = table.receiver[message], self._place(message)
+        places = self._places
+        receiver, plain = table.receiver[message], places.plain_of(message)
         state = self.local[receiver]
         if state == NOBODY:
             raise InternalError(f"{table.addresses[receiver]} does not exist: {table.envelopes[message]}")
-        races, rivals = [], 0
-        for other in self._rivals[place]:
+        step = table.steps[state].get(message) or table.step(state, message)
+        place = places.place_of(message, plain, step.sends, step.state)
+        self._at += [0] * (len(self.conflicts) - len(self._at))
+        races, rivals = list[int](), 0
+        for other in places.rivals[plain]:
+            rivals |= self._at[other]
+        for other in places.quarrels[place]:
             rivals |= self._at[other]
         while rivals := rivals & ~before:
             races.append(latest := rivals.bit_length() - 1)
             before |= self.clock[latest]
         clock = before | 1 << event
         if self.comparison is not None:
-            self._verify(process, place, message, before)
+            self._verify(process, plain, message, before)
         if sender is not None:
             sender.arrived += 1
             sender.last = event
             if sender.done:
                 del self._open[process]
-        envelope = table.envelopes[message]
-        if envelope.call > 0:
-            self._asked[receiver, envelope.src, envelope.call] = body_footprint(table, message)
-        step = table.steps[state].get(message) or table.step(state, message)
         self._grow()
         self.clock.append(clock)
         if step.sends:
             self._activate(self._activation(name, receiver, step.sends, event, clock))
+            places.sent(receiver, step.sends, step.state)
             self._sent[receiver] |= 1 << event
         if step.marks:
             self.marked.append((event, step.marks))
@@ -201,7 +214,9 @@ class ActivationPath:
         self.message.append(message)
         self.place.append(place)
         self.races.append(races)
-        self._at[place] |= 1 << event
+        self._at[plain] |= 1 << event
+        if place != plain:
+            self._at[place] |= 1 << event
         self.local[receiver] = step.state
         for created in step.spawned:
             self._create(created, event)
@@ -215,7 +230,10 @@ class ActivationPath:
         process, receiver, state, spawned, sender, last, self._tick, self._tick_origin = self._undo.pop()
         self.clock.pop()
         event = len(self.clock)
-        self._at[self.place[-1]] ^= 1 << event
+        place, plain = self.place[-1], self._places.plain[self.place[-1]]
+        self._at[plain] ^= 1 << event
+        if place != plain:
+            self._at[place] ^= 1 << event
         for values in (self.process, self.message, self.place, self.races, self.ghost):
             values.pop()
         if self.marked and self.marked[-1][0] == event:
@@ -281,7 +299,7 @@ class ActivationPath:
         for name, other in self._open.items():
             if name != process and all(earlier.done for earlier in other.after):
                 rival = other.sends[other.arrived]
-                rival_place = self._place(rival)  # may be a new one, and add to conflicts
+                rival_place = self._places.plain_of(rival)  # may be a new one, and add to conflicts
                 if self.table.receiver[rival] == receiver and not conflicts[place] >> rival_place & 1:
                     self.comparison.compare(self.local[receiver], message, rival)
         for event in reversed(range(len(self._undo))):
@@ -297,34 +315,6 @@ class ActivationPath:
     def _name(self, activation: int, number: int) -> int:
         """Return the name of a message; 0 and 1 are those of the world and the alarm."""
         return self._names.setdefault((activation, number), len(self._names) + 2)
-
-    def _place(self, message: int) -> int:
-        if (place := self._place_of_message.get(message)) is not None:
-            return place
-        table, envelope = self.table, self.table.envelopes[message]
-        receiver, declared = table.receiver[message], body_footprint(table, message)
-        if envelope.call >= 0 or declared is not None:
-            place = self._place_of_message[message] = self._place_of(receiver, declared)
-            return place
-        state = self.local[receiver]
-        if -envelope.call in table.covers[state]:
-            return self._place_of(receiver, table.covers[state][-envelope.call])
-        request = table.calls[state].get(-envelope.call)
-        footprint = None if request is None else reply_footprint(self._asked.get((receiver, *request)))
-        return self._place_of(receiver, footprint)
-
-    def _place_of(self, receiver: int, footprint: Footprint | None) -> int:
-        if (place := self._places.get((receiver, footprint))) is None:
-            place = self._places[receiver, footprint] = len(self.conflicts)
-            self.conflicts.append(0)
-            self._at.append(0)
-            self._rivals.append([])
-            for (actor, other), number in self._places.items():
-                if actor == receiver and conflict(footprint, other):
-                    for one, two in {(place, number), (number, place)}:
-                        self.conflicts[one] |= 1 << two
-                        self._rivals[one].append(two)
-        return place
 
     def key(self, process: int) -> ProcessKey:
         """Return what every searcher calls a process: who began, and which of what each sent comes next."""
@@ -345,14 +335,13 @@ class ActivationPath:
 
     def place_key(self, place: int) -> PlaceKey:
         """Return what every searcher calls a place."""
-        receiver, footprint = list(self._places)[place]
-        return place_key(self.table.addresses[receiver], footprint)
+        return place_key(self._places, place, self.table.addresses)
 
     def known_place(self, key: PlaceKey) -> int:
         """Return the number of a place."""
-        receiver = self.table.number(key[0])
+        place = known_place(self._places, key, self.table.number)
         self._grow()
-        return self._place_of(receiver, footprint_of(key))
+        return place
 
     def _activation(self, name: int, actor: int, sends: tuple[int, ...], event: int, clock: int) -> Activation:
         """Return the activation that an arrival begins; those of the actor that happened before it come first."""
@@ -367,7 +356,7 @@ class ActivationPath:
                 after.append(earlier)
             # Whatever comes before that one it waits for itself.
             earlier_ones &= ~self.clock[latest]
-        return Activation(name, actor, sends, event, before, after)
+        return Activation(name, actor, sends, event, before, tuple(after))
 
     def _activate(self, activation: Activation) -> None:
         if activation.sends:

@@ -13,11 +13,10 @@ is reached the same way.
 
 import gc
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import fields
 from enum import Enum
-from functools import cache
-from operator import itemgetter
+from functools import cache, lru_cache
 from types import (
     BuiltinFunctionType,
     CellType,
@@ -46,7 +45,11 @@ OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "_actor_ref", "actor_stopped",
 """Attributes of an actor that are not its state; who asks looks at the outbox separately."""
 
 
-_ABSENT = object()
+class _Absent:
+    """What a slot holds that has no value."""
+
+
+_ABSENT = _Absent()
 
 
 class OpaqueError(Exception):
@@ -110,10 +113,10 @@ class _Forms:
 
     def __init__(self, *, ordered: bool) -> None:
         self.ordered = ordered
-        self.met: dict[int, int] = {}
-        """The number of each object met so far, by its identity."""
-        self.parts: dict[int, str] = {}
-        """The attribute of the actor that holds an object, by the object's identity."""
+        self.met: dict[int, Hashable] = {}
+        """What stands for an object met again, by its identity: where it was met, or the actor's attribute it is in."""
+        self.count = 0
+        """How many objects were met."""
         self.kept: list[object] = []
         """Objects made while looking; kept, so that no identity is used twice."""
         self.owner: Actor | None = None
@@ -122,110 +125,192 @@ class _Forms:
         kind: type = type(value)
         if kind in PLAIN:
             return value  # type: ignore[no-any-return]
-        if _is_told_by_identity(kind):
-            return self._once(kind, value)
-        if kind in (bool, float, complex):
-            return kind, repr(value)
-        if kind is tuple:
-            return "tuple", *map(self.of, value)
-        if isinstance(value, Enum):
-            return kind, value.name
-        if isinstance(value, CONSTANT):
-            return value
-        if isinstance(value, Message):
-            return kind, *[self.of(getattr(value, field.name)) for field in fields(value)]  # type: ignore[arg-type]
-        if kind is frozenset:
-            return "frozenset", *sorted(map(self.of, value), key=repr)
-        if isinstance(value, EngineBase):
-            return "engine"
-        if _is_frozen(kind) and (frozen := Frozen.of(value)) is not None:
+        if (look := _LOOKS.get(kind)) is None:
+            look = _LOOKS[kind] = _look_for(kind)
+        return look(self, kind, value)
+
+    def all_of(self, values: Iterable[Any]) -> list[Hashable]:
+        of = self.of
+        return [value if type(value) in PLAIN else of(value) for value in values]
+
+    # What stands for itself.
+
+    def itself(self, _kind: type, value: Any) -> Hashable:
+        return value  # type: ignore[no-any-return]
+
+    def of_number(self, kind: type, value: Any) -> Hashable:
+        return kind, repr(value)
+
+    def of_tuple(self, _kind: type, value: Any) -> Hashable:
+        return "tuple", *self.all_of(value)
+
+    def of_named_tuple(self, kind: type, value: Any) -> Hashable:
+        return kind, *self.all_of(value)
+
+    def of_frozenset(self, _kind: type, value: Any) -> Hashable:
+        return "frozenset", *sorted(self.all_of(value), key=repr)
+
+    def of_enum(self, kind: type, value: Any) -> Hashable:
+        return kind, value.name
+
+    def of_message(self, kind: type, value: Any) -> Hashable:
+        return kind, *self.all_of([getattr(value, name) for name in _fields(kind)])
+
+    def of_engine(self, _kind: type, _value: Any) -> Hashable:
+        return "engine"
+
+    def of_frozen(self, kind: type, value: Any) -> Hashable:
+        if (frozen := Frozen.of(value)) is not None:
             return kind, frozen
-        if isinstance(value, tuple):
-            return kind, *map(self.of, value)
-        if kind is FunctionType and value.__closure__ is None and value.__defaults__ is None:
+        return self.of_named_tuple(kind, value) if isinstance(value, tuple) else self.once(kind, value)
+
+    def of_function(self, kind: type, value: Any) -> Hashable:
+        if value.__closure__ is None and value.__defaults__ is None:
             return value.__code__  # type: ignore[no-any-return]
-        return self._once(kind, value)
+        return self.once(kind, value)
 
-    def _once(self, kind: type, value: Any) -> Hashable:
+    # What has an identity.
+
+    def once(self, kind: type, value: Any) -> Hashable:
         """Return the form of what has an identity, or where it was met."""
-        if (part := self.parts.get(id(value))) is not None:
-            return "part", part
-        if (number := self.met.get(id(value))) is not None:
-            return ("again", number) if self.ordered else ("again", kind)
-        self.met[id(value)] = len(self.met)
-        form = self._inside(kind, value)
+        identity = id(value)
+        if (known := self.met.get(identity)) is not None:
+            return known
+        self.met[identity] = ("again", self.count) if self.ordered else ("again", kind)
+        self.count += 1
+        if (inside := _INSIDES.get(kind)) is None:
+            inside = _INSIDES[kind] = _inside_of(kind)
+        form = inside(self, kind, value)
         if not self.ordered:
-            del self.met[id(value)]  # which of two meetings comes first depends on the order
+            del self.met[identity]  # which of two meetings comes first depends on the order
         return form
 
-    def _inside(self, kind: type, value: Any) -> Hashable:
-        """Return the form of what has an identity and is met for the first time."""
-        if kind in (list, deque):
-            return kind, *map(self.of, value)
-        if isinstance(value, dict):
-            items = [(self.of(key), self.of(item)) for key, item in value.items()]
-            return kind, *(items if self.ordered else sorted(items, key=repr))
-        if kind is set:
-            return kind, *sorted(map(self.of, value), key=repr)
-        if kind is GeneratorType:
-            return self._suspended(value)
-        if kind is MethodType:
-            return kind, self.of(value.__func__), self.of(value.__self__)
-        if kind is FunctionType:
-            return kind, value.__code__, self.of(value.__closure__), self.of(value.__defaults__)
-        if kind is CellType:
-            try:
-                return kind, self.of(value.cell_contents)
-            except ValueError:  # of a variable that has no value yet
-                return kind
-        if isinstance(value, Actor):
-            if self.owner is not None:
-                raise OpaqueError(f"{self.owner.address} holds {value.address} itself, not its address")
-            self.owner = value
-            state = {n: item for n, item in vars(value).items() if n not in OF_PYKKA and n not in value.shown}
-            if not self.ordered:
-                state["_suspended"] = dict.fromkeys(state["_suspended"].values())
-            self.parts = {id(state[name]): name for name in sorted(state, reverse=True)}
-            return kind, *((name, self._held(name, state[name])) for name in sorted(state))
-        if isinstance(value, BaseException):
-            return kind, self.of(value.args), self.of(vars(value))
-        return self._attributes(kind, value)
+    def of_sequence(self, kind: type, value: Any) -> Hashable:
+        return kind, *self.all_of(value)
 
-    def _held(self, name: str, value: object) -> Hashable:
+    def of_dict(self, kind: type, value: Any) -> Hashable:
+        items = zip(self.all_of(value), self.all_of(value.values()), strict=True)
+        return kind, *(items if self.ordered else sorted(items, key=repr))
+
+    def of_set(self, kind: type, value: Any) -> Hashable:
+        return kind, *sorted(self.all_of(value), key=repr)
+
+    def of_method(self, kind: type, value: Any) -> Hashable:
+        return kind, self.of(value.__func__), self.of(value.__self__)
+
+    def of_closure(self, kind: type, value: Any) -> Hashable:
+        return kind, value.__code__, self.of(value.__closure__), self.of(value.__defaults__)
+
+    def of_cell(self, kind: type, value: Any) -> Hashable:
+        try:
+            return kind, self.of(value.cell_contents)
+        except ValueError:  # of a variable that has no value yet
+            return kind
+
+    def of_exception(self, kind: type, value: Any) -> Hashable:
+        return kind, self.of(value.args), self.of(vars(value))
+
+    def of_actor(self, kind: type, value: Any) -> Hashable:
+        if self.owner is not None:
+            raise OpaqueError(f"{self.owner.address} holds {value.address} itself, not its address")
+        self.owner = value
+        state = vars(value)
+        names = _state_names(kind, tuple(state))
+        held = [state[name] for name in names]
+        if not self.ordered:
+            held[names.index("_suspended")] = dict.fromkeys(state["_suspended"].values())
+        first: dict[int, str] = {}
+        for name, item in zip(names, held, strict=True):
+            if type(item) not in PLAIN:
+                first.setdefault(id(item), name)
+        self.met |= {identity: ("part", name) for identity, name in first.items()}
+        return kind, names, *[self._held(name, item, first) for name, item in zip(names, held, strict=True)]
+
+    def _held(self, name: str, value: object, first: dict[int, str]) -> Hashable:
         """Return the form of what an attribute of the actor holds, unless another holds it too and comes first."""
-        if self.parts.get(id(value)) != name:
+        if type(value) in PLAIN or first[id(value)] != name:
             return self.of(value)
-        del self.parts[id(value)]
+        reference = self.met.pop(id(value))
         form = self.of(value)
-        self.parts[id(value)] = name
+        self.met[id(value)] = reference
         return form
 
-    def _suspended(self, generator: Any) -> Hashable:
-        frame = generator.gi_frame
+    def of_conversation(self, _kind: type, value: Any) -> Hashable:
+        frame = value.gi_frame
         if frame is None:
             return "ended"
         variables = frame.f_locals
-        held = [
-            item for item in gc.get_referents(generator) if item is not variables and not isinstance(item, FrameType)
-        ]
+        held = [item for item in gc.get_referents(value) if item is not variables and type(item) is not FrameType]
         if held and held[-1] is None:  # its exc_info: that an exception was handled once, further in, and is over
             held.pop()
         # Sorted, for the order of f_locals depends on when somebody looked at it first.
-        return generator.gi_code, frame.f_lasti, tuple(sorted(variables)), *map(self.of, held)
+        return value.gi_code, frame.f_lasti, _sorted(tuple(variables)), *self.all_of(held)
 
-    def _attributes(self, kind: type, value: Any) -> Hashable:
-        items = [(n, item) for n in _slots(kind) if (item := getattr(value, n, _ABSENT)) is not _ABSENT]
-        items += sorted(getattr(value, "__dict__", {}).items(), key=itemgetter(0))
-        if not self.ordered and isinstance(value, (Task, Call)):
-            items = [(name, item) for name, item in items if name != "number"]
-        if items or (kind.__module__ != "builtins" and kind.__basicsize__ == object.__basicsize__):
-            return kind, *[(name, self.of(item)) for name, item in items]
+    def of_attributes(self, kind: type, value: Any) -> Hashable:
+        slots = _slots(kind)
+        if not self.ordered and issubclass(kind, (Task, Call)):
+            slots = tuple(name for name in slots if name != "number")
+        held = [getattr(value, name, _ABSENT) for name in slots]
+        if state := getattr(value, "__dict__", None):
+            names = _sorted(tuple(state))
+            return kind, *self.all_of(held), names, *self.all_of([state[name] for name in names])
+        if any(item is not _ABSENT for item in held) or _has_nothing_else(kind):
+            return kind, *self.all_of(held)
         try:
             parts = value.__reduce__()  # iterators say where they are
         except (TypeError, AttributeError) as error:
             raise OpaqueError(f"a {kind.__qualname__}: {error}") from None
         self.kept.append(parts)
         return kind, self.of(parts)
+
+
+Look = Callable[[_Forms, type, Any], Hashable]
+
+_LOOKS: dict[type, Look] = {}
+"""How the form of an object of each type met so far is made."""
+
+_INSIDES: dict[type, Look] = {
+    list: _Forms.of_sequence,
+    deque: _Forms.of_sequence,
+    set: _Forms.of_set,
+    GeneratorType: _Forms.of_conversation,
+    MethodType: _Forms.of_method,
+    FunctionType: _Forms.of_closure,
+    CellType: _Forms.of_cell,
+}
+"""The same of what has an identity and is met for the first time."""
+
+
+def _look_for(kind: type) -> Look:
+    """Return how the form of an object of this type is made."""
+    for base, look in (
+        ((_Absent, *CONSTANT), _Forms.itself),
+        ((Enum,), _Forms.of_enum),
+        ((Message,), _Forms.of_message),
+        ((EngineBase,), _Forms.of_engine),
+    ):
+        if issubclass(kind, base):
+            return look
+    exactly: dict[type, Look] = {
+        **dict.fromkeys((bool, float, complex), _Forms.of_number),
+        tuple: _Forms.of_tuple,
+        frozenset: _Forms.of_frozenset,
+        FunctionType: _Forms.of_function,
+    }
+    if kind in exactly:
+        return exactly[kind]
+    if _is_frozen(kind):
+        return _Forms.of_frozen
+    return _Forms.of_named_tuple if issubclass(kind, tuple) else _Forms.once
+
+
+def _inside_of(kind: type) -> Look:
+    """Return how the form of an object of this type is made that has an identity."""
+    if issubclass(kind, dict):
+        return _Forms.of_dict
+    if issubclass(kind, Actor):
+        return _Forms.of_actor
+    return _Forms.of_exception if issubclass(kind, BaseException) else _Forms.of_attributes
 
 
 def _is_frozen(kind: Any) -> bool:
@@ -235,10 +320,25 @@ def _is_frozen(kind: Any) -> bool:
 
 
 @cache
-def _is_told_by_identity(kind: type) -> bool:
-    """Return whether no object of ``kind`` stands for itself: asked first, for most of a state is such objects."""
-    by_value = (bool, float, complex, tuple, frozenset, Enum, *CONSTANT, Message, EngineBase, FunctionType)
-    return not issubclass(kind, by_value) and not _is_frozen(kind)
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _state_names(kind: type[Actor], attributes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the attributes of an actor that are its state, sorted."""
+    return tuple(sorted(set(attributes) - OF_PYKKA - kind.shown))
+
+
+@lru_cache(maxsize=4096)
+def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(names))
+
+
+@cache
+def _has_nothing_else(kind: type) -> bool:
+    """Return whether an object of this type can hold nothing but its attributes."""
+    return kind.__module__ != "builtins" and kind.__basicsize__ == object.__basicsize__
 
 
 @cache

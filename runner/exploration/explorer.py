@@ -59,6 +59,7 @@ class Explorer:
         racy: bool = False,
         seed: int = 0,
         footprints: bool = True,
+        interchangeable: tuple[tuple[Address, ...], ...] = (),
         verify: bool = False,
     ) -> None:
         self.build = build
@@ -68,6 +69,8 @@ class Explorer:
         """The marks of worlds at rest of which a schedule is wanted."""
         self.racy = racy
         self.seed = seed
+        self.interchangeable = interchangeable
+        """Groups of actors of which matching states need not tell who is who."""
         self.verify = verify
         self.table = Table(build, seed=seed, always=always, marks=marks)
         self.commuting = footprints and self._declared()

@@ -6,16 +6,16 @@ searchers tell each other holds *keys* instead, in values that msgpack keeps as 
 :class:`Packer` writes each key once and then its index.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from longpin.messages.envelope import Address, Footprint
-from longpin.runner.exploration.footprints import conflict
+from longpin.runner.exploration.places import Places, block_of
 from longpin.runner.exploration.wakeup import Branch
 
 ProcessKey = Address | tuple[int, ...]
 PlaceKey = tuple[Any, ...]
-"""The receiver's address, and what is read, written and added to unless that is everything."""
+"""The receiver's address, the footprint as sorted tuples or nothing, and the keys of the plain places of the block."""
 
 Vocabulary = tuple[tuple[ProcessKey, ...], tuple[PlaceKey, ...]]
 Pair = tuple[int, int]
@@ -41,28 +41,33 @@ class KeyNames(Protocol):
         """Return the number of a place, a new one if it was not heard of."""
 
 
-def place_key(receiver: Address, footprint: Footprint | None) -> PlaceKey:
-    """Return the key of the place of messages to ``receiver`` with this footprint."""
-    if footprint is None:
-        return (receiver,)
-    return receiver, *(tuple(sorted(parts, key=repr)) for parts in footprint)
+def place_key(places: Places, place: int, addresses: Sequence[Address]) -> PlaceKey:
+    """Return the key of a place; ``addresses`` says what its numbers of actors mean."""
+    receiver, footprint, block = places.parts[place]
+    touched = None if footprint is None else tuple(tuple(sorted(parts, key=repr)) for parts in footprint)
+    sent = tuple(sorted((place_key(places, other, addresses) for other in block), key=repr))
+    return addresses[receiver], touched, sent
 
 
-def footprint_of(key: PlaceKey) -> Footprint | None:
-    """Return the footprint of a place."""
-    return None if len(key) == 1 else Footprint(*map(frozenset, key[1:]))
+def known_place(places: Places, key: PlaceKey, actor: Callable[[Address], int]) -> int:
+    """Return the number of a place; ``actor`` numbers actors."""
+    receiver, touched, sent = key
+    plain = places.number(actor(receiver), None if touched is None else Footprint(*map(frozenset, touched)))
+    return places.with_block(plain, block_of(known_place(places, other, actor) for other in sent))
 
 
 class Book:
     """Numbers for a searcher that has no world of its own."""
 
     def __init__(self) -> None:
-        self.conflicts: list[int] = []
+        self._places = Places()
+        self.conflicts = self._places.conflicts
         """By place: the bit set of the places it conflicts with."""
         self._processes: dict[ProcessKey, int] = {}
-        self._places: dict[PlaceKey, int] = {}
         self._keys: list[ProcessKey] = []
-        self._place_keys: list[PlaceKey] = []
+        self._actors: dict[Address, int] = {}
+        self._addresses: list[Address] = []
+        self._known: dict[PlaceKey, int] = {}
 
     def key(self, process: int) -> ProcessKey:
         """Return the key of a process."""
@@ -76,20 +81,18 @@ class Book:
 
     def place_key(self, place: int) -> PlaceKey:
         """Return the key of a place."""
-        return self._place_keys[place]
+        return place_key(self._places, place, self._addresses)
 
     def known_place(self, key: PlaceKey) -> int:
         """Return the number of a place, a new one if it was not heard of."""
-        if (place := self._places.get(key)) is None:
-            place = self._places[key] = len(self.conflicts)
-            self._place_keys.append(key)
-            self.conflicts.append(0)
-            footprint = footprint_of(key)
-            for number, other in enumerate(self._place_keys):
-                if other[0] == key[0] and conflict(footprint, footprint_of(other)):
-                    self.conflicts[place] |= 1 << number
-                    self.conflicts[number] |= 1 << place
+        if (place := self._known.get(key)) is None:
+            place = self._known[key] = known_place(self._places, key, self._actor)
         return place
+
+    def _actor(self, address: Address) -> int:
+        if (number := self._actors.setdefault(address, len(self._addresses))) == len(self._addresses):
+            self._addresses.append(address)
+        return number
 
 
 class Packer:

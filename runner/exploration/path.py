@@ -22,7 +22,7 @@ a *ghost* race of that arrival, because no event stands for it.
 
 from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.exploration.keys import PlaceKey, ProcessKey, place_key
+from longpin.runner.exploration.keys import PlaceKey, ProcessKey
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, Table
 
 NOBODY = -1
@@ -199,7 +199,7 @@ class Path:
 
     def place_key(self, place: int) -> PlaceKey:
         """Return what every searcher calls a place."""
-        return place_key(self.table.addresses[place], None)
+        return self.table.addresses[place], None, ()
 
     def known_place(self, key: PlaceKey) -> int:
         """Return the number of a place."""

@@ -1,11 +1,12 @@
 """``explore``: from a function that builds a world to what all its schedules do."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import cache, partial
 from typing import Any
 
+from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.events import Observer, SearchAdvanced, tell, tell_result
 from longpin.runner.exploration import naive
@@ -14,12 +15,12 @@ from longpin.runner.exploration.checkpoint import blamed, open_checkpoint
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import estimate
 from longpin.runner.exploration.explorer import Build, Check, Explorer
-from longpin.runner.exploration.nodes import Global, Nodes
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.replay import Always, Marks
-from longpin.runner.exploration.result import BrokenRule, Exploration, Method, Reason
+from longpin.runner.exploration.result import Exploration, Method, Reason
 from longpin.runner.exploration.shared import GUESS_AFTER, Shared, Team, head_of
 from longpin.runner.exploration.states import Matching
+from longpin.runner.exploration.symmetry import AsymmetryError
 from longpin.runner.pool import default_workers, packed
 
 PILOT_EXECUTIONS = 2_000
@@ -43,6 +44,7 @@ def explore(
     seconds: float | None = None,
     max_memory: int | None = None,
     footprints: bool = True,
+    interchangeable: Iterable[Sequence[Address]] = (),
     racy: bool = False,
     verify: bool = False,
     observers: Iterable[Observer] = (),
@@ -82,6 +84,8 @@ def explore(
         max_memory: give up when this process has so many bytes resident. A worker that has its share of them forgets
             what it looked up.
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
+        interchangeable: groups of actors that ``build`` creates, of which matching states need not tell who is who. If
+            they turn out not to be interchangeable it does.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         verify: with footprints, do in both orders whatever is taken to commute, and compare.
         observers: told some ten times a second how far it is, as :class:`~longpin.runner.events.SearchAdvanced`, once
@@ -112,6 +116,7 @@ def explore(
     options: dict[str, Any] = {"check": check, "always": always, "marks": marks, "racy": racy, "seed": seed}
     to_show = tuple(shows)
     options |= {"footprints": footprints, "verify": verify, "shows": to_show}
+    options["interchangeable"] = tuple(tuple(group) for group in interchangeable if len(group) > 1)
     team = None
     if executor is not None or (workers or 1) != 1:
         count = default_workers() if workers is None else workers
@@ -209,16 +214,23 @@ def _end(search: Callable[[], Reason | None]) -> Reason | None:
 def _match(explorer: Explorer, budget: Budget) -> Exploration:
     """Match states."""
     result = Exploration(Method.STATES)
-
-    def judge(state: Global, nodes: Nodes) -> BrokenRule | None:
-        if explorer.check is None:
-            return None
-        return explorer.judge(tuple(nodes.state[node] for node in state), lambda: matching.decisions(state))
-
-    matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
-    result.reason = _end(matching.run) or Reason.COMPLETE
+    judge = explorer.judge if explorer.check is not None else _nothing
+    try:
+        groups = explorer.interchangeable
+        matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy, interchangeable=groups)
+        result.reason = _end(matching.run) or Reason.COMPLETE
+        result.interchangeable = groups
+    except AsymmetryError:
+        explorer.forget()
+        result = Exploration(Method.STATES)
+        matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
+        result.reason = _end(matching.run) or Reason.COMPLETE
     result.marks |= explorer.marks | matching.marks
     return result
+
+
+def _nothing(_rest: tuple[int, ...], _decisions: Callable[[], tuple[Address, ...]]) -> None:
+    """Judge a world at rest in which nothing is to hold."""
 
 
 def _schedules(explorer: Explorer, budget: Budget, search: Alone | Shared, *, auto: bool) -> Exploration:

@@ -17,10 +17,16 @@ Steps that are abandoned are left out; whether one is follows from the receiver'
 is a system of the same kind, and all of this holds of it. If nothing is left of a persistent set, the others are
 explored.
 
+Where some actors are interchangeable, one of the states is kept that differ in nothing but who is who
+(``symmetry.py``). The way to it goes through such representatives, too, so on the way back names are exchanged as often
+as on the way there. What holds of a representative need not hold of its images, if a rule names somebody: all images of
+a world at rest are judged, each by a schedule of its own.
+
 This is not mixed with sleep sets: a state seen before may have been left with other sleepers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
@@ -29,6 +35,7 @@ from longpin.runner.exploration.nodes import ABSENT, Global, Nodes
 from longpin.runner.exploration.persistent import PersistentSets
 from longpin.runner.exploration.result import Abandoned, BrokenRule, Exploration, Failure, Reason
 from longpin.runner.exploration.seen import Seen, SeenByFingerprint
+from longpin.runner.exploration.symmetry import Representatives, Symmetry
 from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTOR, ComputedStep, Table
 
 CHAIN_AT_MOST = 1_000
@@ -40,6 +47,12 @@ PASS_GROWTH = 2
 Unexplored = tuple[Global, int, list[int]]
 """A state, its number, and a persistent set there."""
 
+Decisions = tuple[Address, ...]
+"""Whose oldest message arrives, arrival by arrival."""
+
+Judge = Callable[[tuple[int, ...], Callable[[], Decisions]], BrokenRule | None]
+"""Is given the states of all actors of a world at rest, and what returns a schedule that leads there."""
+
 
 class Matching:
     """One search."""
@@ -47,13 +60,14 @@ class Matching:
     def __init__(
         self,
         table: Table,
-        judge: Callable[[Global, Nodes], BrokenRule | None],
+        judge: Judge,
         result: Exploration,
         budget: Budget,
         *,
         racy: bool = False,
         reduce: bool = True,
         seen: Callable[[], Seen] = SeenByFingerprint,
+        interchangeable: Iterable[Sequence[Address]] = (),
     ) -> None:
         self.table = table
         self.judge = judge
@@ -66,12 +80,19 @@ class Matching:
         self.seen = seen()
         """The states seen."""
         self._new_seen = seen
+        groups = [group for group in interchangeable if len(group) > 1]
+        self.images = Representatives(Symmetry(table, groups), self.nodes) if groups else None
         self.failed: Exception | None = None
         self.marks: set[str] = set()
         """What is to be seen in a step that was taken: every one leads from a state that can be reached."""
 
     def run(self) -> Reason:
-        """Explore until nothing is left, something is broken, or the budget is spent."""
+        """Explore until nothing is left, something is broken, or the budget is spent.
+
+        Raises:
+            AsymmetryError: actors that were said to be interchangeable are not.
+
+        """
         most = 1
         while True:
             self.sets.begin()
@@ -89,7 +110,7 @@ class Matching:
     def _pass(self, most: int) -> Reason | None:
         """Explore all; None: it is given up, for it chose wrongly and has come to more states than ``most``."""
         result, seen = self.result, self.seen
-        start, chain, chosen = self._settle(self._start())
+        start, chain, chosen = self._settle(self._start() if self.images is None else self.images.start())
         stack = [(start, seen.add(start, 0, tuple(chain)), chosen)]
         while stack:
             if self.sets.changed and len(seen) > most:
@@ -97,9 +118,10 @@ class Matching:
             state, number, chosen = stack.pop()
             if not chosen:
                 result.executions += 1
-                if (what := self.judge(state, self.nodes)) is not None:
-                    result.failures.append(Failure(what, self.decisions(state)))
-                    return Reason.VIOLATED
+                for rest, decisions in self._at_rest(state, number):
+                    if (what := self.judge(rest, decisions)) is not None:
+                        result.failures.append(Failure(what, decisions()))
+                        return Reason.VIOLATED
             result.states = len(seen)
             if (reason := self.budget.spent(result)) is not None:
                 return reason
@@ -120,7 +142,7 @@ class Matching:
                 left -= 1
                 continue
             if self.failed is not None:
-                decisions = (*self.decisions(state), self.table.addresses[process])
+                decisions = self._decisions([*self.seen.way(number), process])
                 self.result.failures.append(Failure(BrokenRule.by(self.failed), decisions))
                 return True
             after, chain, chosen = self._settle(after)
@@ -134,7 +156,8 @@ class Matching:
         """Go on from a state as long as one process is enough.
 
         Return where that ends, who was let go, and a persistent set there. A single one means that the chain was cut,
-        and that everything must be explored from there.
+        and that everything must be explored from there. Where actors are interchangeable it ends in a representative,
+        and the last entry is the permutation that leads there, as a negative number.
         """
         chain: list[int] = []
         met = {state}
@@ -143,14 +166,20 @@ class Matching:
             if self.reduce:
                 chosen = self.sets.choose(state, processes)
             if len(chosen) != 1 or not self.reduce or len(chain) == CHAIN_AT_MOST:
-                return state, chain, chosen
+                break
             after = self._step(state, chosen[0])
             if self.failed is not None or after in met:
                 self.failed = None
-                return state, chain, chosen
+                break
             met.add(after)
             chain.append(chosen[0])
             state = after
+        if self.images is not None:
+            state, permutation = self.images.find(state)
+            if permutation:
+                chosen = [self.images.actor(permutation, process) for process in chosen]
+                chain.append(-permutation)
+        return state, chain, chosen
 
     def _start(self) -> Global:
         table, number = self.table, self.nodes.number
@@ -199,12 +228,31 @@ class Matching:
         if node == ABSENT:
             raise InternalError(f"{table.addresses[receiver]} does not exist: {table.envelopes[message]}")
         step = table.step(nodes.state[node], message)
+        if self.images is not None:
+            self.images.symmetry.learn(nodes.state[node], message, step)
         self.marks |= step.marks
         special = step.alarm != KEEP_ALARM or step.spawned or step.failure is not None
         taken = nodes.number(step.state, nodes.outbox[node] + step.sends), step if special else None
         nodes.taken[node][message] = taken
         return taken
 
-    def decisions(self, state: Global) -> tuple[Address, ...]:
+    def _at_rest(self, state: Global, number: int) -> Iterator[tuple[tuple[int, ...], Callable[[], Decisions]]]:
+        """Go through a world at rest and its images: the states of the actors, and what tells how to come there."""
+        way = self.seen.way(number)
+        if self.images is None:
+            yield tuple(self.nodes.state[node] for node in state), partial(self._decisions, way)
+            return
+        for first in range(len(self.images.actors)):
+            _, permutation = self.images.undo(way, first)
+            world = self.images.image(permutation, state)
+            yield tuple(self.nodes.state[node] for node in world), partial(self._decisions, way, first)
+
+    def _decisions(self, way: list[int], first: int = 0) -> Decisions:
+        """Return who was let go on a way, in the names that a permutation gives at first."""
+        if self.images is not None:
+            way = list(self.images.symmetry.decisions(self.images.undo(way, first)[0]))
+        return tuple(self.table.addresses[process] for process in way)
+
+    def decisions(self, state: Global) -> Decisions:
         """Return who was let go on the way to a state seen."""
-        return tuple(self.table.addresses[process] for process in self.seen.way(self.seen.find(state)))
+        return self._decisions(self.seen.way(self.seen.find(state)))

@@ -38,7 +38,7 @@ _OPTIONAL = {
     "machine": ("page_size", "lease_break_time", "uverbs_async_delay", "huge_page_size", "huge_pages", "hypervisor"),
     "pmem": ("blocks",),
     "video": ("frame_size",),
-    "device": ("iommu", "revocable"),
+    "device": ("iommu", "revocable", "on_demand", "names_owner"),
     "file": ("pmem", "uid", "mode"),
     "process": ("uid", "capabilities", "memlock"),
 }

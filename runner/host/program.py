@@ -99,10 +99,6 @@ class HostProcess(Interpreter):
         """Return what makes a call."""
         return partial(self.world.call_table[call], self)
 
-    def schedule_point(self, call: str) -> tuple[()]:
-        """Others get in at any time."""
-        return ()
-
     def get_signals(self) -> Generator[Order | LabelWait, Reply, list[Frame]]:
         """Take every signal whose handler may run; the handler of the one taken first runs last."""
         frames: list[Frame] = []

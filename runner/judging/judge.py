@@ -124,6 +124,7 @@ class Judge:
             processes=self.chronicle.processes(),
             summary=self.scenario.summary,
             source=self.scenario.source,
+            policy_sha256=settings.policy_sha256,
             waiting=[str(wait) for wait in waiting],
             judged=self.rules.judged,
             unreached=unreached,

@@ -57,6 +57,7 @@ def as_object(stressed: Stressed) -> Object:
         result.reason.value if result else STILL_FAILS,
         subject.scenario.name,
         settings.policy_name,
+        settings.policy_sha256,
         engine,
         settings.timers if engine == "stepped" else None,
         shown.seed,

@@ -29,6 +29,7 @@ def lines(compared: Compared, width: int) -> Iterator[str]:
     for what, reasons in (("unsupported", tally.reasons), ("skipped", tally.skipped)):
         for reason, count in reasons.most_common(_MOST_REASONS):
             yield f"{what} {count}: {reason}"
+    yield from compared.warnings
     if shown is not None:
         yield ""
         shrunk = compared.shrunk
@@ -43,7 +44,7 @@ def lines(compared: Compared, width: int) -> Iterator[str]:
 def as_object(compared: Compared) -> Object:
     """Return what ``conform`` prints as JSON of programs."""
     return (
-        {"verdict": compared.verdict.value, "reason": compared.reason, "warnings": []}
+        {"verdict": compared.verdict.value, "reason": compared.reason, "warnings": list(compared.warnings)}
         | asdict(compared.about)
         | {"shrunk": None if compared.shrunk is None else _shrunk(compared.shrunk), "races": None}
         | {"failure": _failure(compared), "not_kept": compared.not_kept or None}

@@ -48,7 +48,8 @@ def reason(explored: Explored, result: Exploration) -> str:
 
 def _size(result: Exploration) -> str:
     if result.states:
-        return f"{result.states:,} states ({result.executions:,} of them at rest)"
+        alike = "".join(f", {' and '.join(group)} being interchangeable" for group in result.interchangeable)
+        return f"{result.states:,} states ({result.executions:,} of them at rest){alike}"
     return f"{result.executions:,} schedule{'s' * (result.executions != 1)} (Mazurkiewicz traces)"
 
 
@@ -68,6 +69,7 @@ def as_object(explored: Explored) -> Object:
         reason(explored, result) if result else STILL_FAILS,
         subject.scenario.name,
         settings.policy_name,
+        settings.policy_sha256,
         "stepped",
         settings.timers,
         settings.seed,
@@ -88,6 +90,7 @@ def as_object(explored: Explored) -> Object:
         "blocked": shown.blocked,
         "impossible": shown.impossible,
         "states": shown.states or None,
+        "interchangeable": [list(group) for group in shown.interchangeable],
         "arrivals": shown.events,
         "inconclusive": shown.inconclusive or None,
         "seconds": round(shown.seconds, 3),

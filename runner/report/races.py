@@ -133,6 +133,7 @@ def as_object(races: Series, seconds: float) -> Object:
         "mode": "races",
         "engine": "stepped",
         "policy": PROPOSAL.name,
+        "policy_sha256": None,
         "seed": races.wanted.effort.seed,
         "kernel": races.release,
         "fs": races.fs,

@@ -7,7 +7,7 @@ from typing import Any
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.clock import Clock
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
-from longpin.messages.envelope import Address, Envelope, Message, message
+from longpin.messages.envelope import WORLD, Address, Envelope, Message, message
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.replay import Decisions
 
@@ -42,7 +42,7 @@ class Hopper(Actor):
         self.children = 0
 
     @handles(Hop)
-    def hop(self, hop: Hop, _src: Address) -> None:
+    def hop(self, hop: Hop, src: Address) -> None:
         self.total = (self.total * 3 + hop.tag + 1) % 11
         if not hop.left:
             return
@@ -50,6 +50,8 @@ class Hopper(Actor):
             if when in (2, self.total % 2):
                 if what == "send":
                     self.send(whom, Hop(hop.left - 1, tag))
+                elif what == "answer":
+                    self.send(self.address if src in (WORLD, CLOCK) else src, Hop(hop.left - 1, tag))
                 elif what == "arm":
                     self.send(CLOCK, ArmTimer("t", 1.0 + tag))
                 elif what == "cancel":

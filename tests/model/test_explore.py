@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from model import random_actors, random_footprints, schedules
-from model.crossed import Log, WriteLog, crossed
+from model.crossed import Log, WriteLog, crossed, crossed_from_afar
 
 from longpin.actors.base import Actor, handles
 from longpin.actors.conversation import Conversation, Step
@@ -34,7 +34,6 @@ from longpin.runner.exploration.budget import Budget
 from longpin.runner.exploration.canonical import canonical
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.estimate import PROBES
-from longpin.runner.exploration.nodes import Global, Nodes
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.states import Matching
 from longpin.runner.exploration.table import Table
@@ -114,8 +113,8 @@ def found_by_matching(build: schedules.Build, *, racy: bool, reduce: bool) -> se
     """Return what every world at rest looks like."""
     table, found = Table(build), set[object]()
 
-    def judge(state: Global, nodes: Nodes) -> None:
-        actors = [table.actor(nodes.state[node]) for node in state if node and nodes.state[node] >= 0]
+    def judge(rest: tuple[int, ...], _decisions: object) -> None:
+        actors = [table.actor(state) for state in rest if state >= 0]
         found.add(tuple(sorted((actor.address, actor.total) for actor in actors if hasattr(actor, "total"))))
 
     search = Matching(table, judge, Exploration(Method.STATES), Budget(), racy=racy, reduce=reduce)
@@ -351,8 +350,8 @@ def test_a_shipped_scenario_is_explored_completely(timers: str) -> None:
     assert result.blocked == 0
     matched: set[tuple[int, ...]] = set()
 
-    def judge(state: Global, nodes: Nodes) -> None:
-        matched.add(tuple(nodes.state[node] for node in state))
+    def judge(rest: tuple[int, ...], _decisions: object) -> None:
+        matched.add(rest)
 
     matching = Matching(table, judge, Exploration(Method.STATES), Budget(), racy=timers == "racy")
     assert matching.run() is Reason.COMPLETE
@@ -368,18 +367,19 @@ def test_orders_that_contradict_each_other_are_no_failures() -> None:
         if told("sq") < told("pq") and told("pr") < told("sr"):
             raise PropertyViolation("both were overtaken")
 
-    assert explore(crossed, method="dpor", check=check, footprints=False).verdict is Verdict.HOLDS
-    assert explore(crossed, method="states", check=check).verdict is Verdict.HOLDS
-    result = explore(crossed, method="dpor", check=check, verify=True)
-    assert result.verdict is Verdict.HOLDS
-    assert result.impossible
+    for build in (crossed, crossed_from_afar):
+        assert explore(build, method="dpor", check=check, footprints=False).verdict is Verdict.HOLDS
+        assert explore(build, method="states", check=check).verdict is Verdict.HOLDS
+        result = explore(build, method="dpor", check=check, verify=True)
+        assert result.verdict is Verdict.HOLDS
+        assert bool(result.impossible) is (build is crossed_from_afar)
 
 
 def test_what_cannot_happen_does_not_hide_what_else_is_under_way() -> None:
     """A handler raises in an order that footprints allow and inboxes do not; the last message has not arrived then."""
 
     def build(world: Any) -> None:
-        crossed(world)
+        crossed_from_afar(world)
         world.tell("ledger", WriteLog("end"))
 
     def always(actor: Actor, _envelope: Envelope) -> None:

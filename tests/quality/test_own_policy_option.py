@@ -1,5 +1,6 @@
 """A policy in a file on the command line: every verb takes it, what is kept asks for the same file."""
 
+import hashlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -7,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from command_line import Done, longpin
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from quality.json_output import valid
 
 from longpin import api
 from longpin.actors.policies import OWN
 from longpin.messages.trace import TraceReader
 from longpin.runner.failures.store import read_record
+from longpin.runner.report.as_json import schema
 
 POLICY = """\
 import errno
@@ -33,6 +37,8 @@ class Busy(LayoutLeaseV1):
             return Scan()
         return Fail(errno.EBUSY) if view.pins and self.strict else Proceed()
 """
+SHA256 = hashlib.sha256(POLICY.encode()).hexdigest()
+DATA = Path(__file__).resolve().parents[1] / "data"
 STORY = """\
 name = "gives-up-early"
 policy = "busy.py:Busy"
@@ -104,11 +110,59 @@ def test_every_verb_takes_one_and_names_it(folder: Path, given: str) -> None:
     ):
         done = fresh(folder, words[0], "story.toml", *words[1:], "--policy", given, "--json")
         assert done.returncode == status, done
-        assert json.loads(done.stdout)["policy"] == named
+        found = valid(words[0], done.stdout)
+        assert (found["policy"], found["policy_sha256"]) == (named, SHA256)
     shown = fresh(folder, "run", "broken.toml", "--policy", given)
     assert f"\npolicy: {named}: the class Busy" in shown.stdout
     again = fresh(folder, *shlex.split(shown.stdout.splitlines()[-1])[1:])
     assert (again.returncode, again.stdout) == (1, shown.stdout)
+
+
+def test_a_comparison_follows_one_on_the_kernel_that_is_compared(folder: Path) -> None:
+    lines = (DATA / "kernel_leases.jsonl").read_text().splitlines(keepends=True)
+    few = [line for line in lines if '"alone/F_LAYOUT' in line or '"alone/O_RDWR/WR"' in line]
+    (folder / "few.jsonl").write_text("".join(few))
+    search = ("conform", "--recorded", "few.jsonl", "--policy")
+    done = fresh(folder, *search, "./a, b/busy.py:Busy,lease_check=active_only", "--json")
+    found = valid("conform", done.stdout)
+    named = "./a, b/busy.py:Busy:intended,lease_check=active_only,kernel=6.18"
+    assert (found["verdict"], found["policy"], found["policy_sha256"]) == ("holds", named, SHA256)
+    left_out = f"left out, as it asks {named} for a layout, of which no kernel of today knows"
+    assert found["warnings"] == [f"{left_out}: alone/F_LAYOUT-and-other-lock-types"]
+    assert (found["programs"], found["programs_wanted"]) == (1, 2)
+    refuses = "\n    def read_lease(self, arg):\n        return None if arg == 1 else super().read_lease(arg)\n"
+    (folder / "busy.py").write_text(POLICY + refuses)
+    done = fresh(folder, *search, "busy.py:Busy")
+    assert (done.returncode, "errno is EINVAL, not None" in done.stdout) == (1, True), done
+    again = done.stdout.splitlines()[-1]
+    assert again.endswith("| longpin conform --recorded - --policy busy.py:Busy:intended,kernel=6.18")
+    (folder / "busy.py").write_text(POLICY + "\n    def lease_type(self, lease):\n        return lease.colour\n")
+    (folder / "few.jsonl").write_text(next(line for line in lines if '"getlease"' in line))
+    wrong = one_line(fresh(folder, *search, "busy.py:Busy"))
+    assert wrong.startswith("longpin: busy.py:21: lease_type raised AttributeError: 'LeaseView' object has no")
+
+
+def test_what_runs_free_is_compared_with_linux_alone(folder: Path) -> None:
+    refused = one_line(fresh(folder, "conform", "--races", "--random", "1", "--policy", "busy.py:Busy"))
+    assert refused == "longpin: --policy needs --recorded or --live: what runs free is compared with P0, plain Linux"
+    assert not OWN
+
+
+def test_it_is_listed_with_what_can_be_set(folder: Path) -> None:
+    shown = fresh(folder, "list", "policies", "--policy", "busy.py:Busy", "--json").stdout
+    (found,) = json.loads(shown)
+    Draft202012Validator(schema("list")).validate([found])
+    assert (found["name"], found["policy_sha256"], found["parameters"]["strict"]) == (
+        "busy.py:Busy",
+        SHA256,
+        "true or false",
+    )
+    assert "busy.py:Busy" in fresh(folder, "list", "policies", "--policy", "busy.py:Busy").stdout
+    for given in ("P5", "busy.py:Busy:intended"):
+        refused = one_line(fresh(folder, "list", "policies", "--policy", given))
+        assert refused == f"longpin: --policy: expected FILE.py:CLASS alone, found {given!r}"
+    refused = one_line(fresh(folder, "list", "rules", "--policy", "busy.py:Busy"))
+    assert refused == "longpin: --policy needs `list policies`: rules are the same under every policy"
 
 
 def test_its_own_parameters_are_set_like_any_others(folder: Path) -> None:
@@ -191,7 +245,7 @@ def test_a_scenario_loads_no_file(folder: Path) -> None:
     assert not OWN
 
 
-@pytest.mark.parametrize("verb", ["run", "explore", "stress", "replay"])
+@pytest.mark.parametrize("verb", ["run", "explore", "stress", "replay", "conform", "list"])
 @pytest.mark.parametrize(
     ("given", "wrong"),
     [
@@ -200,11 +254,13 @@ def test_a_scenario_loads_no_file(folder: Path) -> None:
         ("busy.py:", "expected FILE.py:CLASS, found 'busy.py:'"),
         ("busy.py:Bus", "busy.py: there is no class Bus in it (did you mean Busy?); it has Busy"),
         ("a, b:Busy", None),
+        ("", None),
     ],
 )
 def test_a_mistake_is_one_line(folder: Path, verb: str, given: str, wrong: str | None) -> None:
     (folder / "t.trace").touch()
-    line = one_line(fresh(folder, verb, "t.trace" if verb == "replay" else "story.toml", "--policy", given))
+    about = {"replay": ["t.trace"], "conform": ["--recorded", str(DATA / "kernel_leases.jsonl")], "list": ["policies"]}
+    line = one_line(fresh(folder, verb, *about.get(verb, ["story.toml"]), "--policy", given))
     assert line.startswith("longpin: --policy: ")
     assert wrong is None or line == f"longpin: --policy: {wrong}"
 

@@ -219,7 +219,7 @@ def test_an_exploration_goes_on_without_its_checkpoint() -> None:
 
 def test_a_comparison_goes_on_without_its_record(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked without a kernel: what is recorded stands for it."""
-    from longpin.runner.commands.conform import Run
+    from longpin.runner.commands.comparing import Run
     from longpin.runner.conform.emulated import EmulatedRunner
     from longpin.runner.conform.program import ConformProgram, load_programs
 

@@ -18,6 +18,7 @@ from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Allow, Answer, Fail, Proceed
+from longpin.actors.policies.reject import Reject
 from longpin.actors.policies.views import LayoutView
 from longpin.messages.clock import CancelTimer
 from longpin.messages.envelope import DONE, Address, Done, Message, message
@@ -186,6 +187,8 @@ def test_what_is_registered_twice_is_charged_twice() -> None:
         (Holding(gate=errno.EOPNOTSUPP), Version.LINUX_6_18, 4, errno.EOPNOTSUPP),
         (Holding(gate=errno.EOPNOTSUPP), Version.LINUX_5_4, 3, errno.EOPNOTSUPP),
         (Holding(gate=errno.EOPNOTSUPP), Version.LINUX_5_4, 4, errno.EOPNOTSUPP),
+        (Reject(), Version.LINUX_6_18, 3, errno.EOPNOTSUPP),
+        (Reject(), Version.LINUX_5_4, 3, errno.EOPNOTSUPP),
     ],
 )
 def test_all_or_nothing(

@@ -267,3 +267,112 @@ def test_a_fault_that_makes_a_preallocated_page_written(
         + "munmap(buf, 4 * PAGE)\n",
     )
     assert ("SIGIO: its handler runs" in run.taken("a")) == (told and version != "v7")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_break_time_of_0_is_no_time_at_all(play: Play, version: str) -> None:
+    """The end of mapping and registration is work that it delays; an ordinary lease is kept for ever by it [MD7]."""
+    run = play(
+        f"P4:intended,version={version}",
+        seeds=(0, 1),
+        head='[machine]\nlease_break_time = 0\n[[file]]\npath = "/f"\nsize = "4 * PAGE"',
+        details={"a": HANDLED},
+        a=DEVICE
+        + MAP
+        + REGISTER
+        + """
+label("pinned")
+sleep(1000)                                                     # -> EINTR
+wait_for("truncated")
+load(buf, 1)                                                    # -> EFAULT
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "stray", mr, 0)            # -> 0
+ibv_get_cq_event(cq)
+ibv_poll_cq(cq)
+ibv_wc_status()                                                 # -> IBV_WC_REM_ACCESS_ERR
+""",
+        b='wait_for("pinned")\ntruncate("/f", 0)                            # -> 0\nlabel("truncated")\n',
+    )
+    assert run.returned("b") == 0.0
+    assert run.taken("a") == ["SIGIO: its handler runs", "SIGBUS: its handler runs"]
+
+
+def test_v7_lets_others_allocate_when_the_lease_is_gone_though_the_mapping_is_there(play: Play) -> None:
+    """Its count goes down with the lease, at the deadline, and not with the mapping [MD7: map_direct_lm_change]."""
+    play(
+        "P4:intended,version=v7",
+        seeds=(0,),
+        head=HOLEY,
+        details={"a": HANDLED, "b": HANDLED},
+        a="fd = open('/f', O_RDWR)\nftruncate(fd, 4 * PAGE)\n" + MAP + 'label("mapped")\nsleep(1000)\nsleep(1000)\n',
+        b="""
+wait_for("mapped")
+fd = open("/f", O_RDWR)
+plain = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+store(plain, "x")                                               # -> EFAULT
+ftruncate(fd, 2 * PAGE)                                         # -> blocks, 0
+store(plain, "x")                                               # -> 0
+""",
+    )
+
+
+def test_the_kernel_acts_at_the_deadline_though_nobody_waits(play: Play) -> None:
+    """Who began the break, a fault, has long gone; a lease of fcntl would be there until somebody looks [MD7: work]."""
+    run = play(
+        "P4",
+        seeds=(0, 1),
+        head=HOLEY,
+        details={"a": HANDLED},
+        a=CONTEXT
+        + LOOPBACK
+        + "fd = open('/f', O_RDWR)\nftruncate(fd, 4 * PAGE)\nwrite(fd, 'x')\n"
+        + MAP
+        + REGISTER
+        + """
+store(buf + PAGE, "y")                                          # -> EFAULT (a hole: the break begins)
+sleep(40)
+load(buf, 1)                                                    # -> b'x'
+sleep(10)
+load(buf, 1)                                                    # -> EFAULT
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "stray", mr, 0)            # -> 0
+ibv_get_cq_event(cq)
+ibv_poll_cq(cq)
+ibv_wc_status()                                                 # -> IBV_WC_REM_ACCESS_ERR
+pause()                                                         # -> hangs
+""",
+    )
+    assert leases(run) == ()
+
+
+def test_what_the_file_system_cannot_do_is_said_before_who_may_not(play: Play) -> None:
+    """EOPNOTSUPP, then EPERM, then EACCES, as posted: the file is looked at before the lease is taken [MD9]."""
+    direct = "mmap(PAGE, PROT_READ, MAP_SHARED_VALIDATE | MAP_DIRECT, {}, 0)   # -> {}\n"
+    play(
+        "P4",
+        seeds=(0,),
+        head='[[pmem]]\nname = "p"\n[[pmem]]\nname = "e"\nmount = "/e"\nfile_system = "ext4"\n'
+        '[[file]]\npath = "/f"\nsize = "PAGE"\nmode = 0o666\n[[file]]\npath = "/e/f"\nsize = "PAGE"\nmode = 0o666',
+        details={"stranger": "uid = 9\ncapabilities = []"},
+        owner="fd = open('/f', O_RDWR)\ng = open('/g', O_RDWR | O_CREAT)\nlabel('open')\nwait_for('tried')\n"
+        "ioctl(g, FICLONE, fd)                                           # -> 0\nlabel('cloned')\n",
+        stranger="wait_for('open')\nfd = open('/f', O_RDWR)\ne = open('/e/f', O_RDWR)\n"
+        + direct.format("e", "EOPNOTSUPP")
+        + direct.format("fd", "EACCES")
+        + "label('tried')\nwait_for('cloned')\n"
+        + direct.format("fd", "EPERM"),
+    )
+
+
+@pytest.mark.parametrize("policy", ["P4:as_posted", "P4:intended,version=v7"])
+def test_short_pins_are_waited_for_when_the_leases_are_gone(play: Play, policy: str) -> None:
+    """They end by themselves; a long one is fenced by then, and holds up nothing though its pages are pinned [2.5]."""
+    run = play(
+        policy,
+        seeds=(0, 1),
+        details={"a": HANDLED},
+        a='fd = open("/f", O_RDWR)\n'
+        + MAP
+        + "r = pipe()\nvmsplice(pipe_w, buf, 100)                                # -> 100\n"
+        + "label('in the pipe')\nsleep(1000)\nsleep(60)\nread(r, 100)\n",
+        b="wait_for('in the pipe')\ntruncate('/f', 0)                       # -> blocks, 0\n",
+    )
+    assert run.returned("b") == 60.0

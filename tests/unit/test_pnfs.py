@@ -42,6 +42,89 @@ def test_a_client_that_does_not_return_it_is_fenced_after_two_periods_of_its_lea
     assert leases(run) == ()
 
 
+TWO_FILES = """
+[[pmem]]
+name = "pmem0"
+[[pmem]]
+name = "pmem1"
+[[file]]
+path = "/pmem0/f"
+size = "PAGE"
+[[file]]
+path = "/pmem0/g"
+size = "PAGE"
+[[file]]
+path = "/pmem1/h"
+size = "PAGE"
+"""
+
+
+def test_a_fence_cuts_the_client_off_from_the_device(play: Play) -> None:
+    """Its layouts of other files there are no use either, and stay until they are returned; other clients' are."""
+    run = play(
+        "P1",
+        head=TWO_FILES,
+        seeds=range(4),
+        client="""
+f = open("/pmem0/f", O_RDWR)
+g = open("/pmem0/g", O_RDWR)
+h = open("/pmem1/h", O_RDWR)
+lo = layoutget(f, 10)
+also = layoutget(g, 10)
+elsewhere = layoutget(h, 10)
+layout_write(also, "a", 0)                                      # -> 1
+label("layout")
+wait_for("truncated")
+layout_write(lo, "b", 0)                                        # -> EIO
+layout_write(also, "b", 0)                                      # -> EIO
+layout_read(also, 1, 0)                                         # -> EIO
+layout_write(elsewhere, "b", 0)                                 # -> 1 (another device)
+layoutreturn(lo)                                                # -> EINVAL (taken for returned)
+layoutreturn(also)                                              # -> 0
+new = layoutget(g)                                              # -> ok
+layout_write(new, "c", 0)                                       # -> 1 (registered anew)
+""",
+        other="""
+g = open("/pmem0/g", O_RDWR)
+lo = layoutget(g)
+wait_for("truncated")
+layout_write(lo, "d", 0)                                        # -> 1
+""",
+        b="""
+wait_for("layout")
+truncate("/pmem0/f", 0)                                         # -> blocks, 0
+label("truncated")
+""",
+    )
+    assert run.returned("b") == 20.0
+
+
+def test_a_layout_that_was_cut_off_is_fenced_in_its_turn(play: Play) -> None:
+    """It is recalled like any other, and whoever breaks it waits its time."""
+    run = play(
+        "P1",
+        head=TWO_FILES,
+        seeds=range(2),
+        client="""
+f = open("/pmem0/f", O_RDWR)
+g = open("/pmem0/g", O_RDWR)
+lo = layoutget(f, 10)
+also = layoutget(g, 10)
+label("layout")
+cb_layoutrecall(also)                                           # -> blocks, 0
+wait_for("truncated")
+layoutreturn(also)                                              # -> EINVAL
+""",
+        b="""
+wait_for("layout")
+truncate("/pmem0/f", 0)                                         # -> blocks, 0
+truncate("/pmem0/g", 0)                                         # -> blocks, 0
+label("truncated")
+""",
+    )
+    assert run.returned("b") == 40.0
+
+
 def test_a_client_accesses_blocks_where_it_was_told_they_are(play: Play) -> None:
     play(
         "P1",

@@ -7,10 +7,20 @@ from typing import Any
 import pytest
 from unit.programs import CONTEXT, DEVICE, LOOPBACK, OPEN, REGISTER, REGISTER_REMOTE, leases, pinned
 
-from longpin.actors.constants import F_LAYOUT
-from longpin.actors.policies.decisions import Allow, Fail, ListedBy
-from longpin.actors.policies.exclusive_lease import ExclusiveLease
-from longpin.actors.policies.views import F_EXCLUSIVE, FileFacts, LayoutView, LeaseKind, LeaseView
+from longpin.actors.constants import F_LAYOUT, F_RDLCK
+from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
+from longpin.actors.policies.decisions import Allow, Fail, ListedBy, Proceed, WaitFor
+from longpin.actors.policies.exclusive_lease import ExclusiveLease, SelfChange
+from longpin.actors.policies.views import (
+    F_EXCLUSIVE,
+    WHOLE_FILE,
+    Change,
+    FileFacts,
+    LayoutView,
+    LeaseKind,
+    LeaseRequest,
+    LeaseView,
+)
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
 from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
@@ -160,6 +170,67 @@ label("refused")
     assert run.returned("b") == 0.0
 
 
+@pytest.mark.parametrize(("first", "told"), [("shares", True), ("a", False)])
+def test_the_walk_ends_at_the_lease_of_the_caller(play: Play, first: str, told: bool) -> None:
+    """EDEADLK at once: what stands before it on the list is being broken by then, what stands behind it is not."""
+    second = {"shares": "a", "a": "shares"}[first]
+    waits = {first: "", second: f"wait_for('{first}')\n"}
+    run = play(
+        "P6",
+        seeds=range(2),
+        details={"shares": "on_signal.SIGIO = 'getpid()'"},
+        shares=waits["shares"]
+        + """
+shared = open("/f", O_RDONLY)
+fcntl(shared, F_SETLEASE, F_LAYOUT)                             # -> 0
+label("shares")
+wait_for("tried")
+""",
+        a=waits["a"]
+        + "fd = open('/f', O_RDWR)\n"
+        + TAKE
+        + f"label('a')\nwait_for('{second}')\ntruncate('/f', 0)                            # -> EDEADLK\n"
+        + "label('tried')\n",
+    )
+    assert bool(run.taken("shares")) == told
+
+
+def test_the_walk_goes_on_behind_a_lease_of_others(play: Play) -> None:
+    """ETXTBSY comes after it: a shared lease that was taken later is broken too."""
+    run = play(
+        "P6",
+        seeds=range(2),
+        details={"shares": "on_signal.SIGIO = 'getpid()'"},
+        a="fd = open('/f', O_RDWR)\n" + TAKE + "label('a')\nwait_for('tried')\n",
+        shares="wait_for('a')\nfd = open('/f', O_RDONLY)\nfcntl(fd, F_SETLEASE, F_LAYOUT)           # -> 0\n"
+        "label('both')\nwait_for('tried')\n",
+        b="wait_for('both')\ntruncate('/f', 0)                            # -> ETXTBSY\nlabel('tried')\n",
+    )
+    assert run.taken("shares") == ["SIGIO: its handler runs"]
+
+
+@pytest.mark.parametrize(("fails", "outcome"), [("false", "blocks, 0"), ("true", "ETXTBSY")])
+def test_long_term_pins_without_an_exclusive_lease(play: Play, fails: str, outcome: str) -> None:
+    """As posted a lease goes before its pins, and a change waits for them [I1]; or it fails, but waits for others [K2].
+
+    Pins of other pages are in nobody's way: a lease is of the whole file, and the look at pages is not.
+    """
+    run = play(
+        f"P6:as_posted,longterm_fails={fails},kernel=ideal",
+        seeds=range(3),
+        a=PINNED
+        + "fcntl(fd, F_SETLEASE, F_UNLCK)                                  # -> 0\n"
+        + "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EPERM\n"
+        + "label('unlocked')\nsleep(7)\nibv_dereg_mr(mr)\n",
+        b=f"""
+wait_for("unlocked")
+truncate("/f", PAGE)                                            # -> 0
+truncate("/f", 0)                                               # -> {outcome}
+""",
+    )
+    assert run.returned("b") == (7.0 if fails == "false" else 0.0)
+
+
 def test_shared_leases_alone_are_waited_for_and_then_pins(play: Play) -> None:
     run = play(
         "P6",
@@ -273,10 +344,23 @@ wait_for("done")
 """,
         b=f"""
 wait_for("leased")
+fd = open("/f", O_RDWR)
+map = mmap(PAGE, PROT_READ, MAP_SHARED, fd, 0)
+truncate("/f", 0)                                               # -> ETXTBSY (whoever maps it)
+munmap(map, PAGE)
 truncate("/f", 0)                                               # -> {outcome}
 label("done")
 """,
     )
+
+
+@pytest.mark.parametrize("kernel", ["ideal", "5.4"])
+def test_who_pins_says_which_open_file_owns_the_pins(play: Play, kernel: str) -> None:
+    """A driver that does not is told EINVAL, before leases are looked at; other proposals do not ask it [V2-12]."""
+    head = '[[device]]\nname = "rxe0"\nnames_owner = false\n'
+    refused = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)               # -> EINVAL\n"
+    play(f"P6,kernel={kernel}", seeds=(), head=head, a=DEVICE + refused + TAKE + refused)
+    play(f"P1,kernel={kernel}", seeds=(), head=head, a=DEVICE + REGISTER)
 
 
 TWO_FILES = '[[file]]\npath = "/f"\nsize = "4 * PAGE"\n[[file]]\npath = "/g"\nsize = "PAGE"\n'
@@ -353,6 +437,23 @@ def test_releases_of_the_device_and_its_pins_are_two_things(play: Play) -> None:
     assert (leases(run), pinned(run)) == ((), 0)
 
 
+def test_short_pins_are_waited_for_where_long_ones_fail() -> None:
+    """A change must not fail because of direct I/O [K1b, K2]."""
+    short = Pin(7, 0, 0, longterm=False, owner="read:1", context="process:1", process="process:1")
+    view = LayoutView(FileFacts(0, 0, Memory.FS_DAX), (), (), (short,), ExclusiveLease.state)
+    change = Change(
+        LayoutOperation.TRUNCATE,
+        ChangeKind.SUBTRACTIVE | ChangeKind.SHRINKING,
+        WHOLE_FILE,
+        Caller("process:1", 1, 0, 0),
+        (Asked.LEASES, Asked.PAGES),
+    )
+    for policy in (ExclusiveLease(longterm_fails=True), ExclusiveLease(self_change=SelfChange.ALLOW)):
+        assert policy.change_gate(change, view) == WaitFor((short,))
+        failed = policy.change_gate(change, view._replace(pins=(short._replace(longterm=True),)))
+        assert failed == Fail(errno.ETXTBSY)
+
+
 def lease(**changes: Any) -> LeaseView:
     usual = LeaseView(
         "lease:1", ("file:1",), "file:1", "process:1", 1, 0, LeaseKind.LAYOUT, "", True, False, False, False, False, 0
@@ -377,6 +478,14 @@ def test_as_posted_a_process_with_the_number_of_a_dead_holder_is_taken_for_it() 
     assert asked(ExclusiveLease(), lease(), Caller("process:1", 1, 0, 0)) == Allow(hold="file:1")
 
 
+def test_exclusive_leases_are_mutual_with_exclusive_ones_alone() -> None:
+    wanted = LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=True)
+    mutual = ExclusiveLease(exclusive_mutual=True)
+    assert mutual.conflict_gate(wanted, lease()) == Fail(errno.EAGAIN)
+    assert mutual.conflict_gate(wanted, lease(exclusive=False)) == Proceed()
+    assert mutual.conflict_gate(wanted._replace(exclusive=False), lease()) == Proceed()
+
+
 def test_low_bits_beside_f_layout_count_for_nothing() -> None:
     policy = ExclusiveLease()
     assert policy.read_lease(F_LAYOUT | 2) == policy.read_lease(F_LAYOUT)
@@ -391,3 +500,58 @@ def test_an_administrator_sees_the_device_through_which_pages_are_pinned() -> No
         (ListedBy.DESCRIPTION, "process:1"),
         (ListedBy.DEVICE, "uverbs:1.1"),
     ]
+
+
+# What was wanted of close in June 2019.
+
+CLOSES = PINNED + "munmap(buf, 4 * PAGE)\nclose(fd)                                    # -> 0\nlabel('closed')\n"
+
+
+def test_who_closes_with_pins_may_be_killed(play: Play) -> None:
+    """The pins go with its device, and the lease with them [K1]."""
+    run = play(
+        "P6,close_with_pins=kill",
+        a=CLOSES + "pause()                                        # -> hangs\n",
+        b="sleep(1)\ntruncate('/f', 0)                                       # -> 0\n",
+    )
+    assert run.taken("a") == ["SIGKILL: it kills"]
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_or_loses_all_that_it_made_through_its_device(play: Play) -> None:
+    """As if the file of the device had been closed; the process goes on, and nothing is left of the lease [K1]."""
+    run = play(
+        "P6,close_with_pins=invalidate",
+        a=CLOSES
+        + 'truncate("/f", 0)                                               # -> 0\n'
+        + "ibv_dereg_mr(mr)                                                # -> 0\n"
+        + "ibv_alloc_pd(ctx)                                               # -> EIO\n",
+    )
+    assert run.taken("a") == []
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+@pytest.mark.parametrize("close", ["kill", "invalidate"])
+def test_a_descriptor_a_mapping_or_no_pins_is_no_such_close(play: Play, close: str) -> None:
+    run = play(
+        f"P6,close_with_pins={close}",
+        seeds=range(2),
+        a=PINNED
+        + "again = dup(fd)\nclose(fd)\nclose(again)                              # -> 0 (it is mapped)\n"
+        + "ibv_alloc_pd(ctx)                                               # -> ok\n"
+        + "ibv_dereg_mr(mr)\nmunmap(buf, 4 * PAGE)\nibv_alloc_pd(ctx)            # -> ok\n",
+    )
+    assert run.taken("a") == []
+
+
+def test_a_kill_does_not_end_pins_of_a_device_that_is_shared(play: Play) -> None:
+    """Why the kill was given up, and what came instead [K1]. The taker's death is a close too."""
+    for close, outcome in (("kill", "ETXTBSY"), ("invalidate", "0")):
+        play(
+            f"P6,close_with_pins={close}",
+            seeds=range(3),
+            details={"child": 'start = "fork"'},
+            a=CONTEXT + 'fork("child")\n' + CLOSES.removeprefix(CONTEXT) + "sleep(1)\n",
+            child="sleep(10)\n",
+            b=f"sleep(5)\ntruncate('/f', 0)                                # -> {outcome}\n",
+        )

@@ -54,6 +54,7 @@ from longpin.actors.policies.views import (
     RegistrationView,
 )
 from longpin.messages.fs.mapping import MappingView
+from longpin.runner.events import CallReturned
 
 Play = Callable[..., Any]
 
@@ -560,3 +561,30 @@ def test_every_call_that_changes_a_layout_fails_as_the_policy_says(play: Play) -
     )
     for call in changes.values():
         play(NoChanges(), head=files, seeds=(), a=f"{head}{call}    # -> EXFULL\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Backwards(Policy):
+    """A dying process closes its descriptors from the highest number down."""
+
+    name: ClassVar[str] = "test"
+
+    def on_exit(self, fds: tuple[int, ...]) -> tuple[int, ...]:
+        return fds[::-1]
+
+
+@pytest.mark.parametrize(("policy", "first"), [(Policy(), "f"), (Backwards(), "g")])
+def test_a_policy_says_in_which_order_an_exit_closes_descriptors(play: Play, policy: Policy, first: str) -> None:
+    """By number, if it says nothing; each waits for the lock of one of them [1.1]."""
+    waits = "wait_for('locked')\nfd = open('/{0}', O_RDWR)\nlabel('{0}')\nflock(fd, LOCK_EX)     # -> blocks, 0\n"
+    run = play(
+        policy,
+        seeds=(),
+        head='[[file]]\npath = "/f"\nsize = "0"\n[[file]]\npath = "/g"\nsize = "0"\n',
+        a="one = open('/f', O_RDWR)\ntwo = open('/g', O_RDWR)\nflock(one, LOCK_EX)\nflock(two, LOCK_EX)\n"
+        "label('locked')\nwait_for('f')\nwait_for('g')\nsleep(1)\nexit(0)\n",
+        f=waits.format("f"),
+        g=waits.format("g"),
+    )
+    calls = [event.process.name for event in run.result.events if isinstance(event, CallReturned)]
+    assert [name for name in calls if name != "a"][-2] == first

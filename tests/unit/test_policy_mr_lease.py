@@ -1,10 +1,21 @@
 """P9, registration with a lease, each sentence of semantics 4.10 as a small scenario."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from unit.programs import DEVICE, LOOPBACK, leases, pinned
+
+from longpin.actors.policies.decisions import ListedBy
+from longpin.actors.policies.mr_lease import MrLease
+from longpin.actors.policies.views import FileFacts, LayoutView, LeaseKind, LeaseView
+from longpin.config.loader import load_scenario
+from longpin.messages.fs.mapping import Memory
+from longpin.runner.exploration import explore
+from longpin.runner.result import Verdict
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
 
 Play = Callable[..., Any]
 
@@ -352,3 +363,124 @@ def test_a_region_that_is_deregistered_while_the_device_gives_its_key_back(play:
     )
     assert run.returned("b") == 47.0
     assert (leases(run), pinned(run)) == ((), 0)
+
+
+# What nobody has said: each is a parameter.
+
+
+def test_a_plain_registration_may_pin_and_then_a_change_waits_for_it(play: Play) -> None:
+    """Which is why it is refused: nothing ends it. Other rules of leases are not asked then."""
+    plain = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)          # -> ok\n"
+    for end, violates in (("sleep(100)\nibv_dereg_mr(mr)\n", []), ("pause()                # -> hangs\n", ["O3"])):
+        run = play(
+            "P9,plain_registration=pin",
+            seeds=range(2),
+            violates=violates,
+            head='[[device]]\nname = "rxe0"\nrevocable = false\n[[file]]\npath = "/f"\nsize = "4 * PAGE"\nuid = 7',
+            details={"a": "uid = 9"},
+            a=DEVICE + plain + 'label("pinned")\n' + end,
+            b="wait_for('pinned')\ntruncate('/f', 0)                  # -> "
+            + ("hangs\n" if violates else "blocks, 0\n"),
+        )
+    assert not leases(run)
+
+
+@pytest.mark.parametrize(("signal", "taken"), [("always", "SIGIO"), ("never", ""), ("if_set", "")])
+def test_who_registered_is_signalled_or_not(play: Play, signal: str, taken: str) -> None:
+    """Beside the event, which all get; F_SETSIG has named nothing here."""
+    run = play(
+        f"P9,signal_registrant={signal}",
+        seeds=range(2),
+        details={"a": "on_signal.SIGIO = 'getpid()'"},
+        a=DEVICE
+        + LEASED
+        + 'sigprocmask(SIG_BLOCK, SIGIO)\nlabel("pinned")\n'
+        + ANSWER
+        + "sigprocmask(SIG_UNBLOCK, SIGIO)\n",
+        b=TRUNCATE,
+    )
+    assert [text.split(":")[0] for text in run.taken("a")] == [taken] * bool(taken)
+
+
+def test_a_signal_that_was_named_is_sent_or_never(play: Play) -> None:
+    for signal, count in (("always", 1), ("never", 0)):
+        run = play(
+            f"P9,signal_registrant={signal}",
+            seeds=(),
+            details={"a": "on_signal.SIGUSR1 = 'getpid()'"},
+            a=DEVICE + "fcntl(fd, F_SETSIG, SIGUSR1)\n" + LEASED + "label('pinned')\nsleep(10)\nibv_dereg_mr(mr)\n",
+            b=TRUNCATE,
+        )
+        assert len(run.taken("a")) == count
+
+
+@pytest.mark.parametrize("goes", [True, False])
+def test_a_registration_while_a_lease_is_being_broken_may_be_had(play: Play, goes: bool) -> None:
+    """H5, and why it is refused: its own lease is not being broken, but whoever breaks the other waits for it too."""
+    run = play(
+        "P9,while_breaking=ok",
+        seeds=range(2),
+        violates=[] if goes else ["O3"],
+        a=PINNED + 'label("pinned")\nibv_get_async_event(ctx)\nlabel("breaking")\npause()                 # -> hangs\n',
+        other=DEVICE
+        + f"""
+wait_for("breaking")
+mr = ibv_reg_mr_lease(pd, buf, PAGE, {ACCESS})                  # -> ok
+sleep(200)
+{"ibv_dereg_mr(mr)" if goes else "pause()                # -> hangs"}
+""",
+        b=TRUNCATE if goes else TRUNCATE.replace("blocks, 0", "hangs"),
+    )
+    assert not goes or run.returned("b") == 200.0
+
+
+@pytest.mark.parametrize(("needed", "outcome"), [("true", "EACCES"), ("false", "ok")])
+def test_who_can_map_a_file_may_register_it_or_not(play: Play, needed: str, outcome: str) -> None:
+    play(
+        f"P9,needs_lease_right={needed}",
+        seeds=(),
+        head='[[file]]\npath = "/f"\nsize = "4 * PAGE"\nuid = 7',
+        details={"a": "uid = 9"},
+        a=DEVICE + LEASED.replace("-> ok", f"-> {outcome}"),
+    )
+
+
+def test_a_region_outlives_dup_exec_and_the_close_of_every_descriptor_of_its_file(play: Play) -> None:
+    """As long as somebody has its device: here the next program, or who got the device through a socket."""
+    run = play(
+        "P9",
+        seeds=range(2),
+        details={"next": 'start = "fork"'},
+        a=PINNED + 'again = dup(fd)\nclose(fd)\nclose(again)\nsend_fd("b", ctx)\nexec("next")\n',
+        next="label('pinned')\nibv_get_async_event(ctx)                                # -> ok\n",
+        b="ctx = recv_fd()\nwait_for('pinned')\ntruncate('/f', 0)              # -> blocks, 0\n",
+    )
+    assert run.returned("b") == 46.0
+    assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_an_administrator_sees_the_device_that_owns_a_region() -> None:
+    """Whoever has it open can end the lease; an ordinary lease is listed as ever."""
+    ordinary = LeaseView(
+        "lease:2", ("file:2",), "file:2", "process:2", 2, 0, LeaseKind.LEASE, "", False, False, False, False, False, 0
+    )
+    of_region = ordinary._replace(
+        address="lease:1", key=("registration", "mr:1.1", "uverbs:1.1"), holder="process:1", kind=LeaseKind.LAYOUT
+    )
+    view = LayoutView(FileFacts(0, 0, Memory.FS_DAX), (of_region, ordinary), (), None, MrLease.state)
+    assert [(entry.by, entry.address) for entry in MrLease().admin_list(view)] == [
+        (ListedBy.DEVICE, "uverbs:1.1"),
+        (ListedBy.DESCRIPTION, "process:2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["registration-lease-answered", pytest.param("registration-revoked", marks=pytest.mark.heavy)]
+)
+def test_every_rule_holds_in_every_schedule(name: str) -> None:
+    """The price is that an access may fail at any time [F19]; nothing else can."""
+    scenario = load_scenario(name)
+    scenario = replace(scenario, holds=("O1", "O1'", "O2", "O3", "O4", "O5", "O6", "O7", "O8"))
+    subject = Subject(scenario, Settings.of(scenario, policy="P9", preset="intended", parameters={}))
+    result = explore(subject.build, check=subject.check, always=subject.always, method="states")
+    assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures

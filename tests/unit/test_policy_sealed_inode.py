@@ -158,6 +158,7 @@ fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3 * PAGE, PAGE)       
 fallocate(fd, FALLOC_FL_ZERO_RANGE, 3 * PAGE, PAGE)             # -> ETXTBSY
 fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)                # -> ETXTBSY
 fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, PAGE)                  # -> ETXTBSY
+fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 100, PAGE)              # -> ETXTBSY (before the file system looks at the range)
 fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, PAGE)                 # -> ETXTBSY (nothing is shared)
 c = open("/c", O_RDWR | O_CREAT)
 ioctl(c, FICLONE, fd)                                           # -> ETXTBSY (from it)
@@ -299,11 +300,12 @@ def test_what_waits_once_the_seal_is_gone_is_a_parameter(play: Play) -> None:
     """Those who only mind short pins free blocks under the device; who minds all waits for ever [H9]."""
     program = PINNED + "munmap(buf, 4 * PAGE)\nlabel('unmapped')\nsleep(2)\nibv_dereg_mr(mr)\n"
     for waits, answer in (("nothing", "0"), ("short_pins", "0"), ("all_pins", "blocks, 0")):
-        play(
+        run = play(
             f"P3:intended,unsealed_waits_for={waits}",
             a=program,
             b=f"wait_for('unmapped')\ntruncate('/f', 0)                           # -> {answer}\n",
         )
+        assert run.returned("b") == (2.0 if waits == "all_pins" else 0.0)
 
 
 def test_a_short_pin_in_a_file_without_a_seal_is_waited_for(play: Play) -> None:

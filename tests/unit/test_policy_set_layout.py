@@ -8,11 +8,22 @@ import pytest
 from unit.programs import CONTEXT, DEVICE, OPEN, REGISTER, leases, pinned
 
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
+from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
 from longpin.actors.policies import POLICIES
-from longpin.actors.policies.decisions import Allow, Fail, ListedBy, Proceed
-from longpin.actors.policies.set_layout import WHOLE_FILE, SetLayout
-from longpin.actors.policies.views import F_UNBREAK, FileFacts, LayoutView, LeaseKind, LeaseRequest, LeaseView, Range
+from longpin.actors.policies.decisions import Allow, Fail, ListedBy, Proceed, Scan, WaitFor
+from longpin.actors.policies.set_layout import WHOLE_FILE, SetLayout, UnbreakConflict
+from longpin.actors.policies.views import (
+    F_UNBREAK,
+    Change,
+    FileFacts,
+    LayoutView,
+    LeaseKind,
+    LeaseRequest,
+    LeaseView,
+    Range,
+)
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 Play = Callable[..., Any]
@@ -115,6 +126,28 @@ fd = open("/f", O_RDWR)                                         # -> blocks, ok 
 """,
     )
     assert leases(run) == ()
+
+
+@pytest.mark.parametrize(("meet", "write", "layout"), [("false", "0", "0"), ("true", "EAGAIN", "EAGAIN")])
+def test_others_leases_and_layouts_meet_or_not(play: Play, meet: str, write: str, layout: str) -> None:
+    """C-c: F_SETLEASE looks at every kind, so a layout of another keeps a write lease away; here none does."""
+    play(
+        f"P7,kinds_meet={meet}",
+        seeds=range(2),
+        a="fd = open('/f', O_RDONLY)\n" + READ + "label('layout')\nwait_for('tried')\nfcntl(fd, F_SETLAYOUT, F_UNLCK)\n"
+        "fcntl(fd, F_SETLEASE, F_RDLCK)                                  # -> 0\nlabel('lease')\nwait_for('done')\n",
+        b=f"""
+wait_for("layout")
+fd = open("/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_RDLCK)                                  # -> 0
+label("tried")
+wait_for("lease")
+fcntl(fd, F_SETLAYOUT, F_WRLCK)                                 # -> {layout}
+label("done")
+""",
+    )
+    asked = SetLayout(kinds_meet=meet == "true").conflict_gate(LeaseRequest(F_WRLCK), layout_view())
+    assert asked == (Fail(errno.EAGAIN) if write == "EAGAIN" else Proceed())
 
 
 # Layouts that can be broken.
@@ -226,6 +259,26 @@ label("done")
 """,
     )
     assert (run.taken("a"), run.taken("c"), run.returned("b")) == ([], [], 0.0)
+
+
+@pytest.mark.parametrize("number", ["EAGAIN", "EBUSY", "ETXTBSY"])
+def test_the_errno_of_a_write_layout_beside_an_unbreakable_one(play: Play, number: str) -> None:
+    """Nobody has said which."""
+    play(
+        f"P7,unbreak_conflict={number}",
+        seeds=(),
+        a="fd = open('/f', O_RDWR)\n" + UNBREAK + "label('one')\nwait_for('done')\n",
+        b=f"""
+wait_for("one")
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLAYOUT, F_WRLCK)                                 # -> {number}
+fcntl(fd, F_SETLAYOUT, F_WRLCK | F_UNBREAK)                     # -> {number}
+label("done")
+""",
+    )
+    wanted = LeaseRequest(F_WRLCK, LeaseKind.LAYOUT, "layout")
+    refused = SetLayout(unbreak_conflict=UnbreakConflict(number)).conflict_gate(wanted, layout_view(unbreakable=True))
+    assert refused == Fail(getattr(errno, number)), "taken by another in between"
 
 
 def test_an_unbreakable_layout_never_times_out(play: Play) -> None:
@@ -373,6 +426,16 @@ def test_a_layout_is_kept_while_pages_are_pinned_under_it(play: Play, how: str, 
     assert run.returned("a") == (3.0 if how == "block" else 0.0)
 
 
+def test_a_layout_is_kept_also_where_the_kernel_does_not_look_for_pins(play: Play) -> None:
+    """H6: 5.4 looks for no pins of a file that nobody maps; who keeps a layout counts its own."""
+    play(
+        "P7:intended,kernel=5.4",
+        seeds=(),
+        a=PINNED + "munmap(buf, 4 * PAGE)\nfcntl(fd, F_SETLAYOUT, F_UNLCK)             # -> EBUSY\n"
+        "fcntl(fd, F_SETLAYOUT, F_RDLCK)             # -> EBUSY\n",
+    )
+
+
 def test_conversion_to_a_layout_that_can_be_broken_is_a_release_too(play: Play) -> None:
     """Else a holder would get rid of F_UNBREAK with pages pinned under it."""
     play(
@@ -508,7 +571,7 @@ truncate("/f", 0)                                               # -> 0
 FACTS = FileFacts(0, 16384, Memory.FS_DAX)
 
 
-def layout(kind: int = F_RDLCK, *, unbreakable: bool = False) -> LeaseView:
+def layout_view(kind: int = F_RDLCK, *, unbreakable: bool = False) -> LeaseView:
     return LeaseView(
         "lease:1",
         ("file:1",),
@@ -529,7 +592,7 @@ def layout(kind: int = F_RDLCK, *, unbreakable: bool = False) -> LeaseView:
 
 def test_a_process_that_has_the_number_of_a_dead_one_has_none_of_its_layouts() -> None:
     """H17: holders are told by what they are, not by a number that is given again."""
-    view = LayoutView(FACTS, (layout(unbreakable=True),), None, None, SetLayout.state)
+    view = LayoutView(FACTS, (layout_view(unbreakable=True),), None, None, SetLayout.state)
     request = PinRequest(
         Caller("process:2", 100, 0, 0), MappingView("mm:2", 1, 3, 1, "file:2"), True, True, "mr:2.1", "uverbs:2.1"
     )
@@ -540,8 +603,8 @@ def test_a_process_that_has_the_number_of_a_dead_one_has_none_of_its_layouts() -
 @pytest.mark.parametrize("kind", [F_RDLCK, F_WRLCK, F_UNLCK])
 def test_leases_and_layouts_do_not_meet_on_the_list(kind: int) -> None:
     lease = LeaseRequest(kind)
-    assert SetLayout().conflict_gate(lease, layout(F_WRLCK, unbreakable=True)) == Proceed()
-    ordinary = layout()._replace(kind=LeaseKind.LEASE, slot="")
+    assert SetLayout().conflict_gate(lease, layout_view(F_WRLCK, unbreakable=True)) == Proceed()
+    ordinary = layout_view()._replace(kind=LeaseKind.LEASE, slot="")
     assert SetLayout().conflict_gate(LeaseRequest(kind, LeaseKind.LAYOUT, "layout"), ordinary) == Proceed()
     assert SetLayout().conflict_gate(LeaseRequest(F_WRLCK), ordinary) == Fail(errno.EAGAIN)
 
@@ -553,7 +616,32 @@ def test_ranges_are_read_and_only_the_whole_file_is_taken() -> None:
 
 def test_an_administrator_sees_unbreakable_layouts_without_pins() -> None:
     """M2: they should be listed as well. One that can be broken is in /proc/locks, as every lease."""
-    view = LayoutView(FACTS, (layout(unbreakable=True),), None, (), SetLayout.state)
+    view = LayoutView(FACTS, (layout_view(unbreakable=True),), None, (), SetLayout.state)
     files = [entry for entry in SetLayout().admin_list(view) if "file_pins" in entry.text]
     assert [(entry.by, entry.address) for entry in files] == [(ListedBy.DESCRIPTION, "file:1")]
-    assert len(SetLayout().admin_list(view._replace(leases=(layout(),)))) == 1
+    assert len(SetLayout().admin_list(view._replace(leases=(layout_view(),)))) == 1
+
+
+def test_an_administrator_sees_pins_by_the_device_that_owns_them() -> None:
+    view = LayoutView(FACTS, (layout_view(unbreakable=True),), None, (PIN,), SetLayout.state)
+    seen = [(entry.by, entry.address) for entry in SetLayout().admin_list(view)]
+    assert seen[1:] == [(ListedBy.DESCRIPTION, "file:1"), (ListedBy.DEVICE, "uverbs:1.1")]
+
+
+PIN = Pin(7, 0, 0, longterm=True, owner="mr:1.1", context="uverbs:1.1", process="process:1", hold="file:1")
+CHANGE = Change(
+    LayoutOperation.TRUNCATE,
+    ChangeKind.SUBTRACTIVE | ChangeKind.SHRINKING,
+    Range(1, 3),
+    Caller("process:2", 2, 0, 0),
+    (Asked.LEASES, Asked.PAGES),
+)
+
+
+def test_pins_that_no_layout_stands_for_are_waited_for() -> None:
+    """Short ones, and those whose layout was given up before them; in the range, when leases are gone [2.5]."""
+    view = LayoutView(FACTS, (), (), None, SetLayout.state)
+    assert SetLayout().change_gate(CHANGE, view) == Scan(Range(1, 3))
+    assert SetLayout().change_gate(CHANGE, view._replace(pins=(PIN,))) == WaitFor((PIN,))
+    assert SetLayout().change_gate(CHANGE, view._replace(pins=())) == Proceed()
+    assert SetLayout().change_gate(CHANGE._replace(asks=(Asked.LEASES,)), view._replace(pins=(PIN,))) == Proceed()

@@ -1,0 +1,176 @@
+"""Interchangeable actors: with them or without, a search comes to the same worlds, and to the same failures."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from model.random_actors import Hop, Hopper, Rule
+
+from longpin.actors.clock import Clock
+from longpin.actors.process.process import Process
+from longpin.config.loader import parse_scenario
+from longpin.messages.clock import CLOCK
+from longpin.messages.envelope import Envelope
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.exploration import Exploration, PropertyViolation, explore
+from longpin.runner.exploration.symmetry import AsymmetryError, Symmetry
+from longpin.runner.exploration.table import Table
+from longpin.runner.result import Verdict
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
+
+Build = Callable[[Any], None]
+
+MEMBERS = ("m0", "m1", "m2")
+
+
+def program(seed: int) -> tuple[Build, int]:
+    """Return a random program in which some actors have the same rules, and how many. They need not be alike."""
+    rng = random.Random(seed)
+    count = rng.choice((2, 2, 3))
+    members, servers = MEMBERS[:count], ("s0", "s1")
+    kinds = ["send"] * 3 + ["answer"] * 2 + ["spawn"] + ["arm"] * (seed % 3 == 0)
+    others = [*servers, *(members[:1] if seed % 8 == 0 else ())]
+
+    def rules(kinds: list[str]) -> dict[int, tuple[Rule, ...]]:
+        some = [(rng.choice((0, 1, 2, 2)), rng.choice(kinds), rng.choice(others), rng.randrange(3)) for _ in range(6)]
+        return {tag: tuple(rng.sample(some, rng.randint(0, 2))) for tag in range(3)}
+
+    of_members, of_servers = rules(kinds), {name: rules(kinds[:5]) for name in servers}
+    first = Hop(rng.randint(1, 2), rng.randrange(3))
+
+    def build(world: Any) -> None:
+        world.spawn(Clock, CLOCK)
+        for name in servers:
+            world.spawn(Hopper, name, of_servers[name])
+        for name in members:
+            world.spawn(Hopper, name, of_members)
+        for name in members:
+            world.tell(name, first)
+
+    return build, count
+
+
+def ends(build: Build, count: int, *, racy: bool) -> tuple[Exploration, set[object]]:
+    """Match states; return the result and all worlds at rest."""
+    found = set[object]()
+
+    def look(engine: SteppedEngine) -> None:
+        found.add(tuple(sorted((name, vars(actor).get("total")) for name, actor in engine.actors.items())))
+
+    result = explore(build, method="states", check=look, racy=racy, interchangeable=[MEMBERS[:count]])
+    assert result.complete, result.failures
+    return result, found
+
+
+def check_seed(seed: int) -> tuple[bool, bool]:
+    """Compare one program; return whether its actors were interchangeable, and whether that saved a state."""
+    build, count = program(seed)
+    racy = seed % 2 == 0
+    alone, wanted = ends(build, 0, racy=racy)
+    together, found = ends(build, count, racy=racy)
+    assert found == wanted
+    assert together.states <= alone.states
+    return bool(together.interchangeable), together.states < alone.states
+
+
+def test_random_programs() -> None:
+    """Some are asymmetric: one member is told from the others."""
+    seen = [check_seed(seed) for seed in range(300)]
+    symmetric, smaller = (sum(column) for column in zip(*seen, strict=True))
+    assert 150 < symmetric < len(seen)
+    assert smaller > 20
+
+
+@pytest.mark.heavy
+def test_many_random_programs() -> None:
+    for seed in range(1000, 11_000):
+        check_seed(seed)
+
+
+USER = """
+fd = open("/f", O_RDWR)
+fcntl(fd, F_SETLEASE, F_RDLCK)
+"""
+
+
+ASKER = 'fd = open("/f", O_RDWR)\nr = fcntl(fd, F_SETLEASE, F_WRLCK)\n'
+
+
+def text(*programs: str, more: str = "") -> str:
+    processes = (f"[[process]]\nname = \"p{number}\"\nprogram = '''{one}'''\n" for number, one in enumerate(programs))
+    head = 'name = "f"\nsource = "a test"\nsummary = "alike"\npolicy = "P1"\n'
+    return head + more + '[[file]]\npath = "/f"\nsize = "PAGE"\n' + "".join(processes)
+
+
+def explored(subject: Subject, *, symmetry: bool, **options: Any) -> Exploration:
+    groups = subject.interchangeable if symmetry else ()
+    given = {"check": subject.check, "always": subject.always, "marks": subject.marks} | options
+    return explore(subject.build, method="states", interchangeable=groups, **given)
+
+
+def subject_of(content: str) -> Subject:
+    scenario = parse_scenario(content, "f.toml")
+    return Subject(scenario, Settings.of(scenario))
+
+
+def test_processes_alike_are_not_told_apart() -> None:
+    subject = subject_of(text(USER, USER, 'truncate("/f", 0)\n'))
+    assert subject.interchangeable == (("process:100", "process:101"),)
+    alone, together = explored(subject, symmetry=False), explored(subject, symmetry=True)
+    assert together.interchangeable == subject.interchangeable
+    assert (together.verdict, together.marks) == (alone.verdict, alone.marks)
+    assert together.states < 0.7 * alone.states
+
+
+@pytest.mark.parametrize("who", ["process:100", "process:101"])
+def test_a_rule_may_name_one_of_them(who: str) -> None:
+    """Of a world at rest: each image is judged, by a schedule of its own."""
+    subject = subject_of(text(ASKER, ASKER))
+
+    def check(engine: SteppedEngine) -> None:
+        process = engine.actors[who]
+        assert isinstance(process, Process)
+        if process.leader.variables["r"] == -1:
+            raise PropertyViolation(f"{who} got no lease")
+
+    alone, together = explored(subject, symmetry=False, check=check), explored(subject, symmetry=True, check=check)
+    assert together.interchangeable
+    assert (together.verdict, alone.verdict) == (Verdict.VIOLATED, Verdict.VIOLATED)
+    assert together.failures[0].broken == alone.failures[0].broken
+
+
+def test_a_rule_about_steps_that_names_one_tells_them_apart() -> None:
+    subject = subject_of(text(ASKER, ASKER))
+
+    def always(actor: object, _envelope: Envelope) -> None:
+        if isinstance(actor, Process) and actor.pid == 101 and actor.leader.variables.get("r") == -1:
+            raise PropertyViolation("it got no lease")
+
+    result = explored(subject, symmetry=True, always=always)
+    assert not result.interchangeable
+    assert result.verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(
+    "third", ['kill("p0", SIGTERM)\n', 'kill("p1", SIGTERM)\n', 'fd = open("/f", O_RDWR)\nsend_fd("p0", fd)\n']
+)
+def test_who_names_one_tells_them_apart(third: str) -> None:
+    subject = subject_of(text(USER, USER, third))
+    alone, together = explored(subject, symmetry=False), explored(subject, symmetry=True)
+    assert not together.interchangeable
+    assert (together.states, together.verdict, together.marks) == (alone.states, alone.verdict, alone.marks)
+
+
+def test_programs_that_differ_in_more_than_their_place_are_not_alike() -> None:
+    assert not subject_of(text(USER, USER.replace("RDWR", "RDONLY"))).interchangeable
+    assert not subject_of(text(USER, USER + "getpid()\n")).interchangeable
+
+
+def test_actors_that_begin_in_different_ways() -> None:
+    subject = subject_of(text(USER, USER))
+    with pytest.raises(AsymmetryError):
+        Symmetry(Table(subject.build), [("process:100", "inode:/f")])
+    with pytest.raises(AsymmetryError, match="wait to be started"):
+        Symmetry(Table(subject.build), [("clock", "labels")])
