@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from unit.programs import DEVICE, LOOPBACK, leases, pinned
 
+from longpin.actors.policies.decisions import ListedBy
+from longpin.actors.policies.mr_lease import MrLease
+from longpin.actors.policies.views import FileFacts, LayoutView, LeaseKind, LeaseView
 from longpin.config.loader import load_scenario
+from longpin.messages.fs.mapping import Memory
 from longpin.runner.exploration import explore
 from longpin.runner.result import Verdict
 from longpin.runner.settings import Settings
@@ -453,6 +457,21 @@ def test_a_region_outlives_dup_exec_and_the_close_of_every_descriptor_of_its_fil
     )
     assert run.returned("b") == 46.0
     assert (leases(run), pinned(run)) == ((), 0)
+
+
+def test_an_administrator_sees_the_device_that_owns_a_region() -> None:
+    """Whoever has it open can end the lease; an ordinary lease is listed as ever."""
+    ordinary = LeaseView(
+        "lease:2", ("file:2",), "file:2", "process:2", 2, 0, LeaseKind.LEASE, "", False, False, False, False, False, 0
+    )
+    of_region = ordinary._replace(
+        address="lease:1", key=("registration", "mr:1.1", "uverbs:1.1"), holder="process:1", kind=LeaseKind.LAYOUT
+    )
+    view = LayoutView(FileFacts(0, 0, Memory.FS_DAX), (of_region, ordinary), (), None, MrLease.state)
+    assert [(entry.by, entry.address) for entry in MrLease().admin_list(view)] == [
+        (ListedBy.DEVICE, "uverbs:1.1"),
+        (ListedBy.DESCRIPTION, "process:2"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,25 @@ import pytest
 from unit.programs import CONTEXT, LOOPBACK, OPEN, leases, pinned
 from unit.programs import REGISTER_REMOTE as REGISTER
 
+from longpin.actors.constants import F_LAYOUT, F_RDLCK
 from longpin.actors.kernel.file_system import Asked, ChangeKind, LayoutOperation
-from longpin.actors.policies.decisions import BreakLeases, Fail, Proceed
-from longpin.actors.policies.strict import BreakOn, Strict
-from longpin.actors.policies.views import WHOLE_FILE, Change, FileFacts, LayoutView, LeaseKind, LeaseView
-from longpin.messages.fs.mapping import Memory
+from longpin.actors.policies.decisions import Allow, BreakLeases, Fail, Proceed, Scan, WaitFor
+from longpin.actors.policies.strict import BreakOn, Orphans, PassedUse, Strict
+from longpin.actors.policies.views import (
+    F_EXCLUSIVE,
+    WHOLE_FILE,
+    Change,
+    CloseRequest,
+    FileFacts,
+    LayoutView,
+    LeaseCall,
+    LeaseKind,
+    LeaseRequest,
+    LeaseView,
+    RegistrationView,
+)
+from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
+from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
 
 Play = Callable[..., Any]
@@ -614,29 +628,80 @@ def test_leases_of_descriptions_are_given_up_by_whoever_has_one(play: Play) -> N
     assert (run.returned("a"), leases(run)) == (0.0, ())
 
 
+def test_the_lease_of_a_dead_process_goes_though_others_have_its_description(play: Play) -> None:
+    """C3: after a kill it is dropped; a child that has the descriptor has no part in it."""
+    run = play(
+        "P8",
+        seeds=range(2),
+        details={"child": FORKED},
+        a=OPEN + SHARED + 'fork("child")\nkill("a", SIGKILL)\n',
+        child="sleep(200)\n",
+        b="sleep(1)\ntruncate('/f', 0)                    # -> 0\n",
+    )
+    assert run.returned("b") == 1.0
+
+
+# Hooks.
+
 ASKS = (Asked.LEASES, Asked.PAGES)
+FACTS = FileFacts(0, 0, Memory.FS_DAX)
+
+
+def lease(**changes: Any) -> LeaseView:
+    usual = LeaseView(
+        "lease:1", ("file:1",), "file:1", "process:1", 1, 0, LeaseKind.LAYOUT, "", False, False, False, False, False, 0
+    )
+    return usual._replace(**changes)
+
+
+def test_a_lease_that_is_being_broken_is_not_active() -> None:
+    """It lets nobody pin more, nor, if that is asked, use what was passed on."""
+    one, strict = Caller("process:1", 1, 0, 0), Strict(enforce_pass=PassedUse.LEASE_HOLDERS)
+    request = PinRequest(one, MappingView("mm:1", 1, 3, 1, "file:1"), True, True, "mr:1", "uverbs:1")
+    active = LayoutView(FACTS, (lease(),), (), None, Strict.state)
+    breaking = active._replace(leases=(lease(breaking=True),))
+    assert (strict.pin_gate(request, active), strict.pin_gate(request, breaking)) == (Allow(), Fail(errno.EPERM))
+    assert strict.pin_gate(request._replace(longterm=False), breaking) == Allow()
+    registration = RegistrationView("mr:1", "uverbs:1")
+    assert strict.use_gate(one, registration, active) == Proceed()
+    assert strict.use_gate(one, registration, breaking) == Fail(errno.EACCES)
+
+
+def test_a_write_that_copies_waits_for_no_short_pins() -> None:
+    """As it never did [2.5]; for orphans that are left alone it does."""
+    short = Pin(7, 0, 0, longterm=False, owner="read:1", context="process:2", process="process:2")
+    copies = Change(LayoutOperation.WRITE, ChangeKind.SUBTRACTIVE, WHOLE_FILE, Caller("process:1", 1, 0, 0), ASKS[:1])
+    view = LayoutView(FACTS, (), (), (short,), Strict.state)
+    assert Strict().change_gate(copies, view) == Proceed()
+    assert Strict().change_gate(copies._replace(asks=ASKS), view) == WaitFor((short,))
+    long = short._replace(longterm=True)
+    left = Strict(orphan=Orphans.LEAVE).change_gate(copies, view._replace(pins=(short, long)))
+    assert left == WaitFor((long,))
+
+
+def test_pins_are_looked_for_also_where_nobody_maps_the_file() -> None:
+    """H6: a kernel that does not look then would find no pins of a holder, and no orphans."""
+    one = Caller("process:1", 1, 0, 0)
+    view = LayoutView(FACTS, (lease(),), (), None, Strict.state)
+    assert Strict().unlck_gate(lease(), one, view) == Scan(unmapped=True)
+    assert Strict().flush_gate(CloseRequest(one, "file:1", True, False), view) == Proceed(), "not its lease"
+    own = view._replace(leases=(lease(key=("file:1", "process:1")),))
+    assert Strict().flush_gate(CloseRequest(one, "file:1", True, False), own) == Scan(unmapped=True)
+    truncate = Change(LayoutOperation.TRUNCATE, ChangeKind.SUBTRACTIVE, WHOLE_FILE, one, ASKS)
+    assert Strict().change_gate(truncate, view) == Scan(WHOLE_FILE, unmapped=True)
+    exclusive = LeaseCall(one, "file:1", 2, LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=True))
+    assert Strict().lease_gate(exclusive, view) == Scan(unmapped=True)
+
+
+def test_low_bits_beside_f_layout_are_refused() -> None:
+    assert Strict().read_lease(F_LAYOUT | 2) is None
+    assert Strict().read_lease(F_EXCLUSIVE) is None
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
 def test_ethereal_changes_break_shared_leases_as_subtractive_ones(exclusive: bool) -> None:
     """October 2019: delayed allocation is no addition yet; exclusive leases fail whatever it is."""
-    lease = LeaseView(
-        "lease:1",
-        ("file:1",),
-        "file:1",
-        "process:1",
-        1,
-        0,
-        LeaseKind.LAYOUT,
-        "",
-        exclusive,
-        False,
-        False,
-        False,
-        False,
-        0,
-    )
-    view = LayoutView(FileFacts(0, 0, Memory.FS_DAX), (lease,), (), None, Strict.state)
+    view = LayoutView(FACTS, (lease(exclusive=exclusive),), (), None, Strict.state)
     other = Caller("process:2", 2, 0, 0)
     decide = Strict(break_on=BreakOn.SUBTRACTIVE).change_gate
     breaks = Fail(errno.ETXTBSY) if exclusive else BreakLeases(("lease:1",))
