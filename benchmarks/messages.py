@@ -21,9 +21,14 @@ from longpin.actors.base import Actor, handles
 from longpin.messages.codec import Encoder
 from longpin.messages.envelope import Address, Envelope, Message, message
 from longpin.messages.trace import Header, TraceWriter, text_sha256
-from longpin.runner.engines.stepped import SteppedEngine
-from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.oracles.fifo import Fifo
+
+try:
+    from longpin.runner.engines.stepped import SteppedEngine
+    from longpin.runner.engines.threads import ThreadsEngine
+except ImportError:  # an older tree
+    from longpin.runner.stepped import SteppedEngine  # type: ignore[import-not-found, no-redef]
+    from longpin.runner.threads import ThreadsEngine  # type: ignore[import-not-found, no-redef]
 
 WIDTH = 8
 """Senders, or pairs."""

@@ -6,12 +6,22 @@ belongs to the *activation*, one handled arrival, and is a process of its own. A
 earlier one of the same actor sent has arrived, if their footprints conflict or the earlier arrival happened before
 the later one. Otherwise the two could have been handled the other way round, and what they send arrives in any order.
 
-Every order of arrivals that threads can show is a schedule here. The reverse does not hold in full: two activations
-may mix what they send, and orders at several actors may contradict each other. So :meth:`ActivationPath.decisions`
-looks for an order of arrivals that an outbox for each actor allows and that nobody can tell from this schedule; if
-there is none, what the schedule shows cannot happen, and it is no failure.
+That alone would let two activations mix what they send where somebody sees it, and orders at several actors contradict
+each other, as no outbox shows it. So two arrivals at one actor are in conflict as well if something that the one sends
+is in conflict with something that the other sends (:mod:`longpin.runner.exploration.places`). What a handler sends
+depends only on what happened before, since messages that commute change nothing of it; so it belongs to the event as
+its footprint does, and what is independent can still be exchanged: optimal reduction needs nothing else. No trace is
+told apart that was one before. Of two such messages one arrives first, in every schedule, and by the outbox that says
+which of the two arrivals came first; and the reverse.
 
-The words of :mod:`longpin.runner.exploration.path` hold. The place of an event is its receiver with its footprint.
+Every order of arrivals that threads can show is a schedule here. The reverse does not hold in full: one step is seen
+ahead, not more. If the messages themselves commute, and only what comes of *them* is in conflict, orders may contradict
+each other farther on. So :meth:`ActivationPath.decisions` looks for an order of arrivals that an outbox for each actor
+allows and that nobody can tell from this schedule; if there is none, what the schedule shows cannot happen, and it is
+no failure.
+
+The words of :mod:`longpin.runner.exploration.path` hold. The place of an event is its receiver with its footprint and
+with the places of what its handler sends.
 """
 
 from longpin.messages.envelope import Address

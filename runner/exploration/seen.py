@@ -86,8 +86,9 @@ class SeenByFingerprint(Seen):
         self._slots = array("I", bytes(4 * _FIRST_SLOTS))
         """By the low bits of a fingerprint, or after that: 1 more than the number of the state, 0 for none."""
         self._mask = _FIRST_SLOTS - 1
-        self._last: tuple[int, int, int] = (0, 0, 0)
-        """Both halves of the last one not found, and the slot where it belongs."""
+        self._sought: Global | None = None
+        self._place: tuple[int, int, int] = (0, 0, 0)
+        """For the state last sought in vain: both halves of its fingerprint, and the slot where it belongs."""
 
     def find(self, state: Global) -> int:
         """Return the number of a state, -1 if it was not seen."""
@@ -98,13 +99,14 @@ class SeenByFingerprint(Seen):
             if self._low[number - 1] == low and self._high[number - 1] == high:
                 return int(number) - 1
             slot = slot + 1 & mask
-        self._last = low, high, slot
+        self._sought, self._place = state, (low, high, slot)
         return -1
 
     def _enter(self, state: Global) -> None:
-        if self.find(state) >= 0:
+        if self._sought is not state and self.find(state) >= 0:
             raise ValueError("the state was seen")
-        low, high, slot = self._last
+        self._sought = None
+        low, high, slot = self._place
         self._low.append(low)
         self._high.append(high)
         self._slots[slot] = len(self._low)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.clock import Clock
-from longpin.actors.conversation import Call, Conversation, Effect, KernelError, Step, WaitQueue, WaitsFor
+from longpin.actors.conversation import Call, Conversation, Effect, KernelError, Step, Task, WaitQueue, WaitsFor
 from longpin.actors.locks import Lock
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer, TimerExpired
 from longpin.messages.envelope import Address, Done, Footprint, Message, Part, message
@@ -214,10 +214,11 @@ class Worker(Actor):
     @handles(Poke)
     def on_poke(self, _poke: Poke, _src: Address) -> Done:
         # Those of one kind are in conflict; in which order two of different kinds came must not be seen.
-        tasks = sorted(self.suspended_after(0), key=lambda task: (task.generator.__name__, task.number))
-        for task in tasks:
-            if task.generator.__name__ in ("on_doze", "on_ask_in_turn"):
-                self.interrupt(task, fatal=False)
+        tasks: dict[str, list[Task]] = {"on_ask_in_turn": [], "on_doze": []}
+        for task in self.suspended_after(0):
+            tasks.get(getattr(task.generator, "__name__", ""), []).append(task)
+        for task in (task for kind in tasks.values() for task in reversed(kind)):
+            self.interrupt(task, fatal=False)
         return Done()
 
     @handles(SetTimer)

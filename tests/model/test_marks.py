@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from model import random_actors, random_footprints, schedules
-from model.crossed import crossed
+from model.crossed import crossed_from_afar
 from model.random_actors import Hopper
 from model.random_footprints import ChangeRegister, Registers
 from model.test_parallel import explored_by_leaves
@@ -104,19 +104,19 @@ def overtaken(actor: Actor, _envelope: Envelope) -> frozenset[str]:
 
 def test_what_no_real_order_shows_is_not_seen() -> None:
     """With footprints alone a schedule is explored in which q serves s first and r serves p first."""
-    explorer = Explorer(crossed, marks=overtaken)
+    explorer = Explorer(crossed_from_afar, marks=overtaken)
     explored_by_leaves(explorer, 1000)
     computed = {mark for steps in explorer.table.steps for step in steps.values() for mark in step.marks}
     assert computed == {"both", "not both"}, "the search looks at it"
     for method in ("dpor", "states"):
-        result = explore(crossed, method=method, marks=overtaken, wanted=["both", "not both"])
+        result = explore(crossed_from_afar, method=method, marks=overtaken, wanted=["both", "not both"])
         assert (result.marks, result.missing) == ({"not both"}, ["both"])
         assert (result.reason, result.verdict) == (Reason.COMPLETE, Verdict.UNDETERMINED)
 
 
 def test_a_step_computed_for_a_schedule_that_cannot_happen_counts_where_it_can() -> None:
     """What an earlier search computed says nothing about which schedule a later one is in."""
-    explorer = Explorer(crossed, marks=overtaken)
+    explorer = Explorer(crossed_from_afar, marks=overtaken)
     first = explored_by_leaves(explorer, 1)
     again = explored_by_leaves(explorer, 3)
     assert first.marks == again.marks == {"not both"}

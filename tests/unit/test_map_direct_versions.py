@@ -360,3 +360,19 @@ def test_what_the_file_system_cannot_do_is_said_before_who_may_not(play: Play) -
         + "label('tried')\nwait_for('cloned')\n"
         + direct.format("fd", "EPERM"),
     )
+
+
+@pytest.mark.parametrize("policy", ["P4:as_posted", "P4:intended,version=v7"])
+def test_short_pins_are_waited_for_when_the_leases_are_gone(play: Play, policy: str) -> None:
+    """They end by themselves; a long one is fenced by then, and holds up nothing though its pages are pinned [2.5]."""
+    run = play(
+        policy,
+        seeds=(0, 1),
+        details={"a": HANDLED},
+        a='fd = open("/f", O_RDWR)\n'
+        + MAP
+        + "r = pipe()\nvmsplice(pipe_w, buf, 100)                                # -> 100\n"
+        + "label('in the pipe')\nsleep(1000)\nsleep(60)\nread(r, 100)\n",
+        b="wait_for('in the pipe')\ntruncate('/f', 0)                       # -> blocks, 0\n",
+    )
+    assert run.returned("b") == 60.0

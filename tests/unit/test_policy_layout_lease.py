@@ -330,6 +330,7 @@ def test_ext4_as_posted_looks_at_no_lease_of_a_file_that_is_not_mapped(play: Pla
             a='fd = open("/f", O_RDWR)\n' + TAKE + 'label("leased")\nsleep(60)\nsleep(60)\n',
             b=f'wait_for("leased")\ntruncate("/f", 0)                        # -> {blocks}0\n',
         )
+        assert run.returned("b") == (45.0 if blocks else 0.0)
         inode = run.engine.actors["inode:/f"]
         assert isinstance(inode, Inode)
         assert inode.view().size == 0

@@ -30,7 +30,9 @@ def test_any_open_mode_will_do_and_the_owner_of_the_file_or_cap_lease(play: Play
             "a": "uid = 7\ncapabilities = []",
         },
         writer='open("/f", O_RDWR)\nlabel("open")\npause()  # -> hangs\n',
-        a=f'wait_for("open")\nfd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, 16)  # -> 0\npause()  # -> hangs\n',
+        a=f'wait_for("open")\nfd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, 17)                      # -> EINVAL\n'
+        "fcntl(fd, F_SETLEASE, 48)                                       # -> EINVAL (no F_EXCLUSIVE here)\n"
+        "fcntl(fd, F_SETLEASE, 16)                                       # -> 0\npause()  # -> hangs\n",
         other=f'fd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, F_LAYOUT)                  # -> EACCES\n'
         "d = open('/', O_RDONLY)\nfcntl(d, F_SETLEASE, F_LAYOUT)                  # -> EACCES (root has it)\n",
         able=f'fd = open("/f", {flags})\nfcntl(fd, F_SETLEASE, F_LAYOUT)                   # -> 0\n'
@@ -76,11 +78,15 @@ def test_a_child_pins_under_the_lease_it_shares_where_any_lease_counts(play: Pla
     )
 
 
+@pytest.mark.parametrize("kernel", ["ideal", "6.18"])
 @pytest.mark.parametrize("ends", ["close(fd)\nmunmap(buf, 4 * PAGE)", "fcntl(fd, F_SETLEASE, F_UNLCK)"])
-def test_a_lease_goes_before_its_pins_and_nobody_is_listed(play: Play, ends: str) -> None:
-    """By F_UNLCK or with the description: the pins stay, so changes fail, and no list leads to who has them [K1]."""
+def test_a_lease_goes_before_its_pins_and_nobody_is_listed(play: Play, ends: str, kernel: str) -> None:
+    """By F_UNLCK or with the description: pins stay and fail changes of their pages; no list leads to them [K1].
+
+    Of their pages alone, on a kernel too that looks at the whole file where nobody names a range.
+    """
     run = play(
-        "P5",
+        f"P5,kernel={kernel}",
         seeds=(0, 1),
         a=PINNED
         + ends

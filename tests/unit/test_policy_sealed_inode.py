@@ -158,6 +158,7 @@ fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3 * PAGE, PAGE)       
 fallocate(fd, FALLOC_FL_ZERO_RANGE, 3 * PAGE, PAGE)             # -> ETXTBSY
 fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, PAGE)                # -> ETXTBSY
 fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, PAGE)                  # -> ETXTBSY
+fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 100, PAGE)              # -> ETXTBSY (before the file system looks at the range)
 fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, PAGE)                 # -> ETXTBSY (nothing is shared)
 c = open("/c", O_RDWR | O_CREAT)
 ioctl(c, FICLONE, fd)                                           # -> ETXTBSY (from it)
