@@ -36,7 +36,6 @@ from model.schedules import s1, s2, s3, s4
 
 from longpin.actors.base import Actor
 from longpin.config.loader import load_scenario
-from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration import explore
 from longpin.runner.oracles.fifo import Fifo
 from longpin.runner.run import replay, run
