@@ -106,13 +106,13 @@ def explore(
     begin()
     check_explore(method, workers=workers, executor=dask, checkpoint=checkpoint, footprints=footprints, verify=verify)
     from longpin.runner import api
-    from longpin.runner.commands.ending import Places, conclude_search, notice
+    from longpin.runner.commands.ending import WrittenFiles, conclude_search, notice
     from longpin.runner.pool import default_workers
     from longpin.runner.progress import ProgressLine
 
-    loaded, places = load(scenario, policy), Places(failures, junit)
+    loaded, written = load(scenario, policy), WrittenFiles(failures, junit)
     api.settings_of(loaded, policy)
-    places.require(scenario)
+    written.require(scenario)
     startup.ready("longpin.runner.searches")
     with ProgressLine("executions", seconds, shrink, estimated=True) as progress:
         explored = api.explore(
@@ -136,7 +136,7 @@ def explore(
             observers=[progress],
             notice=notice,
         )
-    conclude_search(explored, places, as_json=as_json)
+    conclude_search(explored, written, as_json=as_json)
 
 
 @click.command("stress")
@@ -178,13 +178,13 @@ def stress(
     begin()
     check_stress(engine, timers=timers, time_scale=time_scale, strategies=strategies, workers=workers, executor=dask)
     from longpin.runner import api
-    from longpin.runner.commands.ending import Places, conclude_search, notice
+    from longpin.runner.commands.ending import WrittenFiles, conclude_search, notice
     from longpin.runner.pool import default_workers
     from longpin.runner.progress import ProgressLine
 
-    loaded, places = load(scenario, policy), Places(failures, junit)
+    loaded, written = load(scenario, policy), WrittenFiles(failures, junit)
     api.settings_of(loaded, policy)
-    places.require(scenario)
+    written.require(scenario)
     startup.ready("longpin.runner.searches")
     with ProgressLine("runs", seconds, shrink) as progress:
         stressed = api.stress(
@@ -205,4 +205,4 @@ def stress(
             observers=[progress],
             notice=notice,
         )
-    conclude_search(stressed, places, as_json=as_json)
+    conclude_search(stressed, written, as_json=as_json)
