@@ -88,7 +88,7 @@ def explore(
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
         interchangeable: groups of actors that ``build`` creates, of which matching states need not tell who is who. If
             they turn out not to be interchangeable it does.
-        whole_states: match states by comparing all of them, not by fingerprints of 128 bits; that takes five times the
+        whole_states: match states by comparing all of them, not by fingerprints of 128 bits; that takes four times the
             memory.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         verify: with footprints, do in both orders whatever is taken to commute, and compare.

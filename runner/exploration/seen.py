@@ -1,6 +1,6 @@
 """The states of the world that were seen: by a fingerprint of 128 bits, or whole.
 
-A fingerprint and what is kept beside it take some 40 bytes a state, in arrays; a whole state takes some 200. Two states
+A fingerprint and what is kept beside it take some 50 bytes a state, in arrays; a whole state takes some 200. Two states
 with one fingerprint would be taken for one, and what only the second leads to would not be seen. Fingerprints are
 BLAKE2b digests (RFC 7693), so the probability that any two of *n* states have the same is below n^2 / 2^129.
 """
