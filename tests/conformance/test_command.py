@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from conformance.conftest import RECORDED
 from quality.json_output import valid
 
+from longpin.actors.policies.proposal import Proposal
 from longpin.runner.commands.conform import conform
 from longpin.runner.commands.terminal import Commands
 from longpin.runner.conform import emulated
@@ -56,8 +57,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, run: Callable[[ConformProgram], Pr
     """Have something else take the place of the emulated kernel."""
 
     class StandIn:
-        def __init__(self, _engine: str) -> None:
-            pass
+        def __init__(self, _engine: str, proposal: Proposal) -> None:
+            self.proposal = proposal
 
         def run(self, program: ConformProgram) -> ProgramOutcome:
             return run(program)
