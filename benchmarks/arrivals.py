@@ -45,20 +45,26 @@ def cost(once: Callable[[], int]) -> float:
     return 1e6 * spent / arrivals
 
 
-def measure(name: str) -> dict[str, float]:
-    """Measure one scenario."""
-    scenario = dataclasses.replace(load_scenario(name), holds=RULES)
-    settings = Settings.of(scenario)
-    subject = Subject(scenario, settings)
+def engine_alone(name: str) -> Callable[[], int]:
+    """Return what runs the actors of a scenario in a world of their own, and returns how many arrivals there were."""
+    scenario = load_scenario(name)
+    subject = Subject(scenario, Settings.of(scenario))
 
-    def engine_alone() -> int:
+    def once() -> int:
         engine = SteppedEngine(Fifo())
         subject.build(engine)
         engine.run()
         return int(engine.arrivals)
 
+    return once
+
+
+def measure(name: str) -> dict[str, float]:
+    """Measure one scenario."""
+    scenario = dataclasses.replace(load_scenario(name), holds=RULES)
+    settings, engine = Settings.of(scenario), engine_alone(name)
     judged = cost(lambda: int(run(scenario, settings).arrivals))
-    return {"engine": cost(engine_alone), "judged": judged, "arrivals": engine_alone()}
+    return {"engine": cost(engine), "judged": judged, "arrivals": engine()}
 
 
 def main() -> None:

@@ -36,12 +36,16 @@ from model.schedules import s1, s2, s3, s4
 
 from longpin.actors.base import Actor
 from longpin.config.loader import load_scenario
-from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration import explore
 from longpin.runner.oracles.fifo import Fifo
 from longpin.runner.run import replay, run
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
+
+try:
+    from longpin.runner.engines.stepped import SteppedEngine
+except ImportError:  # an older tree
+    from longpin.runner.stepped import SteppedEngine  # type: ignore[import-not-found, no-redef]
 
 SECONDS = 0.1
 """CPU time for each figure of a turn, at least."""

@@ -20,6 +20,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from measure import print_table
 
@@ -71,6 +72,9 @@ def measure(row: str, method: str, seconds: float, memory: int, workers: int) ->
     name, racy = row.removesuffix(RACY), row.endswith(RACY)
     scenario = built(*BUILT[name]) if name in BUILT else load_scenario(name)
     subject = Subject(scenario, Settings.of(scenario))
+    options: dict[str, Any] = {}
+    if hasattr(subject, "interchangeable"):  # older trees have no such thing
+        options["interchangeable"] = subject.interchangeable
     result = explore(
         subject.build,
         method=method,
@@ -80,6 +84,7 @@ def measure(row: str, method: str, seconds: float, memory: int, workers: int) ->
         max_memory=memory,
         racy=racy,
         workers=workers if workers > 1 else None,
+        **options,
     )
     peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     whole = result.complete or bool(result.failures)

@@ -147,8 +147,12 @@ class _Reader:
         try:
             return python_text.parse(self._text.source)
         except SyntaxError as error:
-            # Python counts this column from 1, in characters.
-            self._problem(error.lineno or 1, (error.offset or 1) - 1, "a program", f"an error ({reason(error.msg)})")
+            row, column = error.lineno or 1, (error.offset or 1) - 1  # Python counts it from 1, in characters
+            line = "".join(self._text.source.split("\n")[row - 1 : row])
+            if line[column : column + 1] == "@":
+                self._problem(row, column, "a role alone on its line, or behind NAME =", "one in another place")
+            else:
+                self._problem(row, column, "a program", f"an error ({reason(error.msg)})")
         except (ValueError, MemoryError, RecursionError) as error:
             self._problem(1, 0, "a program", f"an error ({reason(str(error)) or 'nested too deeply'})")
         return None

@@ -235,6 +235,8 @@ def explore(
     checkpoint: str | os.PathLike[str] | None = None,
     footprints: bool = True,
     symmetry: bool = True,
+    whole_states: bool = False,
+    max_memory: int | None = None,
     verify: bool = False,
     failures: str | os.PathLike[str] | None = None,
     shrink: float = SHRINK_SECONDS,
@@ -258,6 +260,8 @@ def explore(
         checkpoint: a file that keeps what is done. If there is one, the exploration goes on there.
         footprints: let messages to one actor commute as they declare.
         symmetry: of states that differ only in which of several processes with one program is which, match one.
+        whole_states: match states by comparing all of them, not by fingerprints of 128 bits.
+        max_memory: give up when this process has so many bytes resident; four fifths of what there is at most.
         verify: check every footprint that is made use of; means ``method="dpor"``.
         failures: a folder in which a failure is kept; one that is there already and still fails is all that is looked
             at. None: nothing is kept.
@@ -282,6 +286,7 @@ def explore(
     check_explore(method, workers=workers, executor=by, checkpoint=checkpoint, footprints=footprints, verify=verify)
     require_one_of("timers", timers, TIMERS)
     require_whole("max_executions", max_executions, 0)
+    require_whole("max_memory", max_memory, 1)
     watching = check_search(seed, seconds, shrink, observers, notice)
     from longpin.runner.searches import Failures, explore_scenario
     from longpin.runner.subject import Subject
@@ -301,6 +306,8 @@ def explore(
             checkpoint=checkpoint,
             footprints=footprints,
             symmetry=symmetry,
+            whole_states=whole_states,
+            max_memory=max_memory,
             verify=verify,
         )
 

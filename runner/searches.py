@@ -82,6 +82,8 @@ def explore_scenario(
     checkpoint: str | os.PathLike[str] | None,
     footprints: bool,
     symmetry: bool,
+    whole_states: bool,
+    max_memory: int | None,
     verify: bool,
 ) -> Explored:
     """Explore a scenario; the arguments are those of :func:`longpin.runner.exploration.explore`.
@@ -105,9 +107,10 @@ def explore_scenario(
             shows=subject.to_show,
             max_executions=max_executions,
             seconds=seconds,
-            max_memory=memory_allowed(),
+            max_memory=memory_allowed() if max_memory is None else min(max_memory, memory_allowed()),
             footprints=footprints,
             interchangeable=subject.interchangeable if symmetry else (),
+            whole_states=whole_states,
             racy=settings.timers == "racy",
             verify=verify,
             observers=failures.observers,

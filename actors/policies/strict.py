@@ -134,6 +134,8 @@ class Strict(Policy):
 
     lease_owner: LeaseOwner = LeaseOwner.PROCESS
     orphan: Orphans = Orphans.INVALIDATE
+    orphans_before_grant: bool = True
+    """What becomes of orphans has to be done before an exclusive lease is given [H2]; else only before a change."""
     enforce_pass: PassedUse = PassedUse.ANYBODY
     break_on: BreakOn = BreakOn.ANY
     exclusive_mutual: bool = True
@@ -167,7 +169,7 @@ class Strict(Policy):
     def lease_gate(self, call: LeaseCall, view: LayoutView) -> Decision:
         """Revoke orphaned pins before an exclusive lease is given: its holder relies on being alone."""
         allowed = Policy.lease_gate(self, call, view)
-        if call.request.type == F_UNLCK or not call.request.exclusive or isinstance(allowed, Fail):
+        if not self.orphans_before_grant or not call.request.exclusive or isinstance(allowed, Fail):
             return allowed
         if view.pins is None:
             return Scan(unmapped=True)

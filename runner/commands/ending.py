@@ -69,7 +69,7 @@ def _shown(path: Path) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
-class Places:
+class WrittenFiles:
     """Where a search writes: the folder of failures and the JUnit file."""
 
     def __init__(self, failures: str, junit: str | None) -> None:
@@ -92,13 +92,13 @@ class Places:
             require_file(Path(self.junit), "--junit")
 
 
-def conclude_search(searched: Searched, places: Places, *, as_json: bool) -> NoReturn:
+def conclude_search(searched: Searched, written: WrittenFiles, *, as_json: bool) -> NoReturn:
     """Show what a search has come to, in a JUnit file first: what cannot be kept is a part of the verdict; and exit."""
-    if places.junit is not None:
+    if written.junit is not None:
         try:
-            JunitReport(Path(places.junit)).show(searched)
+            JunitReport(Path(written.junit)).show(searched)
         except OSError as error:
-            lost = f"{places.junit}: cannot be written: {error.strerror or error}"
+            lost = f"{written.junit}: cannot be written: {error.strerror or error}"
             searched = dataclasses.replace(searched, lost=lost)
     conclude(searched, as_json=as_json)
 

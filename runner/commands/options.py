@@ -101,3 +101,19 @@ def duration(text: str) -> float:
     if match is None:
         raise click.BadParameter(f"{text!r} is not a time: expected seconds, or a number with s, m or h")
     return float(match[1]) * UNITS[match[2]]
+
+
+SIZES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def memory_size(text: str) -> int:
+    """Return bytes: ``500m``, ``4g``; the type of an option.
+
+    Raises:
+        click.BadParameter: it is no size.
+
+    """
+    match = re.fullmatch(r"(\d{1,9})([kmg])", text.lower())
+    if match is None or not int(match[1]):
+        raise click.BadParameter(f"{text!r} is not a size: expected a number with k, m or g")
+    return int(match[1]) * SIZES[match[2]]

@@ -19,6 +19,7 @@ from longpin.runner.commands.options import (
     common,
     duration,
     load,
+    memory_size,
 )
 from longpin.runner.usage import MOST_SEED, check_explore, check_stress
 
@@ -71,6 +72,10 @@ def search(command: Any) -> Any:
 @click.option("--checkpoint", type=click.Path(dir_okay=False), metavar="FILE", help="Keep what is done; go on there.")
 @click.option("--footprints/--no-footprints", default=True, help="Let messages commute as they declare (dpor).")
 @click.option("--symmetry/--no-symmetry", default=True, help="Processes alike need not be told apart (states).")
+@click.option("--whole-states", is_flag=True, help="Compare whole states, not fingerprints of 128 bits (states).")
+@click.option(
+    "--max-memory", type=memory_size, metavar="SIZE", help="Give up at 500m or 4g.  [default: 80 % of what is free]"
+)
 @click.option("--verify", is_flag=True, help="Check every footprint that is made use of; means --method dpor.")
 @search
 def explore(
@@ -86,6 +91,8 @@ def explore(
     checkpoint: str | None,
     footprints: bool,
     symmetry: bool,
+    whole_states: bool,
+    max_memory: int | None,
     verify: bool,
     failures: str,
     shrink: float,
@@ -99,13 +106,13 @@ def explore(
     begin()
     check_explore(method, workers=workers, executor=dask, checkpoint=checkpoint, footprints=footprints, verify=verify)
     from longpin.runner import api
-    from longpin.runner.commands.ending import Places, conclude_search, notice
+    from longpin.runner.commands.ending import WrittenFiles, conclude_search, notice
     from longpin.runner.pool import default_workers
     from longpin.runner.progress import ProgressLine
 
-    loaded, places = load(scenario, policy), Places(failures, junit)
+    loaded, written = load(scenario, policy), WrittenFiles(failures, junit)
     api.settings_of(loaded, policy)
-    places.require(scenario)
+    written.require(scenario)
     startup.ready("longpin.runner.searches")
     with ProgressLine("executions", seconds, shrink, estimated=True) as progress:
         explored = api.explore(
@@ -121,13 +128,15 @@ def explore(
             checkpoint=checkpoint,
             footprints=footprints,
             symmetry=symmetry,
+            whole_states=whole_states,
+            max_memory=max_memory,
             verify=verify,
             failures=failures,
             shrink=shrink,
             observers=[progress],
             notice=notice,
         )
-    conclude_search(explored, places, as_json=as_json)
+    conclude_search(explored, written, as_json=as_json)
 
 
 @click.command("stress")
@@ -169,13 +178,13 @@ def stress(
     begin()
     check_stress(engine, timers=timers, time_scale=time_scale, strategies=strategies, workers=workers, executor=dask)
     from longpin.runner import api
-    from longpin.runner.commands.ending import Places, conclude_search, notice
+    from longpin.runner.commands.ending import WrittenFiles, conclude_search, notice
     from longpin.runner.pool import default_workers
     from longpin.runner.progress import ProgressLine
 
-    loaded, places = load(scenario, policy), Places(failures, junit)
+    loaded, written = load(scenario, policy), WrittenFiles(failures, junit)
     api.settings_of(loaded, policy)
-    places.require(scenario)
+    written.require(scenario)
     startup.ready("longpin.runner.searches")
     with ProgressLine("runs", seconds, shrink) as progress:
         stressed = api.stress(
@@ -196,4 +205,4 @@ def stress(
             observers=[progress],
             notice=notice,
         )
-    conclude_search(stressed, places, as_json=as_json)
+    conclude_search(stressed, written, as_json=as_json)

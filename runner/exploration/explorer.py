@@ -60,6 +60,7 @@ class Explorer:
         seed: int = 0,
         footprints: bool = True,
         interchangeable: tuple[tuple[Address, ...], ...] = (),
+        whole_states: bool = False,
         verify: bool = False,
     ) -> None:
         self.build = build
@@ -71,6 +72,8 @@ class Explorer:
         self.seed = seed
         self.interchangeable = interchangeable
         """Groups of actors of which matching states need not tell who is who."""
+        self.whole_states = whole_states
+        """States are compared as a whole, not by fingerprints."""
         self.verify = verify
         self.table = Table(build, seed=seed, always=always, marks=marks)
         self.commuting = footprints and self._declared()

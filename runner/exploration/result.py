@@ -109,6 +109,8 @@ class Exploration:
     """Executions given up half-way because they could only repeat another one."""
     states: int = 0
     """Different states of the whole world, if states were matched."""
+    wrong_match: float = 0.0
+    """If states were matched by fingerprints: a bound of the probability that two were taken for one; 0 otherwise."""
     interchangeable: tuple[tuple[Address, ...], ...] = ()
     """Groups of actors that were found to be interchangeable: of states that differ in who is who, one was explored."""
     events: int = 0

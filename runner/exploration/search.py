@@ -18,6 +18,7 @@ from longpin.runner.exploration.explorer import Build, Check, Explorer
 from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import Exploration, Method, Reason
+from longpin.runner.exploration.seen import SeenByFingerprint, SeenWhole, wrong_match_probability
 from longpin.runner.exploration.shared import GUESS_AFTER, Shared, Team, head_of
 from longpin.runner.exploration.states import Matching
 from longpin.runner.exploration.symmetry import AsymmetryError
@@ -45,6 +46,7 @@ def explore(
     max_memory: int | None = None,
     footprints: bool = True,
     interchangeable: Iterable[Sequence[Address]] = (),
+    whole_states: bool = False,
     racy: bool = False,
     verify: bool = False,
     observers: Iterable[Observer] = (),
@@ -86,6 +88,8 @@ def explore(
         footprints: let messages to one actor commute as they declare; only ``dpor`` asks for it.
         interchangeable: groups of actors that ``build`` creates, of which matching states need not tell who is who. If
             they turn out not to be interchangeable it does.
+        whole_states: match states by comparing all of them, not by fingerprints of 128 bits; that takes five times the
+            memory.
         racy: timers may fire at any time after they were armed, not only when nothing else can happen.
         verify: with footprints, do in both orders whatever is taken to commute, and compare.
         observers: told some ten times a second how far it is, as :class:`~longpin.runner.events.SearchAdvanced`, once
@@ -115,7 +119,7 @@ def explore(
         raise ValueError(f"method {chosen.value} is done in one process and without a checkpoint")
     options: dict[str, Any] = {"check": check, "always": always, "marks": marks, "racy": racy, "seed": seed}
     to_show = tuple(shows)
-    options |= {"footprints": footprints, "verify": verify, "shows": to_show}
+    options |= {"footprints": footprints, "verify": verify, "shows": to_show, "whole_states": whole_states}
     options["interchangeable"] = tuple(tuple(group) for group in interchangeable if len(group) > 1)
     team = None
     if executor is not None or (workers or 1) != 1:
@@ -215,17 +219,20 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
     """Match states."""
     result = Exploration(Method.STATES)
     judge = explorer.judge if explorer.check is not None else _nothing
+    seen = SeenWhole if explorer.whole_states else SeenByFingerprint
+    search = partial(Matching, explorer.table, judge, budget=budget, racy=explorer.racy, seen=seen)
     try:
         groups = explorer.interchangeable
-        matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy, interchangeable=groups)
+        matching = search(result=result, interchangeable=groups)
         result.reason = _end(matching.run) or Reason.COMPLETE
         result.interchangeable = groups
     except AsymmetryError:
         explorer.forget()
         result = Exploration(Method.STATES)
-        matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
+        matching = search(result=result)
         result.reason = _end(matching.run) or Reason.COMPLETE
     result.marks |= explorer.marks | matching.marks
+    result.wrong_match = 0.0 if explorer.whole_states else wrong_match_probability(result.states)
     return result
 
 

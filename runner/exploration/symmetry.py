@@ -82,7 +82,7 @@ def _pair(images: dict[int, int], one: int, other: int, what: str) -> None:
         raise AsymmetryError(f"two {what} would have one image")
 
 
-class Element:
+class Permutation:
     """One permutation of the whole group, by the swaps it is made of."""
 
     def __init__(self, swaps: tuple[_Swap, ...]) -> None:
@@ -132,11 +132,11 @@ class Symmetry:
             self.starts[actor] = told[actor]
             self._begin[first[actor].state] = told[actor]
         self.swaps = [_Swap(table, one, other) for group in self.groups for one, other in pairwise(group)]
-        self.elements = list(self._elements())
+        self.every = list(self._permutations())
         """All permutations, the one that changes nothing first."""
         self._learned: set[tuple[int, int]] = set()
 
-    def _elements(self) -> Iterator[Element]:
+    def _permutations(self) -> Iterator[Permutation]:
         """Go through all permutations, each made of swaps of neighbours, as bubble sort makes it."""
         swaps = iter(self.swaps)
         neighbours = [[next(swaps) for _ in pairwise(group)] for group in self.groups]
@@ -148,7 +148,7 @@ class Symmetry:
                         if order[place] > order[place + 1]:
                             order[place], order[place + 1] = order[place + 1], order[place]
                             used.append(mine[place])
-            yield Element(tuple(used))
+            yield Permutation(tuple(used))
 
     def learn(self, state: int, message: int, step: ComputedStep) -> None:
         """Take note of a step that was taken, and work out its images.
@@ -199,16 +199,16 @@ class Representatives:
     def __init__(self, symmetry: Symmetry, nodes: Nodes) -> None:
         self.symmetry = symmetry
         self.nodes = nodes
-        self.images: list[dict[int, int]] = [{ABSENT: ABSENT} for _ in symmetry.elements]
+        self.images: list[dict[int, int]] = [{ABSENT: ABSENT} for _ in symmetry.every]
         """By permutation: the image of each node."""
-        self.actors: list[list[int]] = [[] for _ in symmetry.elements]
+        self.actors: list[list[int]] = [[] for _ in symmetry.every]
         """By permutation: the image of each actor."""
         self._colours: dict[int, int] = {}
         """The least image of each node of an interchangeable actor."""
         self._sorting: dict[tuple[tuple[int, ...], ...], list[int]] = {}
         """The permutations that sort the actors of each group, by the ranks of their nodes."""
         members = [actor for group in symmetry.groups for actor in group]
-        self._members = [tuple(map(element.actor, members)) for element in symmetry.elements]
+        self._members = [tuple(map(permutation.actor, members)) for permutation in symmetry.every]
         """By permutation: the images of the interchangeable actors; the first are the actors themselves."""
         self._numbers = {images: number for number, images in enumerate(self._members)}
 
@@ -241,20 +241,20 @@ class Representatives:
         """Return the image of a state under a permutation."""
         actors, images = self.actors[number], self.images[number]
         if len(actors) < len(state):
-            element = self.symmetry.elements[number]
-            actors += [self._actor(element, actor) for actor in range(len(actors), len(state))]
+            permutation = self.symmetry.every[number]
+            actors += [self._actor(permutation, actor) for actor in range(len(actors), len(state))]
         image = [ABSENT] * len(self.symmetry.table.addresses)
         for actor, node in enumerate(state):
             if node:
                 if actor == ALARM_ACTOR:
-                    image[actor] = self.symmetry.elements[number].message(node - 1) + 1
+                    image[actor] = self.symmetry.every[number].message(node - 1) + 1
                 else:
                     image[actors[actor]] = images[node] if node in images else self._image(number, node)
         return tuple(image)
 
     def actor(self, number: int, actor: int) -> int:
         """Return the image of an actor that exists under a permutation."""
-        return self.symmetry.elements[number].actor(actor)
+        return self.symmetry.every[number].actor(actor)
 
     def undo(self, way: Sequence[int], permutation: int) -> tuple[list[int], int]:
         """Return who was let go on a way, whose permutations are undone, and the one by which its end is named.
@@ -282,16 +282,16 @@ class Representatives:
         back = dict(zip(self._members[number], self._members[0], strict=True))
         return self._numbers[tuple(back[actor] for actor in self._members[0])]
 
-    def _actor(self, element: Element, actor: int) -> int:
+    def _actor(self, permutation: Permutation, actor: int) -> int:
         try:
-            return element.actor(actor)
+            return permutation.actor(actor)
         except KeyError:  # it was heard of, but does not exist yet
             return actor
 
     def _image(self, number: int, node: int) -> int:
-        nodes, element = self.nodes, self.symmetry.elements[number]
+        nodes, permutation = self.nodes, self.symmetry.every[number]
         state, outbox = nodes.state[node], nodes.outbox[node]
-        image = nodes.number(element.state(state) if state >= 0 else state, tuple(map(element.message, outbox)))
+        image = nodes.number(permutation.state(state) if state >= 0 else state, tuple(map(permutation.message, outbox)))
         self.images[number][node] = image
         return image
 

@@ -10,6 +10,7 @@ import keyword
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, fields
 from enum import StrEnum
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from traceback import extract_tb
 from types import FunctionType
 from typing import Any, Self, get_type_hints
@@ -116,7 +117,11 @@ def lines_of(tree: ast.Module, class_name: str) -> dict[str, int]:
             lines = {"": node.lineno}
             for inner in node.body:
                 match inner:
-                    case ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                    case (
+                        ast.FunctionDef(name=name)
+                        | ast.AsyncFunctionDef(name=name)
+                        | ast.AnnAssign(target=ast.Name(id=name))
+                    ):
                         lines[name] = inner.lineno
                     case ast.Assign(targets=[ast.Name(id=name)]):
                         lines[name] = inner.lineno
@@ -190,6 +195,10 @@ def _mistakes(policy: Any) -> Iterable[tuple[str, str]]:
             yield what, f"{name}{what and '.'}{what} can be changed: {error}"
 
 
+_LATER = {CO_COROUTINE: "coroutine", CO_ASYNC_GENERATOR: "generator", CO_GENERATOR: "generator"}
+"""Functions that do nothing yet when they are called."""
+
+
 def _wrong_hooks(policy: type[Policy]) -> Iterable[tuple[str, str]]:
     for name, value in vars(policy).items():
         if name in HOOKS:
@@ -199,6 +208,8 @@ def _wrong_hooks(policy: type[Policy]) -> Iterable[tuple[str, str]]:
             elif _arity(value) != _arity(asked):
                 expected = ", ".join(asked.__code__.co_varnames[: _places(asked)])
                 yield name, f"{name}: expected a method that takes ({expected}), as that of Policy does"
+            elif kind := next((kind for flag, kind in _LATER.items() if value.__code__.co_flags & flag), ""):
+                yield name, f"{name}: expected a method that returns its answer, found a {kind}"
         elif isinstance(value, FunctionType) and not hasattr(Policy, name) and _looks_like_a_hook(name):
             yield name, f"{name} is none of the hooks of Policy, and would never be asked{_meant(name, HOOKS)}"
 

@@ -20,6 +20,7 @@ from longpin.actors.parameters import replaced
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import BreakLeases, DropLease, Fail, KillHolders, Revoke, Scan, WaitFor
 from longpin.actors.policies.views import LayoutView, LeaseKey, PolicyState
+from longpin.runner.own_policy.bounds import bounded
 from longpin.runner.own_policy.checks import HOOKS, PolicyError, TimeSpentError
 
 TRIES = 12
@@ -55,8 +56,9 @@ def _guarded(guard: _Guard, method: types.FunctionType) -> Callable[..., Any]:
     @wraps(method)
     def asked(self: Policy, *args: Any, **options: Any) -> Any:
         try:
-            answer = method(self, *args, **options)
-        except (PolicyError, KeyboardInterrupt):  # of a hook that this one has asked
+            with bounded(guard.path, guard.hook):
+                answer = method(self, *args, **options)
+        except (PolicyError, KeyboardInterrupt, TimeSpentError):  # of a hook that this one has asked
             raise
         except BaseException as error:
             if all(frame.filename != guard.path for frame in extract_tb(error.__traceback__)):

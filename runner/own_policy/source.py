@@ -9,34 +9,21 @@ from then on it is found by its name like any other policy.
 import hashlib
 import keyword
 import os
-import signal
 import stat
 import sys
-import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 from longpin.actors.policies import OWN
 from longpin.actors.policies.base import Policy
-from longpin.runner.own_policy.checks import (
-    PolicyError,
-    TimeSpentError,
-    check_class,
-    check_text,
-    find_class,
-    name_class,
-)
+from longpin.runner.own_policy.bounds import bounded
+from longpin.runner.own_policy.checks import PolicyError, check_class, check_text, find_class, name_class
 from longpin.runner.own_policy.hooks import check_purity, guard_hooks
 
 MOST_BYTES = 256 << 10
 """The largest file that is read; a proposal has a few thousand bytes."""
-
-MOST_SECONDS = 5.0
-"""Of CPU time, in which a file must have been executed and its hooks tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +109,7 @@ def _make(source: PolicySource) -> type[Policy]:
     module.__file__ = source.path
     sys.modules[module.__name__] = module
     try:
-        with _bounded(source.path):
+        with bounded(source.path, ""):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 exec(compile(source.data, source.path, "exec"), vars(module))  # noqa: S102 - what --policy is for
@@ -137,32 +124,3 @@ def _make(source: PolicySource) -> type[Policy]:
             raise
         raise PolicyError.by(source.path, error, "") from None  # of what a class does when it is looked at
     return policy
-
-
-@contextmanager
-def _bounded(path: str) -> Iterator[None]:
-    """Give up a file that does not come to an end, where a signal can tell: in the main thread.
-
-    Raises:
-        PolicyError: the time is spent.
-
-    """
-    free = signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
-    if not free or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def spent(_signo: int, _frame: object) -> None:
-        raise TimeSpentError
-
-    signal.signal(signal.SIGVTALRM, spent)
-    signal.setitimer(signal.ITIMER_VIRTUAL, MOST_SECONDS)
-    try:
-        yield
-    except TimeSpentError as error:
-        wrong = PolicyError.by(path, error, "")
-        place = str(wrong).partition(": ")[0]
-        raise PolicyError(f"{place}: it has not come to an end after {MOST_SECONDS:g} s of CPU time") from None
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)

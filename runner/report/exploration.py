@@ -1,7 +1,10 @@
 """What is known after an exploration that broke nothing: for people, and as one JSON object."""
 
+from math import ceil, log10
+
 from longpin.runner.conclusions import Explored
 from longpin.runner.exploration.result import Exploration, Method, Reason
+from longpin.runner.exploration.seen import FINGERPRINT_BITS
 from longpin.runner.judging.expected import unreached_reason
 from longpin.runner.report.objects import STILL_FAILS, Object, head
 from longpin.runner.report.picture import seen_lines, unreached_lines, use_lines
@@ -26,6 +29,7 @@ def lines(explored: Explored) -> list[str]:
     if result.verdict is Verdict.HOLDS:
         found.append(f"  {judged.hold(f' in all of {_size(result)}')}")
         found.append(f"  bounds: these programs, timers {settings.timers}, random numbers of seed {settings.seed}")
+        found += [f"  {line}" for line in _matched(result)]
     else:
         found.append(f"  {judged.hold(f' in {_size(result)}', past=True)}" + _share(result))
     if result.inconclusive:
@@ -51,6 +55,16 @@ def _size(result: Exploration) -> str:
         alike = "".join(f", {' and '.join(group)} being interchangeable" for group in result.interchangeable)
         return f"{result.states:,} states ({result.executions:,} of them at rest){alike}"
     return f"{result.executions:,} schedule{'s' * (result.executions != 1)} (Mazurkiewicz traces)"
+
+
+def _matched(result: Exploration) -> list[str]:
+    """Return by what states were told apart, if they were."""
+    if not result.states:
+        return []
+    if not result.wrong_match:
+        return ["states were compared as a whole"]
+    below = f"a probability below 1e{ceil(log10(result.wrong_match))}"
+    return [f"states were compared by fingerprints of {FINGERPRINT_BITS} bits: two were taken for one with {below}"]
 
 
 def _share(result: Exploration) -> str:
@@ -90,6 +104,7 @@ def as_object(explored: Explored) -> Object:
         "blocked": shown.blocked,
         "impossible": shown.impossible,
         "states": shown.states or None,
+        "wrong_match_probability": shown.wrong_match if shown.states else None,
         "interchangeable": [list(group) for group in shown.interchangeable],
         "arrivals": shown.events,
         "inconclusive": shown.inconclusive or None,

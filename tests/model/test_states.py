@@ -36,8 +36,7 @@ def searched(
     table, found = Table(build), set[object]()
 
     def judge(rest: tuple[int, ...], _decisions: object) -> None:
-        actors = [table.actor(state) for state in rest if state >= 0]
-        found.add(tuple(sorted(end_of(actor) for actor in actors)))
+        found.add(tuple(sorted(end_of(table.actor(state)) for state in rest if state >= 0)))
 
     result = Exploration(Method.STATES)
     search = Matching(table, judge, result, Budget(states=STATES_AT_MOST), racy=racy, reduce=reduce, seen=seen)

@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONG = {"hazards.md"}
 """A minute or more; what its commands explore is explored by ``tests/scenario/test_hazards.py`` as well."""
-
 LONGER = [pytest.mark.heavy, pytest.mark.timeout(3600)]
 """A minute is the least for each command that makes a failure smaller."""
 

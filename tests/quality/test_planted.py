@@ -3,9 +3,10 @@
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import pytest
+from quality.planted import CONNECTED, explored, subject_of
 
 from longpin.actors.base import Actor
 from longpin.actors.conversation import Call, Conversation, WaitQueue
@@ -16,13 +17,10 @@ from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.views import Change, LayoutView
 from longpin.actors.rdma.objects import Region
 from longpin.actors.rdma.uverbs import UverbsContext
-from longpin.config.loader import parse_scenario
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.mapping import PinRequest
-from longpin.runner.exploration import explore
 from longpin.runner.result import Verdict
 from longpin.runner.sampling import stress
-from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
 
@@ -92,16 +90,6 @@ def one_waiter_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(WaitQueue, "wake_all", planted)
 
-
-CONNECTED = """\
-ctx = ibv_open_device("rxe0")
-pd  = ibv_alloc_pd(ctx)
-cq  = ibv_create_cq(ctx)
-qp  = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-"""
 
 PIN_AGAIN = f"""
 name = "pin-again"
@@ -222,16 +210,15 @@ BUGS = [
 @pytest.fixture
 def subject(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> Subject:
     monkeypatch.setitem(POLICIES, PinsHoldTheLease.name, PinsHoldTheLease)
-    scenario = parse_scenario(bug.scenario, "planted.toml")
-    return Subject(scenario, Settings.of(scenario))
+    return subject_of(bug.scenario)
 
 
 def named(bug: Bug) -> str:
     return bug.plant.__name__
 
 
-def holds_in_every_schedule(subject: Subject, method: str) -> None:
-    result = explore(subject.build, check=subject.check, always=subject.always, method=method)
+def holds_in_every_schedule(subject: Subject, method: Literal["dpor", "states"]) -> None:
+    result = explored(subject, method)
     assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures
 
 
@@ -250,7 +237,7 @@ def test_without_it_every_schedule_holds_one_by_one(subject: Subject) -> None:
 @pytest.mark.parametrize("bug", BUGS, ids=named)
 def test_exploration_finds_it(bug: Bug, subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.plant(monkeypatch)
-    result = explore(subject.build, check=subject.check, always=subject.always, method="dpor")
+    result = explored(subject, "dpor")
     (failure,) = result.failures
     assert failure.broken.rule == bug.rule
     assert failure.broken.site.startswith(bug.site)

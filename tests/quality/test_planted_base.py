@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from quality.planted import CONNECTED, subject_of
 
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Answer, Decision, Fail, Proceed, Scan, WaitFor
 from longpin.actors.policies.reject import Reject
 from longpin.actors.policies.views import Change, LayoutView, Range
 from longpin.actors.policies.wait import WaitForIdle
-from longpin.config.loader import parse_scenario
 from longpin.messages.fs.mapping import Memory, PinRequest
 from longpin.runner.exploration import explore
 from longpin.runner.result import Verdict
-from longpin.runner.settings import Settings
-from longpin.runner.subject import Subject
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -40,7 +38,7 @@ ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_REMOTE_READ)  # -> EOPNOTSUPP
 name = "other"
 program = "truncate('/f', 0)"
 """
-TWO_PINS = """
+TWO_PINS = f"""
 name = "two-pins"
 holds = ["O1", "O1'", "O2", "O6", "O7"]
 [[file]]
@@ -49,14 +47,7 @@ size = "2 * PAGE"
 [[process]]
 name = "app"
 program = '''
-ctx = ibv_open_device("rxe0")
-pd  = ibv_alloc_pd(ctx)
-cq  = ibv_create_cq(ctx)
-qp  = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-fd  = open("/f", O_RDWR)
+{CONNECTED}fd  = open("/f", O_RDWR)
 buf = mmap(2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
 one = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)
 two = ibv_reg_mr(pd, buf + PAGE, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
@@ -149,8 +140,7 @@ PLANTED = {
 
 def explored(planted: Planted) -> tuple[Verdict, str]:
     """Return what exploring shows, and the rule that is broken."""
-    scenario = parse_scenario(planted.text, "planted.toml")
-    subject = Subject(scenario, Settings.of(scenario, policy=planted.policy, preset="intended", parameters={}))
+    subject = subject_of(planted.text, planted.policy)
     found = explore(
         subject.build, always=subject.always, check=subject.check, marks=subject.marks, wanted=subject.wanted
     )

@@ -2,24 +2,20 @@
 
 import errno
 from collections.abc import Callable
-from importlib import resources
 from typing import Any, NamedTuple
 
 import pytest
+from quality.planted import explored, subject_of
 
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Allow, Decision, Fail, Proceed, Scan
 from longpin.actors.policies.exclusive_lease import ExclusiveLease
 from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.views import Change, LayoutView, LeaseView
-from longpin.config.loader import parse_scenario
 from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.process.caller import Caller
-from longpin.runner.exploration import Exploration, explore
 from longpin.runner.result import Verdict
-from longpin.runner.settings import Settings
-from longpin.runner.subject import Subject
 
 # P6.
 
@@ -148,15 +144,6 @@ MISTAKES = [
 ]
 
 
-def explored(scenario: str, policy: str) -> Exploration:
-    name, _, preset = policy.partition(":")
-    if "\n" not in scenario:
-        scenario = (resources.files("longpin.config") / "scenarios" / f"{scenario}.toml").read_text(encoding="utf-8")
-    read = parse_scenario(scenario, "planted.toml")
-    subject = Subject(read, Settings.of(read, policy=name, preset=preset, parameters={}))
-    return explore(subject.build, check=subject.check, always=subject.always, method="states")
-
-
 def named(mistake: Mistake) -> str:
     return mistake.planted.__name__
 
@@ -167,7 +154,7 @@ def named(mistake: Mistake) -> str:
     ids=lambda text: text.strip().split("\n")[0],
 )
 def test_without_a_mistake_every_schedule_holds(scenario: str, chosen: str) -> None:
-    result = explored(scenario, chosen)
+    result = explored(subject_of(scenario, chosen), "states")
     assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures
 
 
@@ -179,5 +166,5 @@ def test_exploration_finds_it(mistake: Mistake, monkeypatch: pytest.MonkeyPatch)
         return mistake.planted(self, *arguments, original)
 
     monkeypatch.setattr(mistake.policy, mistake.hook, planted)
-    (failure,) = explored(mistake.scenario, mistake.chosen).failures
+    (failure,) = explored(subject_of(mistake.scenario, mistake.chosen), "states").failures
     assert failure.broken.rule == mistake.rule

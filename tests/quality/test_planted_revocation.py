@@ -8,17 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from quality.planted import CONNECTED, explored, subject_of
 
 from longpin.actors.conversation import Conversation
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.decisions import Allow, Fail, OnBreak, OnDeadline, RemoveLease
 from longpin.actors.rdma.objects import Region
 from longpin.actors.rdma.revocation import Revocation
-from longpin.config.loader import load_scenario, parse_scenario
 from longpin.messages.rdma.revocation import RevokeRegion
-from longpin.runner.exploration import explore
-from longpin.runner.settings import Settings
-from longpin.runner.subject import Subject
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -74,7 +71,7 @@ def the_unfinished_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Revocation, "early", forgetful, raising=False)
 
 
-UNFINISHED = """
+UNFINISHED = f"""
 name = "unfinished"
 policy = "P4:intended,version=v7"
 
@@ -85,14 +82,7 @@ size = "PAGE"
 [[process]]
 name = "app"
 program = '''
-ctx = ibv_open_device("rxe0")
-pd  = ibv_alloc_pd(ctx)
-cq  = ibv_create_cq(ctx)
-qp  = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-fd  = open("/pmem/data", O_RDWR)
+{CONNECTED}fd  = open("/pmem/data", O_RDWR)
 sigprocmask(SIG_BLOCK, SIGIO)
 buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT, fd, 0)
 label("mapped")
@@ -111,7 +101,7 @@ label("truncated")
 """
 
 
-IN_FLIGHT = """
+IN_FLIGHT = f"""
 name = "in-flight"
 policy = "P9:intended,revoke_latency=0"
 
@@ -122,14 +112,7 @@ size = "PAGE"
 [[process]]
 name = "app"
 program = '''
-ctx = ibv_open_device("rxe0")
-pd  = ibv_alloc_pd(ctx)
-cq  = ibv_create_cq(ctx)
-qp  = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-fd  = open("/pmem/data", O_RDWR)
+{CONNECTED}fd  = open("/pmem/data", O_RDWR)
 buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
 mr  = ibv_reg_mr_lease(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)
 label("registered")
@@ -181,16 +164,10 @@ BUGS = [
 ]
 
 
-def subject_of(bug: Bug) -> Subject:
-    scenario = load_scenario(bug.scenario) if "\n" not in bug.scenario else parse_scenario(bug.scenario, "planted.toml")
-    return Subject(scenario, Settings.of(scenario, timers="racy" if bug.racy else "lazy"))
-
-
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_exploration_finds_it(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     bug.plant(monkeypatch)
-    subject = subject_of(bug)
-    result = explore(subject.build, check=subject.check, always=subject.always, method="dpor", racy=bug.racy)
+    result = explored(subject_of(bug.scenario, racy=bug.racy), "dpor")
     (failure,) = result.failures
     assert failure.broken.rule == bug.rule
     assert failure.broken.site.startswith(bug.site)

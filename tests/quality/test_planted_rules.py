@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from quality.test_planted import CONNECTED, without_a_second_look
+from quality.planted import CONNECTED, explored, subject_of
+from quality.test_planted import without_a_second_look
 
 from longpin.actors.conversation import Call, Conversation
 from longpin.actors.fs.inode_layouts import InodeLayouts
@@ -13,16 +14,13 @@ from longpin.actors.policies.decisions import Allow, Decision, Fail, Proceed
 from longpin.actors.policies.set_layout import SetLayout
 from longpin.actors.policies.strict import Strict
 from longpin.actors.policies.views import CloseRequest, LayoutView, LeaseRequest, LeaseView
-from longpin.config.loader import parse_scenario
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.layout import LayoutReturned
 from longpin.messages.fs.lease import Drop
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.mm.memory import Pin
 from longpin.messages.process.caller import Caller
-from longpin.runner.exploration import explore
 from longpin.runner.result import Verdict
-from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
 
 Patch = pytest.MonkeyPatch
@@ -244,7 +242,7 @@ MISTAKES = [
 ]
 
 
-def subject_of(mistake: Mistake) -> Subject:
+def scenario_of(mistake: Mistake) -> str:
     text = f"""
 name = "{mistake.plant.__name__}"
 policy = "{mistake.policy}"
@@ -261,13 +259,11 @@ program = '''{mistake.program}'''
     if "label" in mistake.program:
         truncates = f'wait_for("pinned")\ntruncate("/f", 0)\n{mistake.late}'
         text += f"[[process]]\nname = \"truncater\"\nprogram = '''\n{truncates}\n'''\n"
-    scenario = parse_scenario(text, "planted.toml")
-    return Subject(scenario, Settings.of(scenario))
+    return text
 
 
-def explored(mistake: Mistake, **options: Any) -> Any:
-    subject = subject_of(mistake)
-    return explore(subject.build, check=subject.check, always=subject.always, racy=mistake.racy, **options)
+def subject(mistake: Mistake) -> Subject:
+    return subject_of(scenario_of(mistake), racy=mistake.racy)
 
 
 def named(mistake: Any) -> str:
@@ -284,13 +280,13 @@ DEAR = (orphans_are_forgotten, without_a_second_look)
     ids=named,
 )
 def test_without_it_every_schedule_holds(mistake: Mistake) -> None:
-    result = explored(mistake, method="states")
+    result = explored(subject(mistake), "states")
     assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=named)
 def test_exploration_finds_it(mistake: Mistake, monkeypatch: Patch) -> None:
     mistake.plant(monkeypatch)
-    result = explored(mistake, method="dpor")
+    result = explored(subject(mistake), "dpor")
     (failure,) = result.failures
     assert failure.broken.rule == mistake.rule

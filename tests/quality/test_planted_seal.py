@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
+from quality.planted import CONNECTED, explored, subject_of
 
 from longpin.actors.fs.layout_guard import LayoutGuard
 from longpin.actors.kernel.file_system import LayoutOperation
@@ -13,12 +14,8 @@ from longpin.actors.policies.decisions import Decision, Proceed, Update
 from longpin.actors.policies.ebusy import FailIfPinned
 from longpin.actors.policies.sealed_inode import SealedInode
 from longpin.actors.policies.views import Change, LayoutView, Range
-from longpin.config.loader import parse_scenario
 from longpin.messages.fs.mapping import MappingView
-from longpin.runner.exploration import explore
 from longpin.runner.result import Verdict
-from longpin.runner.settings import Settings
-from longpin.runner.subject import Subject
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -99,15 +96,6 @@ def sharing_is_no_change(change: Change, _view: LayoutView) -> Change | Decision
 # Scenarios.
 
 
-CONNECTED = """
-ctx = ibv_open_device("rxe0")
-pd  = ibv_alloc_pd(ctx)
-cq  = ibv_create_cq(ctx)
-qp  = ibv_create_qp(pd, cq)
-ibv_modify_qp(qp, IBV_QPS_INIT)
-ibv_modify_qp(qp, IBV_QPS_RTR, qp)
-ibv_modify_qp(qp, IBV_QPS_RTS)
-"""
 REGISTER = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)\n"
 WRITE = 'ibv_post_send(qp, IBV_WR_RDMA_WRITE, "from the NIC", mr, 0)\nibv_get_cq_event(cq)\n'
 
@@ -219,20 +207,15 @@ MISTAKES = [
 ]
 
 
-def subject_of(mistake: Mistake) -> Subject:
-    scenario = parse_scenario(mistake.scenario, "planted.toml")
-    return Subject(scenario, Settings.of(scenario))
-
-
 @pytest.mark.parametrize(
     "mistake",
     [pytest.param(each, marks=[pytest.mark.heavy] if each.heavy else [], id=each.name) for each in MISTAKES],
 )
 def test_exploration_finds_it_and_nothing_without_it(mistake: Mistake, monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = subject_of(mistake)
-    result = explore(subject.build, check=subject.check, always=subject.always, method="states")
+    subject = subject_of(mistake.scenario)
+    result = explored(subject, "states")
     assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures
     mistake.plant(monkeypatch)
-    result = explore(subject.build, check=subject.check, always=subject.always, method="dpor")
+    result = explored(subject, "dpor")
     (failure,) = result.failures
     assert failure.broken.rule == mistake.rule

@@ -38,6 +38,26 @@ def test_a_proof_states_its_bounds(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ([], "states were compared by fingerprints of 128 bits: two were taken for one with a probability below 1e-34"),
+        (["--whole-states"], "states were compared as a whole"),
+    ],
+)
+def test_a_proof_says_how_states_were_compared(tmp_path: Path, option: list[str], said: str) -> None:
+    done = longpin(tmp_path, "explore", "lease-shared", "--method", "states", *option)
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+def test_memory_that_is_spent_is_never_a_pass(tmp_path: Path) -> None:
+    done = longpin(tmp_path, "explore", "lease-shared", "--method", "states", "--max-memory", "1m")
+    assert done.returncode == 3, done.stderr
+    assert "undetermined: the memory allowed is spent" in done.stdout
+    assert longpin(tmp_path, "explore", "lease-shared", "--max-memory", "1").returncode == 2
+
+
 @pytest.mark.parametrize("verb", ["explore", "stress"])
 def test_the_last_line_replays_what_was_found(tmp_path: Path, verb: str) -> None:
     done = longpin(tmp_path, verb, "layout-lease-answered", "--timers", "racy", "--workers", "1")

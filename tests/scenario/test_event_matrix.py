@@ -56,7 +56,10 @@ def row(name: str) -> Scenario:
 
 
 def broken(scenario: Scenario, choice: str) -> str:
-    """Explore a row under a policy to the end; return the rule that is broken, with what was seen, or nothing."""
+    """Explore a row under a policy to the end; return the rule that is broken, with what was seen, or nothing.
+
+    Under P8, where a process is killed, there are too many orders to take one by one: state by state.
+    """
     method = "states" if choice.startswith("P8") else "auto"
     policy, preset, parameters = read_proposal(choice)
     subject = Subject(scenario, Settings.of(scenario, policy=policy.name, preset=preset, parameters=parameters))
@@ -88,9 +91,9 @@ def test_a_column_first_in_first_out(choice: str) -> None:
         assert result.verdict is not Verdict.UNDETERMINED, name
 
 
-@pytest.mark.parametrize(("name", "choice"), [cell for cell in CELLS if not cell[1].startswith("P8")][::3])
+@pytest.mark.parametrize(("name", "choice"), CELLS[::4])
 def test_a_cell_in_all_orders(name: str, choice: str) -> None:
-    """One in three; under P8, where a process is killed, there are more orders than fit here."""
+    """One in four; each ends, in some seconds at most."""
     assert broken(row(name), choice).split(":")[0] == stray(name, choice)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 from unit.programs import DEVICE, REGISTER
 
-from longpin.config.loader import load_scenario
+from longpin.config.loader import load_scenario, parse_scenario
 from longpin.runner import api
 from longpin.runner.judging.invariants.holding import pins_of
 from longpin.runner.result import Verdict
@@ -112,6 +112,56 @@ def test_o8_is_violated_where_the_one_who_was_passed_the_device_lives_on(play: P
     assert violation.detail == (
         "admin has killed all who were listed for inode:/f (100); page 0 is still pinned by mr:100.1 of uverbs:100.1"
     )
+
+
+PASSED = f"""
+name = "passed-meanwhile"
+policy = "P6"
+{holds("O7", "O8")}
+[[process]]
+name = "a"
+program = '''
+{DEVICE}{EXCLUSIVE}{REGISTER}label("pinned")
+send_fd("b", ctx)
+'''
+[[process]]
+name = "b"
+program = '''
+recv_fd()
+pause()
+'''
+[[process]]
+name = "admin"
+program = '''
+wait_for("pinned")
+for i in range(1):
+    kill_holders("/f", SIGKILL)
+    sleep(1)
+'''
+"""
+"""The device is passed on while the administrator's program reads one process after the other."""
+UNTIL_NOBODY_IS_LISTED = PASSED.replace("range(1)", "range(2)").replace(
+    "    sleep(1)\n", '    sleep(1)\nlist_holders("/f")  # -> 0\ntruncate("/f", 0)  # -> 0\n'
+)
+
+
+def test_o8_is_violated_where_the_administrator_looks_once(tmp_path: Path) -> None:
+    found = api.explore(parse_scenario(PASSED, "passed.toml"), failures=tmp_path, shrink=0.001)
+    assert found.kept is not None
+    assert found.kept.violation.rule == "O8"
+
+
+@pytest.mark.heavy
+def test_o8_holds_where_the_administrator_goes_on_until_nobody_is_listed() -> None:
+    """Some 100,000 states."""
+    found = api.explore(parse_scenario(UNTIL_NOBODY_IS_LISTED, "passed.toml"), method="states")
+    assert found.verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("oracle", ["fifo", "random", "pct"])
+def test_o8_holds_in_some_orders_where_the_administrator_goes_on(oracle: str) -> None:
+    for seed in range(3):
+        assert api.run(parse_scenario(UNTIL_NOBODY_IS_LISTED, "passed.toml"), oracle=oracle, seed=seed).violations == []
 
 
 def test_o8_is_violated_where_nobody_is_listed(play: Play) -> None:

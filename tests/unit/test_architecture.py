@@ -55,7 +55,7 @@ ROOMS = (
     ("result", "settings", "progress", "pool", "files", "shell"),
     ("oracles",),
     ("engines",),
-    ("judging", "trace_file"),
+    ("judging", "trace_file", "given_policy"),
     ("run",),
     ("exploration",),
     ("subject",),
@@ -67,7 +67,7 @@ ROOMS = (
     ("c_source",),
     ("conclusions",),
     ("searches",),
-    ("report", "given_policy"),
+    ("report",),
     ("api",),
     ("commands",),
 )

@@ -125,6 +125,12 @@ def test_a_scenario_can_be_told_without_roles() -> None:
         ("@protect(fd", "story.toml:13:9: process.app.program: expected a role such as @protect(fd), on one line"),
         ("@protect", "expected a role such as @protect(fd), found something else"),
         (
+            "x = y = @map(fd, PAGE)",
+            "story.toml:13:9: process.app.program: expected a role alone on its line, or behind",
+        ),
+        ("store(@map(fd, PAGE), 1)", "story.toml:13:7: process.app.program: expected a role alone on its line"),
+        ("for i in range(2): @protect(fd)", "story.toml:13:20: process.app.program: expected a role alone on its line"),
+        (
             "x = @protect(fd)",
             "story.toml:13:5: process.app.program: expected a role that has a result; @protect(fd) has none",
         ),

@@ -3,11 +3,14 @@
 import errno
 import os
 import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -268,6 +271,14 @@ A_STATE = "@dataclass(frozen=True, slots=True)\nclass Memory(PolicyState):\n    
         ),
         (HEAD + CLASS + "    def __post_init__(self): raise SystemExit(0)", "own.py:9: raised SystemExit: 0"),
         (HEAD + CLASS + "    pin_gate = 7", "own.py:9: pin_gate: expected a method, found a int"),
+        (
+            HEAD + CLASS + "    async def pin_gate(self, request, view): pass",
+            "own.py:9: pin_gate: expected a method that returns its answer, found a coroutine",
+        ),
+        (
+            HEAD + CLASS + "    def pin_gate(self, request, view): yield",
+            "own.py:9: pin_gate: expected a method that returns its answer, found a generator",
+        ),
     ],
 )
 def test_a_text_that_is_no_policy(text: str, wrong: str) -> None:
@@ -294,8 +305,26 @@ def test_a_hook_that_remembers(body: str, wrong: str) -> None:
         register(PolicySource("own.py:Own", text.encode()))
 
 
+def test_a_hook_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the main thread and in an actor's, and where another hook asks it."""
+    body = "    def lease_type(self, lease):\n        while lease is None:\n            pass\n        return 0\n"
+    body += "    def on_vma_open(self, mapping, copy, view):\n        return self.lease_type(None)\n"
+    monkeypatch.setattr("longpin.runner.own_policy.hooks.TRIES", 0)
+    asked: Any = register(PolicySource("own.py:Own", (HEAD + CLASS + body).encode()))()
+    monkeypatch.setattr("longpin.runner.own_policy.bounds.MOST_SECONDS", 0.05)
+    wrong = r"^own.py:1[0-9]: {} has not come to an end after 0.05 s of CPU time$"
+    with ThreadPoolExecutor(1) as other:
+        ways: list[Callable[..., Any]] = [lambda hook, *facts: hook(*facts), lambda *asks: other.submit(*asks).result()]
+        for call in ways:
+            with pytest.raises(PolicyError, match=wrong.format("lease_type")):
+                call(asked.lease_type, None)
+            with pytest.raises(PolicyError, match=wrong.format("on_vma_open")):
+                call(asked.on_vma_open, None, None, None)
+    assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+
+
 def test_a_file_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longpin.runner.own_policy.source.MOST_SECONDS", 0.05)
+    monkeypatch.setattr("longpin.runner.own_policy.bounds.MOST_SECONDS", 0.05)
     for text in ("\nwhile True: pass", HEAD + CLASS + "    def lease_type(self, lease):\n        while True: pass"):
         with pytest.raises(PolicyError, match=r"^own.py:\d+: it has not come to an end after 0.05 s of CPU time$"):
             register(PolicySource("own.py:Own", text.encode()))

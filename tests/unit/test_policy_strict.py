@@ -200,21 +200,33 @@ def test_orphans_that_are_left_alone_are_waited_for(play: Play) -> None:
     )
 
 
-def test_an_exclusive_lease_is_given_when_orphans_have_gone(play: Play) -> None:
-    """H2: who is given one relies on being alone."""
+@pytest.mark.parametrize("before", ["true", "false"])
+def test_an_exclusive_lease_is_given_when_orphans_have_gone(play: Play, before: str) -> None:
+    """H2: who is given one relies on being alone; else they go when it changes the file."""
+    status = {"true": "IBV_WC_REM_ACCESS_ERR", "false": "IBV_WC_SUCCESS"}[before]
     run = play(
-        "P8",
+        f"P8,orphans_before_grant={before}",
+        seeds=range(3),
         details=SHARER,
         a=LATE,
-        child="wait_for('pinned')\nwait_for('leased')\n",
+        child=f"""
+mr = wait_for("pinned")
+wait_for("leased")
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mr, 0)                # -> 0
+ibv_get_cq_event(cq)
+ibv_poll_cq(cq)
+ibv_wc_status()                                                 # -> {status}
+label("tried")
+""",
         b="""
 wait_for("pinned")
 kill("a", SIGKILL)
 sleep(1)
 fd = open("/f", O_RDWR)
 fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                   # -> 0
-truncate("/f", 0)                                               # -> 0 (its own lease, and no pin is left)
 label("leased")
+wait_for("tried")
+truncate("/f", 0)                                               # -> 0 (its own lease, and no pin is left)
 """,
     )
     assert pinned(run) == 0
@@ -645,6 +657,7 @@ def test_the_lease_of_a_dead_process_goes_though_others_have_its_description(pla
 
 ASKS = (Asked.LEASES, Asked.PAGES)
 FACTS = FileFacts(0, 0, Memory.FS_DAX)
+EXCLUSIVELY = LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=True)
 
 
 def lease(**changes: Any) -> LeaseView:
@@ -689,7 +702,8 @@ def test_pins_are_looked_for_also_where_nobody_maps_the_file() -> None:
     assert Strict().flush_gate(CloseRequest(one, "file:1", True, False), own) == Scan(unmapped=True)
     truncate = Change(LayoutOperation.TRUNCATE, ChangeKind.SUBTRACTIVE, WHOLE_FILE, one, ASKS)
     assert Strict().change_gate(truncate, view) == Scan(WHOLE_FILE, unmapped=True)
-    exclusive = LeaseCall(one, "file:1", 2, LeaseRequest(F_RDLCK, LeaseKind.LAYOUT, exclusive=True))
+    assert Strict(orphans_before_grant=False).lease_gate(LeaseCall(one, "file:1", 2, EXCLUSIVELY), view) == Proceed()
+    exclusive = LeaseCall(one, "file:1", 2, EXCLUSIVELY)
     assert Strict().lease_gate(exclusive, view) == Scan(unmapped=True)
 
 
