@@ -22,7 +22,7 @@ from longpin.runner.exploration.frontier import LeafReport
 MAGIC = b"\x89LPCP\r\n\x1a"
 """As that of a trace: a byte no text has, a name, and a line end and an end of file that a transfer would change."""
 
-FORMAT = 6
+FORMAT = 7
 """Changes when a report does."""
 
 LARGEST = 64 << 20

@@ -75,12 +75,15 @@ def estimate(explorer: Explorer, probes: int = PROBES, seed: int = 0, budget: Bu
 
 
 class _Kinds:
-    """Messages with one sender, one receiver, one class and one footprint are one kind; what follows each."""
+    """Messages with one sender, one receiver, one class and one footprint are one kind; what follows each.
+
+    What their handlers send is no part of it: of a message that must wait that is not yet known.
+    """
 
     def __init__(self) -> None:
         self.book = Book()
-        self.place: list[int] = []
-        """By kind: its place."""
+        self.places: list[int] = []
+        """By kind: the bit set of the places where it was seen."""
         self.next: list[int] = []
         """By kind: the bit set of the kinds that became ready by its arrival."""
         self.pushed = 0
@@ -91,11 +94,14 @@ class _Kinds:
         self._reach: dict[int, int] = {}
 
     def number(self, sender: str, body: object, place: int) -> int:
-        """Return the number of a kind."""
-        number = self._numbers.setdefault((sender, type(body), place), len(self.place))
-        if number == len(self.place):
-            self.place.append(place)
+        """Return the number of the kind of a message that would arrive at a place now."""
+        number = self._numbers.setdefault((sender, type(body), self.book.plain(place)), len(self.places))
+        if number == len(self.places):
+            self.places.append(0)
             self.next.append(0)
+        if not self.places[number] >> place & 1:
+            self.places[number] |= 1 << place
+            self._reach.clear()
         return number
 
     def follow(self, kind: int, ready: int) -> None:
@@ -111,7 +117,7 @@ class _Kinds:
             seen, left, known = 1 << kind, [kind], 0
             while left:
                 last = left.pop()
-                known |= 1 << self.place[last] & self.racing if self.pushed >> last & 1 else -1
+                known |= self.places[last] & self.racing if self.pushed >> last & 1 else -1
                 fresh = self.next[last] & ~seen
                 seen |= fresh
                 left += [other for other in range(fresh.bit_length()) if fresh >> other & 1]
@@ -136,6 +142,8 @@ class _Walk:
         """The number of each place in the book."""
         self.pending: dict[int, int] = {}
         """The kind of the next event of each process, ready or not."""
+        self._at: dict[int, int] = {}
+        """The place of that event."""
         self.ready: list[int] = []
         self._look()
 
@@ -170,7 +178,7 @@ class _Walk:
                 for other in smallest:
                     if actors(other) == actors(process):
                         reach[other] |= kinds.reach(kind)
-        conflicts = {process: kinds.book.conflicts[kinds.place[self.pending[process]]] for process in smallest}
+        conflicts = {process: kinds.book.conflicts[self._at[process]] for process in smallest}
         for process in self.ready:
             chosen, left, others = [process], [process], set(self.ready) - {process}
             while left and len(chosen) < len(smallest):
@@ -190,7 +198,7 @@ class _Walk:
         self.pending = {}
         for process in path.pending():
             envelope = path.table.envelopes[path.next_message(process)]
-            place = self._place(path.next_place(process))
+            place = self._at[process] = self._place(path.next_place(process))
             self.pending[process] = self.kinds.number(envelope.src, envelope.body, place)
 
     def _place(self, place: int) -> int:

@@ -89,6 +89,10 @@ class Book:
             place = self._known[key] = known_place(self._places, key, self._actor)
         return place
 
+    def plain(self, place: int) -> int:
+        """Return the plain place of a place."""
+        return self._places.plain[place]
+
     def _actor(self, address: Address) -> int:
         if (number := self._actors.setdefault(address, len(self._addresses))) == len(self._addresses):
             self._addresses.append(address)
