@@ -172,6 +172,38 @@ class Step(Effect):
         return self.SUSPENDED
 
 
+class Covers(Effect):
+    """From its next suspension on the conversation touches what a message declares; there is no schedule point.
+
+    Its value is what was declared before: None, if that is what the conversation answers.
+    """
+
+    __slots__ = ("body",)
+
+    def __init__(self, body: Message | None) -> None:
+        self.body = body
+
+    def begin(self, actor: "Actor", task: Task) -> Message | None:
+        """Note it."""
+        before, task.step = task.step, self.body
+        return before
+
+
+class Widen(Step):
+    """A schedule point from which on the conversation touches everything; none if that is so already.
+
+    Its value is None if there was no schedule point: nothing has changed since.
+    """
+
+    __slots__ = ()
+
+    def begin(self, actor: "Actor", task: Task) -> Any:
+        """Stand in the queue, if what was declared last is less than everything."""
+        if task.step is None or task.step.footprint() is None:
+            return None
+        return super().begin(actor, task)
+
+
 class Wait(IntEnum):
     """Which signals end a sleep."""
 

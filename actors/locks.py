@@ -8,6 +8,8 @@ A lock belongs to one actor and is taken by that actor's conversations::
         yield io.retake()
 
 Waiters queue in order, are not interruptible (they would be in state D), and are handed the lock when it is released.
+Of those that follow each other and share it the order is nobody's business, for they get it together: they stand in the
+order of their callers, so that it is the same whoever came first.
 Who is handed a lock goes on in the same activation, or, if the lock says so, when a message to itself has arrived: then
 what it does is no part of what the releaser does, which footprints can say.
 """
@@ -17,7 +19,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from longpin.actors.conversation import Conversation, Effect, Task
-from longpin.messages.envelope import Message
+from longpin.messages.envelope import Address, Message
 
 if TYPE_CHECKING:
     from longpin.actors.base import Actor
@@ -44,6 +46,10 @@ class Lock:
     def shared(self) -> "Hold":
         """Return the effect of taking it shared."""
         return Hold(self, shared=True)
+
+    def is_free_to_share(self) -> bool:
+        """Return whether who wants to share it gets it at once."""
+        return not self.waiters and self.admits(self.shared())
 
     def admits(self, hold: "Hold") -> bool:
         """Return whether those who hold it leave room for ``hold``."""
@@ -79,8 +85,20 @@ class Hold(Effect):
             return self
         task.slept = self.lock.name
         actor.suspend(task, self)
-        self.lock.waiters.append(self)
+        self._queue()
         return self.SUSPENDED
+
+    def _queue(self) -> None:
+        waiters = self.lock.waiters
+        place = len(waiters)
+        while self.shared and place and waiters[place - 1].shared and waiters[place - 1]._caller > self._caller:
+            place -= 1
+        waiters.insert(place, self)
+
+    @property
+    def _caller(self) -> tuple[Address, int]:
+        assert self.task is not None
+        return self.task.src, self.task.call
 
     def resume(self, task: Task, body: Message) -> "Hold":
         """Return the hold: the lock was handed over by the conversation that dropped it."""

@@ -28,6 +28,8 @@ from longpin.messages.mm.ram import AllocateFrames, DropFrames
 class CachedData(FileData):
     """The data of one inode in the page cache, above its blocks."""
 
+    only_blocks = False
+
     __slots__ = ("actor", "cache", "dirty", "page_lock", "pages", "reserved")
 
     def __init__(
@@ -70,6 +72,13 @@ class CachedData(FileData):
         while (page := page + 1) <= last and page in self.pages and not write:
             frames.append(PageFrame(self.cache, self.pages[page]))
         return frames
+
+    def ready(self, page: int, last: int, *, write: bool) -> list[PageFrame] | None:
+        """Return the frames of pages that are in memory, for who only reads them."""
+        if write or page not in self.pages or self.page_lock.holds:
+            return None
+        there = range(page, next((n for n in range(page, last + 1) if n not in self.pages), last + 1))
+        return [PageFrame(self.cache, self.pages[number]) for number in there]
 
     def changes(self, page: int) -> ChangeKind:
         """Return what a store to a page would do to the extent map, now: of a hole nothing before it is written back.

@@ -173,7 +173,8 @@ class OpenFileDescription(Actor):
         """``__fput``: let go of what stands behind."""
         self.released = True
         if self.kind != "path" or kind_of(self.backing) == "file":  # O_PATH opened nothing, but a file it keeps
-            yield ask(self.backing, CloseFile(self.address, request.exiting))
+            counted_only = kind_of(self.backing) == "file" and not self.owner.leased
+            yield ask(self.backing, CloseFile(self.address, request.exiting, counted_only=counted_only))
         return DONE
 
     @handles(AskOpen)

@@ -6,6 +6,7 @@ Callers hold the inode's locks and have the layout guard's leave: here the chang
 
 import errno
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 from longpin.actors.base import Actor
 from longpin.actors.constants import (
@@ -15,7 +16,7 @@ from longpin.actors.constants import (
     FALLOC_FL_UNSHARE_RANGE,
     FALLOC_FL_ZERO_RANGE,
 )
-from longpin.actors.conversation import Call, Conversation, KernelError, Step
+from longpin.actors.conversation import Call, Conversation, Covers, KernelError, Step
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import END, Extent, ExtentMap, State
 from longpin.actors.fs.mappings import Mappings
@@ -23,6 +24,7 @@ from longpin.actors.kernel.file_system import ChangeKind, LayoutOperation
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE, Kernel
 from longpin.actors.kernel.mount import Mount
 from longpin.actors.locks import Lock
+from longpin.messages.fs.inode_pieces import Freeing
 from longpin.messages.fs.remap import SharedOut, TakeShared
 from longpin.messages.mm.memory import ZERO_PAGE, AwaitIdle, FrameRun, Load, PageFrame, Store
 from longpin.messages.mm.pmem import Allocate, BlockRun, CopyBlock, FindShared, FreeBlocks, Move, ShareBlocks
@@ -40,6 +42,9 @@ OPERATIONS = {
 
 class FileData:
     """The data of one inode on DAX: what is read, written and mapped are its blocks."""
+
+    only_blocks: ClassVar[bool] = True
+    """What a file loses it loses by one message to its pmem set."""
 
     __slots__ = ("attributes", "extents", "file_system", "ilock", "inode", "kernel", "mappings", "pmem")
 
@@ -151,6 +156,14 @@ class FileData:
         """
         if write and self.changes(page):
             yield from self.writable_block(page)
+        frames = self.ready(page, last, write=write)
+        assert frames is not None
+        return frames
+
+    def ready(self, page: int, last: int, *, write: bool) -> list[PageFrame] | None:
+        """Return what :meth:`map_pages` would; None if it has to make something for that."""
+        if write and self.changes(page):
+            return None
         frames = [self._frame(page)]
         while (page := page + 1) <= last and not (write and self.changes(page)):
             frames.append(self._frame(page))
@@ -274,17 +287,20 @@ class FileData:
     # Size.
 
     def resize(self, length: int) -> Conversation[None]:
-        """Set the size, and free what is behind it."""
-        attributes, page_size = self.attributes, self.kernel.page_size
+        """Set the size, and free what is behind it; the caller has nothing left to do then but to drop its locks."""
+        attributes, page_size, first = self.attributes, self.kernel.page_size, self.kernel.pages(length)
         yield from self._zero_tail(length)
         shrinks, stays, attributes.size = length < attributes.size, length == attributes.size, length
         if shrinks:
-            yield from self.mappings.zap(self.kernel.pages(length), even_cows=True)
+            frees = self.only_blocks and bool(self.extents.extents_in(first, END))
+            yield from self.mappings.zap(first, even_cows=True, asks_next=frees)
             yield from self._zero(length, -length % page_size)
         else:
             yield Step()  # who sees the new size finds a writer still
         if shrinks or stays:
-            yield from self.free(self.kernel.pages(length))
+            if self.only_blocks:
+                yield Covers(Freeing())
+            yield from self.free(first)
 
     def _zero_tail(self, end: int) -> Conversation[None]:
         """Zero what the last page holds behind the end of the file, before this is at or beyond ``end`` [H22].

@@ -13,7 +13,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from longpin.actors.base import ActorPart, Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
-from longpin.actors.conversation import Conversation, KernelError, Step, outcome
+from longpin.actors.conversation import Conversation, KernelError, Step, Widen, outcome
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.cached_data import CachedData, MemoryData
@@ -50,6 +50,7 @@ from longpin.messages.fs.inode import (
     Touch,
     Truncate,
 )
+from longpin.messages.fs.inode_pieces import Changing, Locking
 from longpin.messages.mm.memory import Pin
 from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.caller import Caller
@@ -89,8 +90,8 @@ class Inode(Backing):
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, mount: Mount, start: FileStart) -> None:
         super().__init__(engine, address, kernel)
         self.pmem = mount.device
-        self.iolock = iolock = Lock(self, f"the iolock of {address}")
-        self.mmaplock = mmaplock = Lock(self, f"the mmap lock of {address}")
+        self.iolock = iolock = Lock(self, f"the iolock of {address}", by_message=True)
+        self.mmaplock = mmaplock = Lock(self, f"the mmap lock of {address}", by_message=True)
         self.attributes = attributes = Attributes(start.uid, start.mode, start.size)
         self.opens = OpenCounts()
         self.leases = leases = LeaseList(self, kernel, self.opens)
@@ -133,12 +134,13 @@ class Inode(Backing):
         self.opens.add(request.ofd, request.flags)
         try:
             nonblock = bool(request.flags & O_NONBLOCK)
-            if self.leases.has_plain:
-                yield Step()  # a lease request meets the count before the lease is broken
-            yield from self.leases.break_conflicting(LeaseKind.LEASE, write=write, nonblock=nonblock)
+            if self.leases.concern(LeaseKind.LEASE):
+                yield Step(Changing())  # a lease request meets the count before the lease is broken
+                yield from self.leases.break_conflicting(LeaseKind.LEASE, write=write, nonblock=nonblock)
             if request.flags & O_TRUNC:
                 yield from self._with_write_access(self._empty(request.caller))
         except KernelError:
+            yield Widen(Changing())
             self.opens.remove(request.ofd)
             yield from self._evict_if_unused()
             raise
@@ -150,12 +152,30 @@ class Inode(Backing):
         check(self.attributes, request.caller.fsuid, 1)
         yield from self.open(Open(request.ofd, O_RDONLY, request.caller._replace(fsuid=0)), src)
         number = errno.ETXTBSY if self.opens.writers else errno.ENOEXEC
-        yield from self.close(CloseFile(request.ofd, exiting=False), src)
+        yield from self._release(CloseFile(request.ofd, exiting=False))
         raise KernelError(number)
 
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Conversation[Done]:
-        """Release an open file description: leases, then the count, then perhaps the inode itself [1.3].
+        """Release an open file description, which has mostly left nothing behind [1.3]."""
+        if request.counted_only:
+            if not self._leaves_something(request):
+                self.opens.remove(request.ofd)
+                return DONE
+            yield Step(Changing())
+        yield from self._release(request)
+        return DONE
+
+    def _leaves_something(self, request: CloseFile) -> bool:
+        """Return whether more goes with a description than its count."""
+        ofd = request.ofd
+        if not self.attributes.has_name or ofd in self.flocks.held:
+            return True
+        left = any(record.ofd == ofd for record in self.leases.records)
+        return left or not self.guard.lets_close(ofd, exiting=request.exiting)
+
+    def _release(self, request: CloseFile) -> Conversation[None]:
+        """Let go of leases, then of the count, then perhaps of the inode itself [1.3].
 
         The description is gone even if the policy has an error to report, or a fatal signal ended its wait.
         """
@@ -168,7 +188,6 @@ class Inode(Backing):
         yield from self._evict_if_unused()
         if error is not None:
             raise error
-        return DONE
 
     @handles(FlushFile)
     def flush(self, request: FlushFile, _src: Address) -> Conversation[Done]:
@@ -193,7 +212,11 @@ class Inode(Backing):
 
     def _evict_if_unused(self) -> Conversation[None]:
         """Free the blocks of a file without name and users; 5.4 does not look at pins here [2.5, H7]."""
-        if self.attributes.has_name or self.opens.in_use or self.evicted:
+        if self.attributes.has_name:
+            return
+        if (yield Widen(Changing())) and self.attributes.has_name:
+            return
+        if self.opens.in_use or self.evicted:
             return
         self.evicted = True
         if self.kernel.generation.evict_waits:
@@ -216,14 +239,14 @@ class Inode(Backing):
 
     def _empty(self, caller: Caller) -> Conversation[None]:
         """Truncate for O_TRUNC, which counts as a writer before it has the lock [handle_truncate]."""
-        yield Step()
+        yield Step(Locking())
         yield from self.data_calls.set_size(0, caller)
 
     def _break_and_set_size(self, request: Truncate) -> Conversation[None]:
-        if self.leases.has_plain:
-            yield Step()
-        yield from self.leases.break_conflicting(LeaseKind.LEASE, write=True, nonblock=False)
-        yield Step()
+        if self.leases.concern(LeaseKind.LEASE):
+            yield Step(Changing())
+            yield from self.leases.break_conflicting(LeaseKind.LEASE, write=True, nonblock=False)
+        yield Step(Locking())
         yield from self.data_calls.set_size(request.length, request.caller)
 
     def _with_write_access(self, change: Conversation[None]) -> Conversation[None]:

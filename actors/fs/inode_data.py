@@ -4,7 +4,7 @@ import errno
 
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import FALLOC_FL_KEEP_SIZE
-from longpin.actors.conversation import Conversation, KernelError, Step, outcome
+from longpin.actors.conversation import Conversation, KernelError, Step, Widen, outcome
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.file_data import OPERATIONS, FileData
 from longpin.actors.fs.layout_change import Wanted
@@ -14,9 +14,11 @@ from longpin.actors.fs.transfers import Transfers
 from longpin.actors.kernel.file_system import LayoutOperation
 from longpin.actors.kernel.machine import MOST_SIZE, Kernel
 from longpin.actors.locks import Hold, Lock
+from longpin.actors.policies.views import LeaseKind
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import Fallocate, ReadAt, SyncFile, WriteAt, Written
+from longpin.messages.fs.inode_pieces import Changing, Resizing
 from longpin.messages.fs.transfer import TransferAt
 from longpin.messages.process.caller import Caller
 
@@ -47,10 +49,14 @@ class InodeData(ActorPart):
     def set_size(self, length: int, caller: Caller) -> Conversation[None]:
         """Have a file of another size, with leave of the guard [steps of 2.7]."""
         with (yield self.iolock.exclusive()) as io:
-            if (yield from self.leases.break_delegations()):  # nobody waits here [code: do_truncate]
-                raise KernelError(errno.EAGAIN)
-            yield Step()
+            if self.leases.concern(LeaseKind.DELEGATION):
+                yield Widen(Changing())
+                if (yield from self.leases.break_delegations()):  # nobody waits here [code: do_truncate]
+                    raise KernelError(errno.EAGAIN)
+            yield Step(Resizing() if self.guard.undisturbed else Changing())
             with (yield self.mmaplock.exclusive()) as mm:
+                if not self.guard.undisturbed:
+                    yield Widen(Changing())
                 yield from self._look_up_shared(min(length, self.attributes.size), self.attributes.size)
                 wanted = Wanted(LayoutOperation.TRUNCATE, length, MOST_SIZE, caller)
                 yield from self.guard.break_layouts(wanted, io, mm)

@@ -5,7 +5,7 @@ from functools import partial
 
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import MAP_SHARED_VALIDATE, MAP_SYNC, MAP_TYPE
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import Conversation, Covers, KernelError, Step, Widen
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.layout_guard import LayoutGuard
@@ -13,7 +13,7 @@ from longpin.actors.fs.lease_list import LeaseList
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.file_system import NO_CHANGE, ChangeKind
 from longpin.actors.kernel.machine import Kernel, require
-from longpin.actors.locks import Lock
+from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Decision
 from longpin.actors.policies.views import FaultRequest, LayoutView, MapRequest, RegistrationView
@@ -30,7 +30,9 @@ from longpin.messages.fs.inode import (
     RemoveMapping,
     SplitMapping,
 )
+from longpin.messages.fs.inode_pieces import Changing, Queued
 from longpin.messages.fs.mapping import MappingView, Memory
+from longpin.messages.mm.memory import PageFrame
 from longpin.messages.mm.mm import InstallPtes
 
 
@@ -72,7 +74,7 @@ class InodeMemory(ActorPart):
         else:
             wanted = MapRequest(request.caller, mapping)
             gate = partial(policy.mmap_gate, wanted)
-            yield from self.guard.permit(gate, request.caller, fd=request.fd, locked=False, locks=self.locks)
+            yield from self.guard.permit(gate, request.caller, fd=request.fd, locks=self.locks)
             self.mappings.add(mapping)
         return MappedAs(self.guard.memory)
 
@@ -109,28 +111,48 @@ class InodeMemory(ActorPart):
         return DONE
 
     @handles(Fault)
-    def fault(self, request: Fault, src: Address) -> Conversation[Done]:
-        """A page fault: entries are installed with the mmap lock held, so a truncate sees and zaps them [1.8].
+    def fault(self, request: Fault, src: Address) -> Conversation[InstallPtes]:
+        """A page fault: the mmap lock is shared until the answer is on its way [1.8].
 
-        Pages behind the one that faulted are mapped with it, up to the first that would need a block
-        (``do_fault_around``). All failures are one: VM_FAULT_SIGBUS.
+        What a truncate sends after that arrives later, so it zaps what the answer enters. Pages behind the one that
+        faulted are mapped with it, up to the first that would need a block (``do_fault_around``). All failures are one:
+        VM_FAULT_SIGBUS.
         """
-        page = request.page
+        if not self.mmaplock.is_free_to_share():
+            yield Covers(Queued())
+        elif self._ready(request) is None:
+            yield Step(Changing())
         with (yield self.mmaplock.shared()) as mm:
-            self._last_of(request)
-            asked = self.kernel.policy.overrides(Policy.fault_gate)
-            if asked and request.write:
-                yield from self.data.look_up_shared(page, page)  # who is asked must not take old sharing for a copy
-            try:
-                if asked:
-                    yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
-                last = self._last_of(request)
-                frames = yield from self.data.map_pages(page, last, write=request.write)
-            except KernelError:
-                raise KernelError(errno.EFAULT) from None
-            referenced = self.kernel.generation.idle_needs_unmapped and self.guard.memory is Memory.FS_DAX
-            yield Call(src, InstallPtes(request.vpn, tuple(frames), writable=request.write, referenced=referenced))
-        return DONE
+            frames = self._ready(request)
+            if frames is None:
+                yield Widen(Changing())
+                frames = yield from self._make_ready(request, src, mm)
+        referenced = self.kernel.generation.idle_needs_unmapped and self.guard.memory is Memory.FS_DAX
+        return InstallPtes(request.vpn, tuple(frames), writable=request.write, referenced=referenced)
+
+    def _ready(self, request: Fault) -> list[PageFrame] | None:
+        """Return the memory that pages are, None if a policy has to be asked or something has to be made for that.
+
+        Raises:
+            KernelError: EFAULT.
+
+        """
+        last = self._last_of(request)
+        if self.kernel.policy.overrides(Policy.fault_gate):
+            return None
+        return self.data.ready(request.page, last, write=request.write)
+
+    def _make_ready(self, request: Fault, src: Address, mm: Hold) -> Conversation[list[PageFrame]]:
+        page, asked = request.page, self.kernel.policy.overrides(Policy.fault_gate)
+        if asked and request.write:
+            yield from self.data.look_up_shared(page, page)  # who is asked must not take old sharing for a copy
+        try:
+            if asked:
+                yield from self.guard.consult(partial(self._ask_fault, request, src), None, None, mm)
+            last = self._last_of(request)
+            return (yield from self.data.map_pages(page, last, write=request.write))
+        except KernelError:
+            raise KernelError(errno.EFAULT) from None
 
     def _last_of(self, fault: Fault) -> int:
         """Return the last page that a fault maps, or fail with EFAULT beyond the end of the file."""
@@ -150,11 +172,13 @@ class InodeMemory(ActorPart):
 
     @handles(AskPin)
     def ask_pin(self, request: AskPin, _src: Address) -> Conversation[PinAllowed]:
-        """Look for a lease that allows a pin: under flc_lock, but the reference is taken after that [2.7]."""
+        """Look for a lease that allows a pin: in one step, but the reference is taken after that [2.7].
+
+        Nobody holds flc_lock with the list half changed, so it is not waited for.
+        """
         pin = request.request
-        with (yield self.leases.flc_lock.exclusive()):
-            gate = partial(self.kernel.policy.pin_gate, pin)
-            allowed = yield from self.guard.permit(gate, pin.caller, fd=pin.terms.fd, locked=True)
+        gate = partial(self.kernel.policy.pin_gate, pin)
+        allowed = yield from self.guard.permit(gate, pin.caller, fd=pin.terms.fd)
         return PinAllowed(allowed.hold, allowed.grant is not None or allowed.state is not None)
 
     @handles(Deregistered)

@@ -9,7 +9,7 @@ import errno
 from collections.abc import Callable
 from functools import partial
 
-from longpin.actors.conversation import Call, Conversation, KernelError, Step, outcome, single
+from longpin.actors.conversation import Call, Conversation, KernelError, Step, Widen, outcome, single
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.device_holders import kill_all_who_have
 from longpin.actors.fs.extents import END, ExtentMap
@@ -39,9 +39,19 @@ from longpin.actors.policies.decisions import (
     WaitFor,
     ZapMappings,
 )
-from longpin.actors.policies.views import Change, CloseRequest, FileFacts, LayoutView, LeaseKind, PolicyState, Range
+from longpin.actors.policies.views import (
+    UNKNOWN,
+    Change,
+    CloseRequest,
+    FileFacts,
+    LayoutView,
+    LeaseKind,
+    PolicyState,
+    Range,
+)
 from longpin.messages.envelope import Address, Done
 from longpin.messages.fs.inode import Granting
+from longpin.messages.fs.inode_pieces import Changing
 from longpin.messages.fs.mapping import MappingView, Memory
 from longpin.messages.mm.memory import AwaitIdle, Busy, FrameRun, IsIdle, Pin, ScanBusy, portions
 from longpin.messages.process.caller import Caller
@@ -83,15 +93,22 @@ class LayoutGuard:
 
     def view(self, pins: tuple[Pin, ...] | None = None) -> LayoutView:
         """Return the inode as it is now, with the pins that a scan has found."""
-        return self._facts(tuple(self.mappings.views.values()), pins)
+        return self._facts(tuple(self.mappings.views.values()), pins, self.attributes.size)
 
     def _facts(
-        self, mappings: tuple[MappingView, ...] | None = None, pins: tuple[Pin, ...] | None = None
+        self,
+        mappings: tuple[MappingView, ...] | None = None,
+        pins: tuple[Pin, ...] | None = None,
+        size: int = UNKNOWN,
     ) -> LayoutView:
-        """Return what no request changes that declares to touch less than everything, and what is given."""
-        shared = self.extents.any_shared
-        file = FileFacts(self.attributes.uid, self.attributes.size, self.memory, shared, self.file_system.name)
+        """Return, unless told more, what no request changes that declares to touch less than everything."""
+        file = FileFacts(self.attributes.uid, size, self.memory, self.extents.any_shared, self.file_system.name)
         return LayoutView(file, self.leases.views(), mappings, pins, self.state)
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether a change of the layout meets no lease, and no block of another file."""
+        return not self.leases.records and not self.leases.flc_lock.holds and not self.extents.any_shared
 
     def change(self, wanted: Wanted) -> Change:
         """Return what a call would do to the file as it is now."""
@@ -125,7 +142,14 @@ class LayoutGuard:
 
     def ask_last_close(self, ofd: Address, *, exiting: bool) -> Conversation[None]:
         """Ask the policy about the release of an open file description."""
-        yield from self.consult(partial(self.kernel.policy.last_close_gate, ofd, exiting=exiting))
+        yield from self.consult(lambda view: self._ask_last_close(ofd, view, exiting=exiting))
+
+    def lets_close(self, ofd: Address, *, exiting: bool) -> bool:
+        """Return whether the policy has nothing to say of that."""
+        return isinstance(self._ask_last_close(ofd, self._facts(), exiting=exiting), Proceed)
+
+    def _ask_last_close(self, ofd: Address, view: LayoutView, *, exiting: bool) -> Decision:
+        return self.kernel.policy.last_close_gate(ofd, self._facts(pins=view.pins), exiting=exiting)
 
     def ask_only_pinned(self, ofd: Address) -> Conversation[None]:
         """Ask the policy about a description that nothing but pins holds any more."""
@@ -147,6 +171,8 @@ class LayoutGuard:
         sent: list[SendSignal] = []
         while True:
             decision = decide(self.view(pins))
+            if _changes_leases(decision) and (yield Widen(Changing())):
+                continue
             seen, pins = pins or (), None
             if isinstance(decision, SendSignals):
                 yield from self._signal(decision.signals, sent)
@@ -196,14 +222,12 @@ class LayoutGuard:
         caller: Caller,
         *,
         fd: int = -1,
-        locked: bool,
         locks: tuple[Lock, ...] = (),
     ) -> Conversation[Allow]:
         """Ask whether something may be done, and give what comes with it: a lease, a new state.
 
         What a request declares to touch does not cover that, so there is a schedule point before it, and the policy is
-        asked again. ``locked`` says that the caller holds flc_lock; ``locks`` are those that are taken for an answer
-        that wants to be alone.
+        asked again. ``locks`` are those that are taken for an answer that wants to be alone.
 
         Raises:
             KernelError: the policy's errno, or that of a lease which is in the way.
@@ -213,11 +237,8 @@ class LayoutGuard:
         if allowed.grant is None and not self._is_new(allowed.state):
             return allowed
         yield Step(Granting())
-        with (yield from take_all(self._wanted_locks(allowed, locks))):
-            if locked:
-                return (yield from self._give(decide, caller, fd))
-            with (yield self.leases.flc_lock.exclusive()):
-                return (yield from self._give(decide, caller, fd))
+        with (yield from take_all(self._wanted_locks(allowed, locks))), (yield self.leases.flc_lock.exclusive()):
+            return (yield from self._give(decide, caller, fd))
 
     def _give(self, decide: Callable[[LayoutView], Allow | Fail], caller: Caller, fd: int) -> Conversation[Allow]:
         allowed = _allowed(decide(self._facts()))
@@ -316,10 +337,11 @@ class LayoutGuard:
 
     def _find_busy(self, pages: Range, *, zap: bool) -> Conversation[tuple[Pin, ...]]:
         """dax_layout_busy_page: zap the page tables so that new pins must fault, then look at the counts [2.5]."""
+        there = self.extents.extents_in(*pages)
         if zap:
-            yield from self.mappings.zap(0)
+            yield from self.mappings.zap(0, asks_next=bool(there))
         pins: list[Pin] = []
-        for runs in portions(FrameRun(extent.block, extent.length) for extent in self.extents.extents_in(*pages)):
+        for runs in portions(FrameRun(extent.block, extent.length) for extent in there):
             busy: Busy = yield Call(self.pmem, ScanBusy(runs))
             pins += busy.pins
         return tuple(pins)
@@ -353,6 +375,12 @@ class LayoutGuard:
             if not revoked.value:
                 unfinished.append(registration.address)
         return unfinished
+
+
+def _changes_leases(decision: Decision | None) -> bool:
+    while isinstance(decision, SendSignals):
+        decision = decision.then
+    return isinstance(decision, BreakLeases | DropLease)
 
 
 def _allowed(answer: Allow | Fail) -> Allow:

@@ -77,6 +77,11 @@ class LeaseList:
         """Whether there is a lease that an open breaks, broken already or not."""
         return any(record.kind in BROKEN_BY[LeaseKind.LEASE] for record in self.records)
 
+    def concern(self, breaker: LeaseKind) -> bool:
+        """Return whether a breaker may find something to break, to take away, or to wait for."""
+        kinds = BROKEN_BY[breaker]
+        return bool(self.flc_lock.holds) or any(record.kind in kinds or record.due for record in self.records)
+
     def look_up(self, key: LeaseKey, slot: str = "") -> Conversation[LeaseRecord | None]:
         """Return the lease of a key when what is overdue is gone [2.3.6]."""
         with (yield self.flc_lock.exclusive()):
@@ -197,25 +202,27 @@ class LeaseList:
     def drop(self, leases: tuple[Address, ...]) -> Conversation[None]:
         """Remove those of these leases that are there."""
         with (yield self.flc_lock.exclusive()):
-            for record in [record for record in self.records if record.address in leases]:
-                yield from self._remove(record)
+            yield from self._remove(*[record for record in self.records if record.address in leases])
 
     def release(self, ofd: Address) -> Conversation[bool]:
         """Remove what a released description leaves behind; return whether a lease that opens respect was among it."""
-        plain = False
         with (yield self.flc_lock.exclusive()):
-            for record in [record for record in self.records if record.ofd == ofd]:
-                plain = plain or record.kind in BROKEN_BY[LeaseKind.LEASE]
-                yield from self._remove(record)
-        return plain
+            gone = [record for record in self.records if record.ofd == ofd]
+            yield from self._remove(*gone)
+        return any(record.kind in BROKEN_BY[LeaseKind.LEASE] for record in gone)
 
-    def _remove(self, record: LeaseRecord) -> Conversation[None]:
-        """Take a lease off the list, as lease_modify(F_UNLCK) does."""
-        self.records.remove(record)
+    def _remove(self, *gone: LeaseRecord) -> Conversation[None]:
+        """Take leases off the list, as lease_modify(F_UNLCK) does; who looks at it finds all of them or none."""
+        if not gone:
+            return
+        for record in gone:
+            self.records.remove(record)
         self.waiters.wake_all(self.actor)
-        yield Call(record.address, Drop())
-        if record.owns and not any(other.owns and other.ofd == record.ofd for other in self.records):
-            yield Call(record.ofd, LeaseGone())
+        for number, record in enumerate(gone, 1):
+            yield Call(record.address, Drop())
+            left = *self.records, *gone[number:]
+            if record.owns and not any(other.owns and other.ofd == record.ofd for other in left):
+                yield Call(record.ofd, LeaseGone())
 
     def note_overdue(self, lease: Address, level: Level) -> None:
         """Note that a break time has passed; only a waiter, or the next to look, acts on it [2.3.4]."""
@@ -228,16 +235,16 @@ class LeaseList:
 
     def _expire(self) -> Conversation[None]:
         """time_out_leases: act on what is overdue, and on what becomes so meanwhile [2.3.4]."""
-        while due := next((record for record in self.records if record.due), None):
-            yield from self._end(due)
+        while due := [record for record in self.records if record.due]:
+            yield from self._end(*due)
 
-    def _end(self, record: LeaseRecord) -> Conversation[None]:
-        """Make of a lease what its break wanted."""
-        if Level.UNLOCK in record.overdue:
-            yield from self._remove(record)
-        else:
-            record.set_type(F_RDLCK)
-            self.waiters.wake_all(self.actor)
+    def _end(self, *ended: LeaseRecord) -> Conversation[None]:
+        """Make of leases what their breaks wanted."""
+        for record in ended:
+            if Level.UNLOCK not in record.overdue:
+                record.set_type(F_RDLCK)
+                self.waiters.wake_all(self.actor)
+        yield from self._remove(*[record for record in ended if Level.UNLOCK in record.overdue])
 
     def extend(self, record: LeaseRecord) -> Conversation[None]:
         """Give an overdue lease another term, if it is still on the list."""
@@ -300,10 +307,9 @@ class LeaseList:
         """
         with (yield self.flc_lock.exclusive()) as flc:
             yield from self._expire()
-            conflicting = self._conflicting(breaker, write, only)
-            for record in conflicting:
-                if level := record.begin_break(write=write):
-                    yield Call(record.address, self._begin(record, level))
+            begun = [(record, record.begin_break(write=write)) for record in self._conflicting(breaker, write, only)]
+            for address, begins in [(record.address, self._begin(record, level)) for record, level in begun if level]:
+                yield Call(address, begins)
             while left := next(iter(self._conflicting(breaker, write, only)), None):
                 if nonblock:
                     raise KernelError(errno.EAGAIN)

@@ -1,10 +1,11 @@
 """Who maps a file: ``i_mmap``, by which page table entries are found and removed [1.8]."""
 
 from longpin.actors.base import ActorPart, handles
-from longpin.actors.conversation import Call, Conversation
+from longpin.actors.conversation import Call, Conversation, Covers
 from longpin.actors.fs.extents import END
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import ProtectMapping, RemoveMapping, SplitMapping
+from longpin.messages.fs.inode_pieces import Zapping
 from longpin.messages.fs.mapping import MappingView
 from longpin.messages.mm.mm import Zap
 
@@ -44,13 +45,24 @@ class Mappings(ActorPart):
         """Note what may be done through a mapping from now on."""
         self.views[mm, vma] = self.views[mm, vma]._replace(prot=prot)
 
-    def zap(self, first: int, last: int = END, *, even_cows: bool = False) -> Conversation[None]:
+    def zap(
+        self, first: int, last: int = END, *, even_cows: bool = False, asks_next: bool = False
+    ) -> Conversation[None]:
         """Remove page table entries wherever the file is mapped: of pages ``first`` to ``last`` or to the end.
 
-        With ``even_cows``, private copies of them go too.
+        With ``even_cows``, private copies of them go too. ``asks_next`` says that the caller does nothing then but to
+        ask somebody else something.
         """
-        for mm in dict.fromkeys(mm for mm, _ in self.views):
+        *others, last_one = [*dict.fromkeys(mm for mm, _ in self.views)] or [""]
+        if not last_one:
+            return
+        declared = yield Covers(Zapping())
+        for mm in others:
             yield Call(mm, Zap(self.inode, first, last, even_cows))
+        if not asks_next:
+            yield Covers(declared)
+        yield Call(last_one, Zap(self.inode, first, last, even_cows))
+        yield Covers(declared)
 
     @handles(SplitMapping)
     def split_told(self, request: SplitMapping, _src: Address) -> Done:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import MAP_PRIVATE, MAP_TYPE
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import KernelError
 from longpin.actors.fs.device import DeviceNode
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.kernel.machine import Kernel
@@ -77,11 +77,10 @@ class DaxDevice(DeviceNode):
         return MappedAs(Memory.DEVICE_DAX)
 
     @handles(Fault)
-    def fault(self, request: Fault, src: Address) -> Conversation[Done]:
+    def fault(self, request: Fault, _src: Address) -> InstallPtes:
         """Map pages; EFAULT beyond the end of the device."""
         last = min(request.page + request.pages, self.pages) - 1
         if request.page > last:
             raise KernelError(errno.EFAULT)
         frames = tuple(PageFrame(self.memory, page) for page in range(request.page, last + 1))
-        yield Call(src, InstallPtes(request.vpn, frames, writable=request.write))
-        return DONE
+        return InstallPtes(request.vpn, frames, writable=request.write)

@@ -11,11 +11,12 @@ from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, P
 from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.notifiers import Notifiers
+from longpin.actors.mm.page_tables import PageTables
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import NO_PAGE, Fault
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PageFrame, Store
-from longpin.messages.mm.mm import Faulted, LoadBytes, StoreBytes
+from longpin.messages.mm.mm import Faulted, InstallPtes, LoadBytes, StoreBytes
 from longpin.messages.mm.ram import ReuseFrame
 
 MOST_AT_ONCE = 512
@@ -42,6 +43,7 @@ class Faults(ActorPart):
         anonymous: AnonymousMemory,
         huge: HugeMappings,
         notifiers: Notifiers,
+        page_tables: PageTables,
     ) -> None:
         self.kernel = kernel
         self.space = space
@@ -50,6 +52,7 @@ class Faults(ActorPart):
         self.anonymous = anonymous
         self.huge = huge
         self.notifiers = notifiers
+        self.page_tables = page_tables
 
     @handles(LoadBytes)
     def load(self, request: LoadBytes, _src: Address) -> Conversation[Data | Faulted]:
@@ -136,8 +139,11 @@ class Faults(ActorPart):
             absent = self.space.absent(vpn, pages, PageAccess.READ if mapping.private else access)
             hold.drop()
             page, write = self.space.page_of(mapping, address), access is PageAccess.WRITE and not mapping.private
-            answer: Done = yield Call(mapping.inode, Fault(mapping.number, vpn, page, absent, write))
-            file_has_none = answer.value == NO_PAGE
+            answer = yield Call(mapping.inode, Fault(mapping.number, vpn, page, absent, write))
+            if isinstance(answer, InstallPtes):
+                yield from self.page_tables.install(answer)
+            else:
+                file_has_none = answer.value == NO_PAGE
 
     def _make_own(self, mapping: Mapping, vpn: int, pages: int, access: PageAccess) -> Conversation[None]:
         """Put an anonymous page where one is wanted, or make the one that is there nobody else's [do_wp_page].

@@ -131,7 +131,7 @@ class HugetlbFile(Backing):
         return MappedAs(Memory.HUGETLB)
 
     @handles(Fault)
-    def fault(self, request: Fault, src: Address) -> Conversation[Done]:
+    def fault(self, request: Fault, src: Address) -> Conversation[InstallPtes | Done]:
         """Map a huge page, all of it; EFAULT beyond the end, or if none is left [hugetlb_no_page]."""
         inside = request.page % self.frames
         page = request.page - inside
@@ -146,8 +146,7 @@ class HugetlbFile(Backing):
             except KernelError:
                 raise KernelError(errno.EFAULT) from None
             frames = tuple(PageFrame(HUGE_PAGES, first + index) for index in range(self.frames))
-            yield Call(src, InstallPtes(request.vpn - inside, frames, writable=request.write))
-        return DONE
+            return InstallPtes(request.vpn - inside, frames, writable=request.write)
 
     def _page(self, page: int) -> Conversation[int]:
         """Return the first frame of a page, which is made if there is none."""

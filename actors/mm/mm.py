@@ -68,8 +68,10 @@ class Mm(Actor):
         self.anonymous = anonymous = AnonymousMemory(self, kernel.page_size)
         self.huge = huge = HugeMappings(address, kernel, space)
         self.notifiers = notifiers = Notifiers(self, space)
-        self.page_tables = PageTables(space, page_table_lock, anonymous, notifiers, inherits=inherits)
-        self.faults = faults = Faults(kernel, space, mmap_lock, page_table_lock, anonymous, huge, notifiers)
+        self.page_tables = page_tables = PageTables(space, page_table_lock, anonymous, notifiers, inherits=inherits)
+        self.faults = faults = Faults(
+            kernel, space, mmap_lock, page_table_lock, anonymous, huge, notifiers, page_tables
+        )
         self.pins = pins = Pins(address, kernel, space, mmap_lock, faults)
         self.remote_faults = RemoteFaults(kernel, space, mmap_lock, faults, pins, notifiers)
         self.areas = areas = Areas(address, space, mmap_lock, anonymous, huge, notifiers)

@@ -1,11 +1,13 @@
 """The page table of a memory map as others change it: inodes, and the parent at fork(2) [1.8, 1.9]."""
 
+from functools import partial
+
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.conversation import Call, Conversation
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.mm.address_space import AddressSpace, Pte
 from longpin.actors.mm.anonymous import AnonymousMemory
-from longpin.actors.mm.notifiers import Notifiers
+from longpin.actors.mm.notifiers import Notifiers, at_once
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.mm.memory import ZERO_PAGE, MapFrames, PageFrame
 from longpin.messages.mm.mm import InstallPtes, Zap
@@ -32,30 +34,31 @@ class PageTables(ActorPart):
             self.forking = lock.exclusive()
             lock.holds.append(self.forking)
 
-    @handles(InstallPtes)
-    def install(self, request: InstallPtes, _src: Address) -> Conversation[Done]:
-        """Enter pages for the fault handler; references are taken before anybody finds the entries."""
-        table = self.space.page_table
-        entries = [Pte(frame, request.writable, referenced=_has_reference(frame, request)) for frame in request.frames]
-        taken = [pte.frame for pte in entries if pte.referenced]
-        for memory in dict.fromkeys(frame.memory for frame in taken):
-            yield Call(memory, MapFrames(tuple(frame.number for frame in taken if frame.memory == memory)))
-        size = self.space.page_size
-        others = [
-            (vpn * size, (vpn + 1) * size)
-            for vpn, pte in enumerate(entries, request.vpn)
-            if vpn in table and table[vpn].frame != pte.frame
-        ]
-        replaced = yield from self.notifiers.around(others, self._enter(request.vpn, entries))
-        yield from self.anonymous.drop(replaced)
-        return DONE
+    def install(self, told: InstallPtes) -> Conversation[None]:
+        """Enter pages as the fault handler of their file says.
 
-    def _enter(self, vpn: int, entries: list[Pte]) -> Conversation[list[Pte]]:
+        The lock is taken at once: what the file zaps later waits for it. References are taken before anybody finds the
+        entries.
+        """
+        table, size = self.space.page_table, self.space.page_size
+        entries = [Pte(frame, told.writable, referenced=_has_reference(frame, told)) for frame in told.frames]
+        taken = [pte.frame for pte in entries if pte.referenced]
+        with (yield self.lock.exclusive()):
+            for memory in dict.fromkeys(frame.memory for frame in taken):
+                yield Call(memory, MapFrames(tuple(frame.number for frame in taken if frame.memory == memory)))
+            others = [
+                (vpn * size, (vpn + 1) * size)
+                for vpn, pte in enumerate(entries, told.vpn)
+                if vpn in table and table[vpn].frame != pte.frame
+            ]
+            replaced = yield from self.notifiers.around(others, at_once(partial(self._enter, told.vpn, entries)))
+        yield from self.anonymous.drop(replaced)
+
+    def _enter(self, vpn: int, entries: list[Pte]) -> list[Pte]:
         """Enter entries, and return those that they replace and that have a reference."""
         table = self.space.page_table
-        with (yield self.lock.exclusive()):
-            replaced = [table[number] for number in range(vpn, vpn + len(entries)) if number in table]
-            table |= {vpn + index: pte for index, pte in enumerate(entries)}
+        replaced = [table[number] for number in range(vpn, vpn + len(entries)) if number in table]
+        table |= {vpn + index: pte for index, pte in enumerate(entries)}
         return [pte for pte in replaced if pte.referenced]
 
     @handles(Zap)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import Conversation, KernelError
 from longpin.actors.fs.mappings import Mappings
 from longpin.actors.mm.ram import Ram
 from longpin.messages.envelope import DONE, Address, Done
@@ -47,15 +47,14 @@ class SharedMemory(Ram):
         return MappedAs(Memory.SHMEM)
 
     @handles(Fault)
-    def fault(self, request: Fault, src: Address) -> Conversation[Done]:
+    def fault(self, request: Fault, _src: Address) -> InstallPtes:
         """Give a page its frame; EFAULT beyond the end [shmem_fault]."""
         if request.page >= self.size:
             raise KernelError(errno.EFAULT)
         if request.page not in self.pages:
             [self.pages[request.page]] = self.take(1)
         frame = PageFrame(self.address, self.pages[request.page])
-        yield Call(src, InstallPtes(request.vpn, (frame,), writable=request.write))
-        return DONE
+        return InstallPtes(request.vpn, (frame,), writable=request.write)
 
     @handles(Fallocate)
     def fallocate(self, request: Fallocate, _src: Address) -> Conversation[Done]:

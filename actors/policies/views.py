@@ -179,13 +179,17 @@ class PolicyState:
 NO_STATE = PolicyState()
 
 
+UNKNOWN = -1
+"""A size that is not shown."""
+
+
 class FileFacts(NamedTuple):
     """What policies ask about the file itself."""
 
     uid: int
     """Who owns it."""
     size: int
-    """Bytes."""
+    """Bytes; :data:`UNKNOWN` where mappings are not shown: those requests commute with changes of it."""
     memory: Memory
     """What its pages are."""
     shared: bool = False
@@ -202,7 +206,7 @@ class LayoutView(NamedTuple):
     leases: tuple[LeaseView, ...]
     """In the order of the list."""
     mappings: tuple[MappingView, ...] | None
-    """In the order in which they were made; None: not shown to gates and hooks of mappings and pins.
+    """In the order in which they were made; None: not shown to gates and hooks of mappings and pins, and of a close.
 
     Their requests commute with mmap(2) and munmap(2) by others, so what they answer must not depend on these.
     """

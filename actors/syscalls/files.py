@@ -123,7 +123,7 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
     elif kind == "video" and not flags & O_PATH:
         inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
     elif kind == "file" or (kind in ("pipe", "dax", "hugetlb") and not flags & O_PATH):
-        yield Call(inode, Open(ofd, flags, process.caller, found.created))
+        yield Call(inode, Open(ofd, flags, process.caller, found.created, regular=kind == "file"))
     if flags & O_DIRECT and kind in (
         "directory",
         "uverbs",

@@ -23,6 +23,7 @@ from longpin.actors.constants import (
     O_WRONLY,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
+from longpin.actors.fs.backing import kind_of
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.remap import MOST_DEDUPED
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE
@@ -353,7 +354,7 @@ def memfd_create(process: "Process", name: str, flags: int = 0) -> Conversation[
     else:
         inode, kind = (yield Call(DIRECTORY, MakeMemfd(name, process.credentials.fsuid))).inode, "file"
         ofd = f"file:{process.identity}.{process.count('file')}"
-        yield Call(inode, Open(ofd, O_RDWR, process.caller, created=True))
+        yield Call(inode, Open(ofd, O_RDWR, process.caller, created=True, regular=kind_of(inode) == "file"))
     process.spawn(OpenFileDescription, ofd, inode, kind, O_RDWR)
     fd = process.install(File(ofd, inode, kind))
     if flags & MFD_CLOEXEC:

@@ -52,8 +52,8 @@ class Release(Message):
     """The task that does it is exiting."""
 
     def footprint(self) -> Footprint:
-        """That it is released; what stands behind does the rest."""
-        return Footprint.of(writes=[("released",)])
+        """That it is released, and whether there is a lease; what stands behind does the rest."""
+        return Footprint.of(reads=[("leased",)], writes=[("released",)])
 
 
 @message

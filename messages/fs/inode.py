@@ -1,15 +1,28 @@
 """What an inode is asked: by processes, by open file descriptions, and by leases.
 
-What takes one of the inode's locks, or may wait or wake others, has no footprint: the release of a lock goes on
-with who waits for it, and that can be a truncate.
+What has no footprint touches everything. The parts that others name:
+
+* ``names``: whether a name keeps the file, and whether it is evicted;
+* ``attributes``: its ``owner``, with the mode, and its ``size``;
+* ``open``: the descriptions, each by its address; ``writers``: truncations by name, which are only counted;
+* ``leases``: the list, its lock, and what the policy remembers. Who finds something there to break, to wait for or to
+  take away goes through :class:`~longpin.messages.fs.inode_pieces.Changing` first, which touches everything: so nobody
+  declares to write them;
+* ``flocks``, each by its description; ``mapping``, each by memory map and number, and ``order of mappings``;
+* ``iolock`` and ``mmap lock``, whose waiters are woken by a message. What lies under them is looked at and changed with
+  the lock held, so the part of the lock stands for it. It is named by who takes or drops it.
 
 Some of it a folder is asked too. Folders are no actors: then the directory gets the message, and ``folder`` says which.
 """
 
 from longpin.messages.envelope import Address, Footprint, Message, message
+from longpin.messages.fs.inode_pieces import LOOKS
 from longpin.messages.fs.lease import MOST_OFFSET, LeaseCommand, Level
 from longpin.messages.fs.mapping import Memory, PinRequest
 from longpin.messages.process.caller import Caller
+
+O_TRUNC = 0o1000
+"""The flag of open(2) that empties a file: open(2)."""
 
 
 @message
@@ -23,6 +36,15 @@ class Open(Message):
     created: bool = False
     """The caller made the file: its mode counts from the next open on [open(2)]."""
 
+    regular: bool = False
+    """It is a regular file."""
+
+    def footprint(self) -> Footprint | None:
+        """Of a regular file the description; with O_TRUNC everything."""
+        if not self.regular or self.flags & O_TRUNC:
+            return None
+        return Footprint.of(reads=LOOKS, writes=[("open", self.ofd)])
+
 
 @message
 class CloseFile(Message):
@@ -31,6 +53,14 @@ class CloseFile(Message):
     ofd: Address
     exiting: bool
     folder: Address = ""
+    counted_only: bool = False
+    """It is one of a regular file, which as far as it knows has no lease: nothing but its count goes."""
+
+    def footprint(self) -> Footprint | None:
+        """The description, if nothing but its count goes."""
+        if not self.counted_only:
+            return None
+        return Footprint.of(reads=[*LOOKS, ("flocks", self.ofd)], writes=[("open", self.ofd)])
 
 
 @message
@@ -91,6 +121,10 @@ class Truncate(Message):
     by_path: bool
     caller: Caller
 
+    def footprint(self) -> Footprint | None:
+        """By name it counts as a writer, and goes to the locks later."""
+        return Footprint.of(reads=LOOKS, adds=[("writers",)]) if self.by_path else None
+
 
 @message
 class SyncFile(Message):
@@ -145,7 +179,8 @@ class AddMapping(Message):
 
     def footprint(self) -> Footprint:
         """The mapping, and its place among the others: page tables are zapped in that order."""
-        return Footprint.of(writes=[("mapping", self.mm, self.vma), ("order of mappings",)])
+        writes = [("mapping", self.mm, self.vma), ("order of mappings",)]
+        return Footprint.of(reads=[("attributes", "owner"), ("leases",)], writes=writes)
 
 
 @message
@@ -167,7 +202,7 @@ class SplitMapping(Message):
     def footprint(self) -> Footprint:
         """Both mappings, and their places among the others."""
         mappings = [("mapping", self.mm, number) for number in (self.vma, self.new)]
-        return Footprint.of(writes=[*mappings, ("order of mappings",)])
+        return Footprint.of(reads=[("leases",)], writes=[*mappings, ("order of mappings",)])
 
 
 @message
@@ -188,7 +223,7 @@ class RemoveMapping(Message):
 
     def footprint(self) -> Footprint:
         """The mapping; the others stay in their order."""
-        return Footprint.of(writes=[("mapping", self.mm, self.vma)])
+        return Footprint.of(reads=[("leases",)], writes=[("mapping", self.mm, self.vma)])
 
 
 NO_PAGE = 1
@@ -197,7 +232,7 @@ NO_PAGE = 1
 
 @message
 class Fault(Message):
-    """A page fault of a memory map; the reply comes when the page table entry is installed [1.8].
+    """A page fault of a memory map; the reply is :class:`~longpin.messages.mm.mm.InstallPtes` [1.8].
 
     EFAULT beyond the end of the file, or if the page cannot be given a block.
     """
@@ -212,6 +247,10 @@ class Fault(Message):
     """How many are wanted: those behind it are mapped too, up to the first that a write would have to give a block."""
     write: bool
 
+    def footprint(self) -> Footprint:
+        """That it looks with the mmap lock shared, or waits for it."""
+        return Footprint.of(adds=[("mmap lock",)])
+
 
 @message
 class AskPin(Message):
@@ -220,8 +259,8 @@ class AskPin(Message):
     request: PinRequest
 
     def footprint(self) -> Footprint:
-        """The lease list, and its lock: two who find it held are served in the order in which they came."""
-        return Footprint.of(reads=[("leases",)], writes=[("flc_lock",)])
+        """The lease list."""
+        return Footprint.of(reads=[("attributes", "owner"), ("leases",)])
 
 
 @message

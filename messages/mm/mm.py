@@ -116,7 +116,7 @@ class Faulted(Message):
 
 @message
 class InstallPtes(Message):
-    """The fault handler maps a run of pages, holding the inode's mmap lock [1.8]."""
+    """The reply to a page fault: enter a run of pages, before anything that the file sends later arrives [1.8]."""
 
     vpn: int
     """The virtual page number of the first: its address divided by the page size."""
@@ -124,10 +124,6 @@ class InstallPtes(Message):
     writable: bool
     referenced: bool = False
     """Each entry has a reference on its page [2.5, H27]."""
-
-    def footprint(self) -> Footprint:
-        """The entries; the lock is released before anybody can wait for it."""
-        return Footprint.of(writes=[("page table", self.vpn + index) for index in range(len(self.frames))])
 
 
 @message

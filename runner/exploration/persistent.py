@@ -13,6 +13,9 @@ any number of times, and sends what any state it then comes to sends. A child be
 reckoned with although the outbox of who made it is stopped. The alarm is a sender to its clock; with lazy timers it
 waits until nothing else is under way.
 
+Where only one ever sends to a receiver, or one beside the world that has nothing left for it, nothing need be worked
+out: that one is stopped.
+
 What an actor *may do* with messages is looked up among the steps that were ever computed. That is a guess that proves
 itself: a pass of the search goes by what was known when it asked, and at its end every answer is worked out again. If
 none has changed, the pass was right: a step that some schedule takes and no pass ever came to would be missing from
@@ -24,11 +27,14 @@ If an answer has changed, the pass is repeated.
 from typing import NamedTuple
 
 from longpin.runner.exploration.nodes import ABSENT, Global, Nodes
-from longpin.runner.exploration.table import ALARM_ACTOR, Spawned, Table
+from longpin.runner.exploration.table import ALARM_ACTOR, WORLD_ACTOR, Spawned, Table
 
-GROWTH = 8
+GROWTH = 32
 """Answers are worked out anew when the steps known have become more by one part in so many."""
 
+
+CHOICES_KEPT = 1 << 15
+"""States whose persistent sets are kept; some 10 MB."""
 
 Sender = tuple[int, int, int, tuple[int, ...]]
 """Who has something under way, the receiver of its oldest message, the bit set of all, and their receivers."""
@@ -57,8 +63,14 @@ class PersistentSets:
         self._inbox: list[int] = []
         """By receiver: the bit set of all messages to it."""
         self._messages = 0
+        self._senders: list[int] = []
+        """By receiver: the bit set of those who send to it in any step known."""
+        self._relied = 0
+        """The bit set of the receivers of which it was made use in this pass that only one sends to them."""
         self._asked: dict[tuple[int, int], Prospect] = {}
         """By an actor's state and the messages it may receive there."""
+        self._chosen: dict[Global, list[int]] = {}
+        """The last choices: chains often run together."""
         self._before: dict[tuple[int, int], Prospect] = {}
         """Answers given in this pass when less was known, that were not asked for since."""
         self._known = 0
@@ -69,23 +81,35 @@ class PersistentSets:
         self.changed = False
         self._asked.clear()
         self._before.clear()
+        self._chosen.clear()
         self._known = self.table.computed
+        self._relied = 0
+        self._learn_senders()
 
     def proved(self) -> bool:
         """Return whether every answer of this pass would be given again."""
         for answers in (self._asked, self._before):
             if any(self._prospect(*question) != answer for question, answer in answers.items()):
                 self.changed = True
+        self._learn_senders()
         return not self.changed
 
     def choose(self, state: Global, processes: list[int]) -> list[int]:
         """Return a persistent set of the processes that can be let go, the smallest found."""
         if len(processes) < 2:
             return processes
+        if (chosen := self._chosen.get(state)) is None:
+            if len(self._chosen) == CHOICES_KEPT:
+                self._chosen.clear()
+            chosen = self._chosen[state] = self._choose(state, processes)
+        return chosen
+
+    def _choose(self, state: Global, processes: list[int]) -> list[int]:
         if self.table.computed > self._known + self._known // GROWTH:
             self._known = self.table.computed
             self._before |= self._asked
             self._asked.clear()
+            self._learn_senders()
         if self._messages < len(self.table.envelopes):
             self._learn_messages()
         head, receiver = self.nodes.head, self.table.receiver
@@ -103,6 +127,11 @@ class PersistentSets:
             arrivals.setdefault(to, []).append(process)
         if len(arrivals) == 1:
             return processes
+        for process, to, _, _ in under_way:
+            others = self._senders[to] & ~(1 << process) if to < len(self._senders) else -1
+            if not others or (others == 1 << WORLD_ACTOR and to not in self.nodes.receivers[state[WORLD_ACTOR]]):
+                self._relied |= 1 << to
+                return [process]
         for to in sorted(arrivals, key=lambda to: len(arrivals[to])):
             if self._nothing_else_gets_to(to, state, under_way):
                 return arrivals[to]
@@ -175,6 +204,23 @@ class PersistentSets:
                     known.add(step.state)
                     reached.append(step.state)
         return Prospect(sends, tuple(receivers), tuple(spawned))
+
+    def _learn_senders(self) -> None:
+        """Go through all steps known for who sends to whom."""
+        table, before = self.table, self._senders
+        senders = self._senders = [0] * len(table.addresses)
+        sent = [(WORLD_ACTOR, table.told), *((created.actor, created.sends) for created in table.first)]
+        for steps in table.steps:
+            for message, step in steps.items():
+                sent.append((table.receiver[message], step.sends))
+                sent += [(created.actor, created.sends) for created in step.spawned]
+                if step.alarm >= 0:
+                    sent.append((ALARM_ACTOR, (step.alarm,)))
+        for sender, messages in sent:
+            for message in messages:
+                senders[table.receiver[message]] |= 1 << sender
+        if any(self._relied >> receiver & 1 and senders[receiver] != known for receiver, known in enumerate(before)):
+            self.changed = True
 
     def _learn_messages(self) -> None:
         self._inbox += [0] * (len(self.table.addresses) - len(self._inbox))

@@ -41,7 +41,7 @@ from longpin.runner.exploration.table import ALARM_ACTOR, KEEP_ALARM, WORLD_ACTO
 CHAIN_AT_MOST = 1_000
 """Arrivals in a chain: actors that never rest make an endless one."""
 
-PASS_GROWTH = 2
+PASS_GROWTH = 4
 """A pass that is known to be wrong ends when it has so many times the states of the one before that ended so."""
 
 Unexplored = tuple[Global, int, list[int]]

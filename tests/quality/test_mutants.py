@@ -131,8 +131,8 @@ MUTANTS = (
         "2.3.4",
         "who looks at the list drops what is overdue",
         "actors/fs/lease_list.py",
-        "next((record for record in self.records if record.due), None)",
-        "next((record for record in () if record.due), None)",
+        "[record for record in self.records if record.due]:",
+        "[record for record in () if record.due]:",
         ("tests/unit/test_overdue.py", "tests/unit/test_leases.py"),
     ),
     Mutant(

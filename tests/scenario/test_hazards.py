@@ -62,7 +62,7 @@ def test_truncate_takes_unmapped_pages_from_under_the_device() -> None:
 
 def test_so_it_does_under_layout_leases() -> None:
     result = explored(shipped("unmapped-pin"), "P5:as_posted", method="states")
-    assert_found(result, "O1", STRAY + "a free block", 500)
+    assert_found(result, "O1", STRAY + "now of inode:/pmem/accounts", 500)
 
 
 def test_a_scan_that_always_looks_is_enough_under_layout_leases() -> None:

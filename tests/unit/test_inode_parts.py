@@ -9,7 +9,7 @@ import pytest
 
 from longpin.actors.base import Actor
 from longpin.actors.constants import F_RDLCK, F_WRLCK, MAP_SHARED, O_PATH, O_RDONLY, O_RDWR, O_WRONLY, PROT_READ
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import Call, Conversation, Covers, KernelError, Widen
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.extents import END, ExtentMap, extents_of
 from longpin.actors.fs.file_data import FileData
@@ -70,6 +70,8 @@ def play(conversation: Conversation[Any], answer: Answer = done) -> list[tuple[A
             if isinstance(effect, Call):
                 calls.append((effect.dst, effect.body))
                 value = answer(effect.body)
+            elif isinstance(effect, Covers | Widen):
+                value = None
             else:
                 assert isinstance(effect, Hold)
                 effect.lock.holds.append(effect)
