@@ -20,7 +20,12 @@ Block = tuple[int, ...]
 
 def bits(numbers: int) -> list[int]:
     """Return what is in a bit set."""
-    return [number for number in range(numbers.bit_length()) if numbers >> number & 1]
+    found = []
+    while numbers:
+        lowest = numbers & -numbers
+        found.append(lowest.bit_length() - 1)
+        numbers ^= lowest
+    return found
 
 
 class Places:

@@ -11,7 +11,7 @@ Request = tuple[int, Address, int]
 """Its receiver, its sender, and the sender's number."""
 
 
-class Facts(NamedTuple):
+class MessageFacts(NamedTuple):
     """What of a message does not depend on the schedule."""
 
     plain: int
@@ -36,7 +36,7 @@ class Placing(Places):
         self.table = table
         self.local = local
         """The state of each actor."""
-        self._facts: dict[int, Facts] = {}
+        self._facts: dict[int, MessageFacts] = {}
         """By message."""
         self._asked: dict[Request, Footprint | None] = {}
         """The footprint of each request."""
@@ -96,10 +96,10 @@ class Placing(Places):
         self._answered[receiver, state, call] = asked, place
         return place
 
-    def _look(self, message: int) -> Facts:
+    def _look(self, message: int) -> MessageFacts:
         envelope, receiver = self.table.envelopes[message], self.table.receiver[message]
         declared, call = body_footprint(self.table, message), envelope.call
         plain = self.number(receiver, declared) if call >= 0 or declared is not None else NO_PLACE
         request = (receiver, envelope.src, call) if call > 0 else None
-        facts = self._facts[message] = Facts(plain, request, declared, abs(call), (receiver, -call))
+        facts = self._facts[message] = MessageFacts(plain, request, declared, abs(call), (receiver, -call))
         return facts
