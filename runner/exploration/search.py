@@ -215,13 +215,14 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
     """Match states."""
     result = Exploration(Method.STATES)
     judge = explorer.judge if explorer.check is not None else _nothing
+    before = explorer.findings()
     try:
         groups = explorer.interchangeable
         matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy, interchangeable=groups)
         result.reason = _end(matching.run) or Reason.COMPLETE
         result.interchangeable = groups
     except AsymmetryError:
-        explorer.forget()
+        explorer.go_back(before)
         result = Exploration(Method.STATES)
         matching = Matching(explorer.table, judge, result, budget, racy=explorer.racy)
         result.reason = _end(matching.run) or Reason.COMPLETE
