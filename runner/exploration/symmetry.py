@@ -205,7 +205,7 @@ class Representatives:
         self.images: list[dict[int, int]] = [{ABSENT: ABSENT} for _ in symmetry.elements]
         """By permutation: the image of each node."""
         self.actors: list[dict[int, int]] = [{} for _ in symmetry.elements]
-        """By permutation: the image of each actor that has existed: of others the table has heard, in other searches."""
+        """By permutation: the image of each actor that was met; the table may have heard of others in a pilot run."""
         self._colours: dict[int, int] = {}
         """The least image of each node of an interchangeable actor."""
         self._sorting: dict[tuple[tuple[int, ...], ...], list[int]] = {}

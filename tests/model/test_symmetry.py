@@ -161,7 +161,12 @@ def test_a_pilot_run_hears_of_actors_before_states_are_matched(monkeypatch: pyte
     monkeypatch.setattr("longpin.runner.exploration.search.PILOT_EXECUTIONS", 20)
     monkeypatch.setattr("longpin.runner.exploration.search.FEW_EXECUTIONS", 0)
     groups = subject.interchangeable
-    given = {"check": subject.check, "always": subject.always, "marks": subject.marks, "interchangeable": groups}
+    given: dict[str, Any] = {
+        "check": subject.check,
+        "always": subject.always,
+        "marks": subject.marks,
+        "interchangeable": groups,
+    }
     after_pilot, at_once = explore(subject.build, **given), explore(subject.build, method="states", **given)
     assert (after_pilot.method, after_pilot.interchangeable) == (Method.STATES, groups)
     assert (after_pilot.states, after_pilot.marks, after_pilot.verdict) == (
@@ -186,7 +191,7 @@ def text(*programs: str, more: str = "") -> str:
 
 def explored(subject: Subject, *, symmetry: bool, **options: Any) -> Exploration:
     groups = subject.interchangeable if symmetry else ()
-    given = {"check": subject.check, "always": subject.always, "marks": subject.marks} | options
+    given: dict[str, Any] = {"check": subject.check, "always": subject.always, "marks": subject.marks} | options
     return explore(subject.build, method="states", interchangeable=groups, **given)
 
 
