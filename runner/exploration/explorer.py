@@ -45,6 +45,14 @@ class EndJudgement(NamedTuple):
     """What is to be seen in it."""
 
 
+class Findings(NamedTuple):
+    """What an explorer has found so far."""
+
+    inconclusive: str
+    marks: frozenset[str]
+    witnesses: dict[str, tuple[Address, ...]]
+
+
 class Explorer:
     """A world to explore, and what must hold in it."""
 
@@ -99,6 +107,17 @@ class Explorer:
         self.marks.clear()
         self.witnesses.clear()
         self._met.clear()
+
+    def findings(self) -> Findings:
+        """Return what was found so far."""
+        return Findings(self.inconclusive, frozenset(self.marks), dict(self.witnesses))
+
+    def go_back(self, findings: Findings) -> None:
+        """Forget what was found since."""
+        self.forget()
+        self.inconclusive = findings.inconclusive
+        self.marks |= findings.marks
+        self.witnesses |= findings.witnesses
 
     def judge_path(self, path: Path | ActivationPath, result: Exploration) -> BrokenRule | None:
         """Return what is wrong at the end of a schedule, and note what is to be seen in it.

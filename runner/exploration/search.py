@@ -221,13 +221,14 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
     judge = explorer.judge if explorer.check is not None else _nothing
     seen = SeenWhole if explorer.whole_states else SeenByFingerprint
     search = partial(Matching, explorer.table, judge, budget=budget, racy=explorer.racy, seen=seen)
+    before = explorer.findings()
     try:
         groups = explorer.interchangeable
         matching = search(result=result, interchangeable=groups)
         result.reason = _end(matching.run) or Reason.COMPLETE
         result.interchangeable = groups
     except AsymmetryError:
-        explorer.forget()
+        explorer.go_back(before)
         result = Exploration(Method.STATES)
         matching = search(result=result)
         result.reason = _end(matching.run) or Reason.COMPLETE

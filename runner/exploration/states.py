@@ -230,6 +230,7 @@ class Matching:
         step = table.step(nodes.state[node], message)
         if self.images is not None:
             self.images.symmetry.learn(nodes.state[node], message, step)
+            self.marks |= self.images.symmetry.marks
         self.marks |= step.marks
         special = step.alarm != KEEP_ALARM or step.spawned or step.failure is not None
         taken = nodes.number(step.state, nodes.outbox[node] + step.sends), step if special else None

@@ -54,7 +54,7 @@ class _Swap:
 
     def learn(self, step: ComputedStep, image: ComputedStep) -> None:
         """Take note of what two steps led to that are images of one another."""
-        if (step.failure is None) != (image.failure is None) or len(step.spawned) != len(image.spawned):
+        if type(step.failure) is not type(image.failure) or len(step.spawned) != len(image.spawned):
             raise AsymmetryError(f"{step.failure or image.failure or 'somebody is created'}, but only of one of them")
         _pair(self.states, step.state, image.state, "states")
         for created, other in zip(step.spawned, image.spawned, strict=True):
@@ -134,6 +134,8 @@ class Symmetry:
         self.swaps = [_Swap(table, one, other) for group in self.groups for one, other in pairwise(group)]
         self.every = list(self._permutations())
         """All permutations, the one that changes nothing first."""
+        self.marks: set[str] = set()
+        """What is to be seen in a step that was taken, or in an image of one, which some other schedule takes."""
         self._learned: set[tuple[int, int]] = set()
 
     def _permutations(self) -> Iterator[Permutation]:
@@ -163,6 +165,7 @@ class Symmetry:
             if (state, message) in self._learned:
                 continue
             self._learned.add((state, message))
+            self.marks |= step.marks
             if self._begin.get(state, message) != message:
                 raise AsymmetryError("somebody sends to an actor that has not begun")
             for swap in self.swaps:
@@ -201,8 +204,8 @@ class Representatives:
         self.nodes = nodes
         self.images: list[dict[int, int]] = [{ABSENT: ABSENT} for _ in symmetry.every]
         """By permutation: the image of each node."""
-        self.actors: list[list[int]] = [[] for _ in symmetry.every]
-        """By permutation: the image of each actor."""
+        self.actors: list[dict[int, int]] = [{} for _ in symmetry.every]
+        """By permutation: the image of each actor that was met; the table may have heard of others in a pilot run."""
         self._colours: dict[int, int] = {}
         """The least image of each node of an interchangeable actor."""
         self._sorting: dict[tuple[tuple[int, ...], ...], list[int]] = {}
@@ -240,15 +243,14 @@ class Representatives:
     def image(self, number: int, state: Global) -> Global:
         """Return the image of a state under a permutation."""
         actors, images = self.actors[number], self.images[number]
-        if len(actors) < len(state):
-            permutation = self.symmetry.every[number]
-            actors += [self._actor(permutation, actor) for actor in range(len(actors), len(state))]
         image = [ABSENT] * len(self.symmetry.table.addresses)
         for actor, node in enumerate(state):
             if node:
                 if actor == ALARM_ACTOR:
                     image[actor] = self.symmetry.every[number].message(node - 1) + 1
                 else:
+                    if actor not in actors:
+                        actors[actor] = self.actor(number, actor)
                     image[actors[actor]] = images[node] if node in images else self._image(number, node)
         return tuple(image)
 
@@ -281,12 +283,6 @@ class Representatives:
         """Return the number of the permutation that undoes one."""
         back = dict(zip(self._members[number], self._members[0], strict=True))
         return self._numbers[tuple(back[actor] for actor in self._members[0])]
-
-    def _actor(self, permutation: Permutation, actor: int) -> int:
-        try:
-            return permutation.actor(actor)
-        except KeyError:  # it was heard of, but does not exist yet
-            return actor
 
     def _image(self, number: int, node: int) -> int:
         nodes, permutation = self.nodes, self.symmetry.every[number]

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 from model.random_actors import Hop, Hopper, Rule
+from model.test_marks import told
 
+from longpin.actors.base import Actor, handles
 from longpin.actors.clock import Clock
 from longpin.actors.process.process import Process
 from longpin.config.loader import parse_scenario
 from longpin.messages.clock import CLOCK
-from longpin.messages.envelope import Envelope
+from longpin.messages.envelope import Address, Done, Envelope
 from longpin.runner.engines.stepped import SteppedEngine
-from longpin.runner.exploration import Exploration, PropertyViolation, explore
+from longpin.runner.exploration import Exploration, Inconclusive, Method, PropertyViolation, explore
 from longpin.runner.exploration.symmetry import AsymmetryError, Symmetry
 from longpin.runner.exploration.table import Table
 from longpin.runner.result import Verdict
@@ -59,7 +61,8 @@ def ends(build: Build, count: int, *, racy: bool) -> tuple[Exploration, set[obje
     def look(engine: SteppedEngine) -> None:
         found.add(tuple(sorted((name, vars(actor).get("total")) for name, actor in engine.actors.items())))
 
-    result = explore(build, method="states", check=look, racy=racy, interchangeable=[MEMBERS[:count]])
+    groups = [MEMBERS[:count]]
+    result = explore(build, method="states", check=look, marks=told, racy=racy, interchangeable=groups)
     assert result.complete, result.failures
     return result, found
 
@@ -71,6 +74,7 @@ def check_seed(seed: int) -> tuple[bool, bool]:
     alone, wanted = ends(build, 0, racy=racy)
     together, found = ends(build, count, racy=racy)
     assert found == wanted
+    assert together.marks == alone.marks
     assert together.states <= alone.states
     return bool(together.interchangeable), together.states < alone.states
 
@@ -87,6 +91,87 @@ def test_random_programs() -> None:
 def test_many_random_programs() -> None:
     for seed in range(1000, 11_000):
         check_seed(seed)
+
+
+class Recorder(Actor):
+    """Remembers who has sent it something, and tells one of them."""
+
+    def __init__(self, engine: Any, address: Address) -> None:
+        super().__init__(engine, address)
+        self.heard: tuple[Address, ...] = ()
+
+    @handles(Done)
+    def hear(self, _body: Done, src: Address) -> None:
+        self.heard += (src,)
+        if src == "m0":
+            self.send("other", Done())
+
+
+class Sender(Actor):
+    """Sends two messages to the recorder."""
+
+    @handles(Done)
+    def begin(self, _body: Done, _src: Address) -> None:
+        self.send("recorder", Done())
+        self.send("recorder", Done())
+
+
+class Other(Actor):
+    """Says nothing."""
+
+    @handles(Done)
+    def hear(self, _body: Done, _src: Address) -> None:
+        pass
+
+
+def recording(world: Any) -> None:
+    world.spawn(Recorder, "recorder")
+    world.spawn(Other, "other")
+    for name in MEMBERS:
+        world.spawn(Sender, name)
+        world.tell(name, Done())
+
+
+def heard(engine: SteppedEngine) -> frozenset[str]:
+    """Return a mark that one order shows, and no other; one of them cannot be judged."""
+    recorder = engine.actors["recorder"]
+    assert isinstance(recorder, Recorder)
+    mark = " ".join(recorder.heard)
+    if mark == "m0 m0 m1 m1 m2 m2":
+        raise Inconclusive("the first order", frozenset({mark}))
+    return frozenset({mark})
+
+
+def test_what_the_pilot_run_found_survives_an_asymmetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """States are tried after the pilot run, with interchangeable actors that are none; then schedules go on."""
+    whole = explore(recording, method="dpor", check=heard)
+    assert len(whole.marks) == whole.executions == 90
+    assert whole.verdict is Verdict.UNDETERMINED
+    for name, value in (("PILOT_EXECUTIONS", 20), ("PILOT_STATES", 10), ("FEW_EXECUTIONS", 0)):
+        monkeypatch.setattr(f"longpin.runner.exploration.search.{name}", value)
+    result = explore(recording, check=heard, shows=whole.marks, interchangeable=[MEMBERS])
+    assert (result.method, result.executions, "10 states" in result.why) == (Method.DPOR, 90, True)
+    assert (result.marks, result.inconclusive) == (whole.marks, whole.inconclusive)
+    assert result.witnesses.keys() == whole.marks
+
+
+def test_a_pilot_run_hears_of_actors_before_states_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table knows addresses of files that nobody has opened yet: whose images they are shows later."""
+    subject = subject_of(text(USER, USER))
+    monkeypatch.setattr("longpin.runner.exploration.search.PILOT_EXECUTIONS", 20)
+    monkeypatch.setattr("longpin.runner.exploration.search.FEW_EXECUTIONS", 0)
+    groups = subject.interchangeable
+    given: dict[str, Any] = {
+        "check": subject.check,
+        "always": subject.always,
+        "marks": subject.marks,
+        "interchangeable": groups,
+    }
+    after_pilot, at_once = explore(subject.build, **given), explore(subject.build, method="states", **given)
+    assert (after_pilot.method, after_pilot.interchangeable) == (Method.STATES, groups)
+    assert (after_pilot.states, after_pilot.marks, after_pilot.verdict) == (
+        at_once.states, at_once.marks, at_once.verdict
+    )  # fmt: skip
 
 
 USER = """
@@ -106,7 +191,7 @@ def text(*programs: str, more: str = "") -> str:
 
 def explored(subject: Subject, *, symmetry: bool, **options: Any) -> Exploration:
     groups = subject.interchangeable if symmetry else ()
-    given = {"check": subject.check, "always": subject.always, "marks": subject.marks} | options
+    given: dict[str, Any] = {"check": subject.check, "always": subject.always, "marks": subject.marks} | options
     return explore(subject.build, method="states", interchangeable=groups, **given)
 
 
@@ -161,6 +246,23 @@ def test_who_names_one_tells_them_apart(third: str) -> None:
     alone, together = explored(subject, symmetry=False), explored(subject, symmetry=True)
     assert not together.interchangeable
     assert (together.states, together.verdict, together.marks) == (alone.states, alone.verdict, alone.marks)
+
+
+WINNER = """
+fd = open("/f", O_RDWR)
+flock(fd, LOCK_EX)  # -> optional
+ftruncate(fd, 1)
+getpid()  # -> ok
+pause()
+"""
+
+
+def test_a_line_that_one_of_them_reaches_another_one_reaches_in_an_image() -> None:
+    """Only the winner comes to the line, and that may be either of them."""
+    subject = subject_of(text(WINNER, WINNER, 'truncate("/f", 1)\n', more='holds = ["O7"]\n'))
+    alone, together = explored(subject, symmetry=False), explored(subject, symmetry=True)
+    assert together.interchangeable
+    assert set(subject.wanted) <= alone.marks == together.marks
 
 
 def test_programs_that_differ_in_more_than_their_place_are_not_alike() -> None:
