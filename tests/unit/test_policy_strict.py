@@ -484,8 +484,9 @@ def test_a_lease_is_kept_while_its_process_has_pins(play: Play, how: str, outcom
 def test_use_of_a_mapping_alone_needs_no_lease(play: Play) -> None:
     play(
         "P8",
-        a=OPEN + "store(buf, 'x')                                # -> 0\nload(buf, 1)              # -> b'x'\n",
-        b="fd = open('/f', O_RDWR)\nwrite(fd, 'y')                     # -> 1\n",
+        a=OPEN
+        + "store(buf, 'x')                                # -> 0\nload(buf, 1)              # -> b'x'\nlabel('used')\n",
+        b="wait_for('used')\nfd = open('/f', O_RDWR)\nwrite(fd, 'y')                     # -> 1\n",
     )
 
 
