@@ -23,7 +23,7 @@ from longpin.messages.codec import ArrivalHash
 from longpin.messages.frames import CHAIN_START, MAGIC, DamagedError, Frames
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter, problems
 
-FORMAT = 3
+FORMAT = 4
 """The format this module writes, and the only one it reads: with the actors the messages of a run have changed."""
 
 MAX_HEADER = 4 << 20

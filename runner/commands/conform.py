@@ -153,7 +153,7 @@ def conform(
     from longpin.runner.conform.generate import generate
     from longpin.runner.given_policy import read_policy
 
-    source, name, preset, parameters = read_policy(policy or emulated.PROPOSAL.name)
+    source, name, preset, parameters = read_policy(emulated.PROPOSAL.name if policy is None else policy)
     emulator = emulated.EmulatedRunner(engine, emulated.make_proposal(name, preset, parameters))
     startup.ready()
     stream = programs if programs is not None else (generate(seed, index) for index in range(length))

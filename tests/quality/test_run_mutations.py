@@ -164,7 +164,7 @@ def header_edited(recorded: Recorded, chance: random.Random) -> bytes:
             {"seed": "1"},
             {"longpin": "99.0"},
             {"format": 2},
-            {"format": 3},
+            {"format": 5},
             {"format": 0},
             {"scenario_name": "\x1b[31m\n"},
             {"scenario": "\x00", "scenario_sha256": text_sha256("\x00")},

@@ -38,18 +38,18 @@ HEADER = Header(
 GOLDEN = (
     "894c50494e0d0a1a"  # the magic
     # the header
-    "92ce7eac7104c501298da6666f726d617403a76c6f6e6770696ea5302e312e30ad7363656e6172696f5f6e616d65a6782e746f6d6ca873"
+    "92ce380075efc501298da6666f726d617404a76c6f6e6770696ea5302e312e30ad7363656e6172696f5f6e616d65a6782e746f6d6ca873"
     "63656e6172696fac6e616d65203d2022c3a9220aaf7363656e6172696f5f736861323536d9403432313636646230643164326436626261"
     "3765666662303731643139653837383235363635306437646466336338383062633039333039643361313034653835a6706f6c696379a2"
     "5035a6707265736574a8696e74656e646564aa706172616d657465727385a77365636f6e6473cb4046800000000000a5636865636ba361"
     "6e79a6737472696374c3a56c696d6974c0a5636f756e7403a6656e67696e65a773746570706564a66f7261636c65a672616e646f6da473"
     "65656407a674696d657273a46c617a79ad706f6c6963795f736861323536a0"
     # an arrival
-    "92ce4fe87ee3c41c9701a970726f636573733a31a666696c653a3101a0a4446f6e659101"
+    "92ced2bda482c41c9701a970726f636573733a31a666696c653a3101a0a4446f6e659101"
     # another
-    "92ced09dc190c41c9702a970726f636573733a32a666696c653a3102a0a4446f6e659104"
+    "92ced3923bc3c41c9702a970726f636573733a32a666696c653a3102a0a4446f6e659104"
     # the footer
-    "92ce5cc398a5c45282a86172726976616c7302a468617368d9406261656536376235626335643939333635323431373134623766366638"
+    "92ce3b2ab330c45282a86172726976616c7302a468617368d9406261656536376235626335643939333635323431373134623766366638"
     "3530623235643962356565376632636239303835373137363438643561373739383966"
 )
 
@@ -224,15 +224,15 @@ def test_a_reading_left_early_is_not_complete(path: Path) -> None:
         (b"\x89PNG\r\n\x1a\n" + bytes(50), "offset 0: not a longpin trace"),
         (MAGIC.replace(b"\r\n", b"\n") + bytes(50), "offset 0: not a longpin trace"),
         (MAGIC, "offset 8: the trace ends inside the header"),
-        (frames(header_payload(format=4)), "offset 8: format 4 is newer than this longpin reads (3)"),
-        (frames(msgpack.packb({"format": 4, "new": 1})), "offset 8: format 4 is newer than this longpin reads (3)"),
+        (frames(header_payload(format=5)), "offset 8: format 5 is newer than this longpin reads (4)"),
+        (frames(msgpack.packb({"format": 5, "new": 1})), "offset 8: format 5 is newer than this longpin reads (4)"),
         (
             frames(header_payload(format=1, longpin="0.1")),
-            "offset 8: format 1 is older than this longpin reads (3); longpin '0.1' wrote it",
+            "offset 8: format 1 is older than this longpin reads (4); longpin '0.1' wrote it",
         ),
         (
             frames(msgpack.packb({"format": 1})),
-            "offset 8: format 1 is older than this longpin reads (3); an unnamed version wrote it",
+            "offset 8: format 1 is older than this longpin reads (4); an unnamed version wrote it",
         ),
         (frames(header_payload(format=0)), "offset 8: format 0 was never written by any longpin"),
         (frames(header_payload(format=True)), "offset 8: header.format: expected int, found bool"),
