@@ -145,6 +145,7 @@ UNTIL_NOBODY_IS_LISTED = PASSED.replace("range(1)", "range(2)").replace(
 )
 
 
+@pytest.mark.heavy
 def test_o8_is_violated_where_the_administrator_looks_once(tmp_path: Path) -> None:
     found = api.explore(parse_scenario(PASSED, "passed.toml"), failures=tmp_path, shrink=0.001)
     assert found.kept is not None

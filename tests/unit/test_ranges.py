@@ -186,6 +186,7 @@ load(to, 5)                         # -> b"{there}"
     )
 
 
+@pytest.mark.heavy
 def test_what_is_huge_costs_what_is_touched(play: Play) -> None:
     """Memory of a run has a bound: who wants more finds that there is none left."""
     play(
