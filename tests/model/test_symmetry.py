@@ -16,6 +16,7 @@ from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Done, Envelope
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration import Exploration, Inconclusive, Method, PropertyViolation, explore
+from longpin.runner.exploration.path import Path
 from longpin.runner.exploration.symmetry import AsymmetryError, Symmetry
 from longpin.runner.exploration.table import Table
 from longpin.runner.result import Verdict
@@ -158,20 +159,20 @@ def test_what_the_pilot_run_found_survives_an_asymmetry(monkeypatch: pytest.Monk
 def test_a_pilot_run_hears_of_actors_before_states_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table knows addresses of files that nobody has opened yet: whose images they are shows later."""
     subject = subject_of(text(USER, USER))
-    monkeypatch.setattr("longpin.runner.exploration.search.PILOT_EXECUTIONS", 20)
-    monkeypatch.setattr("longpin.runner.exploration.search.FEW_EXECUTIONS", 0)
-    groups = subject.interchangeable
-    given: dict[str, Any] = {
-        "check": subject.check,
-        "always": subject.always,
-        "marks": subject.marks,
-        "interchangeable": groups,
-    }
-    after_pilot, at_once = explore(subject.build, **given), explore(subject.build, method="states", **given)
-    assert (after_pilot.method, after_pilot.interchangeable) == (Method.STATES, groups)
-    assert (after_pilot.states, after_pilot.marks, after_pilot.verdict) == (
-        at_once.states, at_once.marks, at_once.verdict
-    )  # fmt: skip
+    at_once = explored(subject, symmetry=True)
+
+    def heard_before(build: Any, **options: Any) -> Table:
+        """Return a table that has looked up a whole schedule."""
+        table = Table(build, **options)
+        path = Path(table, racy=False)
+        while (process := path.ready({})) >= 0:
+            path.push(process)
+        return table
+
+    monkeypatch.setattr("longpin.runner.exploration.explorer.Table", heard_before)
+    later = explored(subject, symmetry=True)
+    assert later.interchangeable == at_once.interchangeable == subject.interchangeable
+    assert (later.states, later.marks, later.verdict) == (at_once.states, at_once.marks, at_once.verdict)
 
 
 USER = """
