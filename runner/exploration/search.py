@@ -21,7 +21,7 @@ from longpin.runner.exploration.result import Exploration, Method, Reason
 from longpin.runner.exploration.seen import SeenByFingerprint, SeenWhole, wrong_match_probability
 from longpin.runner.exploration.shared import GUESS_AFTER, Shared, Team, head_of
 from longpin.runner.exploration.states import Matching
-from longpin.runner.exploration.symmetry import AsymmetryError
+from longpin.runner.exploration.symmetry import MEMBERS_AT_MOST, AsymmetryError
 from longpin.runner.pool import default_workers, packed
 
 PILOT_EXECUTIONS = 2_000
@@ -226,7 +226,7 @@ def _match(explorer: Explorer, budget: Budget) -> Exploration:
         groups = explorer.interchangeable
         matching = search(result=result, interchangeable=groups)
         result.reason = _end(matching.run) or Reason.COMPLETE
-        result.interchangeable = groups
+        result.interchangeable = tuple(group[:MEMBERS_AT_MOST] for group in groups)
     except AsymmetryError:
         explorer.go_back(before)
         result = Exploration(Method.STATES)
