@@ -11,7 +11,7 @@ from model import random_actors, schedules
 from shipped import some_shipped
 
 from longpin.actors.base import Actor, Engine, handles
-from longpin.config.loader import load_scenario, shipped_scenarios
+from longpin.config.loader import load_scenario
 from longpin.messages.envelope import Address, Envelope, Message, message
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.engines.profile import profile_of
@@ -142,7 +142,7 @@ def test_the_estimate_says_how_often_something_new_comes() -> None:
 
 
 @pytest.mark.parametrize("racy", [False, True])
-@pytest.mark.parametrize("name", shipped_scenarios())
+@pytest.mark.parametrize("name", some_shipped(5))
 def test_a_remembered_scenario_is_the_same_run(name: str, racy: bool) -> None:
     scenario = load_scenario(name)
     subject = Subject(scenario, Settings.of(scenario))

@@ -154,3 +154,10 @@ def test_a_sentence_of_a_policy_that_runs_names_what_holds_it(name: str) -> None
 def test_every_parameter_of_a_policy_stands_beside_the_sentence_it_is_for(name: str) -> None:
     for parameter in fields(POLICIES[name]):
         assert f"`{parameter.name}`" in section(name), parameter.name
+
+
+def test_what_is_listed_as_heavy_is_a_test() -> None:
+    listed = [line for line in (ROOT / "tests" / "heavy.txt").read_text().splitlines() if not line.startswith("#")]
+    for line in listed:
+        path, _, name = line.partition("[")[0].partition("::")
+        assert f"def {name}(" in (ROOT / "tests" / path).read_text(), line
