@@ -200,6 +200,14 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         | {"child": "pread(fd, 1, 0)"},
     ),
     (
+        "inode:",  # a file gets smaller, while others look at it, come and go
+        {
+            x: f'fd = open("/pmem/a", O_RDWR)\nfork("child")\nfork("child")\n{change}\n'
+            for x, change in (("a", "ftruncate(fd, PAGE)"), ("b", "pread(fd, 1, 0)"), ("c", 'pwrite(fd, "x", 0)'))
+        }
+        | {"child": 'pread(fd, 1, 0)\nclose(fd)\nopen("/pmem/a", O_RDONLY)\n'},
+    ),
+    (
         "process:",  # what an administrator reads, of processes that go on meanwhile
         {
             "a": 'label("a")\nfd = open("/pmem/a", O_RDWR)\ndup(fd)\nfork("child")\nlist_holders("/pmem/a")\nclose(fd)',
@@ -405,6 +413,14 @@ def touched() -> Subject:
     return subject(of_machine(programs, []), "P1", "intended", kernel="6.18")
 
 
+def fenced() -> Subject:
+    """Return pNFS clients that are cut off for what they do not return, while others come and go: with racy timers."""
+    programs = {x: f'fd = open("/pmem/{x}", O_RDWR)\nlayoutget(fd, 1)\nlabel("{x}")\nlayoutget(fd, 1)' for x in "ab"}
+    programs |= {f"other_{x}": f'wait_for("{x}")\ntruncate("/pmem/{x}", PAGE)' for x in "ab"}
+    coming = 'fd = open("/pmem/c", O_RDWR)\nfor i in range(3):\n    l = layoutget(fd)\n    layoutreturn(l)\n'
+    return subject(of_machine(programs | {"c": coming, "d": coming}, []), "P1", "intended")
+
+
 def registering() -> Subject:
     """Return processes that share a device and register memory with it, pinned and not, and two transfers."""
     register = REGISTER.format("a").partition("ctx")[0] + "".join(
@@ -492,5 +508,8 @@ class Walker:
         envelope = self.table.envelopes[message]
         if envelope.call >= 0 or envelope.body.footprint() is not None:
             return type(envelope.body).__name__
+        if -envelope.call in self.table.covers[state]:  # the conversation said itself what its next piece touches
+            tasks = self.table.actor(state).suspended_after(0)
+            return next(type(task.step).__name__ for task in tasks if task.number == -envelope.call)
         request = self.table.calls[state].get(-envelope.call)
         return ("" if request is None else self._asked[self.table.receiver[message], *request]) + "..."
