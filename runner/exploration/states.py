@@ -253,7 +253,3 @@ class Matching:
         if self.images is not None:
             way = list(self.images.symmetry.decisions(self.images.undo(way, first)[0]))
         return tuple(self.table.addresses[process] for process in way)
-
-    def decisions(self, state: Global) -> Decisions:
-        """Return who was let go on the way to a state seen."""
-        return self._decisions(self.seen.way(self.seen.find(state)))

@@ -181,7 +181,6 @@ class Symmetry:
         Those that it starts before are started then, too.
         """
         place = {message: number for number, message in enumerate(self.table.told)}
-        left = iter(range(len(place)))
         waiting = dict(self.starts)
         others = iter([place[message] for message in self.table.told if message not in waiting.values()])
         done = 0
@@ -191,7 +190,6 @@ class Symmetry:
                 continue
             upto = place[waiting.pop(actor)] if actor in waiting else next(others)
             for _ in range(done, upto + 1):
-                next(left)
                 yield WORLD_ACTOR
             done = max(done, upto + 1)
 

@@ -24,8 +24,9 @@ def programs() -> list[ConformProgram]:
     return [generate(seed, index) for seed in (1, 2) for index in range(1000)]
 
 
-def test_every_program_is_valid_and_survives_a_file() -> None:
-    for program in programs()[::4]:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.heavy)])
+def test_every_program_is_valid_and_survives_a_file(every: int) -> None:
+    for program in programs()[::every]:
         assert not mistakes(program.ops)
         assert parse_program(dump_program(program)) == program
 

@@ -68,13 +68,13 @@ def test_a_race_on_the_host_engine(name: str) -> None:
 @pytest.mark.parametrize(("count", "seen"), [(3, 4), pytest.param(20, 30, marks=pytest.mark.heavy)])
 def test_random_scenarios(count: int, seen: int) -> None:
     """The whole command, on programs that nobody has looked at."""
-    command = ["conform", "--races", "--random", str(count), "--seed", "4", "--runs", "100", "--for", "2", "--json"]
+    command = ["conform", "--races", "--random", str(count), "--seed", "4", "--runs", "100", "--for", "10", "--json"]
     done = CliRunner().invoke(cli.main, command)
     found = json.loads(done.stdout)["races"]
     assert found["outside"] == 0
     assert found["seen"] > seen
     assert found["seen"] <= found["explored"] + found["undetermined"]
-    assert found["undetermined"] < found["seen"] / 2  # the machine may have much to do
+    assert found["undetermined"] < found["seen"] / 4  # the machine may have much to do
     lost = any(one["lost"] for one in found["scenarios"])
     assert done.exit_code == (3 if found["undetermined"] or lost else 0)
 

@@ -41,11 +41,12 @@ WORTH_COMPARING: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_the_result_does_not_depend_on_the_number_of_workers() -> None:
+@pytest.mark.parametrize("workers", [3, pytest.param(2, marks=pytest.mark.heavy)])
+def test_the_result_does_not_depend_on_the_number_of_workers(workers: int) -> None:
     one = [campaign(name, **options) for name, options in WORTH_COMPARING]
-    with open_executor(3) as executor:
+    with open_executor(workers) as executor:
         for (name, options), expected in zip(WORTH_COMPARING, one, strict=True):
-            assert campaign(name, executor, workers=3, **options) == expected
+            assert campaign(name, executor, workers=workers, **options) == expected
     assert [len(found.failures) for found in one] == [0, 1, 1, 2]
     assert one[0].runs == 600
     assert sum(row.broken for row in one[3].by_strategy) > 1

@@ -61,7 +61,7 @@ SLOW = [
 def holds_in_every_schedule(deep: Deep) -> None:
     result = explored(load_scenario(deep.name), deep.policy, method=deep.method, racy=deep.racy)
     assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures
-    assert result.executions > 1
+    assert max(result.executions, result.states) > 1  # where every pin is refused all schedules may come to one end
 
 
 @pytest.mark.parametrize("deep", QUICK, ids=str)
