@@ -43,6 +43,7 @@ MOST_BYTES = 1 << 20
 
 STANDARD_INPUT = "-"
 _SUFFIX = ".toml"
+_SCENARIO_FILE = re.compile(r"[^.]+\.toml")
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _LONG_NUMBER = re.compile(rf"[0-9](?:_?[0-9]){{{sys.get_int_max_str_digits() or 1}}}[0-9_]*+")
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\\\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){32}""")
@@ -73,11 +74,14 @@ def load_scenario(name_or_path: str) -> Scenario:
             with path.open("rb") as file:
                 data = file.read(MOST_BYTES + 1)
         else:
-            names = shipped_scenarios()
-            if name_or_path not in names:
-                found = shown(name_or_path) + closest(name_or_path, names)
-                raise _error(name_or_path, f"a file or one of the scenarios {', '.join(names)}", found)
-            data = (_folder() / f"{name_or_path}{_SUFFIX}").read_bytes()
+            shipped = _shipped()
+            if name_or_path not in shipped:
+                found = shown(name_or_path) + closest(name_or_path, shipped)
+                names = ", ".join(shipped_scenarios())
+                raise _error(
+                    name_or_path, f"a file, a hazard (longpin list hazards) or one of the scenarios {names}", found
+                )
+            data = shipped[name_or_path].read_bytes()
     except OSError as error:
         raise _error(name_or_path, "a readable file", f"an error ({error.strerror})") from error
     except ValueError as error:
@@ -94,7 +98,7 @@ def load_scenario(name_or_path: str) -> Scenario:
 
 def shipped_scenarios() -> list[str]:
     """Return the names of the scenarios that come with the package, sorted."""
-    return sorted(entry.name.removesuffix(_SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(_SUFFIX))
+    return sorted(_in_folder("scenarios"))
 
 
 def in_dialect(scenario: Scenario, policy: str, preset: str) -> Scenario:
@@ -271,5 +275,11 @@ def _error(filename: str, expected: str, found: str, line: int = 1, column: int 
     return ScenarioError([Problem(filename, line, column, "scenario", expected, found)])
 
 
-def _folder() -> Traversable:
-    return resources.files("longpin.config") / "scenarios"
+def _shipped() -> dict[str, Traversable]:
+    """Return the scenarios that come with the package, hazards included, by name."""
+    return _in_folder("hazards") | _in_folder("scenarios")
+
+
+def _in_folder(folder: str) -> dict[str, Traversable]:
+    entries = (resources.files("longpin.config") / folder).iterdir()
+    return {entry.name.removesuffix(_SUFFIX): entry for entry in entries if _SCENARIO_FILE.fullmatch(entry.name)}

@@ -1,18 +1,20 @@
-"""What a policy was asked while a world was explored, and what it answered.
+"""What a policy and its kernel were asked while a world was explored, and what they answered.
 
 Hooks are functions of their arguments, and nothing else of a policy reaches a world. So a policy that answers every
 question alike that was asked during an exploration *is* the same transition system, and what was found out about one
-holds of the other. For a schedule the questions of its steps are enough.
+holds of the other. For a schedule the questions of its steps are enough. The same goes for the generation of Linux: each
+of its fields that is read is a question.
 
 A policy is noted by a class of its own, made for it: the policy itself, the actors and the search are as they were, and
 whoever does not ask for this pays nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from functools import wraps
 from typing import Any, NamedTuple
 
+from longpin.actors.kernel.generation import Generation
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.proposal import Proposal
 from longpin.runner.own_policy.checks import HOOKS
@@ -26,17 +28,23 @@ COLLECTIONS = ("calls", "proc_files")
 VALUES = ("state",)
 """Attributes that are taken as a whole."""
 
+KERNEL = "kernel"
+"""The question for a field of the generation of Linux."""
+
 
 class Question(NamedTuple):
     """Something that a policy was asked."""
 
     hook: str
-    """A hook, an attribute, or ``overrides``."""
+    """A hook, an attribute, ``overrides``, or ``kernel``."""
     facts: tuple[Any, ...]
     """What it was shown."""
 
-    def ask(self, policy: Policy) -> Any:
-        """Return what a policy answers."""
+    def ask(self, proposal: Proposal) -> Any:
+        """Return what a policy, or its kernel, answers."""
+        if self.hook == KERNEL:
+            return getattr(proposal.generation, *self.facts)
+        policy = proposal.policy
         if self.hook == "overrides":
             return type(policy).overrides(getattr(Policy, *self.facts))
         if self.hook in MAPPINGS:
@@ -53,9 +61,9 @@ Answers = Mapping[Question, Any]
 """Questions with what was answered."""
 
 
-def first_difference(answers: Answers, policy: Policy) -> Question | None:
-    """Return the first question that ``policy`` answers differently; None: it is the same transition system."""
-    return next((question for question, answer in answers.items() if question.ask(policy) != answer), None)
+def first_difference(answers: Answers, proposal: Proposal) -> Question | None:
+    """Return the first question that ``proposal`` answers differently; None: it is the same transition system."""
+    return next((question for question, answer in answers.items() if question.ask(proposal) != answer), None)
 
 
 class Log:
@@ -97,7 +105,19 @@ class Log:
         policy = proposal.policy
         noted = _noted_class(type(policy), self)
         values = {field.name: getattr(policy, field.name) for field in fields(policy)}
-        return Proposal(noted(**values), proposal.preset, proposal.kernel, proposal.generation)
+        generation = _noted_generation(self)(**asdict(proposal.generation))
+        return _NotedProposal(noted(**values), proposal.preset, proposal.kernel, generation, proposal.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _NotedProposal(Proposal):
+    """A proposal that knows its name: to make one reads every parameter, which is no question of the world."""
+
+    called: str
+
+    @property
+    def name(self) -> str:
+        return self.called
 
 
 def _noted_class(kind: type[Policy], log: Log) -> type[Policy]:
@@ -112,6 +132,19 @@ def _noted_class(kind: type[Policy], log: Log) -> type[Policy]:
     members |= {name: _NotedCollection(name, getattr(kind, name), log) for name in COLLECTIONS}
     members |= {name: _NotedValue(name, log) for name in VALUES}
     return type(kind.__name__, (kind,), members)
+
+
+def _noted_generation(log: Log) -> type[Generation]:
+    """Return a class whose objects are generations of Linux that note which field is read."""
+    names = frozenset(field.name for field in fields(Generation))
+
+    def read(self: Generation, name: str) -> Any:
+        value = object.__getattribute__(self, name)
+        return log.note(Question(KERNEL, (name,)), value) if name in names else value
+
+    # There is one, so who tells states apart compares it by what it is, and reads no field for that.
+    members = {"__slots__": (), "__getattribute__": read, "__hash__": object.__hash__, "__eq__": object.__eq__}
+    return type("NotedGeneration", (Generation,), members)
 
 
 def _noted_hook(hook: str, method: Callable[..., Any], log: Log) -> Callable[..., Any]:

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from longpin.actors.policies.base import Policy
+from longpin.actors.policies.proposal import Proposal
 from longpin.config.loader import load_scenario
 from longpin.runner.exploration import Exploration, explore
 from longpin.runner.exploration.questions import Log, Question, first_difference
@@ -25,8 +25,8 @@ def explored(its: Subject) -> Exploration:
     return explore(its.build, method="states", check=its.check, always=its.always, workers=None)
 
 
-def policy_of(its: Subject) -> Policy:
-    return its.settings.make_proposal().policy
+def proposal_of(its: Subject) -> Proposal:
+    return its.settings.make_proposal()
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +42,21 @@ def asked() -> Log:
 
 def test_a_policy_answers_itself_alike(asked: Log) -> None:
     assert len({question.hook for question in asked.answers}) > 5
-    assert first_difference(asked.answers, policy_of(subject())) is None
+    assert first_difference(asked.answers, proposal_of(subject())) is None
 
 
 def test_a_parameter_that_nothing_asks_for_makes_no_difference(asked: Log) -> None:
     """Whether an active lease is needed is not asked, as nobody pins while one is being broken."""
     other = subject(lease_check="active_only")
-    assert first_difference(asked.answers, policy_of(other)) is None
+    assert first_difference(asked.answers, proposal_of(other)) is None
     assert explored(other).states == explored(subject()).states
 
 
 @pytest.mark.parametrize("policy", ["P0", "P1", "P2", "P6", "P8", "P10"])
 def test_another_policy_differs_in_a_question_that_was_asked(asked: Log, policy: str) -> None:
-    question = first_difference(asked.answers, policy_of(subject(policy)))
+    question = first_difference(asked.answers, proposal_of(subject(policy)))
     assert question is not None
-    assert question.ask(policy_of(subject(policy))) != asked.answers[question]
+    assert question.ask(proposal_of(subject(policy))) != asked.answers[question]
 
 
 def test_the_questions_of_one_schedule_are_fewer(asked: Log) -> None:
@@ -80,3 +80,13 @@ def test_what_a_hook_asks_of_itself_is_no_question() -> None:
 def test_questions_are_noted_in_one_process() -> None:
     with pytest.raises(ValueError, match="one process"):
         pickle.dumps(subject(log=Log()))
+
+
+def test_a_field_of_the_kernel_that_is_read_is_a_question(asked: Log) -> None:
+    """The truncate looks for pins of pages that nobody maps, or not; nobody shares blocks."""
+    read = {question.facts[0] for question in asked.answers if question.hook == "kernel"}
+    assert "busy_scan_skips_unmapped" in read
+    assert "clone_waits" not in read
+    question = first_difference(asked.answers, proposal_of(subject(busy_scan_skips_unmapped=True)))
+    assert question == Question("kernel", ("busy_scan_skips_unmapped",))
+    assert first_difference(asked.answers, proposal_of(subject(clone_waits=False))) is None
