@@ -1,8 +1,8 @@
-"""Hazards: the races that a proposal must not have, each a scenario in roles with what the documents lead one to expect.
+"""Hazards: races that no proposal may have, each a scenario in roles with what the documents lead one to expect.
 
-A hazard is two files in ``config/hazards``: a scenario, ``H8-data-move.toml``, and beside it what should happen, in whose
-words, and the verdict that is expected of each policy, ``H8-data-move.expected.toml``. Both are data: nothing else knows
-which hazards there are.
+A hazard is two files in ``config/hazards``: a scenario, ``H8-data-move.toml``, and beside it what should happen, in
+whose words, and the verdict that is expected of each policy, ``H8-data-move.expected.toml``. Both are data: nothing
+else knows which hazards there are.
 """
 
 import re
