@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from longpin.runner.conform.program import ConformProgram
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
+    from longpin.runner.matrix.matrix import Matrix
     from longpin.runner.races.series import Series
     from longpin.runner.sampling.result import Campaign
     from longpin.runner.subject import Subject
@@ -188,7 +189,27 @@ class Raced:
 
 Searched = Explored | Stressed
 
-Conclusion = Result | Searched | Compared | Raced
+
+@dataclass(frozen=True, slots=True)
+class Tabulated:
+    """What is known of every hazard under every proposal that was asked for."""
+
+    verb: ClassVar[str] = "matrix"
+
+    matrix: "Matrix"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return self.matrix.verdict
+
+    @property
+    def not_kept(self) -> str:
+        """Return what was asked to be kept and could not be, one line."""
+        return self.matrix.not_kept
+
+
+Conclusion = Result | Searched | Compared | Raced | Tabulated
 """What a report shows."""
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 import click
 
 from longpin.runner.commands.conform import conform
+from longpin.runner.commands.matrix import matrix
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
     ORACLE_NAMES,
@@ -198,11 +199,11 @@ def replay(trace: str, until: int | None, policy: str | None, as_json: bool) -> 
 
 
 @main.command("list")
-@click.argument("what", type=click.Choice(["scenarios", "policies", "rules"]))
+@click.argument("what", type=click.Choice(["scenarios", "hazards", "policies", "rules"]))
 @click.option("--policy", metavar="FILE.py:CLASS", help="List this policy, which is loaded, and no other.")
 @common
 def list_(what: str, policy: str | None, as_json: bool) -> None:
-    """List the shipped scenarios, the policies or the rules, with their sources."""
+    """List the shipped scenarios, the hazards, the policies or the rules, with their sources."""
     begin()
     from longpin.runner.commands.listing import LISTS, draw_table, own_policy
 
@@ -224,6 +225,7 @@ def list_(what: str, policy: str | None, as_json: bool) -> None:
 main.add_command(conform)
 main.add_command(explore)
 main.add_command(stress)
+main.add_command(matrix)
 main.add_command(show)
 
 if __name__ == "__main__":

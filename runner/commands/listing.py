@@ -7,6 +7,7 @@ from longpin.actors.parameters import expected_value
 from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.proposal import proposal_parameters
+from longpin.config.hazard import load_hazard, shipped_hazards
 from longpin.config.loader import load_scenario, shipped_scenarios
 from longpin.runner.given_policy import load_policy
 from longpin.runner.judging.invariants import INVARIANTS
@@ -27,6 +28,12 @@ def scenarios() -> list[Entry]:
     """
     loaded = [(name, load_scenario(name)) for name in shipped_scenarios()]
     return [{"name": name, "source": scenario.source, "summary": scenario.summary} for name, scenario in loaded]
+
+
+def hazards() -> list[Entry]:
+    """Return the hazards: scenarios too, which ``longpin matrix`` explores under every policy."""
+    loaded = [load_hazard(name).scenario for name in shipped_hazards()]
+    return [{"name": scenario.name, "source": scenario.source, "summary": scenario.summary} for scenario in loaded]
 
 
 def policies() -> list[Entry]:
@@ -65,7 +72,7 @@ def rules() -> list[Entry]:
     return [{"name": rule.rule, "source": rule.source, "summary": rule.summary} for rule in INVARIANTS.values()]
 
 
-LISTS = {"scenarios": scenarios, "policies": policies, "rules": rules}
+LISTS = {"scenarios": scenarios, "hazards": hazards, "policies": policies, "rules": rules}
 """What can be listed."""
 
 

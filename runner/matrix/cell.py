@@ -1,13 +1,15 @@
 """A cell of the matrix: one hazard under one proposal, and what is known of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from longpin.actors.parameters import ParameterValue
-from longpin.actors.policies import POLICIES
+from longpin.actors.policies import POLICIES, find_policy, split_name
 from longpin.actors.policies.proposal import KERNEL, Proposal
 from longpin.config.hazard import HOLDS
+from longpin.runner.given_policy import read_policy
 from longpin.runner.own_policy.source import PolicySource
 from longpin.runner.settings import Settings
 
@@ -55,14 +57,32 @@ class Column(NamedTuple):
             parameters.setdefault(KERNEL, kernel)
         return Settings(self.policy, self.preset, parameters, timers=timers, source=self.source)
 
+    def on_kernel(self, parameters: Mapping[str, ParameterValue]) -> "Column":
+        """Return it on another kernel, where it does not name one itself."""
+        return self._replace(parameters=tuple({**parameters, **dict(self.parameters)}.items()))
+
 
 def all_columns() -> list[Column]:
     """Return every preset of every proposal."""
     return [Column(name, preset) for name, policy in POLICIES.items() for preset in policy.presets]
 
 
+def columns_of(text: str) -> list[Column]:
+    """Return the columns of a policy as ``--policy`` takes it: all of its presets if nothing but its name is given.
+
+    Raises:
+        UsageError: there is no such policy, preset or parameter, or its file cannot be used.
+
+    """
+    source, name, preset, parameters = read_policy(text)
+    if not parameters and split_name(text)[1] is None:
+        policy, _ = find_policy(name)
+        return [Column(name, each, (), source) for each in policy.presets]
+    return [Column(name, preset, tuple(parameters.items()), source)]
+
+
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixCell:
     """What is known of a hazard under a proposal."""
 
     policy: str
@@ -71,6 +91,8 @@ class Cell:
     hazard: str
     timers: Literal["lazy", "racy"]
     verdict: CellVerdict
+    use: str = ""
+    """The use that some schedule is to show, where that is what the row is about."""
     rule: str = ""
     """The rule that is violated, or the use that nothing shows."""
     why: str = ""

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from longpin.config.hazard import Hazard
 from longpin.runner.exploration.budget import memory_allowed
-from longpin.runner.matrix.cell import Cell, CellVerdict, Column
+from longpin.runner.matrix.cell import MatrixCell, CellVerdict, Column
 from longpin.runner.matrix.row import RowResult, RowTask, explore_row
-from longpin.runner.matrix.store import MatrixFolder
+from longpin.runner.matrix.store import TRACES, MatrixFolder
 from longpin.runner.pool import in_order, open_executor
 from longpin.runner.result import Verdict
 
@@ -19,9 +20,6 @@ Timers = Literal["lazy", "racy"]
 
 Shown = Callable[[int, float, str], object]
 """Takes how many cells are done, how many there are, and which row was done last."""
-
-FEW = 0.05
-"""The share of cells that may be undetermined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Matrix:
 
     wanted: WantedMatrix
     folder: str
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[MatrixCell] = field(default_factory=list)
     """Row by row."""
     explorations: int = 0
     questions: int = 0
@@ -59,11 +57,17 @@ class Matrix:
     """Rows that were kept by an earlier run."""
     interrupted: bool = False
     seconds: float = 0.0
+    page: str = ""
+    """The file with the page; empty: none was written."""
     not_kept: str = ""
     """What could not be written, one line."""
 
+    def trace(self, cell: MatrixCell) -> str:
+        """Return the file with the counterexample of a cell, or with the schedule that shows a use; empty: none."""
+        return str(Path(self.folder) / TRACES / cell.trace) if cell.trace else ""
+
     @property
-    def surprises(self) -> list[Cell]:
+    def surprises(self) -> list[MatrixCell]:
         """The cells that are determined, not as the documents lead one to expect, and of which nobody says why."""
         return [cell for cell in self.cells if cell.found and cell.expected is False and not cell.explained]
 

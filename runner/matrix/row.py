@@ -28,7 +28,7 @@ from longpin.runner.failures.witness import keep_witness
 from longpin.runner.judging.expected import unreached_reason
 from longpin.runner.judging.invariants.errnos import applicable
 from longpin.runner.judging.uses import use_of
-from longpin.runner.matrix.cell import Cell, CellVerdict, Column, How, preset_of
+from longpin.runner.matrix.cell import MatrixCell, CellVerdict, Column, How, preset_of
 from longpin.runner.oracles import NO_PROFILE, Oracle
 from longpin.runner.oracles.random_walk import RandomWalk
 from longpin.runner.result import Verdict
@@ -69,7 +69,7 @@ class RowTask(NamedTuple):
 class RowResult(NamedTuple):
     """What came of it."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[MatrixCell, ...]
     """One a column, in their order."""
     files: Mapping[str, bytes]
     """Counterexamples and schedules that show a use, by the name of the file."""
@@ -86,13 +86,13 @@ class Known:
     program: object
     """What is run and judged; see :func:`_as_judged`."""
     answers: Answers
-    cell: Cell
+    cell: MatrixCell
     decisions: tuple[Address, ...] = ()
     """The counterexample."""
 
 
 @dataclass(slots=True)
-class Row:
+class MatrixRow:
     """Explores a row, column by column."""
 
     task: RowTask
@@ -107,7 +107,7 @@ class Row:
 
     _scenario: Scenario = field(init=False)
 
-    def cell(self, column: Column) -> Cell:
+    def cell(self, column: Column) -> MatrixCell:
         """Return what is known of a column.
 
         Raises:
@@ -119,8 +119,15 @@ class Row:
         proposal = settings.make_proposal()
         scenario = in_dialect(self._scenario, settings.policy, settings.preset)
         wanted = "" if column.parameters else self.task.expected.verdict(column.policy, column.preset, settings.timers)
-        preset, unknown = preset_of(proposal), CellVerdict.UNDETERMINED
-        blank = Cell(settings.policy, preset, scenario.name, settings.timers, unknown, wanted=wanted)
+        blank = MatrixCell(
+            settings.policy,
+            preset_of(proposal),
+            scenario.name,
+            settings.timers,
+            CellVerdict.UNDETERMINED,
+            use="".join(scenario.shows[:1]),
+            wanted=wanted,
+        )
         found = self._inferred(blank, proposal, scenario) if self.task.sharing else None
         if found is None and self.task.sharing:
             found = self._followed(blank, scenario, settings)
@@ -128,7 +135,7 @@ class Row:
         explanation = self.task.expected.explanation(settings.policy, settings.preset, settings.timers, found.found)
         return replace(found, explained=explanation if found.expected is False else "")
 
-    def _inferred(self, blank: Cell, proposal: Proposal, scenario: Scenario) -> Cell | None:
+    def _inferred(self, blank: MatrixCell, proposal: Proposal, scenario: Scenario) -> MatrixCell | None:
         """Return the verdict of a column that is the same transition system, None if there is none."""
         program = _as_judged(scenario, proposal.name)
         for known in self.known:
@@ -147,7 +154,7 @@ class Row:
                 )
         return None
 
-    def _followed(self, blank: Cell, scenario: Scenario, settings: Settings) -> Cell | None:
+    def _followed(self, blank: MatrixCell, scenario: Scenario, settings: Settings) -> MatrixCell | None:
         """Return what a counterexample of another column shows, followed as far as it goes; None: it shows nothing."""
         earlier = [(known.column, known.decisions) for known in self.known if known.decisions]
         for origin, decisions in [*earlier, *self.task.stored]:
@@ -158,7 +165,7 @@ class Row:
                 return self._violated(blank, scenario, settings, failure, log.answers, How.FOLLOWED, origin)
         return None
 
-    def _sampled(self, blank: Cell, scenario: Scenario, settings: Settings) -> Cell | None:
+    def _sampled(self, blank: MatrixCell, scenario: Scenario, settings: Settings) -> MatrixCell | None:
         """Return what one of a few schedules shows: a rule that is broken, or the use; None: they show nothing."""
         for number in range(SAMPLES):
             log = Log()
@@ -175,7 +182,7 @@ class Row:
                 return self._shown(tried, scenario, settings, mark, sampled.decisions)
         return None
 
-    def _explored(self, blank: Cell, scenario: Scenario, settings: Settings) -> Cell:
+    def _explored(self, blank: MatrixCell, scenario: Scenario, settings: Settings) -> MatrixCell:
         log = Log()
         subject = Subject(scenario, settings, log)
         found = explore(
@@ -218,14 +225,14 @@ class Row:
 
     def _violated(
         self,
-        blank: Cell,
+        blank: MatrixCell,
         scenario: Scenario,
         settings: Settings,
         failure: Failure,
         answers: Answers,
         how: "How",
         origin: str,
-    ) -> Cell:
+    ) -> MatrixCell:
         by = {How.EXPLORED: "matrix", How.FOLLOWED: f"matrix, as under {origin}"}[how]
         kept = handle(Subject(scenario, settings), failure, by, settings.seed, self.folder, SHRINK)
         if kept.not_kept:
@@ -243,8 +250,8 @@ class Row:
         return cell
 
     def _shown(
-        self, blank: Cell, scenario: Scenario, settings: Settings, mark: str, decisions: tuple[Address, ...]
-    ) -> Cell:
+        self, blank: MatrixCell, scenario: Scenario, settings: Settings, mark: str, decisions: tuple[Address, ...]
+    ) -> MatrixCell:
         """Return the cell of a use that a schedule shows."""
         schedule = Log()
         follow(Subject(scenario, settings, schedule), decisions)
@@ -255,7 +262,7 @@ class Row:
 
     def _know(
         self,
-        cell: Cell,
+        cell: MatrixCell,
         scenario: Scenario,
         settings: Settings,
         answers: Answers,
@@ -274,7 +281,7 @@ def explore_row(task: RowTask) -> RowResult:
 
     """
     with tempfile.TemporaryDirectory(prefix="longpin-") as folder:
-        row = Row(task, Path(folder))
+        row = MatrixRow(task, Path(folder))
         cells = tuple(row.cell(column) for column in task.columns)
         files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
     return RowResult(cells, files, row.explorations, row.questions)

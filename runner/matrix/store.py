@@ -21,7 +21,7 @@ from longpin.messages.envelope import Address
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter
 from longpin.runner.failures.store import RecordError, read_record
 from longpin.runner.files import write_atomically
-from longpin.runner.matrix.cell import Cell
+from longpin.runner.matrix.cell import MatrixCell
 from longpin.runner.matrix.row import RowResult, RowTask
 
 ROWS, TRACES = "rows", "traces"
@@ -42,7 +42,7 @@ class MatrixFolder:
             kept = json.loads(self._file(task).read_text(encoding="utf-8"))
             if kept["identity"] != identity(task):
                 return None
-            cells = tuple(make_converter().structure(cell, Cell) for cell in kept["cells"])
+            cells = tuple(make_converter().structure(cell, MatrixCell) for cell in kept["cells"])
             files = {cell.trace: b"" for cell in cells if cell.trace}
             if not all((self.traces / name).is_file() for name in files):
                 return None

@@ -8,11 +8,11 @@ import json
 from importlib import resources
 from typing import TextIO, assert_never
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Stressed
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Stressed, Tabulated
 from longpin.runner.report.objects import Object, run_object
 from longpin.runner.result import Result
 
-VERBS = ("run", "replay", "explore", "stress", "conform", "list")
+VERBS = ("run", "replay", "explore", "stress", "matrix", "conform", "list")
 """The verbs that have ``--json``, each with a schema."""
 
 
@@ -73,6 +73,10 @@ def as_object(conclusion: Conclusion, again: str = "") -> Object:
             from longpin.runner.report import races
 
             return races.as_object(conclusion.series, conclusion.seconds)
+        case Tabulated():
+            from longpin.runner.report import matrix
+
+            return matrix.as_object(conclusion.matrix)
         case _:
             assert_never(conclusion)
 

@@ -5,7 +5,7 @@ from typing import TextIO, assert_never
 
 from rich.console import Console
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated
 from longpin.runner.report.picture import Picture
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Result
@@ -63,6 +63,10 @@ class ConsoleReport:
                 from longpin.runner.report import races
 
                 return text_of(races.lines(conclusion.series))
+            case Tabulated():
+                from longpin.runner.report import matrix
+
+                return text_of(matrix.lines(conclusion.matrix))
             case _:
                 assert_never(conclusion)
 

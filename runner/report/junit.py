@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import assert_never
 from xml.etree import ElementTree as ET
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated
 from longpin.runner.files import replace_file
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Judged, Result, ShownUse, Verdict
@@ -57,6 +57,11 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             from longpin.runner.report import races
 
             return "free runs", "\n".join(races.lines(conclusion.series)), conclusion.seconds, {}
+        case Tabulated():
+            from longpin.runner.report import matrix
+
+            found = conclusion.matrix
+            return "hazards and proposals", "\n".join(matrix.lines(found)), found.seconds, {}
         case _:
             assert_never(conclusion)
 

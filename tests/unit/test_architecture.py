@@ -61,6 +61,7 @@ ROOMS = (
     ("subject",),
     ("sampling",),
     ("failures",),
+    ("matrix",),
     ("machine",),
     ("conform", "host"),
     ("races",),
