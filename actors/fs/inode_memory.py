@@ -127,7 +127,7 @@ class InodeMemory(ActorPart):
             if frames is None:
                 yield Widen(Changing())
                 frames = yield from self._make_ready(request, src, mm)
-        referenced = self.kernel.generation.idle_needs_unmapped and self.guard.memory is Memory.FS_DAX
+        referenced = self.guard.memory is Memory.FS_DAX and self.kernel.generation.idle_needs_unmapped
         return InstallPtes(request.vpn, tuple(frames), writable=request.write, referenced=referenced)
 
     def _ready(self, request: Fault) -> list[PageFrame] | None:

@@ -325,7 +325,7 @@ class LayoutGuard:
                 yield from outcome(single(Call(signal.process, Signal(signal.signo))))
 
     def _scan(self, scan: Scan, wanted: Wanted | None, mm: Hold | None) -> Conversation[tuple[Pin, ...]]:
-        if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and not self.mappings:
+        if not scan.unmapped and not self.mappings and self.kernel.generation.busy_scan_skips_unmapped:
             return ()
         return (yield from self._find_busy(scan.range or self._where_the_kernel_looks(wanted), zap=mm is not None))
 

@@ -77,7 +77,7 @@ class Fork(ActorPart):
         A page that is pinned stays the parent's alone, or the device would go on with what the first to store leaves
         behind: the child gets a copy at once.
         """
-        table, sees_pins = self.space.page_table, self.kernel.generation.copies_see_pins
+        table = self.space.page_table
         with (yield self.page_table_lock.exclusive()):
             yield from self._share_huge_pages(mappings, child)
             own = self._anonymous_entries(mappings)  # a file system may have zapped some
@@ -86,7 +86,8 @@ class Fork(ActorPart):
                 pinned: set[PageFrame] = set()
                 for memory in dict.fromkeys(frame.memory for _, frame in batch):
                     numbers = tuple(frame.number for _, frame in batch if frame.memory == memory)
-                    found = yield Call(memory, ShareFrames(numbers, even_pinned=not sees_pins))
+                    even_pinned = not self.kernel.generation.copies_see_pins
+                    found = yield Call(memory, ShareFrames(numbers, even_pinned))
                     pinned |= {PageFrame(memory, number) for number in found.pinned}
                 for vpn, frame in batch:
                     if frame not in pinned:
@@ -110,11 +111,11 @@ class Fork(ActorPart):
 
         The copy of one that is pinned is made here; if none is left for it, the child has no page there.
         """
-        table, even_pinned = self.space.page_table, not self.kernel.generation.copies_see_pins
+        table = self.space.page_table
         for head, frame in self._huge_pages(mappings):
             first: int | None = frame.number
             numbers = tuple(range(frame.number, frame.number + self.huge.frames))
-            found = yield Call(frame.memory, ShareFrames(numbers, even_pinned))
+            found = yield Call(frame.memory, ShareFrames(numbers, not self.kernel.generation.copies_see_pins))
             if found.pinned:
                 first = yield from self.huge.copy(frame.number)
             else:

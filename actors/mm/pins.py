@@ -76,10 +76,9 @@ class Pins(ActorPart):
 
     def _refused_late(self, held: _Held) -> int:
         """Return the errno of a look at the mappings after their pages were pinned [4.0: check_dax_vmas]."""
-        if not self.kernel.generation.late_longterm_check:
-            return 0
         answers = (self.kernel.policy.longterm_gate(wanted) for wanted in held.asked if wanted.longterm)
-        return next((answer.errno for answer in answers if isinstance(answer, Fail)), 0)
+        refused = next((answer.errno for answer in answers if isinstance(answer, Fail)), 0)
+        return refused if refused and self.kernel.generation.late_longterm_check else 0
 
     def _charge(self, request: GetUserPages) -> None:
         """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3 and 4]."""
@@ -105,7 +104,7 @@ class Pins(ActorPart):
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory, r.terms)
         self._ask_early(wanted, mapping, address, access, request)
-        if self.kernel.generation.keeps_cache_from_pins and wanted.keeps_writing(private=mapping.private):
+        if wanted.keeps_writing(private=mapping.private) and self.kernel.generation.keeps_cache_from_pins:
             raise KernelError(errno.EFAULT)
         if access is None:
             raise KernelError(errno.EFAULT)
@@ -144,15 +143,18 @@ class Pins(ActorPart):
         """
         if not wanted.longterm or mapping.memory is not Memory.FS_DAX:
             return
+        answer = self.kernel.policy.longterm_gate(wanted)
+        if not isinstance(answer, Fail):
+            return
         if self.kernel.generation.late_longterm_check:
             if isinstance(request, GetVaddrFrames) and request.first and address == request.address:
-                require(self.kernel.policy.longterm_gate(wanted))
+                require(answer)
             return
         if mapping.private and access is not None:
             ptes = self.space.present(address // self.kernel.page_size, 1, access)
             if ptes and ptes[0].anonymous:
                 return
-        require(self.kernel.policy.longterm_gate(wanted))
+        require(answer)
 
     def _ask(self, wanted: PinRequest, mapping: Mapping, request: GetUserPages, held: _Held) -> Conversation[Address]:
         """Ask the inode for leave to pin its pages; return the open file description that the pin is to hold."""

@@ -46,7 +46,7 @@ class Remap(ActorPart):
         releases = list[File]()
         with (yield self.mmap_lock.exclusive()):
             r = self._in_huge_pages(request)
-            if self.kernel.generation.mremap_moves_several and r.flags & MREMAP_FIXED and r.length == r.old_length:
+            if r.flags & MREMAP_FIXED and r.length == r.old_length and self.kernel.generation.mremap_moves_several:
                 yield from self._move_several(r, releases)
                 return Mapped(r.to, tuple(releases))
             mapping = self._found(r)

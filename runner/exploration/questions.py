@@ -2,8 +2,8 @@
 
 Hooks are functions of their arguments, and nothing else of a policy reaches a world. So a policy that answers every
 question alike that was asked during an exploration *is* the same transition system, and what was found out about one
-holds of the other. For a schedule the questions of its steps are enough. The same goes for the generation of Linux: each
-of its fields that is read is a question.
+holds of the other. For a schedule the questions of its steps are enough. The same goes for the generation of Linux:
+each of its fields that is read is a question.
 
 A policy is noted by a class of its own, made for it: the policy itself, the actors and the search are as they were, and
 whoever does not ask for this pays nothing.

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from longpin.config.hazard import Hazard
 from longpin.runner.exploration.budget import memory_allowed
-from longpin.runner.matrix.cell import MatrixCell, CellVerdict, Column
+from longpin.runner.matrix.cell import CellVerdict, Column, MatrixCell
 from longpin.runner.matrix.row import RowResult, RowTask, explore_row
 from longpin.runner.matrix.store import TRACES, MatrixFolder
 from longpin.runner.pool import in_order, open_executor

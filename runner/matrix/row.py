@@ -28,7 +28,7 @@ from longpin.runner.failures.witness import keep_witness
 from longpin.runner.judging.expected import unreached_reason
 from longpin.runner.judging.invariants.errnos import applicable
 from longpin.runner.judging.uses import use_of
-from longpin.runner.matrix.cell import MatrixCell, CellVerdict, Column, How, preset_of
+from longpin.runner.matrix.cell import CellVerdict, Column, How, MatrixCell, preset_of
 from longpin.runner.oracles import NO_PROFILE, Oracle
 from longpin.runner.oracles.random_walk import RandomWalk
 from longpin.runner.result import Verdict
@@ -101,6 +101,8 @@ class MatrixRow:
     known: list[Known] = field(default_factory=list)
     explorations: int = 0
     questions: int = 0
+    answers: Answers = field(default_factory=dict)
+    """Those on which the verdict rests that was returned last."""
 
     def __post_init__(self) -> None:
         self._scenario = parse_scenario(self.task.text, self.task.name)
@@ -140,7 +142,7 @@ class MatrixRow:
         program = _as_judged(scenario, proposal.name)
         for known in self.known:
             if known.program == program and first_difference(known.answers, proposal) is None:
-                its = known.cell
+                its, self.answers = known.cell, known.answers
                 return replace(
                     blank,
                     verdict=its.verdict,
@@ -215,7 +217,9 @@ class MatrixRow:
                 if not found.complete
                 else found.inconclusive or unreached_reason(subject.unreached(found.marks))
             )
-            return replace(blank, why=why)
+            cell = replace(blank, why=why)
+            self._know(cell, scenario, settings, log.answers)
+            return cell
         if found.verdict is Verdict.VIOLATED:
             cell = replace(blank, verdict=CellVerdict.VIOLATED, rule=scenario.shows[0], why="no schedule shows it")
         else:
@@ -268,7 +272,7 @@ class MatrixRow:
         answers: Answers,
         decisions: tuple[Address, ...] = (),
     ) -> None:
-        name = settings.policy_name
+        name, self.answers = settings.policy_name, answers
         self.known.append(Known(name, _as_judged(scenario, name), answers, cell, decisions))
 
 

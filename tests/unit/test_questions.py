@@ -83,10 +83,10 @@ def test_questions_are_noted_in_one_process() -> None:
 
 
 def test_a_field_of_the_kernel_that_is_read_is_a_question(asked: Log) -> None:
-    """The truncate looks for pins of pages that nobody maps, or not; nobody shares blocks."""
+    """A fault looks whether a page table entry has a reference; nobody shares blocks."""
     read = {question.facts[0] for question in asked.answers if question.hook == "kernel"}
-    assert "busy_scan_skips_unmapped" in read
+    assert "idle_needs_unmapped" in read
     assert "clone_waits" not in read
-    question = first_difference(asked.answers, proposal_of(subject(busy_scan_skips_unmapped=True)))
-    assert question == Question("kernel", ("busy_scan_skips_unmapped",))
+    question = first_difference(asked.answers, proposal_of(subject(idle_needs_unmapped=True)))
+    assert question == Question("kernel", ("idle_needs_unmapped",))
     assert first_difference(asked.answers, proposal_of(subject(clone_waits=False))) is None
