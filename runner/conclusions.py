@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
     from longpin.runner.matrix.matrix import Matrix
+    from longpin.runner.matrix.survey import Surveyed
     from longpin.runner.races.series import Series
     from longpin.runner.sampling.result import Campaign
     from longpin.runner.subject import Subject
@@ -209,7 +210,26 @@ class Tabulated:
         return self.matrix.not_kept
 
 
-Conclusion = Result | Searched | Compared | Raced | Tabulated
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What is known of every parameter vector of a policy."""
+
+    verb: ClassVar[str] = "matrix"
+
+    found: "Surveyed"
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return self.found.verdict
+
+    @property
+    def not_kept(self) -> str:
+        """Return what was asked to be kept and could not be, one line."""
+        return self.found.not_kept
+
+
+Conclusion = Result | Searched | Compared | Raced | Tabulated | Vectors
 """What a report shows."""
 
 

@@ -5,7 +5,7 @@ failure of longpin; 3 none is unexpected, but some are undetermined.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -15,6 +15,7 @@ from longpin.runner.commands.terminal import BadInput, conclude
 
 if TYPE_CHECKING:
     from longpin.runner.matrix.cell import Column
+    from longpin.runner.matrix.matrix import WantedMatrix
 
 FOLDER = "longpin-matrix"
 """The folder in which rows, counterexamples and the page are kept, in the working directory."""
@@ -43,6 +44,7 @@ FOLDER = "longpin-matrix"
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes.  [default: usable cores]")
 @click.option("--dask", metavar="ADDRESS", help="Work on this dask cluster (pip install 'longpin[dask]').")
 @click.option("--sharing/--no-sharing", default=True, help="Do not explore again what answers alike.")
+@click.option("--vectors", metavar="POLICY", help="Every parameter vector of this proposal: which survive, as clauses.")
 @click.option(
     "--out", "folder", metavar="DIR", default=FOLDER, show_default=True, help="Where the page and rows are kept."
 )
@@ -56,6 +58,7 @@ def matrix(
     workers: int | None,
     dask: str | None,
     sharing: bool,
+    vectors: str | None,
     folder: str,
     as_json: bool,
 ) -> None:
@@ -85,10 +88,45 @@ def matrix(
         seconds,
         sharing,
     )
+    if vectors is not None:
+        _survey(vectors, wanted, folder, workers, dask, given=bool(policies or kernel or not sharing), as_json=as_json)
     startup.ready("longpin.runner.matrix.row")
     with progress_line("cells") as show:
         found = explore_matrix(wanted, folder, workers=workers or default_workers(), dask=dask, show=show)
     conclude(Tabulated(found), as_json=as_json)
+
+
+def _survey(
+    policy: str,
+    wanted: "WantedMatrix",
+    folder: str,
+    workers: int | None,
+    dask: str | None,
+    *,
+    given: bool,
+    as_json: bool,
+) -> NoReturn:
+    """Find out which parameter vectors survive, show it, and exit.
+
+    Raises:
+        BadInput: there is no such policy, or an option has no meaning here.
+
+    """
+    from longpin.runner.conclusions import Vectors
+    from longpin.runner.given_policy import read_policy
+    from longpin.runner.matrix.survey import survey
+    from longpin.runner.pool import default_workers
+    from longpin.runner.progress import progress_line
+
+    if given:
+        raise BadInput("--vectors is about every setting of one policy: without --policy, --kernel and --no-sharing")
+    source, name, preset, parameters = read_policy(policy)
+    if parameters or source is not None:
+        raise BadInput(f"--vectors: expected a policy that comes with longpin, perhaps with a preset, found {policy!r}")
+    startup.ready("longpin.runner.matrix.survey")
+    with progress_line("rows") as show:
+        found = survey(wanted, name, preset, folder, workers=workers or default_workers(), dask=dask, show=show)
+    conclude(Vectors(found), as_json=as_json)
 
 
 def _columns(policies: tuple[str, ...], kernel: str | None) -> "list[Column]":

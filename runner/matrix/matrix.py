@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 from longpin.config.hazard import Hazard
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.matrix.cell import CellVerdict, Column, MatrixCell
-from longpin.runner.matrix.row import RowResult, RowTask, explore_row
+from longpin.runner.matrix.row import Files, RowResult, RowTask, explore_row
 from longpin.runner.matrix.store import TRACES, MatrixFolder
 from longpin.runner.pool import in_order, open_executor
 from longpin.runner.result import Verdict
@@ -116,8 +116,8 @@ def explore_matrix(
     started = time.monotonic()
     kept = MatrixFolder(folder)
     matrix = Matrix(wanted, os.fspath(folder))
-    tasks = _tasks(wanted, kept, workers)
-    done: dict[int, RowResult] = {number: row for number, task in enumerate(tasks) if (row := kept.find(task))}
+    tasks = tasks_of(wanted, kept, workers)
+    done = {number: row for number, task in enumerate(tasks) if (row := kept.find(RowResult, task)) is not None}
     matrix.resumed = len(done)
     left = [number for number in range(len(tasks)) if number not in done]
 
@@ -127,8 +127,8 @@ def explore_matrix(
 
     try:
         for number, result in zip(left, _results(tasks, left, workers, executor, dask, waiting), strict=True):
-            kept.keep(tasks[number], result)
-            done[number] = result
+            done[number], files = result
+            kept.keep(tasks[number], done[number], files)
             tell(tasks[number].name)
     except KeyboardInterrupt:
         matrix.interrupted = True
@@ -141,7 +141,8 @@ def explore_matrix(
     return matrix
 
 
-def _tasks(wanted: WantedMatrix, kept: MatrixFolder, workers: int) -> list[RowTask]:
+def tasks_of(wanted: WantedMatrix, kept: MatrixFolder, workers: int) -> list[RowTask]:
+    """Return the rows that are wanted."""
     stored = kept.counterexamples() if wanted.sharing else {}
     memory = memory_allowed() // max(workers, 1)
     return [
@@ -168,7 +169,7 @@ def _results(
     executor: Executor | None,
     dask: str | None,
     waiting: Callable[[], object] | None,
-) -> Iterator[RowResult]:
+) -> Iterator[tuple[RowResult, Files]]:
     """Yield the results of the rows that are left, in their order."""
     jobs = [tasks[number] for number in left]
     if executor is not None:

@@ -66,16 +66,19 @@ class RowTask(NamedTuple):
     """Counterexamples of this hazard that were kept before: the policy, and the decisions."""
 
 
-class RowResult(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RowResult:
     """What came of it."""
 
     cells: tuple[MatrixCell, ...]
     """One a column, in their order."""
-    files: Mapping[str, bytes]
-    """Counterexamples and schedules that show a use, by the name of the file."""
     explorations: int
     questions: int
     """How many questions were asked in the exploration with the most."""
+
+
+Files = Mapping[str, bytes]
+"""Counterexamples and schedules that show a use, by the name of the file."""
 
 
 @dataclass(slots=True)
@@ -108,6 +111,10 @@ class MatrixRow:
         self._scenario = parse_scenario(self.task.text, self.task.name)
 
     _scenario: Scenario = field(init=False)
+
+    def files(self) -> Files:
+        """Return the counterexamples and the schedules that show a use."""
+        return {path.name: path.read_bytes() for path in sorted(self.folder.iterdir())}
 
     def cell(self, column: Column) -> MatrixCell:
         """Return what is known of a column.
@@ -276,8 +283,8 @@ class MatrixRow:
         self.known.append(Known(name, _as_judged(scenario, name), answers, cell, decisions))
 
 
-def explore_row(task: RowTask) -> RowResult:
-    """Explore a row.
+def explore_row(task: RowTask) -> tuple[RowResult, Files]:
+    """Explore a row; return what came of it, and the files that belong to it.
 
     Raises:
         InternalError: a bug in longpin.
@@ -287,8 +294,7 @@ def explore_row(task: RowTask) -> RowResult:
     with tempfile.TemporaryDirectory(prefix="longpin-") as folder:
         row = MatrixRow(task, Path(folder))
         cells = tuple(row.cell(column) for column in task.columns)
-        files = {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
-    return RowResult(cells, files, row.explorations, row.questions)
+        return RowResult(cells, row.explorations, row.questions), row.files()
 
 
 def _as_judged(scenario: Scenario, policy_name: str) -> tuple[Any, ...]:

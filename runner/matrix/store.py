@@ -8,24 +8,23 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
-
-from cattrs.errors import ClassValidationError
+from typing import Any, TypeVar
 
 from longpin.messages.envelope import Address
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter
 from longpin.runner.failures.store import RecordError, read_record
 from longpin.runner.files import write_atomically
-from longpin.runner.matrix.cell import MatrixCell
-from longpin.runner.matrix.row import RowResult, RowTask
+from longpin.runner.matrix.row import RowTask
 
 ROWS, TRACES = "rows", "traces"
 """Folders in the folder of a matrix."""
+
+R = TypeVar("R")
 
 
 class MatrixFolder:
@@ -36,22 +35,27 @@ class MatrixFolder:
         self.rows = self.folder / ROWS
         self.traces = self.folder / TRACES
 
-    def find(self, task: RowTask) -> RowResult | None:
-        """Return what was done before of a row, None: nothing, or not by this code and with these bounds."""
+    def find(self, kind: type[R], task: RowTask, what: str = "") -> R | None:
+        """Return what was done before of a row, None: nothing, or not by this code and with these bounds.
+
+        Args:
+            kind: what it is: a dataclass.
+            task: the row.
+            what: what was done with it, where that is not in the task.
+
+        """
         try:
-            kept = json.loads(self._file(task).read_text(encoding="utf-8"))
-            if kept["identity"] != identity(task):
+            kept = json.loads(self._file(task, what).read_text(encoding="utf-8"))
+            if kept["identity"] != identity(task, what):
                 return None
-            cells = tuple(make_converter().structure(cell, MatrixCell) for cell in kept["cells"])
-            files = {cell.trace: b"" for cell in cells if cell.trace}
-            if not all((self.traces / name).is_file() for name in files):
+            if not all((self.traces / name).is_file() for name in kept["files"]):
                 return None
-            return RowResult(cells, {}, int(kept["explorations"]), int(kept["questions"]))
-        except (OSError, ValueError, KeyError, TypeError, ClassValidationError, *STRUCTURE_ERRORS):
+            return make_converter().structure(kept["row"], kind)
+        except (OSError, ValueError, KeyError, TypeError, *STRUCTURE_ERRORS):
             return None
 
-    def keep(self, task: RowTask, result: RowResult) -> None:
-        """Keep what was done of a row.
+    def keep(self, task: RowTask, row: Any, files: Mapping[str, bytes], what: str = "") -> None:
+        """Keep what was done of a row, and the files that belong to it.
 
         Raises:
             OSError: it cannot be written.
@@ -59,15 +63,11 @@ class MatrixFolder:
         """
         for folder in (self.rows, self.traces):
             folder.mkdir(parents=True, exist_ok=True)
-        for name, data in result.files.items():
+        for name, data in files.items():
             _write(self.traces / name, data)
-        row = {
-            "identity": identity(task),
-            "explorations": result.explorations,
-            "questions": result.questions,
-            "cells": [asdict(cell) for cell in result.cells],
-        }
-        _write(self._file(task), json.dumps(row, indent=1).encode())
+        assert is_dataclass(row)
+        kept = {"identity": identity(task, what), "files": sorted(files), "row": asdict(row)}  # type: ignore[arg-type]
+        _write(self._file(task, what), json.dumps(kept, indent=1).encode())
 
     def counterexamples(self) -> Mapping[str, list[tuple[str, tuple[Address, ...]]]]:
         """Return the counterexamples that are kept, by hazard: the policy, and the decisions."""
@@ -80,17 +80,25 @@ class MatrixFolder:
             found.setdefault(record.scenario, []).append((record.policy, tuple(record.decisions)))
         return found
 
-    def _file(self, task: RowTask) -> Path:
-        return self.rows / f"{Path(task.name).stem}.{task.timers}.{identity(task)[:12]}.json"
+    def _file(self, task: RowTask, what: str) -> Path:
+        return self.rows / f"{Path(task.name).stem}.{task.timers}.{identity(task, what)[:12]}.json"
 
 
-def identity(task: RowTask) -> str:
+def identity(task: RowTask, what: str = "") -> str:
     """Return what a row is: a SHA-256 over everything that its verdicts depend on, the code included; in hex."""
-    what: list[Any] = [code_sha256(), task.text, asdict(task.expected), task.timers, task.seconds, task.sharing]
+    all_of_it: list[Any] = [
+        code_sha256(),
+        task.text,
+        asdict(task.expected),
+        task.timers,
+        task.seconds,
+        task.sharing,
+        what,
+    ]
     for column in task.columns:
         settings = column.settings(task.timers, task.expected.kernel)
-        what += [settings.policy, settings.preset, settings.make_proposal().parameters, settings.policy_sha256]
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        all_of_it += [settings.policy, settings.preset, settings.make_proposal().parameters, settings.policy_sha256]
+    return hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest()
 
 
 @cache

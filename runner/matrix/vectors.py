@@ -46,6 +46,10 @@ class VectorSpace:
         self.kernel_values = {
             name: _values(of, getattr(generation, name)) for name, of in parameter_types(Generation).items()
         }
+        self.own = {name: tuple(map(_plain, values)) for name, values in self.values.items()}
+        """The values of each parameter of the policy, as they are written."""
+        self.every = self.own | {name: tuple(map(_plain, values)) for name, values in self.kernel_values.items()}
+        """Those of the kernel too."""
         self._proposals = [
             Proposal.make(self.policy, self.preset, {name: _plain(value) for name, value in vector.items()})
             for vector in self.vectors
@@ -175,9 +179,7 @@ class Survey:
             name: (_plain(value),) for name, value in self.space.vectors[number].items()
         }
         values |= {name: (value,) for name, value in kernel}
-        every = {
-            name: tuple(map(_plain, its)) for name, its in {**self.space.values, **self.space.kernel_values}.items()
-        }
+        every = self.space.every
 
         def fails(tried: Mapping[str, tuple[ParameterValue, ...]]) -> bool:
             return all(not vectors & ~failing[its] for its, vectors in self._inside(tried, failing))

@@ -8,7 +8,7 @@ import json
 from importlib import resources
 from typing import TextIO, assert_never
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Stressed, Tabulated
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Stressed, Tabulated, Vectors
 from longpin.runner.report.objects import Object, run_object
 from longpin.runner.result import Result
 
@@ -77,6 +77,10 @@ def as_object(conclusion: Conclusion, again: str = "") -> Object:
             from longpin.runner.report import matrix
 
             return matrix.as_object(conclusion.matrix)
+        case Vectors():
+            from longpin.runner.report import survey
+
+            return survey.as_object(conclusion.found)
         case _:
             assert_never(conclusion)
 

@@ -5,7 +5,7 @@ from typing import TextIO, assert_never
 
 from rich.console import Console
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated, Vectors
 from longpin.runner.report.picture import Picture
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Result
@@ -67,6 +67,10 @@ class ConsoleReport:
                 from longpin.runner.report import matrix
 
                 return text_of(matrix.lines(conclusion.matrix))
+            case Vectors():
+                from longpin.runner.report import survey
+
+                return text_of(survey.lines(conclusion.found))
             case _:
                 assert_never(conclusion)
 

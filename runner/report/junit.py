@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import assert_never
 from xml.etree import ElementTree as ET
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated, Vectors
 from longpin.runner.files import replace_file
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Judged, Result, ShownUse, Verdict
@@ -62,6 +62,10 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
 
             found = conclusion.matrix
             return "hazards and proposals", "\n".join(matrix.lines(found)), found.seconds, {}
+        case Vectors():
+            from longpin.runner.report import survey
+
+            return "parameter vectors", "\n".join(survey.lines(conclusion.found)), conclusion.found.seconds, {}
         case _:
             assert_never(conclusion)
 
