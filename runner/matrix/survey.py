@@ -48,6 +48,8 @@ class Surveyed:
     rows: int = 0
     """How many rows are known."""
     explorations: int = 0
+    resumed: int = 0
+    """Rows that were kept by an earlier run."""
     interrupted: bool = False
     seconds: float = 0.0
     not_kept: str = ""
@@ -127,6 +129,7 @@ def survey(
     }
     space = VectorSpace(policy, preset)
     found = Surveyed(wanted, space, os.fspath(folder), Survey(space), Survey(space))
+    found.resumed = len(done)
     left = [number for number in range(len(tasks)) if number not in done]
     try:
         with open_executor(workers, dask) as executor:

@@ -6,6 +6,7 @@ from itertools import groupby
 from longpin.config.hazard import HOLDS
 from longpin.runner.matrix.cell import CellVerdict, How, MatrixCell
 from longpin.runner.matrix.matrix import Matrix
+from longpin.runner.matrix.survey import Surveyed
 from longpin.runner.report.objects import Object
 from longpin.runner.shell import command
 
@@ -90,21 +91,31 @@ def _sign(cell: MatrixCell) -> str:
 
 def as_object(matrix: Matrix) -> Object:
     """Return what ``matrix`` prints as JSON."""
+    return matrix_object(
+        matrix,
+        cells=[_cell(matrix, cell) for cell in matrix.cells],
+        wanted=matrix.wanted.cells,
+        undetermined=matrix.undetermined,
+        not_as_expected=len(matrix.surprises),
+        questions=matrix.questions,
+        page=matrix.page or None,
+    )
+
+
+def matrix_object(found: Matrix | Surveyed, **its: object) -> Object:
+    """Return an object with every key that ``matrix`` prints; those that ``its`` leaves out are null."""
+    nothing = ("cells", "wanted", "undetermined", "not_as_expected", "questions", "page", "vectors")
     return {
-        "verdict": matrix.verdict.value,
-        "reason": reason(matrix),
-        "cells": [_cell(matrix, cell) for cell in matrix.cells],
-        "wanted": matrix.wanted.cells,
-        "undetermined": matrix.undetermined,
-        "not_as_expected": len(matrix.surprises),
-        "explorations": matrix.explorations,
-        "questions": matrix.questions,
-        "resumed_rows": matrix.resumed,
-        "interrupted": matrix.interrupted,
-        "folder": matrix.folder,
-        "page": matrix.page or None,
-        "not_kept": matrix.not_kept or None,
-        "seconds": round(matrix.seconds, 3),
+        "verdict": found.verdict.value,
+        "reason": reason(found) if isinstance(found, Matrix) else its.pop("reason"),
+        **dict.fromkeys(nothing),
+        **its,
+        "explorations": found.explorations,
+        "resumed_rows": found.resumed,
+        "interrupted": found.interrupted,
+        "folder": found.folder,
+        "not_kept": found.not_kept or None,
+        "seconds": round(found.seconds, 3),
     }
 
 

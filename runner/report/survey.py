@@ -7,6 +7,7 @@ from longpin.actors.parameters import ParameterValue, write_value
 from longpin.runner.matrix.cell import CellVerdict
 from longpin.runner.matrix.survey import Surveyed
 from longpin.runner.matrix.vectors import Cube
+from longpin.runner.report.matrix import matrix_object
 from longpin.runner.report.objects import Object
 from longpin.runner.shell import command
 
@@ -87,9 +88,7 @@ def as_object(found: Surveyed) -> Object:
     kernels = found.hazards.kernels
     failing, unknown = _count(found.hazards.with_verdict(CellVerdict.VIOLATED)), survivors_unknown(found)
     every = len(found.space.vectors) * len(kernels)
-    return {
-        "verdict": found.verdict.value,
-        "reason": reason(found),
+    vectors = {
         "policy": found.space.policy,
         "parameters": {name: [write_value(value) for value in values] for name, values in found.space.own.items()},
         "kernel_parameters": [name for name, _ in kernels[0]],
@@ -99,12 +98,8 @@ def as_object(found: Surveyed) -> Object:
         "undetermined": unknown,
         "clauses": [_clause(found, cube) for cube in found.clauses],
         "use_clauses": [_clause(found, cube) for cube in found.useless],
-        "explorations": found.explorations,
-        "interrupted": found.interrupted,
-        "folder": found.folder,
-        "not_kept": found.not_kept or None,
-        "seconds": round(found.seconds, 3),
     }
+    return matrix_object(found, reason=reason(found), vectors=vectors)
 
 
 def _clause(found: Surveyed, cube: Cube) -> Object:

@@ -1,0 +1,133 @@
+"""``longpin matrix`` as it is used: exit statuses, JSON, bad input, and a run that is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from quality.json_output import valid
+
+from longpin.runner.commands import cli
+
+OWN = """\
+from longpin.actors.policies.wait import WaitForIdle
+
+
+class Mine(WaitForIdle):
+    pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def matrix(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, ["matrix", "--workers", "1", *arguments])
+
+
+def cells(*arguments: str) -> list[Any]:
+    found: list[Any] = valid("matrix", matrix(*arguments, "--json").stdout)["cells"]
+    return found
+
+
+def test_a_grid_with_its_bounds(folder: Path) -> None:
+    result = matrix("--hazard", "U1", "--policy", "P0", "--policy", "P5:intended")
+    assert result.exit_code == 0, result.output
+    assert "U1-device-writes  none  shown" in result.output
+    assert "6 of 6 cells: " in result.output
+    assert (folder / "longpin-matrix" / "rows").is_dir()
+
+
+def test_json_has_the_same_keys_for_cells_and_for_vectors() -> None:
+    table = valid("matrix", matrix("--hazard", "U1", "--policy", "P4", "--json").stdout)
+    vectors = valid("matrix", matrix("--hazard", "U1", "--vectors", "P4", "--timers", "lazy", "--json").stdout)
+    assert table.keys() == vectors.keys()
+    assert {cell["expected"] for cell in table["cells"]} == {True}
+    (clause,) = vectors["vectors"]["use_clauses"]
+    assert (clause["clause"], clause["rule"]) == ("lease_direct", "U1")
+    assert vectors["vectors"]["survive"] == vectors["vectors"]["vectors"]
+
+
+def test_a_counterexample_replays() -> None:
+    found = cells("--hazard", "U1", "--policy", "P5:intended", "--timers", "lazy")
+    result = CliRunner().invoke(cli.main, ["replay", found[0]["trace"]])
+    assert result.exit_code == 0, result.output
+    assert "U1" in result.output
+
+
+def test_parameters_and_kernels_are_columns_of_which_nothing_is_expected() -> None:
+    found = cells("--hazard", "U1", "--policy", "P5:intended,pins_left=wait", "--timers", "racy")
+    assert [(cell["preset"], cell["wanted"], cell["expected"]) for cell in found] == [
+        ("intended,pins_left=wait", None, None)
+    ]
+    found = cells("--hazard", "U1", "--policy", "P5:intended", "--kernel", "6.18,idle_needs_unmapped=false")
+    assert {cell["preset"] for cell in found} == {"intended,kernel=6.18,idle_needs_unmapped=false"}
+
+
+def test_a_policy_in_a_file(folder: Path) -> None:
+    (folder / "mine.py").write_text(OWN)
+    found = cells("--hazard", "U2", "--policy", "P1", "--policy", "mine.py:Mine", "--timers", "lazy")
+    assert [(cell["policy"], cell["verdict"]) for cell in found][-1] == ("mine.py:Mine", "violated")
+    assert found[-1]["expected"] is None or found[-1]["expected"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--hazard", "H99"], "--hazard: expected one of "),
+        (["--policy", "P77"], "--policy: expected a policy"),
+        (["--policy", "missing.py:Mine"], "missing.py"),
+        (["--kernel", "3.1"], "--kernel: "),
+        (["--out", "/proc/nothing"], "--out: nothing can be written"),
+        (["--vectors", "P5", "--policy", "P1"], "--vectors is about every setting of one policy"),
+        (["--vectors", "P5:intended,lease_check=any_lease"], "--vectors: expected a policy"),
+        (["--for", "soon"], "'soon' is not a time"),
+    ],
+)
+def test_bad_input_is_told_in_a_line(words: list[str], said: str) -> None:
+    result = matrix(*words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not result.stdout
+
+
+def test_what_is_not_reached_is_undetermined() -> None:
+    result = matrix("--hazard", "U3", "--policy", "P5:d1", "--timers", "lazy", "--for", "0", "--json")
+    (cell,) = valid("matrix", result.stdout)["cells"]
+    assert (cell["verdict"], result.exit_code) == ("undetermined", 3)
+    assert "time allowed" in cell["what"]
+
+
+def command(folder: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "longpin", "matrix", "--out", str(folder), "--hazard", "U1", "--hazard", "U3", *words]
+
+
+def test_a_run_that_is_killed_goes_on(folder: Path) -> None:
+    """SIGKILL after the first row is kept: the table is that of a run that was not disturbed."""
+    words = ["--policy", "P5", "--timers", "lazy", "--workers", "2", "--json"]
+    with subprocess.Popen(command(folder / "out", *words), stdout=subprocess.PIPE, start_new_session=True) as killed:
+        rows = folder / "out" / "rows"
+        while killed.poll() is None and not (rows.is_dir() and any(rows.glob("*.json"))):
+            with suppress(subprocess.TimeoutExpired):
+                killed.wait(0.02)
+        os.killpg(killed.pid, signal.SIGKILL)
+    again, whole = (
+        json.loads(subprocess.run(command(folder / out, *words), stdout=subprocess.PIPE, check=True).stdout)
+        for out in ("out", "other")
+    )
+    assert again["resumed_rows"] >= 1
+    assert whole["resumed_rows"] == 0
+
+    def table(found: Any) -> list[Any]:
+        return [{**cell, "trace": Path(cell["trace"]).name if cell["trace"] else None} for cell in found["cells"]]
+
+    assert table(again) == table(whole)
