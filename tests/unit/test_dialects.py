@@ -63,6 +63,8 @@ def test_every_policy_has_a_dialect_and_every_dialect_all_roles(name: str) -> No
         assert {role.signature for role in dialect.roles.values() if role.returns} == {
             "map(fd, length)",
             "register(pd, fd, buf, length)",
+            "map_to_read(fd, length)",
+            "register_to_read(pd, fd, buf, length)",
         }
 
 
