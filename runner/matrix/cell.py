@@ -50,6 +50,11 @@ class Column(NamedTuple):
         """What it is called everywhere: ``P5:intended``, with all that differs from the preset."""
         return self.settings("lazy").policy_name
 
+    @property
+    def is_documented(self) -> bool:
+        """Whether the documents speak of it: it is a preset as it is, of a policy that comes with longpin."""
+        return not self.parameters and self.source is None
+
     def settings(self, timers: Literal["lazy", "racy"], kernel: str = "") -> Settings:
         """Return how it is run: on the kernel of the column, if it names one, else on ``kernel``, if that does."""
         parameters = dict(self.parameters)
