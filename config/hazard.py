@@ -110,14 +110,15 @@ def hazards_named(wanted: Sequence[str]) -> list[str]:
     """
     names = shipped_hazards()
     for one in wanted:
-        if not any(_asked(one, name) for name in names):
+        if not any(is_named(name, [one]) for name in names):
             numbers = ", ".join(dict.fromkeys(name.partition("-")[0] for name in names))
             raise ValueError(f"expected one of {numbers}, or the name of a variant, found {one!r}")
-    return [name for name in names if not wanted or any(_asked(one, name) for one in wanted)]
+    return [name for name in names if not wanted or is_named(name, wanted)]
 
 
-def _asked(one: str, name: str) -> bool:
-    return one in (name, name.partition("-")[0])
+def is_named(name: str, wanted: Sequence[str]) -> bool:
+    """Return whether a hazard is among those that are asked for by number or by name."""
+    return name in wanted or name.partition("-")[0] in wanted
 
 
 def _keys(policy: str, preset: str, timers: str) -> dict[str, None]:

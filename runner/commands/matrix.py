@@ -4,6 +4,7 @@ Exit status: 0 every cell is as the documents lead one to expect, or it is said 
 failure of longpin; 3 none is unexpected, but some are undetermined.
 """
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,7 +16,7 @@ from longpin.runner.commands.terminal import BadInput, conclude
 
 if TYPE_CHECKING:
     from longpin.runner.matrix.cell import Column
-    from longpin.runner.matrix.matrix import WantedMatrix
+    from longpin.runner.matrix.matrix import Matrix, Shown, WantedMatrix
 
 FOLDER = "longpin-matrix"
 """The folder in which rows, counterexamples and the page are kept, in the working directory."""
@@ -46,6 +47,9 @@ FOLDER = "longpin-matrix"
 @click.option("--sharing/--no-sharing", default=True, help="Do not explore again what answers alike.")
 @click.option("--vectors", metavar="POLICY", help="Every parameter vector of this proposal: which survive, as clauses.")
 @click.option(
+    "--findings", type=click.Path(dir_okay=False), metavar="FILE", help="Write what all of it shows, as Markdown."
+)
+@click.option(
     "--out", "folder", metavar="DIR", default=FOLDER, show_default=True, help="Where the page and rows are kept."
 )
 @common
@@ -59,6 +63,7 @@ def matrix(
     dask: str | None,
     sharing: bool,
     vectors: str | None,
+    findings: str | None,
     folder: str,
     as_json: bool,
 ) -> None:
@@ -92,8 +97,34 @@ def matrix(
         _survey(vectors, wanted, folder, workers, dask, given=bool(policies or kernel or not sharing), as_json=as_json)
     startup.ready("longpin.runner.matrix.row")
     with progress_line("cells") as show:
-        found = explore_matrix(wanted, folder, workers=workers or default_workers(), dask=dask, show=show)
+        if findings is None:
+            found = explore_matrix(wanted, folder, workers=workers or default_workers(), dask=dask, show=show)
+        else:
+            found = _find_out(Path(findings), wanted, folder, workers or default_workers(), dask, show)
     conclude(Tabulated(found), as_json=as_json)
+
+
+def _find_out(
+    file: Path, wanted: "WantedMatrix", folder: str, workers: int, dask: str | None, show: "Shown"
+) -> "Matrix":
+    """Find out what all of it shows, write that, and return the matrix.
+
+    Raises:
+        BadInput: the file cannot be written.
+        OSError: it could be, and cannot any more.
+
+    """
+    from longpin.runner.commands.ending import require_file
+    from longpin.runner.files import replace_file
+    from longpin.runner.matrix.findings import find_out
+    from longpin.runner.report.findings import lines
+    from longpin.runner.shell import command
+
+    require_file(file, "--findings")
+    found = find_out(wanted, folder, workers=workers, dask=dask, show=show)
+    made_by = command("matrix", *sys.argv[2:])
+    replace_file(file, "".join(f"{line}\n" for line in lines(found, made_by)).encode())
+    return found.matrix
 
 
 def _survey(

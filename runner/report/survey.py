@@ -1,7 +1,7 @@
 """Which parameter vectors of a policy survive every hazard, in clauses: for people, and as one JSON object."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from longpin.actors.parameters import ParameterValue, write_value
 from longpin.runner.matrix.cell import CellVerdict
@@ -23,10 +23,8 @@ def lines(found: Surveyed) -> Iterator[str]:
         + (f", {len(kernels):,} choices of the kernel ({fields})" if fields else "")
         + f": {len(space.vectors) * len(kernels):,}"
     )
-    counts = {verdict: _count(found.hazards.with_verdict(verdict)) for verdict in CellVerdict}
-    failing, unknown = counts[CellVerdict.VIOLATED], survivors_unknown(found)
-    surviving = len(space.vectors) * len(kernels) - failing - unknown
-    yield f"{surviving:,} survive every hazard, {failing:,} do not, {unknown:,} undetermined"
+    its = counts(found)
+    yield f"{its.surviving:,} survive every hazard, {its.failing:,} do not, {its.unknown:,} undetermined"
     yield from _clauses(found, "a vector survives if", found.clauses)
     if found.uses.regions:
         yield from _clauses(found, "a vector shows every use if", found.useless)
@@ -55,6 +53,23 @@ def reason(found: Surveyed) -> str:
     if unknown := survivors_unknown(found):
         return f"of {unknown:,} vectors it is not known whether they survive"
     return "it is known of every vector whether it survives every hazard"
+
+
+class Counts(NamedTuple):
+    """How many vectors there are."""
+
+    vectors: int
+    surviving: int
+    """Every hazard."""
+    failing: int
+    unknown: int
+
+
+def counts(found: Surveyed) -> Counts:
+    """Return how many vectors survive."""
+    every = len(found.space.vectors) * len(found.hazards.kernels)
+    failing, unknown = _count(found.hazards.with_verdict(CellVerdict.VIOLATED)), survivors_unknown(found)
+    return Counts(every, every - failing - unknown, failing, unknown)
 
 
 def survivors_unknown(found: Surveyed) -> int:
@@ -86,16 +101,15 @@ def _count(vectors: Mapping[Any, int]) -> int:
 def as_object(found: Surveyed) -> Object:
     """Return what ``matrix --vectors`` prints as JSON."""
     kernels = found.hazards.kernels
-    failing, unknown = _count(found.hazards.with_verdict(CellVerdict.VIOLATED)), survivors_unknown(found)
-    every = len(found.space.vectors) * len(kernels)
+    its = counts(found)
     vectors = {
         "policy": found.space.policy,
         "parameters": {name: [write_value(value) for value in values] for name, values in found.space.own.items()},
         "kernel_parameters": [name for name, _ in kernels[0]],
-        "vectors": every,
-        "survive": every - failing - unknown,
-        "fail": failing,
-        "undetermined": unknown,
+        "vectors": its.vectors,
+        "survive": its.surviving,
+        "fail": its.failing,
+        "undetermined": its.unknown,
         "clauses": [_clause(found, cube) for cube in found.clauses],
         "use_clauses": [_clause(found, cube) for cube in found.useless],
     }

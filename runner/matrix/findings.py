@@ -1,0 +1,147 @@
+"""Findings: what a whole matrix says, beyond its cells."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import NamedTuple
+
+from longpin.config.hazard import HOLDS, is_named, load_hazard
+from longpin.config.readings import DisputedQuestion, disputed_questions
+from longpin.runner.matrix.cell import CellVerdict, MatrixCell, columns_of
+from longpin.runner.matrix.matrix import Matrix, Shown, WantedMatrix, explore_matrix
+from longpin.runner.matrix.survey import Surveyed, survey
+
+POSTED, INTENDED = "as_posted", "intended"
+
+SURVEYED = ("P2", "P3", "P4", "P5", "P6", "P7", "P8", "P9")
+"""The policies that have parameters of their own."""
+
+MOST_TOGETHER = 3
+"""Sets of so many rows at most are looked at for what no policy satisfies together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What running each reading of a question shows."""
+
+    question: DisputedQuestion
+    matrix: Matrix | None
+    """None: nothing is run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that is found out."""
+
+    matrix: Matrix
+    readings: Sequence[Readings]
+    surveys: Sequence[Surveyed]
+
+
+class PresetDifference(NamedTuple):
+    """A row in which what was posted does otherwise than what was meant."""
+
+    posted: MatrixCell
+    intended: MatrixCell
+
+
+def find_out(
+    wanted: WantedMatrix, folder: str, *, workers: int = 1, dask: str | None = None, show: Shown | None = None
+) -> Findings:
+    """Explore the matrix, every reading of every question, and every parameter vector of each policy.
+
+    Args:
+        wanted: the matrix; its hazards, timers and bounds are those of the rest.
+        folder: where everything is kept. What an earlier run has kept there is not done again.
+        workers: processes, a row each.
+        dask: the address of a dask cluster that does the work.
+        show: told after each row.
+
+    Raises:
+        As :func:`~longpin.runner.matrix.matrix.explore_matrix`.
+
+    """
+    matrix = explore_matrix(wanted, folder, workers=workers, dask=dask, show=show)
+    names = [hazard.name for hazard in wanted.hazards]
+    readings = []
+    for question in disputed_questions():
+        rows = [name for name in names if is_named(name, question.hazards)]
+        columns = [columns_of(reading.policy)[0] for reading in question.readings]
+        asked = replace(wanted, hazards=[load_hazard(name) for name in rows], columns=columns)
+        found = explore_matrix(asked, folder, workers=workers, dask=dask) if rows else None
+        readings.append(Readings(question, found))
+    surveys = [
+        survey(wanted, policy, INTENDED, folder, workers=workers, dask=dask, show=show)
+        for policy in SURVEYED
+        if any(column.policy == policy for column in wanted.columns)
+    ]
+    return Findings(matrix, readings, surveys)
+
+
+def preset_differences(matrix: Matrix) -> Iterator[PresetDifference]:
+    """Yield where what was posted and what was meant come to different verdicts."""
+    cells = {(cell.policy, cell.preset, cell.hazard, cell.timers): cell for cell in matrix.cells}
+    for cell in matrix.cells:
+        if cell.preset == POSTED:
+            meant = cells.get((cell.policy, INTENDED, cell.hazard, cell.timers))
+            if meant is not None and cell.found and meant.found and cell.found != meant.found:
+                yield PresetDifference(cell, meant)
+
+
+def own_failures(matrix: Matrix) -> Iterator[MatrixCell]:
+    """Yield where a proposal as it was meant violates a rule."""
+    for cell in matrix.cells:
+        if cell.preset == INTENDED and cell.verdict is CellVerdict.VIOLATED and not cell.use:
+            yield cell
+
+
+def deviations(matrix: Matrix) -> Iterator[MatrixCell]:
+    """Yield what is not as the documents lead one to expect, explained or not."""
+    for cell in matrix.cells:
+        if cell.expected is False:
+            yield cell
+
+
+def never_together(matrix: Matrix) -> list[tuple[str, ...]]:
+    """Return the smallest sets of rows that no column satisfies together, whatever the timers."""
+    rows = list(dict.fromkeys(cell.hazard for cell in matrix.cells))
+    columns = list(dict.fromkeys(cell.column for cell in matrix.cells))
+    failed = {(cell.hazard, cell.column) for cell in matrix.cells if cell.verdict is not CellVerdict.PROVED}
+    good = {row: frozenset(column for column in columns if (row, column) not in failed) for row in rows}
+    found: list[tuple[str, ...]] = []
+    for size in range(1, MOST_TOGETHER + 1):
+        for some in combinations(rows, size):
+            if any(set(smaller) <= set(some) for smaller in found):
+                continue
+            if not frozenset.intersection(*(good[row] for row in some)):
+                found.append(some)
+    return found
+
+
+def satisfied_most(matrix: Matrix) -> list[tuple[str, int, int]]:
+    """Return how many rows each column satisfies, and of how many it is not known, best first."""
+    columns = list(dict.fromkeys(cell.column for cell in matrix.cells))
+    counts = []
+    for column in columns:
+        rows: dict[str, list[MatrixCell]] = {}
+        for cell in matrix.cells:
+            if cell.column == column:
+                rows.setdefault(cell.hazard, []).append(cell)
+        good = sum(all(cell.verdict is CellVerdict.PROVED for cell in its) for its in rows.values())
+        unknown = sum(
+            any(cell.verdict is CellVerdict.UNDETERMINED for cell in its)
+            and not any(cell.verdict is CellVerdict.VIOLATED for cell in its)
+            for its in rows.values()
+        )
+        counts.append((column, good, unknown))
+    return sorted(counts, key=lambda count: -count[1])
+
+
+def verdict_words(cell: MatrixCell) -> str:
+    """Return what a cell comes to, in a word: ``holds``, ``O1``, ``shown``, ``shown by none``, ``undetermined``."""
+    if cell.verdict is CellVerdict.UNDETERMINED:
+        return cell.verdict.value
+    violated = cell.verdict is CellVerdict.VIOLATED
+    if cell.use:
+        return "shown by none" if violated else "shown"
+    return cell.rule if violated else HOLDS
