@@ -87,7 +87,7 @@ class VectorSpace:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class VectorRegion:
     """Vectors that are settled by one cell."""
 
     vectors: int
@@ -96,7 +96,7 @@ class Region:
     cell: MatrixCell
 
 
-def settle(space: VectorSpace, row: MatrixRow) -> Iterator[Region]:
+def settle(space: VectorSpace, row: MatrixRow) -> Iterator[VectorRegion]:
     """Yield regions that make up the whole space, each with a cell that settles it.
 
     Raises:
@@ -121,7 +121,7 @@ def settle(space: VectorSpace, row: MatrixRow) -> Iterator[Region]:
                 if other != answer:
                     left.append((alike, (*fixed.items(), (name, _plain(other)))))
             fixed[name] = _plain(answer)
-        yield Region(alike, tuple(fixed.items()), cell)
+        yield VectorRegion(alike, tuple(fixed.items()), cell)
 
 
 def _first(space: VectorSpace, vectors: int) -> int:
@@ -138,7 +138,7 @@ class Survey:
     """What is known of every vector after some rows."""
 
     space: VectorSpace
-    regions: list[Region] = field(default_factory=list)
+    regions: list[VectorRegion] = field(default_factory=list)
     explorations: int = 0
 
     @property

@@ -139,13 +139,13 @@ def _readings(readings: Sequence[Readings]) -> Iterator[str]:
 def _clauses(surveys: Sequence[Surveyed]) -> Iterator[str]:
     yield "## Which settings survive"
     yield ""
-    yield "Every vector of a proposal's own parameters, and of those of the kernel that make a difference. A clause says"
-    yield "what a vector must be, and what happens if it is not."
+    yield "Every vector of a proposal's own parameters, and of those of the kernel that make a difference. A clause"
+    yield "says what a vector must be, and what happens if it is not."
     yield ""
     for each in surveys:
         its = counts(each)
-        yield f"**{each.space.policy}**: of {its.vectors:,} vectors {its.surviving:,} survive every hazard, {its.failing:,}"
-        yield f"do not, {its.unknown:,} undetermined ({each.explorations:,} explorations)."
+        fates = f"{its.surviving:,} survive every hazard, {its.failing:,} do not, {its.unknown:,} undetermined"
+        yield f"**{each.space.policy}**: of {its.vectors:,} vectors {fates} ({each.explorations:,} explorations)."
         yield f"`longpin matrix --vectors {each.space.policy}`"
         yield ""
         for title, cubes in (("to survive", each.clauses), ("to show every use", each.useless)):
