@@ -10,16 +10,17 @@ A run that was killed leaves a file that ends early, perhaps inside a frame: tha
 import dataclasses
 import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Literal, NamedTuple, Self
 from zlib import crc32
 
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no annotations
 
 from longpin.messages.codec import ArrivalHash
+from longpin.messages.envelope import Address
 from longpin.messages.frames import CHAIN_START, MAGIC, DamagedError, Frames
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter, problems
 
@@ -76,6 +77,27 @@ class Header:
     """When time moves."""
     policy_sha256: str = ""
     """Of the file that defines the policy, if it is a class in a file; the text is not kept."""
+    told: str = ""
+    """The scenario before its roles were written out, if ``scenario`` was made of it; else empty."""
+    told_decisions: str = ""
+    """Of a run of that one: whose oldest message arrives, arrival by arrival, each a line."""
+
+
+_SELDOM = ("told", "told_decisions")
+"""Keys of a header that are left out where they are empty."""
+
+
+class Told(NamedTuple):
+    """A scenario as it was told, in roles, of which another one was made that has none."""
+
+    text: str
+    decisions: Sequence[Address]
+    """Whose oldest message arrives, arrival by arrival, in a run of it."""
+
+
+def header_map(header: Header) -> dict[str, Any]:
+    """Return the map that a trace begins with."""
+    return {key: value for key, value in dataclasses.asdict(header).items() if value or key not in _SELDOM}
 
 
 def text_sha256(text: str) -> str:
@@ -150,7 +172,7 @@ class TraceWriter:
         self._owned = isinstance(file, str | os.PathLike)
         self._name = _name(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "trace"))
         try:
-            payload = msgpack.packb(dataclasses.asdict(header))
+            payload = msgpack.packb(header_map(header))
             _read_map(Header, payload)  # what is written can be read
         except (_MapError, TypeError, ValueError, OverflowError) as error:
             raise TraceError(f"{self._name}: cannot be written: {error}") from None

@@ -1,4 +1,6 @@
-"""The public interface: scenarios are loaded, run, replayed, explored, stressed and judged. The command line uses it.
+"""The public interface: scenarios are loaded, run, explored and stressed. The command line uses it.
+
+What is done with a trace is in :mod:`longpin.runner.traces`.
 
 Import it as ``from longpin import api``. Each function imports what it needs when it is called.
 """
@@ -9,11 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from longpin.runner.conclusions import Explored, Stressed
 from longpin.runner.events import Observer
-from longpin.runner.given_policy import blaming, load_policy, read_policy, source_alone
+from longpin.runner.given_policy import blaming, load_policy, read_policy
 from longpin.runner.result import Result
 from longpin.runner.usage import (
     TIMERS,
-    UsageError,
     check_explore,
     check_run,
     check_search,
@@ -22,7 +23,6 @@ from longpin.runner.usage import (
     observers_of,
     require_called,
     require_one_of,
-    require_trace,
     require_whole,
 )
 
@@ -146,78 +146,6 @@ def _run_on_host(scenario: "Scenario", observers: Iterable[Observer], notice: Ca
     result = run_on_host(scenario, scenario.filename, tell, observers=observers)
     result.warnings += notices
     return result
-
-
-def replay(
-    trace: str | os.PathLike[str] | BinaryIO,
-    *,
-    until: int | None = None,
-    policy: str | None = None,
-    observers: Iterable[Observer] = (),
-) -> Result:
-    """Follow a trace, comparing every arrival, and judge it by the rules of its scenario.
-
-    Args:
-        trace: the file, by its name or open for reading.
-        until: stop after this arrival; the verdict is then undetermined, unless a rule is violated by then.
-        policy: of a trace whose policy is a class in a file, this file: ``FILE.py:CLASS``.
-        observers: called with each event as it happens; what one raises ends the replay.
-
-    Raises:
-        UsageError: an argument has no meaning, or the file of the policy cannot be used.
-        TraceError: the trace cannot be read, is damaged, its header does not make sense, or ``policy`` is not the file
-            that it was recorded with.
-        PolicyError: the policy in that file does what no policy may.
-        InternalError: a bug in longpin.
-
-    """
-    require_trace("trace", trace)
-    require_whole("until", until, 0)
-    watching = observers_of(observers)
-    from longpin.runner.run import replay as replay_trace
-
-    with blaming(policy):
-        return replay_trace(trace, until, watching, source=source_alone(policy))
-
-
-def judge(
-    recorded: Result | str | os.PathLike[str] | BinaryIO,
-    rules: Sequence[str] | None = None,
-    *,
-    policy: str | None = None,
-    observers: Iterable[Observer] = (),
-) -> Result:
-    """Judge what was recorded, by the rules given instead of those that its scenario asks for.
-
-    Args:
-        recorded: a trace, by its name or open for reading, or a run that has left one.
-        rules: names, such as ``O1``, at least one; None: those that hold in a scenario which names none.
-        policy: as for :func:`replay`.
-        observers: called with each event as it happens; what one raises ends the replay.
-
-    Raises:
-        UsageError: there is no such rule, none is given, or the run has left no trace.
-        TraceError, PolicyError: as for :func:`replay`.
-        InternalError: a bug in longpin.
-
-    """
-    from longpin.config.schema import ALL_RULES, RULES
-    from longpin.runner.run import replay as replay_trace
-
-    watching = observers_of(observers)
-    wanted = RULES if rules is None else names_of("rules", rules)
-    for rule in wanted:
-        require_one_of("rules", rule, ALL_RULES)
-    if not wanted:  # what was judged by nothing does not hold
-        raise UsageError("{}: ", "rules", why=f"expected at least one of {', '.join(ALL_RULES)}, found none")
-    if isinstance(recorded, Result):
-        if not recorded.trace or recorded.not_kept:
-            raise UsageError("{}: the run has left no trace; it needs {}", "recorded", "trace")
-        recorded = recorded.trace
-    require_trace("recorded", recorded)
-    with blaming(policy):
-        asked = tuple(rule for rule in ALL_RULES if rule in wanted)
-        return replay_trace(recorded, None, watching, asked, source_alone(policy))
 
 
 def explore(

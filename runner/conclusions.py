@@ -1,6 +1,6 @@
 """Conclusions: what a verb has come to, as every form of report takes it.
 
-``run`` and ``replay`` come to a :class:`~longpin.runner.result.Result`; the others are here. Only types are imported,
+``run`` comes to a :class:`~longpin.runner.result.Result`; the others are here. Only types are imported,
 so that a report that is not made costs nothing.
 """
 
@@ -15,11 +15,34 @@ if TYPE_CHECKING:
     from longpin.runner.conform.program import ConformProgram
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
+    from longpin.runner.failures.parting import Beside
     from longpin.runner.matrix.matrix import Matrix
     from longpin.runner.matrix.survey import Surveyed
     from longpin.runner.races.series import Series
     from longpin.runner.sampling.result import Campaign
     from longpin.runner.subject import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the replay of a trace has come to."""
+
+    verb: ClassVar[str] = "replay"
+
+    result: Result
+    """What happened: as recorded, or under another policy."""
+    beside: "Beside | None" = None
+    """What the trace shows beside it; None: the result is that of the trace."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict."""
+        return self.result.verdict
+
+    @property
+    def not_kept(self) -> str:
+        """Return what was asked to be kept and could not be: a replay keeps nothing."""
+        return self.result.not_kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +252,7 @@ class Vectors:
         return self.found.not_kept
 
 
-Conclusion = Result | Searched | Compared | Raced | Tabulated | Vectors
+Conclusion = Result | Replayed | Searched | Compared | Raced | Tabulated | Vectors
 """What a report shows."""
 
 

@@ -84,9 +84,19 @@ def blaming(policy: str | None) -> Iterator[None]:
         raise
 
 
-def source_alone(policy: str | None) -> "PolicySource | None":
-    """Return the file of the policy of a trace, which holds preset and parameters itself."""
+def source_alone(policy: str | None, parameter: str = "policy") -> "PolicySource | None":
+    """Return the file of the policy of a trace, which holds preset and parameters itself.
+
+    Args:
+        policy: ``FILE.py:CLASS``; None: it is one of longpin's.
+        parameter: where it was given.
+
+    Raises:
+        UsageError: the file cannot be used, or something else is named.
+
+    """
     source = load_policy(policy)
     if policy is not None and (source is None or source.name != policy):
-        raise UsageError("{}: ", "policy", why=f"expected FILE.py:CLASS, as the trace holds the rest, found {policy!r}")
+        why = f"expected FILE.py:CLASS, as the trace holds the rest, found {policy!r}"
+        raise UsageError("{}: ", parameter, why=why)
     return source

@@ -15,7 +15,7 @@ from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.messages.codec import ArrivalHash, Encoder
 from longpin.messages.envelope import Envelope
-from longpin.messages.trace import Header, TraceError, TraceReader, TraceWriter, text_sha256
+from longpin.messages.trace import Header, Told, TraceError, TraceReader, TraceWriter, text_sha256
 from longpin.runner.engines.allowance import Allowance, not_quiet, run_threads_within, run_within
 from longpin.runner.engines.profile import profile_of
 from longpin.runner.engines.stepped import SteppedEngine
@@ -33,6 +33,9 @@ from longpin.runner.trace_file import TraceFile
 
 QUIET = "nothing can happen any more"
 
+INTERRUPTED = "interrupted"
+"""What the reason of a result begins with if Ctrl-C ended it."""
+
 MOST_IN_MEMORY = 16 << 20
 """Bytes of the record of a run on threads that are held in memory; a longer one goes into a temporary file."""
 
@@ -43,6 +46,7 @@ def run(
     trace: str | os.PathLike[str] | BinaryIO | None = None,
     oracle: Oracle | None = None,
     observers: Iterable[Observer] = (),
+    told: Told | None = None,
 ) -> Result:
     """Run a scenario, writing its trace as it goes.
 
@@ -56,6 +60,7 @@ def run(
         oracle: who chooses the order on the stepped engine, instead of the one that ``settings`` names.
         observers: called with each event as it happens; on threads after the run, when it is judged. What one raises
             ends the run.
+        told: what the scenario was made of when its roles were written out, for the trace.
 
     Raises:
         TraceError: an open file cannot be written; or a run on threads cannot be recorded in the folder for temporary
@@ -68,6 +73,8 @@ def run(
     proposal = settings.make_proposal()
     scenario = in_dialect(scenario, settings.policy, settings.preset)
     header = header_of(scenario, settings, proposal)
+    if told is not None:
+        header = dataclasses.replace(header, told=told.text, told_decisions="\n".join(told.decisions))
     blueprint = Blueprint(scenario, proposal)
     recorder: AbstractContextManager[TraceFile | TraceWriter | None] = nullcontext()
     if isinstance(trace, str | os.PathLike):
@@ -121,7 +128,7 @@ def _run_stepped(
             result = judge.result(Verdict.UNDETERMINED, stopped)
     except KeyboardInterrupt:
         quiet = False
-        result = judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
+        result = judge.result(Verdict.UNDETERMINED, f"{INTERRUPTED} after arrival {engine.arrivals}")
     if kept is not None:
         kept.close(complete=quiet)
     result.hash = hashed.hexdigest()
@@ -161,7 +168,7 @@ def _run_threads(
                     quiet = run_threads_within(engine, allowance)
                     stopped = f"not quiet after {allowance.seconds:g} s"
                 except KeyboardInterrupt:
-                    quiet, stopped = False, f"interrupted after arrival {engine.arrivals}"
+                    quiet, stopped = False, f"{INTERRUPTED} after arrival {engine.arrivals}"
             writer.close(complete=quiet)
             if kept is not None:
                 if kept.arrivals is not None and kept.arrivals < writer.arrivals:
@@ -217,7 +224,7 @@ def replay(
 
     """
     reader = TraceReader(trace)
-    scenario, settings, proposal = _read_header(reader, source)
+    scenario, settings, proposal = read_header(reader, source)
     if rules is not None:
         scenario = dataclasses.replace(scenario, holds=rules)
     hashed = ArrivalHash()
@@ -247,7 +254,7 @@ def _follow(reader: TraceReader, oracle: Replay, engine: SteppedEngine, judge: J
         if quiet:
             oracle.expect_end()
     except KeyboardInterrupt:
-        return judge.result(Verdict.UNDETERMINED, f"interrupted after arrival {engine.arrivals}")
+        return judge.result(Verdict.UNDETERMINED, f"{INTERRUPTED} after arrival {engine.arrivals}")
     except Divergence as divergence:
         return judge.result(Verdict.DIVERGED, f"{divergence}. {_likely_causes(reader)}")
     if oracle.count == oracle.until and not quiet:
@@ -282,8 +289,17 @@ def _source_of(reader: TraceReader, given: PolicySource | None) -> PolicySource 
     return PolicySource(header.policy, given.data)
 
 
-def _read_header(reader: TraceReader, given: PolicySource | None) -> tuple[Scenario, Settings, Proposal]:
-    """Return what the trace ran; a header that no longpin would have written is an error."""
+def read_header(reader: TraceReader, given: PolicySource | None) -> tuple[Scenario, Settings, Proposal]:
+    """Return what a trace ran.
+
+    Args:
+        reader: of the trace.
+        given: the file of its policy, if that is a class in a file.
+
+    Raises:
+        TraceError: no longpin would have written the header, or ``given`` is not the file.
+
+    """
     header = reader.header
     source = _source_of(reader, given)
     try:

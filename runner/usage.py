@@ -12,7 +12,7 @@ ENGINES = ("stepped", "threads", "host")
 TIMERS = ("lazy", "racy")
 METHODS = ("auto", "dpor", "states")
 
-OPTIONS = {"strategies": "--strategy", "executor": "--dask", "footprints=False": "--no-footprints"}
+OPTIONS = {"own": "--policy", "strategies": "--strategy", "executor": "--dask", "footprints=False": "--no-footprints"}
 """Options that have another name on the command line than in Python."""
 
 

@@ -170,10 +170,18 @@ def run_again(scenario: str, policy: str | None, settings: "Settings") -> list[s
     return ["run", *options, "--", scenario] if scenario.startswith("-") else ["run", scenario, *options]
 
 
-def replay_again(trace: str, until: int | None, policy: str | None) -> list[str]:
-    """Return the arguments that show a trace; ``policy`` is the class in a file that it needs."""
+def replay_again(trace: str, until: int | None, *policies: str | None) -> list[str]:
+    """Return the arguments that show a trace.
+
+    Args:
+        trace: the file.
+        until: after which arrival it stops.
+        policies: the class in a file that it needs, and another one to follow it under; None: there is none.
+
+    """
     options = ["--until", str(until)] if until is not None else []
-    options += ["--policy", policy] if policy is not None else []
+    for policy in policies:
+        options += ["--policy", policy] if policy is not None else []
     return ["replay", *options, "--", trace] if trace.startswith("-") else ["replay", trace, *options]
 
 
@@ -181,21 +189,62 @@ def replay_again(trace: str, until: int | None, policy: str | None) -> list[str]
 @click.argument("trace", type=click.Path())
 @click.option("--until", type=click.IntRange(0), metavar="N", help="Stop after arrival N.")
 @click.option(
-    "--policy", metavar="FILE.py:CLASS", help="The file of the policy, for a trace of one that is a class in a file."
+    "--policy",
+    "policies",
+    metavar=POLICY_METAVAR,
+    multiple=True,
+    help="Follow the decisions of TRACE under this policy as far as they go, then first in, first out, and show both. "
+    "A trace of a policy that is a class in a file needs this file first: FILE.py:CLASS.",
 )
 @common
-def replay(trace: str, until: int | None, policy: str | None, as_json: bool) -> None:
-    """Show exactly the run that wrote TRACE, comparing every arrival."""
+def replay(trace: str, until: int | None, policies: tuple[str, ...], as_json: bool) -> None:
+    """Show exactly the run that wrote TRACE, comparing every arrival.
+
+    With --policy the same decisions are followed under another policy, and both are shown from where they part.
+    """
     begin()
-    from longpin.runner import api
+    from longpin.messages.trace import TraceReader
+    from longpin.runner import traces
+    from longpin.runner.conclusions import Replayed
+    from longpin.runner.given_policy import read_policy
     from longpin.runner.result import SEEN
 
     startup.ready("longpin.runner.run")
-    result = api.replay(trace, until=until, policy=policy)
+    for policy in policies:
+        read_policy(policy)
+    in_a_file = bool(policies) and bool(TraceReader(trace).header.policy_sha256)
+    own, other = policies_of(policies, in_a_file=in_a_file)
+    if other is None:
+        replayed = Replayed(traces.replay(trace, until=until, policy=own))
+    elif until is not None:
+        raise BadInput("--until is for a replay of what was recorded; under another policy the run goes on to its end")
+    else:
+        replayed = traces.replay_under(trace, other, own=own)
+    result = replayed.result
     for warning in result.warnings:
         if not warning.startswith(SEEN):  # what was seen in it is in the report
             say(warning)
-    finish(result, as_json=as_json, again=command(*replay_again(trace, until, policy)))
+    if click.get_current_context().meta[VERBOSITY]:
+        log(result)
+    conclude(replayed, as_json=as_json, again=command(*replay_again(trace, until, own, other)))
+
+
+def policies_of(given: tuple[str, ...], *, in_a_file: bool) -> tuple[str | None, str | None]:
+    """Return the file of the policy of a trace, and the policy to follow it under; None: there is none.
+
+    Args:
+        given: the policies that the command line names.
+        in_a_file: that of the trace is a class in a file.
+
+    Raises:
+        BadInput: there are too many.
+
+    """
+    if len(given) > 1 + in_a_file:
+        its = "the file of its own policy and one other" if in_a_file else "one other policy"
+        raise BadInput(f"--policy: expected at most {its}, found {len(given)}")
+    own, other = (given[:1], given[1:]) if in_a_file else ((), given)
+    return next(iter(own), None), next(iter(other), None)
 
 
 @main.command("list")

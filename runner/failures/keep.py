@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 import longpin
 from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
-from longpin.messages.trace import TraceError, TraceReader
+from longpin.messages.trace import Told, TraceError, TraceReader
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.result import POLICY_SITE, Failure
 from longpin.runner.failures.effort import Limits
@@ -34,6 +34,9 @@ from longpin.runner.result import Result, Verdict, Violation
 from longpin.runner.run import replay, run
 from longpin.runner.sampling.result import same
 from longpin.runner.subject import Subject
+
+MOST_TOLD = 1 << 20
+"""Characters of the decisions that a trace holds beside the arrivals; a header is bounded."""
 
 
 class Kept(NamedTuple):
@@ -123,7 +126,7 @@ def keep(
     shrunk = shrink(found, limits, progress)
     its = shrunk.found
     written = io.BytesIO()
-    run(its.scenario, its.settings, written, Follower(its.decisions, its.settings.seed))
+    run(its.scenario, its.settings, written, Follower(its.decisions, its.settings.seed), told=_told(found))
     record = Record(
         FORMAT,
         NUMBER,
@@ -154,6 +157,13 @@ def keep(
         except OSError as error:
             not_kept = f"{error.filename or where}: cannot be written: {error.strerror or error}"
     return Kept(found, its.scenario, record, trace, json, result, not_kept, folder is not None)
+
+
+def _told(found: FoundFailure) -> Told | None:
+    """Return the scenario as it was told, if it was told in roles, which are written out before it is made smaller."""
+    if not found.scenario.dialect or sum(map(len, found.decisions)) > MOST_TOLD:
+        return None
+    return Told(found.scenario.text, found.decisions)
 
 
 def still_fails(found: FoundFailure) -> FoundFailure | None:

@@ -1,7 +1,8 @@
 """Reports: each form in which conclusions are shown is one file that implements :class:`Report`.
 
 The forms are ``console.py``, ``as_json.py`` and ``junit.py``. What each verb says is a file of its own, which the forms
-share: ``picture.py`` (run, replay), ``exploration.py``, ``campaign.py``, ``failure.py``, ``conform.py``, ``races.py``.
+share: ``picture.py`` (run, replay), ``parting.py`` (replay under another policy), ``exploration.py``, ``campaign.py``,
+``failure.py``, ``conform.py``, ``races.py``.
 """
 
 from typing import Protocol

@@ -8,7 +8,7 @@ import json
 from importlib import resources
 from typing import TextIO, assert_never
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Stressed, Tabulated, Vectors
+from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Replayed, Stressed, Tabulated, Vectors
 from longpin.runner.report.objects import Object, run_object
 from longpin.runner.result import Result
 
@@ -57,6 +57,10 @@ def as_object(conclusion: Conclusion, again: str = "") -> Object:
     match conclusion:
         case Result():
             return run_object(conclusion, again)
+        case Replayed():
+            from longpin.runner.report import parting
+
+            return run_object(conclusion.result, again) | {"recorded": parting.as_object(conclusion.beside)}
         case Explored():
             from longpin.runner.report import exploration
 

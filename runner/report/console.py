@@ -5,7 +5,17 @@ from typing import TextIO, assert_never
 
 from rich.console import Console
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated, Vectors
+from longpin.runner.conclusions import (
+    Compared,
+    Conclusion,
+    Explored,
+    Raced,
+    Replayed,
+    Searched,
+    Stressed,
+    Tabulated,
+    Vectors,
+)
 from longpin.runner.report.picture import Picture
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Result
@@ -41,8 +51,15 @@ class ConsoleReport:
     def _text(self, conclusion: Conclusion) -> str:
         match conclusion:
             case Result():
+                return self._run(conclusion)
+            case Replayed(result, None):
+                return self._run(result)
+            case Replayed(result, beside):
+                from longpin.runner.report.parting import PartingPicture
+
+                assert beside is not None
                 with self.console.capture() as capture:
-                    Picture(self.console).draw(conclusion, self.again, self.advice)
+                    PartingPicture(self.console).draw_both(result, beside, self.again)
                 return capture.get()
             case Explored():
                 from longpin.runner.report import exploration
@@ -73,6 +90,11 @@ class ConsoleReport:
                 return text_of(survey.lines(conclusion.found))
             case _:
                 assert_never(conclusion)
+
+    def _run(self, result: Result) -> str:
+        with self.console.capture() as capture:
+            Picture(self.console).draw(result, self.again, self.advice)
+        return capture.get()
 
     def _failure(self, conclusion: Searched) -> str:
         from longpin.runner.report.failure import FailurePicture

@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import assert_never
 from xml.etree import ElementTree as ET
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Searched, Stressed, Tabulated, Vectors
+from longpin.runner.conclusions import (
+    Compared,
+    Conclusion,
+    Explored,
+    Raced,
+    Replayed,
+    Searched,
+    Stressed,
+    Tabulated,
+    Vectors,
+)
 from longpin.runner.files import replace_file
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Judged, Result, ShownUse, Verdict
@@ -44,6 +54,8 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             properties = _properties(conclusion.policy, conclusion.judged, conclusion.warnings, conclusion.uses)
             said = "\n".join(violations or [conclusion.reason])
             return f"{conclusion.scenario} {conclusion.policy}", said, 0.0, properties
+        case Replayed():
+            return _case(conclusion.result)
         case Explored() | Stressed():
             scenario, policy = conclusion.subject.scenario, conclusion.subject.settings.policy_name
             properties = _properties(policy, conclusion.subject.rules.judged, conclusion.warnings, conclusion.uses)

@@ -72,20 +72,38 @@ def fold(text: str, width: int) -> list[str]:
 
 
 class Lanes:
-    """Draws rows as lines of a console."""
+    """Draws rows as lines of a console.
 
-    def __init__(self, console: Console, lanes: Sequence[str], rows: Sequence[Row], never: frozenset[str]) -> None:
+    Args:
+        console: its encoding counts, and its width.
+        lanes: the processes.
+        rows: what is drawn.
+        never: the lanes whose last call never returns.
+        width: the columns to use; None: all of the console.
+        under_way: the lanes in which a call is under way before the first row.
+
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        lanes: Sequence[str],
+        rows: Sequence[Row],
+        never: frozenset[str],
+        width: int | None = None,
+        under_way: frozenset[str] = frozenset(),
+    ) -> None:
         self.console = console
         self.lanes = lanes
         self.rows = rows
         self.never = never
-        """The lanes whose last call never returns."""
+        self.under_way = under_way
         self.glyphs = glyphs_for(console)
         self.arrival_width = max(len(str(rows[-1].arrival)) if rows else 0, len("#"))
         times = [f"{row.now:g} s" for row in rows if row.now]
         self.time_width = max(map(len, times), default=0)
         gutter = self.arrival_width + (self.time_width + len(GAP) if times else 0)
-        self.room = console.width - gutter
+        self.room = (console.width if width is None else width) - gutter
 
     def lines(self) -> Iterator[Text]:
         """Yield the picture, lanes if they can be read and a list if not."""
@@ -119,7 +137,7 @@ class Lanes:
         columns = [*self.lanes, ""]
         yield self._line(None, [Text(printable(lane) or KERNEL, "bold") for lane in columns], widths)
         yield self._line(None, [Text(self.glyphs.rule * width, "dim") for width in widths], widths)
-        bars: dict[str, Text] = {}
+        bars = {lane: self._bar("dim") for lane in self.lanes if lane in self.under_way}
         blank = Text()
         before: Row | None = None
         for row in self.rows:

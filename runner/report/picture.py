@@ -35,6 +35,7 @@ class Picture:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        self.glyphs = glyphs_for(console)
 
     def draw(self, result: Result, again: str, advice: str) -> None:
         """Draw it; ``again`` and ``advice`` as :class:`~longpin.runner.report.console.ConsoleReport` has them."""
@@ -50,12 +51,12 @@ class Picture:
         self._say(result.scenario, result.summary, "bold")
         if result.source:
             self._say("source", result.source)
-        self._say("policy", f"{result.policy}: {_policy_summary(result)}")
-        self._say("engine", _how(result))
+        self._say("policy", f"{result.policy}: {policy_summary(result)}")
+        self._say("engine", how_it_ran(result))
         self.console.print()
 
     def _time_line(self, result: Result) -> None:
-        drawn, hidden = _shorten(list(rows(result.events, glyphs_for(self.console).arrow)))
+        drawn, hidden = shorten(list(rows(result.events, self.glyphs.arrow)))
         if len(result.processes) > UNREADABLE:
             self._print(f"{len(result.processes)} processes side by side could not be read; this is a list.", "dim")
         elif len(result.processes) > MOST_LANES:
@@ -63,7 +64,9 @@ class Picture:
         if hidden:
             note = f"{len(drawn) + hidden} rows; the {hidden} after the first {MOST_ROWS // 2} are not shown."
             self._print(note, "dim")
-        picture = Lanes(self.console, [str(process) for process in result.processes], drawn, _never(result))
+        picture = Lanes(
+            self.console, [str(process) for process in result.processes], drawn, lanes_that_never_return(result)
+        )
         for line in picture.lines():
             self.console.print(line, soft_wrap=True)
         self.console.print()
@@ -124,14 +127,15 @@ def use_lines(uses: Sequence[ShownUse], policy: str) -> list[str]:
     return [f"{use}{again[use.use]}" for use in uses]
 
 
-def _policy_summary(result: Result) -> str:
+def policy_summary(result: Result) -> str:
     """Return what the policy is in one sentence; on the host engine it is the kernel of the machine."""
     if result.engine == "host":
         return "the kernel of this machine, as it is"
     return read_proposal(result.policy)[0].summary
 
 
-def _how(result: Result) -> str:
+def how_it_ran(result: Result) -> str:
+    """Return the engine, who chose the order, and the seed."""
     if result.engine == "host":
         return "host, real processes; their order is the operating system's"
     parts = [result.engine]
@@ -142,7 +146,7 @@ def _how(result: Result) -> str:
     return ", ".join([*parts, f"seed {result.seed}"])
 
 
-def _shorten(drawn: list[Row]) -> tuple[list[Row], int]:
+def shorten(drawn: list[Row]) -> tuple[list[Row], int]:
     """Leave out the middle of a long time line; return what is left and how much is not."""
     hidden = len(drawn) - MOST_ROWS
     if hidden <= 0:
@@ -151,7 +155,7 @@ def _shorten(drawn: list[Row]) -> tuple[list[Row], int]:
     return drawn[:half] + drawn[-half:], hidden
 
 
-def _never(result: Result) -> frozenset[str]:
+def lanes_that_never_return(result: Result) -> frozenset[str]:
     """Return the lanes whose last call never returns; none if the run was stopped before it was over."""
     under_way: set[str] = set()
     for event in result.events:

@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from longpin.runner import events
-from longpin.runner.api import explore, judge, load, replay, run, settings_of, stress
-from longpin.runner.conclusions import Explored, Stressed
+from longpin.runner.api import explore, load, run, settings_of, stress
+from longpin.runner.conclusions import Explored, Replayed, Stressed
 from longpin.runner.events import Event, Observer
 from longpin.runner.report.sentences import sentence
 from longpin.runner.result import Result, Verdict
+from longpin.runner.traces import judge, replay, replay_under
 from longpin.runner.usage import UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "Observer",
     "PolicyError",
     "PoolError",
+    "Replayed",
     "Result",
     "ScenarioError",
     "Stressed",
@@ -42,6 +44,7 @@ __all__ = [
     "judge",
     "load",
     "replay",
+    "replay_under",
     "run",
     "sentence",
     "settings_of",

@@ -193,8 +193,27 @@ def test_a_trace_asks_for_its_file(folder: Path) -> None:
     (folder / "busy.py").write_text(POLICY.replace("Busy", "Busier"))
     assert one_line(fresh(folder, "replay", "t.trace", "--policy", "busy.py:Busier")) == f"{its}, not of Busier"
     fresh(folder, "run", "story.toml", "--policy", "P5", "--trace", "p5.trace")
-    refused = one_line(fresh(folder, "replay", "p5.trace", "--policy", "a, b/busy.py:Busy"))
-    assert refused.endswith("it is of P5, which is no class in a file: leave --policy out")
+    with pytest.raises(api.TraceError, match="it is of P5, which is no class in a file: leave --policy out"):
+        api.replay(folder / "p5.trace", policy=str(folder / "a, b" / "busy.py:Busy"))
+
+
+def test_a_trace_is_followed_under_it_and_one_of_it_under_another(folder: Path) -> None:
+    """Its own file comes first, which is all that is needed to see what was recorded."""
+    fresh(folder, "run", "story.toml", "--policy", "P5", "--trace", "p5.trace")
+    fresh(folder, "run", "story.toml", "--policy", "busy.py:Busy", "--trace", "t.trace")
+    for words, own, other in (
+        (("p5.trace", "--policy", "a, b/busy.py:Busy"), "P5:intended", "a, b/busy.py:Busy:intended"),
+        (("t.trace", "--policy", "a, b/busy.py:Busy", "--policy", "P5"), "busy.py:Busy:intended", "P5:intended"),
+        (("t.trace", "--policy", "busy.py:Busy", "--policy", "other.py:Busy"), "busy.py:Busy:intended", None),
+    ):
+        found = json.loads(fresh(folder, "replay", *words, "--json").stdout)
+        assert found["recorded"]["policy"] == own
+        assert found["policy"] == other or other is None
+        assert found["failure"] is None or shlex.split(found["failure"]["replay"])[2:] == list(words)
+    wrong = one_line(fresh(folder, "replay", "t.trace", "--policy", "other.py:Busy", "--policy", "P5"))
+    assert "other.py differs (SHA-256 " in wrong
+    refused = one_line(fresh(folder, "replay", "t.trace", *("--policy", "busy.py:Busy") * 3))
+    assert refused.endswith("expected at most the file of its own policy and one other, found 3")
 
 
 def test_a_kept_failure_is_of_this_file_and_shows_itself_with_it(folder: Path) -> None:

@@ -21,6 +21,7 @@ from longpin.api import events
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import ALL_RULES, RULES
 from longpin.runner import api as home
+from longpin.runner import traces
 from longpin.runner.commands.cli import main
 from longpin.runner.report import Report
 from longpin.runner.report.as_json import JsonReport
@@ -237,12 +238,15 @@ def test_what_the_functions_raise_can_be_caught() -> None:
 
 def test_every_public_name_is_documented_and_the_page_names_every_function() -> None:
     page = (ROOT / "docs" / "api.md").read_text()
-    own = (value for _, value in inspect.getmembers(home, inspect.isfunction) if value.__module__ == home.__name__)
-    assert {value.__name__ for value in own if not value.__name__.startswith("_")} <= set(api.__all__)
+    for module in (home, traces):
+        own = (
+            value for _, value in inspect.getmembers(module, inspect.isfunction) if value.__module__ == module.__name__
+        )
+        assert {value.__name__ for value in own if not value.__name__.startswith("_")} <= set(api.__all__)
     assert set(api.EXCEPTIONS) <= set(api.__all__)
     for name in api.__all__:
         assert getattr(api, name).__doc__ or name in ("Event", "Observer"), name
-    for name in ("load", "run", "replay", "judge", "explore", "stress"):
+    for name in ("load", "run", "replay", "replay_under", "judge", "explore", "stress"):
         assert f"`{name}(" in page
     for event in get_args(events.Event):
         assert f"`{event.__name__}`" in page, event
@@ -268,7 +272,9 @@ def test_each_form_of_report_shows_each_conclusion(tmp_path: Path) -> None:
     console, junit = ConsoleReport(Console(width=100), file), tmp_path / "junit.xml"
     forms: list[Report] = [console, JsonReport(file), JunitReport(junit)]
     run = api.run("truncate-waits")
-    for conclusion in (run, api.explore("lease-shared"), api.stress("lease-shared", runs=5)):
+    api.run("layout-lease-ignored", trace=tmp_path / "x.trace")
+    under = api.replay_under(tmp_path / "x.trace", "P1")
+    for conclusion in (run, under, api.explore("lease-shared"), api.stress("lease-shared", runs=5)):
         for form in forms:
             form.show(conclusion)
             assert file.getvalue() or form is forms[2]

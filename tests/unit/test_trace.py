@@ -3,7 +3,7 @@
 import io
 import os
 import tracemalloc
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from longpin.messages.codec import Encoder, decode
 from longpin.messages.envelope import Done, Envelope, Failed
 from longpin.messages.frames import CHAIN_START, MAGIC
-from longpin.messages.trace import MAX_ARRIVAL, MAX_HEADER, Header, TraceError, TraceReader, TraceWriter, text_sha256
+from longpin.messages.trace import (
+    MAX_ARRIVAL,
+    MAX_HEADER,
+    Header,
+    TraceError,
+    TraceReader,
+    TraceWriter,
+    header_map,
+    text_sha256,
+)
 
 SCENARIO = 'name = "é"\n'
 
@@ -64,7 +73,7 @@ def frames(*payloads: bytes) -> bytes:
 
 
 def header_payload(**changes: Any) -> bytes:
-    payload: bytes = msgpack.packb({**asdict(HEADER), **changes})
+    payload: bytes = msgpack.packb({**header_map(HEADER), **changes})
     return payload
 
 

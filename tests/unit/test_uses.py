@@ -9,7 +9,7 @@ import pytest
 from longpin.config.loader import load_scenario, parse_scenario
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
-from longpin.runner import api
+from longpin.runner import api, traces
 from longpin.runner.conclusions import Explored
 from longpin.runner.report import as_json
 from longpin.runner.report.junit import JunitReport
@@ -149,7 +149,7 @@ def test_what_each_policy_is_of_use_for(tmp_path: Path, policy: str, missing: se
     for use in found.uses:
         assert bool(use.trace) == (use.state is UseState.SHOWN)
         if use.trace:
-            assert states(api.replay(use.trace))[use.use] is UseState.SHOWN
+            assert states(traces.replay(use.trace))[use.use] is UseState.SHOWN
 
 
 def test_all_ways_to_explore_agree_and_name_the_same_schedules(tmp_path: Path) -> None:
