@@ -1,4 +1,4 @@
-"""Findings: what a whole matrix says, beyond its cells."""
+"""MatrixFindings: what a whole matrix says, beyond its cells."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class Readings:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class MatrixFindings:
     """Everything that is found out."""
 
     matrix: Matrix
@@ -47,7 +47,7 @@ class PresetDifference(NamedTuple):
 
 def find_out(
     wanted: WantedMatrix, folder: str, *, workers: int = 1, dask: str | None = None, show: Shown | None = None
-) -> Findings:
+) -> MatrixFindings:
     """Explore the matrix, every reading of every question, and every parameter vector of each policy.
 
     Args:
@@ -75,7 +75,7 @@ def find_out(
         for policy in SURVEYED
         if any(column.policy == policy for column in wanted.columns)
     ]
-    return Findings(matrix, readings, surveys)
+    return MatrixFindings(matrix, readings, surveys)
 
 
 def preset_differences(matrix: Matrix) -> Iterator[PresetDifference]:

@@ -23,7 +23,8 @@ from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.exploration.questions import Answers, Log, first_difference
 from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.keep import handle
-from longpin.runner.failures.schedule import Follower, follow
+from longpin.runner.failures.other import AsFarAs
+from longpin.runner.failures.schedule import Follower, follow, most_arrivals, run_with
 from longpin.runner.failures.witness import keep_witness
 from longpin.runner.judging.expected import unreached_reason
 from longpin.runner.judging.invariants.errnos import applicable
@@ -167,10 +168,13 @@ class MatrixRow:
 
     def _followed(self, blank: MatrixCell, scenario: Scenario, settings: Settings) -> MatrixCell | None:
         """Return what a counterexample of another column shows, followed as far as it goes; None: it shows nothing."""
-        earlier = [(known.column, known.decisions) for known in self.known if known.decisions]
-        for origin, decisions in [*earlier, *self.task.stored]:
+        counterexamples = {decisions: policy for policy, decisions in reversed(self.task.stored)}
+        counterexamples |= {known.decisions: known.column for known in reversed(self.known) if known.decisions}
+        for decisions, origin in counterexamples.items():
             log = Log()
-            outcome = follow(Subject(scenario, settings, log), decisions)
+            oracle = AsFarAs(decisions, settings.seed, skipping=False)
+            subject, most = Subject(scenario, settings, log), most_arrivals(decisions)
+            outcome = run_with(subject, oracle, most, racy=settings.timers == "racy")
             if outcome.broken is not None and outcome.broken.rule:
                 failure = Failure(outcome.broken, outcome.schedule.decisions)
                 return self._violated(blank, scenario, settings, failure, log.answers, How.FOLLOWED, origin)

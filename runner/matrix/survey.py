@@ -11,7 +11,7 @@ from longpin.runner.matrix.cell import CellVerdict, MatrixCell
 from longpin.runner.matrix.matrix import Shown, WantedMatrix, tasks_of
 from longpin.runner.matrix.row import Files, MatrixRow, RowTask
 from longpin.runner.matrix.store import TRACES, MatrixFolder
-from longpin.runner.matrix.vectors import Cube, VectorRegion, Survey, VectorSpace, settle
+from longpin.runner.matrix.vectors import Cube, Survey, VectorRegion, VectorSpace, settle
 from longpin.runner.pool import in_order, open_executor
 from longpin.runner.result import Verdict
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from longpin.runner.matrix.cell import MatrixCell
 from longpin.runner.matrix.findings import (
-    Findings,
+    MatrixFindings,
     Readings,
     deviations,
     never_together,
@@ -22,7 +22,7 @@ K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 
-def lines(found: Findings, made_by: str) -> Iterator[str]:
+def lines(found: MatrixFindings, made_by: str) -> Iterator[str]:
     """Yield the lines of the file.
 
     Args:
@@ -46,7 +46,7 @@ def lines(found: Findings, made_by: str) -> Iterator[str]:
     yield from _together(found)
 
 
-def _satisfied(found: Findings) -> Iterator[str]:
+def _satisfied(found: MatrixFindings) -> Iterator[str]:
     rows = len(found.matrix.wanted.hazards)
     yield "## Who satisfies how much"
     yield ""
@@ -59,7 +59,7 @@ def _satisfied(found: Findings) -> Iterator[str]:
     yield ""
 
 
-def _presets(found: Findings) -> Iterator[str]:
+def _presets(found: MatrixFindings) -> Iterator[str]:
     yield "## Where what was posted is not what was meant"
     yield ""
     yield "| proposal | hazard | as posted | intended | timers | command |"
@@ -79,7 +79,7 @@ def _presets(found: Findings) -> Iterator[str]:
     yield ""
 
 
-def _own(found: Findings) -> Iterator[str]:
+def _own(found: MatrixFindings) -> Iterator[str]:
     yield "## Where a proposal as it was meant breaks a rule"
     yield ""
     yield "| proposal | hazard | rule | timers | what happens | command |"
@@ -92,7 +92,7 @@ def _own(found: Findings) -> Iterator[str]:
     yield ""
 
 
-def _deviations(found: Findings) -> Iterator[str]:
+def _deviations(found: MatrixFindings) -> Iterator[str]:
     yield "## Where what is found is not what the documents lead one to expect"
     yield ""
     told = list(deviations(found.matrix))
@@ -155,7 +155,7 @@ def _clauses(surveys: Sequence[Surveyed]) -> Iterator[str]:
         yield ""
 
 
-def _together(found: Findings) -> Iterator[str]:
+def _together(found: MatrixFindings) -> Iterator[str]:
     yield "## What no proposal satisfies together"
     yield ""
     sets = never_together(found.matrix)

@@ -55,7 +55,7 @@ def reason(found: Surveyed) -> str:
     return "it is known of every vector whether it survives every hazard"
 
 
-class Counts(NamedTuple):
+class VectorCounts(NamedTuple):
     """How many vectors there are."""
 
     vectors: int
@@ -65,11 +65,11 @@ class Counts(NamedTuple):
     unknown: int
 
 
-def counts(found: Surveyed) -> Counts:
+def counts(found: Surveyed) -> VectorCounts:
     """Return how many vectors survive."""
     every = len(found.space.vectors) * len(found.hazards.kernels)
     failing, unknown = _count(found.hazards.with_verdict(CellVerdict.VIOLATED)), survivors_unknown(found)
-    return Counts(every, every - failing - unknown, failing, unknown)
+    return VectorCounts(every, every - failing - unknown, failing, unknown)
 
 
 def survivors_unknown(found: Surveyed) -> int:
