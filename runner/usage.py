@@ -12,7 +12,16 @@ ENGINES = ("stepped", "threads", "host")
 TIMERS = ("lazy", "racy")
 METHODS = ("auto", "dpor", "states")
 
-OPTIONS = {"own": "--policy", "strategies": "--strategy", "executor": "--dask", "footprints=False": "--no-footprints"}
+OPTIONS = {
+    "own": "--policy",
+    "strategies": "--strategy",
+    "executor": "--dask",
+    "footprints=False": "--no-footprints",
+    "hazards": "--hazard",
+    "policies": "--policy",
+    "seconds": "--for",
+    "folder": "--out",
+}
 """Options that have another name on the command line than in Python."""
 
 

@@ -6,7 +6,7 @@ failure of longpin; 3 none is unexpected, but some are undetermined.
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -15,8 +15,8 @@ from longpin.runner.commands.options import POLICY_METAVAR, begin, common, durat
 from longpin.runner.commands.terminal import BadInput, conclude
 
 if TYPE_CHECKING:
-    from longpin.runner.matrix.cell import Column
-    from longpin.runner.matrix.matrix import Matrix, Shown, WantedMatrix
+    from longpin.runner.conclusions import Conclusion
+    from longpin.runner.matrix.findings import MatrixFindings
 
 FOLDER = "longpin-matrix"
 """The folder in which rows, counterexamples and the page are kept, in the working directory."""
@@ -56,7 +56,7 @@ FOLDER = "longpin-matrix"
 def matrix(
     policies: tuple[str, ...],
     hazards: tuple[str, ...],
-    timers: str,
+    timers: Literal["lazy", "racy", "both"],
     kernel: str | None,
     seconds: float,
     workers: int | None,
@@ -73,107 +73,46 @@ def matrix(
     kept in DIR: a run that was interrupted goes on there.
     """
     begin()
-    from longpin.config.hazard import hazards_named, load_hazard
-    from longpin.runner.commands.ending import require_writable
+    from longpin.runner import tables
+    from longpin.runner.commands.ending import require_file, require_writable
     from longpin.runner.conclusions import Tabulated
-    from longpin.runner.matrix.matrix import WantedMatrix, explore_matrix
     from longpin.runner.pool import default_workers
     from longpin.runner.progress import progress_line
 
-    try:
-        names = hazards_named(hazards)
-    except ValueError as error:
-        raise BadInput(f"--hazard: {error}") from None
-    columns = _columns(policies, kernel)
+    if vectors is not None and (policies or kernel or findings or not sharing):
+        alone = "without --policy, --kernel, --findings and --no-sharing"
+        raise BadInput(f"--vectors is about every setting of one policy: {alone}")
+    wanted = tables.wanted_matrix(hazards, policies, timers, kernel, seconds, sharing=sharing)
     require_writable(Path(folder), "--out")
-    wanted = WantedMatrix(
-        [load_hazard(name) for name in names],
-        columns,
-        ("lazy", "racy") if timers == "both" else ("racy",) if timers == "racy" else ("lazy",),
-        seconds,
-        sharing,
-    )
-    if vectors is not None:
-        _survey(vectors, wanted, folder, workers, dask, given=bool(policies or kernel or not sharing), as_json=as_json)
-    startup.ready("longpin.runner.matrix.row")
-    with progress_line("cells") as show:
-        if findings is None:
-            found = explore_matrix(wanted, folder, workers=workers or default_workers(), dask=dask, show=show)
+    if findings is not None:
+        require_file(Path(findings), "--findings")
+    startup.ready("longpin.runner.matrix.survey")
+    work: dict[str, Any] = {"workers": workers or default_workers(), "dask": dask}
+    conclusion: Conclusion
+    with progress_line("cells" if vectors is None else "rows") as show:
+        if vectors is not None:
+            conclusion = tables.vectors(
+                vectors, hazards, timers=timers, seconds=seconds, folder=folder, show=show, **work
+            )
+        elif findings is not None:
+            found = tables.findings(wanted, folder, show=show, **work)
+            write_findings(Path(findings), found)
+            conclusion = Tabulated(found.matrix)
         else:
-            found = _find_out(Path(findings), wanted, folder, workers or default_workers(), dask, show)
-    conclude(Tabulated(found), as_json=as_json)
+            conclusion = tables.explore(wanted, folder, show=show, **work)
+    conclude(conclusion, as_json=as_json)
 
 
-def _find_out(
-    file: Path, wanted: "WantedMatrix", folder: str, workers: int, dask: str | None, show: "Shown"
-) -> "Matrix":
-    """Find out what all of it shows, write that, and return the matrix.
+def write_findings(file: Path, found: "MatrixFindings") -> None:
+    """Write what all of it shows.
 
     Raises:
-        BadInput: the file cannot be written.
-        OSError: it could be, and cannot any more.
+        OSError: it cannot be written.
 
     """
-    from longpin.runner.commands.ending import require_file
     from longpin.runner.files import replace_file
-    from longpin.runner.matrix.findings import find_out
     from longpin.runner.report.findings import lines
     from longpin.runner.shell import command
 
-    require_file(file, "--findings")
-    found = find_out(wanted, folder, workers=workers, dask=dask, show=show)
-    made_by = command("matrix", *sys.argv[2:])
-    replace_file(file, "".join(f"{line}\n" for line in lines(found, made_by)).encode())
-    return found.matrix
-
-
-def _survey(
-    policy: str,
-    wanted: "WantedMatrix",
-    folder: str,
-    workers: int | None,
-    dask: str | None,
-    *,
-    given: bool,
-    as_json: bool,
-) -> NoReturn:
-    """Find out which parameter vectors survive, show it, and exit.
-
-    Raises:
-        BadInput: there is no such policy, or an option has no meaning here.
-
-    """
-    from longpin.runner.conclusions import Vectors
-    from longpin.runner.given_policy import read_policy
-    from longpin.runner.matrix.survey import survey
-    from longpin.runner.pool import default_workers
-    from longpin.runner.progress import progress_line
-
-    if given:
-        raise BadInput("--vectors is about every setting of one policy: without --policy, --kernel and --no-sharing")
-    source, name, preset, parameters = read_policy(policy)
-    if parameters or source is not None:
-        raise BadInput(f"--vectors: expected a policy that comes with longpin, perhaps with a preset, found {policy!r}")
-    startup.ready("longpin.runner.matrix.survey")
-    with progress_line("rows") as show:
-        found = survey(wanted, name, preset, folder, workers=workers or default_workers(), dask=dask, show=show)
-    conclude(Vectors(found), as_json=as_json)
-
-
-def _columns(policies: tuple[str, ...], kernel: str | None) -> "list[Column]":
-    """Return what stands across.
-
-    Raises:
-        BadInput: there is no such kernel.
-        UsageError: there is no such policy, preset or parameter, or its file cannot be used.
-
-    """
-    from longpin.actors.policies.proposal import read_kernel
-    from longpin.runner.matrix.cell import all_columns, columns_of
-
-    try:
-        parameters = read_kernel(kernel) if kernel is not None else {}
-    except ValueError as error:
-        raise BadInput(f"--kernel: {error}") from None
-    columns = [column for text in policies for column in columns_of(text)] if policies else all_columns()
-    return [column.on_kernel(parameters) for column in dict.fromkeys(columns)]
+    text = "".join(f"{line}\n" for line in lines(found, command(*sys.argv[1:])))
+    replace_file(file, text.encode())

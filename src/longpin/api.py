@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from longpin.runner import events
 from longpin.runner.api import explore, load, run, settings_of, stress
-from longpin.runner.conclusions import Explored, Replayed, Stressed
+from longpin.runner.conclusions import Explored, Replayed, Stressed, Tabulated, Vectors
 from longpin.runner.events import Event, Observer
 from longpin.runner.report.sentences import sentence
 from longpin.runner.result import Result, Verdict
+from longpin.runner.tables import matrix, vectors
 from longpin.runner.traces import judge, replay, replay_under
 from longpin.runner.usage import UsageError
 
@@ -36,19 +37,23 @@ __all__ = [
     "Result",
     "ScenarioError",
     "Stressed",
+    "Tabulated",
     "TraceError",
     "UsageError",
+    "Vectors",
     "Verdict",
     "events",
     "explore",
     "judge",
     "load",
+    "matrix",
     "replay",
     "replay_under",
     "run",
     "sentence",
     "settings_of",
     "stress",
+    "vectors",
 ]
 
 EXCEPTIONS = {

@@ -69,7 +69,7 @@ ROOMS = (
     ("conclusions",),
     ("searches",),
     ("report",),
-    ("api", "traces"),
+    ("api", "traces", "tables"),
     ("commands",),
 )
 """The folders and modules of ``runner/``: each imports what stands above it, nothing beside or below."""
