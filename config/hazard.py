@@ -128,14 +128,14 @@ def _keys(policy: str, preset: str, timers: str) -> dict[str, None]:
 
 @cache
 def _files() -> dict[str, tuple[Traversable, Traversable]]:
-    """Return the two files of each hazard by its name: hazards before uses, by number, the first variant first."""
+    """Return the two files of each hazard by its name: hazards before uses, by number."""
     folder = resources.files("longpin.config") / "hazards"
     names = [entry.name.removesuffix(_EXPECTED) for entry in folder.iterdir() if entry.name.endswith(_EXPECTED)]
 
-    def place(name: str) -> tuple[str, int, int, str]:
+    def place(name: str) -> tuple[str, int, str]:
         found = _NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"{name}: expected a name such as H8-data-move")
-        return found["letter"], int(found["number"]), len(name), name
+        return found["letter"], int(found["number"]), name
 
     return {name: (folder / f"{name}{_SCENARIO}", folder / f"{name}{_EXPECTED}") for name in sorted(names, key=place)}

@@ -76,6 +76,8 @@ def handle(
     folder: str | os.PathLike[str] | None,
     limits: Limits | None = None,
     progress: Shown | None = None,
+    *,
+    whole: bool = False,
 ) -> Kept:
     """Shrink a failure and keep it. One that this version of longpin has kept already is not shrunk again.
 
@@ -90,6 +92,7 @@ def handle(
         folder: where to keep it; it is created. None: it is only made small.
         limits: what may be spent on shrinking.
         progress: told how far it is.
+        whole: keep the scenario as it is, with a simpler schedule.
 
     Raises:
         PolicyError: the failure is a mistake of a policy in a file.
@@ -101,9 +104,8 @@ def handle(
             raise PolicyError(failure.what)
         raise InternalError(failure.what)
     settings = dataclasses.replace(subject.settings, engine="stepped", seed=seed)
-    return keep(
-        FoundFailure(subject.scenario, settings, failure.broken, failure.decisions, by), folder, limits, progress
-    )
+    found = FoundFailure(subject.scenario, settings, failure.broken, failure.decisions, by)
+    return keep(found, folder, limits, progress, whole=whole)
 
 
 def keep(
@@ -111,6 +113,8 @@ def keep(
     folder: str | os.PathLike[str] | None,
     limits: Limits | None = None,
     progress: Shown | None = None,
+    *,
+    whole: bool = False,
 ) -> Kept:
     """Shrink a failure and keep it, as :func:`handle` does.
 
@@ -123,10 +127,10 @@ def keep(
     json, trace = where / f"{name}.json", where / f"{name}.trace"
     if folder is not None and (kept := _kept_before(found, json, trace)) is not None:
         return kept
-    shrunk = shrink(found, limits, progress)
+    shrunk = shrink(found, limits, progress, whole=whole)
     its = shrunk.found
     written = io.BytesIO()
-    run(its.scenario, its.settings, written, Follower(its.decisions, its.settings.seed), told=_told(found))
+    run(its.scenario, its.settings, written, Follower(its.decisions, its.settings.seed), told=None if whole else _told(found))
     record = Record(
         FORMAT,
         NUMBER,

@@ -70,10 +70,12 @@ class Shrunk(NamedTuple):
     """How many runs it took."""
 
 
-def shrink(found: FoundFailure, limits: Limits | None = None, progress: Shown | None = None) -> Shrunk:
+def shrink(
+    found: FoundFailure, limits: Limits | None = None, progress: Shown | None = None, *, whole: bool = False
+) -> Shrunk:
     """Return the simplest failure found that breaks the same rule at the same site.
 
-    Ctrl-C ends it as a spent limit does.
+    Ctrl-C ends it as a spent limit does. ``whole``: the scenario stays as it is, and only a simpler schedule is wanted.
 
     Raises:
         InternalError: the given one does not fail.
@@ -81,14 +83,15 @@ def shrink(found: FoundFailure, limits: Limits | None = None, progress: Shown | 
     """
     limits = limits or Limits()
     subject = found.subject()  # of which the roles can be cut line by line
-    found = dataclasses.replace(found, scenario=without_roles(subject.scenario))
+    found = dataclasses.replace(found, scenario=subject.scenario if whole else without_roles(subject.scenario))
     outcome = follow(subject, found.decisions)
     if not same(outcome.broken, found.broken):
         raise InternalError(f"not repeatable: {found.broken.what}")
     shrinker = _Shrinker(found, outcome.schedule)
     end, executions = ShrinkEnd.SIMPLEST, 0
     started = time.monotonic()
-    for share, step in ((FOR_SCENARIO, shrinker.simplify), (1.0, shrinker.reschedule)):
+    steps = [(FOR_SCENARIO, shrinker.simplify), (1.0, shrinker.reschedule)]
+    for share, step in steps[whole:]:
         passed = time.monotonic() - started
         seconds = None if limits.seconds is None else max(0.0, limits.seconds * share - passed)
         effort = ShrinkEffort(Limits(int(limits.executions * share) - executions, seconds), progress)

@@ -43,8 +43,8 @@ SAMPLES = 4
 MOST_ARRIVALS = 20_000
 """After so many a sampled schedule is given up."""
 
-SHRINK = Limits(executions=400, seconds=None)
-"""What making a counterexample small may take: a number of runs, so that it comes out the same every time."""
+SHRINK = Limits(executions=60, seconds=None)
+"""What making a schedule simpler may take: a number of runs, so that it comes out the same every time."""
 
 
 class RowTask(NamedTuple):
@@ -251,7 +251,7 @@ class MatrixRow:
         origin: str,
     ) -> MatrixCell:
         by = {How.EXPLORED: "matrix", How.FOLLOWED: f"matrix, as under {origin}"}[how]
-        kept = handle(Subject(scenario, settings), failure, by, settings.seed, self.folder, SHRINK)
+        kept = handle(Subject(scenario, settings), failure, by, settings.seed, self.folder, SHRINK, whole=True)
         if kept.not_kept:
             raise OSError(kept.not_kept)
         cell = replace(
