@@ -130,7 +130,8 @@ def keep(
     shrunk = shrink(found, limits, progress, whole=whole)
     its = shrunk.found
     written = io.BytesIO()
-    run(its.scenario, its.settings, written, Follower(its.decisions, its.settings.seed), told=None if whole else _told(found))
+    told = None if whole else _told(found)
+    run(its.scenario, its.settings, written, Follower(its.decisions, its.settings.seed), told=told)
     record = Record(
         FORMAT,
         NUMBER,
