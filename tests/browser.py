@@ -80,7 +80,8 @@ class Browser:
         mobile = width < 700
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.events.clear()
-        self.ask("Page.navigate", url=url)
+        if "loaderId" not in self.ask("Page.navigate", url=url):
+            return  # it is the same page, at another place
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 

@@ -14,7 +14,9 @@ import pytest
 from browser import CHROMIUM, WHY_NOT, Browser, browser
 from small_matrix import COLUMNS, HOSTILE, small_matrix, wanted
 
+from longpin.actors.policies import OWN
 from longpin.runner.events import ProcessName
+from longpin.runner.matrix.cell import Column, columns_of
 from longpin.runner.matrix.matrix import Matrix, explore_matrix
 from longpin.runner.report.page import diagram, embedded, write_page
 from longpin.runner.report.page.kinds import RuleKind, kind_of
@@ -269,6 +271,44 @@ def test_a_schedule_that_cannot_be_read_is_told(matrix: Matrix, tmp_path: Path) 
     assert said["note"].startswith("The schedule cannot be shown: ")
     assert said["command"] == ""
     assert data_of(page)["diagrams"] == []
+
+
+MINE = """
+from dataclasses import dataclass
+
+from longpin.actors.policies.wait import WaitForIdle
+
+
+@dataclass(frozen=True, slots=True)
+class Mine(WaitForIdle):
+    pass
+"""
+
+
+@pytest.fixture
+def registry() -> Iterator[None]:
+    before = dict(OWN)
+    yield
+    OWN.clear()
+    OWN.update(before)
+
+
+def test_a_schedule_of_a_policy_in_a_file_is_shown_where_it_was_inferred_from_too(
+    tmp_path: Path, registry: None
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(MINE)
+    own = f"{path}:Mine"
+    columns = [*columns_of(f"{own}:intended"), Column("P1", "intended")]
+    some = dataclasses.replace(wanted(), hazards=wanted().hazards[:1], columns=columns)
+    matrix = explore_matrix(some, tmp_path)
+    assert [cell.how.value for cell in matrix.cells] == ["explored", "inferred"]
+    page = write_page(matrix, tmp_path)
+    for column in (f"{own}:intended", "P1:intended"):
+        said = cell_of(page, "H8-shared", column)
+        assert said["note"].startswith(f"A schedule of {own}:intended")
+        assert said["command"].endswith(f"--policy {shlex.quote(own)}")
+    assert len(data_of(page)["diagrams"]) == 1
 
 
 def test_what_was_not_reached_is_told(matrix: Matrix, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def heads(columns: Sequence[Column]) -> Iterator[str]:
     """Yield the two rows of the table's head."""
     yield '<tr><th class="corner" rowspan="2" scope="col">timers</th>'
     for policy, its in groupby(columns, key=lambda column: column.policy):
-        yield f'<th class="policy" scope="colgroup" colspan="{len(list(its))}">{text(policy)}</th>'
+        yield f'<th class="policy" scope="colgroup" colspan="{len(list(its))}"><span>{text(policy)}</span></th>'
     yield "</tr><tr>"
     before = None
     for column in columns:

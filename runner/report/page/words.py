@@ -79,7 +79,7 @@ def _head(cell: MatrixCell) -> str:
 def _bounds(cell: MatrixCell, seconds: float | None) -> str:
     states = f"{cell.states:,} state{'s' * (cell.states != 1)}"
     limit = "" if seconds is None else f"; an exploration may take {seconds:g} s"
-    if cell.how is How.FOLLOWED:
+    if cell.trace and not cell.executions:  # it was followed, here or where this was inferred from
         seen = "one schedule"
     elif cell.verdict is CellVerdict.UNDETERMINED:
         seen = f"{states} were seen, {cell.executions:,} of them at rest, and that was not all{limit}"

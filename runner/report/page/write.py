@@ -3,14 +3,14 @@
 import hashlib
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from longpin.config.schema import ALL_RULES, USES
-from longpin.messages.trace import TraceError
+from longpin.messages.trace import TraceError, TraceReader
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.files import replace_file
 from longpin.runner.matrix.cell import CellVerdict, How, MatrixCell
@@ -87,12 +87,12 @@ def _data(matrix: Matrix, lines: list[MatrixLine], folder: Path) -> dict[str, An
         for hazard in matrix.wanted.hazards
     ]
     numbers = {hazard.name: number for number, hazard in enumerate(matrix.wanted.hazards)}
-    traces = _Traces(folder, embedded)
+    traces = _Traces(folder, embedded, {column.policy: column.source for column in matrix.wanted.columns})
     cells = []
     for line in lines:
         for cell, column in zip(line.cells, matrix.wanted.columns, strict=bool(line.cells)):
             words = words_of(cell, matrix.wanted.seconds)
-            diagram, note, command = traces.of(cell, column.source)
+            diagram, note, command = traces.of(cell)
             parts = [cell.verdict.value, column.name, cell.timers, *words, note, command]
             cells.append(
                 [numbers[cell.hazard], -1 if diagram is None else diagram, *embedded.texts(map(_plain, parts))]
@@ -103,20 +103,22 @@ def _data(matrix: Matrix, lines: list[MatrixLine], folder: Path) -> dict[str, An
 class _Traces:
     """The diagrams of the traces that cells name, each made once."""
 
-    def __init__(self, folder: Path, embedded: Embedded) -> None:
+    def __init__(self, folder: Path, embedded: Embedded, sources: Mapping[str, PolicySource | None]) -> None:
+        self.sources = sources
+        """The files of policies that are in one: a cell's trace may be that of another column."""
         self.folder = folder / TRACES
         self.embedded = embedded
         self.known: dict[str, tuple[int | None, str, str]] = {}
 
-    def of(self, cell: MatrixCell, source: PolicySource | None) -> tuple[int | None, str, str]:
+    def of(self, cell: MatrixCell) -> tuple[int | None, str, str]:
         """Return the number of a cell's diagram or None, what is to be said of it, and the command that replays it."""
         if not cell.trace:
             return None, "", ""
         if cell.trace not in self.known:
-            self.known[cell.trace] = self._read(self.folder / cell.trace, source)
+            self.known[cell.trace] = self._read(self.folder / cell.trace)
         return self.known[cell.trace]
 
-    def _read(self, path: Path, source: PolicySource | None) -> tuple[int | None, str, str]:
+    def _read(self, path: Path) -> tuple[int | None, str, str]:
         onlookers: list[Onlooker] = []
 
         def look(engine: SteppedEngine) -> Onlooker:
@@ -124,6 +126,7 @@ class _Traces:
             return onlookers[0]
 
         try:
+            source = self.sources.get(TraceReader(path).header.policy)
             result = replay(path, source=source, look=look)
         except TraceError as error:
             return None, f"The schedule cannot be shown: {error}", ""
