@@ -145,6 +145,7 @@ def test_no_text_is_taken_for_markup(page: Path, parsed: Parsed) -> None:
     assert not [key for _, attributes, _ in parsed.elements for key in attributes if key.startswith("on")]
     assert cell_of(page, "H8-shared", "P1:intended")["because"] == f"because {printable(HOSTILE)}"
     assert "\u202e" not in page.read_text(encoding="utf-8")
+    assert "<" not in parsed.texts("script", id="data")[0]
 
 
 def test_the_page_needs_nothing_else(page: Path, parsed: Parsed) -> None:
@@ -361,8 +362,18 @@ def test_a_cell_opens_by_keyboard_and_shows_its_diagram(shown: Browser, page: Pa
         if "timers: " in focus(shown):
             break
     assert focus(shown).startswith("H8-shared, P0:intended, lazy timers")
-    for key in ("ArrowDown", "End", "Home", "ArrowRight", "ArrowRight", "ArrowUp"):
+    way = {
+        "ArrowDown": "U1-device-writes, P0:intended",
+        "End": "U1-device-writes, P10:intended",
+        "ArrowLeft": "U1-device-writes, P1:intended",
+        "Home": "U1-device-writes, P0:intended",
+        "ArrowRight": "U1-device-writes, P1:as_posted",
+        "ArrowUp": "H8-shared, P1:as_posted",
+    }
+    for key, cell in way.items():
         shown.press(key)
+        assert focus(shown).startswith(f"{cell}, lazy timers")
+    shown.press("ArrowRight")
     assert focus(shown) == BROKEN
     shown.press("Enter")
     assert focus(shown) == "P1:intended, H8 · shared, timers lazy"
