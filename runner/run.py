@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import BinaryIO, cast
 
@@ -18,7 +18,7 @@ from longpin.messages.envelope import Envelope
 from longpin.messages.trace import Header, Told, TraceError, TraceReader, TraceWriter, text_sha256
 from longpin.runner.engines.allowance import Allowance, not_quiet, run_threads_within, run_within
 from longpin.runner.engines.profile import profile_of
-from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.stepped import ArrivalObserver, SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
 from longpin.runner.engines.world import Blueprint
 from longpin.runner.events import Observer
@@ -206,6 +206,7 @@ def replay(
     observers: Iterable[Observer] = (),
     rules: tuple[str, ...] | None = None,
     source: PolicySource | None = None,
+    look: Callable[[SteppedEngine], ArrivalObserver] | None = None,
 ) -> Result:
     """Follow a trace on the stepped engine, comparing every arrival, and judge it.
 
@@ -216,6 +217,7 @@ def replay(
         rules: what it is judged by, names from :data:`~longpin.config.schema.RULES`; None: what its scenario asks for.
         source: the file of the policy, for a trace of a policy that is a class in a file; another path will do, another
             text will not.
+        look: given the world before its first arrival, returns who looks at it after each.
 
     Raises:
         TraceError: the file cannot be read, is damaged, its header does not make sense, or ``source`` is not the file
@@ -240,6 +242,8 @@ def replay(
         engine = SteppedEngine(oracle, racy=True, seed=settings.seed)
         judge = Judge(scenario, settings, engine, proposal, observers)
         Blueprint(scenario, proposal).build(engine)
+        if look is not None:
+            engine.observers.append(look(engine))
         result = _follow(reader, oracle, engine, judge)
     result.hash = hashed.hexdigest()
     if isinstance(trace, str | os.PathLike):

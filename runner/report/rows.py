@@ -56,6 +56,8 @@ class Row:
     shape: Shape = Shape.ALONE
     failed: bool = False
     """It tells of a call that failed."""
+    event: RunEvent | None = None
+    """What it tells of: of a call that returned at once that it was made, of neighbouring blocks all of them."""
 
 
 def printable(text: str) -> str:
@@ -135,12 +137,13 @@ def rows(events: Sequence[RunEvent], arrow: str = "->") -> Iterator[Row]:
                 while index < len(events) and (more := _blocks_besides(event, events[index])):
                     blocks += more
                     index += 1
-                text = sentence(replace(event, blocks=blocks))
+                event = replace(event, blocks=blocks)
+                text = sentence(event)
             case _ if lane in under_way:
                 shape = Shape.INSIDE
             case _:
                 pass
-        yield Row(event.arrival, event.time, lane, event.kind, printable(text), shape, failed)
+        yield Row(event.arrival, event.time, lane, event.kind, printable(text), shape, failed, event)
 
 
 def lane_of(event: RunEvent) -> str:
