@@ -5,6 +5,7 @@ Import it as ``from longpin import api``, as :mod:`longpin.runner.api`. Each fun
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from longpin.runner.conclusions import Tabulated, Vectors
@@ -20,7 +21,7 @@ from longpin.runner.usage import (
 if TYPE_CHECKING:
     from longpin.runner.matrix.cell import Column
     from longpin.runner.matrix.findings import MatrixFindings
-    from longpin.runner.matrix.matrix import WantedMatrix
+    from longpin.runner.matrix.matrix import Matrix, WantedMatrix
 
 FOLDER = "longpin-matrix"
 """Where rows, counterexamples and the page are kept if nothing says where."""
@@ -130,7 +131,7 @@ def explore(
     _check_work(workers, show)
     from longpin.runner.matrix.matrix import explore_matrix
 
-    return Tabulated(explore_matrix(wanted, folder, workers=workers, dask=dask, show=show))
+    return _with_page(explore_matrix(wanted, folder, workers=workers, dask=dask, show=show))
 
 
 def findings(
@@ -149,7 +150,20 @@ def findings(
     """
     from longpin.runner.matrix.findings import find_out
 
-    return find_out(wanted, os.fspath(folder), workers=workers, dask=dask, show=show)
+    found = find_out(wanted, os.fspath(folder), workers=workers, dask=dask, show=show)
+    _with_page(found.matrix)
+    return found
+
+
+def _with_page(found: "Matrix") -> Tabulated:
+    """Write the page of a matrix beside its rows; what cannot be written is told by ``not_kept``."""
+    from longpin.runner.report.page import write_page
+
+    try:
+        found.page = str(write_page(found, Path(found.folder)))
+    except OSError as error:
+        found.not_kept = f"{error.filename or found.folder}: cannot be written: {error.strerror or error}"
+    return Tabulated(found)
 
 
 def wanted_matrix(

@@ -1,5 +1,6 @@
 """docs/findings.md is what a whole matrix shows."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -27,7 +28,7 @@ def test_every_command_asks_for_what_there_is() -> None:
         assert verb in ("explore", "matrix")
         if verb == "explore":
             assert words[0] in shipped_hazards()
-        for option, value in zip(words, words[1:], strict=False):
+        for option, value in itertools.pairwise(words):
             if option == "--policy":
                 assert columns_of(value)
             if option == "--hazard":
