@@ -73,7 +73,8 @@ def _head(cell: MatrixCell) -> str:
     if cell.verdict is CellVerdict.PROVED:
         return "Proved: no schedule breaks a rule"
     symbol, word = kind_of(cell.rule)
-    return f"Violated: a schedule breaks {symbol} {cell.rule} ({word}), {sentence_of(cell.rule)}"
+    said = sentence_of(cell.rule).removeprefix(f"{word}: ")
+    return f"Violated: a schedule breaks {symbol} {cell.rule} ({word}), {said}"
 
 
 def _bounds(cell: MatrixCell, seconds: float | None) -> str:
