@@ -177,7 +177,8 @@ class MatrixRow:
             outcome = run_with(subject, oracle, most, racy=settings.timers == "racy")
             if outcome.broken is not None and outcome.broken.rule:
                 failure = Failure(outcome.broken, outcome.schedule.decisions)
-                return self._violated(blank, scenario, settings, failure, log.answers, How.FOLLOWED, origin)
+                tried = replace(blank, executions=1)
+                return self._violated(tried, scenario, settings, failure, log.answers, How.FOLLOWED, origin)
         return None
 
     def _sampled(self, blank: MatrixCell, scenario: Scenario, settings: Settings) -> MatrixCell | None:
