@@ -102,11 +102,14 @@ def stem(found: FoundFailure) -> str:
 
 
 def stem_of(scenario: Scenario, settings: Settings, what: str, site: str = "") -> str:
-    """Return the name of files about what a schedule of a scenario shows: a rule at a site, or a use."""
+    """Return the name of files about what a schedule of a scenario shows: a rule at a site, or a use.
+
+    It has no character that a shell would make something of: O1' is written O1p.
+    """
     same = f"{configuration_hash(scenario, settings)}\n{what}\n{site}"
     digits = hashlib.sha256(same.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     name = _UNFIT.sub("-", scenario.name)[:_LONGEST_NAME].strip("-.") or "scenario"
-    return f"{name}-{what}-{digits}"
+    return f"{name}-{what.replace("'", 'p')}-{digits}"
 
 
 def write_record(path: Path, record: Record) -> None:
