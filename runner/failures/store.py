@@ -109,7 +109,7 @@ def stem_of(scenario: Scenario, settings: Settings, what: str, site: str = "") -
     same = f"{configuration_hash(scenario, settings)}\n{what}\n{site}"
     digits = hashlib.sha256(same.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     name = _UNFIT.sub("-", scenario.name)[:_LONGEST_NAME].strip("-.") or "scenario"
-    return f"{name}-{what.replace("'", 'p')}-{digits}"
+    return "-".join((name, what.replace("'", "p"), digits))
 
 
 def write_record(path: Path, record: Record) -> None:
