@@ -79,7 +79,7 @@ def load_scenario(name_or_path: str) -> Scenario:
                 found = shown(name_or_path) + closest(name_or_path, shipped)
                 names = ", ".join(shipped_scenarios())
                 raise _error(
-                    name_or_path, f"a file, a hazard (longpin list hazards) or one of the scenarios {names}", found
+                    name_or_path, f"a file, one of the scenarios {names}, or a hazard (longpin list hazards)", found
                 )
             data = shipped[name_or_path].read_bytes()
     except OSError as error:

@@ -171,8 +171,8 @@ MUTANTS = (
         "2.5.1",
         "Linux 5.4 takes a file that nobody maps for idle",
         "actors/fs/layout_guard.py",
-        "if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and not self.mappings:",
-        "if self.kernel.generation.busy_scan_skips_unmapped and not scan.unmapped and self.mappings:",
+        "if not scan.unmapped and not self.mappings and self.kernel.generation.busy_scan_skips_unmapped:",
+        "if not scan.unmapped and self.mappings and self.kernel.generation.busy_scan_skips_unmapped:",
         ("tests/unit/test_kernels.py", "tests/unit/test_policies.py"),
     ),
     Mutant(

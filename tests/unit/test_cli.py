@@ -174,7 +174,7 @@ def test_policy_replaces_the_scenarios_own(hangs: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "no-such"], ["no-such", "expected a file or one of the scenarios"]),
+        (["run", "no-such"], ["no-such", "expected a file, one of the scenarios"]),
         (["run", "/no/such.toml"], ["/no/such.toml:1: ", "No such file"]),
         (["run", "--policy", "P77"], ["longpin: --policy: ", "'P77'"]),
         (["run", "--policy", "P5:worst"], ["longpin: --policy: ", "as_posted, intended"]),

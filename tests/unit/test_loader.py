@@ -561,18 +561,21 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_shipped_scenarios_have_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hazards").mkdir()
+    (tmp_path / "scenarios").mkdir()
     for name in ("second", "first"):
-        (tmp_path / f"{name}.toml").write_text(
+        (tmp_path / "scenarios" / f"{name}.toml").write_text(
             MINIMAL.replace("close(3)", "opn(3)" if name == "second" else "close(3)")
         )
-    (tmp_path / "README.md").touch()
-    monkeypatch.setattr(loader, "_folder", lambda: tmp_path)
+    (tmp_path / "scenarios" / "README.md").touch()
+    monkeypatch.setattr(loader.resources, "files", lambda _: tmp_path)
     assert shipped_scenarios() == ["first", "second"]
     assert load_scenario("first").name == "small"
     with pytest.raises(ScenarioError, match=r"^second\.toml:4:12: process\.app\.program: "):
         load_scenario("second")
     with pytest.raises(
-        ScenarioError, match=r"a file or one of the scenarios first, second, found 'fist' \(did you mean first"
+        ScenarioError,
+        match=r"a file, one of the scenarios first, second, or a hazard .*, found 'fist' \(did you mean first",
     ):
         load_scenario("fist")
 
