@@ -110,7 +110,7 @@ class PersistentSets:
             self._before |= self._asked
             self._asked.clear()
             self._learn_senders()
-        if self._messages < len(self.table.envelopes):
+        if self._messages < len(self.table.envelopes) or len(self._inbox) < len(self.table.addresses):
             self._learn_messages()
         head, receiver = self.nodes.head, self.table.receiver
         arrivals: dict[int, list[int]] = {}

@@ -20,6 +20,7 @@ from longpin.runner.engines.engine import ALARM, EngineBase, InternalError
 from longpin.runner.exploration.canonical import OpaqueError, canonical
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import NO_MARKS, Abandoned, PropertyViolation
+from longpin.runner.exploration.touches import touches
 
 WORLD_ACTOR, ALARM_ACTOR = 0, 1
 """The numbers of the two senders that are no actors."""
@@ -141,8 +142,8 @@ class Table:
         """By state, then by message."""
         self.calls: list[dict[int, tuple[Address, int]]] = []
         """For each state the requests its suspended conversations answer, by the number they are suspended under."""
-        self.covers: list[dict[int, Footprint | None]] = []
-        """For each state what those of its suspended conversations touch that said so themselves."""
+        self.touches: list[dict[int, Footprint | None]] = []
+        """For each state what its suspended conversations touch when they go on."""
         self.alarm_owner: Address | None = None
         self.computed = 0
         """How many steps there are."""
@@ -267,9 +268,9 @@ class Table:
         if number == len(self._history):
             self._history.append(came)
             self.steps.append({})
-            tasks = list(cell.actor.suspended_after(0))
+            tasks = list(cell.actor.all_suspended())
             self.calls.append({task.number: (task.src, task.call) for task in tasks if task.call})
-            self.covers.append({task.number: task.step.footprint() for task in tasks if task.step is not None})
+            self.touches.append({task.number: touches(task) for task in tasks})
         if number not in self._idle:
             if len(self._idle) >= IDLE_ACTORS:
                 del self._idle[next(iter(self._idle))]

@@ -47,7 +47,7 @@ def searched(
 
 def end_of(actor: Actor) -> tuple[Any, ...]:
     """Return what is to be seen of an actor at the end."""
-    return actor.address, getattr(actor, "sum", -1), getattr(actor, "total", -1), len(list(actor.suspended_after(0)))
+    return actor.address, getattr(actor, "sum", -1), getattr(actor, "total", -1), len(list(actor.all_suspended()))
 
 
 def program(seed: int) -> tuple[Build, bool]:
