@@ -9,14 +9,17 @@ passed on to the engine, and pykka's loop hands every message to ``on_receive``.
 An actor that has much to answer is composed of parts (:class:`ActorPart`), which answer for it.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from types import GeneratorType
 from typing import Any, ClassVar, NoReturn, Protocol, Self, TypeVar
 
 import pykka
 
 from longpin.actors.conversation import Conversation, Effect, KernelError, Sleeping, Task
+from longpin.actors.unordered import Unordered
 from longpin.messages.envelope import AWAKE, DONE, Address, Envelope, Failed, Interrupt, Message
 
 
@@ -47,6 +50,11 @@ class Engine(Protocol):
     def failed(self, actor: "Actor", error: Exception) -> None:
         """Take note of an exception that no handler expected: a bug, which ends the run."""
 
+
+NUMBERS_APART = 16
+"""How many conversations of one process an actor has at most before their numbers are another's: then it is seen who
+came first, and states are told apart that need not be.
+"""
 
 H = TypeVar("H", bound=Callable[..., Any])
 Handlers = dict[type[Message], Callable[..., Any]]
@@ -111,13 +119,14 @@ class Actor(pykka.ThreadingActor):
         self.address = address
         self.outbox: deque[Envelope] = deque()
         """Sent and not yet arrived, oldest first; used by the stepped engine."""
-        self.tasks: dict[tuple[Address, int], Task] = {}
+        self.tasks: Unordered[tuple[Address, int], Task] = Unordered()
         """The conversations that some caller waits for, by caller and its number for the call."""
-        self._suspended: dict[int, Task] = {}
-        self._numbers = 0
+        self._suspended: Unordered[int, Task] = Unordered()
+        self.suspended_now: list[Task] = []
+        """The conversations that the last arrival suspended, for those who watch."""
         self._ready: list[tuple[Task, Any]] = []
         self._woken: list[Envelope] = []
-        self.run_queues: dict[str, Address] = {}
+        self.run_queues: Unordered[str, Address] = Unordered()
         """Where its conversations stand at a schedule point, by their caller and its thread."""
 
     @property
@@ -158,6 +167,7 @@ class Actor(pykka.ThreadingActor):
 
     def on_receive(self, message: Envelope) -> None:
         """Handle one arrival. An exception here is a bug and is reported to the engine, never to a caller."""
+        self.suspended_now.clear()
         try:
             if message.call < 0:
                 self._resume(message)
@@ -182,7 +192,7 @@ class Actor(pykka.ThreadingActor):
         except KernelError as error:
             result = Failed(error.errno)
         if type(result) is GeneratorType:
-            task = Task(result, src, call)
+            task = Task(result, src, call, request=body)
             if call:
                 self.tasks[src, call] = task
             self._advance(task, None)
@@ -233,9 +243,16 @@ class Actor(pykka.ThreadingActor):
             self.engine.post(self, Envelope(self.address, task.src, reply, -task.call, task.slept))
 
     def suspend(self, task: Task, effect: Effect) -> int:
-        """Suspend ``task`` until a reply with the returned number arrives."""
-        self._numbers = number = self._numbers + 1
+        """Suspend ``task`` until a reply with the returned number arrives.
+
+        A number is given again when that has arrived: nothing under way means the conversation before, for an interrupt
+        arrives before what is asked after it. It does not tell who came first, unless the callers are of one process.
+        """
+        number = _least_number(task.src)
+        while number in self._suspended:
+            number += 1
         self._suspended[number] = task
+        self.suspended_now.append(task)
         task.waits_for = effect
         task.number = number
         return number
@@ -244,12 +261,9 @@ class Actor(pykka.ThreadingActor):
         """Return the conversation suspended under ``number``, for those who watch."""
         return self._suspended.get(number)
 
-    def suspended_after(self, number: int) -> Iterator[Task]:
-        """Yield the conversations suspended under a greater number, newest first, for those who watch."""
-        for newest in reversed(self._suspended):
-            if newest <= number:
-                return
-            yield self._suspended[newest]
+    def all_suspended(self) -> Iterator[Task]:
+        """Yield all suspended conversations, by their numbers."""
+        yield from self._suspended.values()
 
     def request(self, dst: Address, body: Message, number: int) -> None:
         """Send request ``number``."""
@@ -303,6 +317,16 @@ class Actor(pykka.ThreadingActor):
 
 
 Actor.handlers = _handlers_in(Actor)
+
+
+@lru_cache(maxsize=4096)
+def _least_number(caller: Address) -> int:
+    """Return the least number under which a conversation that ``caller`` asked for is suspended.
+
+    Each process has its own, and with it what it has made.
+    """
+    process = re.search(r":(\d+)", caller)
+    return NUMBERS_APART * int(process[1]) + 1 if process else 1
 
 
 class RunQueue(Actor):

@@ -43,6 +43,7 @@ class Task:
         "generator",
         "lane",
         "number",
+        "request",
         "signal",
         "slept",
         "src",
@@ -50,8 +51,17 @@ class Task:
         "waits_for",
     )
 
-    def __init__(self, generator: "Conversation[Any]", src: Address, call: int, lane: str = "") -> None:
+    def __init__(
+        self,
+        generator: "Conversation[Any]",
+        src: Address,
+        call: int,
+        lane: str = "",
+        request: Message | None = None,
+    ) -> None:
         self.generator = generator
+        self.request = request
+        """What it answers; None: it was begun by the actor itself."""
         self.src = src
         self.call = call
         """The number under which ``src`` waits for the reply; 0: nobody waits."""

@@ -81,7 +81,7 @@ class Hold(Effect):
         """Take the lock if nobody is in the way or ahead; else queue."""
         self.task = task
         if not self.lock.waiters and self.lock.admits(self):
-            self.lock.holds.append(self)
+            self._hold()
             return self
         task.slept = self.lock.name
         actor.suspend(task, self)
@@ -94,6 +94,14 @@ class Hold(Effect):
         while self.shared and place and waiters[place - 1].shared and waiters[place - 1]._caller > self._caller:
             place -= 1
         waiters.insert(place, self)
+
+    def _hold(self) -> None:
+        """Enter it among those who hold the lock, who stand in the order of their callers."""
+        holds = self.lock.holds
+        place = len(holds)
+        while place and holds[place - 1]._caller > self._caller:
+            place -= 1
+        holds.insert(place, self)
 
     @property
     def _caller(self) -> tuple[Address, int]:
@@ -111,7 +119,7 @@ class Hold(Effect):
         while lock.waiters and lock.admits(lock.waiters[0]):
             hold = lock.waiters.popleft()
             assert hold.task is not None
-            lock.holds.append(hold)
+            hold._hold()
             if lock.by_message:
                 lock.actor.wake(hold.task.number)
             else:

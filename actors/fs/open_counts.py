@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from longpin.actors.constants import F_RDLCK, O_ACCMODE, O_PATH, O_RDONLY, O_RDWR, O_WRONLY
+from longpin.actors.unordered import Unordered
 from longpin.messages.envelope import Address
 
 
@@ -30,7 +31,7 @@ class OpenCounts:
     __slots__ = ("openers", "truncating")
 
     def __init__(self) -> None:
-        self.openers: dict[Address, Access] = {}
+        self.openers: Unordered[Address, Access] = Unordered()
         """Open file descriptions of the inode, and how they count."""
         self.truncating = 0
         """truncate(2) and O_TRUNC under way: they have write access without a description [2.1 step 6]."""

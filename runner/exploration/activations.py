@@ -205,7 +205,6 @@ class ActivationPath:
         self.clock.append(clock)
         if step.sends:
             self._activate(self._activation(name, receiver, step.sends, event, clock))
-            places.sent(receiver, step.sends, step.state)
             self._sent[receiver] |= 1 << event
         if step.marks:
             self.marked.append((event, step.marks))

@@ -41,7 +41,7 @@ PLAIN = frozenset({int, str, bytes, NoneType})
 CONSTANT = (type, CodeType, BuiltinFunctionType, ModuleType)
 """Types whose objects live as long as the program and never change."""
 
-OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "_actor_ref", "actor_stopped", "outbox", "engine"})
+OF_PYKKA = frozenset({"actor_urn", "actor_inbox", "_actor_ref", "actor_stopped", "outbox", "engine", "suspended_now"})
 """Attributes of an actor that are not its state; who asks looks at the outbox separately."""
 
 

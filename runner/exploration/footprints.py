@@ -12,9 +12,6 @@ from longpin.messages.envelope import Address, Envelope, Footprint, Interrupt, P
 from longpin.runner.exploration.canonical import OpaqueError, canonical
 from longpin.runner.exploration.table import KEEP_ALARM, ComputedStep, Table
 
-GOING_ON = Footprint.of(reads=[("conversation",)])
-"""The footprint of a reply in a conversation that touches nothing: an interrupt is not passed on once it has ended."""
-
 
 class FootprintError(Exception):
     """Two messages that declare to commute do not."""
@@ -48,11 +45,6 @@ def body_footprint(table: Table, message: int) -> Footprint | None:
     body = table.envelopes[message].body
     declared: Callable[[], Footprint | None] | None = getattr(body, "footprint", None)
     return None if declared is None else declared()
-
-
-def reply_footprint(request: Footprint | None) -> Footprint | None:
-    """Return the footprint of a reply, from that of the request that its conversation answers."""
-    return GOING_ON if request is not None and not any(request) else request
 
 
 class OrderComparison:

@@ -24,6 +24,8 @@ class Nodes:
         """The bit set of the messages in the outbox."""
         self.receivers: list[tuple[int, ...]] = [()]
         """Who they are for."""
+        self.busy = [0]
+        """The same as a bit set."""
         self.taken: list[dict[int, tuple[int, ComputedStep | None]]] = [{}]
         """By node, then by message: the node after it, and what else came of it if anything did."""
         self._numbers: dict[tuple[int, tuple[int, ...]], int] = {}
@@ -40,5 +42,6 @@ class Nodes:
         self.rest.append(rest)
         self.messages.append(sum(1 << message for message in set(outbox)))
         self.receivers.append(tuple(dict.fromkeys(self.table.receiver[message] for message in outbox)))
+        self.busy.append(sum(1 << receiver for receiver in self.receivers[-1]))
         self.taken.append({})
         return number

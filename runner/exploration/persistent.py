@@ -24,9 +24,13 @@ search has come to every step that is possible in it, the first one of that sche
 If an answer has changed, the pass is repeated.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
+from longpin.runner.exploration.commuting import Commuting
 from longpin.runner.exploration.nodes import ABSENT, Global, Nodes
+from longpin.runner.exploration.senders import Senders
 from longpin.runner.exploration.table import ALARM_ACTOR, WORLD_ACTOR, Spawned, Table
 
 GROWTH = 32
@@ -54,19 +58,18 @@ class Prospect(NamedTuple):
 class PersistentSets:
     """Finds persistent sets, and knows whether those found were right."""
 
-    def __init__(self, table: Table, nodes: Nodes, *, racy: bool) -> None:
+    def __init__(self, table: Table, nodes: Nodes, commuting: Commuting, *, racy: bool) -> None:
         self.table = table
         self.nodes = nodes
+        self.commuting = commuting
         self.racy = racy
-        self.changed = False
-        """An answer that was given in this pass is another one now."""
+        self.senders = Senders(table, nodes)
+        self._changed = False
         self._inbox: list[int] = []
         """By receiver: the bit set of all messages to it."""
         self._messages = 0
-        self._senders: list[int] = []
-        """By receiver: the bit set of those who send to it in any step known."""
-        self._relied = 0
-        """The bit set of the receivers of which it was made use in this pass that only one sends to them."""
+        self._learned = (0, 0)
+        """Of how many steps and actors that is known."""
         self._asked: dict[tuple[int, int], Prospect] = {}
         """By an actor's state and the messages it may receive there."""
         self._chosen: dict[Global, list[int]] = {}
@@ -78,20 +81,30 @@ class PersistentSets:
 
     def begin(self) -> None:
         """Begin a pass, with what is known now."""
-        self.changed = False
+        self._changed = False
         self._asked.clear()
         self._before.clear()
         self._chosen.clear()
         self._known = self.table.computed
-        self._relied = 0
-        self._learn_senders()
+        self.senders.begin()
+        self.commuting.begin()
+
+    @property
+    def changed(self) -> bool:
+        """Whether an answer that was given in this pass is another one now."""
+        return self._changed or self.senders.changed
 
     def proved(self) -> bool:
         """Return whether every answer of this pass would be given again."""
-        for answers in (self._asked, self._before):
-            if any(self._prospect(*question) != answer for question, answer in answers.items()):
-                self.changed = True
-        self._learn_senders()
+        known = -1
+        while not self.changed and known < self.table.computed:  # to find that out may take steps that are new
+            known = self.table.computed
+            for answers in (self._asked, self._before):
+                if any(self._prospect(*question) != answer for question, answer in answers.items()):
+                    self._changed = True
+            if not self.commuting.proved():
+                self._changed = True
+            self.senders.prove()
         return not self.changed
 
     def choose(self, state: Global, processes: list[int]) -> list[int]:
@@ -109,10 +122,9 @@ class PersistentSets:
             self._known = self.table.computed
             self._before |= self._asked
             self._asked.clear()
-            self._learn_senders()
-        if self._messages < len(self.table.envelopes):
-            self._learn_messages()
-        head, receiver = self.nodes.head, self.table.receiver
+            self.senders.refresh()
+        self._learn()
+        nodes, receiver = self.nodes, self.table.receiver
         arrivals: dict[int, list[int]] = {}
         under_way: list[Sender] = []
         for process in processes:
@@ -122,24 +134,96 @@ class PersistentSets:
                 under_way.append((process, to, 1 << tick, (to,)))
             else:
                 node = state[process]
-                to = receiver[head[node]]
-                under_way.append((process, to, self.nodes.messages[node], self.nodes.receivers[node]))
+                to = receiver[nodes.head[node]]
+                under_way.append((process, to, nodes.messages[node], nodes.receivers[node]))
             arrivals.setdefault(to, []).append(process)
-        if len(arrivals) == 1:
-            return processes
-        for process, to, _, _ in under_way:
-            others = self._senders[to] & ~(1 << process) if to < len(self._senders) else -1
-            if not others or (others == 1 << WORLD_ACTOR and to not in self.nodes.receivers[state[WORLD_ACTOR]]):
-                self._relied |= 1 << to
-                return [process]
-        for to in sorted(arrivals, key=lambda to: len(arrivals[to])):
+        if len(arrivals) > 1:
+            for process, to, _, _ in under_way:
+                if len(arrivals[to]) == 1 and self._is_alone(process, to, state, under_way):
+                    return [process]
+        for sender in under_way:
+            if sender[0] != ALARM_ACTOR and self._commutes(sender, state, under_way):
+                return [sender[0]]
+        for to in sorted(arrivals, key=lambda to: len(arrivals[to])) if len(arrivals) > 1 else ():
             if self._nothing_else_gets_to(to, state, under_way):
                 return arrivals[to]
         return processes
 
+    def _is_alone(self, process: int, to: int, state: Global, senders: list[Sender]) -> bool:
+        """Return whether it is easy to tell that nobody else gets to a receiver before a sender."""
+        if self.senders.only(process, to, state[WORLD_ACTOR]):
+            return True
+        busy = self._busy(state, (other for other, _, _, _ in senders if other != process))
+        return self.senders.leave_alone(to, state, busy, 1 << process)
+
+    def _busy(self, state: Global, senders: Iterable[int]) -> int:
+        """Return the bit set of the actors to which somebody has something under way."""
+        busy = 0
+        for sender in senders:
+            if sender == ALARM_ACTOR:
+                busy |= 1 << self.table.receiver[state[ALARM_ACTOR] - 1]
+            else:
+                busy |= self.nodes.busy[state[sender]]
+        return busy
+
+    def _commutes(self, sender: Sender, state: Global, senders: list[Sender]) -> bool:
+        """Return whether the oldest message of a sender commutes with all that can get to its receiver before it."""
+        process, to, _, _ = sender
+        nodes = self.nodes
+        if self.racy and self.table.addresses[to] == self.table.alarm_owner:  # time may come to it, unsent
+            return False
+        message, local = nodes.head[state[process]], nodes.state[state[to]]
+        heads = sum(1 << nodes.head[state[other]] for other, its, _, _ in senders if its == to and other > ALARM_ACTOR)
+        if self.commuting.quarrels(local, message, heads):
+            return False
+        return self._commutes_with_all(sender, state, senders, message, local) and self._tells_nobody(
+            self.commuting.step(local, message).sends, to, state, senders
+        )
+
+    def _commutes_with_all(
+        self, sender: Sender, state: Global, senders: list[Sender], message: int, local: int
+    ) -> bool:
+        process, to, _, _ = sender
+        with suppress(LookupError):
+            others = self.senders.may_ever_get(to, state, process) & self._inbox[to]
+            if self.commuting.knows(local, message, others):
+                return True
+        under_way, to_look_at = 0, list[int]()
+        for other, _, messages, receivers in senders:
+            if other != process:
+                under_way |= messages
+                to_look_at += receivers
+        others = self._spread(state, under_way, to_look_at, stopped=1 << process) & self._inbox[to]
+        commutes = self.commuting.ask(local, message, others)
+        self._learn()
+        return commutes
+
+    def _tells_nobody(self, sends: tuple[int, ...], sender: int, state: Global, senders: list[Sender]) -> bool:
+        """Return whether nothing else can get to the receivers of some messages that ``sender`` sends, for now."""
+        table = self.table
+        told: dict[int, int] = {}
+        for message in sends:
+            if table.envelopes[message].call == 0:  # may be sent twice
+                return False
+            told[table.receiver[message]] = told.get(table.receiver[message], 0) | 1 << message
+        if sender in told:
+            return False
+        busy = self._busy(state, (other for other, _, _, _ in senders))
+        under_way, to_look_at = 0, list[int]()
+        for _, _, messages, receivers in senders:
+            under_way |= messages
+            to_look_at += receivers
+        for who, messages in told.items():
+            answer = -table.envelopes[messages.bit_length() - 1].call
+            if self.senders.leave_alone(who, state, busy, 0, answer):
+                continue
+            awaited = self._inbox[who] & ~messages
+            if self._spread(state, under_way, to_look_at, still=1 << who, awaited=awaited) & awaited:
+                return False
+        return True
+
     def _nothing_else_gets_to(self, receiver: int, state: Global, senders: list[Sender]) -> bool:
         """Return whether no message can get to a receiver before one of those that can arrive there now."""
-        inbox, local = self._inbox, self.nodes.state
         under_way, stopped, to_look_at = 0, 0, list[int]()
         for process, to, messages, receivers in senders:
             if to == receiver:
@@ -147,20 +231,36 @@ class PersistentSets:
             else:
                 under_way |= messages
                 to_look_at += receivers
-        awaited = inbox[receiver]
-        if under_way & awaited:
-            return False
+        awaited = self._inbox[receiver]
+        return not self._spread(state, under_way, to_look_at, stopped=stopped, awaited=awaited) & awaited
+
+    def _spread(
+        self, state: Global, under_way: int, receivers: list[int], *, stopped: int = 0, still: int = 0, awaited: int = 0
+    ) -> int:
+        """Return what may be under way at some time, if some messages are and may be received in any order and number.
+
+        Args:
+            under_way: the bit set of these messages.
+            receivers: who they are for.
+            stopped: the bit set of actors that send nothing.
+            still: the bit set of actors that receive nothing.
+            awaited: messages of which one is enough to know.
+
+        """
+        inbox, local = self._inbox, self.nodes.state
+        to_look_at, futures = list(receivers), self.senders.futures
         looked: dict[int, int] = {}
         children: dict[int, list[int]] = {}
-        while to_look_at:
+        while to_look_at and not under_way & awaited:
             actor = to_look_at.pop()
             messages = under_way & inbox[actor]
-            if looked.get(actor) == messages:
+            if looked.get(actor) == messages or still >> actor & 1:
                 continue
             looked[actor] = messages
             node = state[actor] if actor < len(state) else ABSENT
             for origin in (local[node],) if node else tuple(children.get(actor, ())):
-                prospect = self._asked.get((origin, messages)) or self._ask(origin, messages)
+                received = messages & (futures.get(origin) or self.senders.future(origin))[1]
+                prospect = self._asked.get((origin, received)) or self._ask(origin, received)
                 for child in prospect.spawned:
                     states = children.setdefault(child.actor, [])
                     if child.state not in states:
@@ -173,15 +273,13 @@ class PersistentSets:
                 if prospect.messages & ~under_way and not stopped >> actor & 1:
                     under_way |= prospect.messages
                     to_look_at += prospect.receivers
-                if under_way & awaited:
-                    return False
-        return True
+        return under_way
 
     def _ask(self, state: int, messages: int) -> Prospect:
         """Return what an actor may do from a state on, and note that this was asked."""
         answer = self._asked[state, messages] = self._prospect(state, messages)
         if self._before.pop((state, messages), answer) != answer:
-            self.changed = True
+            self._changed = True
         return answer
 
     def _prospect(self, state: int, messages: int) -> Prospect:
@@ -205,24 +303,12 @@ class PersistentSets:
                     reached.append(step.state)
         return Prospect(sends, tuple(receivers), tuple(spawned))
 
-    def _learn_senders(self) -> None:
-        """Go through all steps known for who sends to whom."""
-        table, before = self.table, self._senders
-        senders = self._senders = [0] * len(table.addresses)
-        sent = [(WORLD_ACTOR, table.told), *((created.actor, created.sends) for created in table.first)]
-        for steps in table.steps:
-            for message, step in steps.items():
-                sent.append((table.receiver[message], step.sends))
-                sent += [(created.actor, created.sends) for created in step.spawned]
-                if step.alarm >= 0:
-                    sent.append((ALARM_ACTOR, (step.alarm,)))
-        for sender, messages in sent:
-            for message in messages:
-                senders[table.receiver[message]] |= 1 << sender
-        if any(self._relied >> receiver & 1 and senders[receiver] != known for receiver, known in enumerate(before)):
-            self.changed = True
-
-    def _learn_messages(self) -> None:
+    def _learn(self) -> None:
+        """Take note of what was computed."""
+        if self._learned == (noted := (len(self.table.log), len(self.table.addresses))):
+            return
+        self._learned = noted
+        self.senders.learn()
         self._inbox += [0] * (len(self.table.addresses) - len(self._inbox))
         for message in range(self._messages, len(self.table.envelopes)):
             self._inbox[self.table.receiver[message]] |= 1 << message

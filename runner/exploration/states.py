@@ -31,6 +31,7 @@ from functools import partial
 from longpin.messages.envelope import Address
 from longpin.runner.engines.engine import InternalError
 from longpin.runner.exploration.budget import Budget, OutOfBudgetError
+from longpin.runner.exploration.commuting import UNKNOWN, Commuting
 from longpin.runner.exploration.nodes import ABSENT, Global, Nodes
 from longpin.runner.exploration.persistent import PersistentSets
 from longpin.runner.exploration.result import Abandoned, BrokenRule, Exploration, Failure, Reason
@@ -76,7 +77,7 @@ class Matching:
         self.racy = racy
         self.reduce = reduce
         self.nodes = Nodes(table)
-        self.sets = PersistentSets(table, self.nodes, racy=racy)
+        self.sets = PersistentSets(table, self.nodes, Commuting(table, self._computed), racy=racy)
         self.seen = seen()
         """The states seen."""
         self._new_seen = seen
@@ -227,15 +228,28 @@ class Matching:
         receiver = table.receiver[message]
         if node == ABSENT:
             raise InternalError(f"{table.addresses[receiver]} does not exist: {table.envelopes[message]}")
-        step = table.step(nodes.state[node], message)
-        if self.images is not None:
-            self.images.symmetry.learn(nodes.state[node], message, step)
-            self.marks |= self.images.symmetry.marks
-        self.marks |= step.marks
+        step = self._learned(nodes.state[node], message)
+        if self.images is None:
+            self.marks |= step.marks
+        elif self.table.marks is not None:
+            self.marks |= self.images.symmetry.marks(nodes.state[node], message)
         special = step.alarm != KEEP_ALARM or step.spawned or step.failure is not None
         taken = nodes.number(step.state, nodes.outbox[node] + step.sends), step if special else None
         nodes.taken[node][message] = taken
         return taken
+
+    def _computed(self, state: int, message: int) -> ComputedStep:
+        """Return a step, of which the images are known."""
+        if self.images is not None and not self.images.symmetry.knows(state, message):
+            return UNKNOWN
+        return self._learned(state, message)
+
+    def _learned(self, state: int, message: int) -> ComputedStep:
+        """Return a step that is taken, and take note of its images."""
+        step = self.table.step(state, message)
+        if self.images is not None:
+            self.images.symmetry.learn(state, message, step)
+        return step
 
     def _at_rest(self, state: Global, number: int) -> Iterator[tuple[tuple[int, ...], Callable[[], Decisions]]]:
         """Go through a world at rest and its images: the states of the actors, and what tells how to come there."""

@@ -134,8 +134,6 @@ class Symmetry:
         self.swaps = [_Swap(table, one, other) for group in self.groups for one, other in pairwise(group)]
         self.every = list(self._permutations())
         """All permutations, the one that changes nothing first."""
-        self.marks: set[str] = set()
-        """What is to be seen in a step that was taken, or in an image of one, which some other schedule takes."""
         self._learned: set[tuple[int, int]] = set()
 
     def _permutations(self) -> Iterator[Permutation]:
@@ -165,7 +163,6 @@ class Symmetry:
             if (state, message) in self._learned:
                 continue
             self._learned.add((state, message))
-            self.marks |= step.marks
             if self._begin.get(state, message) != message:
                 raise AsymmetryError("somebody sends to an actor that has not begun")
             for swap in self.swaps:
@@ -174,6 +171,15 @@ class Symmetry:
                 swap.learn(step, other)
                 if image not in self._learned:
                     left.append((*image, other))
+
+    def knows(self, state: int, message: int) -> bool:
+        """Return whether a state and a message have images: the table may have others, of searches before."""
+        return all(state in swap.states and message in swap.messages for swap in self.swaps)
+
+    def marks(self, state: int, message: int) -> frozenset[str]:
+        """Return what is to be seen in a step that was learned or in one of its images, which other schedules take."""
+        images = ((permutation.state(state), permutation.message(message)) for permutation in self.every)
+        return frozenset().union(*(self.table.step(*image).marks for image in images))
 
     def decisions(self, actors: Iterable[int]) -> Iterator[int]:
         """Tell who is let go from who is where interchangeable actors start themselves: the world starts them.

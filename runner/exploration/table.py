@@ -15,11 +15,14 @@ from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from longpin.actors.base import Actor
+from longpin.actors.conversation import Call, Sleeping, Step, Task
+from longpin.actors.locks import Hold
 from longpin.messages.envelope import WORLD, Address, Envelope, Footprint, Message
 from longpin.runner.engines.engine import ALARM, EngineBase, InternalError
 from longpin.runner.exploration.canonical import OpaqueError, canonical
 from longpin.runner.exploration.replay import Always, Marks
 from longpin.runner.exploration.result import NO_MARKS, Abandoned, PropertyViolation
+from longpin.runner.exploration.touches import touches
 
 WORLD_ACTOR, ALARM_ACTOR = 0, 1
 """The numbers of the two senders that are no actors."""
@@ -141,8 +144,12 @@ class Table:
         """By state, then by message."""
         self.calls: list[dict[int, tuple[Address, int]]] = []
         """For each state the requests its suspended conversations answer, by the number they are suspended under."""
-        self.covers: list[dict[int, Footprint | None]] = []
-        """For each state what those of its suspended conversations touch that said so themselves."""
+        self.touches: list[dict[int, Footprint | None]] = []
+        """For each state what its suspended conversations touch when they go on."""
+        self.awaits: list[tuple[tuple[int, int], ...]] = []
+        """For each state whose answers its suspended conversations wait for: the number, and an actor; -1: anybody."""
+        self.log: list[tuple[int, ComputedStep]] = []
+        """The steps computed, with the message of each."""
         self.alarm_owner: Address | None = None
         self.computed = 0
         """How many steps there are."""
@@ -206,8 +213,7 @@ class Table:
             except (PropertyViolation, AssertionError, Abandoned) as violation:
                 cell.error = violation
         if cell.error is not None:
-            step = self.steps[state][message] = ComputedStep(state, (), (), KEEP_ALARM, cell.error)
-            return step
+            return self._enter(state, message, ComputedStep(state, (), (), KEEP_ALARM, cell.error))
         if cell.deadline:
             if self.alarm_owner not in (None, cell.actor.address):
                 raise InternalError(f"{cell.actor.address} sets the alarm of {self.alarm_owner}: a world has one clock")
@@ -217,8 +223,21 @@ class Table:
         marks = NO_MARKS if self.marks is None else self.marks(cell.actor, self.envelopes[message])
         after = self._state(cell, (state, message))
         sends, spawned = tuple(map(self.message, cell.posted)), tuple(self._spawn(cell.wanted))
-        step = self.steps[state][message] = ComputedStep(after, sends, spawned, alarm, None, marks)
+        return self._enter(state, message, ComputedStep(after, sends, spawned, alarm, None, marks))
+
+    def _enter(self, state: int, message: int, step: ComputedStep) -> ComputedStep:
+        self.steps[state][message] = step
+        self.log.append((message, step))
         return step
+
+    def _awaited(self, actor: Actor, task: Task) -> tuple[int, int]:
+        """Return under which number a conversation waits, and whose answer; -1: nobody says whose."""
+        effect = task.waits_for
+        if isinstance(effect, Call):
+            return task.number, self.number(effect.dst)
+        if isinstance(effect, Step):
+            return task.number, self.number(actor.run_queues[task.src + task.lane])
+        return task.number, -1
 
     def _feed(self, cell: Cell, message: int) -> None:
         cell.posted.clear()
@@ -267,14 +286,20 @@ class Table:
         if number == len(self._history):
             self._history.append(came)
             self.steps.append({})
-            tasks = list(cell.actor.suspended_after(0))
+            tasks = list(cell.actor.all_suspended())
             self.calls.append({task.number: (task.src, task.call) for task in tasks if task.call})
-            self.covers.append({task.number: task.step.footprint() for task in tasks if task.step is not None})
+            self.touches.append({task.number: touches(task) for task in tasks})
+            self.awaits.append(tuple(self._awaited(cell.actor, task) for task in tasks if not _waits_for_itself(task)))
         if number not in self._idle:
             if len(self._idle) >= IDLE_ACTORS:
                 del self._idle[next(iter(self._idle))]
             self._idle[number] = cell
         return number
+
+
+def _waits_for_itself(task: Task) -> bool:
+    """Return whether only its own actor makes a conversation go on."""
+    return isinstance(task.waits_for, (Sleeping, Hold))
 
 
 def _form_of(args: tuple[Any, ...]) -> Hashable:

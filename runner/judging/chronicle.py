@@ -100,8 +100,6 @@ class Chronicle:
         """Those of each process that were seen, but for the leader."""
         self._places: dict[int, int] = {}
         """By the identity of a call's record: its place among the calls."""
-        self._suspended: dict[Actor, int] = {}
-        """The number of each actor's conversation that was suspended last."""
 
     def arrived(self, number: int, envelope: Envelope) -> None:
         """Add what an arrival brought about."""
@@ -124,9 +122,7 @@ class Chronicle:
 
     def _add_sleeps(self, number: int, actor: Actor) -> None:
         """Add the processes that went to sleep in ``actor`` just now."""
-        newest = before = self._suspended.get(actor, 0)
-        for task in actor.suspended_after(before):
-            newest = max(newest, task.number)
+        for task in dict.fromkeys(reversed(actor.suspended_now)):
             effect = task.waits_for
             if (isinstance(effect, Sleeping) and not effect.roused) or isinstance(effect, Hold):
                 if (thread := self._caller(actor, task)) is None:
@@ -136,8 +132,6 @@ class Chronicle:
                     self._add(LockContended(*where, place, op, thread.leaving, effect.lock.name))
                 else:
                     self._add(SleepBegun(*where, place, op, thread.leaving, effect.reason))
-        if newest != before:
-            self._suspended[actor] = newest
 
     def _caller(self, actor: Actor, task: Task) -> Thread | None:
         """Return the thread whose program waits for a conversation, by way of any number of others."""

@@ -96,7 +96,7 @@ class Notes(Decisions):
         declared = envelope.body.footprint() if hasattr(envelope.body, "footprint") else None
         if declared is not None or envelope.call >= 0:
             return declared
-        for task in self.engine.actors[envelope.dst].suspended_after(0):
+        for task in self.engine.actors[envelope.dst].all_suspended():
             if task.number == -envelope.call:
                 if task.step is not None:
                     return task.step.footprint()

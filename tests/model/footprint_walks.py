@@ -10,7 +10,7 @@ from typing import Any
 from longpin.actors.policies import POLICIES
 from longpin.config.loader import load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.schema import Scenario
-from longpin.messages.envelope import KINDS, Address, Message
+from longpin.messages.envelope import KINDS, Message
 from longpin.runner.exploration.activations import ActivationPath
 from longpin.runner.exploration.footprints import OrderComparison
 from longpin.runner.exploration.table import Table
@@ -462,8 +462,6 @@ class Walker:
         self.racy = racy
         self.comparison = OrderComparison(self.table)
         self.compared = Counter[Pair]()
-        self._asked: dict[tuple[int, Address, int], str] = {}
-        """The class of each request, by receiver, sender and number."""
 
     def walk(self, rng: random.Random, held: str) -> None:
         """Let arrivals happen at random until nothing can happen any more.
@@ -480,10 +478,6 @@ class Walker:
                 self._look(path, one, other)
             others = [process for process in ready if not self._is_held(path, process, held)]
             process = rng.choice(others or ready)
-            message = path.next_message(process)
-            envelope = self.table.envelopes[message]
-            if envelope.call > 0:
-                self._asked[self.table.receiver[message], envelope.src, envelope.call] = type(envelope.body).__name__
             path.push(process)
             if path.failure is not None:
                 raise path.failure
@@ -508,8 +502,7 @@ class Walker:
         envelope = self.table.envelopes[message]
         if envelope.call >= 0 or envelope.body.footprint() is not None:
             return type(envelope.body).__name__
-        if -envelope.call in self.table.covers[state]:  # the conversation said itself what its next piece touches
-            tasks = self.table.actor(state).suspended_after(0)
-            return next(type(task.step).__name__ for task in tasks if task.number == -envelope.call)
-        request = self.table.calls[state].get(-envelope.call)
-        return ("" if request is None else self._asked[self.table.receiver[message], *request]) + "..."
+        task = self.table.actor(state).suspended(-envelope.call)
+        if task is not None and task.step is not None:  # it said itself what its next piece touches
+            return type(task.step).__name__
+        return ("" if task is None or not task.call else type(task.request).__name__) + "..."

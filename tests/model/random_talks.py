@@ -4,7 +4,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from longpin.actors.base import Actor, Engine, handles
+from model.oldest_first import OldestFirst
+
+from longpin.actors.base import Engine, handles
 from longpin.actors.clock import Clock
 from longpin.actors.conversation import Call, Conversation, KernelError, Step, WaitQueue, WaitsFor
 from longpin.actors.locks import Lock
@@ -32,7 +34,7 @@ class Talk(Message):
     script: int
 
 
-class Talker(Actor):
+class Talker(OldestFirst):
     """Does what its scripts say, and sends something already while it is made if it is somebody's child."""
 
     def __init__(self, engine: Engine, address: Address, scripts: Scripts, first: Deed | None = None) -> None:
@@ -78,7 +80,7 @@ class Talker(Actor):
         elif what == "wake":
             self.queue.wake_all(self)
         elif what == "interrupt":
-            for task in self.suspended_after(0):
+            for task in self.oldest_first():
                 for dst, number in task.waits_for.pending_calls() if task.waits_for else ():
                     self.send(dst, Interrupt(number, fatal=False))
         elif what == "arm":

@@ -8,6 +8,8 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from model.oldest_first import OldestFirst
+
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.clock import Clock
 from longpin.actors.conversation import Call, Conversation, Effect, KernelError, Step, Task, WaitQueue, WaitsFor
@@ -146,7 +148,7 @@ class Bear(Message):
         return Footprint(frozenset(), frozenset({("children",)}))
 
 
-class Worker(Actor):
+class Worker(OldestFirst):
     """Registers, and whatever else messages need."""
 
     def __init__(self, engine: Engine, address: Address) -> None:
@@ -215,9 +217,9 @@ class Worker(Actor):
     def on_poke(self, _poke: Poke, _src: Address) -> Done:
         # Those of one kind are in conflict; in which order two of different kinds came must not be seen.
         tasks: dict[str, list[Task]] = {"on_ask_in_turn": [], "on_doze": []}
-        for task in self.suspended_after(0):
+        for task in self.oldest_first():
             tasks.get(getattr(task.generator, "__name__", ""), []).append(task)
-        for task in (task for kind in tasks.values() for task in reversed(kind)):
+        for task in (task for kind in tasks.values() for task in kind):
             self.interrupt(task, fatal=False)
         return Done()
 

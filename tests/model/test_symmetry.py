@@ -181,6 +181,7 @@ fcntl(fd, F_SETLEASE, F_RDLCK)
 """
 
 
+MAPPER = 'fd = open("/f", O_RDWR)\nbuf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)\n'
 ASKER = 'fd = open("/f", O_RDWR)\nr = fcntl(fd, F_SETLEASE, F_WRLCK)\n'
 
 
@@ -202,7 +203,7 @@ def subject_of(content: str) -> Subject:
 
 
 def test_processes_alike_are_not_told_apart() -> None:
-    subject = subject_of(text(USER, USER, 'truncate("/f", 0)\n'))
+    subject = subject_of(text(MAPPER, MAPPER, 'truncate("/f", 0)\n'))
     assert subject.interchangeable == (("process:100", "process:101"),)
     alone, together = explored(subject, symmetry=False), explored(subject, symmetry=True)
     assert together.interchangeable == subject.interchangeable
