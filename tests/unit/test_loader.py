@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import fields
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,6 @@ from longpin.actors.constants import SIGIO
 from longpin.actors.process.program import Op
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Section
-from longpin.config import loader
 from longpin.config.call_table import write_tables
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
@@ -568,7 +568,7 @@ def test_shipped_scenarios_have_names(tmp_path: Path, monkeypatch: pytest.Monkey
             MINIMAL.replace("close(3)", "opn(3)" if name == "second" else "close(3)")
         )
     (tmp_path / "scenarios" / "README.md").touch()
-    monkeypatch.setattr(loader.resources, "files", lambda _: tmp_path)
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
     assert shipped_scenarios() == ["first", "second"]
     assert load_scenario("first").name == "small"
     with pytest.raises(ScenarioError, match=r"^second\.toml:4:12: process\.app\.program: "):
