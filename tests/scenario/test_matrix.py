@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from model.test_parallel import local_cluster
 
 from longpin.actors.policies import POLICIES
 from longpin.config.hazard import HOLDS, hazards_named, load_hazard, shipped_hazards
@@ -166,3 +167,12 @@ def test_a_damaged_row_is_done_again(tmp_path: Path) -> None:
         kept.write_text(text)
         again = explore_matrix(wanted, tmp_path)
         assert (again.resumed, again.cells) == (0, cells)
+
+
+@pytest.mark.filterwarnings("default")
+def test_rows_are_the_same_for_any_number_of_workers_and_on_a_cluster(tmp_path: Path) -> None:
+    wanted = WantedMatrix([load_hazard("U1-device-writes")], all_columns()[:6])
+    alone = explore_matrix(wanted, tmp_path / "alone").cells
+    assert explore_matrix(wanted, tmp_path / "two", workers=2).cells == alone
+    with local_cluster() as address:
+        assert explore_matrix(wanted, tmp_path / "cluster", dask=address).cells == alone
