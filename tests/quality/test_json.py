@@ -95,7 +95,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("layout-lease-ignored", "holds"),
         ("layout-lease-ignored --method states", "holds"),
         ("lease-shared --max-executions 3", "undetermined"),
-        ("lease-shared --max-executions 3 --method states", "undetermined"),
+        ("two-pins-one-truncate --max-executions 3 --method states", "undetermined"),
         ("lost.toml", "undetermined"),
         ("unplayed.toml", "undetermined"),
         ("narrowed.toml", "holds"),
