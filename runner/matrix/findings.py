@@ -51,7 +51,8 @@ def find_out(
     """Explore the matrix, every reading of every question, and every parameter vector of each policy.
 
     Args:
-        wanted: the matrix; its hazards, timers and bounds are those of the rest.
+        wanted: the matrix; its hazards and bounds are those of the rest, and its timers but for the vectors, which have
+            the first kind alone.
         folder: where everything is kept. What an earlier run has kept there is not done again.
         workers: processes, a row each.
         dask: the address of a dask cluster that does the work.
@@ -70,8 +71,9 @@ def find_out(
         asked = replace(wanted, hazards=[load_hazard(name) for name in rows], columns=columns)
         found = explore_matrix(asked, folder, workers=workers, dask=dask) if rows else None
         readings.append(Readings(question, found))
+    timers = wanted.timers[:1]
     surveys = [
-        survey(wanted, policy, INTENDED, folder, workers=workers, dask=dask, show=show)
+        survey(replace(wanted, timers=timers), policy, INTENDED, folder, workers=workers, dask=dask, show=show)
         for policy in SURVEYED
         if any(column.policy == policy for column in wanted.columns)
     ]

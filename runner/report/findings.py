@@ -141,12 +141,14 @@ def _clauses(surveys: Sequence[Surveyed]) -> Iterator[str]:
     yield ""
     yield "Every vector of a proposal's own parameters, and of those of the kernel that make a difference. A clause"
     yield "says what a vector must be, and what happens if it is not."
+    yield f"Timers: {', '.join(dict.fromkeys(timers for each in surveys for timers in each.wanted.timers))}."
     yield ""
     for each in surveys:
         its = counts(each)
         fates = f"{its.surviving:,} survive every hazard, {its.failing:,} do not, {its.unknown:,} undetermined"
         yield f"**{each.space.policy}**: of {its.vectors:,} vectors {fates} ({each.explorations:,} explorations)."
-        yield f"`longpin matrix --vectors {each.space.policy}`"
+        timers = each.wanted.timers[0] if len(each.wanted.timers) == 1 else "both"
+        yield f"`{command('matrix', '--vectors', each.space.policy, '--timers', timers)}`"
         yield ""
         for title, cubes in (("to survive", each.clauses), ("to show every use", each.useless)):
             for cube in cubes:
