@@ -118,7 +118,7 @@ def test_a_check_for_active_leases_refuses_an_overdue_one() -> None:
 
 @pytest.mark.heavy
 def test_a_check_for_active_leases_refuses_an_overdue_one_whenever_timers_fire() -> None:
-    """Some 180,000 states."""
+    """With racy timers it takes the most states of these."""
     text = shipped("overdue-lease-pin")
     assert_absent(explored(text, "P5:intended", racy=True, method="states", lease_check="active_only"))
 
