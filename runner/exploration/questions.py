@@ -9,7 +9,7 @@ A policy is noted by a class of its own, made for it: the policy itself, the act
 whoever does not ask for this pays nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import wraps
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ class Question(NamedTuple):
     hook: str
     """A hook, an attribute, ``overrides``, or ``kernel``."""
     facts: tuple[Any, ...]
-    """What it was shown."""
+    """What it was shown; of a mapping or a collection nothing, if it was taken as a whole."""
 
     def ask(self, proposal: Proposal) -> Any:
         """Return what a policy, or its kernel, answers."""
@@ -47,12 +47,12 @@ class Question(NamedTuple):
         policy = proposal.policy
         if self.hook == "overrides":
             return type(policy).overrides(getattr(Policy, *self.facts))
+        if self.hook in VALUES or (self.hook in MAPPINGS + COLLECTIONS and not self.facts):
+            return getattr(policy, self.hook)
         if self.hook in MAPPINGS:
             return getattr(policy, self.hook).get(*self.facts)
         if self.hook in COLLECTIONS:
             return self.facts[0] in getattr(policy, self.hook)
-        if self.hook in VALUES:
-            return getattr(policy, self.hook)
         *facts, options = self.facts
         return getattr(policy, self.hook)(*facts, **dict(options))
 
@@ -63,7 +63,16 @@ Answers = Mapping[Question, Any]
 
 def first_difference(answers: Answers, proposal: Proposal) -> Question | None:
     """Return the first question that ``proposal`` answers differently; None: it is the same transition system."""
-    return next((question for question, answer in answers.items() if question.ask(proposal) != answer), None)
+    return next((question for question, answer in answers.items() if not same(question.ask(proposal), answer)), None)
+
+
+def same(answer: Any, other: Any) -> bool:
+    """Return whether two answers are one: equal, and of one kind, since two kinds of decision can be equal tuples."""
+    if type(answer) is not type(other):
+        return False
+    if isinstance(answer, tuple):
+        return len(answer) == len(other) and all(map(same, answer, other))
+    return bool(answer == other)
 
 
 class Log:
@@ -156,7 +165,7 @@ def _noted_hook(hook: str, method: Callable[..., Any], log: Log) -> Callable[...
     return asked
 
 
-class _NotedMapping:
+class _NotedMapping(Mapping[str, Any]):
     """A mapping of a policy, whose look-ups are noted."""
 
     def __init__(self, name: str, mapping: Mapping[str, Any], log: Log) -> None:
@@ -169,17 +178,33 @@ class _NotedMapping:
         found = self.log.note(Question(self.name, (key,)), self.mapping.get(key))
         return default if found is None else found
 
+    def __getitem__(self, key: str) -> Any:
+        self.get(key)
+        return self.mapping[key]
 
-class _NotedCollection:
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.log.note(Question(self.name, ()), self.mapping))
+
+    def __len__(self) -> int:
+        return len(self.log.note(Question(self.name, ()), self.mapping))
+
+
+class _NotedCollection(Collection[str]):
     """A collection of a policy; whether something is in it is noted."""
 
-    def __init__(self, name: str, items: Iterable[str], log: Log) -> None:
+    def __init__(self, name: str, items: Collection[str], log: Log) -> None:
         self.name = name
         self.items = items
         self.log = log
 
-    def __contains__(self, item: str) -> bool:
+    def __contains__(self, item: object) -> bool:
         return bool(self.log.note(Question(self.name, (item,)), item in self.items))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.log.note(Question(self.name, ()), self.items))
+
+    def __len__(self) -> int:
+        return len(self.log.note(Question(self.name, ()), self.items))
 
 
 class _NotedValue:

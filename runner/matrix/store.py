@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 
 from longpin.messages.envelope import Address
 from longpin.messages.strict import STRUCTURE_ERRORS, make_converter
+from longpin.messages.trace import TraceError, TraceReader
 from longpin.runner.failures.store import RecordError, read_record
 from longpin.runner.files import write_atomically
-from longpin.runner.matrix.row import RowTask
+from longpin.runner.matrix.row import RowResult, RowTask
 
 ROWS, TRACES = "rows", "traces"
 """Folders in the folder of a matrix."""
@@ -51,11 +52,14 @@ class MatrixFolder:
             kept = json.loads(self._file(task, what).read_text(encoding="utf-8"))
             if kept["identity"] != identity(task, what):
                 return None
-            if not all((self.traces / name).is_file() for name in kept["files"]):
+            if not all(_is_whole(self.traces / name) for name in kept["files"]):
                 return None
-            return make_converter().structure(kept["row"], kind)
-        except (OSError, ValueError, KeyError, TypeError, *STRUCTURE_ERRORS):
+            row = make_converter().structure(kept["row"], kind)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, *STRUCTURE_ERRORS):
             return None
+        if isinstance(row, RowResult) and not _is_of(row, task, kept["files"]):
+            return None
+        return row
 
     def keep(self, task: RowTask, row: Any, files: Mapping[str, bytes], what: str = "") -> None:
         """Keep what was done of a row, and the files that belong to it.
@@ -122,6 +126,26 @@ def _texts(folder: Traversable, name: str) -> Iterable[tuple[str, Traversable]]:
             yield from _texts(entry, path)
         elif entry.name.endswith((".py", ".toml")) and not entry.name.endswith(".expected.toml"):
             yield path, entry
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a record, or a trace, can be read to its end."""
+    try:
+        if path.suffix == ".json":
+            read_record(path)
+            return True
+        reader = TraceReader(path)
+        for _ in reader:
+            pass
+    except (RecordError, TraceError):
+        return False
+    return reader.complete
+
+
+def _is_of(row: RowResult, task: RowTask, files: Iterable[str]) -> bool:
+    """Return whether a row has the cells that are asked for, and names no other files than those it was kept with."""
+    wanted = [column.settings(task.timers, task.expected.kernel).policy_name for column in task.columns]
+    return [cell.column for cell in row.cells] == wanted and {cell.trace for cell in row.cells} <= {"", *files}
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -20,7 +20,7 @@ from longpin.actors.kernel.generation import GENERATIONS, Generation
 from longpin.actors.parameters import ParameterValue, parameter_types, replaced
 from longpin.actors.policies import find_policy
 from longpin.actors.policies.proposal import Proposal
-from longpin.runner.exploration.questions import KERNEL, Answers, Question
+from longpin.runner.exploration.questions import KERNEL, Answers, Question, same
 from longpin.runner.matrix.cell import CellVerdict, Column, MatrixCell
 from longpin.runner.matrix.row import MatrixRow
 
@@ -83,7 +83,7 @@ class VectorSpace:
         known = self._answers.get(question)
         if known is None:
             known = self._answers[question] = [question.ask(proposal) for proposal in self._proposals]
-        return sum(1 << number for number in members(among) if known[number] == answer)
+        return sum(1 << number for number in members(among) if same(known[number], answer))
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,39 @@ def test_what_is_not_reached_is_undetermined() -> None:
     assert "time allowed" in cell["what"]
 
 
+def damaged(text: str, place: str) -> str:
+    """Return a row with one thing that it cannot have."""
+    row = json.loads(text)
+    if place == "nested":
+        return "[" * 100_000
+    if place == "cells":
+        row["row"]["cells"].pop()
+    else:
+        row["row"]["cells"][0]["trace"] = "../../elsewhere.trace"
+    return json.dumps(row)
+
+
+ONCE = ("--hazard", "U1", "--policy", "P1", "--timers", "lazy")
+
+
+@pytest.mark.parametrize("place", ["nested", "cells", "trace"])
+def test_a_row_that_is_damaged_is_done_again(folder: Path, place: str) -> None:
+    whole = cells(*ONCE)
+    (row,) = (folder / "longpin-matrix" / "rows").iterdir()
+    row.write_text(damaged(row.read_text(), place))
+    again = valid("matrix", matrix(*ONCE, "--json").stdout)
+    assert (again["resumed_rows"], again["cells"]) == (0, whole)
+
+
+@pytest.mark.parametrize("left", [0, 100, -1])
+def test_a_counterexample_that_is_damaged_is_made_again(folder: Path, left: int) -> None:
+    trace = Path(cells(*ONCE)[0]["trace"])
+    whole = trace.read_bytes()
+    trace.write_bytes(whole[:left])
+    assert valid("matrix", matrix(*ONCE, "--json").stdout)["resumed_rows"] == 0
+    assert trace.read_bytes() == whole
+
+
 def command(folder: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "longpin", "matrix", "--out", str(folder), "--hazard", "U1", "--hazard", "U3", *words]
 

@@ -1,11 +1,16 @@
 """Questions: what a policy is asked while a world is explored decides which other policies are the same system."""
 
 import pickle
+from dataclasses import dataclass
 
 import pytest
 
+from longpin.actors.policies.decisions import Allow, OnDeadline, RemoveLease, ZapMappings
+from longpin.actors.policies.layout_lease_v1 import LayoutLeaseV1
 from longpin.actors.policies.proposal import Proposal
+from longpin.actors.policies.views import LayoutView, LeaseView
 from longpin.config.loader import load_scenario
+from longpin.messages.fs.mapping import PinRequest
 from longpin.runner.exploration import Exploration, explore
 from longpin.runner.exploration.questions import Log, Question, first_difference
 from longpin.runner.settings import Settings
@@ -90,3 +95,39 @@ def test_a_field_of_the_kernel_that_is_read_is_a_question(asked: Log) -> None:
     question = first_difference(asked.answers, proposal_of(subject(idle_needs_unmapped=True)))
     assert question == Question("kernel", ("idle_needs_unmapped",))
     assert first_difference(asked.answers, proposal_of(subject(clone_waits=False))) is None
+
+
+@dataclass(frozen=True, slots=True)
+class AtTheDeadline(LayoutLeaseV1):
+    zaps: bool = False
+
+    def on_deadline(self, lease: LeaseView, view: LayoutView) -> OnDeadline:
+        return OnDeadline((ZapMappings() if self.zaps else RemoveLease(),))
+
+
+def test_two_kinds_of_decision_are_two_answers() -> None:
+    """Both are tuples of nothing, and so equal: one takes the lease away, and the other leaves it."""
+    drops, zaps = (Proposal.of(AtTheDeadline(zaps=zaps)) for zaps in (False, True))
+    question = Question("on_deadline", (None, None, ()))
+    answers = {question: question.ask(drops)}
+    assert answers[question] == question.ask(zaps)
+    assert first_difference(answers, drops) is None
+    assert first_difference(answers, zaps) == question
+
+
+@dataclass(frozen=True, slots=True)
+class LooksItUp(LayoutLeaseV1):
+    def pin_gate(self, request: PinRequest, view: LayoutView) -> Allow:
+        assert all(self.errnos[call] and call in self.errnos for call in self.errnos)
+        assert len([*self.calls, *self.proc_files]) == len(self.calls) + len(self.proc_files)
+        return Allow()
+
+
+def test_a_policy_whose_questions_are_noted_can_look_at_all_it_adds() -> None:
+    log = Log()
+    noted = log.noted(Proposal.of(LooksItUp()))
+    question = Question("pin_gate", (None, None, ()))
+    assert question.ask(noted) == Allow()
+    assert list(log.answers) == [question]
+    assert dict(noted.policy.errnos) == dict(LooksItUp.errnos)
+    assert first_difference(log.answers, Proposal.of(LooksItUp())) is None
