@@ -1,6 +1,6 @@
 """MatrixFindings: what a whole matrix says, beyond its cells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Readings:
 
     question: DisputedQuestion
     matrix: Matrix | None
-    """None: nothing is run."""
+    """None: nothing was run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,14 @@ class MatrixFindings:
     """Everything that is found out."""
 
     matrix: Matrix
-    readings: Sequence[Readings]
-    surveys: Sequence[Surveyed]
+    readings: list[Readings]
+    surveys: list[Surveyed]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended a part of it; nothing was begun after that."""
+        matrices = [self.matrix, *(each.matrix for each in self.readings if each.matrix is not None)]
+        return any(each.interrupted for each in matrices) or any(each.interrupted for each in self.surveys)
 
 
 class PresetDifference(NamedTuple):
@@ -63,21 +69,20 @@ def find_out(
 
     """
     matrix = explore_matrix(wanted, folder, workers=workers, dask=dask, show=show)
+    found = MatrixFindings(matrix, [], [])
     names = [hazard.name for hazard in wanted.hazards]
-    readings = []
     for question in disputed_questions():
         rows = [name for name in names if is_named(name, question.hazards)]
         columns = [columns_of(reading.policy)[0] for reading in question.readings]
         asked = replace(wanted, hazards=[load_hazard(name) for name in rows], columns=columns)
-        found = explore_matrix(asked, folder, workers=workers, dask=dask) if rows else None
-        readings.append(Readings(question, found))
-    timers = wanted.timers[:1]
-    surveys = [
-        survey(replace(wanted, timers=timers), policy, INTENDED, folder, workers=workers, dask=dask, show=show)
-        for policy in SURVEYED
-        if any(column.policy == policy for column in wanted.columns)
-    ]
-    return MatrixFindings(matrix, readings, surveys)
+        its = explore_matrix(asked, folder, workers=workers, dask=dask) if rows and not found.interrupted else None
+        found.readings.append(Readings(question, its))
+    for policy in SURVEYED:
+        if any(column.policy == policy for column in wanted.columns) and not found.interrupted:
+            asked = replace(wanted, timers=wanted.timers[:1])
+            its_vectors = survey(asked, policy, INTENDED, folder, workers=workers, dask=dask, show=show)
+            found.surveys.append(its_vectors)
+    return found
 
 
 def preset_differences(matrix: Matrix) -> Iterator[PresetDifference]:

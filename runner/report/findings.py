@@ -36,6 +36,8 @@ def lines(found: MatrixFindings, made_by: str) -> Iterator[str]:
     size = f"{len(matrix.cells):,} cells, {matrix.explorations:,} explorations, {matrix.undetermined} undetermined"
     yield f"Made by `{made_by}`: {size}. A command below shows what its line says; its exit status is 1 where a"
     yield "rule is violated. `holds` is a proof within the bounds that the command prints."
+    if found.interrupted:
+        yield "**It was interrupted: what follows is what was known by then.**"
     yield ""
     yield from _satisfied(found)
     yield from _presets(found)
@@ -115,7 +117,7 @@ def _readings(readings: Sequence[Readings]) -> Iterator[str]:
     for number, each in enumerate(readings, 1):
         yield f"{number}. **{each.question.asks}** ({each.question.source})"
         if each.matrix is None:
-            yield f"   {each.question.why}"
+            yield f"   {each.question.why or 'It was interrupted before this was run.'}"
             yield ""
             continue
         yield ""
