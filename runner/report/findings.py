@@ -117,7 +117,7 @@ def _readings(readings: Sequence[Readings]) -> Iterator[str]:
     for number, each in enumerate(readings, 1):
         yield f"{number}. **{each.question.asks}** ({each.question.source})"
         if each.matrix is None:
-            yield f"   {each.question.why or 'It was interrupted before this was run.'}"
+            yield f"   {each.question.why or 'Nothing of this was run.'}"
             yield ""
             continue
         yield ""
