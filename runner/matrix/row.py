@@ -18,10 +18,10 @@ from longpin.config.hazard import Expected
 from longpin.config.loader import in_dialect, parse_scenario
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Address
-from longpin.runner.exploration import Failure, Method, explore
+from longpin.runner.exploration import Failure, Method, Reason, explore
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.exploration.questions import Answers, Log, first_difference
-from longpin.runner.failures.effort import Limits
+from longpin.runner.failures.effort import Limits, ShrinkEnd
 from longpin.runner.failures.keep import handle
 from longpin.runner.failures.other import AsFarAs
 from longpin.runner.failures.schedule import Follower, follow, most_arrivals, run_with
@@ -215,6 +215,8 @@ class MatrixRow:
             racy=settings.timers == "racy",
             seed=settings.seed,
         )
+        if found.reason is Reason.INTERRUPTED:
+            raise KeyboardInterrupt  # a cell of which that is all that is known is no part of a row that is done
         self.explorations += 1
         self.questions = max(self.questions, len(log.answers))
         blank = replace(blank, executions=found.executions, states=found.states)
@@ -255,6 +257,8 @@ class MatrixRow:
         kept = handle(Subject(scenario, settings), failure, by, settings.seed, self.folder, SHRINK, whole=True)
         if kept.not_kept:
             raise OSError(kept.not_kept)
+        if kept.record.end == ShrinkEnd.INTERRUPTED:
+            raise KeyboardInterrupt
         cell = replace(
             blank,
             verdict=CellVerdict.VIOLATED,

@@ -10,6 +10,8 @@ from longpin.actors.policies import POLICIES
 from longpin.config.hazard import HOLDS, hazards_named, load_hazard, shipped_hazards
 from longpin.config.loader import in_dialect
 from longpin.config.schema import ALL_RULES, USES
+from longpin.runner.exploration import Exploration, Method, Reason
+from longpin.runner.matrix import row as rows
 from longpin.runner.matrix.cell import CellVerdict, Column, How, MatrixCell, all_columns
 from longpin.runner.matrix.matrix import WantedMatrix, explore_matrix
 from longpin.runner.matrix.row import MatrixRow, RowTask
@@ -176,3 +178,14 @@ def test_rows_are_the_same_for_any_number_of_workers_and_on_a_cluster(tmp_path: 
     assert explore_matrix(wanted, tmp_path / "two", workers=2).cells == alone
     with local_cluster() as address:
         assert explore_matrix(wanted, tmp_path / "cluster", dask=address).cells == alone
+
+
+def test_a_row_that_is_interrupted_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exploration takes Ctrl-C for its own end: the matrix ends too, and the cell is explored the next time."""
+    wanted = WantedMatrix([load_hazard("H9-close-while-pinned")], [COLUMNS["P0:intended"]], ("lazy",))
+    with monkeypatch.context() as patched:
+        patched.setattr(rows, "explore", lambda *_, **__: Exploration(Method.STATES, reason=Reason.INTERRUPTED))
+        stopped = explore_matrix(wanted, tmp_path)
+    assert (stopped.interrupted, stopped.cells, stopped.undetermined) == (True, [], 1)
+    again = explore_matrix(wanted, tmp_path)
+    assert (again.resumed, again.interrupted, again.undetermined) == (0, False, 0)
