@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from longpin.config.hazard import Hazard
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.matrix.cell import CellVerdict, Column, MatrixCell
+from longpin.runner.matrix.interrupts import noted_interrupts
 from longpin.runner.matrix.row import Files, RowResult, RowTask, explore_row
 from longpin.runner.matrix.store import TRACES, MatrixFolder
 from longpin.runner.pool import in_order, open_executor
@@ -126,10 +127,12 @@ def explore_matrix(
             show(sum(len(row.cells) for row in done.values()), wanted.cells, name)
 
     try:
-        for number, result in zip(left, _results(tasks, left, workers, executor, dask, waiting), strict=True):
-            done[number], files = result
-            kept.keep(tasks[number], done[number], files)
-            tell(tasks[number].name)
+        with noted_interrupts() as check:
+            for number, result in zip(left, _results(tasks, left, workers, executor, dask, waiting), strict=True):
+                check()
+                done[number], files = result
+                kept.keep(tasks[number], done[number], files)
+                tell(tasks[number].name)
     except KeyboardInterrupt:
         matrix.interrupted = True
     for number in sorted(done):
@@ -173,7 +176,12 @@ def _results(
     """Yield the results of the rows that are left, in their order."""
     jobs = [tasks[number] for number in left]
     if executor is not None:
-        yield from in_order(executor, explore_row, jobs, 2 * workers, waiting)
+        yield from in_order(executor, explore_row, jobs, ahead_of(workers), waiting)
     elif jobs:
         with open_executor(workers, dask) as own:
-            yield from in_order(own, explore_row, jobs, 2 * workers, waiting)
+            yield from in_order(own, explore_row, jobs, ahead_of(workers), waiting)
+
+
+def ahead_of(workers: int) -> int:
+    """Return how many rows are handed out before they are asked for; this process alone does one at a time."""
+    return 2 * workers if workers > 1 else 1

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from longpin.runner.matrix.cell import CellVerdict, MatrixCell
-from longpin.runner.matrix.matrix import Shown, WantedMatrix, tasks_of
+from longpin.runner.matrix.interrupts import noted_interrupts
+from longpin.runner.matrix.matrix import Shown, WantedMatrix, ahead_of, tasks_of
 from longpin.runner.matrix.row import Files, MatrixRow, RowTask
 from longpin.runner.matrix.store import TRACES, MatrixFolder
 from longpin.runner.matrix.vectors import Cube, Survey, VectorRegion, VectorSpace, settle
@@ -132,9 +133,10 @@ def survey(
     found.resumed = len(done)
     left = [number for number in range(len(tasks)) if number not in done]
     try:
-        with open_executor(workers, dask) as executor:
-            results = in_order(executor, survey_row, [tasks[number] for number in left], 2 * workers)
+        with noted_interrupts() as check, open_executor(workers, dask) as executor:
+            results = in_order(executor, survey_row, [tasks[number] for number in left], ahead_of(workers))
             for number, (row, files) in zip(left, results, strict=True):
+                check()
                 kept.keep(tasks[number].row, row, files, what)
                 done[number] = row
                 if show is not None:

@@ -167,3 +167,20 @@ def test_a_run_that_is_killed_goes_on(folder: Path) -> None:
         return [{**cell, "trace": Path(cell["trace"]).name if cell["trace"] else None} for cell in found["cells"]]
 
     assert table(again) == table(whole)
+
+
+def test_ctrl_c_ends_it_with_what_is_known(folder: Path) -> None:
+    """Wherever it comes: a row that was under way is not kept."""
+    words = ["--policy", "P5", "--timers", "lazy", "--workers", "1", "--json"]
+    with subprocess.Popen(command(folder / "out", *words), stdout=subprocess.PIPE, start_new_session=True) as ended:
+        rows = folder / "out" / "rows"
+        while ended.poll() is None and not (rows.is_dir() and any(rows.glob("*.json"))):
+            with suppress(subprocess.TimeoutExpired):
+                ended.wait(0.02)
+        os.killpg(ended.pid, signal.SIGINT)
+        assert ended.stdout is not None
+        found = json.loads(ended.stdout.read())
+    assert (found["interrupted"], ended.returncode) == (True, 3)
+    assert "interrupted" in found["reason"]
+    assert {cell["hazard"] for cell in found["cells"]} == {"U1-device-writes"}
+    assert len(list(rows.glob("*.json"))) == 1
