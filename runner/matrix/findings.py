@@ -13,8 +13,8 @@ from longpin.runner.matrix.survey import Surveyed, survey
 
 POSTED, INTENDED = "as_posted", "intended"
 
-SURVEYED = ("P2", "P3", "P4", "P5", "P6")
-"""The proposals that were posted, and have parameters of their own; ``--vectors`` takes the others as well."""
+SURVEYED = ("P2", "P3", "P4", "P5")
+"""Whose parameter vectors are gone through; those of P6 to P9 are many and take longer: ``--vectors`` does it."""
 
 MOST_TOGETHER = 3
 """Sets of so many rows at most are looked at for what no policy satisfies together."""
