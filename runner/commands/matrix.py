@@ -4,7 +4,6 @@ Exit status: 0 every cell is as the documents lead one to expect, or it is said 
 failure of longpin; 3 none is unexpected, but some are undetermined.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -96,15 +95,19 @@ def matrix(
             )
         elif findings is not None:
             found = tables.findings(wanted, folder, show=show, **work)
-            write_findings(Path(findings), found)
+            given = [word for name in hazards for word in ("--hazard", name)]
+            given += [word for name in policies for word in ("--policy", name)]
+            given += ["--timers", timers] if timers != "both" else []
+            given += ["--kernel", kernel] if kernel is not None else []
+            write_findings(Path(findings), found, given)
             conclusion = Tabulated(found.matrix)
         else:
             conclusion = tables.explore(wanted, folder, show=show, **work)
     conclude(conclusion, as_json=as_json)
 
 
-def write_findings(file: Path, found: "MatrixFindings") -> None:
-    """Write what all of it shows.
+def write_findings(file: Path, found: "MatrixFindings", given: list[str]) -> None:
+    """Write what all of it shows; ``given`` are the options that say what was asked.
 
     Raises:
         OSError: it cannot be written.
@@ -114,5 +117,5 @@ def write_findings(file: Path, found: "MatrixFindings") -> None:
     from longpin.runner.report.findings import lines
     from longpin.runner.shell import command
 
-    text = "".join(f"{line}\n" for line in lines(found, command(*sys.argv[1:])))
+    text = "".join(f"{line}\n" for line in lines(found, command("matrix", *given, "--findings", str(file))))
     replace_file(file, text.encode())

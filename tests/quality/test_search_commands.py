@@ -41,12 +41,12 @@ def test_a_proof_states_its_bounds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ([], "states were compared by fingerprints of 128 bits: two were taken for one with a probability below 1e-34"),
+        ([], "states were compared by fingerprints of 128 bits: two were taken for one with a probability below 1e-33"),
         (["--whole-states"], "states were compared as a whole"),
     ],
 )
 def test_a_proof_says_how_states_were_compared(tmp_path: Path, option: list[str], said: str) -> None:
-    done = longpin(tmp_path, "explore", "lease-shared", "--method", "states", *option)
+    done = longpin(tmp_path, "explore", "two-pins-one-truncate", "--method", "states", *option)
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
 
