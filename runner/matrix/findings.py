@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, cycle
 from typing import NamedTuple
 
 from longpin.config.hazard import HOLDS, is_named, load_hazard
 from longpin.config.readings import DisputedQuestion, disputed_questions
-from longpin.runner.matrix.cell import CellVerdict, MatrixCell, columns_of
+from longpin.runner.matrix.cell import CellVerdict, Column, MatrixCell, columns_of
 from longpin.runner.matrix.matrix import Matrix, Shown, WantedMatrix, explore_matrix
 from longpin.runner.matrix.survey import Surveyed, survey
 
@@ -87,18 +87,18 @@ def find_out(
 
 def preset_differences(matrix: Matrix) -> Iterator[PresetDifference]:
     """Yield where what was posted and what was meant come to different verdicts."""
-    cells = {(cell.policy, cell.preset, cell.hazard, cell.timers): cell for cell in matrix.cells}
-    for cell in matrix.cells:
-        if cell.preset == POSTED:
-            meant = cells.get((cell.policy, INTENDED, cell.hazard, cell.timers))
+    cells = {(column, cell.hazard, cell.timers): cell for column, cell in by_column(matrix)}
+    for column, cell in by_column(matrix):
+        if column.preset == POSTED:
+            meant = cells.get((column._replace(preset=INTENDED), cell.hazard, cell.timers))
             if meant is not None and cell.found and meant.found and cell.found != meant.found:
                 yield PresetDifference(cell, meant)
 
 
 def own_failures(matrix: Matrix) -> Iterator[MatrixCell]:
     """Yield where a proposal as it was meant violates a rule."""
-    for cell in matrix.cells:
-        if cell.preset == INTENDED and cell.verdict is CellVerdict.VIOLATED and not cell.use:
+    for column, cell in by_column(matrix):
+        if column.preset == INTENDED and cell.verdict is CellVerdict.VIOLATED and not cell.use:
             yield cell
 
 
@@ -112,9 +112,8 @@ def deviations(matrix: Matrix) -> Iterator[MatrixCell]:
 def never_together(matrix: Matrix) -> list[tuple[str, ...]]:
     """Return the smallest sets of rows that no column satisfies together, whatever the timers."""
     rows = list(dict.fromkeys(cell.hazard for cell in matrix.cells))
-    columns = list(dict.fromkeys(cell.column for cell in matrix.cells))
-    failed = {(cell.hazard, cell.column) for cell in matrix.cells if cell.verdict is not CellVerdict.PROVED}
-    good = {row: frozenset(column for column in columns if (row, column) not in failed) for row in rows}
+    failed = {(cell.hazard, its) for its, cell in by_column(matrix) if cell.verdict is not CellVerdict.PROVED}
+    good = {row: frozenset(its for its in matrix.wanted.columns if (row, its) not in failed) for row in rows}
     found: list[tuple[str, ...]] = []
     for size in range(1, MOST_TOGETHER + 1):
         for some in combinations(rows, size):
@@ -127,21 +126,20 @@ def never_together(matrix: Matrix) -> list[tuple[str, ...]]:
 
 def satisfied_most(matrix: Matrix) -> list[tuple[str, int, int]]:
     """Return how many rows each column satisfies, and of how many it is not known, best first."""
-    columns = list(dict.fromkeys(cell.column for cell in matrix.cells))
+    verdicts: dict[Column, dict[str, set[CellVerdict]]] = {}
+    for column, cell in by_column(matrix):
+        verdicts.setdefault(column, {}).setdefault(cell.hazard, set()).add(cell.verdict)
     counts = []
-    for column in columns:
-        rows: dict[str, list[MatrixCell]] = {}
-        for cell in matrix.cells:
-            if cell.column == column:
-                rows.setdefault(cell.hazard, []).append(cell)
-        good = sum(all(cell.verdict is CellVerdict.PROVED for cell in its) for its in rows.values())
-        unknown = sum(
-            any(cell.verdict is CellVerdict.UNDETERMINED for cell in its)
-            and not any(cell.verdict is CellVerdict.VIOLATED for cell in its)
-            for its in rows.values()
-        )
-        counts.append((column, good, unknown))
+    for column, rows in verdicts.items():
+        good = sum(its == {CellVerdict.PROVED} for its in rows.values())
+        unknown = sum(CellVerdict.UNDETERMINED in its and CellVerdict.VIOLATED not in its for its in rows.values())
+        counts.append((column.name, good, unknown))
     return sorted(counts, key=lambda count: -count[1])
+
+
+def by_column(matrix: Matrix) -> Iterator[tuple[Column, MatrixCell]]:
+    """Yield the cells with their columns: a row may run on a kernel of its own, which its cells name."""
+    return zip(cycle(matrix.wanted.columns), matrix.cells, strict=False)
 
 
 def verdict_words(cell: MatrixCell) -> str:
