@@ -54,8 +54,10 @@ class Surveyed:
     interrupted: bool = False
     seconds: float = 0.0
     not_kept: str = ""
+    lost: list[MatrixCell] = field(default_factory=list)
+    """A counterexample of each row that no vector survives."""
     clauses: list[Cube] = field(default_factory=list)
-    """What no vector may be that survives every hazard."""
+    """What no vector may be that survives the others."""
     useless: list[Cube] = field(default_factory=list)
     """What no vector may be that shows every use."""
 
@@ -148,6 +150,7 @@ def survey(
         its.regions += row.regions
         found.explorations += row.explorations
     found.rows = len(done)
-    found.clauses, found.useless = found.hazards.cubes(), found.uses.cubes()
+    found.lost = found.hazards.lost()
+    found.clauses, found.useless = found.hazards.without(found.lost).cubes(), found.uses.cubes()
     found.seconds = time.monotonic() - started
     return found

@@ -24,6 +24,8 @@ from longpin.runner.exploration.questions import KERNEL, Answers, Question, same
 from longpin.runner.matrix.cell import CellVerdict, Column, MatrixCell
 from longpin.runner.matrix.row import MatrixRow
 
+VIOLATED = CellVerdict.VIOLATED
+
 Kernel = tuple[tuple[str, ParameterValue], ...]
 """Some fields of a generation of Linux with their values, by name."""
 
@@ -157,6 +159,23 @@ class Survey:
                     if set(region.kernel) <= set(kernel):
                         found[kernel] |= region.vectors
         return found
+
+    def lost(self) -> list[MatrixCell]:
+        """Return a cell of each row that no vector survives."""
+        rows: dict[tuple[str, str], list[VectorRegion]] = {}
+        for region in self.regions:
+            rows.setdefault((region.cell.hazard, region.cell.timers), []).append(region)
+        return [
+            its[0].cell
+            for its in rows.values()
+            if all(vectors == self.space.whole for vectors in Survey(self.space, its).with_verdict(VIOLATED).values())
+        ]
+
+    def without(self, cells: Sequence[MatrixCell]) -> "Survey":
+        """Return what is known of the other rows."""
+        rows = {(cell.hazard, cell.timers) for cell in cells}
+        kept = [region for region in self.regions if (region.cell.hazard, region.cell.timers) not in rows]
+        return Survey(self.space, kept)
 
     def cubes(self) -> list["Cube"]:
         """Return cubes that have all vectors which fail, none of which is superfluous, each with a counterexample."""

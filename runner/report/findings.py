@@ -152,7 +152,10 @@ def _clauses(surveys: Sequence[Surveyed]) -> Iterator[str]:
         timers = each.wanted.timers[0] if len(each.wanted.timers) == 1 else "both"
         yield f"`{command('matrix', '--vectors', each.space.policy, '--timers', timers)}`"
         yield ""
-        for title, cubes in (("to survive", each.clauses), ("to show every use", each.useless)):
+        for cell in each.lost:
+            yield f"* no vector survives {cell.hazard}: {cell.rule}. {_explore(cell)}"
+        survive = "to survive the others" if each.lost else "to survive"
+        for title, cubes in ((survive, each.clauses), ("to show every use", each.useless)):
             for cube in cubes:
                 cell = cube.cell
                 yield f"* {title}: `{clause(each, cube)}`, else {cell.hazard}: {cell.rule}. {_explore(cell)}"

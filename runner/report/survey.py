@@ -25,7 +25,14 @@ def lines(found: Surveyed) -> Iterator[str]:
     )
     its = counts(found)
     yield f"{its.surviving:,} survive every hazard, {its.failing:,} do not, {its.unknown:,} undetermined"
-    yield from _clauses(found, "a vector survives if", found.clauses)
+    if found.lost:
+        yield ""
+        yield "no vector survives:"
+    for cell in found.lost:
+        yield f"  {cell.hazard} ({cell.timers} timers): {cell.rule}: {cell.why}"
+        if cell.trace:
+            yield f"      {command('replay', found.trace(cell))}"
+    yield from _clauses(found, f"a vector survives{' the others' * bool(found.lost)} if", found.clauses)
     if found.uses.regions:
         yield from _clauses(found, "a vector shows every use if", found.useless)
     yield ""
@@ -110,6 +117,7 @@ def as_object(found: Surveyed) -> Object:
         "survive": its.surviving,
         "fail": its.failing,
         "undetermined": its.unknown,
+        "lost": [{"hazard": cell.hazard, "timers": cell.timers, "rule": cell.rule} for cell in found.lost],
         "clauses": [_clause(found, cube) for cube in found.clauses],
         "use_clauses": [_clause(found, cube) for cube in found.useless],
     }
