@@ -151,6 +151,6 @@ def survey(
         found.explorations += row.explorations
     found.rows = len(done)
     found.lost = found.hazards.lost()
-    found.clauses, found.useless = found.hazards.without(found.lost).cubes(), found.uses.cubes()
+    found.clauses, found.useless = found.hazards.without(found.lost).clauses(), found.uses.clauses()
     found.seconds = time.monotonic() - started
     return found

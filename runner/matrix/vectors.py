@@ -160,16 +160,29 @@ class Survey:
                         found[kernel] |= region.vectors
         return found
 
-    def lost(self) -> list[MatrixCell]:
-        """Return a cell of each row that no vector survives."""
+    def rows(self) -> list["Survey"]:
+        """Return what is known of each row by itself."""
         rows: dict[tuple[str, str], list[VectorRegion]] = {}
         for region in self.regions:
             rows.setdefault((region.cell.hazard, region.cell.timers), []).append(region)
+        return [Survey(self.space, its) for its in rows.values()]
+
+    def lost(self) -> list[MatrixCell]:
+        """Return a cell of each row that no vector survives."""
         return [
-            its[0].cell
-            for its in rows.values()
-            if all(vectors == self.space.whole for vectors in Survey(self.space, its).with_verdict(VIOLATED).values())
+            row.regions[0].cell
+            for row in self.rows()
+            if all(vectors == self.space.whole for vectors in row.with_verdict(VIOLATED).values())
         ]
+
+    def clauses(self) -> list["Cube"]:
+        """Return the cubes of all rows, without those that lie in another: who survives is in none of them."""
+        cubes = [cube for row in self.rows() for cube in row.cubes()]
+        kept: list[Cube] = []
+        for cube in cubes:
+            if not any(cube.lies_in(other) for other in kept):
+                kept = [other for other in kept if not other.lies_in(cube)] + [cube]
+        return kept
 
     def without(self, cells: Sequence[MatrixCell]) -> "Survey":
         """Return what is known of the other rows."""
@@ -254,6 +267,10 @@ class Cube:
     values: Mapping[str, tuple[ParameterValue, ...]]
     cell: MatrixCell
     """Of one of them."""
+
+    def lies_in(self, other: "Cube") -> bool:
+        """Return whether all of its vectors are in another cube."""
+        return all(name in self.values and set(self.values[name]) <= set(its) for name, its in other.values.items())
 
 
 def members(vectors: int) -> Iterator[int]:
