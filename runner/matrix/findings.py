@@ -110,9 +110,9 @@ def deviations(matrix: Matrix) -> Iterator[MatrixCell]:
 
 
 def never_together(matrix: Matrix) -> list[tuple[str, ...]]:
-    """Return the smallest sets of rows that no column satisfies together, whatever the timers."""
+    """Return the smallest sets of rows of which every column violates one; what is not determined may be satisfied."""
     rows = list(dict.fromkeys(cell.hazard for cell in matrix.cells))
-    failed = {(cell.hazard, its) for its, cell in by_column(matrix) if cell.verdict is not CellVerdict.PROVED}
+    failed = {(cell.hazard, its) for its, cell in by_column(matrix) if cell.verdict is CellVerdict.VIOLATED}
     good = {row: frozenset(its for its in matrix.wanted.columns if (row, its) not in failed) for row in rows}
     found: list[tuple[str, ...]] = []
     for size in range(1, MOST_TOGETHER + 1):
