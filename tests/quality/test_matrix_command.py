@@ -147,14 +147,18 @@ def command(folder: Path, *words: str) -> list[str]:
     return [sys.executable, "-m", "longpin", "matrix", "--out", str(folder), "--hazard", "U1", "--hazard", "U3", *words]
 
 
+def until_a_row_is_kept(process: "subprocess.Popen[bytes]", rows: Path) -> None:
+    while process.poll() is None and not (rows.is_dir() and any(rows.glob("*.json"))):
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+
+
 def test_a_run_that_is_killed_goes_on(folder: Path) -> None:
     """SIGKILL after the first row is kept: the table is that of a run that was not disturbed."""
     words = ["--policy", "P5", "--timers", "lazy", "--workers", "2", "--json"]
     with subprocess.Popen(command(folder / "out", *words), stdout=subprocess.PIPE, start_new_session=True) as killed:
         rows = folder / "out" / "rows"
-        while killed.poll() is None and not (rows.is_dir() and any(rows.glob("*.json"))):
-            with suppress(subprocess.TimeoutExpired):
-                killed.wait(0.02)
+        until_a_row_is_kept(killed, rows)
         os.killpg(killed.pid, signal.SIGKILL)
     again, whole = (
         json.loads(subprocess.run(command(folder / out, *words), stdout=subprocess.PIPE, check=True).stdout)
@@ -174,9 +178,7 @@ def test_ctrl_c_ends_it_with_what_is_known(folder: Path) -> None:
     words = ["--policy", "P5", "--timers", "lazy", "--workers", "1", "--json"]
     with subprocess.Popen(command(folder / "out", *words), stdout=subprocess.PIPE, start_new_session=True) as ended:
         rows = folder / "out" / "rows"
-        while ended.poll() is None and not (rows.is_dir() and any(rows.glob("*.json"))):
-            with suppress(subprocess.TimeoutExpired):
-                ended.wait(0.02)
+        until_a_row_is_kept(ended, rows)
         os.killpg(ended.pid, signal.SIGINT)
         assert ended.stdout is not None
         found = json.loads(ended.stdout.read())

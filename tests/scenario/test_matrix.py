@@ -16,6 +16,7 @@ from longpin.runner.matrix.cell import CellVerdict, Column, How, MatrixCell, all
 from longpin.runner.matrix.matrix import WantedMatrix, explore_matrix
 from longpin.runner.matrix.row import MatrixRow, RowTask
 from longpin.runner.matrix.vectors import Survey, VectorSpace, members, settle
+from longpin.runner.run import run
 
 NAMES = shipped_hazards()
 COLUMNS = {f"{column.policy}:{column.preset}": column for column in all_columns()}
@@ -189,3 +190,16 @@ def test_a_row_that_is_interrupted_is_not_kept(tmp_path: Path, monkeypatch: pyte
     assert (stopped.interrupted, stopped.cells, stopped.undetermined) == (True, [], 1)
     again = explore_matrix(wanted, tmp_path)
     assert (again.resumed, again.interrupted, again.undetermined) == (0, False, 0)
+
+
+@pytest.mark.parametrize("name", ["H5-lease-taken-again", "H5-pin-during-a-break"])
+def test_a_row_that_expects_nothing_of_its_registration_has_one(name: str) -> None:
+    """Some orders refuse it, so no line says that it succeeds; where nobody can pin no DMA can be stray."""
+    refused = set()
+    for column in all_columns():
+        settings = dataclasses.replace(column.settings("lazy"), oracle="pct")
+        runs = (run(load_hazard(name).scenario, dataclasses.replace(settings, seed=seed)) for seed in range(40))
+        made = (call for result in runs for call in result.calls if call.call.startswith("ibv_reg_mr"))
+        if not any(call.ret is not None and not call.errno for call in made):
+            refused.add(column.name)
+    assert refused == {"P0:as_posted", "P0:intended", "P4:as_posted"}
