@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
+from longpin.runner.commands.check import check
 from longpin.runner.commands.conform import conform
 from longpin.runner.commands.matrix import matrix
+from longpin.runner.commands.new import new
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
     ORACLE_NAMES,
@@ -271,6 +273,8 @@ def list_(what: str, policy: str | None, as_json: bool) -> None:
             print_lines(capture.get())
 
 
+main.add_command(check)
+main.add_command(new)
 main.add_command(conform)
 main.add_command(explore)
 main.add_command(stress)
