@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.options import POLICY_METAVAR, begin, common
 from longpin.runner.commands.terminal import EXIT_BAD, output
 from longpin.runner.result import Verdict
@@ -16,8 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--policy", metavar=POLICY_METAVAR, help="Look at them as they are under this policy.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=complete_scenario)
+@click.option(
+    "--policy",
+    metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
+    help="Look at them as they are under this policy.",
+)
 @click.option("--strict", is_flag=True, help="Exit with status 1 if there are warnings.")
 @common
 def check(files: tuple[str, ...], policy: str | None, strict: bool, as_json: bool) -> NoReturn:

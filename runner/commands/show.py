@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
+from longpin.runner.commands.completion import complete_scenario
 from longpin.runner.commands.options import DEFAULT_SCENARIO, begin, set_verbosity, spare
 from longpin.runner.commands.terminal import BadInput, output
 
 
 @click.command("show")
-@click.argument("scenario", default=DEFAULT_SCENARIO)
+@click.argument("scenario", default=DEFAULT_SCENARIO, shell_complete=complete_scenario)
 @click.option("--as", "form", type=click.Choice(["c"]), required=True, help="c: a C program for the kernel you have.")
 @click.option("-o", "--output", "file", type=click.Path(dir_okay=False), metavar="FILE", help="Write to this file.")
 @click.option("-v", "--verbose", count=True, expose_value=False, is_eager=True, callback=set_verbosity, hidden=True)
