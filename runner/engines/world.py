@@ -20,6 +20,7 @@ from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
+from longpin.actors.process.users import Users
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
@@ -27,6 +28,7 @@ from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
 from longpin.messages.mm.pmem import BlockRun
+from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
 
@@ -92,6 +94,7 @@ class Blueprint:
         scenario, kernel = self.scenario, self.kernel
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
+        engine.spawn(Users, USERS)
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
