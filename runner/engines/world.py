@@ -102,7 +102,7 @@ class Blueprint:
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
         for device in scenario.dax:
             memory = f"dax_memory:{device.name}"
-            engine.spawn(DaxMemory, memory)
+            engine.spawn(DaxMemory, memory, device.align)
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
