@@ -124,12 +124,13 @@ GENERATIONS: dict[Version, Generation] = {
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
-<<<<<<< HEAD
-    Version.LINUX_6_18: Generation(),
-    Version.LINUX_7_2: Generation(delegations=True, io_uring_charges_rings=False, io_uring_shows_unlimited=False),
-=======
-    Version.LINUX_6_18: Generation(rxe_checks_entries=False),
-    Version.LINUX_7_2: Generation(delegations=True),
->>>>>>> 8e2888f566fefa0565b755136fee9c0d73279d9e
+    Version.LINUX_6_18: Generation(
+        rxe_checks_entries=False,
+    ),
+    Version.LINUX_7_2: Generation(
+        delegations=True,
+        io_uring_charges_rings=False,
+        io_uring_shows_unlimited=False,
+    ),
 }
 """What each version does."""
