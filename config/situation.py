@@ -131,14 +131,14 @@ class Situations:
             raise SituationError(f"{name}: unknown key {unknown[0]}")
         observed, errno = table.get("observed"), table.get("errno", "")
         if form := table.get("form"):
-            of = {"of": table.get("of", "call")}
-            observed = _substituted(self.forms[form]["observed"], of)
-            errno = _expand(self.forms[form].get("errno", ""), of)
+            of = table.get("of", "call")
+            observed = {"form": form, "of": of}
+            errno = _expand(self.forms[form].get("errno", ""), {"of": of})
         processes = table.get("process", {})
         shared = {
             "head": table.get("head", ""),
             "processes": {key: its if isinstance(its, dict) else {"program": its} for key, its in processes.items()},
-            "observed": observed,
+            "observed": self._with_forms(observed),
             "errno": errno,
             "also": table.get("also", {}),
             "out_of_scope": table.get("out_of_scope", ""),
@@ -150,6 +150,14 @@ class Situations:
         for op, call in ops.items():
             its = {**text, "call": call} if call else text
             yield SituationKind(table["case"], op, fs, its, words, **shared)
+
+    def _with_forms(self, tree: Any) -> Any:
+        """Return what is written down with the forms it names written out."""
+        if isinstance(tree, dict) and "form" in tree:
+            return self._with_forms(_substituted(self.forms[tree["form"]]["observed"], {"of": tree["of"]}))
+        if isinstance(tree, dict):
+            return {key: self._with_forms(its) for key, its in tree.items()}
+        return [self._with_forms(its) for its in tree] if isinstance(tree, list) else tree
 
     def find(self, case: str, fs: str, op: str) -> Play | None:
         """Return what is to be played for a question; None: nobody has written a situation for it.

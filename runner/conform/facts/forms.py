@@ -8,6 +8,7 @@ has returned:
 ``number``  what it returned, -1 if it failed
 ``errno``   the number of its errno, 0 if it succeeded
 ``text``    what it returned, as text
+``strerror`` its errno in words
 ``is_zero`` 1 if it returned 0, else 0
 ``kib``     what it returned, in units of 1024
 ``byte``    the first byte that it returned, as two hexadecimal digits
@@ -15,9 +16,11 @@ has returned:
 =========== ===========================================================================
 
 and of any: ``blocks``, whether it never returns; ``state``, in which state ps(1) shows who waits in it; ``signal``, and
-``byte`` too, the signal that ended its process in it. ``{same A B}`` is whether two calls returned the same.
+``byte`` too, the signal that ended its process in it. ``{same A B}`` is whether two calls returned the same, and
+``{differ A B}`` whether they did not.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -59,6 +62,7 @@ RETURNED: dict[str, Callable[[Watched], Any]] = {
     "number": _number,
     "errno": lambda call: call.errno,
     "text": lambda call: call.value.decode() if isinstance(call.value, bytes) else str(call.value),
+    "strerror": lambda call: os.strerror(call.errno),
     "is_zero": lambda call: int(not _number(call)),
     "kib": lambda call: str(_number(call)),
     "byte": _byte,
@@ -118,6 +122,6 @@ def _form(played: Played, form: str, name: str, other: str | None) -> Any:
         return {"signal": call.signal}
     if not call.returned:
         raise NotSeenError(f"{call} never returned")
-    if form == "same":
-        return call.value == played.call(other or name).value
+    if form in ("same", "differ"):
+        return (call.value == played.call(other or name).value) is (form == "same")
     return RETURNED[form](call)

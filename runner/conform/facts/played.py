@@ -95,7 +95,7 @@ class Played:
         proposal: the policy, on one kernel.
 
     Raises:
-        UnplayedError: a call that nobody looks at failed.
+        UnplayedError: a call that nobody looks at failed, not after one that somebody does.
 
     """
 
@@ -112,6 +112,7 @@ class Played:
         killed = {event.process.pid: event.signo for event in chronicle.events if isinstance(event, ProcessExited)}
         began = {event.call: event.time for event in chronicle.events if isinstance(event, CallEntered)}
         ended = {event.call: event.time for event in chronicle.events if isinstance(event, CallReturned)}
+        failed = False
         for number, (thread, record) in enumerate(chronicle.calls):
             if (name := marks.get(record.op.line)) is not None:
                 call = self.calls[name]
@@ -121,7 +122,9 @@ class Played:
                     call.signal = signal_name(killed_by)
                 elif not record.returned:
                     call.state = states.get(thread.name, "")
-            elif record.returned and record.errno:
+                if record.returned and record.errno:
+                    failed = True
+            elif record.returned and record.errno and not failed:
                 why = ERRNO_NAMES[record.errno]
                 raise UnplayedError(
                     f"it could not be set up: line {record.op.line}, {record.op.text} failed with {why}"
