@@ -58,6 +58,8 @@ class Pinner:
     """By the name of the call of libibverbs."""
     adds: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Entries of the scenario that it needs: devices, files."""
+    untold: Mapping[str, str] = field(default_factory=dict)
+    """The hazards that cannot be told with it, by name, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,5 +177,7 @@ def _pinners() -> dict[str, Pinner]:
                 raise ValueError(f"{entry.name}: expected a call such as ibv_dereg_mr(mr), found {signature!r}")
             parameters = tuple(filter(None, match[2].split(", ")))
             calls[match[1]] = Replaced(parameters, tuple(row for row in body.split("\n") if row.strip()))
-        found[name] = Pinner(name, document["title"], document["source"], calls, document.get("adds", {}))
+        found[name] = Pinner(
+            name, document["title"], document["source"], calls, document.get("adds", {}), document.get("untold", {})
+        )
     return found
