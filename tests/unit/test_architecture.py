@@ -70,6 +70,7 @@ ROOMS = (
     ("searches",),
     ("report",),
     ("api", "traces", "tables"),
+    ("suite",),
     ("commands",),
 )
 """The folders and modules of ``runner/``: each imports what stands above it, nothing beside or below."""
