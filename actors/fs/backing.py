@@ -27,6 +27,9 @@ KINDS = {
     "dax": "dax",
     "camera": "video",
     "video": "video",
+    "vfio_driver": "vfio",
+    "vfio": "vfio",
+    "xdp": "xdp",
     "shmem": "shmem",
     "hugetlb": "hugetlb",
 }
@@ -63,6 +66,8 @@ FILE_OPERATIONS = {
     "uverbs": FileOperations(),
     "dax": FileOperations(seek=0, map=0, fixed_position=True),
     "video": FileOperations(),
+    "vfio": FileOperations(),
+    "xdp": FileOperations(read=errno.ENXIO, write=errno.ENXIO),
     "shmem": FileOperations(fallocate=0, map=0),
     "hugetlb": FileOperations(read=0, seek=0, truncate=0, fallocate=0, sync=0, map=0),
     "path": FileOperations(),

@@ -45,7 +45,8 @@ class Generation:
     late_longterm_check: bool = False
     """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
-    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]. So a
+    long pin for reading through a private mapping is of a copy, and not of the file's page [code: from 6.2 on]."""
     keeps_cache_from_pins: bool = True
     """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     copies_see_pins: bool = True
@@ -63,6 +64,9 @@ class Generation:
     hmm_range_fault takes no reference [1.10.3; code k54]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
+    vfio_any_holder_unmaps: bool = True
+    """Who has a VFIO container open unmaps what others mapped: from 6.0 on, before it only who mapped it does [1.10.4;
+    code: vfio_dma_do_unmap]."""
 
     reflink_with_dax: bool = True
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
@@ -91,7 +95,12 @@ GENERATIONS: dict[Version, Generation] = {
         idle_needs_unmapped=False,
     ),
     Version.LINUX_5_4: replace(
-        _UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False, on_demand_references=True
+        _UP_TO_6_1,
+        late_longterm_check=True,
+        copies_see_pins=False,
+        reflink_with_dax=False,
+        on_demand_references=True,
+        vfio_any_holder_unmaps=False,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,

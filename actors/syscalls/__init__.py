@@ -20,7 +20,9 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    vfio,
     video,
+    xdp,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
@@ -38,6 +40,8 @@ _CALLS = (
     transfers,
     verbs,
     video,
+    vfio,
+    xdp,
     pnfs,
     hypervisor,
     lease_verbs,

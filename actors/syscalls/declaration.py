@@ -49,6 +49,8 @@ class Section(StrEnum):
     MEMORY = "Memory"
     VERBS = "RDMA verbs"
     VIDEO = "Video capture"
+    VFIO = "VFIO"
+    AF_XDP = "AF_XDP"
     PNFS = "pNFS clients"
     HYPERVISOR = "Hypervisor"
     ADMINISTRATION = "The administrator's view"

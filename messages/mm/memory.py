@@ -18,6 +18,13 @@ class PageFrame(NamedTuple):
     number: int
     """Its number there."""
 
+    @property
+    def reserved(self) -> bool:
+        """Whether it is no part of ordinary memory: persistent memory, and the page of zeros [PG_reserved]."""
+        return self.memory.partition(":")[0] in _RESERVED
+
+
+_RESERVED = ("pmem", "dax_memory", "zero_page")
 
 ZERO_PAGE = PageFrame("zero_page", 0)
 """What is mapped where a hole is read: the kernel's page of zeros. No actor has it, as nobody writes or counts it."""

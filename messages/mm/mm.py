@@ -5,6 +5,7 @@ process asks takes the mmap lock and perhaps the page table lock, and who releas
 so all of that touches both. A request to pin touches everything.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
@@ -147,10 +148,22 @@ class Uncharge(Message):
     """Take pages off the count, also of a process that is dead or executes another program [2.6]."""
 
     pages: int
+    """Of those that are counted as pinned (VmPin)."""
+    locked: int = 0
+    """Of those that are counted as locked (VmLck), together with what mlock(2) locks."""
 
     def footprint(self) -> Footprint:
-        """The count."""
-        return Footprint.of(adds=[("pinned_vm",)])
+        """The counts; mlock(2) and its like look at that of locked pages."""
+        return Footprint.of(writes=[("vmas",)] if self.locked else [], adds=[("pinned_vm",)])
+
+
+class PinLookup(StrEnum):
+    """What is looked at first: page table entries or mappings [mm/gup.c]."""
+
+    FAST = "pin_user_pages_fast"
+    """Entries: a page that is a copy already is pinned without a look at its mapping."""
+    SLOW = "pin_user_pages"
+    """Mappings."""
 
 
 @message
@@ -183,6 +196,9 @@ class GetUserPages(Message):
     get: bool = False
     """FOLL_GET: plain references in place of pins."""
     terms: PinTerms = PinTerms()
+    lookup: PinLookup = PinLookup.FAST
+    locked: bool = False
+    """Each page counts as locked when it is pinned, ENOMEM beyond the limit; reserved ones do not [VFIO]."""
 
 
 @message
@@ -207,7 +223,9 @@ class UserPages(Message):
     attached: tuple[Address, ...]
     """Inodes that are to be told when the pages are let go of."""
     refused: int
-    """The errno with which a look at the mappings afterwards refuses them; 0: none."""
+    """The errno with which a look at them afterwards refuses them, at their mappings or at the limit; 0: none."""
+    locked: int = 0
+    """How many were counted as locked."""
 
 
 class Registration(NamedTuple):
@@ -231,6 +249,8 @@ class Registration(NamedTuple):
     """Open file descriptions on which a policy made the pins hold a reference."""
     attached: tuple[Address, ...]
     """Inodes that are to be told when the pages are let go of."""
+    locked: int = 0
+    """How many are counted as locked, with those of mlock(2)."""
 
     def page(self, index: int) -> PinnedPage:
         """Return one of its pages, from 0."""

@@ -21,6 +21,7 @@ from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
 from longpin.actors.process.users import Users
+from longpin.actors.vfio import VfioDriver
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
@@ -31,6 +32,7 @@ from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
+from longpin.messages.vfio import VFIO
 
 FIRST_PID = 100
 
@@ -70,6 +72,7 @@ class Blueprint:
             huge_page_size=machine.huge_page_size,
             huge_pages=machine.huge_pages,
             hypervisor=machine.hypervisor,
+            vfio=machine.vfio,
         )
         self.scenario = scenario
         self.images = {spec.name: image(spec) for spec in scenario.processes}
@@ -110,9 +113,12 @@ class Blueprint:
             engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
+        if kernel.vfio:
+            engine.spawn(VfioDriver, VFIO, kernel)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
         names |= {camera.path: f"camera:{camera.name}" for camera in scenario.video}
+        names |= {"/dev/vfio/vfio": VFIO} if kernel.vfio else {}
         engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
