@@ -1,4 +1,4 @@
-"""VFIO: a device that a process drives itself, and the container that says which memory it can reach [1.10.4].
+"""VFIO: a device that a process drives itself, and the container that says which memory it can reach [1.10.5].
 
 Memory is pinned page by page when it is mapped for the device, at an address that the process chooses (an IOVA), and
 unpinned when it is unmapped or the container goes. A container belongs to its open file description; whoever has a
@@ -207,7 +207,7 @@ class VfioContainer(Backing):
                 found = self._translate(request.iova + done, write=write)
                 if found is None:
                     raise KernelError(errno.EFAULT)
-                result += yield from dma(found.page, inside, part, piece, found.region)
+                result += yield from dma(self.kernel, found.page, inside, part, piece, found.region)
             done += part
         return Data(result)
 

@@ -1,4 +1,4 @@
-"""AF_XDP: a socket with memory of a process, the umem, into which a network device writes packets [1.10.5].
+"""AF_XDP: a socket with memory of a process, the umem, into which a network device writes packets [1.10.6].
 
 The umem is pinned when it is registered and stays so until the socket goes. It belongs to the socket, and is counted
 for the user who registered it, together with what io_uring has pinned for that user. A socket is no file of a device:
@@ -116,7 +116,7 @@ class XdpSocket(Backing):
             write=True,
             charged=False,
             lookup=PinLookup.SLOW,
-            short=errno.ENOMEM,
+            whole=errno.ENOMEM,
         )
         if owner in self.early:
             yield from unpin_user_pages(self.kernel, made)
@@ -136,7 +136,7 @@ class XdpSocket(Backing):
                 return Done(0)
             page, inside = divmod(offset, self.kernel.page_size)
             made = umem.registration
-            yield from dma(made.page(page), inside, len(data), data, made.owner)
+            yield from dma(self.kernel, made.page(page), inside, len(data), data, made.owner)
         return Done(len(data))
 
     # The end.

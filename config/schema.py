@@ -58,7 +58,7 @@ class MachineSettings:
     hypervisor: bool = False
     """A hypervisor runs below, with a frame table of its own [1.10.2]."""
     vfio: bool = False
-    """There is ``/dev/vfio/vfio``, with a device that a process can drive [1.10.4]."""
+    """There is ``/dev/vfio/vfio``, with a device that a process can drive [1.10.5]."""
     kernel: tuple[tuple[str, ParameterValue], ...] = ()
     """The parameter ``kernel``, a version of Linux, and what differs from it; empty: that of the policy's preset."""
 

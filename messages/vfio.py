@@ -1,4 +1,4 @@
-"""What a VFIO container is asked: to map memory for a device, to unmap it, and what the device does [1.10.4].
+"""What a VFIO container is asked: to map memory for a device, to unmap it, and what the device does [1.10.5].
 
 None of them has a footprint: each looks at the table of addresses.
 """

@@ -1,4 +1,4 @@
-"""What an AF_XDP socket is asked: to take memory for packets, and what the network device writes there [1.10.5].
+"""What an AF_XDP socket is asked: to take memory for packets, and what the network device writes there [1.10.6].
 
 None of them has a footprint: each looks at the memory the socket has.
 """

@@ -30,6 +30,7 @@ KINDS = {
     "vfio_driver": "vfio",
     "vfio": "vfio",
     "xdp": "xdp",
+    "io_uring": "io_uring",
     "shmem": "shmem",
     "hugetlb": "hugetlb",
 }
@@ -68,6 +69,7 @@ FILE_OPERATIONS = {
     "video": FileOperations(),
     "vfio": FileOperations(),
     "xdp": FileOperations(read=errno.ENXIO, write=errno.ENXIO),
+    "io_uring": FileOperations(),
     "shmem": FileOperations(fallocate=0, map=0),
     "hugetlb": FileOperations(read=0, seek=0, truncate=0, fallocate=0, sync=0, map=0),
     "path": FileOperations(),

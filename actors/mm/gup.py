@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.mm.zero_page import load_zeros
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
@@ -51,7 +52,7 @@ def pin_user_pages(
     frame_vector: bool = False,
     lookup: PinLookup = PinLookup.FAST,
     locked: bool = False,
-    short: int = 0,
+    whole: int = 0,
     terms: PinTerms = NO_TERMS,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
@@ -59,9 +60,9 @@ def pin_user_pages(
     ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same. What is not
     ``longterm`` is not charged, nor what is said not to be ``charged``; with ``get`` it is plain references (FOLL_GET)
     that are taken. ``frame_vector`` is get_vaddr_frames: a kernel that looks at mappings late looks at the first one
-    before it pins, and at no other. With ``locked`` pages are counted with those of mlock(2), each
-    when it is pinned, in place of before and as pinned. ``short`` is the errno of a driver that got some of the pages
-    and not all; 0: it asks again for the rest, and has the errno of the first page that it cannot have.
+    before it pins, and at no other. ``locked`` pages are counted with those of mlock(2), each when it is pinned, and
+    not as pinned before. ``whole`` is the errno of a driver that asks for the buffer in one call, and is not told why
+    it got some of the pages and not all; 0: it asks again for the rest, and is told.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -70,13 +71,14 @@ def pin_user_pages(
     runs: list[PinnedRun] = []
     holds: list[Address] = []
     attached: list[Address] = []
+    compounds: dict[Address, int] = {}
     done = 0
     charge = buffer.pages if longterm and charged and not locked else 0
-    counted = refused = 0
+    counted = 0
     try:
         while done < buffer.pages:
             address = buffer.address + done * kernel.page_size
-            pages = min(BATCH, buffer.pages - done)
+            pages = buffer.pages - done if whole else min(BATCH, buffer.pages - done)
             how = (write, force, longterm)
             wanted = address, pages, 0 if runs else charge, buffer.memlock, *how, owner, context, buffer.caller
             more = tuple(holds), get, terms, lookup, locked
@@ -85,18 +87,19 @@ def pin_user_pages(
             runs += got.runs
             holds += got.holds
             attached += [inode for inode in got.attached if inode not in attached]
+            compounds |= got.compounds
             done += sum(run.length for run in got.runs)
             counted += got.locked
-            if refused := got.refused:  # a late check is of the pages that are pinned, even if a later page fails
-                raise KernelError(refused)
-    except KernelError as error:
+            if got.refused:  # a late check is of the pages that are pinned, even if a later page fails
+                raise KernelError(got.refused)
+            if whole and done < buffer.pages:
+                raise KernelError(whole)
+    except KernelError:
         if runs:  # else the first request failed, which left nothing behind
-            pinned = tuple(runs), tuple(holds), tuple(attached), counted
-            yield from unpin_user_pages(kernel, Registration(owner, context, buffer.mm, charge, *pinned))
-            if short and not refused:
-                raise KernelError(short) from error
+            failed = tuple(runs), tuple(holds), tuple(attached), (), counted
+            yield from unpin_user_pages(kernel, Registration(owner, context, buffer.mm, charge, *failed))
         raise
-    pinned = tuple(runs), tuple(holds), tuple(attached), counted
+    pinned = tuple(runs), tuple(holds), tuple(attached), tuple(compounds.items()), counted
     return Registration(owner, context, buffer.mm, charge, *pinned)
 
 
@@ -133,20 +136,22 @@ def _drop_holds(registration: Registration, holds: Holds) -> Conversation[None]:
             yield Call(ofd, Release(exiting=False))
 
 
-def dma(page: PinnedPage, offset: int, length: int, data: bytes | None, region: Address) -> Conversation[bytes]:
+def dma(
+    kernel: Kernel, page: PinnedPage, offset: int, length: int, data: bytes | None, region: Address
+) -> Conversation[bytes]:
     """Have a device access bytes of a page that is pinned as ``region``; without ``data`` it reads."""
     if page.frame == ZERO_PAGE:  # only ever read: what may be written was faulted in for writing
-        return bytes(length)
+        return (yield from load_zeros(kernel, offset, length, page.inode))
     frame = page.frame
     access = Dma(frame.number, page.generation, page.inode, page.page, offset, length, data, region)
     found: bytes = (yield Call(frame.memory, access)).data
     return found
 
 
-def read_pinned(page: PinnedPage, offset: int, length: int) -> Conversation[bytes]:
+def read_pinned(kernel: Kernel, page: PinnedPage, offset: int, length: int) -> Conversation[bytes]:
     """Return bytes of a page that is pinned, as the kernel reads them through its own mapping of all memory."""
     if page.frame == ZERO_PAGE:
-        return bytes(length)
+        return (yield from load_zeros(kernel, offset, length, page.inode))
     data: bytes = (yield Call(page.frame.memory, Load(page.frame.number, offset, length, page.inode))).data
     return data
 

@@ -9,10 +9,12 @@ from longpin.actors.syscalls import (
     fcntl,
     files,
     hypervisor,
+    io_uring,
     lease_verbs,
     memory,
     names,
     pnfs,
+    proc_memory,
     processes,
     ranges,
     signals,
@@ -42,10 +44,12 @@ _CALLS = (
     video,
     vfio,
     xdp,
+    io_uring,
     pnfs,
     hypervisor,
     lease_verbs,
     administration,
+    proc_memory,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
 

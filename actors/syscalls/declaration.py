@@ -49,6 +49,7 @@ class Section(StrEnum):
     MEMORY = "Memory"
     VERBS = "RDMA verbs"
     VIDEO = "Video capture"
+    IO_URING = "io_uring"
     VFIO = "VFIO"
     AF_XDP = "AF_XDP"
     PNFS = "pNFS clients"

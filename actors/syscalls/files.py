@@ -74,7 +74,7 @@ OPEN_FLAGS = (
 
 
 _ZEROED = {"ENOSPC": "semantics 2.5: the last block is shared, and a copy of it is zeroed"}
-_UNBOUND = {"ENXIO": "semantics 1.10.5: a socket of AF_XDP"}
+_UNBOUND = {"ENXIO": "semantics 1.10.6: a socket of AF_XDP"}
 
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW
 """What counts beside O_PATH; it overrides all else [open(2)]."""
@@ -125,7 +125,7 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
         inode = open_device(process, (yield Call(inode, AskDevice())).device)
     elif kind in ("video", "vfio") and not flags & O_PATH:
         inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
-    elif kind == "file" or (kind in ("pipe", "dax", "hugetlb") and not flags & O_PATH):
+    elif kind == "file" or (kind in ("pipe", "dax", "hugetlb", "io_uring") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created, regular=kind == "file"))
     if flags & O_DIRECT and not FILE_OPERATIONS[kind].direct:  # no method for it [code: do_dentry_open]
         raise KernelError(errno.EINVAL)

@@ -1,4 +1,4 @@
-"""VFIO: the ioctls of a container, and what the device does that is assigned to the process [1.10.4]."""
+"""VFIO: the ioctls of a container, and what the device does that is assigned to the process [1.10.5]."""
 
 import errno
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CALLS = Declarations(Section.VFIO, on_host=False)
 syscall = CALLS.declare
 
-_VFIO = "semantics 1.10.4"
+_VFIO = "semantics 1.10.5"
 _FAULT = {"EFAULT": f"{_VFIO}: a fault of the IOMMU"}
 
 

@@ -1,4 +1,4 @@
-"""AF_XDP: sockets, and what a network device does with them [1.10.5]."""
+"""AF_XDP: sockets, and what a network device does with them [1.10.6]."""
 
 import errno
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CALLS = Declarations(Section.AF_XDP, on_host=False)
 syscall = CALLS.declare
 
-_XDP = "semantics 1.10.5"
+_XDP = "semantics 1.10.6"
 
 
 def _socket(process: "Process", fd: int) -> Address:

@@ -144,6 +144,13 @@ class Zap(Message):
 
 
 @message
+class ChargePinned(Message):
+    """Add pages to the count without a look at a limit, for a driver that has one of its own [io_account_mem]."""
+
+    pages: int
+
+
+@message
 class Uncharge(Message):
     """Take pages off the count, also of a process that is dead or executes another program [2.6]."""
 
@@ -164,6 +171,9 @@ class PinLookup(StrEnum):
     """Entries: a page that is a copy already is pinned without a look at its mapping."""
     SLOW = "pin_user_pages"
     """Mappings."""
+    FILES = "pin_user_pages, with the mappings"
+    """Mappings, and again when all pages are pinned: one file all of it, and its pages in memory, else EINVAL or
+    EOPNOTSUPP [io_pin_pages up to 6.4]."""
 
 
 @message
@@ -224,6 +234,8 @@ class UserPages(Message):
     """Inodes that are to be told when the pages are let go of."""
     refused: int
     """The errno with which a look at them afterwards refuses them, at their mappings or at the limit; 0: none."""
+    compounds: tuple[tuple[Address, int], ...] = ()
+    """The memories of the pages whose frames are parts of compound pages, and how many such a page has."""
     locked: int = 0
     """How many were counted as locked."""
 
@@ -249,6 +261,8 @@ class Registration(NamedTuple):
     """Open file descriptions on which a policy made the pins hold a reference."""
     attached: tuple[Address, ...]
     """Inodes that are to be told when the pages are let go of."""
+    compounds: tuple[tuple[Address, int], ...] = ()
+    """The memories whose frames are parts of compound pages, and how many such a page has."""
     locked: int = 0
     """How many are counted as locked, with those of mlock(2)."""
 

@@ -14,6 +14,7 @@ from longpin.actors.media.camera import Camera
 from longpin.actors.mm.dax_device import DaxDevice, DaxMemory
 from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.mm.zero_page import ZeroPage
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
 from longpin.actors.process.process import Process
@@ -28,6 +29,7 @@ from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
+from longpin.messages.mm.memory import ZERO_PAGE
 from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
@@ -105,12 +107,14 @@ class Blueprint:
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
         for device in scenario.dax:
             memory = f"dax_memory:{device.name}"
-            engine.spawn(DaxMemory, memory)
+            engine.spawn(DaxMemory, memory, device.align)
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
         if kernel.huge_pages:
             engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
+        if kernel.zero_page_is_written:
+            engine.spawn(ZeroPage, ZERO_PAGE.memory)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         if kernel.vfio:

@@ -1,4 +1,4 @@
-"""VFIO: what can be mapped for a device, for how long, for whom it counts, and what the device finds [1.10.4]."""
+"""VFIO: what can be mapped for a device, for how long, for whom it counts, and what the device finds [1.10.5]."""
 
 from collections.abc import Callable
 from functools import partial
