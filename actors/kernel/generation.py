@@ -124,13 +124,7 @@ GENERATIONS: dict[Version, Generation] = {
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
-    Version.LINUX_6_18: Generation(
-        rxe_checks_entries=False,
-    ),
-    Version.LINUX_7_2: Generation(
-        delegations=True,
-        io_uring_charges_rings=False,
-        io_uring_shows_unlimited=False,
-    ),
+    Version.LINUX_6_18: Generation(rxe_checks_entries=False),
+    Version.LINUX_7_2: Generation(delegations=True, io_uring_charges_rings=False, io_uring_shows_unlimited=False),
 }
 """What each version does."""

@@ -14,6 +14,7 @@ from longpin.actors.syscalls import (
     memory,
     names,
     pnfs,
+    proc_memory,
     processes,
     ranges,
     signals,
@@ -44,6 +45,7 @@ _CALLS = (
     hypervisor,
     lease_verbs,
     administration,
+    proc_memory,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
 

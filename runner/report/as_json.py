@@ -8,7 +8,17 @@ import json
 from importlib import resources
 from typing import TextIO, assert_never
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Replayed, Stressed, Tabulated, Vectors
+from longpin.runner.conclusions import (
+    Compared,
+    Conclusion,
+    Explored,
+    Predicted,
+    Raced,
+    Replayed,
+    Stressed,
+    Tabulated,
+    Vectors,
+)
 from longpin.runner.report.objects import Object, run_object
 from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
@@ -84,6 +94,10 @@ def _object_of(conclusion: Conclusion, again: str) -> Object:
             from longpin.runner.report import races
 
             return races.as_object(conclusion.series, conclusion.seconds)
+        case Predicted():
+            from longpin.runner.report import facts
+
+            return facts.as_object(conclusion)
         case Tabulated():
             from longpin.runner.report import matrix
 
