@@ -27,13 +27,13 @@ from longpin.runner.usage import MOST_SEED
 if TYPE_CHECKING:
     from longpin.runner.show import ShownRun
 
-FORMS = ("text", "mermaid", "perfetto", "shiviz", "ndjson", "json", "c")
+FORMS = ("text", "html", "mermaid", "perfetto", "shiviz", "ndjson", "json", "c")
 """The keys of :data:`longpin.runner.show.FORMS`, here so that help texts need not import them."""
 
 NO_TEXT = ("perfetto",)
 """Forms that a terminal cannot show."""
 
-TELL_SINCE = ("text", "json")
+TELL_SINCE = ("text", "html", "json")
 """Forms that say since when a violation was inevitable."""
 
 
@@ -50,6 +50,7 @@ TELL_SINCE = ("text", "json")
 @click.option("--oracle", type=click.Choice(ORACLE_NAMES), help="Who chooses the order of a scenario.  [default: fifo]")
 @click.option("--seed", type=click.IntRange(0, MOST_SEED), metavar="N", help="Of the oracle.  [default: 0]")
 @click.option("--timers", type=click.Choice(["lazy", "racy"]), help="When time moves in a scenario.  [default: lazy]")
+@click.option("--at", type=click.IntRange(1), metavar="N", help="Have a page show a long run around arrival N.")
 @click.option(
     "--for",
     "seconds",
@@ -68,12 +69,14 @@ def show(
     oracle: str | None,
     seed: int | None,
     timers: str | None,
+    at: int | None,
     seconds: float,
 ) -> None:
     r"""Show a run: that of TRACE, or one of SCENARIO, a file or the name of a shipped one.
 
     \b
     text      the picture that `longpin run` draws
+    html      a page to step through, with what each arrival changed
     mermaid   a sequence diagram
     perfetto  for https://ui.perfetto.dev (pip install longpin[perfetto])
     shiviz    a log with vector clocks, for ShiViz
@@ -101,6 +104,7 @@ def show(
 
     limit = seconds if form in TELL_SINCE else None
     run = _traced(what, policy, limit) if is_trace else _ran(what, policy, given, limit)
+    run.at = at or 0
     if file is None:
         run.width = width_of_output()
         run.encoding = sys.stdout.encoding if form == "text" else run.encoding

@@ -12,6 +12,7 @@ from longpin.runner.show.model import ShownRun
 
 FORMS = {
     "text": "Text",
+    "html": "Html",
     "mermaid": "Mermaid",
     "perfetto": "Perfetto",
     "shiviz": "ShiViz",

@@ -65,6 +65,8 @@ class ShownRun:
     """The command that shows the run again; empty: no file holds it."""
     inevitable: Inevitable | None = None
     """Since when the rule that is violated could not be kept; None: none is violated, or nobody asked."""
+    at: int = 0
+    """The arrival around which a page shows a run that is too long for it; 0: that of the violation, or the last."""
     width: int = 120
     """Columns of text."""
     encoding: str = "utf-8"
