@@ -14,19 +14,23 @@ from longpin.actors.media.camera import Camera
 from longpin.actors.mm.dax_device import DaxDevice, DaxMemory
 from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.mm.zero_page import ZeroPage
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
 from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
+from longpin.actors.process.users import Users
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
+from longpin.messages.mm.memory import ZERO_PAGE
 from longpin.messages.mm.pmem import BlockRun
+from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
 
@@ -92,6 +96,7 @@ class Blueprint:
         scenario, kernel = self.scenario, self.kernel
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
+        engine.spawn(Users, USERS)
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
@@ -99,12 +104,14 @@ class Blueprint:
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
         for device in scenario.dax:
             memory = f"dax_memory:{device.name}"
-            engine.spawn(DaxMemory, memory)
+            engine.spawn(DaxMemory, memory, device.align)
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
         if kernel.huge_pages:
             engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
+        if kernel.zero_page_is_written:
+            engine.spawn(ZeroPage, ZERO_PAGE.memory)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}

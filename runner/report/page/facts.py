@@ -21,6 +21,7 @@ from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.views import NO_STATE, LeaseView
 from longpin.actors.process.labels import Labels
 from longpin.actors.process.process import Process
+from longpin.actors.process.users import Users
 from longpin.actors.rdma.objects import Region
 from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.messages.envelope import Address
@@ -70,6 +71,9 @@ def page_facts(actor: Actor) -> Iterator[tuple[Hashable, str | BlockFact]]:
         case Mm():
             if actor.pinned_vm:
                 yield f"pinned_vm of {actor.address}", f"{actor.pinned_vm} page{'s' * (actor.pinned_vm != 1)}"
+        case Users():
+            for uid, pages in sorted(actor.locked_vm.items()):
+                yield f"locked_vm of user {uid}", f"{pages} page{'s' * (pages != 1)}"
         case _:
             pass
 
