@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text as RichText
 
 from longpin.runner.failures.inevitable import LastChoice
+from longpin.runner.report.observation import last_lines
 from longpin.runner.report.picture import Picture
 from longpin.runner.show.model import ShownRun, message_text
 
@@ -46,8 +47,8 @@ class _RunPicture(Picture):
             if run.inevitable.choice is not None:
                 for line in choice_lines(run.inevitable.since, run.inevitable.choice):
                     self._say("", line)
-        if run.again:
-            self.console.print(RichText(run.again), soft_wrap=True)
+        for line in last_lines(run.result, run.again):
+            self.console.print(RichText(line), soft_wrap=True)
 
 
 def choice_lines(since: int, choice: LastChoice) -> list[str]:
