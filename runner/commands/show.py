@@ -27,7 +27,7 @@ from longpin.runner.usage import MOST_SEED
 if TYPE_CHECKING:
     from longpin.runner.show import ShownRun
 
-FORMS = ("text", "html", "mermaid", "perfetto", "shiviz", "ndjson", "json", "c")
+FORMS = ("text", "html", "svg", "mermaid", "perfetto", "shiviz", "ndjson", "json", "c")
 """The keys of :data:`longpin.runner.show.FORMS`, here so that help texts need not import them."""
 
 NO_TEXT = ("perfetto",)
@@ -77,6 +77,7 @@ def show(
     \b
     text      the picture that `longpin run` draws
     html      a page to step through, with what each arrival changed
+    svg       a picture that stands still
     mermaid   a sequence diagram
     perfetto  for https://ui.perfetto.dev (pip install longpin[perfetto])
     shiviz    a log with vector clocks, for ShiViz

@@ -13,6 +13,7 @@ from longpin.runner.show.model import ShownRun
 FORMS = {
     "text": "Text",
     "html": "Html",
+    "svg": "Svg",
     "mermaid": "Mermaid",
     "perfetto": "Perfetto",
     "shiviz": "ShiViz",

@@ -1,14 +1,18 @@
 """``longpin show``: each form holds what happened, as who reads that form finds it."""
 
+import html
 import json
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from command_line import Done, longpin
 
 from longpin.messages.trace import TraceReader
+from longpin.runner.report.page import diagram
+from longpin.runner.report.page.diagram import diagram_of
 from longpin.runner.show import FORMS, ShownRun, form_of
 from longpin.runner.show.as_mermaid import MOST_LANES
 from longpin.runner.show.as_ndjson import MOST_INTEGER
@@ -193,10 +197,18 @@ def test_mermaid_is_a_sequence_diagram_in_which_no_text_is_taken_for_markup(run:
     assert head == "sequenceDiagram"
     lanes = [match[1] for line in lines if (match := PARTICIPANT.fullmatch(line))]
     assert lanes == [f"L{number}" for number in range(len(lanes))]
+    said = []
     for line in lines[len(lanes) :]:
         match = MESSAGE.fullmatch(line) or NOTE.fullmatch(line)
         assert match, line
         assert {match[1], match[2] or match[1]} <= set(lanes)
+        said.append(
+            html.unescape(re.sub(r"#(\d+|\w+);", lambda its: f"&{'#' * its[1].isdigit()}{its[1]};", line)).split(
+                ": ", 1
+            )[1]
+        )
+    rows = [f"{row.arrival}. {row.text}" for row in diagram_of(run.result).rows]
+    assert [text for text in said if text in rows] == rows
     assert any("%% end#59; #35;quot#59; #lt;b#gt;" in line for line in lines)
 
 
@@ -206,6 +218,30 @@ def test_mermaid_refuses_what_nobody_could_read(tmp_path: Path) -> None:
     done = show(tmp_path, "many.toml", "--as", "mermaid")
     assert done.returncode == 2
     assert done.stderr == "longpin: --as mermaid: 61 lanes side by side could not be read: mermaid has 60\n"
+
+
+# SVG.
+
+
+def test_a_picture_is_well_formed_and_says_every_row(run: ShownRun) -> None:
+    drawn = form_of("svg").write(run).decode()
+    root = ElementTree.fromstring(drawn)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    texts = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    for row in diagram_of(run.result).rows:
+        assert any(text.startswith(row.text[:60]) for text in texts), row.text
+    assert any(text.startswith("✗ O3 does not hold") for text in texts)
+    assert {element.tag.rpartition("}")[2] for element in root.iter()} <= {
+        *("svg", "title", "style", "rect", "text", "line", "path", "circle")
+    }
+    assert not [key for element in root.iter() for key in element.attrib if key.startswith("on") or "href" in key]
+
+
+def test_a_long_picture_says_what_it_leaves_out(run: ShownRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = len(diagram_of(run.result).rows)
+    monkeypatch.setattr(diagram, "MOST_ROWS", 6)
+    drawn = form_of("svg").write(run).decode()
+    assert f"{whole - 6} rows are left out here" in drawn
 
 
 # ShiViz.
