@@ -9,7 +9,9 @@ from longpin.actors.syscalls import (
     hypervisor,
     io_uring,
     lease_verbs,
+    mounts,
     pnfs,
+    proc_memory,
     threads,
     verbs,
     vfio,
@@ -32,7 +34,20 @@ ON_HOST = {call.name for call in SYSCALLS.values() if call.on_host}
 
 
 def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
-    others = (verbs, lease_verbs, video, io_uring, vfio, xdp, pnfs, hypervisor, clone3, administration)
+    others = (
+        verbs,
+        lease_verbs,
+        video,
+        io_uring,
+        vfio,
+        xdp,
+        pnfs,
+        hypervisor,
+        clone3,
+        administration,
+        proc_memory,
+        mounts,
+    )
     assert SYSCALLS.keys() - {name for module in others for name in module.CALLS} == ON_HOST
     assert set(host_calls.CALLS) == set(c_calls.CALLS) == ON_HOST - set(threads.CALLS)
     assert THREAD_CALLS.keys() == threads.CALLS.keys()

@@ -3,21 +3,21 @@
 A situation says which calls are looked at and in which form; what they came to is the run's. The forms of a call that
 has returned:
 
-=========== ===========================================================================
-``word``     ``ok``, or the name of the errno with which it failed
-``number``  what it returned, -1 if it failed
-``errno``   the number of its errno, 0 if it succeeded
-``text``    what it returned, as text
-``strerror`` its errno in words
-``is_zero`` 1 if it returned 0, else 0
-``kib``     what it returned, in units of 1024
-``byte``    the first byte that it returned, as two hexadecimal digits
-``status``  the status of a completion, without ``IBV_WC_``
-=========== ===========================================================================
+============  =========================================================================
+``word``      ``ok``, or the name of the errno with which it failed
+``number``    what it returned, -1 if it failed
+``errno``     the number of its errno, 0 if it succeeded
+``dict``      both, as Python writes a dictionary
+``strerror``  its errno in words
+``is_zero``   1 if it returned 0, else 0
+``kib``       what it returned, as text
+``byte``      the first byte that it returned, as two hexadecimal digits
+``status``    the status of a completion, without ``IBV_WC_``
+============  =========================================================================
 
-and of any: ``blocks``, whether it never returns; ``state``, in which state ps(1) shows who waits in it; ``signal``, and
-``byte`` too, the signal that ended its process in it. ``{same A B}`` is whether two calls returned the same, and
-``{differ A B}`` whether they did not.
+and of any: ``blocks``, whether it waited, and ``at_once``, that it did not; ``state``, in which state ps(1) shows who
+waits in it; ``signal``, and ``byte`` too, the signal that ended its process in it. ``{same A B}`` is whether two calls
+returned the same, and ``{differ A B}`` whether they did not.
 """
 
 import os
@@ -61,7 +61,7 @@ RETURNED: dict[str, Callable[[Watched], Any]] = {
     "word": _word,
     "number": _number,
     "errno": lambda call: call.errno,
-    "text": lambda call: call.value.decode() if isinstance(call.value, bytes) else str(call.value),
+    "dict": lambda call: {"r": _number(call), "e": call.errno},
     "strerror": lambda call: os.strerror(call.errno),
     "is_zero": lambda call: int(not _number(call)),
     "kib": lambda call: str(_number(call)),
@@ -114,6 +114,8 @@ def _form(played: Played, form: str, name: str, other: str | None) -> Any:
     call = played.call(name)
     if not call.made:
         raise NotSeenError(f"{call} was not made")
+    if form == "at_once":
+        return not call.blocked
     if form == "blocks":
         return call.blocked and not call.signal
     if form == "state":
