@@ -7,8 +7,11 @@ from longpin.actors.syscalls import (
     administration,
     clone3,
     hypervisor,
+    imported_verbs,
     lease_verbs,
+    memory_windows,
     pnfs,
+    queue_pairs,
     threads,
     verbs,
     video,
@@ -29,7 +32,18 @@ ON_HOST = {call.name for call in SYSCALLS.values() if call.on_host}
 
 
 def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
-    others = (verbs, lease_verbs, video, pnfs, hypervisor, clone3, administration)
+    others = (
+        verbs,
+        queue_pairs,
+        memory_windows,
+        imported_verbs,
+        lease_verbs,
+        video,
+        pnfs,
+        hypervisor,
+        clone3,
+        administration,
+    )
     assert SYSCALLS.keys() - {name for module in others for name in module.CALLS} == ON_HOST
     assert set(host_calls.CALLS) == set(c_calls.CALLS) == ON_HOST - set(threads.CALLS)
     assert THREAD_CALLS.keys() == threads.CALLS.keys()
