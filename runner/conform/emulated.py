@@ -167,7 +167,7 @@ class _World:
             if engine == "stepped"
             else ThreadsEngine(lambda *_: None, lambda: None, alarms=False)
         )
-        kernel = Kernel(proposal.policy, proposal.generation, page_size=PAGE)
+        kernel = Kernel(proposal.policy, proposal.generation, page_size=PAGE, devices=())
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
         self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE)

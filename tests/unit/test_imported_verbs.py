@@ -1,4 +1,4 @@
-"""Objects of a context in other processes: passed on, inherited, imported by number [1.10; rdma-core test_shared_pd.py]."""
+"""Objects of a context in other processes: inherited, passed on, imported by number [1.10; rdma-core]."""
 
 from collections.abc import Callable
 from typing import Any

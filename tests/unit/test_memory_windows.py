@@ -16,8 +16,9 @@ START = MEMORY + connected() + f"mr = ibv_reg_mr(pd, buf, 2 * PAGE, {BINDABLE})\
 REFUSED = done(status="IBV_WC_REM_ACCESS_ERR")
 
 
-def bind(what: str, status: str = "IBV_WC_SUCCESS", **more: object) -> str:
-    return f"{what}  # -> 0\n{done(status=status, **more)}"
+def bind(what: str, status: str = "IBV_WC_SUCCESS", opcode: str = "IBV_WC_BIND_MW") -> str:
+    says = {"opcode": opcode} if status == "IBV_WC_SUCCESS" else {}
+    return f"{what}  # -> 0\n{done(status=status, **says)}"
 
 
 def write(data: str, mw: str, offset: str, status: str = "IBV_WC_SUCCESS", qp: str = "qp") -> str:
@@ -308,7 +309,8 @@ load(buf, 1)                                               # -> b"x"
 ro = mmap(PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
 quiet = ibv_reg_mr(pd, ro, PAGE, IBV_ACCESS_REMOTE_READ)   # -> ok
 """
-        + f"ibv_rereg_mr(quiet, IBV_REREG_MR_CHANGE_ACCESS, None, 0, 0, {ALL})  # -> EFAULT\nibv_dereg_mr(quiet)  # -> 0\n",
+        + f"ibv_rereg_mr(quiet, IBV_REREG_MR_CHANGE_ACCESS, None, 0, 0, {ALL})  # -> EFAULT\n"
+        + "ibv_dereg_mr(quiet)  # -> 0\n",
     )
 
 
