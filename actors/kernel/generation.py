@@ -45,7 +45,8 @@ class Generation:
     late_longterm_check: bool = False
     """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
-    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]. So a
+    long pin for reading through a private mapping is of a copy, and not of the file's page [code: from 6.2 on]."""
     keeps_cache_from_pins: bool = True
     """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     copies_see_pins: bool = True
@@ -66,6 +67,21 @@ class Generation:
     hmm_range_fault takes no reference [1.10.3; code k54]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
+    vfio_any_holder_unmaps: bool = True
+    """Who has a VFIO container open unmaps what others mapped: from 6.0 on, before it only who mapped it does [1.10.5;
+    code: vfio_dma_do_unmap]."""
+
+    io_uring_looks_at_files: bool = False
+    """io_uring looks at the mappings of a buffer when its pages are pinned, and takes of files only tmpfs and hugetlb:
+    up to 6.4; then it leaves that to the pin [1.10.4; code: io_pin_pages; meas 6.1]."""
+    io_uring_charges_rings: bool = True
+    """The memory of its queues counts against RLIMIT_MEMLOCK: up to 5.11, and 6.14 to 6.18 at least; 7.2 does not
+    [2.6; code: io_create_region; meas]."""
+    io_uring_shows_unlimited: bool = True
+    """Buffers of a ring that nobody's limit is for are shown as pinned all the same: 7.2 does not [2.6; meas]."""
+    io_uring_unregister_waits: bool = False
+    """Who unregisters buffers waits for requests that use them: up to 6.12; then the last of these lets go
+    [1.10.4; code: io_rsrc_ref_quiesce]."""
 
     reflink_with_dax: bool = True
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
@@ -82,8 +98,16 @@ _UP_TO_6_12 = Generation(
     mremap_moves_several=False,
     idle_needs_unmapped=False,
     rxe_on_demand=False,
+    io_uring_charges_rings=False,
+    io_uring_unregister_waits=True,
 )
-_UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
+_UP_TO_6_1 = replace(
+    _UP_TO_6_12,
+    keeps_cache_from_pins=False,
+    read_only_pins=False,
+    on_demand_errno=Refusal.EINVAL,
+    io_uring_looks_at_files=True,
+)
 
 GENERATIONS: dict[Version, Generation] = {
     Version.IDEAL: Generation(
@@ -92,13 +116,20 @@ GENERATIONS: dict[Version, Generation] = {
         on_demand_errno=Refusal.EINVAL,
         clone_waits=False,
         idle_needs_unmapped=False,
+        io_uring_charges_rings=False,
     ),
     Version.LINUX_5_4: replace(
-        _UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False, on_demand_references=True
+        _UP_TO_6_1,
+        late_longterm_check=True,
+        copies_see_pins=False,
+        reflink_with_dax=False,
+        on_demand_references=True,
+        vfio_any_holder_unmaps=False,
+        io_uring_charges_rings=True,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(rxe_checks_entries=False),
-    Version.LINUX_7_2: Generation(delegations=True),
+    Version.LINUX_7_2: Generation(delegations=True, io_uring_charges_rings=False, io_uring_shows_unlimited=False),
 }
 """What each version does."""

@@ -10,11 +10,14 @@ from longpin.actors.syscalls import (
     files,
     hypervisor,
     imported_verbs,
+    io_uring,
     lease_verbs,
     memory,
     memory_windows,
+    mounts,
     names,
     pnfs,
+    proc_memory,
     processes,
     queue_pairs,
     ranges,
@@ -23,7 +26,9 @@ from longpin.actors.syscalls import (
     threads,
     transfers,
     verbs,
+    vfio,
     video,
+    xdp,
 )
 from longpin.actors.syscalls.declaration import Syscall
 
@@ -32,6 +37,7 @@ _CALLS = (
     storage,
     fcntl,
     names,
+    mounts,
     processes,
     clone3,
     signals,
@@ -44,10 +50,14 @@ _CALLS = (
     memory_windows,
     imported_verbs,
     video,
+    vfio,
+    xdp,
+    io_uring,
     pnfs,
     hypervisor,
     lease_verbs,
     administration,
+    proc_memory,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
 

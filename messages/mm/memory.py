@@ -18,6 +18,13 @@ class PageFrame(NamedTuple):
     number: int
     """Its number there."""
 
+    @property
+    def reserved(self) -> bool:
+        """Whether it is no part of ordinary memory: persistent memory, and the page of zeros [PG_reserved]."""
+        return self.memory.partition(":")[0] in _RESERVED
+
+
+_RESERVED = ("pmem", "dax_memory", "zero_page")
 
 ZERO_PAGE = PageFrame("zero_page", 0)
 """What is mapped where a hole is read: the kernel's page of zeros, which nobody counts or waits for. Only on a machine
@@ -148,6 +155,8 @@ class Pinned(Message):
 
     generations: tuple[int, ...]
     """Of each frame."""
+    compound: int = 1
+    """How many frames of this memory are one page to who counts pages; numbers of head pages are multiples of it."""
 
 
 @message
