@@ -168,7 +168,7 @@ class _World:
             if engine == "stepped"
             else ThreadsEngine(lambda *_: None, lambda: None, alarms=False)
         )
-        kernel = Kernel(proposal.policy, proposal.generation, page_size=PAGE)
+        kernel = Kernel(proposal.policy, proposal.generation, page_size=PAGE, devices=())
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
         spawn_common(self.engine, kernel)

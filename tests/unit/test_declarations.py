@@ -7,11 +7,14 @@ from longpin.actors.syscalls import (
     administration,
     clone3,
     hypervisor,
+    imported_verbs,
     io_uring,
     lease_verbs,
+    memory_windows,
     mounts,
     pnfs,
     proc_memory,
+    queue_pairs,
     threads,
     verbs,
     vfio,
@@ -36,17 +39,20 @@ ON_HOST = {call.name for call in SYSCALLS.values() if call.on_host}
 def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
     others = (
         verbs,
-        lease_verbs,
-        video,
+        imported_verbs,
         io_uring,
+        lease_verbs,
+        memory_windows,
+        queue_pairs,
         vfio,
+        video,
         xdp,
         pnfs,
         hypervisor,
         clone3,
         administration,
-        proc_memory,
         mounts,
+        proc_memory,
     )
     assert SYSCALLS.keys() - {name for module in others for name in module.CALLS} == ON_HOST
     assert set(host_calls.CALLS) == set(c_calls.CALLS) == ON_HOST - set(threads.CALLS)
