@@ -61,6 +61,7 @@ from longpin.runner.conform.reader import call, read_call, touch, write_result
 from longpin.runner.conform.storage import data_text, extents_text, read_extents
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.engines.threads import ThreadsEngine
+from longpin.runner.engines.world import spawn_common
 from longpin.runner.given_policy import blaming
 from longpin.runner.oracles.fifo import Fifo
 
@@ -170,6 +171,7 @@ class _World:
         kernel = Kernel(proposal.policy, proposal.generation, page_size=PAGE)
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
+        spawn_common(self.engine, kernel)
         self.engine.spawn(Pmem, "pmem:pmem0", BLOCKS, PAGE)
         self.engine.spawn(Directory, DIRECTORY, kernel, {})
         self.engine.spawn(ProcessTable, PROCESS_TABLE, {})

@@ -99,7 +99,7 @@ class Blueprint:
         scenario, kernel = self.scenario, self.kernel
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
-        engine.spawn(Users, USERS)
+        spawn_common(engine, kernel)
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
@@ -111,10 +111,6 @@ class Blueprint:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
-        if kernel.huge_pages:
-            engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
-        if kernel.zero_page_is_written:
-            engine.spawn(ZeroPage, ZERO_PAGE.memory)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         if kernel.vfio:
@@ -131,6 +127,15 @@ class Blueprint:
             engine.spawn(self.process, f"process:{pid}", *state)
         for pid, _ in self.started:
             engine.tell(f"process:{pid}", Start())
+
+
+def spawn_common(engine: Engine, kernel: Kernel) -> None:
+    """Create the actors that a kernel has whatever runs on it."""
+    engine.spawn(Users, USERS)
+    if kernel.huge_pages:
+        engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
+    if kernel.zero_page_is_written:
+        engine.spawn(ZeroPage, ZERO_PAGE.memory)
 
 
 def image(spec: ProcessSpec) -> Image:
