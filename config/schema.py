@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from longpin.actors.kernel.nfs_server import NfsServer
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
 from longpin.config.problems import Problem
@@ -183,6 +184,8 @@ class Scenario:
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
     video: tuple[VideoDevice, ...] = ()
+    nfsd: NfsServer = field(default_factory=NfsServer)
+    """The NFS server."""
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     shows: tuple[str, ...] = ()

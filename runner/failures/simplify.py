@@ -36,6 +36,7 @@ _NAMES_A_PROCESS = {
 }
 _OPTIONAL = {
     "machine": ("page_size", "lease_break_time", "uverbs_async_delay", "huge_page_size", "huge_pages", "hypervisor"),
+    "nfsd": ("threads", "on_timeout", "layout_type", "fence_failures", "fence_retries"),
     "pmem": ("blocks",),
     "video": ("frame_size",),
     "device": ("iommu", "revocable", "on_demand", "names_owner"),

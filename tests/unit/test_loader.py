@@ -8,13 +8,22 @@ from pathlib import Path
 import pytest
 
 from longpin.actors.constants import SIGIO
+from longpin.actors.kernel.nfs_server import LayoutType, NfsServer, OnTimeout
 from longpin.actors.process.program import Op
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Section
 from longpin.config.call_table import write_tables
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
-from longpin.config.schema import RULES, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario, VideoDevice
+from longpin.config.schema import (
+    RULES,
+    InitialFile,
+    MachineSettings,
+    PmemSet,
+    PolicyChoice,
+    Scenario,
+    VideoDevice,
+)
 from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessEntry, ScenarioTable
 from longpin.messages.rdma.device import RdmaDevice
 
@@ -45,6 +54,13 @@ uverbs_async_delay = true
 huge_page_size = "4 * PAGE"
 huge_pages = 3
 hypervisor = true
+
+[nfsd]
+threads = 8
+on_timeout = "fence_async"
+layout_type = "block"
+fence_failures = 2
+fence_retries = 3
 
 [[video]]
 name = "video0"
@@ -127,6 +143,7 @@ def test_every_key_arrives() -> None:
     assert scenario.machine == MachineSettings(
         512, 5.0, uverbs_async_delay=True, huge_page_size=2048, huge_pages=3, hypervisor=True, kernel=kernel
     )
+    assert scenario.nfsd == NfsServer(8, OnTimeout.FENCE_ASYNC, LayoutType.BLOCK, 2, 3)
     assert scenario.video == (VideoDevice("video0", 1024, "videobuf2"),)
     assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64, mount="/slow"))
     assert scenario.devices == (RdmaDevice("mlx5_0"),)
@@ -246,8 +263,8 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, machine, pmem, "
-            "tmpfs, dax, video, device, file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, machine, nfsd, "
+            "pmem, tmpfs, dax, video, device, file, process, found the key 'colour'"
         ),
         (
             "f.toml:3: policy: expected a preset of P5 (as_posted, intended, lt0, k1_kill, k1_invalidate, d1), "
