@@ -62,6 +62,9 @@ class Generation:
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
     rxe_on_demand: bool = True
     """rxe does on-demand paging, and with it every device that is not said to do none: 6.18 does [1.10.3; meas]."""
+    rxe_checks_entries: bool = True
+    """rxe writes to a page that it has only if its entry allows that, else it faults: 6.18, which has no look at
+    what an entry allows, writes to what it has faulted in for a read [1.10.3; meas]."""
     on_demand_references: bool = False
     """A fault of a device references the page until the device has it (get_user_pages_remote): up to 5.9, then
     hmm_range_fault takes no reference [1.10.3; code k54]."""
@@ -99,7 +102,7 @@ GENERATIONS: dict[Version, Generation] = {
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
-    Version.LINUX_6_18: Generation(),
+    Version.LINUX_6_18: Generation(rxe_checks_entries=False),
     Version.LINUX_7_2: Generation(delegations=True, nfsd_on_timeout=OnTimeout.FENCE_ASYNC),
 }
 """What each version does."""

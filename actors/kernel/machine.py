@@ -53,6 +53,19 @@ class Kernel:
         """How many pages a huge page is."""
         return self.huge_page_size // self.page_size
 
+    def pages_on_demand(self, device: RdmaDevice) -> bool:
+        """Return whether a device does on-demand paging; of one that says nothing, whether rxe does."""
+        return self.generation.rxe_on_demand if device.on_demand is None else device.on_demand
+
+    def checks_entries(self, device: RdmaDevice) -> bool:
+        """Return whether a device looks whether an entry of its page table allows it to write."""
+        return device.on_demand is not None or self.generation.rxe_checks_entries
+
+    @property
+    def zero_page_is_written(self) -> bool:
+        """Whether a device may write to the page of zeros: only then somebody has it who can be asked."""
+        return any(self.pages_on_demand(device) and not self.checks_entries(device) for device in self.devices)
+
     def pages(self, length: int) -> int:
         """Return how many pages ``length`` bytes take."""
         return -(-length // self.page_size)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.mm.zero_page import load_zeros
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
@@ -126,10 +127,10 @@ def _drop_holds(registration: Registration, holds: Holds) -> Conversation[None]:
             yield Call(ofd, Release(exiting=False))
 
 
-def read_pinned(page: PinnedPage, offset: int, length: int) -> Conversation[bytes]:
+def read_pinned(kernel: Kernel, page: PinnedPage, offset: int, length: int) -> Conversation[bytes]:
     """Return bytes of a page that is pinned, as the kernel reads them through its own mapping of all memory."""
     if page.frame == ZERO_PAGE:
-        return bytes(length)
+        return (yield from load_zeros(kernel, offset, length, page.inode))
     data: bytes = (yield Call(page.frame.memory, Load(page.frame.number, offset, length, page.inode))).data
     return data
 

@@ -32,6 +32,8 @@ class DevicePageTable:
     """The process that registered it."""
     in_use: Lock
     """The region's."""
+    checks: bool = True
+    """The device looks whether an entry allows it to write [rxe_check_pagefault]."""
     entries: dict[int, tuple[PinnedPage, bool]] = field(default_factory=dict)
     """The pages the device has, by their places in the region, and whether it may write to them."""
     sequence: int = 0
@@ -43,7 +45,8 @@ class DevicePageTable:
 
     def missing(self, places: range, *, write: bool) -> int | None:
         """Return the first page that the device cannot access so; None: there is none."""
-        return next((i for i in places if i not in self.entries or (write and not self.entries[i][1])), None)
+        looks = write and self.checks
+        return next((i for i in places if i not in self.entries or (looks and not self.entries[i][1])), None)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.mm.memory import PinnedPage
 from longpin.messages.mm.mm import Registration, UserPages
 from longpin.messages.mm.notifier import AddNotifier, FaultRemote, InvalidateEnd, InvalidateStart, RemoveNotifier
+from longpin.messages.rdma.device import RdmaDevice
 from longpin.messages.rdma.verbs import Register
 
 
@@ -29,12 +30,14 @@ class OnDemand(ActorPart):
         """By region, from before it is published until it is gone."""
         self.faults = 0
 
-    def add(self, request: Register, in_use: Lock) -> Conversation[DevicePageTable]:
+    def add(self, request: Register, in_use: Lock, device: RdmaDevice) -> Conversation[DevicePageTable]:
         """Follow the page table of the process that registers memory."""
         umem, registration = request.on_demand, request.registration
         assert umem is not None
         name = registration.owner
-        self.tables[name] = table = DevicePageTable(name, registration.mm, umem.address, umem.caller, in_use)
+        checks = self.kernel.checks_entries(device)
+        table = DevicePageTable(name, registration.mm, umem.address, umem.caller, in_use, checks)
+        self.tables[name] = table
         first = umem.address // self.kernel.page_size
         yield Call(registration.mm, AddNotifier(name, first, first + umem.pages - 1))
         return table

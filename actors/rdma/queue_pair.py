@@ -21,6 +21,7 @@ from longpin.actors.constants import (
     IBV_WR_RDMA_READ,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.mm.memory import ZERO_PAGE, Dma
@@ -52,8 +53,9 @@ class ProtectionError(Exception):
 class QueuePair(Actor):
     """One reliable connection."""
 
-    def __init__(self, engine: Engine, address: Address, context: Address, pd: int, cq: int) -> None:
+    def __init__(self, engine: Engine, address: Address, kernel: Kernel, context: Address, pd: int, cq: int) -> None:
         super().__init__(engine, address)
+        self.kernel = kernel
         self.context = context
         self.pd = pd
         self.cq = cq
@@ -149,7 +151,7 @@ class QueuePair(Actor):
         for page, inside, part in mapped.segments:
             piece = None if data is None else data[done : done + part]
             done += part
-            if page.frame == ZERO_PAGE:  # only ever read: a region that may write faulted for writing
+            if page.frame == ZERO_PAGE and not self.kernel.zero_page_is_written:
                 result += bytes(part)
                 continue
             number = page.frame.number

@@ -113,7 +113,7 @@ class UverbsContext(Backing):
         pd = self._find(Pd, request.pd)
         self._find(CompletionQueue, request.cq)
         address = f"qp:{self.address.partition(':')[2]}.{self.handles_given + 1}"
-        self.spawn(QueuePair, address, self.address, request.pd, request.cq)
+        self.spawn(QueuePair, address, self.kernel, self.address, request.pd, request.cq)
         pd.users += 1
         return Handle(self._new(QueuePairEntry(address, request.pd)), address)
 
@@ -173,7 +173,7 @@ class UverbsContext(Backing):
 
     def _register_on_demand(self, request: Register, lock: Lock) -> Conversation[Handle]:
         """Publish a region that has no pages yet, when the memory map tells of changes."""
-        table = yield from self.on_demand.add(request, lock)
+        table = yield from self.on_demand.add(request, lock, self.device)
         made = Handle(self._new(Region(request, lock, table=table)), table.name)
         self.events.published(table.name)
         return made

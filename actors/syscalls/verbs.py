@@ -150,10 +150,9 @@ def register(
     _check_access(access)
     found: OfDevice = yield Call(context, FindObject(ObjectKind.PD, pd.handle))
     terms = terms._replace(device=found.device)
-    generation = process.kernel.generation
     on_demand = access & IBV_ACCESS_ON_DEMAND
-    if on_demand and not (generation.rxe_on_demand if found.device.on_demand is None else found.device.on_demand):
-        raise KernelError(generation.on_demand_errno.number)
+    if on_demand and not process.kernel.pages_on_demand(found.device):
+        raise KernelError(process.kernel.generation.on_demand_errno.number)
     page_size = process.kernel.page_size
     first = addr - addr % page_size
     pages = process.kernel.pages(addr + length - first)

@@ -20,7 +20,8 @@ class PageFrame(NamedTuple):
 
 
 ZERO_PAGE = PageFrame("zero_page", 0)
-"""What is mapped where a hole is read: the kernel's page of zeros. No actor has it, as nobody writes or counts it."""
+"""What is mapped where a hole is read: the kernel's page of zeros, which nobody counts or waits for. Only on a machine
+with a device that may write to it does an actor have it (:mod:`longpin.actors.mm.zero_page`)."""
 
 
 class PinnedPage(NamedTuple):

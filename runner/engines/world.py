@@ -15,6 +15,7 @@ from longpin.actors.media.camera import Camera
 from longpin.actors.mm.dax_device import DaxDevice, DaxMemory
 from longpin.actors.mm.huge_pages import HugePages
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.mm.zero_page import ZeroPage
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.labels import Labels
 from longpin.actors.process.process import Process
@@ -28,6 +29,7 @@ from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.fs.layout import NFSD
 from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
+from longpin.messages.mm.memory import ZERO_PAGE
 from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
@@ -110,6 +112,8 @@ class Blueprint:
             engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
         if kernel.nfsd.threads:
             engine.spawn(NfsThreads, NFSD, kernel.nfsd.threads)
+        if kernel.zero_page_is_written:
+            engine.spawn(ZeroPage, ZERO_PAGE.memory)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}

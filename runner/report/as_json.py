@@ -10,6 +10,7 @@ from typing import TextIO, assert_never
 
 from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Replayed, Stressed, Tabulated, Vectors
 from longpin.runner.report.objects import Object, run_object
+from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
 
 VERBS = ("run", "replay", "explore", "stress", "matrix", "conform", "list")
@@ -54,6 +55,12 @@ def as_object(conclusion: Conclusion, again: str = "") -> Object:
         again: the command that shows a run again.
 
     """
+    found = _object_of(conclusion, again)
+    first = {key: found.pop(key) for key in ("verdict", "reason")}
+    return {**first, "observation": str(observation_of(conclusion)), **found}
+
+
+def _object_of(conclusion: Conclusion, again: str) -> Object:
     match conclusion:
         case Result():
             return run_object(conclusion, again)

@@ -16,6 +16,7 @@ from longpin.runner.conclusions import (
     Tabulated,
     Vectors,
 )
+from longpin.runner.report.observation import last_lines, observations_of
 from longpin.runner.report.picture import Picture
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Result
@@ -28,7 +29,7 @@ class ConsoleReport:
         console: where to; its width and its colours are used.
         file: what the report is written to when it is complete.
         again: the command that shows a run again; printed last if a rule is violated.
-        advice: a sentence to stand before it, or nothing.
+        advice: a sentence to stand before that, or nothing.
 
     """
 
@@ -45,7 +46,9 @@ class ConsoleReport:
             OSError: it cannot be written.
 
         """
-        self.file.write(self._text(conclusion))
+        parts = text_of(map(str, observations_of(conclusion)))
+        last = last_lines(conclusion, self.again)
+        self.file.write(parts + self._text(conclusion) + text_of(last))
         self.file.flush()
 
     def _text(self, conclusion: Conclusion) -> str:
@@ -59,7 +62,7 @@ class ConsoleReport:
 
                 assert beside is not None
                 with self.console.capture() as capture:
-                    PartingPicture(self.console).draw_both(result, beside, self.again)
+                    PartingPicture(self.console).draw_both(result, beside)
                 return capture.get()
             case Explored():
                 from longpin.runner.report import exploration
@@ -93,7 +96,7 @@ class ConsoleReport:
 
     def _run(self, result: Result) -> str:
         with self.console.capture() as capture:
-            Picture(self.console).draw(result, self.again, self.advice)
+            Picture(self.console).draw(result, self.advice)
         return capture.get()
 
     def _failure(self, conclusion: Searched) -> str:

@@ -17,6 +17,7 @@ from longpin.runner.conclusions import (
     Vectors,
 )
 from longpin.runner.files import replace_file
+from longpin.runner.report.observation import last_lines, observation_of
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Judged, Result, ShownUse, Verdict
 
@@ -43,7 +44,9 @@ class JunitReport:
 
         """
         name, said, seconds, properties = _case(conclusion)
-        write_junit(self.path, conclusion.verb, name, conclusion.verdict, said, seconds, properties)
+        told = "\n".join((said, *last_lines(conclusion)))
+        properties = {"observation": str(observation_of(conclusion)), **properties}
+        write_junit(self.path, conclusion.verb, name, conclusion.verdict, told, seconds, properties)
 
 
 def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:

@@ -8,6 +8,7 @@ from longpin.runner.matrix.cell import CellVerdict, How, MatrixCell
 from longpin.runner.matrix.matrix import Matrix
 from longpin.runner.matrix.survey import Surveyed
 from longpin.runner.report.objects import Object
+from longpin.runner.report.observation import observation_of_cell
 from longpin.runner.shell import command
 
 UNKNOWN, EXPLAINED, SURPRISE = "?", "*", "!"
@@ -48,8 +49,18 @@ def lines(matrix: Matrix) -> Iterator[str]:
         yield f"{matrix.resumed} rows were kept by an earlier run in {matrix.folder}"
     if matrix.page:
         yield f"page: {matrix.page}"
-    if shown := next((cell for cell in matrix.cells if cell.verdict is CellVerdict.VIOLATED and cell.trace), None):
-        yield f"a counterexample: {command('replay', matrix.trace(shown))}"
+    if not matrix.surprises and (shown := _replay(matrix, matrix.cells)):
+        yield f"a counterexample: {shown}"
+
+
+def replay_line(matrix: Matrix) -> str:
+    """Return the command that shows the first counterexample that nobody expected; empty: there is none."""
+    return _replay(matrix, matrix.surprises)
+
+
+def _replay(matrix: Matrix, cells: Sequence[MatrixCell]) -> str:
+    shown = (cell for cell in cells if cell.verdict is CellVerdict.VIOLATED and cell.trace)
+    return next((command("replay", matrix.trace(cell)) for cell in shown), "")
 
 
 def reason(matrix: Matrix) -> str:
@@ -138,4 +149,5 @@ def _cell(matrix: Matrix, cell: MatrixCell) -> Object:
         "executions": cell.executions,
         "states": cell.states or None,
         "trace": matrix.trace(cell) or None,
+        "observation": str(observation_of_cell(cell)),
     }

@@ -82,7 +82,6 @@ def _difference(races: Series, first: RaceComparison) -> Iterator[str]:
     yield ""
     yield "the schedule that the model would need, in microseconds:"
     yield from example.describe().splitlines()
-    yield races.again
 
 
 def _size(one: RaceComparison) -> str:

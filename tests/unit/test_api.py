@@ -286,7 +286,8 @@ def test_each_form_of_report_shows_each_conclusion(tmp_path: Path) -> None:
     JunitReport(junit).show(run)
     said = ET.parse(junit).getroot().find("testcase/failure")
     assert said is not None
-    assert said.text == "\n".join(f"{one.rule}: {one.detail}" for one in run.violations)
+    observation = "Observation truncate-waits P1:intended violated O3 1/1 run lazy"
+    assert said.text == "\n".join([*(f"{one.rule}: {one.detail}" for one in run.violations), observation])
 
 
 def test_the_module_is_in_the_package() -> None:

@@ -135,8 +135,8 @@ ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_ON_DEMAND)       # -> {refused if kernel in
 def test_every_generation_has_another_row_or_was_measured_to_be_the_same() -> None:
     rows = list(GENERATIONS.values())
     assert len(set(rows)) == 6
-    newer = replace(GENERATIONS[Version.LINUX_6_18], delegations=True, nfsd_on_timeout=OnTimeout.FENCE_ASYNC)
-    assert newer == GENERATIONS[Version.LINUX_7_2]
+    newer: dict[str, Any] = {"delegations": True, "nfsd_on_timeout": OnTimeout.FENCE_ASYNC, "rxe_checks_entries": True}
+    assert replace(GENERATIONS[Version.LINUX_6_18], **newer) == GENERATIONS[Version.LINUX_7_2]
 
 
 # File systems.
