@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from longpin.actors.kernel.generation import Version
 from longpin.actors.kernel.nfs_server import LayoutType, NfsServer, OnTimeout
 from longpin.actors.mm.ram import MOST_FRAMES
 from longpin.actors.parameters import ParameterValue, expected_value, fits
@@ -188,6 +189,25 @@ def build_shows(report: ProblemList, table: ScenarioTable, processes: Iterable[P
         elif use not in said:
             report.add(("shows", index), f"a line that says what it takes, such as # {use} -> ok", "none")
     return tuple(use for use in USES if use in (table.shows or ()))
+
+
+def build_violates(
+    report: ProblemList, table: ScenarioTable, holds: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Return the rules that a run is expected to break, and kernels on which it is others."""
+
+    def rules(path: Path, given: Iterable[str]) -> tuple[str, ...]:
+        for index, rule in enumerate(given):
+            if rule not in holds:
+                report.add((*path, index), f"one of the rules that must hold, {', '.join(holds)}", shown(rule))
+        return tuple(rule for rule in holds if rule in given)
+
+    for kernel in table.violates_on:
+        if kernel not in set(Version):
+            found = shown(kernel) + report.suggest(kernel, [str(version) for version in Version])
+            report.add(("violates_on", kernel), f"one of the kernels {', '.join(Version)}", found)
+    on = sorted((kernel, rules(("violates_on", kernel), given)) for kernel, given in table.violates_on.items())
+    return rules(("violates",), table.violates or ()), tuple(on)
 
 
 def operations_of(processes: Iterable[ProcessSpec]) -> Iterator[Op]:

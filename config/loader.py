@@ -18,6 +18,7 @@ from longpin.config.build import (
     build_nfsd,
     build_policy,
     build_shows,
+    build_violates,
     operations_of,
 )
 from longpin.config.dialect import find_dialect, has_roles, write_out
@@ -166,6 +167,7 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
     dialect = find_dialect(policy_name, preset) if roles else None
     processes = build_processes(report, table, machine.page_size, dialect)
     shows = build_shows(report, table, processes)
+    violates, violates_on = build_violates(report, table, holds)
     scenario = Scenario(
         name=table.name or "",
         source=table.source or "",
@@ -185,6 +187,9 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
         text=text,
         warnings=(*_warnings(filename, processes, holds), *_warnings_of_uses(filename, processes, shows)),
         shows=shows,
+        violates=violates,
+        violates_on=violates_on,
+        unreached=bool(table.unreached),
         dialect=f"{policy_name}:{preset}" if roles else "",
         filename=filename,
     )

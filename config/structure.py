@@ -141,6 +141,9 @@ class ScenarioTable:
     policy: PolicyText | None = None
     holds: list[str] | None = None
     shows: list[str] | None = None
+    violates: list[str] | None = None
+    violates_on: dict[str, list[str]] = field(default_factory=dict)
+    unreached: bool | None = None
     machine: MachineTable = field(default_factory=MachineTable)
     nfsd: NfsServerTable = field(default_factory=NfsServerTable)
     pmem: list[PmemTable] = field(default_factory=list)

@@ -59,7 +59,8 @@ def tidied(document: Document, rules: list[str], policy: str) -> Document:
     head: Document = {key: made.pop(key) for key in ("name", "source", "summary") if key in made}
     made.pop("policy", None)
     made.pop("holds", None)
-    made.pop("shows", None)  # a failure shows no use
+    for key in ("shows", "violates", "violates_on", "unreached"):  # a failure shows no use, and fails
+        made.pop(key, None)
     made.get("machine", {}).pop("kernel", None)  # the policy's name says it
     return {**head, "policy": policy, "holds": rules, **made}
 

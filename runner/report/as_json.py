@@ -8,13 +8,23 @@ import json
 from importlib import resources
 from typing import TextIO, assert_never
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Replayed, Stressed, Tabulated, Vectors
+from longpin.runner.conclusions import (
+    Compared,
+    Conclusion,
+    Explored,
+    Raced,
+    RanAll,
+    Replayed,
+    Stressed,
+    Tabulated,
+    Vectors,
+)
 from longpin.runner.report.objects import Object, run_object
 from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
 
-VERBS = ("run", "replay", "explore", "stress", "matrix", "conform", "list")
-"""The verbs that have ``--json``, each with a schema."""
+VERBS = ("run", "run-all", "replay", "explore", "stress", "matrix", "conform", "list")
+"""The verbs that have ``--json``, each with a schema; ``run --all`` has one of its own."""
 
 
 def schema(verb: str) -> Object:
@@ -92,6 +102,10 @@ def _object_of(conclusion: Conclusion, again: str) -> Object:
             from longpin.runner.report import survey
 
             return survey.as_object(conclusion.found)
+        case RanAll():
+            from longpin.runner.report import shipped
+
+            return shipped.as_object(conclusion)
         case _:
             assert_never(conclusion)
 

@@ -10,6 +10,7 @@ from longpin.runner.conclusions import (
     Conclusion,
     Explored,
     Raced,
+    RanAll,
     Replayed,
     Searched,
     Stressed,
@@ -91,6 +92,10 @@ class ConsoleReport:
                 from longpin.runner.report import survey
 
                 return text_of(survey.lines(conclusion.found))
+            case RanAll():
+                from longpin.runner.report import shipped
+
+                return text_of(shipped.lines(conclusion))
             case _:
                 assert_never(conclusion)
 

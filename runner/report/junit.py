@@ -10,6 +10,7 @@ from longpin.runner.conclusions import (
     Conclusion,
     Explored,
     Raced,
+    RanAll,
     Replayed,
     Searched,
     Stressed,
@@ -81,6 +82,10 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             from longpin.runner.report import survey
 
             return "parameter vectors", "\n".join(survey.lines(conclusion.found)), conclusion.found.seconds, {}
+        case RanAll():
+            from longpin.runner.report import shipped
+
+            return "shipped scenarios", "\n".join(shipped.lines(conclusion)), conclusion.seconds, {}
         case _:
             assert_never(conclusion)
 

@@ -39,6 +39,9 @@ name = "all-keys"
 source = "a mail"
 summary = "Every key there is."
 holds = ["O7", "O1"]
+violates = ["O7"]
+violates_on = { "6.1" = ["O7", "O1"], "7.2" = [] }
+unreached = true
 
 [policy]
 name = "flv1"
@@ -152,6 +155,8 @@ def test_every_key_arrives() -> None:
         InitialFile("/slow/log", "slow", 0, 0, 0o666),
     )
     assert scenario.holds == ("O1", "O7")
+    assert (scenario.violates, scenario.unreached) == (("O7",), True)
+    assert [scenario.expected_on(kernel) for kernel in ("6.1", "6.18", "7.2")] == [("O1", "O7"), ("O7",), ()]
     app, kid = scenario.processes
     assert (app.uid, app.capabilities, app.memlock) == (1000, ("CAP_IPC_LOCK", "CAP_LEASE"), 2048)
     ((signal, handler),) = app.on_signal
@@ -263,8 +268,8 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, machine, nfsd, "
-            "pmem, tmpfs, dax, video, device, file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, violates, "
+            "violates_on, unreached, machine, nfsd, pmem, tmpfs, dax, video, device, file, process, found the key 'colour'"
         ),
         (
             "f.toml:3: policy: expected a preset of P5 (as_posted, intended, lt0, k1_kill, k1_invalidate, d1), "
