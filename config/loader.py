@@ -22,6 +22,7 @@ from longpin.config.build import (
     operations_of,
 )
 from longpin.config.dialect import find_dialect, has_roles, write_out
+from longpin.config.pinner import REGION, find_pinner, with_pinner
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
@@ -36,6 +37,7 @@ __all__ = [
     "in_dialect",
     "load_scenario",
     "parse_scenario",
+    "pinned_by",
     "shipped_scenarios",
     "without_roles",
 ]
@@ -127,6 +129,20 @@ def without_roles(scenario: Scenario) -> Scenario:
             for key, source in programs.items():
                 if isinstance(source, str) and (key == "program" or programs is not process):
                     programs[key] = write_out(source, ((1, 1),), dialect).source
+    return parse_scenario(write_scenario(document), scenario.filename)
+
+
+def pinned_by(scenario: Scenario, pinner: str) -> Scenario:
+    """Return a scenario in which another pinner stands for its memory regions, its roles written out.
+
+    Raises:
+        KeyError: there is no such pinner.
+        ScenarioError: the pinner has no call for one that a program makes.
+
+    """
+    if pinner == REGION:
+        return scenario
+    document = with_pinner(tomllib.loads(without_roles(scenario).text), find_pinner(pinner))
     return parse_scenario(write_scenario(document), scenario.filename)
 
 

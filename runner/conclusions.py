@@ -13,6 +13,7 @@ from longpin.runner.result import Result, ShownUse, UseState, Verdict
 
 if TYPE_CHECKING:
     from longpin.runner.conform.check import ProgramVerdict, Tally
+    from longpin.runner.conform.facts.check import FactTally
     from longpin.runner.conform.program import ConformProgram
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
@@ -212,6 +213,42 @@ class Raced:
         return self.series.not_kept
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What came of questions about kernels, each of which was played on the emulated one."""
+
+    verb: ClassVar[str] = "conform"
+
+    tally: "FactTally"
+    wanted: int
+    """How many questions there were."""
+    seconds: float
+    interrupted: bool = False
+    not_kept: str = ""
+    """What was asked to be kept and could not be, one line."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict: what was not compared is no pass."""
+        if self.tally.differences:
+            return Verdict.VIOLATED
+        return Verdict.HOLDS if self.reason == _AGREE else Verdict.UNDETERMINED
+
+    @property
+    def reason(self) -> str:
+        """Return what it all comes to, in words."""
+        tally = self.tally
+        if tally.differences:
+            return "the kernels differ"
+        if self.interrupted:
+            return "interrupted: no difference so far"
+        if not tally.compared:
+            return "nothing could be compared"
+        return _AGREE if tally.compared == tally.questions else "not every question could be compared, and none differs"
+
+
+_AGREE = "the kernels agree"
+
 Searched = Explored | Stressed
 
 
@@ -312,7 +349,7 @@ class RanAll:
         return Verdict.UNDETERMINED if self.undetermined else Verdict.HOLDS
 
 
-Conclusion = Result | Replayed | Searched | Compared | Raced | Tabulated | Vectors | RanAll
+Conclusion = Result | Replayed | Searched | Compared | Raced | Predicted | Tabulated | Vectors | RanAll
 """What a report shows."""
 
 

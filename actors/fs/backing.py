@@ -27,6 +27,7 @@ KINDS = {
     "dax": "dax",
     "camera": "video",
     "video": "video",
+    "io_uring": "io_uring",
     "shmem": "shmem",
     "hugetlb": "hugetlb",
 }
@@ -63,6 +64,7 @@ FILE_OPERATIONS = {
     "uverbs": FileOperations(),
     "dax": FileOperations(seek=0, map=0, fixed_position=True),
     "video": FileOperations(),
+    "io_uring": FileOperations(),
     "shmem": FileOperations(fallocate=0, map=0),
     "hugetlb": FileOperations(read=0, seek=0, truncate=0, fallocate=0, sync=0, map=0),
     "path": FileOperations(),

@@ -71,6 +71,18 @@ class Generation:
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
 
+    io_uring_looks_at_files: bool = False
+    """io_uring looks at the mappings of a buffer when its pages are pinned, and takes of files only tmpfs and hugetlb:
+    up to 6.4; then it leaves that to the pin [1.10.4; code: io_pin_pages; meas 6.1]."""
+    io_uring_charges_rings: bool = True
+    """The memory of its queues counts against RLIMIT_MEMLOCK: up to 5.11, and 6.14 to 6.18 at least; 7.2 does not
+    [2.6; code: io_create_region; meas]."""
+    io_uring_shows_unlimited: bool = True
+    """Buffers of a ring that nobody's limit is for are shown as pinned all the same: 7.2 does not [2.6; meas]."""
+    io_uring_unregister_waits: bool = False
+    """Who unregisters buffers waits for requests that use them: up to 6.12; then the last of these lets go
+    [1.10.4; code: io_rsrc_ref_quiesce]."""
+
     reflink_with_dax: bool = True
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
     clone_waits: bool = True
@@ -86,8 +98,16 @@ _UP_TO_6_12 = Generation(
     mremap_moves_several=False,
     idle_needs_unmapped=False,
     rxe_on_demand=False,
+    io_uring_charges_rings=False,
+    io_uring_unregister_waits=True,
 )
-_UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
+_UP_TO_6_1 = replace(
+    _UP_TO_6_12,
+    keeps_cache_from_pins=False,
+    read_only_pins=False,
+    on_demand_errno=Refusal.EINVAL,
+    io_uring_looks_at_files=True,
+)
 
 GENERATIONS: dict[Version, Generation] = {
     Version.IDEAL: Generation(
@@ -96,13 +116,24 @@ GENERATIONS: dict[Version, Generation] = {
         on_demand_errno=Refusal.EINVAL,
         clone_waits=False,
         idle_needs_unmapped=False,
+        io_uring_charges_rings=False,
     ),
     Version.LINUX_5_4: replace(
-        _UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False, on_demand_references=True
+        _UP_TO_6_1,
+        late_longterm_check=True,
+        copies_see_pins=False,
+        reflink_with_dax=False,
+        on_demand_references=True,
+        io_uring_charges_rings=True,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(rxe_checks_entries=False),
-    Version.LINUX_7_2: Generation(delegations=True, nfsd_on_timeout=OnTimeout.FENCE_ASYNC),
+    Version.LINUX_7_2: Generation(
+        delegations=True,
+        nfsd_on_timeout=OnTimeout.FENCE_ASYNC,
+        io_uring_charges_rings=False,
+        io_uring_shows_unlimited=False,
+    ),
 }
 """What each version does."""

@@ -6,6 +6,7 @@ A pinner is an actor behind a descriptor, such as a uverbs context. On behalf of
 the registration on. Whichever it is, both functions are conversations of that actor.
 """
 
+import errno
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
 from longpin.messages.fs.mapping import NO_TERMS, PinTerms
 from longpin.messages.mm.memory import ZERO_PAGE, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
-from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Registration, Uncharge
+from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Lookup, Registration, Uncharge
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.caller import Caller
 
@@ -50,6 +51,8 @@ def pin_user_pages(
     get: bool = False,
     charged: bool = True,
     frame_vector: bool = False,
+    whole: bool = False,
+    lookup: Lookup = Lookup.FAST,
     terms: PinTerms = NO_TERMS,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
@@ -57,7 +60,8 @@ def pin_user_pages(
     ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same. What is not
     ``longterm`` is not charged, nor what is said not to be ``charged``; with ``get`` it is plain references (FOLL_GET)
     that are taken. ``frame_vector`` is get_vaddr_frames: a kernel that looks at mappings late looks at the first one
-    before it pins, and at no other.
+    before it pins, and at no other. A driver that asks for the ``whole`` buffer in one call is not told why the rest of
+    it could not be pinned: EFAULT.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -66,32 +70,37 @@ def pin_user_pages(
     runs: list[PinnedRun] = []
     holds: list[Address] = []
     attached: list[Address] = []
+    compounds: dict[Address, int] = {}
     done = 0
     charge = buffer.pages if longterm and charged else 0
     try:
         while done < buffer.pages:
             address = buffer.address + done * kernel.page_size
-            pages = min(BATCH, buffer.pages - done)
+            pages = buffer.pages - done if whole else min(BATCH, buffer.pages - done)
             how = (write, force, longterm)
             wanted = address, pages, 0 if runs else charge, buffer.memlock, *how, owner, context, buffer.caller
             request = (
-                GetVaddrFrames(*wanted, tuple(holds), get, terms, not runs)
+                GetVaddrFrames(*wanted, tuple(holds), get, terms, first=not runs)
                 if frame_vector
-                else GetUserPages(*wanted, tuple(holds), get, terms)
+                else GetUserPages(*wanted, tuple(holds), get, terms, lookup)
             )
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
             holds += got.holds
             attached += [inode for inode in got.attached if inode not in attached]
+            compounds |= got.compounds
             done += sum(run.length for run in got.runs)
             if got.refused:  # a late check is of the pages that are pinned, even if a later page fails
                 raise KernelError(got.refused)
+            if whole and done < buffer.pages:
+                raise KernelError(errno.EFAULT)
     except KernelError:
         if runs:  # else the first request failed, which left nothing behind
             failed = Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
             yield from unpin_user_pages(kernel, failed)
         raise
-    return Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
+    pinned = tuple(runs), tuple(holds), tuple(attached)
+    return Registration(owner, context, buffer.mm, charge, *pinned, tuple(compounds.items()))
 
 
 Holds = Callable[[tuple[Address, ...]], tuple[Address, ...]]

@@ -30,6 +30,9 @@ from longpin.messages.mm.memory import (
 class FrameMemory(Actor):
     """Page frames by their numbers."""
 
+    compound = 1
+    """How many frames are one compound page."""
+
     def __init__(self, engine: Engine, address: Address) -> None:
         super().__init__(engine, address)
         self.generations = Counts()
@@ -62,7 +65,7 @@ class FrameMemory(Actor):
         for index, (block, generation) in enumerate(zip(request.numbers, generations, strict=True)):
             pin = Pin(block, r.page + index, generation, r.longterm, r.owner, r.context, r.process, r.hold, r.get)
             self.pins.setdefault(block, []).append(pin)
-        return Pinned(generations)
+        return Pinned(generations, self.compound)
 
     @handles(FindFrames)
     def find(self, request: FindFrames, _src: Address) -> Pinned:

@@ -15,8 +15,11 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import AskPin
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
-from longpin.messages.mm.memory import ZERO_PAGE, PinFrames, PinnedPage, runs_of
-from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Uncharge, UserPages
+from longpin.messages.mm.memory import ZERO_PAGE, PinFrames, Pinned, PinnedPage, runs_of
+from longpin.messages.mm.mm import ChargePinned, GetUserPages, GetVaddrFrames, Lookup, Uncharge, UserPages
+
+MOST_AT_ONCE = 512
+"""Pages on which one message to a memory takes references."""
 
 
 class _Held(NamedTuple):
@@ -28,6 +31,10 @@ class _Held(NamedTuple):
     """Inodes that are to be told of the end."""
     asked: list[PinRequest]
     """What was asked of the policy for the pages that are pinned."""
+    mappings: list[Mapping]
+    """Those of the pages that are pinned."""
+    compounds: dict[Address, int]
+    """How many frames a compound page has, by memory, where there are such."""
 
 
 class Pins(ActorPart):
@@ -43,6 +50,12 @@ class Pins(ActorPart):
         self.pinned_vm = 0
         """Pages that are pinned and were charged here; a child begins at 0 [1.1]."""
 
+    @handles(ChargePinned)
+    def charge_pinned(self, request: ChargePinned, _src: Address) -> Done:
+        """Count pages for a driver."""
+        self.pinned_vm += request.pages
+        return DONE
+
     @handles(Uncharge)
     def uncharge(self, request: Uncharge, _src: Address) -> Done:
         """Give pinned pages back."""
@@ -54,7 +67,7 @@ class Pins(ActorPart):
         """Fault pages in, ask for leave, take references; fewer are an answer, none is an error [1.9, 2.6 step 5]."""
         self._charge(request)
         pinned: list[PinnedPage] = []
-        held = _Held([], [], [])
+        held = _Held([], [], [], [], {})
         address, left = request.address, request.pages
         try:
             with (yield self.mmap_lock.shared()):
@@ -67,7 +80,10 @@ class Pins(ActorPart):
                 self.pinned_vm -= request.charge
                 raise
         refused = 0 if isinstance(request, GetVaddrFrames) else self._refused_late(held)
-        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), refused)
+        if request.lookup is Lookup.FILES and not left and not refused:
+            refused = _refused_file(held.mappings)
+        compounds = tuple(held.compounds.items())
+        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), refused, compounds)
 
     @handles(GetVaddrFrames)
     def get_vaddr_frames(self, request: GetVaddrFrames, src: Address) -> Conversation[UserPages]:
@@ -96,7 +112,7 @@ class Pins(ActorPart):
         mapping = self.space.find(address)
         if mapping is None:
             raise KernelError(errno.EFAULT)
-        pages = min(pages, (mapping.end - address) // self.kernel.page_size)
+        pages = min(pages, (mapping.end - address) // self.kernel.page_size, MOST_AT_ONCE)
         if request.terms.file and mapping.inode != request.terms.file:
             raise KernelError(errno.EINVAL)
         access = _access(request, mapping)
@@ -111,6 +127,7 @@ class Pins(ActorPart):
         page = self.space.page_of(mapping, address)
         hold, ptes = yield from self.faults.fault_in(mapping, address, pages, access)
         with hold:
+            held.mappings.append(mapping)
             if mapping.memory is Memory.FS_DAX:
                 held.asked.append(wanted)
             first = ptes[0]
@@ -124,10 +141,12 @@ class Pins(ActorPart):
                 inode, hold_on = mapping.inode, (yield from self._ask(wanted, mapping, request, held))
             numbers = tuple(pte.frame.number for pte in ptes[:run])
             take = PinFrames(numbers, inode, page, r.longterm, r.owner, r.context, r.caller.process, hold_on, r.get)
-            generations = (yield Call(first.frame.memory, take)).generations
+            taken: Pinned = yield Call(first.frame.memory, take)
+            if taken.compound > 1:
+                held.compounds[first.frame.memory] = taken.compound
         return [
             PinnedPage(pte.frame, generation, inode, page + index)
-            for index, (pte, generation) in enumerate(zip(ptes, generations, strict=False))
+            for index, (pte, generation) in enumerate(zip(ptes, taken.generations, strict=False))
         ]
 
     def _ask_early(
@@ -150,7 +169,7 @@ class Pins(ActorPart):
             if isinstance(request, GetVaddrFrames) and request.first and address == request.address:
                 require(answer)
             return
-        if mapping.private and access is not None:
+        if mapping.private and access is not None and request.lookup is Lookup.FAST:
             ptes = self.space.present(address // self.kernel.page_size, 1, access)
             if ptes and ptes[0].anonymous:
                 return
@@ -166,6 +185,19 @@ class Pins(ActorPart):
             held.ofds.append(allowed.hold)
         hold: Address = allowed.hold
         return hold
+
+
+def _refused_file(mappings: list[Mapping]) -> int:
+    """Return the errno of a look at the files of mappings whose pages are all pinned; 0: none [io_pin_pages].
+
+    Each page is looked at: whether its file is that of the first, then what the file is.
+    """
+    for mapping in mappings:
+        if mapping.file.ofd != mappings[0].file.ofd:
+            return errno.EINVAL
+        if not mapping.anonymous and mapping.memory not in (Memory.SHMEM, Memory.HUGETLB):
+            return errno.EOPNOTSUPP
+    return 0
 
 
 def _access(request: GetUserPages, mapping: Mapping) -> PageAccess | None:

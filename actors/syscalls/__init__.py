@@ -9,10 +9,12 @@ from longpin.actors.syscalls import (
     fcntl,
     files,
     hypervisor,
+    io_uring,
     lease_verbs,
     memory,
     names,
     pnfs,
+    proc_memory,
     processes,
     ranges,
     signals,
@@ -38,10 +40,12 @@ _CALLS = (
     transfers,
     verbs,
     video,
+    io_uring,
     pnfs,
     hypervisor,
     lease_verbs,
     administration,
+    proc_memory,
 )
 MODULES = tuple(module.CALLS for module in _CALLS)
 

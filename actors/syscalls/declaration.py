@@ -49,6 +49,7 @@ class Section(StrEnum):
     MEMORY = "Memory"
     VERBS = "RDMA verbs"
     VIDEO = "Video capture"
+    IO_URING = "io_uring"
     PNFS = "pNFS clients"
     HYPERVISOR = "Hypervisor"
     ADMINISTRATION = "The administrator's view"

@@ -122,7 +122,7 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
         inode = open_device(process, (yield Call(inode, AskDevice())).device)
     elif kind == "video" and not flags & O_PATH:
         inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
-    elif kind == "file" or (kind in ("pipe", "dax", "hugetlb") and not flags & O_PATH):
+    elif kind == "file" or (kind in ("pipe", "dax", "hugetlb", "io_uring") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created, regular=kind == "file"))
     if flags & O_DIRECT and kind in (
         "directory",

@@ -148,6 +148,8 @@ class Pinned(Message):
 
     generations: tuple[int, ...]
     """Of each frame."""
+    compound: int = 1
+    """How many frames of this memory are one page to who counts pages; numbers of head pages are multiples of it."""
 
 
 @message

@@ -5,6 +5,7 @@ process asks takes the mmap lock and perhaps the page table lock, and who releas
 so all of that touches both. A request to pin touches everything.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
@@ -143,6 +144,13 @@ class Zap(Message):
 
 
 @message
+class ChargePinned(Message):
+    """Add pages to the count without a look at a limit, for a driver that has one of its own [io_account_mem]."""
+
+    pages: int
+
+
+@message
 class Uncharge(Message):
     """Take pages off the count, also of a process that is dead or executes another program [2.6]."""
 
@@ -151,6 +159,18 @@ class Uncharge(Message):
     def footprint(self) -> Footprint:
         """The count."""
         return Footprint.of(adds=[("pinned_vm",)])
+
+
+class Lookup(StrEnum):
+    """What is looked at first: page table entries or mappings [mm/gup.c]."""
+
+    FAST = "pin_user_pages_fast"
+    """Entries: a page that is a copy already is pinned without a look at its mapping."""
+    SLOW = "pin_user_pages"
+    """Mappings."""
+    FILES = "pin_user_pages, with the mappings"
+    """Mappings, and again when all pages are pinned: one file all of it, and its pages in memory, else EINVAL or
+    EOPNOTSUPP [io_pin_pages up to 6.4]."""
 
 
 @message
@@ -183,6 +203,7 @@ class GetUserPages(Message):
     get: bool = False
     """FOLL_GET: plain references in place of pins."""
     terms: PinTerms = PinTerms()
+    lookup: Lookup = Lookup.FAST
 
 
 @message
@@ -208,6 +229,8 @@ class UserPages(Message):
     """Inodes that are to be told when the pages are let go of."""
     refused: int
     """The errno with which a look at the mappings afterwards refuses them; 0: none."""
+    compounds: tuple[tuple[Address, int], ...] = ()
+    """The memories of the pages whose frames are parts of compound pages, and how many such a page has."""
 
 
 class Registration(NamedTuple):
@@ -231,6 +254,8 @@ class Registration(NamedTuple):
     """Open file descriptions on which a policy made the pins hold a reference."""
     attached: tuple[Address, ...]
     """Inodes that are to be told when the pages are let go of."""
+    compounds: tuple[tuple[Address, int], ...] = ()
+    """The memories whose frames are parts of compound pages, and how many such a page has."""
 
     def page(self, index: int) -> PinnedPage:
         """Return one of its pages, from 0."""

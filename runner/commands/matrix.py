@@ -44,6 +44,13 @@ FOLDER = "longpin-matrix"
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes.  [default: usable cores]")
 @click.option("--dask", metavar="ADDRESS", help="Work on this dask cluster (pip install 'longpin[dask]').")
 @click.option("--sharing/--no-sharing", default=True, help="Do not explore again what answers alike.")
+@click.option(
+    "--pinner",
+    default="mr",
+    show_default=True,
+    metavar="NAME",
+    help="Who has the pages: mr, a memory region, or af_xdp, io_uring, odp, v4l2 or vfio in its place.",
+)
 @click.option("--vectors", metavar="POLICY", help="Every parameter vector of this proposal: which survive, as clauses.")
 @click.option(
     "--findings", type=click.Path(dir_okay=False), metavar="FILE", help="Write what all of it shows, as Markdown."
@@ -61,6 +68,7 @@ def matrix(
     workers: int | None,
     dask: str | None,
     sharing: bool,
+    pinner: str,
     vectors: str | None,
     findings: str | None,
     folder: str,
@@ -81,7 +89,9 @@ def matrix(
     if vectors is not None and (policies or kernel or findings or not sharing):
         alone = "without --policy, --kernel, --findings and --no-sharing"
         raise BadInput(f"--vectors is about every setting of one policy: {alone}")
-    wanted = tables.wanted_matrix(hazards, policies, timers, kernel, seconds, sharing=sharing)
+    if pinner != "mr" and (vectors is not None or findings):
+        raise BadInput("--pinner: what --vectors and --findings show is told of memory regions")
+    wanted = tables.wanted_matrix(hazards, policies, timers, kernel, seconds, sharing=sharing, pinner=pinner)
     require_writable(Path(folder), "--out")
     if findings is not None:
         require_file(Path(findings), "--findings")

@@ -22,6 +22,7 @@ from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
+from longpin.actors.process.users import Users
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
@@ -31,6 +32,7 @@ from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
 from longpin.messages.mm.memory import ZERO_PAGE
 from longpin.messages.mm.pmem import BlockRun
+from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
 
@@ -97,6 +99,7 @@ class Blueprint:
         scenario, kernel = self.scenario, self.kernel
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
+        engine.spawn(Users, USERS)
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
@@ -104,7 +107,7 @@ class Blueprint:
             engine.spawn(Inode, f"inode:{file.path}", kernel, kernel.mount_of(file.path), start)
         for device in scenario.dax:
             memory = f"dax_memory:{device.name}"
-            engine.spawn(DaxMemory, memory)
+            engine.spawn(DaxMemory, memory, device.align)
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from longpin.actors.base import Actor
-from longpin.actors.conversation import Call, Sleeping, Task, WaitsFor
+from longpin.actors.conversation import Call, Sleeping, Task, Wait, WaitsFor
 from longpin.actors.fs.inode import Inode
 from longpin.actors.fs.lease import Lease
 from longpin.actors.locks import Hold
@@ -43,9 +43,20 @@ class Waiting:
     target: Address = ""
     """The actor of which it waits for something, as :class:`~longpin.actors.conversation.WaitsFor` names it."""
     number: int = 0
+    state: str = "S"
+    """As ps(1) shows it: S, a signal ends the wait; D, none or only a deadly one does; R, it spins."""
 
     def __str__(self) -> str:
         return f"{self.process} in {self.doing}: it {_VERBS.get(self.kind, 'waits for')} {self.chain}"
+
+
+def _state(task: Task) -> str:
+    """Return in which state ps(1) shows who waits in a conversation."""
+    if not isinstance(task.waits_for, Sleeping):
+        return "D"
+    if _kind(task) == "spin":
+        return "R"
+    return "S" if task.waits_for.wait is Wait.INTERRUPTIBLE else "D"
 
 
 class WaitForGraph:
@@ -76,7 +87,7 @@ class WaitForGraph:
             call = doing = "user space"
         reason = task.waits_for.reason if isinstance(task.waits_for, Sleeping) else WaitsFor("", "", "")
         chain = "".join(self._explain(actor, task, ()))
-        return Waiting(thread.name, kind, call, doing, chain, reason.target, reason.number)
+        return Waiting(thread.name, kind, call, doing, chain, reason.target, reason.number, _state(task))
 
     def _processes(self) -> list[Process]:
         return [actor for actor in self.actors.values() if isinstance(actor, Process)]

@@ -12,6 +12,7 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    Predicted,
     Raced,
     RanAll,
     Replayed,
@@ -94,6 +95,10 @@ def _object_of(conclusion: Conclusion, again: str) -> Object:
             from longpin.runner.report import races
 
             return races.as_object(conclusion.series, conclusion.seconds)
+        case Predicted():
+            from longpin.runner.report import facts
+
+            return facts.as_object(conclusion)
         case Tabulated():
             from longpin.runner.report import matrix
 

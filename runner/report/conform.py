@@ -44,7 +44,7 @@ def as_object(compared: Compared) -> Object:
     return (
         {"verdict": compared.verdict.value, "reason": compared.reason, "warnings": list(compared.warnings)}
         | asdict(compared.about)
-        | {"shrunk": None if compared.shrunk is None else _shrunk(compared.shrunk), "races": None}
+        | {"shrunk": None if compared.shrunk is None else _shrunk(compared.shrunk), "races": None, "facts": None}
         | {"failure": _failure(compared), "not_kept": compared.not_kept or None}
         | compared.tally.as_json()
         | {"seconds": round(compared.seconds, 3)}

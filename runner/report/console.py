@@ -9,6 +9,7 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    Predicted,
     Raced,
     RanAll,
     Replayed,
@@ -84,6 +85,10 @@ class ConsoleReport:
                 from longpin.runner.report import races
 
                 return text_of(races.lines(conclusion.series))
+            case Predicted():
+                from longpin.runner.report import facts
+
+                return text_of(facts.lines(conclusion))
             case Tabulated():
                 from longpin.runner.report import matrix
 

@@ -9,6 +9,7 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    Predicted,
     Raced,
     RanAll,
     Replayed,
@@ -73,6 +74,10 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             from longpin.runner.report import races
 
             return "free runs", "\n".join(races.lines(conclusion.series)), conclusion.seconds, {}
+        case Predicted():
+            from longpin.runner.report import facts
+
+            return "questions", "\n".join(facts.lines(conclusion)), conclusion.seconds, {}
         case Tabulated():
             from longpin.runner.report import matrix
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from longpin.config.hazard import HOLDS
+from longpin.config.pinner import REGION, find_pinner
 from longpin.runner.matrix.cell import CellVerdict, How, MatrixCell
 from longpin.runner.matrix.matrix import Matrix
 from longpin.runner.matrix.survey import Surveyed
@@ -20,6 +21,8 @@ _MOST_SURPRISES = 40
 def lines(matrix: Matrix) -> Iterator[str]:
     """Yield the grid, what is not as expected, and how it was found out."""
     yield f"{matrix.verdict.value}: {reason(matrix)}"
+    if matrix.wanted.pinner != REGION:
+        yield f"The pages are had by {find_pinner(matrix.wanted.pinner).title}."
     yield ""
     yield from _grid(matrix)
     yield ""
@@ -71,6 +74,10 @@ def reason(matrix: Matrix) -> str:
         return f"it was interrupted with {len(matrix.cells):,} of {matrix.wanted.cells:,} cells known"
     if matrix.undetermined:
         return f"{matrix.undetermined} of {matrix.wanted.cells:,} cells are undetermined"
+    if matrix.wanted.pinner != REGION:
+        return (
+            f"every cell is known; what the documents expect is told of memory regions, not of {matrix.wanted.pinner}"
+        )
     return "every cell is as the documents lead one to expect, or it is said why not"
 
 
@@ -106,6 +113,7 @@ def as_object(matrix: Matrix) -> Object:
         matrix,
         cells=[_cell(matrix, cell) for cell in matrix.cells],
         wanted=matrix.wanted.cells,
+        pinner=matrix.wanted.pinner,
         undetermined=matrix.undetermined,
         not_as_expected=len(matrix.surprises),
         questions=matrix.questions,
@@ -115,7 +123,7 @@ def as_object(matrix: Matrix) -> Object:
 
 def matrix_object(found: Matrix | Surveyed, **its: object) -> Object:
     """Return an object with every key that ``matrix`` prints; those that ``its`` leaves out are null."""
-    nothing = ("cells", "wanted", "undetermined", "not_as_expected", "questions", "page", "vectors")
+    nothing = ("cells", "wanted", "pinner", "undetermined", "not_as_expected", "questions", "page", "vectors")
     return {
         "verdict": found.verdict.value,
         "reason": reason(found) if isinstance(found, Matrix) else its.pop("reason"),

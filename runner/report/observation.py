@@ -17,6 +17,7 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    Predicted,
     Raced,
     RanAll,
     Replayed,
@@ -72,6 +73,9 @@ def observation_of(conclusion: Conclusion) -> Observation:
         case Compared(verdict=verdict, tally=tally, about=about):
             counts = tally.differ + tally.unsupported, tally.asked
             return Observation("programs", about.policy, verdict.value, (), *counts, "programs")
+        case Predicted(tally=tally):
+            counts = len(tally.differences), tally.questions
+            return Observation("facts", "", conclusion.verdict.value, (), *counts, "questions")
         case Raced(series=series):
             from longpin.runner.races.model import PROPOSAL
 

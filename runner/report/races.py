@@ -139,6 +139,7 @@ def as_object(races: Series, seconds: float) -> Object:
         "programs_wanted": races.wanted.length,
         "shrunk": None,
         "races": _races(races),
+        "facts": None,
         "failure": _failure(races),
         "not_kept": races.not_kept or None,
     }

@@ -7,6 +7,7 @@ from longpin.actors.syscalls import (
     administration,
     clone3,
     hypervisor,
+    io_uring,
     lease_verbs,
     pnfs,
     threads,
@@ -29,7 +30,7 @@ ON_HOST = {call.name for call in SYSCALLS.values() if call.on_host}
 
 
 def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
-    others = (verbs, lease_verbs, video, pnfs, hypervisor, clone3, administration)
+    others = (verbs, lease_verbs, video, io_uring, pnfs, hypervisor, clone3, administration)
     assert SYSCALLS.keys() - {name for module in others for name in module.CALLS} == ON_HOST
     assert set(host_calls.CALLS) == set(c_calls.CALLS) == ON_HOST - set(threads.CALLS)
     assert THREAD_CALLS.keys() == threads.CALLS.keys()

@@ -136,6 +136,7 @@ def test_every_generation_has_another_row_or_was_measured_to_be_the_same() -> No
     rows = list(GENERATIONS.values())
     assert len(set(rows)) == 6
     newer: dict[str, Any] = {"delegations": True, "nfsd_on_timeout": OnTimeout.FENCE_ASYNC, "rxe_checks_entries": True}
+    newer |= {"io_uring_charges_rings": False, "io_uring_shows_unlimited": False}
     assert replace(GENERATIONS[Version.LINUX_6_18], **newer) == GENERATIONS[Version.LINUX_7_2]
 
 

@@ -269,7 +269,8 @@ programm = "close(1)"
     assert errors(text) == [
         (
             "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, violates, "
-            "violates_on, unreached, machine, nfsd, pmem, tmpfs, dax, video, device, file, process, found the key 'colour'"
+            "violates_on, unreached, machine, nfsd, pmem, tmpfs, dax, video, device, file, process, "
+            "found the key 'colour'"
         ),
         (
             "f.toml:3: policy: expected a preset of P5 (as_posted, intended, lt0, k1_kill, k1_invalidate, d1), "

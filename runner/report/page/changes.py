@@ -13,6 +13,7 @@ from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.views import NO_STATE, LeaseView
+from longpin.actors.process.users import Users
 from longpin.actors.rdma.objects import Region
 from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.messages.envelope import Address, Envelope
@@ -121,6 +122,9 @@ def _facts(actor: Actor) -> Iterator[tuple[Hashable, str | _Block]]:
         case Mm():
             if actor.pinned_vm:
                 yield f"pinned_vm of {actor.address}", f"{actor.pinned_vm} page{'s' * (actor.pinned_vm != 1)}"
+        case Users():
+            for uid, pages in sorted(actor.locked_vm.items()):
+                yield f"locked_vm of user {uid}", f"{pages} page{'s' * (pages != 1)}"
         case _:
             pass
 
