@@ -67,7 +67,7 @@ ROOMS = (
     ("races",),
     ("c_source",),
     ("conclusions",),
-    ("searches",),
+    ("searches", "shipped"),
     ("report",),
     ("show",),
     ("api", "traces", "tables"),
