@@ -46,7 +46,7 @@ _OPTIONAL = {
     ),
     "pmem": ("blocks",),
     "video": ("frame_size",),
-    "device": ("iommu", "revocable", "on_demand", "names_owner"),
+    "device": ("iommu", "revocable", "on_demand", "names_owner", "disassociates"),
     "file": ("pmem", "uid", "mode"),
     "process": ("uid", "capabilities", "memlock"),
 }
