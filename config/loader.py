@@ -15,11 +15,14 @@ from longpin.config.build import (
     build_folders,
     build_holds,
     build_machine,
+    build_nfsd,
     build_policy,
     build_shows,
+    build_violates,
     operations_of,
 )
 from longpin.config.dialect import find_dialect, has_roles, write_out
+from longpin.config.pinner import REGION, find_pinner, with_pinner
 from longpin.config.problems import Problem, ScenarioError, closest, shown
 from longpin.config.processes import build_processes
 from longpin.config.report import ProblemList
@@ -34,6 +37,7 @@ __all__ = [
     "in_dialect",
     "load_scenario",
     "parse_scenario",
+    "pinned_by",
     "shipped_scenarios",
     "without_roles",
 ]
@@ -128,6 +132,20 @@ def without_roles(scenario: Scenario) -> Scenario:
     return parse_scenario(write_scenario(document), scenario.filename)
 
 
+def pinned_by(scenario: Scenario, pinner: str) -> Scenario:
+    """Return a scenario in which another pinner stands for its memory regions, its roles written out.
+
+    Raises:
+        KeyError: there is no such pinner.
+        ScenarioError: the pinner has no call for one that a program makes.
+
+    """
+    if pinner == REGION:
+        return scenario
+    document = with_pinner(tomllib.loads(without_roles(scenario).text), find_pinner(pinner))
+    return parse_scenario(write_scenario(document), scenario.filename)
+
+
 def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = None) -> Scenario:
     """Read the text of a scenario file; ``filename`` is for messages.
 
@@ -165,6 +183,7 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
     dialect = find_dialect(policy_name, preset) if roles else None
     processes = build_processes(report, table, machine.page_size, dialect)
     shows = build_shows(report, table, processes)
+    violates, violates_on = build_violates(report, table, holds)
     scenario = Scenario(
         name=table.name or "",
         source=table.source or "",
@@ -175,6 +194,7 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
         dax=dax,
         tmpfs=tmpfs,
         video=video,
+        nfsd=build_nfsd(report, table),
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),
@@ -183,6 +203,9 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
         text=text,
         warnings=(*_warnings(filename, processes, holds), *_warnings_of_uses(filename, processes, shows)),
         shows=shows,
+        violates=violates,
+        violates_on=violates_on,
+        unreached=bool(table.unreached),
         dialect=f"{policy_name}:{preset}" if roles else "",
         filename=filename,
     )

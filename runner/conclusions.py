@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from longpin.config.schema import ALL_RULES
 from longpin.runner.result import Result, ShownUse, UseState, Verdict
 
 if TYPE_CHECKING:
     from longpin.runner.conform.check import ProgramVerdict, Tally
+    from longpin.runner.conform.facts.check import FactTally
     from longpin.runner.conform.program import ConformProgram
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
@@ -211,6 +213,42 @@ class Raced:
         return self.series.not_kept
 
 
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What came of questions about kernels, each of which was played on the emulated one."""
+
+    verb: ClassVar[str] = "conform"
+
+    tally: "FactTally"
+    wanted: int
+    """How many questions there were."""
+    seconds: float
+    interrupted: bool = False
+    not_kept: str = ""
+    """What was asked to be kept and could not be, one line."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict: what was not compared is no pass."""
+        if self.tally.differences:
+            return Verdict.VIOLATED
+        return Verdict.HOLDS if self.reason == _AGREE else Verdict.UNDETERMINED
+
+    @property
+    def reason(self) -> str:
+        """Return what it all comes to, in words."""
+        tally = self.tally
+        if tally.differences:
+            return "the kernels differ"
+        if self.interrupted:
+            return "interrupted: no difference so far"
+        if not tally.compared:
+            return "nothing could be compared"
+        return _AGREE if tally.compared == tally.questions else "not every question could be compared, and none differs"
+
+
+_AGREE = "the kernels agree"
+
 Searched = Explored | Stressed
 
 
@@ -252,7 +290,66 @@ class Vectors:
         return self.found.not_kept
 
 
-Conclusion = Result | Replayed | Searched | Compared | Raced | Tabulated | Vectors
+@dataclass(frozen=True, slots=True)
+class ShippedRun:
+    """The run of one shipped scenario under its own policy."""
+
+    name: str
+    result: Result
+    expected: tuple[str, ...]
+    """The rules that its file expects to be broken on this kernel."""
+    unreached: bool
+    """It expects, too, that lines are not reached."""
+    again: str
+    """The command that shows it."""
+
+    @property
+    def violated(self) -> tuple[str, ...]:
+        """The rules that it breaks, in the order of the specification."""
+        found = {violation.rule for violation in self.result.violations}
+        return tuple(rule for rule in ALL_RULES if rule in found)
+
+    @property
+    def as_expected(self) -> bool | None:
+        """Whether it breaks these and no others, and reaches what it should; None: that is not determined."""
+        if self.result.verdict is Verdict.UNDETERMINED and not self.result.unreached:
+            return None
+        return self.violated == self.expected and bool(self.result.unreached) == self.unreached
+
+
+@dataclass(frozen=True, slots=True)
+class RanAll:
+    """What the runs of all shipped scenarios have come to."""
+
+    verb: ClassVar[str] = "run-all"
+    not_kept: ClassVar[str] = ""
+
+    runs: Sequence[ShippedRun]
+    wanted: int
+    """How many there are; more than were run if it was interrupted."""
+    kernel: str | None
+    """What they ran on; None: each on its own."""
+    seconds: float
+
+    @property
+    def unexpected(self) -> list[ShippedRun]:
+        """Return those that did not end as their files say."""
+        return [one for one in self.runs if one.as_expected is False]
+
+    @property
+    def undetermined(self) -> int:
+        """Return of how many nothing is known."""
+        return self.wanted - sum(one.as_expected is not None for one in self.runs)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return ``holds`` if every scenario ended as its file says."""
+        if self.unexpected:
+            return Verdict.VIOLATED
+        return Verdict.UNDETERMINED if self.undetermined else Verdict.HOLDS
+
+
+Conclusion = Result | Replayed | Searched | Compared | Raced | Predicted | Tabulated | Vectors | RanAll
 """What a report shows."""
 
 

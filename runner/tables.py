@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from longpin.config.pinner import REGION, find_pinner, pinner_names
 from longpin.runner.conclusions import Tabulated, Vectors
 from longpin.runner.usage import (
     UsageError,
@@ -41,6 +42,7 @@ def matrix(
     kernel: str | None = None,
     seconds: float | None = SECONDS,
     sharing: bool = True,
+    pinner: str = REGION,
     folder: str | os.PathLike[str] = FOLDER,
     workers: int = 1,
     dask: str | None = None,
@@ -55,20 +57,21 @@ def matrix(
         kernel: every proposal on this Linux, such as ``6.18``; None: on that of its preset.
         seconds: of one exploration; None: as long as it takes.
         sharing: do not explore again what answers alike.
+        pinner: who has the pages, ``mr`` or another in its place: see ``config/pinners``.
         folder: where rows, counterexamples and the page are kept; what is there already is not done again.
         workers: processes, a row each; with more than one a script needs ``if __name__ == "__main__":``.
         dask: the address of a dask cluster that does the work.
         show: called after each row with the cells that are done, how many there are, and the row.
 
     Raises:
-        UsageError: there is no such hazard, policy, preset, parameter or kernel, or an argument has no meaning.
+        UsageError: there is no such hazard, policy, preset, parameter, kernel or pinner, or an argument has no meaning.
         PolicyError: a policy, a class in a file, does what no policy may.
         PoolError: there are no workers.
         OSError: the folder cannot be written.
         InternalError: a bug in longpin.
 
     """
-    wanted = wanted_matrix(hazards, policies, timers, kernel, seconds, sharing=sharing)
+    wanted = wanted_matrix(hazards, policies, timers, kernel, seconds, sharing=sharing, pinner=pinner)
     return explore(wanted, folder, workers=workers, dask=dask, show=show)
 
 
@@ -174,13 +177,15 @@ def wanted_matrix(
     seconds: float | None,
     *,
     sharing: bool,
+    pinner: str = REGION,
 ) -> "WantedMatrix":
-    """Return which cells are asked for.
+    """Return which cells are asked for; the uses are those of a memory region, so another pinner has none.
 
     Raises:
-        UsageError: there is no such hazard, policy, preset, parameter or kernel, or an argument has no meaning.
+        UsageError: there is no such hazard, policy, preset, parameter, kernel or pinner, or an argument has no meaning.
 
     """
+    require_one_of("pinner", pinner, pinner_names())
     require_one_of("timers", timers, TIMERS)
     require_seconds("seconds", seconds)
     asked, given = names_of("hazards", hazards), names_of("policies", policies)
@@ -191,9 +196,23 @@ def wanted_matrix(
         names = hazards_named(asked)
     except ValueError as error:
         raise UsageError("{}: ", "hazards", why=str(error)) from None
+    if pinner != REGION:
+        names = _told_with(pinner, names)
     columns = _columns(given, _kernel(kernel))
     chosen: Any = BOTH if timers == "both" else (timers,)
-    return WantedMatrix([load_hazard(name) for name in names], columns, chosen, seconds, sharing)
+    return WantedMatrix([load_hazard(name) for name in names], columns, chosen, seconds, sharing, pinner)
+
+
+def _told_with(pinner: str, names: Iterable[str]) -> list[str]:
+    """Return the hazards that can be told with another pinner than a memory region."""
+    from longpin.config.hazard import load_hazard
+
+    untold = dict(find_pinner(pinner).untold)
+    untold |= {name: "a use is that of a memory region" for name in names if load_hazard(name).scenario.shows}
+    told = [name for name in names if name not in untold]
+    if not told:
+        raise UsageError("{}: ", "pinner", why="; ".join(f"{name}: {untold[name]}" for name in names))
+    return told
 
 
 def _columns(policies: Iterable[str], kernel: Mapping[str, Any]) -> "list[Column]":

@@ -95,7 +95,7 @@ class Pipe(Backing):
                 part = min(most, length)
                 if part < length:
                     self.buffers.appendleft(page._replace(offset=offset + part, length=length - part))
-                data = yield from read_pinned(registration.page(0), offset, part)
+                data = yield from read_pinned(self.kernel, registration.page(0), offset, part)
                 if part == length:
                     yield from unpin_user_pages(self.kernel, registration)
                 return data

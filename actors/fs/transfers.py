@@ -182,7 +182,7 @@ class Transfers:
         access = (page.frame.number, page.generation, page.inode, page.page, inside, piece.length)
         if request.write:
             data = bytes(piece.length)
-            if page.frame != ZERO_PAGE:
+            if page.frame != ZERO_PAGE or self.kernel.zero_page_is_written:
                 data = (yield Call(page.frame.memory, Dma(*access, None, registration.owner))).data
             yield from self.data.write_block(file_page, in_file, data)
         else:

@@ -7,6 +7,8 @@ import errno
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from longpin.actors.kernel.nfs_server import OnTimeout
+
 
 class Version(StrEnum):
     """The kernel the proposals were written against, and those that were measured: Debian's 6.1, 6.12, 6.18, 7.2."""
@@ -45,7 +47,8 @@ class Generation:
     late_longterm_check: bool = False
     """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
-    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]. So a
+    long pin for reading through a private mapping is of a copy, and not of the file's page [code: from 6.2 on]."""
     keeps_cache_from_pins: bool = True
     """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     copies_see_pins: bool = True
@@ -54,15 +57,35 @@ class Generation:
     """mremap(2) moves all mappings of a range, if it keeps its length: from 6.17 on [1.8; code; meas 6.18]."""
     delegations: bool = False
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
+    nfsd_on_timeout: OnTimeout = OnTimeout.NEVER
+    """What knfsd does when lease-break-time is over for a layout: from 7.1 on it fences [1.4.1; code]."""
     folder_leases: bool = False
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
     rxe_on_demand: bool = True
     """rxe does on-demand paging, and with it every device that is not said to do none: 6.18 does [1.10.3; meas]."""
+    rxe_checks_entries: bool = True
+    """rxe writes to a page that it has only if its entry allows that, else it faults: 6.18, which has no look at
+    what an entry allows, writes to what it has faulted in for a read [1.10.3; meas]."""
     on_demand_references: bool = False
     """A fault of a device references the page until the device has it (get_user_pages_remote): up to 5.9, then
     hmm_range_fault takes no reference [1.10.3; code k54]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
+    vfio_any_holder_unmaps: bool = True
+    """Who has a VFIO container open unmaps what others mapped: from 6.0 on, before it only who mapped it does [1.10.5;
+    code: vfio_dma_do_unmap]."""
+
+    io_uring_looks_at_files: bool = False
+    """io_uring looks at the mappings of a buffer when its pages are pinned, and takes of files only tmpfs and hugetlb:
+    up to 6.4; then it leaves that to the pin [1.10.4; code: io_pin_pages; meas 6.1]."""
+    io_uring_charges_rings: bool = True
+    """The memory of its queues counts against RLIMIT_MEMLOCK: up to 5.11, and 6.14 to 6.18 at least; 7.2 does not
+    [2.6; code: io_create_region; meas]."""
+    io_uring_shows_unlimited: bool = True
+    """Buffers of a ring that nobody's limit is for are shown as pinned all the same: 7.2 does not [2.6; meas]."""
+    io_uring_unregister_waits: bool = False
+    """Who unregisters buffers waits for requests that use them: up to 6.12; then the last of these lets go
+    [1.10.4; code: io_rsrc_ref_quiesce]."""
 
     reflink_with_dax: bool = True
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
@@ -79,8 +102,16 @@ _UP_TO_6_12 = Generation(
     mremap_moves_several=False,
     idle_needs_unmapped=False,
     rxe_on_demand=False,
+    io_uring_charges_rings=False,
+    io_uring_unregister_waits=True,
 )
-_UP_TO_6_1 = replace(_UP_TO_6_12, keeps_cache_from_pins=False, read_only_pins=False, on_demand_errno=Refusal.EINVAL)
+_UP_TO_6_1 = replace(
+    _UP_TO_6_12,
+    keeps_cache_from_pins=False,
+    read_only_pins=False,
+    on_demand_errno=Refusal.EINVAL,
+    io_uring_looks_at_files=True,
+)
 
 GENERATIONS: dict[Version, Generation] = {
     Version.IDEAL: Generation(
@@ -89,13 +120,25 @@ GENERATIONS: dict[Version, Generation] = {
         on_demand_errno=Refusal.EINVAL,
         clone_waits=False,
         idle_needs_unmapped=False,
+        io_uring_charges_rings=False,
     ),
     Version.LINUX_5_4: replace(
-        _UP_TO_6_1, late_longterm_check=True, copies_see_pins=False, reflink_with_dax=False, on_demand_references=True
+        _UP_TO_6_1,
+        late_longterm_check=True,
+        copies_see_pins=False,
+        reflink_with_dax=False,
+        on_demand_references=True,
+        vfio_any_holder_unmaps=False,
+        io_uring_charges_rings=True,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
-    Version.LINUX_6_18: Generation(),
-    Version.LINUX_7_2: Generation(delegations=True),
+    Version.LINUX_6_18: Generation(rxe_checks_entries=False),
+    Version.LINUX_7_2: Generation(
+        delegations=True,
+        nfsd_on_timeout=OnTimeout.FENCE_ASYNC,
+        io_uring_charges_rings=False,
+        io_uring_shows_unlimited=False,
+    ),
 }
 """What each version does."""

@@ -25,6 +25,11 @@ from longpin.messages.mm.ram import UnpinFrames
 class DaxMemory(FrameMemory):
     """The pages of a device: they are never anything else."""
 
+    def __init__(self, engine: Engine, address: Address, align: int = 1) -> None:
+        super().__init__(engine, address)
+        self.compound = align
+        """A page of the size that the device is mapped in [code: dev_pagemap, vmemmap_shift]."""
+
     def owner_of(self, number: int) -> str:
         """Return which page of which device a frame is."""
         return f"page {number} of {self.address.partition(':')[2]}"

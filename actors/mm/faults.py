@@ -12,6 +12,7 @@ from longpin.actors.mm.anonymous import AnonymousMemory
 from longpin.actors.mm.huge_mappings import HugeMappings
 from longpin.actors.mm.notifiers import Notifiers
 from longpin.actors.mm.page_tables import PageTables
+from longpin.actors.mm.zero_page import load_zeros
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.fs.inode import NO_PAGE, Fault
@@ -65,7 +66,7 @@ class Faults(ActorPart):
                     part = min(left, self.kernel.page_size - inside)
                     with hold:
                         if frame == ZERO_PAGE:
-                            data += bytes(part)
+                            data += yield from load_zeros(self.kernel, inside, part, self._inode_at(address))
                         else:
                             access = Load(frame.number, inside, part, self._inode_at(address))
                             data += (yield Call(frame.memory, access)).data

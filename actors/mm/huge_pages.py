@@ -23,7 +23,7 @@ class HugePages(Ram):
 
     def __init__(self, engine: Engine, address: Address, count: int, frames: int) -> None:
         super().__init__(engine, address)
-        self.frames = frames
+        self.compound = self.frames = frames
         """How many a huge page has."""
         self.free = FreeSpace(count)
         """The huge pages nobody has. Invariant: of all others at least one frame is in ``maps`` or ``pins``."""

@@ -53,7 +53,13 @@ from longpin.messages.envelope import Address
 from longpin.messages.fs.mapping import MappingView, PinRequest
 from longpin.messages.process.caller import Caller
 
-PINNING_CALLS = ("ibv_reg_mr", "ibv_reg_mr_lease", "vidioc_qbuf")
+PINNING_CALLS = (
+    "ibv_reg_mr",
+    "ibv_reg_mr_lease",
+    "vidioc_qbuf",
+    "io_uring_register_buffers",
+    "io_uring_register_buffers_update",
+)
 """Calls that pin for long, and so fail with what :meth:`Policy.longterm_gate` and :meth:`Policy.pin_gate` say."""
 
 

@@ -86,8 +86,12 @@ def file_pins(process: "Process", target: str | int) -> Conversation[bytes]:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
+_LINKS = {"uverbs": "/dev/infiniband/uverbs0", "io_uring": "anon_inode:[io_uring]"}
+"""Where entries of /proc/PID/fd lead to; others to ``/dev/KIND0``."""
+
+
 def _device(kind: str) -> str:
-    return "/dev/infiniband/uverbs0" if kind == "uverbs" else f"/dev/{kind}0"
+    return _LINKS.get(kind, f"/dev/{kind}0")
 
 
 @syscall(

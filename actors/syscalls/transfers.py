@@ -99,7 +99,7 @@ def process_vm_readv(process: "Process", pid: str | int, addr: int, length: int)
         while len(data) < min(length, MOST):
             inside, part = _next_part(process, addr + len(data), min(length, MOST) - len(data))
             pinned = yield from _pin_page(process, mm, addr + len(data), write=False)
-            data += yield from read_pinned(pinned.page(0), inside, part)
+            data += yield from read_pinned(process.kernel, pinned.page(0), inside, part)
             yield from unpin_user_pages(process.kernel, pinned)
     except KernelError:
         if not data:

@@ -70,9 +70,14 @@ class PinRequest(NamedTuple):
     registration: Address
     """What will own the pin: ``mr:100.1``."""
     context: Address
-    """The uverbs context to which that belongs."""
+    """The actor that keeps it: a uverbs context, for example."""
     memory: Memory = Memory.FS_DAX
     terms: PinTerms = PinTerms()
+
+    @property
+    def has_owner_file(self) -> bool:
+        """Whether who pins tells the kernel which open file owns the pin: RDMA does, others do not [V2-12, H23]."""
+        return self.context.startswith("uverbs:")
 
     def keeps_writing(self, *, private: bool) -> bool:
         """Return whether it lets a device write for long where a file system must know of writes."""

@@ -18,9 +18,17 @@ class PageFrame(NamedTuple):
     number: int
     """Its number there."""
 
+    @property
+    def reserved(self) -> bool:
+        """Whether it is no part of ordinary memory: persistent memory, and the page of zeros [PG_reserved]."""
+        return self.memory.partition(":")[0] in _RESERVED
+
+
+_RESERVED = ("pmem", "dax_memory", "zero_page")
 
 ZERO_PAGE = PageFrame("zero_page", 0)
-"""What is mapped where a hole is read: the kernel's page of zeros. No actor has it, as nobody writes or counts it."""
+"""What is mapped where a hole is read: the kernel's page of zeros, which nobody counts or waits for. Only on a machine
+with a device that may write to it does an actor have it (:mod:`longpin.actors.mm.zero_page`)."""
 
 
 class PinnedPage(NamedTuple):
@@ -147,6 +155,8 @@ class Pinned(Message):
 
     generations: tuple[int, ...]
     """Of each frame."""
+    compound: int = 1
+    """How many frames of this memory are one page to who counts pages; numbers of head pages are multiples of it."""
 
 
 @message
@@ -316,3 +326,14 @@ class Dma(Message):
         if self.data is None:
             return Footprint.of(reads=[*reads, ("content", number)])
         return Footprint.of(reads=reads, writes=[("content", number)])
+
+
+@message
+class AtomicDma(Dma):
+    """A device reads a number and may write it in one step; the reply is what was there [ibv_post_send(3)].
+
+    ``data`` is the number to write if the old one is ``compare``, or the number to add.
+    """
+
+    compare: bytes | None = None
+    """None: it adds."""

@@ -5,6 +5,7 @@ process asks takes the mmap lock and perhaps the page table lock, and who releas
 so all of that touches both. A request to pin touches everything.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
@@ -143,14 +144,36 @@ class Zap(Message):
 
 
 @message
+class ChargePinned(Message):
+    """Add pages to the count without a look at a limit, for a driver that has one of its own [io_account_mem]."""
+
+    pages: int
+
+
+@message
 class Uncharge(Message):
     """Take pages off the count, also of a process that is dead or executes another program [2.6]."""
 
     pages: int
+    """Of those that are counted as pinned (VmPin)."""
+    locked: int = 0
+    """Of those that are counted as locked (VmLck), together with what mlock(2) locks."""
 
     def footprint(self) -> Footprint:
-        """The count."""
-        return Footprint.of(adds=[("pinned_vm",)])
+        """The counts; mlock(2) and its like look at that of locked pages."""
+        return Footprint.of(writes=[("vmas",)] if self.locked else [], adds=[("pinned_vm",)])
+
+
+class PinLookup(StrEnum):
+    """What is looked at first: page table entries or mappings [mm/gup.c]."""
+
+    FAST = "pin_user_pages_fast"
+    """Entries: a page that is a copy already is pinned without a look at its mapping."""
+    SLOW = "pin_user_pages"
+    """Mappings."""
+    FILES = "pin_user_pages, with the mappings"
+    """Mappings, and again when all pages are pinned: one file all of it, and its pages in memory, else EINVAL or
+    EOPNOTSUPP [io_pin_pages up to 6.4]."""
 
 
 @message
@@ -183,6 +206,9 @@ class GetUserPages(Message):
     get: bool = False
     """FOLL_GET: plain references in place of pins."""
     terms: PinTerms = PinTerms()
+    lookup: PinLookup = PinLookup.FAST
+    locked: bool = False
+    """Each page counts as locked when it is pinned, ENOMEM beyond the limit; reserved ones do not [VFIO]."""
 
 
 @message
@@ -207,7 +233,11 @@ class UserPages(Message):
     attached: tuple[Address, ...]
     """Inodes that are to be told when the pages are let go of."""
     refused: int
-    """The errno with which a look at the mappings afterwards refuses them; 0: none."""
+    """The errno with which a look at them afterwards refuses them, at their mappings or at the limit; 0: none."""
+    compounds: tuple[tuple[Address, int], ...] = ()
+    """The memories of the pages whose frames are parts of compound pages, and how many such a page has."""
+    locked: int = 0
+    """How many were counted as locked."""
 
 
 class Registration(NamedTuple):
@@ -231,6 +261,10 @@ class Registration(NamedTuple):
     """Open file descriptions on which a policy made the pins hold a reference."""
     attached: tuple[Address, ...]
     """Inodes that are to be told when the pages are let go of."""
+    compounds: tuple[tuple[Address, int], ...] = ()
+    """The memories whose frames are parts of compound pages, and how many such a page has."""
+    locked: int = 0
+    """How many are counted as locked, with those of mlock(2)."""
 
     def page(self, index: int) -> PinnedPage:
         """Return one of its pages, from 0."""

@@ -17,6 +17,7 @@ import click
 
 from longpin.runner.commands import startup
 from longpin.runner.commands.comparing import Run
+from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.options import POLICY_METAVAR, duration, spare
 from longpin.runner.commands.terminal import EXIT_BAD, BadInput, conclude, fail, say
 from longpin.runner.usage import MOST_SEED
@@ -36,11 +37,23 @@ Engine = Literal["stepped", "threads"]
 
 
 @click.command("conform")
-@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...", shell_complete=complete_scenario)
 @click.option("--recorded", type=PROGRAMS, metavar="FILE", help="Compare with what FILE recorded; - is standard input.")
 @click.option("--live", is_flag=True, help="Compare with the kernel of this machine.")
 @click.option(
     "--races", is_flag=True, help="Run SCENARIOs free on the kernel of this machine, and compare with every schedule."
+)
+@click.option(
+    "--facts",
+    type=PROGRAMS,
+    metavar="FILE",
+    help="Answer the questions about kernels in FILE, and compare with what is recorded there or in --recorded.",
+)
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write an answer a line to FILE (facts).",
 )
 @click.option(
     "--random",
@@ -87,6 +100,7 @@ Engine = Literal["stepped", "threads"]
 @click.option(
     "--policy",
     metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
     help="Follow another proposal, on today's kernel: without a lease of a layout it differs from none.  [default: P0]",
 )
 @click.option("--engine", type=click.Choice(["stepped", "threads"]), default="stepped", show_default=True)
@@ -96,6 +110,8 @@ def conform(
     recorded: Path | None,
     live: bool,
     races: bool,
+    facts: Path | None,
+    answers: Path | None,
     count: int | None,
     seed: int,
     program: Path | None,
@@ -113,17 +129,31 @@ def conform(
     Program by program: a program is a list of system calls around fcntl(2) leases, one after the other. Either its
     answers were recorded, or it runs on the kernel of this machine, in real processes that are gone afterwards.
 
+    With --facts each question (in which case, on which file system, what is done, on which Linux) is played on the
+    emulated kernel of that version, and what is seen is written down as it was of the real one.
+
     With --races each SCENARIO, or N random ones, runs free on the kernel of this machine, many times, and every outcome
     (results of all calls, signals handled, how each process ended) must be one that some schedule of the model shows.
 
     Exit status: 0 they agree, 1 they differ, 2 bad input or failure, 3 nothing could be compared, or not all that was
     given, or interrupted, 130 interrupted before the first program.
     """
-    if (recorded is not None) + live + races != 1:
-        raise BadInput("expected one of --recorded FILE, --live and --races")
+    if (recorded is not None and facts is None) + live + races + (facts is not None) != 1:
+        raise BadInput("expected one of --recorded FILE, --live, --races and --facts FILE")
     for_races = {"--runs": runs, "--for": seconds, "--shrink": shrink, "SCENARIO": scenarios or None}
     if given_for_races := [name for name, given in for_races.items() if given is not None and not races]:
         raise BadInput(f"{given_for_races[0]} needs --races")
+    if answers is not None and facts is None:
+        raise BadInput("--answers needs --facts")
+    if facts is not None:
+        threads = None if engine == "stepped" else engine
+        beside: dict[str, object] = {"--policy": policy, "--program": program, "--record": record, "--random": count}
+        beside |= {"--difference": difference, "--engine threads": threads}
+        if unfit := [name for name, its in beside.items() if its is not None]:
+            raise BadInput(f"{unfit[0]} does not go with --facts: each question is played once, under P0, plain Linux")
+        from longpin.runner.commands.facts import predict
+
+        predict(facts, recorded, answers, as_json=as_json)
     if races:
         if policy is not None:
             raise BadInput("--policy needs --recorded or --live: what runs free is compared with P0, plain Linux")

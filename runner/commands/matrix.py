@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from longpin.runner.commands import startup
+from longpin.runner.commands.completion import complete_policy
 from longpin.runner.commands.options import POLICY_METAVAR, begin, common, duration
 from longpin.runner.commands.terminal import BadInput, conclude
 
@@ -27,6 +28,7 @@ FOLDER = "longpin-matrix"
     "policies",
     multiple=True,
     metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
     help="Only this proposal, all of its presets if none is named; again for more. FILE.py:CLASS is loaded.",
 )
 @click.option("--hazard", "hazards", multiple=True, metavar="H", help="Only this one, such as H8; again for more.")
@@ -44,6 +46,13 @@ FOLDER = "longpin-matrix"
 @click.option("--workers", type=click.IntRange(1, 1024), metavar="N", help="Processes.  [default: usable cores]")
 @click.option("--dask", metavar="ADDRESS", help="Work on this dask cluster (pip install 'longpin[dask]').")
 @click.option("--sharing/--no-sharing", default=True, help="Do not explore again what answers alike.")
+@click.option(
+    "--pinner",
+    default="mr",
+    show_default=True,
+    metavar="NAME",
+    help="Who has the pages: mr, a memory region, or af_xdp, io_uring, odp, v4l2 or vfio in its place.",
+)
 @click.option("--vectors", metavar="POLICY", help="Every parameter vector of this proposal: which survive, as clauses.")
 @click.option(
     "--findings", type=click.Path(dir_okay=False), metavar="FILE", help="Write what all of it shows, as Markdown."
@@ -61,6 +70,7 @@ def matrix(
     workers: int | None,
     dask: str | None,
     sharing: bool,
+    pinner: str,
     vectors: str | None,
     findings: str | None,
     folder: str,
@@ -81,7 +91,9 @@ def matrix(
     if vectors is not None and (policies or kernel or findings or not sharing):
         alone = "without --policy, --kernel, --findings and --no-sharing"
         raise BadInput(f"--vectors is about every setting of one policy: {alone}")
-    wanted = tables.wanted_matrix(hazards, policies, timers, kernel, seconds, sharing=sharing)
+    if pinner != "mr" and (vectors is not None or findings):
+        raise BadInput("--pinner: what --vectors and --findings show is told of memory regions")
+    wanted = tables.wanted_matrix(hazards, policies, timers, kernel, seconds, sharing=sharing, pinner=pinner)
     require_writable(Path(folder), "--out")
     if findings is not None:
         require_file(Path(findings), "--findings")

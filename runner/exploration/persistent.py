@@ -72,6 +72,8 @@ class PersistentSets:
         """Of how many steps and actors that is known."""
         self._asked: dict[tuple[int, int], Prospect] = {}
         """By an actor's state and the messages it may receive there."""
+        self._worked_out: list[dict[tuple[int, int], Prospect]] = []
+        """The same by actor, as far as they follow from all steps of it that are known."""
         self._chosen: dict[Global, list[int]] = {}
         """The last choices: chains often run together."""
         self._before: dict[tuple[int, int], Prospect] = {}
@@ -99,6 +101,7 @@ class PersistentSets:
         known = -1
         while not self.changed and known < self.table.computed:  # to find that out may take steps that are new
             known = self.table.computed
+            self._learn()
             for answers in (self._asked, self._before):
                 if any(self._prospect(*question) != answer for question, answer in answers.items()):
                     self._changed = True
@@ -176,8 +179,12 @@ class PersistentSets:
         heads = sum(1 << nodes.head[state[other]] for other, its, _, _ in senders if its == to and other > ALARM_ACTOR)
         if self.commuting.quarrels(local, message, heads):
             return False
-        return self._commutes_with_all(sender, state, senders, message, local) and self._tells_nobody(
-            self.commuting.step(local, message).sends, to, state, senders
+        step = self.commuting.step(local, message)
+        self._learn()
+        if step.failure is not None:
+            return False
+        return self._tells_nobody(step.sends, to, state, senders) and self._commutes_with_all(
+            sender, state, senders, message, local
         )
 
     def _commutes_with_all(
@@ -284,6 +291,12 @@ class PersistentSets:
 
     def _prospect(self, state: int, messages: int) -> Prospect:
         """Return what an actor may do from a state on that may receive some messages, by the steps known."""
+        known = self._worked_out[self.table.owner[state]]
+        if (answer := known.get((state, messages))) is None:
+            answer = known[state, messages] = self._work_out(state, messages)
+        return answer
+
+    def _work_out(self, state: int, messages: int) -> Prospect:
         steps, receiver = self.table.steps, self.table.receiver
         sends, receivers, spawned = 0, dict[int, None](), dict[Spawned, None]()
         reached = [state]
@@ -293,11 +306,12 @@ class PersistentSets:
                 if not messages >> message & 1 or step.failure is not None:
                     continue
                 if self.racy and step.alarm >= 0 and not messages >> step.alarm & 1:
-                    return self._prospect(state, messages | 1 << step.alarm)
+                    return self._work_out(state, messages | 1 << step.alarm)
                 for sent in step.sends:
                     sends |= 1 << sent
                     receivers[receiver[sent]] = None
-                spawned |= dict.fromkeys(step.spawned)
+                if step.spawned:
+                    spawned |= dict.fromkeys(step.spawned)
                 if step.state not in known:
                     known.add(step.state)
                     reached.append(step.state)
@@ -307,6 +321,10 @@ class PersistentSets:
         """Take note of what was computed."""
         if self._learned == (noted := (len(self.table.log), len(self.table.addresses))):
             return
+        for state, _, _ in self.table.log[self._learned[0] :]:
+            if (actor := self.table.owner[state]) < len(self._worked_out):
+                self._worked_out[actor].clear()
+        self._worked_out += [{} for _ in range(len(self.table.addresses) - len(self._worked_out))]
         self._learned = noted
         self.senders.learn()
         self._inbox += [0] * (len(self.table.addresses) - len(self._inbox))

@@ -9,7 +9,7 @@ against the direction of messages, over few actors, and no look at what they wou
 from collections.abc import Iterable
 
 from longpin.runner.exploration.nodes import ABSENT, Global, Nodes
-from longpin.runner.exploration.table import ALARM_ACTOR, WORLD_ACTOR, Spawned, Table
+from longpin.runner.exploration.table import ALARM_ACTOR, WORLD_ACTOR, ComputedStep, Spawned, Table
 
 NO_ACTORS = 1 << WORLD_ACTOR | 1 << ALARM_ACTOR
 """The bit set of senders that receive nothing."""
@@ -35,8 +35,14 @@ class Senders:
         """The bit set of receivers of which it was made use."""
         self._born: list[list[Spawned]] = []
         """By actor: how it was created in any step known."""
+        self._sends: list[int] = []
+        """By an actor's state: the bit set of what it and what it creates may ever send from there on."""
+        self._receives: list[int] = []
+        """By an actor's state: the bit set of what they may ever receive from there on."""
+        self._origins: list[list[int]] = []
+        """By an actor's state: those from which a step leads to it, or creates the actor in it."""
         self.futures: dict[int, tuple[int, int]] = {}
-        """By an actor's state: the bit sets of what it and what it creates may ever send from there on, and receive."""
+        """The same as two, of the states for which it was asked: they stay what they were."""
         self._before: dict[int, tuple[int, int]] = {}
         """Those of which use was made when less was known."""
         self._grow()
@@ -95,42 +101,46 @@ class Senders:
 
     def future(self, state: int) -> tuple[int, int]:
         """Return the bit sets of what an actor, and what it creates, may ever send from a state on, and receive."""
-        if (known := self.futures.get(state)) is not None:
-            return known
-        steps, sent, received = self.table.steps, 0, 0
-        reached, met = [state], {state}
-        for origin in reached:
-            if (more := self.futures.get(origin)) is not None:
-                sent |= more[0]
-                received |= more[1]
-                continue
-            for message, step in steps[origin].items():
-                received |= 1 << message
-                after = [step.state]
-                for other in step.sends:
-                    sent |= 1 << other
-                for created in step.spawned:
-                    after.append(created.state)
-                    for other in created.sends:
-                        sent |= 1 << other
-                for other in after:
-                    if other not in met:
-                        met.add(other)
-                        reached.append(other)
-        self.futures[state] = sent, received
-        return sent, received
+        if (known := self.futures.get(state)) is None:
+            known = self.futures[state] = self._sends[state], self._receives[state]
+        return known
 
     def learn(self) -> None:
         """Take note of steps that were computed."""
         table = self.table
+        if self._steps == len(table.log):
+            return
         self._grow()
-        for message, step in table.log[self._steps :]:
+        for state, message, step in table.log[self._steps :]:
             receiver = table.receiver[message]
             self._sent(receiver, step.sends)
             self._created(receiver, step.spawned)
             if step.alarm >= 0:
                 self._sent(ALARM_ACTOR, (step.alarm,))
+            self._foresee(state, message, step)
         self._steps = len(table.log)
+
+    def _foresee(self, state: int, message: int, step: ComputedStep) -> None:
+        """Add what a step sends to what may be sent from its state on, and from those that lead there."""
+        sends, receives = self._sends, self._receives
+        sent, received = 0, 1 << message
+        for message_sent in step.sends:
+            sent |= 1 << message_sent
+        for created in step.spawned:
+            for message_sent in created.sends:
+                sent |= 1 << message_sent
+        for after in (step.state, *(created.state for created in step.spawned)):
+            sent |= sends[after]
+            received |= receives[after]
+            if state not in self._origins[after]:
+                self._origins[after].append(state)
+        earlier = [(state, sent, received)]
+        while earlier:
+            origin, sent, received = earlier.pop()
+            if sent & ~sends[origin] or received & ~receives[origin]:
+                sends[origin] |= sent
+                receives[origin] |= received
+                earlier += ((before, sends[origin], receives[origin]) for before in self._origins[origin])
 
     def only(self, sender: int, receiver: int, world: int) -> bool:
         """Return whether nobody else ever sends to a receiver, but for a world whose node has nothing left for it."""
@@ -178,6 +188,10 @@ class Senders:
         for known in (self.all, self._asking, self._creators):
             known += more
         self._born += [[] for _ in more]
+        more = [0] * (len(self.table.steps) - len(self._sends))
+        self._sends += more
+        self._receives += more
+        self._origins += [[] for _ in more]
 
     def _sent(self, sender: int, messages: Iterable[int]) -> None:
         table = self.table

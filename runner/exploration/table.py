@@ -148,8 +148,10 @@ class Table:
         """For each state what its suspended conversations touch when they go on."""
         self.awaits: list[tuple[tuple[int, int], ...]] = []
         """For each state whose answers its suspended conversations wait for: the number, and an actor; -1: anybody."""
-        self.log: list[tuple[int, ComputedStep]] = []
-        """The steps computed, with the message of each."""
+        self.owner: list[int] = []
+        """By state: the number of the actor."""
+        self.log: list[tuple[int, int, ComputedStep]] = []
+        """The steps computed, with the state and the message of each."""
         self.alarm_owner: Address | None = None
         self.computed = 0
         """How many steps there are."""
@@ -227,7 +229,7 @@ class Table:
 
     def _enter(self, state: int, message: int, step: ComputedStep) -> ComputedStep:
         self.steps[state][message] = step
-        self.log.append((message, step))
+        self.log.append((state, message, step))
         return step
 
     def _awaited(self, actor: Actor, task: Task) -> tuple[int, int]:
@@ -285,6 +287,7 @@ class Table:
         number = self._states.setdefault(form, len(self._history))
         if number == len(self._history):
             self._history.append(came)
+            self.owner.append(self.number(cell.actor.address))
             self.steps.append({})
             tasks = list(cell.actor.all_suspended())
             self.calls.append({task.number: (task.src, task.call) for task in tasks if task.call})

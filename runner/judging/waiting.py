@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from longpin.actors.base import Actor
-from longpin.actors.conversation import Call, Sleeping, Task, WaitsFor
+from longpin.actors.conversation import Call, Sleeping, Task, Wait, WaitsFor
 from longpin.actors.fs.inode import Inode
 from longpin.actors.fs.lease import Lease
 from longpin.actors.locks import Hold
@@ -18,6 +18,7 @@ from longpin.actors.policies.base import Policy
 from longpin.actors.process.process import Process
 from longpin.actors.process.thread import Thread
 from longpin.messages.envelope import Address
+from longpin.messages.mm.memory import Pin
 
 _VERBS = {"spin": "spins, in state R, which not even SIGKILL ends, until nothing pins"}
 """What it does who does not wait for something, by the kind of it."""
@@ -43,9 +44,20 @@ class Waiting:
     target: Address = ""
     """The actor of which it waits for something, as :class:`~longpin.actors.conversation.WaitsFor` names it."""
     number: int = 0
+    state: str = "S"
+    """As ps(1) shows it: S, a signal ends the wait; D, none or only a deadly one does; R, it spins."""
 
     def __str__(self) -> str:
         return f"{self.process} in {self.doing}: it {_VERBS.get(self.kind, 'waits for')} {self.chain}"
+
+
+def _state(task: Task) -> str:
+    """Return in which state ps(1) shows who waits in a conversation."""
+    if not isinstance(task.waits_for, Sleeping):
+        return "D"
+    if _kind(task) == "spin":
+        return "R"
+    return "S" if task.waits_for.wait is Wait.INTERRUPTIBLE else "D"
 
 
 class WaitForGraph:
@@ -76,7 +88,7 @@ class WaitForGraph:
             call = doing = "user space"
         reason = task.waits_for.reason if isinstance(task.waits_for, Sleeping) else WaitsFor("", "", "")
         chain = "".join(self._explain(actor, task, ()))
-        return Waiting(thread.name, kind, call, doing, chain, reason.target, reason.number)
+        return Waiting(thread.name, kind, call, doing, chain, reason.target, reason.number, _state(task))
 
     def _processes(self) -> list[Process]:
         return [actor for actor in self.actors.values() if isinstance(actor, Process)]
@@ -153,13 +165,14 @@ class WaitForGraph:
         return f"mapped by {', '.join(names) or 'no process'}"
 
     def _administrator(self, address: Address) -> str:
-        inode = self.actors[address]
-        assert isinstance(inode, Inode)
-        pmem = self.actors[inode.pmem]
-        assert isinstance(pmem, Pmem)
-        seen = inode.view()
-        runs = [range(extent.block, extent.block + extent.length) for extent in seen.extents]
-        pins = tuple(pin for run in runs for block in sorted(pmem.pins) if block in run for pin in pmem.pins[block])
+        inode = self.actors.get(address)
+        if not isinstance(inode, Inode):  # a folder, of which nothing is listed
+            return ""
+        pins: tuple[Pin, ...] = ()
+        if isinstance(pmem := self.actors.get(inode.pmem), Pmem):
+            runs = [range(extent.block, extent.block + extent.length) for extent in inode.view().extents]
+            blocks = [block for run in runs for block in sorted(pmem.pins) if block in run]
+            pins = tuple(pin for block in blocks for pin in pmem.pins[block])
         listed = [entry.text for entry in self.policy.admin_list(inode.layout_view(pins))]
         return f"; an administrator sees {'; '.join(listed) if listed else 'nobody who holds it'}"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from longpin.config.hazard import Hazard
+from longpin.config.pinner import REGION
 from longpin.runner.exploration.budget import memory_allowed
 from longpin.runner.matrix.cell import CellVerdict, Column, MatrixCell
 from longpin.runner.matrix.interrupts import noted_interrupts
@@ -34,6 +35,8 @@ class WantedMatrix:
     """For one exploration; None: as long as it takes."""
     sharing: bool = True
     """False: every cell is explored itself."""
+    pinner: str = REGION
+    """Who has the pages: a memory region, or another pinner in its place."""
 
     @property
     def cells(self) -> int:
@@ -159,6 +162,7 @@ def tasks_of(wanted: WantedMatrix, kept: MatrixFolder, workers: int) -> list[Row
             memory,
             wanted.sharing,
             tuple(stored.get(hazard.name, ())),
+            wanted.pinner,
         )
         for hazard in wanted.hazards
         for timers in wanted.timers

@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple
 from longpin.actors.policies.proposal import Proposal
 from longpin.actors.process.program import Loop, Statement
 from longpin.config.hazard import Expected
-from longpin.config.loader import in_dialect, parse_scenario
+from longpin.config.loader import in_dialect, parse_scenario, pinned_by
+from longpin.config.pinner import REGION
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import Address
 from longpin.runner.exploration import Failure, Method, Reason, explore
@@ -65,6 +66,8 @@ class RowTask(NamedTuple):
     """False: every cell is explored itself."""
     stored: tuple[tuple[str, tuple[Address, ...]], ...] = ()
     """Counterexamples of this hazard that were kept before: the policy, and the decisions."""
+    pinner: str = REGION
+    """Who has the pages, as ``--pinner`` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +130,9 @@ class MatrixRow:
         """
         settings = column.settings(self.task.timers, self.task.expected.kernel)
         proposal = settings.make_proposal()
-        scenario = in_dialect(self._scenario, settings.policy, settings.preset)
+        scenario = pinned_by(in_dialect(self._scenario, settings.policy, settings.preset), self.task.pinner)
         wanted = ""
-        if column.is_documented:
+        if column.is_documented and self.task.pinner == REGION:
             wanted = self.task.expected.verdict(column.policy, column.preset, settings.timers)
         blank = MatrixCell(
             settings.policy,

@@ -100,6 +100,7 @@ def identity(task: RowTask, what: str = "") -> str:
         task.timers,
         task.seconds,
         task.sharing,
+        task.pinner,
         what,
     ]
     for column in task.columns:

@@ -8,12 +8,24 @@ import json
 from importlib import resources
 from typing import TextIO, assert_never
 
-from longpin.runner.conclusions import Compared, Conclusion, Explored, Raced, Replayed, Stressed, Tabulated, Vectors
+from longpin.runner.conclusions import (
+    Compared,
+    Conclusion,
+    Explored,
+    Predicted,
+    Raced,
+    RanAll,
+    Replayed,
+    Stressed,
+    Tabulated,
+    Vectors,
+)
 from longpin.runner.report.objects import Object, run_object
+from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
 
-VERBS = ("run", "replay", "explore", "stress", "matrix", "conform", "list")
-"""The verbs that have ``--json``, each with a schema."""
+VERBS = ("run", "run-all", "replay", "explore", "stress", "matrix", "conform", "list", "check")
+"""The verbs that have ``--json``, each with a schema; ``run --all`` has one of its own."""
 
 
 def schema(verb: str) -> Object:
@@ -54,6 +66,12 @@ def as_object(conclusion: Conclusion, again: str = "") -> Object:
         again: the command that shows a run again.
 
     """
+    found = _object_of(conclusion, again)
+    first = {key: found.pop(key) for key in ("verdict", "reason")}
+    return {**first, "observation": str(observation_of(conclusion)), **found}
+
+
+def _object_of(conclusion: Conclusion, again: str) -> Object:
     match conclusion:
         case Result():
             return run_object(conclusion, again)
@@ -77,6 +95,10 @@ def as_object(conclusion: Conclusion, again: str = "") -> Object:
             from longpin.runner.report import races
 
             return races.as_object(conclusion.series, conclusion.seconds)
+        case Predicted():
+            from longpin.runner.report import facts
+
+            return facts.as_object(conclusion)
         case Tabulated():
             from longpin.runner.report import matrix
 
@@ -85,6 +107,10 @@ def as_object(conclusion: Conclusion, again: str = "") -> Object:
             from longpin.runner.report import survey
 
             return survey.as_object(conclusion.found)
+        case RanAll():
+            from longpin.runner.report import shipped
+
+            return shipped.as_object(conclusion)
         case _:
             assert_never(conclusion)
 

@@ -16,7 +16,7 @@ _MOST_REASONS = 10
 
 
 def lines(compared: Compared, width: int) -> Iterator[str]:
-    """Yield the tally, the first difference and the command that shows it again; programs fill ``width`` columns."""
+    """Yield the tally and the first difference; programs fill ``width`` columns."""
     tally, about, shown = compared.tally, compared.about, compared.shown
     kernel = f" on Linux {about.kernel} ({about.fs})" if about.kernel else ""
     seed = f", seed {about.seed}" if about.seed is not None else ""
@@ -37,8 +37,6 @@ def lines(compared: Compared, width: int) -> Iterator[str]:
         yield f"first difference: {shown.program.id or 'a program without id'}{size}"
         yield from side_by_side(shown, width).splitlines()
         yield from map(str, shown.differences)
-    if compared.again is not None:
-        yield compared.again
 
 
 def as_object(compared: Compared) -> Object:
@@ -46,7 +44,7 @@ def as_object(compared: Compared) -> Object:
     return (
         {"verdict": compared.verdict.value, "reason": compared.reason, "warnings": list(compared.warnings)}
         | asdict(compared.about)
-        | {"shrunk": None if compared.shrunk is None else _shrunk(compared.shrunk), "races": None}
+        | {"shrunk": None if compared.shrunk is None else _shrunk(compared.shrunk), "races": None, "facts": None}
         | {"failure": _failure(compared), "not_kept": compared.not_kept or None}
         | compared.tally.as_json()
         | {"seconds": round(compared.seconds, 3)}

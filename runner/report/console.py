@@ -9,13 +9,16 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    Predicted,
     Raced,
+    RanAll,
     Replayed,
     Searched,
     Stressed,
     Tabulated,
     Vectors,
 )
+from longpin.runner.report.observation import last_lines, observations_of
 from longpin.runner.report.picture import Picture
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Result
@@ -28,7 +31,7 @@ class ConsoleReport:
         console: where to; its width and its colours are used.
         file: what the report is written to when it is complete.
         again: the command that shows a run again; printed last if a rule is violated.
-        advice: a sentence to stand before it, or nothing.
+        advice: a sentence to stand before that, or nothing.
 
     """
 
@@ -45,7 +48,9 @@ class ConsoleReport:
             OSError: it cannot be written.
 
         """
-        self.file.write(self._text(conclusion))
+        parts = text_of(map(str, observations_of(conclusion)))
+        last = last_lines(conclusion, self.again)
+        self.file.write(parts + self._text(conclusion) + text_of(last))
         self.file.flush()
 
     def _text(self, conclusion: Conclusion) -> str:
@@ -59,7 +64,7 @@ class ConsoleReport:
 
                 assert beside is not None
                 with self.console.capture() as capture:
-                    PartingPicture(self.console).draw_both(result, beside, self.again)
+                    PartingPicture(self.console).draw_both(result, beside)
                 return capture.get()
             case Explored():
                 from longpin.runner.report import exploration
@@ -80,6 +85,10 @@ class ConsoleReport:
                 from longpin.runner.report import races
 
                 return text_of(races.lines(conclusion.series))
+            case Predicted():
+                from longpin.runner.report import facts
+
+                return text_of(facts.lines(conclusion))
             case Tabulated():
                 from longpin.runner.report import matrix
 
@@ -88,12 +97,16 @@ class ConsoleReport:
                 from longpin.runner.report import survey
 
                 return text_of(survey.lines(conclusion.found))
+            case RanAll():
+                from longpin.runner.report import shipped
+
+                return text_of(shipped.lines(conclusion))
             case _:
                 assert_never(conclusion)
 
     def _run(self, result: Result) -> str:
         with self.console.capture() as capture:
-            Picture(self.console).draw(result, self.again, self.advice)
+            Picture(self.console).draw(result, self.advice)
         return capture.get()
 
     def _failure(self, conclusion: Searched) -> str:

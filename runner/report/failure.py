@@ -1,7 +1,7 @@
 """A failure that was made small and kept: for people, and as one JSON object.
 
 In the order in which it is asked about: the verdict, the rule, the shortest interleaving, the scenario that remained,
-how much smaller it is, who found it, and last the line that shows it again.
+how much smaller it is, and who found it; the line that shows it again follows.
 """
 
 import dataclasses
@@ -58,8 +58,6 @@ class FailurePicture(Picture):
         self._say("made small", f"{', '.join(sizes)}; {record.end}")
         self._say("judged by", str(judged))
         self._say("found by", f"{record.by}, seed {record.seed}")
-        if line := replay_line(kept):
-            self.console.print(Text(line), soft_wrap=True)
 
 
 _SHOWN = {"decisions": "decisions", "preemptions": "preemptions", "processes": "processes", "operations": "calls"}

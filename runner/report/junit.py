@@ -9,7 +9,9 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    Predicted,
     Raced,
+    RanAll,
     Replayed,
     Searched,
     Stressed,
@@ -17,6 +19,7 @@ from longpin.runner.conclusions import (
     Vectors,
 )
 from longpin.runner.files import replace_file
+from longpin.runner.report.observation import last_lines, observation_of
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Judged, Result, ShownUse, Verdict
 
@@ -43,7 +46,9 @@ class JunitReport:
 
         """
         name, said, seconds, properties = _case(conclusion)
-        write_junit(self.path, conclusion.verb, name, conclusion.verdict, said, seconds, properties)
+        told = "\n".join((said, *last_lines(conclusion)))
+        properties = {"observation": str(observation_of(conclusion)), **properties}
+        write_junit(self.path, conclusion.verb, name, conclusion.verdict, told, seconds, properties)
 
 
 def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
@@ -69,6 +74,10 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             from longpin.runner.report import races
 
             return "free runs", "\n".join(races.lines(conclusion.series)), conclusion.seconds, {}
+        case Predicted():
+            from longpin.runner.report import facts
+
+            return "questions", "\n".join(facts.lines(conclusion)), conclusion.seconds, {}
         case Tabulated():
             from longpin.runner.report import matrix
 
@@ -78,6 +87,10 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             from longpin.runner.report import survey
 
             return "parameter vectors", "\n".join(survey.lines(conclusion.found)), conclusion.found.seconds, {}
+        case RanAll():
+            from longpin.runner.report import shipped
+
+            return "shipped scenarios", "\n".join(shipped.lines(conclusion)), conclusion.seconds, {}
         case _:
             assert_never(conclusion)
 

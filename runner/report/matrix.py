@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from longpin.config.hazard import HOLDS
+from longpin.config.pinner import REGION, find_pinner
 from longpin.runner.matrix.cell import CellVerdict, How, MatrixCell
 from longpin.runner.matrix.matrix import Matrix
 from longpin.runner.matrix.survey import Surveyed
 from longpin.runner.report.objects import Object
+from longpin.runner.report.observation import observation_of_cell
 from longpin.runner.shell import command
 
 UNKNOWN, EXPLAINED, SURPRISE = "?", "*", "!"
@@ -19,6 +21,8 @@ _MOST_SURPRISES = 40
 def lines(matrix: Matrix) -> Iterator[str]:
     """Yield the grid, what is not as expected, and how it was found out."""
     yield f"{matrix.verdict.value}: {reason(matrix)}"
+    if matrix.wanted.pinner != REGION:
+        yield f"The pages are had by {find_pinner(matrix.wanted.pinner).title}."
     yield ""
     yield from _grid(matrix)
     yield ""
@@ -48,8 +52,18 @@ def lines(matrix: Matrix) -> Iterator[str]:
         yield f"{matrix.resumed} rows were kept by an earlier run in {matrix.folder}"
     if matrix.page:
         yield f"page: {matrix.page}"
-    if shown := next((cell for cell in matrix.cells if cell.verdict is CellVerdict.VIOLATED and cell.trace), None):
-        yield f"a counterexample: {command('replay', matrix.trace(shown))}"
+    if not matrix.surprises and (shown := _replay(matrix, matrix.cells)):
+        yield f"a counterexample: {shown}"
+
+
+def replay_line(matrix: Matrix) -> str:
+    """Return the command that shows the first counterexample that nobody expected; empty: there is none."""
+    return _replay(matrix, matrix.surprises)
+
+
+def _replay(matrix: Matrix, cells: Sequence[MatrixCell]) -> str:
+    shown = (cell for cell in cells if cell.verdict is CellVerdict.VIOLATED and cell.trace)
+    return next((command("replay", matrix.trace(cell)) for cell in shown), "")
 
 
 def reason(matrix: Matrix) -> str:
@@ -60,6 +74,10 @@ def reason(matrix: Matrix) -> str:
         return f"it was interrupted with {len(matrix.cells):,} of {matrix.wanted.cells:,} cells known"
     if matrix.undetermined:
         return f"{matrix.undetermined} of {matrix.wanted.cells:,} cells are undetermined"
+    if matrix.wanted.pinner != REGION:
+        return (
+            f"every cell is known; what the documents expect is told of memory regions, not of {matrix.wanted.pinner}"
+        )
     return "every cell is as the documents lead one to expect, or it is said why not"
 
 
@@ -95,6 +113,7 @@ def as_object(matrix: Matrix) -> Object:
         matrix,
         cells=[_cell(matrix, cell) for cell in matrix.cells],
         wanted=matrix.wanted.cells,
+        pinner=matrix.wanted.pinner,
         undetermined=matrix.undetermined,
         not_as_expected=len(matrix.surprises),
         questions=matrix.questions,
@@ -104,7 +123,7 @@ def as_object(matrix: Matrix) -> Object:
 
 def matrix_object(found: Matrix | Surveyed, **its: object) -> Object:
     """Return an object with every key that ``matrix`` prints; those that ``its`` leaves out are null."""
-    nothing = ("cells", "wanted", "undetermined", "not_as_expected", "questions", "page", "vectors")
+    nothing = ("cells", "wanted", "pinner", "undetermined", "not_as_expected", "questions", "page", "vectors")
     return {
         "verdict": found.verdict.value,
         "reason": reason(found) if isinstance(found, Matrix) else its.pop("reason"),
@@ -138,4 +157,5 @@ def _cell(matrix: Matrix, cell: MatrixCell) -> Object:
         "executions": cell.executions,
         "states": cell.states or None,
         "trace": matrix.trace(cell) or None,
+        "observation": str(observation_of_cell(cell)),
     }

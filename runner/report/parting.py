@@ -18,7 +18,7 @@ from longpin.runner.report.picture import (
     shorten,
 )
 from longpin.runner.report.rows import Row, Shape, printable, rows
-from longpin.runner.result import Result, Verdict
+from longpin.runner.result import Result
 
 NARROWEST_SIDE = 48
 """Columns of a time line below which two of them stand one below the other."""
@@ -29,13 +29,12 @@ NOTHING = "nothing can happen any more"
 class PartingPicture(Picture):
     """Draws two runs of the same decisions on a console."""
 
-    def draw_both(self, result: Result, beside: Beside, again: str) -> None:
+    def draw_both(self, result: Result, beside: Beside) -> None:
         """Draw the run under another policy, and beside it what the trace shows.
 
         Args:
             result: the run under the other policy; the verdict is its.
             beside: what the trace shows, and how far they go together.
-            again: the command that shows it again; printed last if a rule is violated.
 
         """
         recorded = beside.recorded
@@ -61,8 +60,6 @@ class PartingPicture(Picture):
         shown = f"{recorded.verdict.value}, {rules or recorded.reason}; {recorded.arrivals} arrivals"
         self._say("recorded", f"{shown}, hash {recorded.hash[:16]}", VERDICT_STYLES[recorded.verdict])
         self._verdict(result)
-        if result.verdict is Verdict.VIOLATED and again:
-            self.console.print(Text(again), soft_wrap=True)
 
     def _parting(self, parting: Parting, labels: tuple[str, str]) -> None:
         self._say("they part", f"at arrival {parting.arrival}", "bold")

@@ -1,4 +1,4 @@
-"""A run for people: what ran, its time line, the verdict, and the line that shows it again."""
+"""A run for people: what ran, its time line and the verdict."""
 
 from collections.abc import Sequence
 
@@ -37,15 +37,13 @@ class Picture:
         self.console = console
         self.glyphs = glyphs_for(console)
 
-    def draw(self, result: Result, again: str, advice: str) -> None:
-        """Draw it; ``again`` and ``advice`` as :class:`~longpin.runner.report.console.ConsoleReport` has them."""
+    def draw(self, result: Result, advice: str) -> None:
+        """Draw it; ``advice`` as :class:`~longpin.runner.report.console.ConsoleReport` has it."""
         self._header(result)
         self._time_line(result)
         self._verdict(result)
-        if result.verdict is Verdict.VIOLATED and again:
-            if advice:
-                self._say("", advice)
-            self.console.print(Text(again), soft_wrap=True)
+        if result.verdict is Verdict.VIOLATED and advice:
+            self._say("", advice)
 
     def _header(self, result: Result) -> None:
         self._say(result.scenario, result.summary, "bold")

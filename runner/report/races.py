@@ -82,7 +82,6 @@ def _difference(races: Series, first: RaceComparison) -> Iterator[str]:
     yield ""
     yield "the schedule that the model would need, in microseconds:"
     yield from example.describe().splitlines()
-    yield races.again
 
 
 def _size(one: RaceComparison) -> str:
@@ -140,6 +139,7 @@ def as_object(races: Series, seconds: float) -> Object:
         "programs_wanted": races.wanted.length,
         "shrunk": None,
         "races": _races(races),
+        "facts": None,
         "failure": _failure(races),
         "not_kept": races.not_kept or None,
     }

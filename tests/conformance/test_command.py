@@ -229,8 +229,8 @@ def test_an_interrupt_ends_with_what_is_known(host: HostRunner, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "longpin: expected one of --recorded FILE, --live and --races"),
-        (["--live", "--recorded", "x"], "longpin: expected one of --recorded FILE, --live and --races"),
+        ([], "longpin: expected one of --recorded FILE, --live, --races and --facts FILE"),
+        (["--live", "--recorded", "x"], "longpin: expected one of --recorded FILE, --live, --races and --facts FILE"),
         (["--recorded", "x", "--random", "3"], "longpin: --random needs --live"),
         (["--recorded", "x", "--record", "y"], "longpin: --record needs --live"),
         (["--live", "--random", "3", "--program", "x"], "longpin: expected either --random or --program"),

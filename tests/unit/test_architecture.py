@@ -67,8 +67,9 @@ ROOMS = (
     ("races", "judge_log"),
     ("c_source",),
     ("conclusions",),
-    ("searches",),
+    ("searches", "shipped"),
     ("report",),
+    ("show",),
     ("api", "traces", "tables"),
     ("commands",),
 )

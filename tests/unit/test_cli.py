@@ -139,8 +139,9 @@ def test_threads_say_that_only_a_trace_repeats_them(hangs: str) -> None:
     result = longpin("run", hangs, "--engine", "threads", "--time-scale", "0")
     assert result.exit_code == 1
     assert "engine: threads, seed 0" in result.stdout
-    advice, last = result.stdout.splitlines()[-2:]
+    advice, observation, last = result.stdout.splitlines()[-3:]
     assert "operating system" in advice
+    assert observation == "Observation hangs P1:intended violated O3 1/1 run -"
     assert shlex.split(last)[-2:] == ["--trace", "longpin.trace"]
 
 
@@ -414,4 +415,4 @@ def test_every_command_has_help() -> None:
     for name in cli.main.commands:
         result = longpin(name, "--help")
         assert result.exit_code == 0
-        assert ("--json" in result.stdout) == (name != "show")
+        assert ("--json" in result.stdout) == (name not in ("show", "new"))

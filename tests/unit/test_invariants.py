@@ -29,6 +29,7 @@ from longpin.actors.process.facts import CallBegun, CallCut, CallEnded, CallReco
 from longpin.actors.process.process import Process
 from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.program import Expectation, Image, Op, Outcome, Program
+from longpin.actors.process.users import Users
 from longpin.actors.rdma.uverbs import UverbsContext
 from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import TimerExpired
@@ -313,6 +314,13 @@ def leaves_a_promise(world: World) -> None:
     pages.reserved = 2
 
 
+def leaves_a_charge_to_a_user(world: World) -> None:
+    """What io_uring and AF_XDP count."""
+    users = world.spawn(Users, "users")
+    assert isinstance(users, Users)
+    users.locked_vm[1000] = 5
+
+
 LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [
     (leaves_a_description, "an open file description", ["file:100.1 has 2 references and was not released"]),
     (leaves_a_lease, "a lease", ["lease:100.1 is on the list of inode:/f"]),
@@ -324,6 +332,7 @@ LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [
     ),
     (leaves_blocks, "blocks", ["inode:/f has no name and no user and owns 2 blocks"]),
     (leaves_a_charge, "a charge", ["mm:100.1 is charged with 3 pinned pages"]),
+    (leaves_a_charge_to_a_user, "a charge", ["user 1000 is charged with 5 locked pages"]),
     (leaves_a_promise, "a promise", ["2 of huge_pages are promised"]),
 ]
 

@@ -179,6 +179,7 @@ O3: at arrival 25: truncater hangs for ever in truncate: it waits for page 0, pi
   xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
 judged by: O1, O1', O2, O3, O6, O7
 25 arrivals, seed 7, hash 0123456789abcdef
+Observation story P5:intended violated O3 1/1 run lazy
 longpin replay story.trace
 """
 
@@ -194,8 +195,9 @@ def test_picture() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 81, 100, 140, 200])
 def test_no_line_is_wider_than_the_console(width: int) -> None:
-    lines = drawn(story(), width).splitlines()
+    *lines, observation = drawn(story(), width).splitlines()
     assert max(map(cell_len, lines)) <= width
+    assert observation.split()[0] == "Observation", "a line to grep is never broken"
     assert any("pause" in line for line in lines)
 
 
@@ -265,7 +267,8 @@ def test_a_run_that_was_stopped_says_of_nobody_that_it_never_returns() -> None:
 
 
 def test_advice_stands_before_the_last_line() -> None:
-    assert drawn(story(), again="longpin run x", advice="Hm.").endswith("\nHm.\nlongpin run x\n")
+    advice, observation, last = drawn(story(), again="longpin run x", advice="Hm.").splitlines()[-3:]
+    assert (advice, observation.split()[0], last) == ("Hm.", "Observation", "longpin run x")
 
 
 def test_the_line_to_paste_is_never_broken() -> None:

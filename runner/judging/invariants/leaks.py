@@ -12,6 +12,7 @@ from longpin.actors.mm.page_cache import PageCache
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.mm.ram import Ram
 from longpin.actors.process.process import Process
+from longpin.actors.process.users import Users
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
 
 
@@ -48,6 +49,9 @@ class NoLeaks(Invariant):
                         yield self._leak("a promise", f"{actor.reserved} of {actor.address} are promised")
                 case Mm() if actor.pinned_vm:
                     yield self._leak("a charge", f"{actor.address} is charged with {actor.pinned_vm} pinned pages")
+                case Users():
+                    for uid, pages in sorted(actor.locked_vm.items()):
+                        yield self._leak("a charge", f"user {uid} is charged with {pages} locked pages")
                 case _:
                     pass
 

@@ -7,8 +7,9 @@ from longpin.actors.base import Actor
 from longpin.actors.mm.ownership import Owner
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.mm.stamps import Stamp
-from longpin.messages.envelope import Address, Envelope
-from longpin.messages.mm.memory import Dma, Load
+from longpin.actors.mm.zero_page import ZeroPage
+from longpin.messages.envelope import Address, Envelope, Message
+from longpin.messages.mm.memory import AtomicDma, Dma, Load
 from longpin.runner.judging.invariants.base import Finding, Invariant, means_of
 
 
@@ -21,14 +22,27 @@ class NoStaleData(Invariant):
 
     def after(self, actor: Actor, envelope: Envelope) -> Iterable[Finding]:
         """Look whose the bytes are that were read."""
+        if isinstance(actor, ZeroPage):
+            return self._zeros(actor, envelope.body)
         if not isinstance(actor, Pmem):
             return ()
         match envelope.body:
-            case Dma(data=None) as access:
+            case (Dma(data=None) | AtomicDma()) as access:
                 return self._device(actor, access)
             case Load() as access:
                 return self._processor(actor, access, envelope.src)
         return ()
+
+    def _zeros(self, page: ZeroPage, access: Message) -> Iterator[Finding]:
+        """Of the page of zeros anything else is what a device has left there."""
+        if not isinstance(access, Load) and not (isinstance(access, Dma) and access.data is None):
+            return
+        if page.contents.get(access.number, b"")[access.offset : access.offset + access.length].strip(b"\0"):
+            of = access.inode or "anonymous memory"
+            yield self.found(
+                f"{of} is read where nothing was written, and has what was written to the page of zeros",
+                f"who reads a page of {of} that was never written finds what a device has left in the page of zeros",
+            )
 
     def _device(self, pmem: Pmem, access: Dma) -> Iterator[Finding]:
         page = Owner(access.inode, access.page)
