@@ -35,7 +35,15 @@ _NAMES_A_PROCESS = {
     if any({"process", "program"} & set(parameter.kinds) for parameter in call.parameters[:1])
 }
 _OPTIONAL = {
-    "machine": ("page_size", "lease_break_time", "uverbs_async_delay", "huge_page_size", "huge_pages", "hypervisor"),
+    "machine": (
+        "page_size",
+        "lease_break_time",
+        "uverbs_async_delay",
+        "huge_page_size",
+        "huge_pages",
+        "hypervisor",
+        "vfio",
+    ),
     "pmem": ("blocks",),
     "video": ("frame_size",),
     "device": ("iommu", "revocable", "on_demand", "names_owner"),

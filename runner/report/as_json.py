@@ -23,7 +23,7 @@ from longpin.runner.report.objects import Object, run_object
 from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
 
-VERBS = ("run", "replay", "explore", "stress", "matrix", "conform", "list")
+VERBS = ("run", "replay", "explore", "stress", "matrix", "conform", "list", "check")
 """The verbs that have ``--json``, each with a schema."""
 
 

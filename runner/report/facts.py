@@ -20,7 +20,7 @@ _HEADINGS = ("case", "questions", *(standing.value for standing in Standing))
 
 
 def lines(predicted: Predicted) -> Iterator[str]:
-    """Yield the tally by case, what is out of scope and why, the differences, and the command that shows the first."""
+    """Yield the tally by case, what is out of scope and why, and the differences."""
     tally = predicted.tally
     yield (
         f"{predicted.reason}: {tally.questions} of {predicted.wanted} questions, emulated {POLICY}:{PRESET}, "
@@ -41,9 +41,12 @@ def lines(predicted: Predicted) -> Iterator[str]:
         yield from _beside(answered)
     if len(tally.differences) > _MOST_DIFFERENCES:
         yield f"and {len(tally.differences) - _MOST_DIFFERENCES} more"
-    if tally.differences:
-        yield ""
-        yield _again(tally.differences[0])
+
+
+def replay_line(predicted: Predicted) -> str:
+    """Return the command that asks the first question again about which the kernels differ; empty: there is none."""
+    differences = predicted.tally.differences
+    return _again(differences[0]) if differences else ""
 
 
 def _table(cases: dict[str, Counter[Standing]], total: Counter[Standing]) -> Iterator[str]:

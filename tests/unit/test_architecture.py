@@ -69,6 +69,7 @@ ROOMS = (
     ("conclusions",),
     ("searches",),
     ("report",),
+    ("show",),
     ("api", "traces", "tables"),
     ("commands",),
 )
