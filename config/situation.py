@@ -102,7 +102,7 @@ class SituationKind:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SituationRun:
     """One run of a situation."""
 
     scenario: str
@@ -121,7 +121,7 @@ class Run:
 class Play:
     """What is played for one question on any kernel."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[SituationRun, ...]
     """None where nothing is played."""
     observed: Any
     """What is written down of the first."""
@@ -224,7 +224,7 @@ class Situations:
         tables = f"[machine]\n$machine\n{situation.machine}\n$head\n{situation.head}"
         head = f'name = "situation"\n{_expand(tables, meant)}'
         runs = [
-            Run("\n".join([head, *_process_tables(run.processes, meant)]), _substituted(run.also, meant))
+            SituationRun("\n".join([head, *_process_tables(run.processes, meant)]), _substituted(run.also, meant))
             for run in situation.runs
             if not run.fs or fs in run.fs
         ]
