@@ -124,13 +124,7 @@ def every_play(situations: Situations) -> Iterator[tuple[str, Any]]:
             for hole, table in words.items():
                 ops = [op.replace(f"{{{hole}}}", word) for op in ops for word in list(table)[:1] or ["4096"]]
             for op in ops:
-                try:
-                    found = situations.find(kind.case, fs, op)
-                except Exception as error:
-                    if "stands for in" in str(error) and fs not in kind.fs:
-                        continue  # a situation of files, where there are none
-                    raise
-                yield f"{kind.case}, {fs}: {op}", found
+                yield f"{kind.case}, {fs}: {op}", situations.find(kind.case, fs, op)
 
 
 def test_every_situation_is_a_scenario_wherever_it_is_asked() -> None:
@@ -138,7 +132,7 @@ def test_every_situation_is_a_scenario_wherever_it_is_asked() -> None:
     played = 0
     for name, play in every_play(shipped_situations()):
         case, fs = name.split(":")[0].split(", ")
-        if (case, fs) in asked:
+        if play is not None and (case, fs) in asked:
             for run in play.runs:
                 played += 1
                 parse_scenario(run.scenario, name)

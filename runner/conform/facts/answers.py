@@ -10,7 +10,8 @@ from longpin.actors.kernel.generation import Version
 from longpin.actors.policies.proposal import Proposal
 from longpin.config.loader import ScenarioError, parse_scenario
 from longpin.config.schema import Scenario
-from longpin.config.situation import Play, SituationError, SituationRun, Situations
+from longpin.config.situation import Play, SituationRun, Situations
+from longpin.config.situation_text import SituationError
 from longpin.runner.conform.facts.forms import NotSeenError, write
 from longpin.runner.conform.facts.played import Played, UnplayedError
 from longpin.runner.conform.facts.question import KernelAnswer, KernelQuestion
