@@ -91,8 +91,9 @@ def build_machine(report: ProblemList, table: ScenarioTable, policy: PolicyChoic
     kernel = _kernel(report, given.kernel)
     if kernel and KERNEL in dict(policy.parameters):
         report.add(("machine", "kernel"), "the kernel once, here or with the policy", "it in both")
+    switches = bool(given.hypervisor), bool(given.vfio)
     return MachineSettings(
-        page_size, float(seconds), bool(given.uverbs_async_delay), huge_size, huge_pages, bool(given.hypervisor), kernel
+        page_size, float(seconds), bool(given.uverbs_async_delay), huge_size, huge_pages, *switches, kernel
     )
 
 

@@ -31,7 +31,14 @@ USES: dict[str, str] = {
 }
 """What some schedule is to show [semantics 3.1], in words; lines of a scenario say by which outcomes."""
 
-CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_SYS_PTRACE")
+CAPABILITIES: tuple[str, ...] = (
+    "CAP_IPC_LOCK",
+    "CAP_KILL",
+    "CAP_LEASE",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_RAW",
+    "CAP_SYS_PTRACE",
+)
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
 
 
@@ -51,6 +58,8 @@ class MachineSettings:
     """How many there are [vm.nr_hugepages]. Default: Linux's."""
     hypervisor: bool = False
     """A hypervisor runs below, with a frame table of its own [1.10.2]."""
+    vfio: bool = False
+    """There is ``/dev/vfio/vfio``, with a device that a process can drive [1.10.5]."""
     kernel: tuple[tuple[str, ParameterValue], ...] = ()
     """The parameter ``kernel``, a version of Linux, and what differs from it; empty: that of the policy's preset."""
 

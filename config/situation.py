@@ -7,7 +7,8 @@ stands nowhere: it comes out of a run (:mod:`longpin.runner.conform.facts`).
 The files are read as one. Their tables:
 
 ``[fs.NAME]``
-    what ``$words`` stand for on a file system, ``head`` among them: the tables of a scenario that make it;
+    what ``$words`` stand for on a file system, ``head`` among them, the tables of a scenario that make it, and
+    ``machine``;
 ``[text]``
     what ``$words`` stand for everywhere: pieces of programs;
 ``[words.NAME]``
@@ -15,14 +16,17 @@ The files are read as one. Their tables:
 ``[form.NAME]``
     a way to write a call down: ``observed`` and ``errno``, in which ``$of`` is the call;
 ``[[situation]]``
-    ``case``; ``op``, or a table ``calls`` from ops to what ``$call`` is; where it is not everywhere, ``fs``; ``head``,
-    more tables; ``process.NAME``, a program or a whole table; and ``observed``, with ``errno`` and ``also``; or
-    ``out_of_scope``, why nothing that a run shows can answer it.
+    ``case``; ``op``, or a table ``calls`` from ops to what ``$call`` is; where it is not everywhere, ``fs``;
+    ``machine``, keys of that table, and ``head``, more tables; ``process.NAME``, a program or a whole table;
+    ``observed``, with the call whose ``errno`` it is, and what is seen ``also``; or ``out_of_scope``, why no run can
+    answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes, or
+    more in their tables, to see what is there in ``also``.
 
 A comment ``# [name]`` names the call on its line. ``observed`` is what is written down: text, lists and tables, where
 ``{FORM name}`` is something of the call of that name (:mod:`longpin.runner.conform.facts.forms` has the forms), and a
-table with ``of`` is one of its other values: ``blocks`` if that call has not returned when nothing can happen any more
-without time passing, else the one named as its errno, else ``fails``, else ``returns``.
+table with ``of`` is one of its other values: the one named as the call's errno, or as the signal that ended its process
+in it; else ``blocks`` if it had not returned when nothing could happen any more without time passing; else ``fails``,
+``returns`` or ``killed``. With ``is``, a form, it is the value that is named as what that form gives.
 """
 
 import re
@@ -46,6 +50,7 @@ _KEYS = {
     "fs",
     "text",
     "words",
+    "machine",
     "head",
     "process",
     "observed",
@@ -53,6 +58,7 @@ _KEYS = {
     "form",
     "of",
     "also",
+    "again",
     "out_of_scope",
 }
 NUMBER = "number"
@@ -61,6 +67,18 @@ NUMBER = "number"
 
 class SituationError(Exception):
     """A mistake in the shipped situations, or no play can be made of one: a bug in longpin."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKind:
+    """One run of a situation, in ``$words``."""
+
+    processes: Mapping[str, Mapping[str, Any]]
+    """The table of each process."""
+    also: Mapping[str, Any]
+    """What else is seen in it, by the key under which it is recorded."""
+    fs: tuple[str, ...] = ()
+    """Where it is made; empty: wherever the situation is played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +92,42 @@ class SituationKind:
     """Where it is played; empty: everywhere."""
     text: Words = field(default_factory=dict)
     words: Mapping[str, Words] = field(default_factory=dict)
+    machine: str = ""
     head: str = ""
-    processes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The table of each process."""
+    runs: tuple[RunKind, ...] = ()
     observed: Any = None
+    """What is written down of the first run."""
     errno: str = ""
-    also: Mapping[str, Any] = field(default_factory=dict)
-    """What else is seen, by the key under which it is recorded."""
     out_of_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
-    """What is played for one question on any kernel."""
+class Run:
+    """One run of a situation."""
 
     scenario: str
-    """The text of a scenario file; empty where nothing is played."""
-    observed: Any
-    """What is written down."""
-    errno: str
-    """The call whose errno is the answer's; empty: none is."""
+    """The text of a scenario file."""
     also: Mapping[str, Any]
-    out_of_scope: str
+    """What else is seen in it, by the key under which it is recorded."""
 
     @property
     def marks(self) -> dict[int, str]:
         """Return the names of calls by their lines."""
         found = ((line, _MARK.search(text)) for line, text in enumerate(self.scenario.splitlines(), 1))
         return {line: mark[1] for line, mark in found if mark}
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What is played for one question on any kernel."""
+
+    runs: tuple[Run, ...]
+    """None where nothing is played."""
+    observed: Any
+    """What is written down of the first."""
+    errno: str
+    """The call in it whose errno is the answer's; empty: none is."""
+    out_of_scope: str
 
 
 class Situations:
@@ -134,13 +160,17 @@ class Situations:
             of = table.get("of", "call")
             observed = {"form": form, "of": of}
             errno = _expand(self.forms[form].get("errno", ""), {"of": of})
-        processes = table.get("process", {})
+        processes = _processes(table)
+        runs = [RunKind(processes, table.get("also", {}))] if processes else []
+        for other in table.get("again", ()):
+            more = {name: processes.get(name, {}) | its for name, its in _processes(other).items()}
+            runs.append(RunKind(processes | more, other["also"], tuple(other.get("fs", ()))))
         shared = {
+            "machine": table.get("machine", ""),
             "head": table.get("head", ""),
-            "processes": {key: its if isinstance(its, dict) else {"program": its} for key, its in processes.items()},
+            "runs": tuple(runs),
             "observed": self._with_forms(observed),
             "errno": errno,
-            "also": table.get("also", {}),
             "out_of_scope": table.get("out_of_scope", ""),
         }
         words = table.get("words", {})
@@ -190,16 +220,28 @@ class Situations:
         return found
 
     def _play(self, situation: SituationKind, fs: str, words: Words) -> Play:
-        if situation.out_of_scope:
-            return Play("", None, "", {}, situation.out_of_scope)
         meant = {**self.text, **self.fs[fs], **situation.text, **words}
-        parts = ['name = "situation"', _expand(f"$head\n{situation.head}", meant)]
-        for name, table in situation.processes.items():
-            program = _expand(str(table["program"]), meant).strip("\n")
-            details = "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if key != "program")
-            parts.append(f"[[process]]\nname = \"{name}\"\n{details}program = '''\n{program}\n'''")
-        observed = _substituted(situation.observed, meant)
-        return Play("\n".join(parts), observed, situation.errno, _substituted(situation.also, meant), "")
+        tables = f"[machine]\n$machine\n{situation.machine}\n$head\n{situation.head}"
+        head = f'name = "situation"\n{_expand(tables, meant)}'
+        runs = [
+            Run("\n".join([head, *_process_tables(run.processes, meant)]), _substituted(run.also, meant))
+            for run in situation.runs
+            if not run.fs or fs in run.fs
+        ]
+        return Play(tuple(runs), _substituted(situation.observed, meant), situation.errno, situation.out_of_scope)
+
+
+def _processes(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the tables of processes, of which some are no more than a program."""
+    return {name: its if isinstance(its, dict) else {"program": its} for name, its in table.get("process", {}).items()}
+
+
+def _process_tables(processes: Mapping[str, Mapping[str, Any]], words: Words) -> Iterator[str]:
+    """Yield the processes as they stand in a scenario file."""
+    for name, table in processes.items():
+        program = _expand(table["program"], words).strip("\n")
+        details = "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if key != "program")
+        yield f"[[process]]\nname = \"{name}\"\n{details}program = '''\n{program}\n'''"
 
 
 class _Numbers(dict[str, str]):

@@ -45,6 +45,7 @@ class MachineTable:
     huge_page_size: Size | None = None
     huge_pages: int | None = None
     hypervisor: bool | None = None
+    vfio: bool | None = None
     kernel: str | None = None
 
 

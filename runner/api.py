@@ -53,6 +53,27 @@ def load(scenario: "Scenario | str | os.PathLike[str]") -> "Scenario":
     return scenario if isinstance(scenario, Scenario) else load_scenario(os.fspath(scenario))
 
 
+def check(scenario: "Scenario | str | os.PathLike[str]", policy: str | None = None) -> list[str]:
+    """Return what is to be said of a scenario that can be run, each a line; nothing is run.
+
+    Args:
+        scenario: what :func:`load` takes.
+        policy: as on the command line: in its dialect roles are written out; None: the scenario's own.
+
+    Raises:
+        ScenarioError: the scenario has mistakes: each a line.
+        UsageError: there is no such policy, or its file cannot be used.
+
+    """
+    from longpin.config.advice import remarks
+    from longpin.config.loader import in_dialect
+
+    load_policy(policy)
+    settings = settings_of(loaded := load(scenario), policy)
+    spoken = in_dialect(loaded, settings.policy, settings.preset)
+    return [*spoken.warnings, *map(str, remarks(spoken))]
+
+
 def settings_of(scenario: "Scenario", policy: str | None = None, **changes: Any) -> "Settings":
     """Return how to run a scenario; a policy that is given means exactly what it says, whatever the scenario sets.
 

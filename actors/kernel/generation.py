@@ -47,7 +47,8 @@ class Generation:
     late_longterm_check: bool = False
     """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
-    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]. So a
+    long pin for reading through a private mapping is of a copy, and not of the file's page [code: from 6.2 on]."""
     keeps_cache_from_pins: bool = True
     """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     copies_see_pins: bool = True
@@ -70,6 +71,9 @@ class Generation:
     hmm_range_fault takes no reference [1.10.3; code k54]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
+    vfio_any_holder_unmaps: bool = True
+    """Who has a VFIO container open unmaps what others mapped: from 6.0 on, before it only who mapped it does [1.10.5;
+    code: vfio_dma_do_unmap]."""
 
     io_uring_looks_at_files: bool = False
     """io_uring looks at the mappings of a buffer when its pages are pinned, and takes of files only tmpfs and hugetlb:
@@ -124,6 +128,7 @@ GENERATIONS: dict[Version, Generation] = {
         copies_see_pins=False,
         reflink_with_dax=False,
         on_demand_references=True,
+        vfio_any_holder_unmaps=False,
         io_uring_charges_rings=True,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
+from longpin.runner.commands.about import show_versions
+from longpin.runner.commands.check import check
+from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.conform import conform
 from longpin.runner.commands.matrix import matrix
+from longpin.runner.commands.new import new
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
     ORACLE_NAMES,
@@ -70,7 +74,14 @@ def log(result: "Result") -> None:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="longpin", prog_name="longpin")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=show_versions,
+    help="Show the version, and those of what a trace depends on, and exit.",
+)
 def main() -> None:
     """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
 
@@ -80,10 +91,10 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=complete_scenario)
 @click.option("--all", "everything", is_flag=True, help="Run every shipped scenario: does each end as its file says?")
 @click.option("--kernel", metavar="K", help="On this Linux, such as 6.18, instead of the scenario's own.")
-@click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP)
+@click.option("--policy", metavar=POLICY_METAVAR, shell_complete=complete_policy, help=POLICY_HELP)
 @click.option("--engine", type=click.Choice(["threads", "stepped", "host"]), default="stepped", show_default=True)
 @click.option("--oracle", type=click.Choice(ORACLE_NAMES), help="Who chooses the order (stepped).  [default: fifo]")
 @click.option(
@@ -236,6 +247,7 @@ def replay_again(trace: str, until: int | None, *policies: str | None) -> list[s
     "--policy",
     "policies",
     metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
     multiple=True,
     help="Follow the decisions of TRACE under this policy as far as they go, then first in, first out, and show both. "
     "A trace of a policy that is a class in a file needs this file first: FILE.py:CLASS.",
@@ -315,6 +327,8 @@ def list_(what: str, policy: str | None, as_json: bool) -> None:
             print_lines(capture.get())
 
 
+main.add_command(check)
+main.add_command(new)
 main.add_command(conform)
 main.add_command(explore)
 main.add_command(stress)

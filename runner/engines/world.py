@@ -23,6 +23,7 @@ from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
 from longpin.actors.process.users import Users
+from longpin.actors.vfio import VfioDriver
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
@@ -35,6 +36,7 @@ from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
+from longpin.messages.vfio import VFIO
 
 FIRST_PID = 100
 
@@ -75,6 +77,7 @@ class Blueprint:
             huge_pages=machine.huge_pages,
             hypervisor=machine.hypervisor,
             nfsd=scenario.nfsd,
+            vfio=machine.vfio,
         )
         self.scenario = scenario
         self.images = {spec.name: image(spec) for spec in scenario.processes}
@@ -99,7 +102,7 @@ class Blueprint:
         scenario, kernel = self.scenario, self.kernel
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
-        engine.spawn(Users, USERS)
+        spawn_common(engine, kernel)
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
@@ -111,17 +114,16 @@ class Blueprint:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
-        if kernel.huge_pages:
-            engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
         if kernel.nfsd.threads:
             engine.spawn(NfsThreads, NFSD, kernel.nfsd.threads)
-        if kernel.zero_page_is_written:
-            engine.spawn(ZeroPage, ZERO_PAGE.memory)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
+        if kernel.vfio:
+            engine.spawn(VfioDriver, VFIO, kernel)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
         names |= {camera.path: f"camera:{camera.name}" for camera in scenario.video}
+        names |= {"/dev/vfio/vfio": VFIO} if kernel.vfio else {}
         engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
@@ -130,6 +132,15 @@ class Blueprint:
             engine.spawn(self.process, f"process:{pid}", *state)
         for pid, _ in self.started:
             engine.tell(f"process:{pid}", Start())
+
+
+def spawn_common(engine: Engine, kernel: Kernel) -> None:
+    """Create the actors that a kernel has whatever runs on it."""
+    engine.spawn(Users, USERS)
+    if kernel.huge_pages:
+        engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
+    if kernel.zero_page_is_written:
+        engine.spawn(ZeroPage, ZERO_PAGE.memory)
 
 
 def image(spec: ProcessSpec) -> Image:

@@ -35,7 +35,15 @@ _NAMES_A_PROCESS = {
     if any({"process", "program"} & set(parameter.kinds) for parameter in call.parameters[:1])
 }
 _OPTIONAL = {
-    "machine": ("page_size", "lease_break_time", "uverbs_async_delay", "huge_page_size", "huge_pages", "hypervisor"),
+    "machine": (
+        "page_size",
+        "lease_break_time",
+        "uverbs_async_delay",
+        "huge_page_size",
+        "huge_pages",
+        "hypervisor",
+        "vfio",
+    ),
     "nfsd": ("threads", "on_timeout", "layout_type", "fence_failures", "fence_retries"),
     "pmem": ("blocks",),
     "video": ("frame_size",),

@@ -73,9 +73,11 @@ def observation_of(conclusion: Conclusion) -> Observation:
         case Compared(verdict=verdict, tally=tally, about=about):
             counts = tally.differ + tally.unsupported, tally.asked
             return Observation("programs", about.policy, verdict.value, (), *counts, "programs")
-        case Predicted(tally=tally):
-            counts = len(tally.differences), tally.questions
-            return Observation("facts", "", conclusion.verdict.value, (), *counts, "questions")
+        case Predicted(tally=facts):
+            from longpin.runner.conform.facts.answers import POLICY, PRESET
+
+            counts = len(facts.differences), facts.compared
+            return Observation("facts", f"{POLICY}:{PRESET}", conclusion.verdict.value, (), *counts, "questions")
         case Raced(series=series):
             from longpin.runner.races.model import PROPOSAL
 
@@ -115,6 +117,10 @@ def last_lines(conclusion: Conclusion, again: str = "") -> tuple[str, ...]:
             command = "" if conclusion.kept is None else its_line(conclusion.kept)
         case Compared():
             command = conclusion.again or ""
+        case Predicted():
+            from longpin.runner.report.facts import replay_line as facts_line
+
+            command = facts_line(conclusion)
         case Raced():
             command = conclusion.series.again
         case Tabulated():

@@ -69,6 +69,7 @@ ROOMS = (
     ("conclusions",),
     ("searches", "shipped"),
     ("report",),
+    ("show",),
     ("api", "traces", "tables"),
     ("commands",),
 )

@@ -7,12 +7,19 @@ from longpin.actors.syscalls import (
     administration,
     clone3,
     hypervisor,
+    imported_verbs,
     io_uring,
     lease_verbs,
+    memory_windows,
+    mounts,
     pnfs,
+    proc_memory,
+    queue_pairs,
     threads,
     verbs,
+    vfio,
     video,
+    xdp,
 )
 from longpin.actors.syscalls.declaration import Declarations, LibcArgument, Section, Support, libc
 from longpin.config.call_table import table, write_tables
@@ -30,7 +37,23 @@ ON_HOST = {call.name for call in SYSCALLS.values() if call.on_host}
 
 
 def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
-    others = (verbs, lease_verbs, video, io_uring, pnfs, hypervisor, clone3, administration)
+    others = (
+        verbs,
+        imported_verbs,
+        io_uring,
+        lease_verbs,
+        memory_windows,
+        queue_pairs,
+        vfio,
+        video,
+        xdp,
+        pnfs,
+        hypervisor,
+        clone3,
+        administration,
+        mounts,
+        proc_memory,
+    )
     assert SYSCALLS.keys() - {name for module in others for name in module.CALLS} == ON_HOST
     assert set(host_calls.CALLS) == set(c_calls.CALLS) == ON_HOST - set(threads.CALLS)
     assert THREAD_CALLS.keys() == threads.CALLS.keys()
