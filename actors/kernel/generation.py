@@ -94,6 +94,9 @@ class Generation:
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
     clone_waits: bool = True
     """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
+    tmpfs_direct_io: bool = True
+    """A file on tmpfs can be opened with O_DIRECT, which does nothing there: EINVAL up to 6.5 [1.8.3; code:
+    shmem_file_open]."""
     idle_needs_unmapped: bool = True
     """A page table entry has a reference on a page of DAX, and who sleeps for one is woken when none is left, entries
     included; the scan does not count them: from 6.15 on [2.5, H27; code; meas 6.12, 6.18, 7.2]."""
@@ -114,6 +117,7 @@ _UP_TO_6_1 = replace(
     read_only_pins=False,
     on_demand_errno=Refusal.EINVAL,
     io_uring_looks_at_files=True,
+    tmpfs_direct_io=False,
 )
 
 GENERATIONS: dict[Version, Generation] = {
