@@ -278,7 +278,8 @@ class Inode(Backing):
     @handles(SetAttributes)
     def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
         """chmod(2), chown(2). Leases stay with who took them."""
-        with (yield from self.leases.lock_undelegated(self.iolock)):
+        killable = self.kernel.generation.killable_file_locks
+        with (yield from self.leases.lock_undelegated(self.iolock, killable=killable)):
             set_attributes(self.attributes, request)  # who may not has broken them too [code: notify_change]
         return DONE
 

@@ -94,6 +94,9 @@ class Generation:
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
     clone_waits: bool = True
     """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
+    killable_file_locks: bool = True
+    """A deadly signal ends the wait of chmod, chown and truncate for the lock of a file: 6.18 does, 6.12 does not
+    [2.5; meas; code: inode_lock_killable]."""
     tmpfs_direct_io: bool = True
     """A file on tmpfs can be opened with O_DIRECT, which does nothing there: EINVAL up to 6.5 [1.8.3; code:
     shmem_file_open]."""
@@ -107,6 +110,7 @@ _UP_TO_6_12 = Generation(
     evict_waits=False,
     mremap_moves_several=False,
     idle_needs_unmapped=False,
+    killable_file_locks=False,
     rxe_on_demand=False,
     io_uring_charges_rings=False,
     io_uring_unregister_waits=True,
