@@ -6,6 +6,7 @@ from longpin.actors.base import Engine
 from longpin.actors.clock import Clock
 from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.fs.nfs_threads import NfsThreads
 from longpin.actors.hypervisor import Hypervisor
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
@@ -28,6 +29,7 @@ from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.fs.layout import NFSD
 from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
 from longpin.messages.mm.memory import ZERO_PAGE
@@ -77,6 +79,7 @@ class Blueprint:
             huge_pages=machine.huge_pages,
             hypervisor=machine.hypervisor,
             vfio=machine.vfio,
+            nfsd=scenario.nfsd,
         )
         self.scenario = scenario
         self.images = {spec.name: image(spec) for spec in scenario.processes}
@@ -113,6 +116,8 @@ class Blueprint:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
+        if kernel.nfsd.threads:
+            engine.spawn(NfsThreads, NFSD, kernel.nfsd.threads)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         if kernel.vfio:
