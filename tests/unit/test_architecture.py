@@ -64,7 +64,7 @@ ROOMS = (
     ("matrix",),
     ("machine",),
     ("conform", "host"),
-    ("races",),
+    ("races", "judge_log"),
     ("c_source",),
     ("conclusions",),
     ("searches", "shipped"),
