@@ -18,9 +18,9 @@ The files are read as one. Their tables:
 ``[[situation]]``
     ``case``; ``op``, or a table ``calls`` from ops to what ``$call`` is; where it is not everywhere, ``fs``;
     ``machine``, keys of that table, and ``head``, more tables; ``process.NAME``, a program or a whole table;
-    ``observed``, with the call whose ``errno`` it is, and what is seen ``also``; or ``out_of_scope``, why no run can
-    answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes, or
-    more in their tables, to see what is there in ``also``.
+    ``observed``, with the calls whose ``errno`` it may be, and what is seen ``also``; or ``out_of_scope``, why no run
+    can answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes,
+    or more in their tables, to see what is there in ``also``.
 
 A comment ``# [name]`` names the call on its line. ``observed`` is what is written down: text, lists and tables, where
 ``{FORM name}`` is something of the call of that name (:mod:`longpin.runner.conform.facts.forms` has the forms), and a
@@ -129,7 +129,7 @@ class Play:
     observed: Any
     """What is written down of the first."""
     errno: str
-    """The call in it whose errno is the answer's; empty: none is."""
+    """The calls in it of which the first that failed gives the answer's errno; empty: none does."""
     out_of_scope: str
 
 

@@ -80,8 +80,8 @@ def answer(question: KernelQuestion, situations: Situations) -> Answered:
 
 
 def _written(play: Play, played: Played) -> KernelAnswer:
-    number = played.call(play.errno) if play.errno else None
-    errno = write(f"{{word {play.errno}}}", played) if number is not None and number.failed else None
+    failed = next((name for name in play.errno.split() if played.call(name).failed), None)
+    errno = None if failed is None else write(f"{{word {failed}}}", played)
     return KernelAnswer(write(play.observed, played), errno)
 
 
