@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from longpin.actors.kernel.nfs_server import NfsServer
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
 from longpin.config.problems import Problem
@@ -30,7 +31,14 @@ USES: dict[str, str] = {
 }
 """What some schedule is to show [semantics 3.1], in words; lines of a scenario say by which outcomes."""
 
-CAPABILITIES: tuple[str, ...] = ("CAP_IPC_LOCK", "CAP_KILL", "CAP_LEASE", "CAP_LINUX_IMMUTABLE", "CAP_SYS_PTRACE")
+CAPABILITIES: tuple[str, ...] = (
+    "CAP_IPC_LOCK",
+    "CAP_KILL",
+    "CAP_LEASE",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_RAW",
+    "CAP_SYS_PTRACE",
+)
 """The capabilities some rule of the emulated kernel asks for [semantics 1.1]."""
 
 
@@ -50,6 +58,8 @@ class MachineSettings:
     """How many there are [vm.nr_hugepages]. Default: Linux's."""
     hypervisor: bool = False
     """A hypervisor runs below, with a frame table of its own [1.10.2]."""
+    vfio: bool = False
+    """There is ``/dev/vfio/vfio``, with a device that a process can drive [1.10.5]."""
     kernel: tuple[tuple[str, ParameterValue], ...] = ()
     """The parameter ``kernel``, a version of Linux, and what differs from it; empty: that of the policy's preset."""
 
@@ -183,9 +193,21 @@ class Scenario:
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
     video: tuple[VideoDevice, ...] = ()
+    nfsd: NfsServer = field(default_factory=NfsServer)
+    """The NFS server."""
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     shows: tuple[str, ...] = ()
     """The uses that some schedule must show, names from :data:`USES`."""
+    violates: tuple[str, ...] = ()
+    """The rules that a run of it, first in, first out, is expected to break under its own policy."""
+    violates_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Kernels on which it is expected to break others, and these."""
+    unreached: bool = False
+    """Such a run does not reach every line that expects something: only other orders do."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""
+
+    def expected_on(self, kernel: str) -> tuple[str, ...]:
+        """Return the rules that a run on a kernel is expected to break."""
+        return dict(self.violates_on).get(kernel, self.violates)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from longpin.config.pinner import REGION, pinner_names
+from longpin.config.pinner import REGION, find_pinner, pinner_names
 from longpin.runner.conclusions import Tabulated, Vectors
 from longpin.runner.usage import (
     UsageError,
@@ -197,13 +197,22 @@ def wanted_matrix(
     except ValueError as error:
         raise UsageError("{}: ", "hazards", why=str(error)) from None
     if pinner != REGION:
-        of_regions = [name for name in names if load_hazard(name).scenario.shows]
-        if asked and len(of_regions) == len(names):
-            raise UsageError("{}: ", "pinner", why=f"a use is that of a memory region, found {', '.join(names)}")
-        names = [name for name in names if name not in of_regions]
+        names = _told_with(pinner, names)
     columns = _columns(given, _kernel(kernel))
     chosen: Any = BOTH if timers == "both" else (timers,)
     return WantedMatrix([load_hazard(name) for name in names], columns, chosen, seconds, sharing, pinner)
+
+
+def _told_with(pinner: str, names: Iterable[str]) -> list[str]:
+    """Return the hazards that can be told with another pinner than a memory region."""
+    from longpin.config.hazard import load_hazard
+
+    untold = dict(find_pinner(pinner).untold)
+    untold |= {name: "a use is that of a memory region" for name in names if load_hazard(name).scenario.shows}
+    told = [name for name in names if name not in untold]
+    if not told:
+        raise UsageError("{}: ", "pinner", why="; ".join(f"{name}: {untold[name]}" for name in names))
+    return told
 
 
 def _columns(policies: Iterable[str], kernel: Mapping[str, Any]) -> "list[Column]":

@@ -33,7 +33,7 @@ from longpin.messages.io_uring import (
     UpdateBuffer,
 )
 from longpin.messages.mm.memory import PinnedPage
-from longpin.messages.mm.mm import Lookup, Registration
+from longpin.messages.mm.mm import PinLookup, Registration
 from longpin.messages.rdma.revocation import RevokeRegion
 
 MOST_BUFFERS = 1 << 14
@@ -115,10 +115,12 @@ class Ring(Backing):
 
     @handles(MakeSparseTable)
     def make_sparse(self, request: MakeSparseTable, _src: Address) -> Conversation[Done]:
-        """Make a table of places only."""
+        """Make a table of places only; that there are any is looked at before the table [io_register_rsrc]."""
         with (yield self.uring_lock.exclusive()):
+            if not request.places:
+                raise KernelError(errno.EINVAL)
             self._check_no_table()
-            if not 0 < request.places <= MOST_BUFFERS:
+            if request.places > MOST_BUFFERS:
                 raise KernelError(errno.EINVAL)
             self.table = [None] * request.places
         return DONE
@@ -208,10 +210,10 @@ class Ring(Backing):
         pages = self.kernel.pages(r.address + r.length - first)
         self.made += 1
         owner = f"buffer:{self.address.partition(':')[2]}.{self.made}"
-        lookup = Lookup.FILES if generation.io_uring_looks_at_files else Lookup.FAST
+        lookup = PinLookup.FILES if generation.io_uring_looks_at_files else PinLookup.FAST
         wanted = Buffer(r.mm, first, pages, r.caller, -1)
         made = yield from pin_user_pages(
-            self.kernel, wanted, owner, self.address, write=True, charged=False, whole=True, lookup=lookup
+            self.kernel, wanted, owner, self.address, write=True, charged=False, whole=errno.EFAULT, lookup=lookup
         )
         others = [buffer.registration for buffer in self.table or () if buffer is not None]
         charged = pages_to_charge(made, others)

@@ -7,6 +7,8 @@ import errno
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from longpin.actors.kernel.nfs_server import OnTimeout
+
 
 class Version(StrEnum):
     """The kernel the proposals were written against, and those that were measured: Debian's 6.1, 6.12, 6.18, 7.2."""
@@ -45,7 +47,8 @@ class Generation:
     late_longterm_check: bool = False
     """A long-term pin is refused only after the pages were pinned: 5.4 [code k54], not 6.1 [4.0; meas]."""
     read_only_pins: bool = True
-    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]."""
+    """A registration without a right to write faults and pins for reading: 6.1 does not, 6.12 does [2.6; meas]. So a
+    long pin for reading through a private mapping is of a copy, and not of the file's page [code: from 6.2 on]."""
     keeps_cache_from_pins: bool = True
     """A shared page of the page cache is not pinned for long and for writing, EFAULT: 6.1 pins it [2.6; meas]."""
     copies_see_pins: bool = True
@@ -54,6 +57,8 @@ class Generation:
     """mremap(2) moves all mappings of a range, if it keeps its length: from 6.17 on [1.8; code; meas 6.18]."""
     delegations: bool = False
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
+    nfsd_on_timeout: OnTimeout = OnTimeout.NEVER
+    """What knfsd does when lease-break-time is over for a layout: from 7.1 on it fences [1.4.1; code]."""
     folder_leases: bool = False
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
     rxe_on_demand: bool = True
@@ -66,6 +71,9 @@ class Generation:
     hmm_range_fault takes no reference [1.10.3; code k54]."""
     on_demand_errno: Refusal = Refusal.EOPNOTSUPP
     """The errno of on-demand paging on a device that has none: EINVAL up to 6.1 [2.6; meas]."""
+    vfio_any_holder_unmaps: bool = True
+    """Who has a VFIO container open unmaps what others mapped: from 6.0 on, before it only who mapped it does [1.10.5;
+    code: vfio_dma_do_unmap]."""
 
     io_uring_looks_at_files: bool = False
     """io_uring looks at the mappings of a buffer when its pages are pinned, and takes of files only tmpfs and hugetlb:
@@ -75,6 +83,9 @@ class Generation:
     [2.6; code: io_create_region; meas]."""
     io_uring_shows_unlimited: bool = True
     """Buffers of a ring that nobody's limit is for are shown as pinned all the same: 7.2 does not [2.6; meas]."""
+    io_uring_is_sent: bool = False
+    """A descriptor of a ring can be sent through a socket: up to 6.6, and not in 6.1 from 6.1.69 on
+    [1.10.4; code: scm_fp_copy; meas 6.18]."""
     io_uring_unregister_waits: bool = False
     """Who unregisters buffers waits for requests that use them: up to 6.12; then the last of these lets go
     [1.10.4; code: io_rsrc_ref_quiesce]."""
@@ -83,6 +94,12 @@ class Generation:
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
     clone_waits: bool = True
     """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
+    killable_file_locks: bool = True
+    """A deadly signal ends the wait of chmod, chown and truncate for the lock of a file: 6.18 does, 6.12 does not
+    [2.5; meas; code: inode_lock_killable]."""
+    tmpfs_direct_io: bool = True
+    """A file on tmpfs can be opened with O_DIRECT, which does nothing there: EINVAL up to 6.5 [1.8.3; code:
+    shmem_file_open]."""
     idle_needs_unmapped: bool = True
     """A page table entry has a reference on a page of DAX, and who sleeps for one is woken when none is left, entries
     included; the scan does not count them: from 6.15 on [2.5, H27; code; meas 6.12, 6.18, 7.2]."""
@@ -93,6 +110,7 @@ _UP_TO_6_12 = Generation(
     evict_waits=False,
     mremap_moves_several=False,
     idle_needs_unmapped=False,
+    killable_file_locks=False,
     rxe_on_demand=False,
     io_uring_charges_rings=False,
     io_uring_unregister_waits=True,
@@ -103,6 +121,7 @@ _UP_TO_6_1 = replace(
     read_only_pins=False,
     on_demand_errno=Refusal.EINVAL,
     io_uring_looks_at_files=True,
+    tmpfs_direct_io=False,
 )
 
 GENERATIONS: dict[Version, Generation] = {
@@ -120,11 +139,18 @@ GENERATIONS: dict[Version, Generation] = {
         copies_see_pins=False,
         reflink_with_dax=False,
         on_demand_references=True,
+        vfio_any_holder_unmaps=False,
         io_uring_charges_rings=True,
+        io_uring_is_sent=True,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(rxe_checks_entries=False),
-    Version.LINUX_7_2: Generation(delegations=True, io_uring_charges_rings=False, io_uring_shows_unlimited=False),
+    Version.LINUX_7_2: Generation(
+        delegations=True,
+        nfsd_on_timeout=OnTimeout.FENCE_ASYNC,
+        io_uring_charges_rings=False,
+        io_uring_shows_unlimited=False,
+    ),
 }
 """What each version does."""

@@ -14,13 +14,12 @@ from longpin.actors.locks import Lock
 from longpin.actors.media.framework import FRAMEWORKS, Framework
 from longpin.actors.media.video_file import VideoFile
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.inode import Open
+from longpin.messages.fs.inode import Open, Opened
 from longpin.messages.media.video import (
     BufferDone,
     CaptureFrame,
     ClaimQueue,
     DisclaimQueue,
-    Opened,
     TakeBuffer,
     TakenBuffer,
 )

@@ -20,7 +20,7 @@ from longpin.actors.locks import Hold, Lock
 from longpin.actors.media.framework import Framework
 from longpin.actors.mm.gup import Buffer, let_go, pin_user_pages, unpin_user_pages
 from longpin.messages.envelope import DONE, Address, Done
-from longpin.messages.fs.inode import CloseFile, Open
+from longpin.messages.fs.inode import CloseFile, Open, Opened
 from longpin.messages.media.video import (
     BufferDone,
     BufferFiles,
@@ -29,7 +29,6 @@ from longpin.messages.media.video import (
     DequeueBuffer,
     DisclaimQueue,
     FindBuffers,
-    Opened,
     QueueBuffer,
     RequestBuffers,
     StreamOff,

@@ -35,12 +35,14 @@ class Areas(ActorPart):
         self.anonymous = anonymous
         self.huge = huge
         self.notifiers = notifiers
+        self.locked_for_devices = 0
+        """Pages that are pinned and counted as locked, each as often as it is pinned [VFIO]."""
 
     @property
     def locked_vm(self) -> int:
-        """How many pages mlock(2) has locked."""
+        """How many pages are locked, by mlock(2) and for devices."""
         locked = sum(mapping.length for mapping in self.space.mappings if mapping.has(VM_LOCKED))
-        return locked // self.space.page_size
+        return locked // self.space.page_size + self.locked_for_devices
 
     def check_locked(self, more: int, memlock: int, number: int) -> None:
         """Fail with an errno where so many bytes more would be locked than RLIMIT_MEMLOCK allows [mlock_future_ok]."""

@@ -6,7 +6,6 @@ A pinner is an actor behind a descriptor, such as a uverbs context. On behalf of
 the registration on. Whichever it is, both functions are conversations of that actor.
 """
 
-import errno
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,8 +16,8 @@ from longpin.messages.envelope import Address
 from longpin.messages.fs.file import Put, Release
 from longpin.messages.fs.inode import Deregistered
 from longpin.messages.fs.mapping import NO_TERMS, PinTerms
-from longpin.messages.mm.memory import ZERO_PAGE, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
-from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, Lookup, Registration, Uncharge
+from longpin.messages.mm.memory import ZERO_PAGE, Dma, Load, PinnedPage, PinnedRun, Store, Unpin, memories_of
+from longpin.messages.mm.mm import GetUserPages, GetVaddrFrames, PinLookup, Registration, Uncharge
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.caller import Caller
 
@@ -51,8 +50,9 @@ def pin_user_pages(
     get: bool = False,
     charged: bool = True,
     frame_vector: bool = False,
-    whole: bool = False,
-    lookup: Lookup = Lookup.FAST,
+    lookup: PinLookup = PinLookup.FAST,
+    locked: bool = False,
+    whole: int = 0,
     terms: PinTerms = NO_TERMS,
 ) -> Conversation[Registration]:
     """Charge a buffer and pin all of it, or nothing [2.6 steps 3 to 6].
@@ -60,8 +60,9 @@ def pin_user_pages(
     ``force`` is FOLL_FORCE: private memory that may not be written to is pinned for writing all the same. What is not
     ``longterm`` is not charged, nor what is said not to be ``charged``; with ``get`` it is plain references (FOLL_GET)
     that are taken. ``frame_vector`` is get_vaddr_frames: a kernel that looks at mappings late looks at the first one
-    before it pins, and at no other. A driver that asks for the ``whole`` buffer in one call is not told why the rest of
-    it could not be pinned: EFAULT.
+    before it pins, and at no other. ``locked`` pages are counted with those of mlock(2), each when it is pinned, and
+    not as pinned before. ``whole`` is the errno of a driver that asks for the buffer in one call, and is not told why
+    it got some of the pages and not all; 0: it asks again for the rest, and is told.
 
     Raises:
         KernelError: EPERM or ENOMEM for RLIMIT_MEMLOCK, EFAULT where nothing can be accessed, or the policy's errno.
@@ -72,35 +73,34 @@ def pin_user_pages(
     attached: list[Address] = []
     compounds: dict[Address, int] = {}
     done = 0
-    charge = buffer.pages if longterm and charged else 0
+    charge = buffer.pages if longterm and charged and not locked else 0
+    counted = 0
     try:
         while done < buffer.pages:
             address = buffer.address + done * kernel.page_size
             pages = buffer.pages - done if whole else min(BATCH, buffer.pages - done)
             how = (write, force, longterm)
             wanted = address, pages, 0 if runs else charge, buffer.memlock, *how, owner, context, buffer.caller
-            request = (
-                GetVaddrFrames(*wanted, tuple(holds), get, terms, first=not runs)
-                if frame_vector
-                else GetUserPages(*wanted, tuple(holds), get, terms, lookup)
-            )
+            more = tuple(holds), get, terms, lookup, locked
+            request = GetVaddrFrames(*wanted, *more, not runs) if frame_vector else GetUserPages(*wanted, *more)
             got = yield Uninterruptible(buffer.mm, request)
             runs += got.runs
             holds += got.holds
             attached += [inode for inode in got.attached if inode not in attached]
             compounds |= got.compounds
             done += sum(run.length for run in got.runs)
+            counted += got.locked
             if got.refused:  # a late check is of the pages that are pinned, even if a later page fails
                 raise KernelError(got.refused)
             if whole and done < buffer.pages:
-                raise KernelError(errno.EFAULT)
+                raise KernelError(whole)
     except KernelError:
         if runs:  # else the first request failed, which left nothing behind
-            failed = Registration(owner, context, buffer.mm, charge, tuple(runs), tuple(holds), tuple(attached))
-            yield from unpin_user_pages(kernel, failed)
+            failed = tuple(runs), tuple(holds), tuple(attached), (), counted
+            yield from unpin_user_pages(kernel, Registration(owner, context, buffer.mm, charge, *failed))
         raise
-    pinned = tuple(runs), tuple(holds), tuple(attached)
-    return Registration(owner, context, buffer.mm, charge, *pinned, tuple(compounds.items()))
+    pinned = tuple(runs), tuple(holds), tuple(attached), tuple(compounds.items()), counted
+    return Registration(owner, context, buffer.mm, charge, *pinned)
 
 
 Holds = Callable[[tuple[Address, ...]], tuple[Address, ...]]
@@ -110,8 +110,8 @@ Holds = Callable[[tuple[Address, ...]], tuple[Address, ...]]
 def unpin_user_pages(kernel: Kernel, registration: Registration, holds: Holds | None = None) -> Conversation[None]:
     """Drop the references, the charge, and what a policy made the pins hold [2.6]."""
     yield from _drop_pages(registration)
-    if registration.pages:
-        yield Call(registration.mm, Uncharge(registration.pages))
+    if registration.pages or registration.locked:
+        yield Call(registration.mm, Uncharge(registration.pages, registration.locked))
     yield from _drop_holds(registration, holds or kernel.policy.on_unpin)
 
 
@@ -134,6 +134,18 @@ def _drop_holds(registration: Registration, holds: Holds) -> Conversation[None]:
     for ofd in holds(registration.holds):
         if (yield Call(ofd, Put(pin=True))).last:
             yield Call(ofd, Release(exiting=False))
+
+
+def dma(
+    kernel: Kernel, page: PinnedPage, offset: int, length: int, data: bytes | None, region: Address
+) -> Conversation[bytes]:
+    """Have a device access bytes of a page that is pinned as ``region``; without ``data`` it reads."""
+    frame = page.frame
+    if frame == ZERO_PAGE and not kernel.zero_page_is_written:  # only ever read
+        return bytes(length)
+    access = Dma(frame.number, page.generation, page.inode, page.page, offset, length, data, region)
+    found: bytes = (yield Call(frame.memory, access)).data
+    return found
 
 
 def read_pinned(kernel: Kernel, page: PinnedPage, offset: int, length: int) -> Conversation[bytes]:

@@ -74,9 +74,9 @@ class Mm(Actor):
         self.faults = faults = Faults(
             kernel, space, mmap_lock, page_table_lock, anonymous, huge, notifiers, page_tables
         )
-        self.pins = pins = Pins(address, kernel, space, mmap_lock, faults)
-        self.remote_faults = RemoteFaults(kernel, space, mmap_lock, faults, pins, notifiers)
         self.areas = areas = Areas(address, space, mmap_lock, anonymous, huge, notifiers)
+        self.pins = pins = Pins(address, kernel, space, mmap_lock, faults, areas)
+        self.remote_faults = RemoteFaults(kernel, space, mmap_lock, faults, pins, notifiers)
         self.shown_memory = ShownMemory(space, pins, areas)
         self.ranges = Ranges(space, mmap_lock, page_table_lock, anonymous, huge, faults, areas, notifiers)
         self.remap = Remap(kernel, space, mmap_lock, huge, faults, areas, notifiers)
@@ -92,7 +92,7 @@ class Mm(Actor):
 
     @property
     def locked_vm(self) -> int:
-        """How many pages mlock(2) has locked."""
+        """How many pages are locked, by mlock(2) and for devices."""
         return self.areas.locked_vm
 
     def maps(self, ofd: Address) -> bool:

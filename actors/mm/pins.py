@@ -9,6 +9,7 @@ from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import Kernel, require
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
+from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.faults import Faults
 from longpin.actors.policies.decisions import Fail
 from longpin.messages.envelope import DONE, Address, Done
@@ -16,7 +17,7 @@ from longpin.messages.fs.file import Ref
 from longpin.messages.fs.inode import AskPin
 from longpin.messages.fs.mapping import MappingView, Memory, PinRequest
 from longpin.messages.mm.memory import ZERO_PAGE, PinFrames, Pinned, PinnedPage, runs_of
-from longpin.messages.mm.mm import ChargePinned, GetUserPages, GetVaddrFrames, Lookup, Uncharge, UserPages
+from longpin.messages.mm.mm import ChargePinned, GetUserPages, GetVaddrFrames, PinLookup, Uncharge, UserPages
 
 MOST_AT_ONCE = 512
 """Pages on which one message to a memory takes references."""
@@ -40,13 +41,16 @@ class _Held(NamedTuple):
 class Pins(ActorPart):
     """The pins that are taken through a memory map, and how many pages of it are charged for them."""
 
-    def __init__(self, mm: Address, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, faults: Faults) -> None:
+    def __init__(
+        self, mm: Address, kernel: Kernel, space: AddressSpace, mmap_lock: Lock, faults: Faults, areas: Areas
+    ) -> None:
         self.mm = mm
         """The memory map itself, as inodes know it."""
         self.kernel = kernel
         self.space = space
         self.mmap_lock = mmap_lock
         self.faults = faults
+        self.areas = areas
         self.pinned_vm = 0
         """Pages that are pinned and were charged here; a child begins at 0 [1.1]."""
 
@@ -60,6 +64,7 @@ class Pins(ActorPart):
     def uncharge(self, request: Uncharge, _src: Address) -> Done:
         """Give pinned pages back."""
         self.pinned_vm -= request.pages
+        self.areas.locked_for_devices -= request.locked
         return DONE
 
     @handles(GetUserPages)
@@ -69,21 +74,26 @@ class Pins(ActorPart):
         pinned: list[PinnedPage] = []
         held = _Held([], [], [], [], {})
         address, left = request.address, request.pages
+        locked = over = 0
         try:
             with (yield self.mmap_lock.shared()):
-                while left:
+                while left and not over:
                     more = yield from self._pin_run(request, address, left, held)
                     pinned += more
+                    if request.locked:
+                        counted, over = self._lock(more, request.memlock)
+                        locked += counted
                     address, left = address + len(more) * self.kernel.page_size, left - len(more)
         except KernelError:
             if not pinned:
                 self.pinned_vm -= request.charge
                 raise
-        refused = 0 if isinstance(request, GetVaddrFrames) else self._refused_late(held)
-        if request.lookup is Lookup.FILES and not left and not refused:
+        refused = over or (0 if isinstance(request, GetVaddrFrames) else self._refused_late(held))
+        if request.lookup is PinLookup.FILES and not left and not refused:
             refused = _refused_file(held.mappings)
         compounds = tuple(held.compounds.items())
-        return UserPages(tuple(runs_of(pinned)), tuple(held.ofds), tuple(held.inodes), refused, compounds)
+        holds = tuple(held.ofds), tuple(held.inodes)
+        return UserPages(tuple(runs_of(pinned)), *holds, refused, compounds, locked)
 
     @handles(GetVaddrFrames)
     def get_vaddr_frames(self, request: GetVaddrFrames, src: Address) -> Conversation[UserPages]:
@@ -96,8 +106,21 @@ class Pins(ActorPart):
         refused = next((answer.errno for answer in answers if isinstance(answer, Fail)), 0)
         return refused if refused and self.kernel.generation.late_longterm_check else 0
 
+    def _lock(self, pages: list[PinnedPage], memlock: int) -> tuple[int, int]:
+        """Count pages that are pinned as locked, in their order; return how many, and ENOMEM beyond the limit.
+
+        Reserved pages are not counted [vfio_pin_pages_remote: is_invalid_reserved_pfn].
+        """
+        wanted = sum(not page.frame.reserved for page in pages)
+        room = wanted if memlock < 0 else max(0, memlock // self.kernel.page_size - self.areas.locked_vm)
+        counted = min(wanted, room)
+        self.areas.locked_for_devices += counted
+        return counted, errno.ENOMEM if counted < wanted else 0
+
     def _charge(self, request: GetUserPages) -> None:
         """Count pages against RLIMIT_MEMLOCK before anything else is looked at [2.6 steps 3 and 4]."""
+        if request.locked:
+            return
         if request.charge and request.memlock == 0:
             raise KernelError(errno.EPERM)
         if 0 < request.memlock < (self.pinned_vm + request.charge) * self.kernel.page_size:
@@ -115,7 +138,7 @@ class Pins(ActorPart):
         pages = min(pages, (mapping.end - address) // self.kernel.page_size, MOST_AT_ONCE)
         if request.terms.file and mapping.inode != request.terms.file:
             raise KernelError(errno.EINVAL)
-        access = _access(request, mapping)
+        access = _access(request, mapping, unshares=self.kernel.generation.read_only_pins)
         view = MappingView(self.mm, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory, r.terms)
@@ -154,7 +177,7 @@ class Pins(ActorPart):
     ) -> None:
         """Have the policy look at a mapping of a file before any page is touched, where the kernel does so first.
 
-        Pages that are copies already are taken without a look at the mapping [gup_fast; meas].
+        A fast walk takes pages that are copies already without a look at the mapping [gup_fast; meas].
 
         Raises:
             KernelError: the policy's errno.
@@ -169,7 +192,7 @@ class Pins(ActorPart):
             if isinstance(request, GetVaddrFrames) and request.first and address == request.address:
                 require(answer)
             return
-        if mapping.private and access is not None and request.lookup is Lookup.FAST:
+        if mapping.private and access is not None and request.lookup is PinLookup.FAST:
             ptes = self.space.present(address // self.kernel.page_size, 1, access)
             if ptes and ptes[0].anonymous:
                 return
@@ -200,8 +223,11 @@ def _refused_file(mappings: list[Mapping]) -> int:
     return 0
 
 
-def _access(request: GetUserPages, mapping: Mapping) -> PageAccess | None:
-    """Return how pages of a mapping are to be accessed; None: it does not allow that [check_vma_flags]."""
+def _access(request: GetUserPages, mapping: Mapping, *, unshares: bool) -> PageAccess | None:
+    """Return how pages of a mapping are to be accessed; None: it does not allow that [check_vma_flags].
+
+    ``unshares``: a long pin for reading through a private mapping copies the file's page first.
+    """
     if request.write:
         if mapping.prot & PROT_WRITE:
             return PageAccess.WRITE
@@ -210,7 +236,7 @@ def _access(request: GetUserPages, mapping: Mapping) -> PageAccess | None:
         return None
     if not mapping.private:
         return PageAccess.READ
-    return PageAccess.LONGTERM if request.longterm else PageAccess.PIN
+    return PageAccess.LONGTERM if request.longterm and unshares else PageAccess.PIN
 
 
 def run_of(ptes: list[Pte]) -> int:

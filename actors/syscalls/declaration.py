@@ -50,6 +50,8 @@ class Section(StrEnum):
     VERBS = "RDMA verbs"
     VIDEO = "Video capture"
     IO_URING = "io_uring"
+    VFIO = "VFIO"
+    AF_XDP = "AF_XDP"
     PNFS = "pNFS clients"
     HYPERVISOR = "Hypervisor"
     ADMINISTRATION = "The administrator's view"

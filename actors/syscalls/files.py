@@ -25,7 +25,7 @@ from longpin.actors.constants import (
     RLIMIT_NOFILE,
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, outcome
-from longpin.actors.fs.backing import kind_of
+from longpin.actors.fs.backing import FILE_OPERATIONS, kind_of
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.pipe import Pipe
 from longpin.actors.rdma.uverbs import UverbsContext
@@ -49,6 +49,7 @@ from longpin.messages.fs.file import (
 from longpin.messages.fs.inode import Open, Truncate
 from longpin.messages.process.process import File
 from longpin.messages.rdma.device import RdmaDevice
+from longpin.messages.rdma.removal import OpenContext, node_of
 from longpin.messages.rdma.verbs import AskDevice
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ OPEN_FLAGS = (
 
 
 _ZEROED = {"ENOSPC": "semantics 2.5: the last block is shared, and a copy of it is zeroed"}
+_UNBOUND = {"ENXIO": "semantics 1.10.6: a socket of AF_XDP"}
 
 O_PATH_FLAGS = O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW
 """What counts beside O_PATH; it overrides all else [open(2)]."""
@@ -118,19 +120,15 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
         found = Found(place)
     inode, kind = found.inode, kind_of(found.inode)
     ofd = f"file:{process.identity}.{process.count('file')}"
+    if kind == "xdp" and not flags & O_PATH:
+        raise KernelError(errno.ENXIO)  # a socket cannot be opened again [code: sock_no_open]
     if kind == "uverbs" and not flags & O_PATH:
-        inode = open_device(process, (yield Call(inode, AskDevice())).device)
-    elif kind == "video" and not flags & O_PATH:
+        inode = yield from open_device(process, (yield Call(inode, AskDevice())).device)
+    elif kind in ("video", "vfio") and not flags & O_PATH:
         inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
     elif kind == "file" or (kind in ("pipe", "dax", "hugetlb", "io_uring") and not flags & O_PATH):
         yield Call(inode, Open(ofd, flags, process.caller, found.created, regular=kind == "file"))
-    if flags & O_DIRECT and kind in (
-        "directory",
-        "uverbs",
-        "dax",
-        "video",
-        "hugetlb",
-    ):  # no method for it [code: do_dentry_open]
+    if flags & O_DIRECT and not FILE_OPERATIONS[kind].direct:  # no method for it [code: do_dentry_open]
         raise KernelError(errno.EINVAL)
     kind = "path" if flags & O_PATH else kind
     process.spawn(OpenFileDescription, ofd, inode, kind, _status_flags(flags))
@@ -173,9 +171,11 @@ def _to_open(process: "Process", path: str, flags: int) -> Place | Address:
     return backing
 
 
-def open_device(process: "Process", device: RdmaDevice) -> Address:
+def open_device(process: "Process", device: RdmaDevice) -> Conversation[Address]:
     """Open an RDMA device; return its uverbs context, which is new with each open."""
     context = f"uverbs:{process.identity}.{process.count('uverbs')}"
+    if device.removable:
+        yield Call(node_of(device), OpenContext(context))
     process.spawn(UverbsContext, context, process.kernel, device)
     return context
 
@@ -223,6 +223,7 @@ def dup2(process: "Process", oldfd: int, newfd: int) -> Conversation[int]:
 @syscall(
     "read(fd: fd, count: size_t)",
     "read(2)",
+    errnos=_UNBOUND,
     may_hang=True,
     returns="the bytes read, at most 65536",
     libc=libc("ssize_t read(fd, buffer[count], count)", "unistd.h"),
@@ -236,6 +237,7 @@ def read(process: "Process", fd: int, count: int) -> Conversation[bytes]:
 @syscall(
     "write(fd: fd, data: bytes|str)",
     "write(2)",
+    errnos=_UNBOUND,
     may_hang=True,
     returns="the number of bytes written: fewer than asked for when the device fills up",
     libc=libc("ssize_t write(fd, data, length(data))", "unistd.h"),

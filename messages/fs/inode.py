@@ -47,6 +47,13 @@ class Open(Message):
 
 
 @message
+class Opened(Message):
+    """open(2) of a device has made an actor for what this open owns."""
+
+    backing: Address
+
+
+@message
 class CloseFile(Message):
     """An open file description is released: its leases go, then its count [1.3]."""
 

@@ -9,13 +9,6 @@ from longpin.messages.process.caller import Caller
 
 
 @message
-class Opened(Message):
-    """open(2) of a device has made an actor for what this open owns."""
-
-    backing: Address
-
-
-@message
 class RequestBuffers(Message):
     """VIDIOC_REQBUFS; the reply is how many buffers there are."""
 

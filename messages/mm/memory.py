@@ -18,6 +18,13 @@ class PageFrame(NamedTuple):
     number: int
     """Its number there."""
 
+    @property
+    def reserved(self) -> bool:
+        """Whether it is no part of ordinary memory: persistent memory, and the page of zeros [PG_reserved]."""
+        return self.memory.partition(":")[0] in _RESERVED
+
+
+_RESERVED = ("pmem", "dax_memory", "zero_page")
 
 ZERO_PAGE = PageFrame("zero_page", 0)
 """What is mapped where a hole is read: the kernel's page of zeros, which nobody counts or waits for. Only on a machine
@@ -319,3 +326,14 @@ class Dma(Message):
         if self.data is None:
             return Footprint.of(reads=[*reads, ("content", number)])
         return Footprint.of(reads=reads, writes=[("content", number)])
+
+
+@message
+class AtomicDma(Dma):
+    """A device reads a number and may write it in one step; the reply is what was there [ibv_post_send(3)].
+
+    ``data`` is the number to write if the old one is ``compare``, or the number to add.
+    """
+
+    compare: bytes | None = None
+    """None: it adds."""

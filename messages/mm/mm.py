@@ -155,13 +155,16 @@ class Uncharge(Message):
     """Take pages off the count, also of a process that is dead or executes another program [2.6]."""
 
     pages: int
+    """Of those that are counted as pinned (VmPin)."""
+    locked: int = 0
+    """Of those that are counted as locked (VmLck), together with what mlock(2) locks."""
 
     def footprint(self) -> Footprint:
-        """The count."""
-        return Footprint.of(adds=[("pinned_vm",)])
+        """The counts; mlock(2) and its like look at that of locked pages."""
+        return Footprint.of(writes=[("vmas",)] if self.locked else [], adds=[("pinned_vm",)])
 
 
-class Lookup(StrEnum):
+class PinLookup(StrEnum):
     """What is looked at first: page table entries or mappings [mm/gup.c]."""
 
     FAST = "pin_user_pages_fast"
@@ -203,7 +206,9 @@ class GetUserPages(Message):
     get: bool = False
     """FOLL_GET: plain references in place of pins."""
     terms: PinTerms = PinTerms()
-    lookup: Lookup = Lookup.FAST
+    lookup: PinLookup = PinLookup.FAST
+    locked: bool = False
+    """Each page counts as locked when it is pinned, ENOMEM beyond the limit; reserved ones do not [VFIO]."""
 
 
 @message
@@ -228,9 +233,11 @@ class UserPages(Message):
     attached: tuple[Address, ...]
     """Inodes that are to be told when the pages are let go of."""
     refused: int
-    """The errno with which a look at the mappings afterwards refuses them; 0: none."""
+    """The errno with which a look at them afterwards refuses them, at their mappings or at the limit; 0: none."""
     compounds: tuple[tuple[Address, int], ...] = ()
     """The memories of the pages whose frames are parts of compound pages, and how many such a page has."""
+    locked: int = 0
+    """How many were counted as locked."""
 
 
 class Registration(NamedTuple):
@@ -256,6 +263,8 @@ class Registration(NamedTuple):
     """Inodes that are to be told when the pages are let go of."""
     compounds: tuple[tuple[Address, int], ...] = ()
     """The memories whose frames are parts of compound pages, and how many such a page has."""
+    locked: int = 0
+    """How many are counted as locked, with those of mlock(2)."""
 
     def page(self, index: int) -> PinnedPage:
         """Return one of its pages, from 0."""

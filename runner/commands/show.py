@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import click
 
 from longpin.runner.commands import startup
+from longpin.runner.commands.completion import complete_scenario
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
     ORACLE_NAMES,
@@ -38,7 +39,7 @@ TELL_SINCE = ("text", "html", "json")
 
 
 @click.command("show")
-@click.argument("what", metavar="[TRACE|SCENARIO]", default=DEFAULT_SCENARIO)
+@click.argument("what", metavar="[TRACE|SCENARIO]", default=DEFAULT_SCENARIO, shell_complete=complete_scenario)
 @click.option("--as", "form", type=click.Choice(FORMS), default="text", show_default=True, help="The form.")
 @click.option("-o", "--output", "file", type=click.Path(dir_okay=False), metavar="FILE", help="Write to this file.")
 @click.option(

@@ -6,6 +6,7 @@ from longpin.actors.base import Engine
 from longpin.actors.clock import Clock
 from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.fs.nfs_threads import NfsThreads
 from longpin.actors.hypervisor import Hypervisor
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
@@ -22,10 +23,13 @@ from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
 from longpin.actors.process.users import Users
+from longpin.actors.rdma.device_node import RdmaNode
+from longpin.actors.vfio import VfioDriver
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.fs.layout import NFSD
 from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
 from longpin.messages.mm.memory import ZERO_PAGE
@@ -33,6 +37,8 @@ from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
+from longpin.messages.rdma.removal import node_of
+from longpin.messages.vfio import VFIO
 
 FIRST_PID = 100
 
@@ -72,6 +78,8 @@ class Blueprint:
             huge_page_size=machine.huge_page_size,
             huge_pages=machine.huge_pages,
             hypervisor=machine.hypervisor,
+            vfio=machine.vfio,
+            nfsd=scenario.nfsd,
         )
         self.scenario = scenario
         self.images = {spec.name: image(spec) for spec in scenario.processes}
@@ -96,7 +104,7 @@ class Blueprint:
         scenario, kernel = self.scenario, self.kernel
         engine.spawn(self.clock, CLOCK)
         engine.spawn(Labels, LABELS)
-        engine.spawn(Users, USERS)
+        spawn_common(engine, kernel)
         for pmem in scenario.pmem:
             engine.spawn(Pmem, f"pmem:{pmem.name}", pmem.blocks, kernel.page_size, self.owned[pmem.name])
         for file in scenario.files:
@@ -108,15 +116,16 @@ class Blueprint:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
-        if kernel.huge_pages:
-            engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
-        if kernel.zero_page_is_written:
-            engine.spawn(ZeroPage, ZERO_PAGE.memory)
+        if kernel.nfsd.threads:
+            engine.spawn(NfsThreads, NFSD, kernel.nfsd.threads)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
+        if kernel.vfio:
+            engine.spawn(VfioDriver, VFIO, kernel)
         names = {file.path: f"inode:{file.path}" for file in scenario.files}
         names |= {device.path: f"dax:{device.name}" for device in scenario.dax}
         names |= {camera.path: f"camera:{camera.name}" for camera in scenario.video}
+        names |= {"/dev/vfio/vfio": VFIO} if kernel.vfio else {}
         engine.spawn(Directory, DIRECTORY, kernel, names, scenario.folders)
         table = {pid: Entry(image.name, f"process:{pid}", pid) for pid, image in self.started}
         engine.spawn(ProcessTable, PROCESS_TABLE, table)
@@ -125,6 +134,18 @@ class Blueprint:
             engine.spawn(self.process, f"process:{pid}", *state)
         for pid, _ in self.started:
             engine.tell(f"process:{pid}", Start())
+
+
+def spawn_common(engine: Engine, kernel: Kernel) -> None:
+    """Create the actors that a kernel has whatever runs on it."""
+    engine.spawn(Users, USERS)
+    if kernel.huge_pages:
+        engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
+    for device in kernel.devices:
+        if device.removable:
+            engine.spawn(RdmaNode, node_of(device), device)
+    if kernel.zero_page_is_written:
+        engine.spawn(ZeroPage, ZERO_PAGE.memory)
 
 
 def image(spec: ProcessSpec) -> Image:

@@ -51,6 +51,7 @@ _CAPABILITY_NUMBERS = {
     "CAP_KILL": 5,
     "CAP_LINUX_IMMUTABLE": 9,
     "CAP_IPC_LOCK": 14,
+    "CAP_NET_RAW": 13,
     "CAP_SYS_PTRACE": 19,
     "CAP_LEASE": 28,
 }

@@ -1,7 +1,7 @@
 """Generations of Linux and file systems: each measured difference, on every kernel and file system there is."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -134,8 +134,15 @@ ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_ON_DEMAND)       # -> {refused if kernel in
 def test_every_generation_has_another_row_or_was_measured_to_be_the_same() -> None:
     rows = list(GENERATIONS.values())
     assert len(set(rows)) == 6
-    newer = replace(GENERATIONS[Version.LINUX_6_18], delegations=True, io_uring_charges_rings=False)
-    assert replace(newer, io_uring_shows_unlimited=False) == GENERATIONS[Version.LINUX_7_2]
+    older, newer = GENERATIONS[Version.LINUX_6_18], GENERATIONS[Version.LINUX_7_2]
+    differ = {field.name for field in fields(older) if getattr(older, field.name) != getattr(newer, field.name)}
+    assert differ == {
+        "delegations",
+        "io_uring_charges_rings",
+        "io_uring_shows_unlimited",
+        "nfsd_on_timeout",
+        "rxe_checks_entries",
+    }
 
 
 # File systems.
@@ -196,5 +203,23 @@ fd = open("/f", O_RDWR)
 write(fd, "data")                                     # -> {waits}
 fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE)   # -> 0
 label("done")
+""",
+    )
+
+
+@pytest.mark.parametrize("kernel", LINUX)
+def test_a_file_on_tmpfs_is_opened_for_direct_transfers_after_6_5(play: Play, kernel: str) -> None:
+    fails = kernel in UP_TO_6_1
+    play(
+        f"P0,kernel={kernel}",
+        head='[[tmpfs]]\nmount = "/t"\n[[file]]\npath = "/t/f"\nsize = "PAGE"\n',
+        a=f"""
+sigprocmask(SIG_BLOCK, SIGIO)
+fd = open("/t/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_WRLCK)
+fd2 = open("/t/f", O_RDONLY | O_DIRECT | O_TRUNC | O_NONBLOCK)      # -> EAGAIN
+fcntl(fd, F_SETLEASE, F_UNLCK)
+direct = open("/t/f", O_RDONLY | O_DIRECT | O_TRUNC)                # -> {"EINVAL" if fails else "ok"}
+stat("/t/f")                                                        # -> {4096 if fails else 0}
 """,
     )
