@@ -82,8 +82,8 @@ _ELSEWHERE: Final = frozenset(
     {
         "capset",
         "chroot",
-        "io_setup",
-        "io_uring_setup",
+        "io_submit",
+        "io_uring_enter",
         "mount",
         "open_by_handle_at",
         "personality",

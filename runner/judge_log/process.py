@@ -37,6 +37,7 @@ from longpin.runner.judge_log.script import (
     number_of,
 )
 from longpin.runner.judge_log.script import Step as ScriptStep
+from longpin.runner.judge_log.strace_lines import NEVER
 
 _WAITS = ("sigtimedwait", "sigwaitinfo")
 
@@ -172,7 +173,7 @@ class JudgedThread(Thread):
     def _fork(self, program: str) -> Conversation[int]:
         image = self.process.images[program]
         assert isinstance(image, JudgedImage)
-        yield from make_child(self.process, image, image.number, program, f"process:{image.number}")
+        yield from make_child(self.process, image, image.number, program, f"process:{image.number}", image.group)
         return image.number
 
     def _clone(self, program: str) -> Conversation[int]:
@@ -289,6 +290,7 @@ class JudgedThread(Thread):
     def _contradict(self, what: str) -> None:
         if not self.process.contradiction:
             self.process.contradiction = what
+            self.process.contradicts = NEVER if self.next_step is None else self.next_step.line
 
 
 def _name(step: ScriptStep | None) -> str:
@@ -320,6 +322,8 @@ class JudgedProcess(Process):
         """Where threads are whose next step is not theirs to take."""
         self.contradiction = ""
         """What it did that the log excludes."""
+        self.contradicts = 0
+        """The line that excludes it."""
         self.looked = ""
         """What it did where the log was cut off."""
         super().__init__(engine, address, kernel, images, image, *state)
