@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 from longpin.runner.judge_log.calls_sockets import passed
 from longpin.runner.judge_log.strace_lines import LoggedCall, StraceLog, calls_in
-from longpin.runner.judge_log.strace_values import Described, Struct, Text, Word
+from longpin.runner.judge_log.strace_values import Described, LoggedText, Struct, Word
 from longpin.runner.judge_log.threads import LoggedWorld
 
 
@@ -55,7 +55,7 @@ def _address_of(call: LoggedCall) -> str:
     path = name.fields.get("sun_path") if isinstance(name, Struct) else None
     if isinstance(path, Word):
         return path.word.strip('@"')
-    return path.text if isinstance(path, Text) else ""
+    return path.text if isinstance(path, LoggedText) else ""
 
 
 def _ends_of(name: str) -> list[str]:

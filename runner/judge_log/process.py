@@ -23,7 +23,7 @@ from longpin.actors.syscalls.signals import await_signal
 from longpin.actors.syscalls.threads import make_thread
 from longpin.messages.envelope import Address
 from longpin.messages.process.process import NextCall
-from longpin.runner.judge_log.progress import PROGRESS, AwaitStep, Reached
+from longpin.runner.judge_log.progress import PROGRESS, AwaitStep, StepReached
 from longpin.runner.judge_log.script import (
     PLAIN,
     Begins,
@@ -273,13 +273,13 @@ class JudgedThread(Thread):
             self._contradict(what)
         yield from super().end(end)
         if number >= 0:
-            self.process.send(PROGRESS, Reached(self.tid, self.image.first + number))
+            self.process.send(PROGRESS, StepReached(self.tid, self.image.first + number))
 
     def _took(self) -> None:
         """Go on to the next step, and let those go on who wait for this one."""
         step = self.next_step
         if isinstance(step, (Returns, Takes, Resumes, Ends)) and step.told:
-            self.process.send(PROGRESS, Reached(self.tid, self.image.first + self.at))
+            self.process.send(PROGRESS, StepReached(self.tid, self.image.first + self.at))
         self.at += 1
 
     def _look(self, what: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from longpin.runner.judge_log.strace_lines import LoggedCall, StraceLog, calls_in
-from longpin.runner.judge_log.strace_values import Described, Struct, Text, Value, Word
+from longpin.runner.judge_log.strace_values import Described, LoggedText, Struct, Value, Word
 from longpin.runner.judge_log.threads import LoggedWorld
 from longpin.runner.judge_log.words import number
 
@@ -81,7 +81,7 @@ class LogFiles:
     def resolve(self, tid: int, call: LoggedCall, folder: int | None, name: int) -> str | None:
         """Return the path that arguments of a call name; None: it cannot be told."""
         text = call.args[name] if name < len(call.args) else None
-        if not isinstance(text, Text):
+        if not isinstance(text, LoggedText):
             return None
         base = "/"
         if folder is None:
