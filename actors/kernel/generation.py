@@ -83,6 +83,9 @@ class Generation:
     [2.6; code: io_create_region; meas]."""
     io_uring_shows_unlimited: bool = True
     """Buffers of a ring that nobody's limit is for are shown as pinned all the same: 7.2 does not [2.6; meas]."""
+    io_uring_is_sent: bool = False
+    """A descriptor of a ring can be sent through a socket: up to 6.6, and not in 6.1 from 6.1.69 on
+    [1.10.4; code: scm_fp_copy; meas 6.18]."""
     io_uring_unregister_waits: bool = False
     """Who unregisters buffers waits for requests that use them: up to 6.12; then the last of these lets go
     [1.10.4; code: io_rsrc_ref_quiesce]."""
@@ -130,6 +133,7 @@ GENERATIONS: dict[Version, Generation] = {
         on_demand_references=True,
         vfio_any_holder_unmaps=False,
         io_uring_charges_rings=True,
+        io_uring_is_sent=True,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,

@@ -35,10 +35,10 @@ class Kernel:
     """The release of a uverbs file returns before its pins are gone [1.10]."""
     hypervisor: bool = False
     """A hypervisor runs below, which the kernel knows nothing of [1.10.2]."""
-    nfsd: NfsServer = field(default_factory=NfsServer)
-    """Its NFS server [1.4.1]."""
     vfio: bool = False
     """There is a device for VFIO, behind an IOMMU [1.10.5]."""
+    nfsd: NfsServer = field(default_factory=NfsServer)
+    """Its NFS server [1.4.1]."""
 
     huge_page_size: int = 1 << 21
     """Bytes of a huge page."""

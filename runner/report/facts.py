@@ -15,7 +15,7 @@ from longpin.runner.report.objects import Object
 SENTENCE = "the emulated kernel of each version does what that kernel did"
 """What holds where they agree."""
 
-_MOST_DIFFERENCES = 20
+_MOST_DIFFERENCES = _MOST_REASONS = 20
 _HEADINGS = ("case", "questions", *(standing.value for standing in Standing))
 
 
@@ -30,8 +30,11 @@ def lines(predicted: Predicted) -> Iterator[str]:
     yield from _table(tally.cases, sum(tally.cases.values(), Counter()))
     if tally.reasons:
         yield ""
-    for reason, count in tally.reasons.most_common():
+    for reason, count in tally.reasons.most_common(_MOST_REASONS):
         yield f"out of scope {count}: {reason}"
+    if len(tally.reasons) > _MOST_REASONS:
+        rest = tally.count(Standing.OUT_OF_SCOPE) - sum(count for _, count in tally.reasons.most_common(_MOST_REASONS))
+        yield f"out of scope {rest}: for {len(tally.reasons) - _MOST_REASONS} more reasons"
     for answered in tally.differences[:_MOST_DIFFERENCES]:
         yield ""
         yield str(answered.question)

@@ -10,7 +10,8 @@ from longpin.actors.kernel.generation import Version
 from longpin.actors.policies.proposal import Proposal
 from longpin.config.loader import ScenarioError, parse_scenario
 from longpin.config.schema import Scenario
-from longpin.config.situation import Play, Run, SituationError, Situations
+from longpin.config.situation import Play, SituationRun, Situations
+from longpin.config.situation_text import SituationError
 from longpin.runner.conform.facts.forms import NotSeenError, write
 from longpin.runner.conform.facts.played import Played, UnplayedError
 from longpin.runner.conform.facts.question import KernelAnswer, KernelQuestion
@@ -84,7 +85,7 @@ def _written(play: Play, played: Played) -> KernelAnswer:
     return KernelAnswer(write(play.observed, played), errno)
 
 
-def _also(run: Run, played: Played) -> dict[str, Any]:
+def _also(run: SituationRun, played: Played) -> dict[str, Any]:
     """Return what else is seen; not all can be, whatever comes of a call."""
     found = {}
     for key, tree in run.also.items():

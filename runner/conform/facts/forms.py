@@ -35,7 +35,9 @@ _FORM = re.compile(r"\{(\w+) (\w+)(?: (\w+))?\}")
 _OF = "of"
 _WC = "IBV_WC_"
 _STATUSES = {
-    value: name.removeprefix("IBV_WC_") for name, value in PROGRAM_CONSTANTS.items() if name.startswith("IBV_WC_")
+    value: name.removeprefix(_WC)
+    for name, value in PROGRAM_CONSTANTS.items()
+    if name.startswith(_WC) and name.endswith(("SUCCESS", "_ERR"))
 }
 
 
