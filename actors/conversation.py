@@ -226,8 +226,8 @@ class WaitsFor(NamedTuple):
     """What a sleeper waits for, in a form the hang oracle can follow."""
 
     kind: str
-    """``lease``, ``pin``, ``lock``, ``signal``, ``child``, ``thread``, ``label``, ``descriptor``, ``timer`` or
-    ``completion``.
+    """``lease``, ``pin``, ``lock``, ``signal``, ``child``, ``thread``, ``label``, ``descriptor``, ``timer``,
+    ``completion`` or ``device``.
     """
     target: Address
     """The lease, the pmem set, the holder of the lock, ... ; may be empty."""

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
+from longpin.actors.kernel.generation import Version
+from longpin.actors.kernel.nfs_server import LayoutType, NfsServer, OnTimeout
 from longpin.actors.mm.ram import MOST_FRAMES
 from longpin.actors.parameters import ParameterValue, expected_value, fits
 from longpin.actors.policies import find_policy, name_in_file
@@ -14,11 +17,23 @@ from longpin.config.folders import MOST_FOLDERS, TooManyError, starting_folders
 from longpin.config.positions import Path
 from longpin.config.problems import shown
 from longpin.config.report import ProblemList
-from longpin.config.schema import ALL_RULES, RULES, USES, InitialFile, MachineSettings, PolicyChoice, ProcessSpec
+from longpin.config.schema import (
+    ALL_RULES,
+    RULES,
+    USES,
+    InitialFile,
+    MachineSettings,
+    PolicyChoice,
+    ProcessSpec,
+)
 from longpin.config.structure import PolicyText, ScenarioTable, Size
 from longpin.messages.rdma.device import RdmaDevice
 
 MOST_SECONDS = 1_000_000_000
+MOST_THREADS = 1024
+MOST_FENCES = 1000
+"""At most three minutes apart, they go on for two days."""
+E = TypeVar("E", bound=StrEnum)
 _MOST_UID = (1 << 32) - 2
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
@@ -115,10 +130,36 @@ def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[RdmaDevice
             revocable=given.revocable is not False,
             on_demand=given.on_demand,
             names_owner=given.names_owner is not False,
+            removable=bool(given.removable),
+            disassociates=given.disassociates is not False,
         )
         for index, given in enumerate(table.device)
     ]
     return tuple(made) or (RdmaDevice("rxe0"),)
+
+
+def build_nfsd(report: ProblemList, table: ScenarioTable) -> NfsServer:
+    """Return the NFS server."""
+    given = table.nfsd
+
+    def number(key: str, value: int | None, most: int) -> int:
+        return size(report, ("nfsd", key), value, 0, 0, 0, most)
+
+    def word(key: str, value: str | None, kind: type[E]) -> E | None:
+        words = [member.value for member in kind]
+        if value is not None and value not in words:
+            found = shown(value) + report.suggest(value, words)
+            report.add(("nfsd", key), f"one of {', '.join(words)}", found)
+            return None
+        return None if value is None else kind(value)
+
+    return NfsServer(
+        number("threads", given.threads, MOST_THREADS),
+        word("on_timeout", given.on_timeout, OnTimeout),
+        word("layout_type", given.layout_type, LayoutType) or LayoutType.SCSI,
+        number("fence_failures", given.fence_failures, MOST_FENCES),
+        number("fence_retries", given.fence_retries, MOST_FENCES),
+    )
 
 
 def build_folders(
@@ -151,6 +192,25 @@ def build_shows(report: ProblemList, table: ScenarioTable, processes: Iterable[P
         elif use not in said:
             report.add(("shows", index), f"a line that says what it takes, such as # {use} -> ok", "none")
     return tuple(use for use in USES if use in (table.shows or ()))
+
+
+def build_violates(
+    report: ProblemList, table: ScenarioTable, holds: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Return the rules that a run is expected to break, and kernels on which it is others."""
+
+    def rules(path: Path, given: Iterable[str]) -> tuple[str, ...]:
+        for index, rule in enumerate(given):
+            if rule not in holds:
+                report.add((*path, index), f"one of the rules that must hold, {', '.join(holds)}", shown(rule))
+        return tuple(rule for rule in holds if rule in given)
+
+    for kernel in table.violates_on:
+        if kernel not in set(Version):
+            found = shown(kernel) + report.suggest(kernel, [str(version) for version in Version])
+            report.add(("violates_on", kernel), f"one of the kernels {', '.join(Version)}", found)
+    on = sorted((kernel, rules(("violates_on", kernel), given)) for kernel, given in table.violates_on.items())
+    return rules(("violates",), table.violates or ()), tuple(on)
 
 
 def operations_of(processes: Iterable[ProcessSpec]) -> Iterator[Op]:

@@ -15,8 +15,10 @@ from longpin.config.build import (
     build_folders,
     build_holds,
     build_machine,
+    build_nfsd,
     build_policy,
     build_shows,
+    build_violates,
     operations_of,
 )
 from longpin.config.dialect import find_dialect, has_roles, write_out
@@ -181,6 +183,7 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
     dialect = find_dialect(policy_name, preset) if roles else None
     processes = build_processes(report, table, machine.page_size, dialect)
     shows = build_shows(report, table, processes)
+    violates, violates_on = build_violates(report, table, holds)
     scenario = Scenario(
         name=table.name or "",
         source=table.source or "",
@@ -191,6 +194,7 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
         dax=dax,
         tmpfs=tmpfs,
         video=video,
+        nfsd=build_nfsd(report, table),
         devices=build_devices(report, table),
         files=files,
         folders=build_folders(report, files, processes),
@@ -199,6 +203,9 @@ def parse_scenario(text: str, filename: str, speaker: tuple[str, str] | None = N
         text=text,
         warnings=(*_warnings(filename, processes, holds), *_warnings_of_uses(filename, processes, shows)),
         shows=shows,
+        violates=violates,
+        violates_on=violates_on,
+        unreached=bool(table.unreached),
         dialect=f"{policy_name}:{preset}" if roles else "",
         filename=filename,
     )

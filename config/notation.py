@@ -34,9 +34,19 @@ MOST_OPS = 10_000
 """Calls in a program, loops written out."""
 MOST_TURNS = 10_000
 """Turns of one loop."""
-CALL_VARIABLES = ("si_fd", "si_signo", "pipe_w", "wait_status", "owner_type", "holder_pids", "event_mr")
+CALL_VARIABLES = (
+    "si_fd",
+    "si_signo",
+    "pipe_w",
+    "wait_status",
+    "owner_type",
+    "holder_pids",
+    "event_mr",
+    "event_cq",
+    "event_srq",
+)
 """What calls set beside their result: a signal's siginfo [semantics 1.12], a pipe's write end, a child's status, the
-type of an owner, the region an asynchronous event is about."""
+type of an owner, the region or queue an asynchronous event is about."""
 
 _A_CALL = "a call such as close(fd)"
 

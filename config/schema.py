@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from longpin.actors.kernel.nfs_server import NfsServer
 from longpin.actors.parameters import ParameterValue
 from longpin.actors.process.program import Program
 from longpin.config.problems import Problem
@@ -192,9 +193,21 @@ class Scenario:
     tmpfs: tuple[str, ...] = ()
     """Where a tmpfs is mounted."""
     video: tuple[VideoDevice, ...] = ()
+    nfsd: NfsServer = field(default_factory=NfsServer)
+    """The NFS server."""
     dialect: str = ""
     """The policy and preset in whose dialect its roles are written out; empty: it has no roles."""
     shows: tuple[str, ...] = ()
     """The uses that some schedule must show, names from :data:`USES`."""
+    violates: tuple[str, ...] = ()
+    """The rules that a run of it, first in, first out, is expected to break under its own policy."""
+    violates_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Kernels on which it is expected to break others, and these."""
+    unreached: bool = False
+    """Such a run does not reach every line that expects something: only other orders do."""
     filename: str = field(default="", compare=False)
     """What messages call the file."""
+
+    def expected_on(self, kernel: str) -> tuple[str, ...]:
+        """Return the rules that a run on a kernel is expected to break."""
+        return dict(self.violates_on).get(kernel, self.violates)

@@ -7,7 +7,8 @@ stands nowhere: it comes out of a run (:mod:`longpin.runner.conform.facts`).
 The files are read as one. Their tables:
 
 ``[fs.NAME]``
-    what ``$words`` stand for on a file system, ``head`` among them: the tables of a scenario that make it;
+    what ``$words`` stand for on a file system, ``head`` among them, the tables of a scenario that make it, and
+    ``machine``;
 ``[text]``
     what ``$words`` stand for everywhere: pieces of programs;
 ``[words.NAME]``
@@ -15,30 +16,42 @@ The files are read as one. Their tables:
 ``[form.NAME]``
     a way to write a call down: ``observed`` and ``errno``, in which ``$of`` is the call;
 ``[[situation]]``
-    ``case``; ``op``, or a table ``calls`` from ops to what ``$call`` is; where it is not everywhere, ``fs``; ``head``,
-    more tables; ``process.NAME``, a program or a whole table; and ``observed``, with ``errno`` and ``also``; or
-    ``out_of_scope``, why nothing that a run shows can answer it.
+    ``case``; ``op``, or a table ``calls`` from ops to what ``$call`` is; where it is not everywhere, ``fs``;
+    ``machine``, keys of that table, and ``head``, more tables; ``process.NAME``, a program or a whole table;
+    ``observed``, with the call whose ``errno`` it is, and what is seen ``also``; or ``out_of_scope``, why no run can
+    answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes, or
+    more in their tables, to see what is there in ``also``.
 
 A comment ``# [name]`` names the call on its line. ``observed`` is what is written down: text, lists and tables, where
 ``{FORM name}`` is something of the call of that name (:mod:`longpin.runner.conform.facts.forms` has the forms), and a
-table with ``of`` is one of its other values: ``blocks`` if that call has not returned when nothing can happen any more
-without time passing, else the one named as its errno, else ``fails``, else ``returns``.
+table with ``of`` is one of its other values: the one named as the call's errno, or as the signal that ended its process
+in it; else ``blocks`` if it had not returned when nothing could happen any more without time passing; else ``fails``,
+``returns`` or ``killed``. With ``is``, a form, it is the value that is named as what that form gives.
 """
 
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
-Words = Mapping[str, str]
+from longpin.config.situation_text import (
+    NUMBER,
+    Numbers,
+    SituationError,
+    UnknownWordError,
+    Words,
+    expand,
+    holes,
+    inline,
+    pattern_of,
+    substituted,
+)
 
-_WORD = re.compile(r"\$(\w+)")
-_HOLE = re.compile(r"\{(\w+)\}")
 _MARK = re.compile(r"#\s*\[(\w+)\]\s*$")
-_DEEPEST = 20
 _KEYS = {
     "case",
     "op",
@@ -46,6 +59,7 @@ _KEYS = {
     "fs",
     "text",
     "words",
+    "machine",
     "head",
     "process",
     "observed",
@@ -53,14 +67,21 @@ _KEYS = {
     "form",
     "of",
     "also",
+    "again",
     "out_of_scope",
 }
-NUMBER = "number"
-"""What ``{number}`` stands for in an op needs no table."""
 
 
-class SituationError(Exception):
-    """A mistake in the shipped situations, or no play can be made of one: a bug in longpin."""
+@dataclass(frozen=True, slots=True)
+class RunKind:
+    """One run of a situation, in ``$words``."""
+
+    processes: Mapping[str, Mapping[str, Any]]
+    """The table of each process."""
+    also: Mapping[str, Any]
+    """What else is seen in it, by the key under which it is recorded."""
+    fs: tuple[str, ...] = ()
+    """Where it is made; empty: wherever the situation is played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,34 +95,42 @@ class SituationKind:
     """Where it is played; empty: everywhere."""
     text: Words = field(default_factory=dict)
     words: Mapping[str, Words] = field(default_factory=dict)
+    machine: str = ""
     head: str = ""
-    processes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """The table of each process."""
+    runs: tuple[RunKind, ...] = ()
     observed: Any = None
+    """What is written down of the first run."""
     errno: str = ""
-    also: Mapping[str, Any] = field(default_factory=dict)
-    """What else is seen, by the key under which it is recorded."""
     out_of_scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Play:
-    """What is played for one question on any kernel."""
+class SituationRun:
+    """One run of a situation."""
 
     scenario: str
-    """The text of a scenario file; empty where nothing is played."""
-    observed: Any
-    """What is written down."""
-    errno: str
-    """The call whose errno is the answer's; empty: none is."""
+    """The text of a scenario file."""
     also: Mapping[str, Any]
-    out_of_scope: str
+    """What else is seen in it, by the key under which it is recorded."""
 
     @property
     def marks(self) -> dict[int, str]:
         """Return the names of calls by their lines."""
         found = ((line, _MARK.search(text)) for line, text in enumerate(self.scenario.splitlines(), 1))
         return {line: mark[1] for line, mark in found if mark}
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What is played for one question on any kernel."""
+
+    runs: tuple[SituationRun, ...]
+    """None where nothing is played."""
+    observed: Any
+    """What is written down of the first."""
+    errno: str
+    """The call in it whose errno is the answer's; empty: none is."""
+    out_of_scope: str
 
 
 class Situations:
@@ -133,20 +162,24 @@ class Situations:
         if form := table.get("form"):
             of = table.get("of", "call")
             observed = {"form": form, "of": of}
-            errno = _expand(self.forms[form].get("errno", ""), {"of": of})
-        processes = table.get("process", {})
+            errno = expand(self.forms[form].get("errno", ""), {"of": of})
+        processes = _processes(table)
+        runs = [RunKind(processes, table.get("also", {}))] if processes else []
+        for other in table.get("again", ()):
+            more = {name: processes.get(name, {}) | its for name, its in _processes(other).items()}
+            runs.append(RunKind(processes | more, other["also"], tuple(other.get("fs", ()))))
         shared = {
+            "machine": table.get("machine", ""),
             "head": table.get("head", ""),
-            "processes": {key: its if isinstance(its, dict) else {"program": its} for key, its in processes.items()},
+            "runs": tuple(runs),
             "observed": self._with_forms(observed),
             "errno": errno,
-            "also": table.get("also", {}),
             "out_of_scope": table.get("out_of_scope", ""),
         }
         words = table.get("words", {})
         text = table.get("text", {})
         fs = tuple(table.get("fs", ()))
-        ops = table.get("calls") or dict.fromkeys(_as_list(table["op"]), "")
+        ops = table.get("calls") or dict.fromkeys([table["op"]] if isinstance(table["op"], str) else table["op"], "")
         for op, call in ops.items():
             its = {**text, "call": call} if call else text
             yield SituationKind(table["case"], op, fs, its, words, **shared)
@@ -154,7 +187,7 @@ class Situations:
     def _with_forms(self, tree: Any) -> Any:
         """Return what is written down with the forms it names written out."""
         if isinstance(tree, dict) and "form" in tree:
-            return self._with_forms(_substituted(self.forms[tree["form"]]["observed"], {"of": tree["of"]}))
+            return self._with_forms(substituted(self.forms[tree["form"]]["observed"], {"of": tree["of"]}))
         if isinstance(tree, dict):
             return {key: self._with_forms(its) for key, its in tree.items()}
         return [self._with_forms(its) for its in tree] if isinstance(tree, list) else tree
@@ -162,96 +195,54 @@ class Situations:
     def find(self, case: str, fs: str, op: str) -> Play | None:
         """Return what is to be played for a question; None: nobody has written a situation for it.
 
-        Raises:
-            SituationError: the situation is wrong.
-
+        A situation in which a word says nothing on a file system, such as the path of a file where there are none, is
+        not for that one.
         """
-        if fs not in self.fs:
-            return None
-        for situation in self.all:
+        for situation in self.all if fs in self.fs else ():
             if situation.case == case and (not situation.fs or fs in situation.fs):
                 words = self._words_of(situation, fs)
-                if (matched := _pattern(situation.op, words).fullmatch(op)) is not None:
+                if (matched := pattern_of(situation.op, words).fullmatch(op)) is not None:
                     meant = {name: words[name][said] for name, said in matched.groupdict().items()}
-                    return self._play(situation, fs, meant)
+                    with suppress(UnknownWordError):
+                        return self._play(situation, fs, meant)
         return None
 
     def _words_of(self, situation: SituationKind, fs: str) -> dict[str, Words]:
         """Return what the holes of an op may stand for on a file system, and what each is then."""
         found: dict[str, Words] = {}
-        for name in _HOLE.findall(situation.op):
+        for name in holes(situation.op):
             table = situation.words.get(name) or self.words.get(name)
             if name == NUMBER:
-                found[name] = _Numbers()
+                found[name] = Numbers()
             elif table is None:
                 raise SituationError(f"{situation.case}: {situation.op}: nothing says what {{{name}}} may be")
             else:
-                found[name] = {_expand(key, self.fs[fs]): text for key, text in table.items()}
+                found[name] = {expand(key, {"fs": fs}): text for key, text in table.items()}
         return found
 
     def _play(self, situation: SituationKind, fs: str, words: Words) -> Play:
-        if situation.out_of_scope:
-            return Play("", None, "", {}, situation.out_of_scope)
         meant = {**self.text, **self.fs[fs], **situation.text, **words}
-        parts = ['name = "situation"', _expand(f"$head\n{situation.head}", meant)]
-        for name, table in situation.processes.items():
-            program = _expand(str(table["program"]), meant).strip("\n")
-            details = "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if key != "program")
-            parts.append(f"[[process]]\nname = \"{name}\"\n{details}program = '''\n{program}\n'''")
-        observed = _substituted(situation.observed, meant)
-        return Play("\n".join(parts), observed, situation.errno, _substituted(situation.also, meant), "")
+        tables = f"[machine]\n$machine\n{situation.machine}\n$head\n{situation.head}"
+        head = f'name = "situation"\n{expand(tables, meant)}'
+        runs = [
+            SituationRun("\n".join([head, *_process_tables(run.processes, meant)]), substituted(run.also, meant))
+            for run in situation.runs
+            if not run.fs or fs in run.fs
+        ]
+        return Play(tuple(runs), substituted(situation.observed, meant), situation.errno, situation.out_of_scope)
 
 
-class _Numbers(dict[str, str]):
-    """Every number stands for itself."""
-
-    def __missing__(self, number: str) -> str:
-        return number
+def _processes(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the tables of processes, of which some are no more than a program."""
+    return {name: its if isinstance(its, dict) else {"program": its} for name, its in table.get("process", {}).items()}
 
 
-def _pattern(op: str, words: Mapping[str, Words]) -> re.Pattern[str]:
-    """Return what finds an op in which one of its words stands in each hole."""
-    pieces = []
-    for index, piece in enumerate(_HOLE.split(op)):
-        choice = "|".join(map(re.escape, words[piece])) or r"\d+" if index % 2 else re.escape(piece)
-        pieces.append(f"(?P<{piece}>{choice})" if index % 2 else choice)
-    return re.compile("".join(pieces))
-
-
-def _as_list(op: str | list[str]) -> list[str]:
-    return [op] if isinstance(op, str) else op
-
-
-def _toml(value: Any) -> str:
-    return (
-        f"{{{', '.join(f'{key} = {_toml(its)}' for key, its in value.items())}}}"
-        if isinstance(value, dict)
-        else (repr(value).lower() if isinstance(value, bool) else repr(value))
-    )
-
-
-def _expand(text: str, words: Words) -> str:
-    """Return a text with ``$words`` replaced, and those in what they stand for."""
-    for _ in range(_DEEPEST):
-        try:
-            expanded = _WORD.sub(lambda found: str(words[found[1]]), text)
-        except KeyError as error:
-            raise SituationError(f"nothing says what ${error.args[0]} stands for in: {text}") from None
-        if expanded == text:
-            return text
-        text = expanded
-    raise SituationError(f"a word stands for itself in: {text}")
-
-
-def _substituted(tree: Any, words: Words) -> Any:
-    """Return what is written down with ``$words`` replaced."""
-    if isinstance(tree, str):
-        return _expand(tree, words)
-    if isinstance(tree, list):
-        return [_substituted(its, words) for its in tree]
-    if isinstance(tree, dict):
-        return {key: _substituted(its, words) for key, its in tree.items()}
-    return tree
+def _process_tables(processes: Mapping[str, Mapping[str, Any]], words: Words) -> Iterator[str]:
+    """Yield the processes as they stand in a scenario file."""
+    for name, table in processes.items():
+        program = expand(table["program"], words).strip("\n")
+        details = "".join(f"{key} = {inline(value)}\n" for key, value in table.items() if key != "program")
+        yield f"[[process]]\nname = \"{name}\"\n{details}program = '''\n{program}\n'''"
 
 
 @cache

@@ -50,6 +50,17 @@ class MachineTable:
 
 
 @dataclass(slots=True)
+class NfsServerTable:
+    """``[nfsd]``."""
+
+    threads: int | None = None
+    on_timeout: str | None = None
+    layout_type: str | None = None
+    fence_failures: int | None = None
+    fence_retries: int | None = None
+
+
+@dataclass(slots=True)
 class PmemTable:
     """``[[pmem]]``."""
 
@@ -94,6 +105,8 @@ class DeviceTable:
     revocable: bool | None = None
     on_demand: bool | None = None
     names_owner: bool | None = None
+    removable: bool | None = None
+    disassociates: bool | None = None
 
 
 @dataclass(slots=True)
@@ -131,7 +144,11 @@ class ScenarioTable:
     policy: PolicyText | None = None
     holds: list[str] | None = None
     shows: list[str] | None = None
+    violates: list[str] | None = None
+    violates_on: dict[str, list[str]] = field(default_factory=dict)
+    unreached: bool | None = None
     machine: MachineTable = field(default_factory=MachineTable)
+    nfsd: NfsServerTable = field(default_factory=NfsServerTable)
     pmem: list[PmemTable] = field(default_factory=list)
     tmpfs: list[TmpfsTable] = field(default_factory=list)
     dax: list[DaxTable] = field(default_factory=list)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from longpin.runner.conclusions import Explored, Stressed
+from longpin.runner.conclusions import Explored, RanAll, Stressed
 from longpin.runner.events import Observer
 from longpin.runner.given_policy import blaming, load_policy, read_policy
 from longpin.runner.result import Result
@@ -51,6 +51,27 @@ def load(scenario: "Scenario | str | os.PathLike[str]") -> "Scenario":
     from longpin.config.schema import Scenario
 
     return scenario if isinstance(scenario, Scenario) else load_scenario(os.fspath(scenario))
+
+
+def check(scenario: "Scenario | str | os.PathLike[str]", policy: str | None = None) -> list[str]:
+    """Return what is to be said of a scenario that can be run, each a line; nothing is run.
+
+    Args:
+        scenario: what :func:`load` takes.
+        policy: as on the command line: in its dialect roles are written out; None: the scenario's own.
+
+    Raises:
+        ScenarioError: the scenario has mistakes: each a line.
+        UsageError: there is no such policy, or its file cannot be used.
+
+    """
+    from longpin.config.advice import remarks
+    from longpin.config.loader import in_dialect
+
+    load_policy(policy)
+    settings = settings_of(loaded := load(scenario), policy)
+    spoken = in_dialect(loaded, settings.policy, settings.preset)
+    return [*spoken.warnings, *map(str, remarks(spoken))]
 
 
 def settings_of(scenario: "Scenario", policy: str | None = None, **changes: Any) -> "Settings":
@@ -131,6 +152,25 @@ def run(
     settings = settings_of(loaded, policy, engine=engine, seed=seed, **options)
     with blaming(policy):
         return run_scenario(loaded, settings, trace, None, watching)
+
+
+def run_all(kernel: str | None = None, *, show: Callable[[int, float, str], object] | None = None) -> RanAll:
+    """Run every shipped scenario under its own policy, and compare what it breaks with what its file expects.
+
+    Args:
+        kernel: what they run on instead of their own kernels, such as ``6.18``; None: each on its own.
+        show: is told how many are done, of how many, and which one is next.
+
+    Raises:
+        UsageError: there is no such kernel.
+        InternalError: a bug in longpin.
+
+    """
+    require_called("show", show)
+    from longpin.runner.progress import ignore
+    from longpin.runner.shipped import run_shipped
+
+    return run_shipped(kernel, ignore if show is None else show)
 
 
 def _run_on_host(scenario: "Scenario", observers: Iterable[Observer], notice: Callable[[str], object] | None) -> Result:

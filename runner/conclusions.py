@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from longpin.config.schema import ALL_RULES
 from longpin.runner.result import Result, ShownUse, UseState, Verdict
 
 if TYPE_CHECKING:
@@ -289,7 +290,66 @@ class Vectors:
         return self.found.not_kept
 
 
-Conclusion = Result | Replayed | Searched | Compared | Raced | Predicted | Tabulated | Vectors
+@dataclass(frozen=True, slots=True)
+class ShippedRun:
+    """The run of one shipped scenario under its own policy."""
+
+    name: str
+    result: Result
+    expected: tuple[str, ...]
+    """The rules that its file expects to be broken on this kernel."""
+    unreached: bool
+    """It expects, too, that lines are not reached."""
+    again: str
+    """The command that shows it."""
+
+    @property
+    def violated(self) -> tuple[str, ...]:
+        """The rules that it breaks, in the order of the specification."""
+        found = {violation.rule for violation in self.result.violations}
+        return tuple(rule for rule in ALL_RULES if rule in found)
+
+    @property
+    def as_expected(self) -> bool | None:
+        """Whether it breaks these and no others, and reaches what it should; None: that is not determined."""
+        if self.result.verdict is Verdict.UNDETERMINED and not self.result.unreached:
+            return None
+        return self.violated == self.expected and bool(self.result.unreached) == self.unreached
+
+
+@dataclass(frozen=True, slots=True)
+class RanAll:
+    """What the runs of all shipped scenarios have come to."""
+
+    verb: ClassVar[str] = "run-all"
+    not_kept: ClassVar[str] = ""
+
+    runs: Sequence[ShippedRun]
+    wanted: int
+    """How many there are; more than were run if it was interrupted."""
+    kernel: str | None
+    """What they ran on; None: each on its own."""
+    seconds: float
+
+    @property
+    def unexpected(self) -> list[ShippedRun]:
+        """Return those that did not end as their files say."""
+        return [one for one in self.runs if one.as_expected is False]
+
+    @property
+    def undetermined(self) -> int:
+        """Return of how many nothing is known."""
+        return self.wanted - sum(one.as_expected is not None for one in self.runs)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return ``holds`` if every scenario ended as its file says."""
+        if self.unexpected:
+            return Verdict.VIOLATED
+        return Verdict.UNDETERMINED if self.undetermined else Verdict.HOLDS
+
+
+Conclusion = Result | Replayed | Searched | Compared | Raced | Predicted | Tabulated | Vectors | RanAll
 """What a report shows."""
 
 

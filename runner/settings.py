@@ -1,9 +1,11 @@
 """How to run a scenario: everything that is not in it."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from longpin.actors.policies.proposal import Proposal
+from longpin.actors.parameters import ParameterValue
+from longpin.actors.policies.proposal import Proposal, kernel_parameters
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.runner.own_policy.source import PolicySource, register
@@ -46,6 +48,11 @@ class Settings:
         else:
             own["parameters"] = dict(scenario.machine.kernel) | own["parameters"]
         return cls(**(own | changes))
+
+    def on_kernel(self, kernel: Mapping[str, ParameterValue]) -> "Settings":
+        """Return the same policy on another kernel, that :func:`~longpin.actors.policies.proposal.read_kernel` read."""
+        its = {name: value for name, value in self.parameters.items() if name not in kernel_parameters()}
+        return dataclasses.replace(self, parameters=its | dict(kernel))
 
     @property
     def policy_name(self) -> str:

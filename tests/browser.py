@@ -16,6 +16,21 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 WHY_NOT = "no browser: none of chromium, chromium-browser, google-chrome in PATH"
 
+CODES = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "PageUp": 33,
+    "PageDown": 34,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+"""The number of each key that is none of a letter."""
+
 QUIET = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
 """What a page that has nothing to complain of does not cause."""
 
@@ -93,9 +108,8 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key, and wait until the page has done what it does then."""
-        text = {"text": "\r"} if key == "Enter" else {}
-        code = {"Enter": 13, "Escape": 27, "Tab": 9, "End": 35, "Home": 36}.get(key, 0)
-        code = code or {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}[key]
+        text = {"text": "\r" if key == "Enter" else key} if key == "Enter" or len(key) == 1 else {}
+        code = ord(key.upper()) if len(key) == 1 else CODES[key]
         for kind in ("keyDown", "keyUp"):
             more = text if kind == "keyDown" else {}
             self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)

@@ -13,6 +13,8 @@ class Attributes:
     size: int = 0
     """Bytes."""
     is_folder: bool = False
+    read_only: bool = False
+    """Its file system was remounted read-only."""
     nlink: int = 1
     names_going: int = 0
     """Calls that took the last name away and have not let go of the inode: until then it is not evicted."""

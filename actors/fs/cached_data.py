@@ -145,6 +145,12 @@ class CachedData(FileData):
         yield from self.sync()
         yield from self._drop(offset // self.kernel.page_size, self.kernel.pages(offset + length) - 1)
 
+    def drop_clean(self) -> Conversation[None]:
+        """Take pages out of memory that are written back [drop_pagecache_sb]."""
+        for page in sorted(set(self.pages) - self.dirty):
+            if page not in self.dirty:
+                yield from self._drop(page, page)
+
     def sync(self) -> Conversation[None]:
         """Write dirty pages to their blocks; a hole gets one now, and what other files have too is copied."""
         for page in sorted(self.dirty):
@@ -213,6 +219,10 @@ class MemoryData(CachedData):
     __slots__ = ()
 
     def _make_dirty(self, _page: int) -> Conversation[None]:
+        yield from ()
+
+    def drop_clean(self) -> Conversation[None]:
+        """Keep everything: there is nowhere to read it from again."""
         yield from ()
 
     def fallocate(self, operation: LayoutOperation, offset: int, length: int, *, keep_size: bool) -> Conversation[None]:

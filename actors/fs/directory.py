@@ -15,6 +15,7 @@ from longpin.actors.constants import O_ACCMODE, O_CREAT, O_EXCL, O_PATH, O_TMPFI
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.backing import Backing, Common
 from longpin.actors.fs.directory_listing import DirectoryListing
+from longpin.actors.fs.directory_mounts import DirectoryMounts
 from longpin.actors.fs.folder_leases import FolderLeases
 from longpin.actors.fs.folders import CHANGE, Folder, Last, Tree
 from longpin.actors.fs.inode import FileStart, Inode
@@ -45,7 +46,7 @@ from longpin.messages.fs.paths import normal
 class Directory(Backing):
     """Names, and the making of inodes."""
 
-    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"listing": DirectoryListing}
+    parts: ClassVar[Mapping[str, type[ActorPart]]] = {"listing": DirectoryListing, "mounts": DirectoryMounts}
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Directory(Backing):
         self.inodes = {inode: kernel.mount_of(path) for path, inode in files.items()}
         """Every inode there ever was, and where it lies."""
         self.listing = DirectoryListing(self.tree, self.inodes)
+        self.mounts = DirectoryMounts(self.tree, self.inodes)
         self.rename_lock = Lock(self, "the lock of renames from folder to folder", by_message=True)
         self.lease_break_time = kernel.lease_break_time
         self.leases = FolderLeases(self, kernel)

@@ -128,6 +128,10 @@ class FileData:
         """Take a byte range out of memory, written back, before a device writes it."""
         yield from ()
 
+    def drop_clean(self) -> Conversation[None]:
+        """Take pages out of memory that are written back."""
+        yield from ()
+
     def read_block(self, page: int, inside: int, length: int) -> Conversation[bytes]:
         """Read bytes of a page as its block has them."""
         return (yield from FileData._load(self, page, inside, length))

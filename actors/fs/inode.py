@@ -24,6 +24,7 @@ from longpin.actors.fs.inode_layouts import InodeLayouts
 from longpin.actors.fs.inode_leases import InodeLeases
 from longpin.actors.fs.inode_listing import InodeListing
 from longpin.actors.fs.inode_memory import InodeMemory
+from longpin.actors.fs.inode_mount import InodeMount
 from longpin.actors.fs.inode_names import InodeNames
 from longpin.actors.fs.inode_remap import InodeRemap
 from longpin.actors.fs.inode_view import InodeView
@@ -85,6 +86,7 @@ class Inode(Backing):
         "names": InodeNames,
         "layouts": InodeLayouts,
         "listing": InodeListing,
+        "mount": InodeMount,
     }
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel, mount: Mount, start: FileStart) -> None:
@@ -107,6 +109,7 @@ class Inode(Backing):
         self.names = InodeNames(address, iolock, attributes, leases)
         self.layouts = InodeLayouts(self, kernel, iolock, attributes, leases, data, guard)
         self.listing = InodeListing(kernel, leases, guard)
+        self.mount = InodeMount(kernel, iolock, attributes, self.opens, mappings, data)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
 

@@ -64,7 +64,8 @@ class InodeLayouts(ActorPart):
         self.granted += 1
         layout = f"layout:{self.actor.address.partition(':')[2]}.{self.granted}"
         client, device = request.caller.process, self.data.pmem
-        terms = LayoutTerms(request.lease_time, self.kernel.page_size)
+        kernel = self.kernel
+        terms = LayoutTerms(request.lease_time, kernel.page_size, kernel.nfsd, kernel.on_layout_timeout)
         self.actor.spawn(NfsLayout, layout, self.actor.address, device, client, terms)
         yield from self.leases.take_managed(layout, request.ofd)
         yield Call(device, RegisterClient(client, layout))

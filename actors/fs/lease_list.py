@@ -10,9 +10,11 @@ from longpin.actors.base import Actor
 from longpin.actors.constants import F_RDLCK, F_UNLCK, F_WRLCK
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor, outcome, single
 from longpin.actors.fs.lease import Lease
+from longpin.actors.fs.lease_disposal import disposing, fence
 from longpin.actors.fs.lease_record import BROKEN_BY, LeaseRecord
 from longpin.actors.fs.open_counts import OpenCounts
 from longpin.actors.kernel.machine import Kernel, require
+from longpin.actors.kernel.nfs_server import OnTimeout
 from longpin.actors.locks import Hold, Lock
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Fail, Grant, Notify
@@ -20,6 +22,7 @@ from longpin.actors.policies.views import SLOTS, LeaseKey, LeaseKind, LeaseReque
 from longpin.messages.envelope import Address
 from longpin.messages.fs.file import LeaseGone, LeaseSetup
 from longpin.messages.fs.inode import ChangeLease, QueryLease
+from longpin.messages.fs.layout import BreakerTimedOut, Disposal, DisposeLayout
 from longpin.messages.fs.lease import Break, Drop, Extend, LeaseCommand, Level, RecordFd
 from longpin.messages.process.caller import Caller
 
@@ -40,7 +43,7 @@ def read_request(policy: Policy, request: ChangeLease) -> LeaseRequest | None:
 class LeaseList:
     """The leases of one inode: taking, breaking, expiry [2.1 to 2.3]."""
 
-    __slots__ = ("actor", "break_time", "flc_lock", "granted", "opens", "policy", "records", "waiters")
+    __slots__ = ("actor", "break_time", "flc_lock", "granted", "kernel", "opens", "policy", "records", "waiters")
 
     def __init__(self, actor: Actor, kernel: Kernel, opens: OpenCounts, file: Address = "") -> None:
         self.actor = actor
@@ -48,6 +51,7 @@ class LeaseList:
         self.opens = opens
         self.break_time = kernel.lease_break_time
         """Seconds, from the next break on; 0: for ever."""
+        self.kernel = kernel
         self.records: list[LeaseRecord] = []
         self.flc_lock = Lock(actor, f"flc_lock of {file or actor.address}")
         self.waiters = WaitQueue()
@@ -84,9 +88,13 @@ class LeaseList:
 
     def look_up(self, key: LeaseKey, slot: str = "") -> Conversation[LeaseRecord | None]:
         """Return the lease of a key when what is overdue is gone [2.3.6]."""
-        with (yield self.flc_lock.exclusive()):
-            yield from self._expire()
-            return self.of(key, slot)
+
+        def look(disposed: list[Address]) -> Conversation[LeaseRecord | None]:
+            with (yield self.flc_lock.exclusive()):
+                yield from self._expire(disposed)
+                return self.of(key, slot)
+
+        return (yield from disposing(look))
 
     def report(self, request: QueryLease) -> Conversation[int]:
         """Return what F_GETLEASE [2.3.6] and its like say: each knows its own kind only [code: __fcntl_getlease]."""
@@ -106,9 +114,12 @@ class LeaseList:
             KernelError: EAGAIN, others have the file open or have a lease that is in the way; or what the policy says.
 
         """
+        yield from disposing(lambda disposed: self._take(request, wanted, disposed))
+
+    def _take(self, request: ChangeLease, wanted: LeaseRequest, disposed: list[Address]) -> Conversation[None]:
         key = self.key_of(request, wanted)
         with (yield self.flc_lock.exclusive()):
-            yield from self._expire()
+            yield from self._expire(disposed)
             if wanted.kind is not LeaseKind.LAYOUT and self.opens.refuses(wanted.type, request.access):
                 raise KernelError(errno.EAGAIN)
             self._check_conflicts(key, wanted)
@@ -162,11 +173,15 @@ class LeaseList:
 
         """
         key, wanted = ("layout", manager), LeaseRequest(F_RDLCK, LeaseKind.LAYOUT)
-        with (yield self.flc_lock.exclusive()):
-            yield from self._expire()
-            self._check_conflicts(key, wanted)
-            record = LeaseRecord(manager, ofd, manager, 0, F_RDLCK, key, wanted.kind, owns=False, managed=True)
-            self.records.append(record)
+
+        def add(disposed: list[Address]) -> Conversation[None]:
+            with (yield self.flc_lock.exclusive()):
+                yield from self._expire(disposed)
+                self._check_conflicts(key, wanted)
+                record = LeaseRecord(manager, ofd, manager, 0, F_RDLCK, key, wanted.kind, owns=False, managed=True)
+                self.records.append(record)
+
+        yield from disposing(add)
 
     def _check_conflicts(self, key: LeaseKey, wanted: LeaseRequest) -> None:
         for record in self.records:
@@ -233,18 +248,29 @@ class LeaseList:
                 if level is Level.UNLOCK or not record.unlock_pending:
                     self.waiters.wake_all(self.actor)
 
-    def _expire(self) -> Conversation[None]:
+    def _expire(self, disposed: list[Address]) -> Conversation[None]:
         """time_out_leases: act on what is overdue, and on what becomes so meanwhile [2.3.4]."""
         while due := [record for record in self.records if record.due]:
-            yield from self._end(*due)
+            yield from self._end(disposed, *due)
 
-    def _end(self, *ended: LeaseRecord) -> Conversation[None]:
-        """Make of leases what their breaks wanted."""
+    def _end(self, disposed: list[Address], *ended: LeaseRecord) -> Conversation[None]:
+        """Make of leases what their breaks wanted; note in ``disposed`` whose client is still to be fenced."""
+        gone = []
         for record in ended:
             if Level.UNLOCK not in record.overdue:
                 record.set_type(F_RDLCK)
                 self.waiters.wake_all(self.actor)
-        yield from self._remove(*[record for record in ended if Level.UNLOCK in record.overdue])
+            elif not record.managed or (yield from self._is_let_go(record, disposed)):
+                gone.append(record)
+        yield from self._remove(*gone)
+
+    def _is_let_go(self, record: LeaseRecord, disposed: list[Address]) -> Conversation[bool]:
+        """Ask who manages an overdue lease whether it may go [code: lm_breaker_timedout]."""
+        answer: DisposeLayout = yield Call(record.address, BreakerTimedOut())
+        record.fencing = answer.disposal is Disposal.KEEP
+        if answer.disposal is Disposal.DROP_THEN_FENCE:
+            disposed.append(record.address)
+        return not record.fencing
 
     def extend(self, record: LeaseRecord) -> Conversation[None]:
         """Give an overdue lease another term, if it is still on the list."""
@@ -255,7 +281,7 @@ class LeaseList:
         """Act on an overdue lease, if it is still on the list."""
         with (yield self.flc_lock.exclusive()):
             if record in self.records:
-                yield from self._end(record)
+                yield from self._end([], record)
 
     # Breaking.
 
@@ -305,14 +331,30 @@ class LeaseList:
                 break stays pending either way.
 
         """
+        yield from disposing(lambda disposed: self._break(breaker, write, nonblock, only, disposed))
+
+    def _break(
+        self,
+        breaker: LeaseKind,
+        write: bool,
+        nonblock: bool,
+        only: tuple[Address, ...] | None,
+        disposed: list[Address],
+    ) -> Conversation[None]:
         with (yield self.flc_lock.exclusive()) as flc:
-            yield from self._expire()
+            yield from self._expire(disposed)
             begun = [(record, record.begin_break(write=write)) for record in self._conflicting(breaker, write, only)]
             for address, begins in [(record.address, self._begin(record, level)) for record, level in begun if level]:
                 yield Call(address, begins)
             while left := next(iter(self._conflicting(breaker, write, only)), None):
                 if nonblock:
                     raise KernelError(errno.EAGAIN)
+                if disposed:
+                    flc.drop()
+                    yield from fence(disposed)
+                    yield flc.retake()
+                    yield from self._expire(disposed)
+                    continue
                 # Nothing is due here, and nobody can come in before the sleep: no wake-up is missed.
                 whose = "a pNFS client to be returned" if left.managed else f"process {left.tgid} to be given up"
                 detail = f"{left.address} of {whose}"
@@ -321,7 +363,7 @@ class LeaseList:
                 yield flc.retake()
                 if error is not None:
                     raise error
-                yield from self._expire()
+                yield from self._expire(disposed)
 
     def _conflicting(self, breaker: LeaseKind, write: bool, only: tuple[Address, ...] | None) -> list[LeaseRecord]:
         return [
@@ -333,7 +375,9 @@ class LeaseList:
     def _begin(self, record: LeaseRecord, level: Level) -> Break:
         """Return what the lease is told whose break begins; a manager decides by itself what follows."""
         if record.managed:
-            return Break(level, 0, signal=False)
+            return Break(
+                level, 0 if self.kernel.on_layout_timeout is OnTimeout.NEVER else self.break_time, signal=False
+            )
         follows = self.policy.on_break(record.view())
         record.works = follows.work
         seconds = self.break_time if follows.deadline is None else follows.deadline

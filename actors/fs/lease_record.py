@@ -48,6 +48,8 @@ class LeaseRecord:
     """Nothing but pins holds its description [1.5]."""
     managed: bool = False
     """A part of the kernel has it, knfsd, which is told of a break in its own way and has a time of its own [1.4.1]."""
+    fencing: bool = False
+    """Its break time is over, and it stays until who manages it has fenced its client [1.4.1]."""
     signo: int = 0
     """What F_SETSIG had set when it was last taken."""
     terms: int = 0
@@ -68,7 +70,7 @@ class LeaseRecord:
     @property
     def due(self) -> bool:
         """Whether a break time has passed and who looks next acts on it: it is not what it should be [2.3.4]."""
-        if self.works:
+        if self.works or self.fencing:
             return False
         downgraded = self.type == F_RDLCK and not self.downgrade_pending
         return Level.UNLOCK in self.overdue or (Level.DOWNGRADE in self.overdue and not downgraded)

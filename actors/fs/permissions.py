@@ -13,6 +13,7 @@ class Owned(Protocol):
     uid: int
     mode: int
     is_folder: bool
+    read_only: bool
 
 
 def may(thing: Owned, uid: int, wanted: int) -> bool:
@@ -27,13 +28,22 @@ def may(thing: Owned, uid: int, wanted: int) -> bool:
 
 
 def check(thing: Owned, uid: int, wanted: int) -> None:
-    """Fail with EACCES if the mode does not allow ``wanted``."""
+    """Fail with EROFS if nobody may write, with EACCES if the mode does not allow ``wanted`` [code: sb_permission]."""
+    if wanted & 2:
+        require_writable(thing)
     if not may(thing, uid, wanted):
         raise KernelError(errno.EACCES)
 
 
+def require_writable(thing: Owned) -> None:
+    """Fail with EROFS if the file system can only be read [code: mnt_want_write]."""
+    if thing.read_only:
+        raise KernelError(errno.EROFS)
+
+
 def set_attributes(thing: Owned, request: SetAttributes) -> None:
     """chmod(2) by the owner and uid 0; chown(2) by uid 0, or by the owner to himself. Changing nothing is allowed."""
+    require_writable(thing)
     owns = request.uid in (0, thing.uid)
     if request.mode >= 0 and not owns:
         raise KernelError(errno.EPERM)
@@ -47,5 +57,6 @@ def set_attributes(thing: Owned, request: SetAttributes) -> None:
 
 def check_touch(thing: Owned, request: Touch) -> None:
     """utimes(2) is for the owner and for who may write, setxattr(2) only for the latter [meas 6.18]."""
+    require_writable(thing)
     if request.xattr or request.uid != thing.uid:
         check(thing, request.uid, 2)

@@ -115,10 +115,12 @@ class Ring(Backing):
 
     @handles(MakeSparseTable)
     def make_sparse(self, request: MakeSparseTable, _src: Address) -> Conversation[Done]:
-        """Make a table of places only."""
+        """Make a table of places only; that there are any is looked at before the table [io_register_rsrc]."""
         with (yield self.uring_lock.exclusive()):
+            if not request.places:
+                raise KernelError(errno.EINVAL)
             self._check_no_table()
-            if not 0 < request.places <= MOST_BUFFERS:
+            if request.places > MOST_BUFFERS:
                 raise KernelError(errno.EINVAL)
             self.table = [None] * request.places
         return DONE

@@ -7,6 +7,8 @@ import errno
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from longpin.actors.kernel.nfs_server import OnTimeout
+
 
 class Version(StrEnum):
     """The kernel the proposals were written against, and those that were measured: Debian's 6.1, 6.12, 6.18, 7.2."""
@@ -55,6 +57,8 @@ class Generation:
     """mremap(2) moves all mappings of a range, if it keeps its length: from 6.17 on [1.8; code; meas 6.18]."""
     delegations: bool = False
     """F_SETDELEG and F_GETDELEG, of files and of folders: from 6.19 on, so 6.18 has none, 7.2 has them [2.8; meas]."""
+    nfsd_on_timeout: OnTimeout = OnTimeout.NEVER
+    """What knfsd does when lease-break-time is over for a layout: from 7.1 on it fences [1.4.1; code]."""
     folder_leases: bool = False
     """F_SETLEASE takes a read lease on a folder: none of the measured kernels does [2.1 step 4; meas]."""
     rxe_on_demand: bool = True
@@ -79,6 +83,9 @@ class Generation:
     [2.6; code: io_create_region; meas]."""
     io_uring_shows_unlimited: bool = True
     """Buffers of a ring that nobody's limit is for are shown as pinned all the same: 7.2 does not [2.6; meas]."""
+    io_uring_is_sent: bool = False
+    """A descriptor of a ring can be sent through a socket: up to 6.6, and not in 6.1 from 6.1.69 on
+    [1.10.4; code: scm_fp_copy; meas 6.18]."""
     io_uring_unregister_waits: bool = False
     """Who unregisters buffers waits for requests that use them: up to 6.12; then the last of these lets go
     [1.10.4; code: io_rsrc_ref_quiesce]."""
@@ -126,10 +133,16 @@ GENERATIONS: dict[Version, Generation] = {
         on_demand_references=True,
         vfio_any_holder_unmaps=False,
         io_uring_charges_rings=True,
+        io_uring_is_sent=True,
     ),
     Version.LINUX_6_1: _UP_TO_6_1,
     Version.LINUX_6_12: _UP_TO_6_12,
     Version.LINUX_6_18: Generation(rxe_checks_entries=False),
-    Version.LINUX_7_2: Generation(delegations=True, io_uring_charges_rings=False, io_uring_shows_unlimited=False),
+    Version.LINUX_7_2: Generation(
+        delegations=True,
+        nfsd_on_timeout=OnTimeout.FENCE_ASYNC,
+        io_uring_charges_rings=False,
+        io_uring_shows_unlimited=False,
+    ),
 }
 """What each version does."""

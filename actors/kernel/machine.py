@@ -1,10 +1,11 @@
 """What every actor of one emulated kernel knows: its generation, its file systems, sizes, times, and the policy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from longpin.actors.conversation import KernelError
 from longpin.actors.kernel.generation import GENERATIONS, Generation, Version
 from longpin.actors.kernel.mount import Mount
+from longpin.actors.kernel.nfs_server import NfsServer, OnTimeout
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Answer, Fail
 from longpin.messages.rdma.device import RdmaDevice
@@ -36,11 +37,18 @@ class Kernel:
     """A hypervisor runs below, which the kernel knows nothing of [1.10.2]."""
     vfio: bool = False
     """There is a device for VFIO, behind an IOMMU [1.10.5]."""
+    nfsd: NfsServer = field(default_factory=NfsServer)
+    """Its NFS server [1.4.1]."""
 
     huge_page_size: int = 1 << 21
     """Bytes of a huge page."""
     huge_pages: int = 0
     """How many there are [vm.nr_hugepages]."""
+
+    @property
+    def on_layout_timeout(self) -> OnTimeout:
+        """What becomes of a recalled layout at the end of its break time."""
+        return self.generation.nfsd_on_timeout if self.nfsd.on_timeout is None else self.nfsd.on_timeout
 
     @property
     def frames_of_huge_page(self) -> int:

@@ -11,6 +11,7 @@ from longpin.actors.runs import Counts
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.file import Data
 from longpin.messages.mm.memory import (
+    AtomicDma,
     AwaitIdle,
     Busy,
     Dma,
@@ -149,6 +150,20 @@ class FrameMemory(Actor):
             return Data(self._read(request.number, request.offset, request.length))
         self._write(request.number, request.offset, request.data)
         return Data(b"")
+
+    @handles(AtomicDma)
+    def atomic(self, request: AtomicDma, src: Address) -> Data:
+        """Compare and swap, or fetch and add: nobody gets in between."""
+        r = request
+        assert r.data is not None
+        old = self._read(r.number, r.offset, r.length)
+        new = r.data
+        if r.compare is None:
+            total = int.from_bytes(old, "little") + int.from_bytes(r.data, "little")
+            new = (total % (1 << 8 * r.length)).to_bytes(r.length, "little")
+        if r.compare is None or r.compare == old:
+            self.dma(Dma(r.number, r.generation, r.inode, r.page, r.offset, r.length, new, r.region), src)
+        return Data(old)
 
     def _read(self, block: int, offset: int, length: int) -> bytes:
         return self.contents.get(block, b"")[offset : offset + length].ljust(length, b"\0")

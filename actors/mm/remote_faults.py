@@ -7,7 +7,7 @@ from longpin.actors.constants import PROT_READ, PROT_WRITE
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
-from longpin.actors.mm.address_space import AddressSpace, PageAccess
+from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
 from longpin.actors.mm.faults import Faults
 from longpin.actors.mm.notifiers import Notifiers
 from longpin.actors.mm.pins import Pins, run_of
@@ -39,12 +39,12 @@ class RemoteFaults(ActorPart):
         """Make pages present, without FOLL_LONGTERM."""
         self.notifiers.check()
         r = request
-        if self.kernel.generation.on_demand_references:
+        if self.kernel.generation.on_demand_references and not r.snapshot:
             how = (r.write, False, False)
             get = GetUserPages(r.address, r.pages, 0, -1, *how, r.owner, r.context, r.caller, (), get=True)
             return (yield from self.pins.get_user_pages(get, src))
         with (yield self.mmap_lock.shared()):
-            runs = yield from self._find(request)
+            runs = yield from (self._present(request) if r.snapshot else self._find(request))
         return UserPages(runs, (), (), 0)
 
     def _find(self, request: FaultRemote) -> Conversation[tuple[PinnedRun, ...]]:
@@ -54,16 +54,29 @@ class RemoteFaults(ActorPart):
             raise KernelError(errno.EFAULT)
         pages = min(request.pages, (mapping.end - request.address) // self.kernel.page_size)
         access = PageAccess.WRITE if request.write else PageAccess.READ
-        page, inode = self.space.page_of(mapping, request.address), mapping.inode
         hold, ptes = yield from self.faults.fault_in(mapping, request.address, pages, access)
         with hold:
-            first = ptes[0]
-            if first.frame == ZERO_PAGE:
-                return tuple(runs_of([PinnedPage(ZERO_PAGE, 0, inode, page)]))
-            run = run_of(ptes)
-            if first.anonymous or mapping.memory is not Memory.FS_DAX:
-                page, inode = request.address // self.kernel.page_size, ""
-            found = yield Call(first.frame.memory, FindFrames(tuple(pte.frame.number for pte in ptes[:run])))
+            return (yield from self._described(ptes, mapping, request.address))
+
+    def _present(self, request: FaultRemote) -> Conversation[tuple[PinnedRun, ...]]:
+        """Look which pages are present, without a fault."""
+        mapping = self.space.find(request.address)
+        if mapping is None:
+            return ()
+        with (yield self.faults.page_table_lock.exclusive()):
+            ptes = self.space.present(request.address // self.kernel.page_size, request.pages, PageAccess.READ)
+            return (yield from self._described(ptes, mapping, request.address)) if ptes else ()
+
+    def _described(self, ptes: list[Pte], mapping: Mapping, address: int) -> Conversation[tuple[PinnedRun, ...]]:
+        """Say what the first entries are, with the page table lock held."""
+        first = ptes[0]
+        page, inode = self.space.page_of(mapping, address), mapping.inode
+        if first.frame == ZERO_PAGE:
+            return tuple(runs_of([PinnedPage(ZERO_PAGE, 0, inode, page)]))
+        run = run_of(ptes)
+        if first.anonymous or mapping.memory is not Memory.FS_DAX:
+            page, inode = address // self.kernel.page_size, ""
+        found = yield Call(first.frame.memory, FindFrames(tuple(pte.frame.number for pte in ptes[:run])))
         return tuple(
             runs_of(
                 PinnedPage(pte.frame, generation, inode, page + index)

@@ -5,7 +5,7 @@ from longpin.actors.mm.address_space import AddressSpace
 from longpin.actors.mm.areas import Areas
 from longpin.actors.mm.pins import Pins
 from longpin.messages.envelope import Address
-from longpin.messages.mm.proc import Pagemap, ReadPagemap, ReadStatus, Status
+from longpin.messages.mm.proc import MemoryStatus, Pagemap, ReadPagemap, ReadStatus
 
 
 class ShownMemory(ActorPart):
@@ -17,9 +17,9 @@ class ShownMemory(ActorPart):
         self.areas = areas
 
     @handles(ReadStatus)
-    def status(self, _request: ReadStatus, _src: Address) -> Status:
+    def status(self, _request: ReadStatus, _src: Address) -> MemoryStatus:
         """Show both counts [code: task_mem]."""
-        return Status(self.pins.pinned_vm, self.areas.locked_vm)
+        return MemoryStatus(self.pins.pinned_vm, self.areas.locked_vm)
 
     @handles(ReadPagemap)
     def pagemap(self, request: ReadPagemap, _src: Address) -> Pagemap:

@@ -30,6 +30,7 @@ from longpin.actors.syscalls import SYSCALLS
 from longpin.messages.clock import CLOCK, ArmTimer, CancelTimer
 from longpin.messages.fs.file import Put, Ref, Release
 from longpin.messages.process.process import File, NextCall
+from longpin.messages.rdma.work import Completion
 
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
@@ -82,8 +83,8 @@ class Thread(Interpreter):
         """It has made its last call [PF_EXITING]."""
         self.gone = False
         """It has ended; of a leader the number is left. Invariant: gone implies leaving."""
-        self.wc_status = 0
-        """The status of the completion polled last."""
+        self.completion = Completion()
+        """The completion polled last."""
         self.event_type = 0
         """The type of the asynchronous event taken last."""
 

@@ -4,14 +4,13 @@ Every process that has the context open gets every event [4.10], once: a queue w
 """
 
 import errno
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from longpin.actors.base import Actor, ActorPart, handles
 from longpin.actors.constants import IBV_EVENT_DEVICE_FATAL
 from longpin.actors.conversation import Conversation, KernelError, Wait, WaitQueue, WaitsFor
-from longpin.actors.rdma.objects import Object, Region
+from longpin.actors.rdma.objects import KIND_OF, ObjectTable, Region
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.rdma.revocation import Acknowledge, AsyncEvent, QueueEvent, TakeEvent
 
@@ -23,6 +22,8 @@ class _Queued:
     number: int
     type: int
     registration: Address
+    handle: int
+    """Of what it is about, if that is no region."""
     taken: list[Address] = field(default_factory=list)
 
 
@@ -37,9 +38,9 @@ class _Taken(NamedTuple):
 class AsyncEvents(ActorPart):
     """The events, and those who wait for one."""
 
-    def __init__(self, actor: Actor, objects: Mapping[int, Object]) -> None:
+    def __init__(self, actor: Actor, table: ObjectTable) -> None:
         self.actor = actor
-        self.objects = objects
+        self.table = table
         self.queue: list[_Queued] = []
         """In the order in which they came; those of a region go with it."""
         self.count = 0
@@ -51,13 +52,13 @@ class AsyncEvents(ActorPart):
     @handles(QueueEvent)
     def queue_event(self, request: QueueEvent, _src: Address) -> Done:
         """Queue an event, and wake who waits for one."""
-        self.add(request.type, request.registration)
+        self.add(request.type, request.registration, request.handle)
         return DONE
 
-    def add(self, kind: int, registration: Address = "") -> None:
-        """Queue an event about a registration, or about the device."""
+    def add(self, kind: int, registration: Address = "", handle: int = 0) -> None:
+        """Queue an event about a registration, another object, or the device."""
         self.count += 1
-        self.queue.append(_Queued(self.count, kind, registration))
+        self.queue.append(_Queued(self.count, kind, registration, handle))
         self.readers.wake_all(self.actor)
 
     def published(self, registration: Address) -> None:
@@ -75,9 +76,9 @@ class AsyncEvents(ActorPart):
                 raise KernelError(errno.EAGAIN)
             yield self.readers.sleep(WaitsFor("event", self.actor.address, "an asynchronous event"))
         event.taken.append(request.process)
-        handle = self._handle_of(event.registration)
+        handle = event.handle or self._handle_of(event.registration)
         self.unacknowledged.append(_Taken(event.number, request.process, handle))
-        return AsyncEvent(event.number, event.type, handle)
+        return AsyncEvent(event.number, event.type, handle, self._kind_of(handle))
 
     def _next(self, process: Address) -> _Queued | None:
         """Return the next event of a process; one about a region that has no handle yet is told when it has."""
@@ -94,11 +95,15 @@ class AsyncEvents(ActorPart):
         return next(
             (
                 handle
-                for handle, thing in self.objects.items()
+                for handle, thing in self.table.things.items()
                 if isinstance(thing, Region) and thing.owner == registration
             ),
             0,
         )
+
+    def _kind_of(self, handle: int) -> str:
+        thing = self.table.things.get(handle)
+        return next((kind for kind, its in KIND_OF.items() if isinstance(thing, its)), "")
 
     @handles(Acknowledge)
     def acknowledge(self, request: Acknowledge, _src: Address) -> Done:
@@ -113,6 +118,10 @@ class AsyncEvents(ActorPart):
     def forget(self, registration: Address) -> None:
         """Drop the events of a region that is destroyed: nobody hears of what is gone [ib_uverbs_release_uevent]."""
         self.queue[:] = [event for event in self.queue if event.registration != registration]
+
+    def forget_object(self, handle: int) -> None:
+        """Drop the events of a queue that is destroyed."""
+        self.queue[:] = [event for event in self.queue if event.handle != handle]
 
     def settled(self, handle: int, process: Address) -> Conversation[None]:
         """Wait until a process has acknowledged all it has had of an object, which is gone [ibv_get_async_event(3)].

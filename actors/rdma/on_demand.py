@@ -76,8 +76,12 @@ class OnDemand(ActorPart):
 
     # Faults.
 
-    def _fault(self, table: DevicePageTable, index: int, pages: int, *, write: bool) -> Conversation[None]:
+    def _fault(
+        self, table: DevicePageTable, index: int, pages: int, *, write: bool, snapshot: bool = False
+    ) -> Conversation[None]:
         """Have the owner's memory map make pages present, and enter them if nothing has changed meanwhile.
+
+        A ``snapshot`` enters what is present already, and there may be nothing.
 
         Raises:
             KernelError: EINVAL, the owner has gone; EFAULT, nothing can be accessed there.
@@ -91,7 +95,7 @@ class OnDemand(ActorPart):
         owner = f"{table.name}.fault{self.faults}"
         address = table.address + index * self.kernel.page_size
         got: UserPages = yield Call(
-            table.mm, FaultRemote(address, pages, write, owner, self.actor.address, table.caller)
+            table.mm, FaultRemote(address, pages, write, owner, self.actor.address, table.caller, snapshot)
         )
         if table.sequence == sequence:  # else EAGAIN: the access faults again
             for place, page in enumerate(_pages_of(got), index):
@@ -112,6 +116,19 @@ class OnDemand(ActorPart):
             except KernelError:
                 return False
         return True
+
+    def prefetch(self, table: DevicePageTable, places: range, *, write: bool, snapshot: bool) -> Conversation[None]:
+        """Fault in pages that no access waits for; of a snapshot, enter those that are present.
+
+        Raises:
+            KernelError: EFAULT, nothing can be accessed there; EINVAL, the owner has gone.
+
+        """
+        for place in places if snapshot else ():
+            if place not in table.entries:
+                yield from self._fault(table, place, 1, write=False, snapshot=True)
+        while not snapshot and (missing := table.missing(places, write=write)) is not None:
+            yield from self._fault(table, missing, places.stop - missing, write=write)
 
 
 def _pages_of(got: UserPages) -> Iterator[PinnedPage]:

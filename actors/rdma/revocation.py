@@ -3,39 +3,33 @@
 A region that was revoked is still an object of the context: who registered it may deregister it.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 from longpin.actors.base import Actor, ActorPart, handles
-from longpin.actors.constants import IBV_EVENT_DEVICE_FATAL, IBV_QPS_ERR
+from longpin.actors.constants import IBV_EVENT_DEVICE_FATAL
 from longpin.actors.conversation import Call, Conversation, Step, Wait, WaitQueue, WaitsFor
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.mm.gup import let_go
 from longpin.actors.rdma.async_events import AsyncEvents
 from longpin.actors.rdma.holds import holds_to_drop
-from longpin.actors.rdma.objects import Object, QueuePairEntry, Region
+from longpin.actors.rdma.objects import ObjectTable, QueuePairEntry, Region
 from longpin.messages.clock import CLOCK, ArmTimer, TimerExpired
 from longpin.messages.envelope import Address, Done
 from longpin.messages.rdma.revocation import ReuseAddresses, RevokeRegion
-from longpin.messages.rdma.verbs import ModifyQp
+from longpin.messages.rdma.work import FailQp
 
 
 class Revocation(ActorPart):
     """The regions that were revoked, and the addresses that are free because of it."""
 
-    def __init__(
-        self, actor: Actor, kernel: Kernel, objects: Mapping[int, Object], dying: set[int], events: AsyncEvents
-    ) -> None:
+    def __init__(self, actor: Actor, kernel: Kernel, table: ObjectTable, events: AsyncEvents) -> None:
         self.actor = actor
         self.kernel = kernel
-        self.objects = objects
-        self.dying = dying
+        self.table = table
         self.events = events
         self.early: set[Address] = set()
         """Regions that were revoked before they were published."""
-        self.disassociated = False
-        """The device is gone from this context: nothing new can be made."""
         self.freed: list[int] = []
         """Handles of regions whose addresses are free, deregistered ones too."""
         self.waits: dict[str, WaitQueue] = {}
@@ -51,7 +45,7 @@ class Revocation(ActorPart):
         if found is None:
             self.early.add(request.region)
             return Done(0)
-        taken = list(self._regions()) if request.whole_context else [found]
+        taken = self._regions() if request.whole_context else [found]
         for _, region in taken:
             region.revoked = True
         if request.whole_context:
@@ -61,7 +55,7 @@ class Revocation(ActorPart):
         return Done(1)
 
     def _regions(self) -> list[tuple[int, Region]]:
-        return [(handle, thing) for handle, thing in self.objects.items() if isinstance(thing, Region)]
+        return self.table.of_kind(Region)
 
     def _wait_for_device(self, seconds: float) -> Conversation[None]:
         self.count += 1
@@ -78,16 +72,15 @@ class Revocation(ActorPart):
 
     def _disassociate(self) -> Conversation[None]:
         """Have all queue pairs fail, and say that the device is gone [ib_uverbs_free_hw_resources]."""
-        self.disassociated = True
+        self.table.disassociated = True
         self.events.add(IBV_EVENT_DEVICE_FATAL)
-        for thing in list(self.objects.values()):
-            if isinstance(thing, QueuePairEntry):
-                yield Call(thing.address, ModifyQp(IBV_QPS_ERR, ""))
+        for _, entry in self.table.of_kind(QueuePairEntry):
+            yield Call(entry.address, FailQp())
 
     def _end_accesses(self, handle: int, region: Region, request: RevokeRegion) -> Conversation[None]:
         """Wait for accesses under way; then do what is wanted with the pages, if nobody deregisters the region."""
         with (yield region.in_use.exclusive()):
-            if self.objects.get(handle) is not region or handle in self.dying:
+            if self.table.things.get(handle) is not region or handle in self.table.dying:
                 return
             if request.reuse:
                 self.freed.append(handle)
@@ -99,13 +92,13 @@ class Revocation(ActorPart):
         registration = region.request.registration
         left = registration._replace(attached=())
         region.request = replace(region.request, registration=left)
-        yield from let_go(self.kernel, registration, partial(holds_to_drop, self.kernel, self.objects, region))
+        yield from let_go(self.kernel, registration, partial(holds_to_drop, self.kernel, self.table.things, region))
 
     def give_addresses(self, handle: int) -> Conversation[None]:
         """Give a new region addresses that are free: what looks for the old region there finds the new one [MD8]."""
         yield Step(ReuseAddresses())
         while self.freed:
-            old = self.objects.get(self.freed.pop(0))
+            old = self.table.things.get(self.freed.pop(0))
             if isinstance(old, Region):
                 old.successor = handle
                 return
@@ -113,7 +106,7 @@ class Revocation(ActorPart):
     def at_addresses_of(self, region: Region) -> Conversation[tuple[int, Region] | None]:
         """Return which region is where one was whose addresses were free; None: there is none any more."""
         yield Step(ReuseAddresses())
-        other = self.objects.get(region.successor)
-        if not isinstance(other, Region) or other.revoked or region.successor in self.dying:
+        other = self.table.things.get(region.successor)
+        if not isinstance(other, Region) or other.revoked or region.successor in self.table.dying:
             return None
         return region.successor, other

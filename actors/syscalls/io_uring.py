@@ -6,17 +6,20 @@ Names and arguments are liburing's, where it has a function for what is done; a 
 import errno
 from typing import TYPE_CHECKING
 
-from longpin.actors.constants import O_RDWR, RLIMIT_MEMLOCK
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_WRONLY, RLIMIT_MEMLOCK
+from longpin.actors.conversation import Call, Conversation, KernelError, WaitsFor
+from longpin.actors.fs.backing import FILE_OPERATIONS
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.io_uring.accounting import MOST_ENTRIES, Account, ring_pages
 from longpin.actors.io_uring.ring import Ring
+from longpin.actors.kernel.machine import MOST_SIZE
 from longpin.actors.policies.base import Policy
 from longpin.actors.process.users import charge_user, uncharge_user
 from longpin.actors.syscalls.declaration import Declarations, Restart, Section
 from longpin.messages.envelope import Address
-from longpin.messages.fs.file import Pread, Pwrite, Read, Write
+from longpin.messages.fs.file import AskOpen, Pread, Pwrite, Read, Write
 from longpin.messages.fs.inode import AskUse
+from longpin.messages.fs.pipe import PipeRead, PipeWrite
 from longpin.messages.io_uring import (
     BeginFixed,
     EndFixed,
@@ -164,8 +167,8 @@ def io_uring_read_fixed(
     process: "Process", ring: int, fd: int, addr: int, length: int, offset: int, index: int
 ) -> Conversation[int]:
     """IORING_OP_READ_FIXED: into the pages that were pinned, whatever is mapped at their addresses by now."""
-    file, begun = yield from _begin(process, ring, fd, BeginFixed(index, addr, min(length, MOST)), offset)
-    return (yield from _end(process, ring, begun, _read(file, begun, offset)))
+    file, begun = yield from _begin(process, ring, fd, _request(addr, length, index))
+    return (yield from _end(process, ring, begun, _read(process, file, begun, offset)))
 
 
 @syscall(
@@ -181,13 +184,16 @@ def io_uring_write_fixed(
     process: "Process", ring: int, fd: int, addr: int, length: int, offset: int, index: int
 ) -> Conversation[int]:
     """IORING_OP_WRITE_FIXED: from the pages that were pinned."""
-    file, begun = yield from _begin(process, ring, fd, BeginFixed(index, addr, min(length, MOST)), offset)
+    file, begun = yield from _begin(process, ring, fd, _request(addr, length, index))
     return (yield from _end(process, ring, begun, _write(process, file, begun, offset)))
 
 
-def _begin(
-    process: "Process", ring: int, fd: int, wanted: BeginFixed, offset: int
-) -> Conversation[tuple[File, FixedBuffer]]:
+def _request(addr: int, length: int, index: int) -> BeginFixed:
+    """Return a request; it has 16 bits for the index."""
+    return BeginFixed(index & 0xFFFF, addr, min(length, MOST))
+
+
+def _begin(process: "Process", ring: int, fd: int, wanted: BeginFixed) -> Conversation[tuple[File, FixedBuffer]]:
     """Begin a request: the ring, then the file, then the buffer [io_submit_sqes, io_init_rw_fixed].
 
     Where a policy has something to say of the use of a registration, the files are asked whose pages these are.
@@ -195,9 +201,6 @@ def _begin(
     address = _ring(process, ring)
     file = process.file(fd)
     begun: FixedBuffer = yield Call(address, wanted)
-    if offset < -1:
-        yield Call(address, EndFixed(begun.number))
-        raise KernelError(errno.EINVAL)
     try:
         if process.kernel.policy.overrides(Policy.use_gate):
             for inode in begun.files:
@@ -222,16 +225,41 @@ def _end(process: "Process", ring: int, begun: FixedBuffer, moved: Conversation[
 
 def _at_position(file: File, offset: int) -> bool:
     """Return whether a file is read and written where it is: it has no positions, or that is asked for."""
-    return file.kind == "pipe" or offset == -1
+    return bool(FILE_OPERATIONS[file.kind].seek) or offset == -1
+
+
+def _check(file: File, begun: FixedBuffer, offset: int, *, write: bool) -> Conversation[None]:
+    """Fail for what is left to nobody else: the end of a pipe, and a range that no file has, not even a pipe.
+
+    Raises:
+        KernelError: EBADF, it is not open for that; EINVAL [rw_verify_area].
+
+    """
+    outside = offset < -1 or offset + _length(begun) > MOST_SIZE
+    if not outside and file.kind != "pipe":
+        return
+    access: int = (yield Call(file.ofd, AskOpen())).value & O_ACCMODE
+    if access not in (O_RDWR, O_WRONLY if write else O_RDONLY):
+        raise KernelError(errno.EBADF)
+    if outside:
+        raise KernelError(errno.EINVAL)
 
 
 def _length(begun: FixedBuffer) -> int:
     return sum(length for _, _, length in begun.segments)
 
 
-def _read(file: File, begun: FixedBuffer, offset: int) -> Conversation[int]:
+def _read(process: "Process", file: File, begun: FixedBuffer, offset: int) -> Conversation[int]:
+    """Read a file, and store what came; a pipe is waited for, O_NONBLOCK or not [io_rw_init_file]."""
+    while file.kind == "io_uring":  # it is polled first, and has nothing to read before a completion is left in it
+        yield process.sleepers.sleep(WaitsFor("completion", file.backing, "a completion that nobody has taken"))
+    yield from _check(file, begun, offset, write=False)
     count = _length(begun)
-    data: bytes = (yield Call(file.ofd, Read(count) if _at_position(file, offset) else Pread(count, offset))).data
+    if file.kind == "pipe":
+        read = Call(file.backing, PipeRead(count, nonblock=False))
+    else:
+        read = Call(file.ofd, Read(count) if _at_position(file, offset) else Pread(count, offset))
+    data: bytes = (yield read).data
     left = data
     for page, inside, length in begun.segments:
         if left:
@@ -241,12 +269,18 @@ def _read(file: File, begun: FixedBuffer, offset: int) -> Conversation[int]:
 
 
 def _write(process: "Process", file: File, begun: FixedBuffer, offset: int) -> Conversation[int]:
+    """Load what is in the buffer, and write it."""
+    yield from _check(file, begun, offset, write=True)
     data = b""
     for page, inside, length in begun.segments:
         data += (yield Call(page.frame.memory, _access(begun, page, inside, length, None))).data
-    there = _at_position(file, offset)
-    wanted = Write(data, process.caller) if there else Pwrite(data, offset, process.caller)
-    done: int = (yield Call(file.ofd, wanted)).value
+    if file.kind == "pipe":
+        write = Call(file.backing, PipeWrite(data, nonblock=False))
+    elif _at_position(file, offset):
+        write = Call(file.ofd, Write(data, process.caller))
+    else:
+        write = Call(file.ofd, Pwrite(data, offset, process.caller))
+    done: int = (yield write).value
     return done
 
 

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 CALLS = Declarations(Section.VERBS, on_host=False)
 syscall = CALLS.declare
 
+EVENT_VARIABLES: dict[str, str] = {
+    ObjectKind.MR: "event_mr",
+    ObjectKind.CQ: "event_cq",
+    ObjectKind.SRQ: "event_srq",
+}
+"""The variable that has what an event is about, by its kind."""
+
 
 @syscall(
     "ibv_reg_mr_lease(pd: handle, addr: size_t, length: size_t, access: uint, [fd: fd])",
@@ -62,7 +69,8 @@ def ibv_reg_mr_lease(
     "ibv_get_async_event(3)",
     returns="an event, for `ibv_ack_async_event`; waits for one, or with `O_NONBLOCK` set by `fcntl` on the context "
     "fails with EAGAIN. Every process that has the device open gets each event. `ibv_event_type` is its type: "
-    "`IBV_EVENT_LEASE_BREAK`, of which the variable `event_mr` is the region, or `IBV_EVENT_DEVICE_FATAL`",
+    "`IBV_EVENT_LEASE_BREAK`, of which the variable `event_mr` is the region, `IBV_EVENT_CQ_ERR` (`event_cq`), "
+    "`IBV_EVENT_SRQ_LIMIT_REACHED` (`event_srq`), or `IBV_EVENT_DEVICE_FATAL`",
     errnos={
         "EAGAIN": "ibv_get_async_event(3), EXAMPLE",
         "EBADF": "semantics 1.10",
@@ -70,7 +78,7 @@ def ibv_reg_mr_lease(
         "EINVAL": "semantics 1.10",
         "EIO": "semantics 4.10: the device is gone, and all has been told",
     },
-    partial="the two types; no element of an event but a region",
+    partial="these types",
     may_hang=True,
 )
 def ibv_get_async_event(process: "Process", fd: int) -> Conversation[VerbsObject]:
@@ -79,8 +87,9 @@ def ibv_get_async_event(process: "Process", fd: int) -> Conversation[VerbsObject
     flags = (yield Call(process.file(fd).ofd, GetFlags())).value
     event: AsyncEvent = yield Call(context, TakeEvent(process.address, not flags & O_NONBLOCK))
     process.current.event_type = event.type
-    if event.handle:
-        process.current.variables["event_mr"] = VerbsObject(ObjectKind.MR, fd, event.handle, context)
+    if event.kind in EVENT_VARIABLES:
+        variable = EVENT_VARIABLES[event.kind]
+        process.current.variables[variable] = VerbsObject(event.kind, fd, event.handle, context)
     return VerbsObject(ObjectKind.EVENT, fd, event.number, context)
 
 

@@ -189,7 +189,7 @@ def utimes(process: "Process", path: str) -> Conversation[int]:
     "setxattr(path: path)",
     "setxattr(2), stat(2)",
     returns="0; some user attribute",
-    errnos=DELEGATED,
+    errnos=DELEGATED | {"EROFS": "xattr(7), semantics 2.10: the file system can only be read"},
     partial="one attribute, which is not kept",
     libc=libc('int setxattr(path, "user.longpin", "x", 1, 0)', "sys/xattr.h"),
 )

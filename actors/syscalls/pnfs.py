@@ -4,13 +4,16 @@ A process that makes these calls stands for a client on another machine, and for
 """
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.conversation import Call, Conversation, KernelError, Uninterruptible
+from longpin.actors.fs.nfs_threads import served
 from longpin.actors.kernel.machine import MOST_BYTES, MOST_SIZE
 from longpin.actors.syscalls.declaration import Declarations, Section
 from longpin.actors.syscalls.files import as_bytes
+from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.file import Data
+from longpin.messages.fs.inode import Truncate
 from longpin.messages.fs.layout import AwaitRecall, GrantLayout, LayoutRead, LayoutWrite, ReturnLayout
 from longpin.messages.process.labels import VerbsObject
 
@@ -22,6 +25,11 @@ syscall = CALLS.declare
 
 LAYOUT = "layout"
 _RULE = "semantics 1.4.1"
+
+
+def _ask(address: Address, request: Message) -> Conversation[Any]:
+    """Have the server do something: a signal for the process that stands for its client does not end it."""
+    return (yield Uninterruptible(address, request))
 
 
 def _layout(thing: VerbsObject) -> str:
@@ -49,7 +57,8 @@ def layoutget(process: "Process", fd: int, lease_time: float = 90) -> Conversati
     file = process.file(fd)
     if file.kind != "file" or lease_time <= 0:
         raise KernelError(errno.EINVAL)
-    granted = yield Call(file.backing, GrantLayout(file.ofd, float(lease_time), process.caller))
+    request = GrantLayout(file.ofd, float(lease_time), process.caller)
+    granted = yield from served(process.kernel.nfsd, _ask(file.backing, request))
     return VerbsObject(LAYOUT, fd, 0, file.backing, granted.layout)
 
 
@@ -71,9 +80,26 @@ def cb_layoutrecall(_process: "Process", layout: VerbsObject) -> Conversation[in
     returns="0; LAYOUTRETURN",
     errnos={"EINVAL": _RULE},
 )
-def layoutreturn(_process: "Process", layout: VerbsObject) -> Conversation[int]:
+def layoutreturn(process: "Process", layout: VerbsObject) -> Conversation[int]:
     """LAYOUTRETURN; EINVAL for one that is gone."""
-    yield Call(_layout(layout), ReturnLayout())
+    address = _layout(layout)
+    yield from served(process.kernel.nfsd, _ask(address, ReturnLayout()))
+    return 0
+
+
+@syscall(
+    "nfs_setattr(fd: fd, size: long)",
+    "",
+    returns="0; SETATTR of the size: a truncate by a thread of the server, which waits in it for leases and pins",
+    errnos=dict.fromkeys(("EBADF", "EINVAL", "ETXTBSY", "EBUSY", "EFBIG", "ENOSPC"), _RULE),
+)
+def nfs_setattr(process: "Process", fd: int, size: int) -> Conversation[int]:
+    """SETATTR [code: nfsd_setattr]."""
+    file = process.file(fd)
+    if file.kind != "file" or size < 0:
+        raise KernelError(errno.EINVAL)
+    request = Truncate(size, by_path=True, caller=process.caller)
+    yield from served(process.kernel.nfsd, _ask(file.backing, request))
     return 0
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.syscalls.declaration import Declarations, Section
-from longpin.messages.mm.proc import Pagemap, ReadPagemap, ReadStatus, Status
+from longpin.messages.mm.proc import MemoryStatus, Pagemap, ReadPagemap, ReadStatus
 
 if TYPE_CHECKING:
     from longpin.actors.process.process import Process
@@ -27,7 +27,7 @@ def proc_status(process: "Process", field: str) -> Conversation[int]:
         KernelError: EINVAL, there is no such line here.
 
     """
-    status: Status = yield Call(process.memory(), ReadStatus())
+    status: MemoryStatus = yield Call(process.memory(), ReadStatus())
     pages = {"VmPin": status.pinned, "VmLck": status.locked}.get(field)
     if pages is None:
         raise KernelError(errno.EINVAL)

@@ -182,7 +182,7 @@ def sigtimedwait(process: "Process", seconds: float = 0) -> Conversation[int]:
     """sigtimedwait(2) for any signal that is blocked now: its number, and ``si_fd``; EAGAIN at the timeout."""
     if seconds < 0:
         raise KernelError(errno.EINVAL)
-    return _await_signal(process, seconds)
+    return await_signal(process, process.current.mask.blocked, seconds)
 
 
 @syscall(
@@ -194,18 +194,18 @@ def sigtimedwait(process: "Process", seconds: float = 0) -> Conversation[int]:
 )
 def sigwaitinfo(process: "Process") -> Conversation[int]:
     """sigwaitinfo(2): sigtimedwait without a timeout."""
-    return _await_signal(process, None)
+    return await_signal(process, process.current.mask.blocked, None)
 
 
-def _await_signal(process: "Process", seconds: float | None) -> Conversation[int]:
-    """Take a blocked signal, waiting for one; an open one with a handler ends the wait with EINTR."""
+def await_signal(process: "Process", wanted: frozenset[int], seconds: float | None) -> Conversation[int]:
+    """Take a signal that is wanted, waiting for one; another one with a handler ends the wait with EINTR."""
     thread = process.current
     blocked = thread.mask.blocked
-    others = frozenset(range(1, 65)) - blocked
+    others = frozenset(range(1, 65)) - wanted
     taken = thread.take_signal(others)
     if taken is None and seconds != 0:
-        thread.awaited = blocked
-        thread.set_mask(frozenset())  # so that they wake it
+        thread.awaited = wanted
+        thread.set_mask(blocked - wanted)  # so that they wake it
         if seconds is not None:
             thread.start_timer(seconds)
         wants = "a signal" if seconds is None else f"a signal, or {seconds:g} s to pass"

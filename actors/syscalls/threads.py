@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.process.process_state import Exit
+from longpin.actors.process.program import Image
 from longpin.actors.syscalls.declaration import Declarations, Restart, Section
 from longpin.actors.syscalls.processes import find, new_number
 from longpin.messages.process.process import PROCESS_TABLE, EnrollThread, RetireThread, Signal
@@ -25,13 +26,23 @@ syscall = CALLS.declare
 )
 def clone(process: "Process", program: str) -> Conversation[int]:
     """clone(2) of a thread, which shares all that a process has, and has variables and a mask of its own."""
-    thread = process.current
     tid, name = new_number(process, program)
+    return make_thread(process, process.images[program], tid, name)
+
+
+def make_thread(process: "Process", image: Image, tid: int, name: str) -> Conversation[int]:
+    """Make a thread that shares all that the process has, let it run, and return its number [copy_process].
+
+    Raises:
+        KernelError: EINTR, the one that asks is to die.
+
+    """
+    thread = process.current
     yield Call(PROCESS_TABLE, EnrollThread(tid, process.pid))
     if thread.is_to_die:  # nobody would end what is made now [copy_process]
         process.send(PROCESS_TABLE, RetireThread(tid))
         raise KernelError.interrupted()
-    process.add_thread(process.images[program], dict(thread.variables), tid, name).start()
+    process.add_thread(image, dict(thread.variables), tid, name).start()
     return tid
 
 

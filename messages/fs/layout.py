@@ -3,10 +3,24 @@
 Most of these have no footprint: they may take a lock of the inode, or let somebody go on who waits.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address, Footprint, Message, message
 from longpin.messages.process.caller import Caller
+
+NFSD: Address = "nfsd"
+"""The threads of knfsd, if there are so many and no more."""
+
+
+class Disposal(StrEnum):
+    """What becomes of a lease whose break time is over, as knfsd says [code: lm_breaker_timedout]."""
+
+    KEEP = "keep"
+    """It stays on the list: the client is being fenced."""
+    DROP = "drop"
+    DROP_THEN_FENCE = "drop_then_fence"
+    """It goes, and who has looked fences the client after that."""
 
 
 class LayoutPage(NamedTuple):
@@ -95,6 +109,38 @@ class CommitLayout(Message):
     """LAYOUTCOMMIT: the client has written up to ``end`` [code: xfs_fs_commit_blocks]."""
 
     end: int
+
+
+@message
+class BreakerTimedOut(Message):
+    """To a layout, from its inode, flc_lock held: the break time is over."""
+
+
+@message
+class DisposeLayout(Message):
+    """What becomes of its lease."""
+
+    disposal: Disposal
+
+
+@message
+class FenceClient(Message):
+    """To a layout whose lease has gone: fence its client now, and answer when that is done or has failed."""
+
+
+@message
+class FenceWork(Message):
+    """From a layout to itself: the fence worker begins."""
+
+
+@message
+class TakeThread(Message):
+    """To the threads of knfsd: one is to serve a request; the answer comes when one is free."""
+
+
+@message
+class FreeThread(Message):
+    """The request was served."""
 
 
 @message

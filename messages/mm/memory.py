@@ -326,3 +326,14 @@ class Dma(Message):
         if self.data is None:
             return Footprint.of(reads=[*reads, ("content", number)])
         return Footprint.of(reads=reads, writes=[("content", number)])
+
+
+@message
+class AtomicDma(Dma):
+    """A device reads a number and may write it in one step; the reply is what was there [ibv_post_send(3)].
+
+    ``data`` is the number to write if the old one is ``compare``, or the number to add.
+    """
+
+    compare: bytes | None = None
+    """None: it adds."""

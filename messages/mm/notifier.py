@@ -65,3 +65,5 @@ class FaultRemote(Message):
     context: Address
     caller: Caller
     """The process that has registered the memory."""
+    snapshot: bool = False
+    """Only what is present already; nothing is faulted in, and there may be none."""

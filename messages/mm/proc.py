@@ -14,7 +14,7 @@ class ReadStatus(Message):
 
 
 @message
-class Status(Message):
+class MemoryStatus(Message):
     """Pages, as they are charged to RLIMIT_MEMLOCK."""
 
     pinned: int

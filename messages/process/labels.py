@@ -12,7 +12,7 @@ class VerbsObject(NamedTuple):
     """What a verb returns: a handle into a uverbs context, reached through a descriptor."""
 
     kind: str
-    """``pd``, ``mr``, ``cq``, ``qp`` or ``event``; ``layout`` of a pNFS client."""
+    """``pd``, ``mr``, ``mw``, ``cq``, ``srq``, ``qp`` or ``event``; ``layout`` of a pNFS client."""
     fd: int
     """The descriptor of the uverbs file in the process that made it."""
     handle: int

@@ -37,7 +37,9 @@ class QueueEvent(Message):
     type: int
     """An ``IBV_EVENT_`` number."""
     registration: Address = ""
-    """What it is about, published or still being made; empty: the device."""
+    """What it is about, published or still being made; empty: the device, or the object."""
+    handle: int = 0
+    """The object that it is about, if that is no region."""
 
 
 @message
@@ -57,7 +59,9 @@ class AsyncEvent(Message):
     """The event, for :class:`Acknowledge`."""
     type: int
     handle: int
-    """Of the region; 0: it is about the device."""
+    """Of the region or queue; 0: it is about the device."""
+    kind: str = ""
+    """What that is, an object kind."""
 
 
 @message

@@ -1,7 +1,7 @@
-"""Verbs: what a uverbs context is asked by processes, and what it and queue pairs say to each other [1.10].
+"""Verbs: the objects of a uverbs context, what processes ask of them, and how a device finds memory by a key [1.10].
 
 In a context, ``object`` is one object by its handle, ``handles`` the numbers given so far, and ``users`` how many
-objects protection domains have in them. What a queue pair is told has no footprint: nearly all looks at its state.
+objects use protection domains and queues.
 """
 
 from enum import StrEnum
@@ -19,7 +19,9 @@ class ObjectKind(StrEnum):
 
     PD = "pd"
     MR = "mr"
+    MW = "mw"
     CQ = "cq"
+    SRQ = "srq"
     QP = "qp"
     EVENT = "event"
     """An asynchronous event, which is no object: what a process has had and will acknowledge."""
@@ -37,6 +39,9 @@ class AllocPd(Message):
 @message
 class CreateCq(Message):
     """ibv_create_cq(3)."""
+
+    cqe: int
+    """Completions for which it has room."""
 
     def footprint(self) -> Footprint:
         """A new handle."""
@@ -73,16 +78,23 @@ class OfDevice(Message):
 
 @message
 class DestroyObject(Message):
-    """Destroy an object: ibv_dealloc_pd(3), ibv_dereg_mr(3); EBUSY while others use it."""
+    """Destroy an object: ibv_dealloc_pd(3), ibv_dereg_mr(3), ...; EBUSY while others use it."""
 
     kind: ObjectKind
     handle: int
 
     def footprint(self) -> Footprint:
-        """The object; a protection domain goes only if it has no users, others are one user less."""
+        """The object; what has users goes only if it has none, the others are one user less.
+
+        A region that has windows is one of the others: who binds one touches the region itself.
+        """
         object_ = ("object", self.handle)
         if self.kind is ObjectKind.PD:
             return Footprint.of(reads=[("users",)], writes=[object_])
+        if self.kind in (ObjectKind.CQ, ObjectKind.SRQ):
+            return Footprint.of(reads=[("users",)], writes=[object_], adds=[("users",)])
+        if self.kind is ObjectKind.MW:  # what it is bound to is not known here
+            return Footprint.everything()
         return Footprint.of(writes=[object_], adds=[("users",)])
 
 
@@ -108,6 +120,8 @@ class Register(Message):
     access: int
     on_demand: OnDemandBuffer | None = None
     """IBV_ACCESS_ON_DEMAND; None: its pages are pinned."""
+    address: int = 0
+    """Where it begins in the memory of who registers it."""
 
     def footprint(self) -> Footprint:
         """The protection domain, and a new handle."""
@@ -141,65 +155,28 @@ class Handle(Message):
     address: Address = ""
 
 
+class QueuePairQueues(NamedTuple):
+    """What a queue pair works with: handles in its context, and for how many requests it has room."""
+
+    pd: int
+    send_cq: int
+    recv_cq: int
+    srq: int
+    """0: it has a receive queue of its own."""
+    max_send_wr: int
+    max_recv_wr: int
+
+
 @message
 class CreateQp(Message):
     """ibv_create_qp(3)."""
 
-    pd: int
-    cq: int
+    queues: QueuePairQueues
 
     def footprint(self) -> Footprint:
-        """Protection domain and completion queue, and a new handle."""
-        return Footprint.of(reads=[("object", self.pd), ("object", self.cq)], writes=[("handles",)], adds=[("users",)])
-
-
-@message
-class ModifyQp(Message):
-    """ibv_modify_qp(3): to a queue pair."""
-
-    state: int
-    peer: Address
-    """The queue pair to connect to, on the way to RTR; else empty."""
-
-
-@message
-class PostSend(Message):
-    """ibv_post_send(3): to a queue pair; the work is done later."""
-
-    opcode: int
-    inline: bytes | None
-    """The bytes to send; None: they are in the local region."""
-    local: int
-    """Handle of the local region; 0 with inline data."""
-    remote: str
-    """The remote key."""
-    offset: int
-    length: int
-
-
-@message
-class DoWork(Message):
-    """A queue pair to itself: execute the oldest request of the send queue."""
-
-
-@message
-class RemoteAccess(Message):
-    """A request on the wire, from one queue pair to its peer."""
-
-    key: str
-    offset: int
-    length: int
-    data: bytes | None
-    """What is written; None: a read."""
-
-
-@message
-class RemoteDone(Message):
-    """The answer on the wire."""
-
-    status: int
-    """An ``IBV_WC_`` status."""
-    data: bytes
+        """Protection domain and queues, and a new handle."""
+        used = {self.queues.pd, self.queues.send_cq, self.queues.recv_cq, self.queues.srq} - {0}
+        return Footprint.of(reads=[("object", handle) for handle in used], writes=[("handles",)], adds=[("users",)])
 
 
 @message
@@ -214,9 +191,15 @@ class MapDma(Message):
     length: int
     writes: bool = False
     """The device is going to write."""
+    qp: Address = ""
+    """The queue pair that was asked for it: a window of type 2 belongs to one."""
+    window: bool = False
+    """The key is one of a memory window, whose region is not known here."""
 
-    def footprint(self) -> Footprint:
+    def footprint(self) -> Footprint | None:
         """The region, with its lock; the key may be one of another context, and name what is not yet made here."""
+        if self.window:
+            return None
         handle = self.key.rpartition("/")[2]
         named: Part = ("object", int(handle)) if handle.isdecimal() else ("object",)
         return Footprint.of(reads=[("handles",)], writes=[named])
@@ -240,43 +223,6 @@ class UnmapDma(Message):
     def footprint(self) -> Footprint:
         """The region, with its lock: who waits for it takes the region down."""
         return Footprint.of(writes=[("object", self.handle)])
-
-
-@message
-class Complete(Message):
-    """A work completion for a completion queue."""
-
-    cq: int
-    status: int
-
-    def footprint(self) -> Footprint:
-        """The queue and who waits for it."""
-        return Footprint.of(writes=[("object", self.cq)])
-
-
-@message
-class Poll(Message):
-    """ibv_poll_cq(3) of one entry, or ibv_get_cq_event(3), which waits for one."""
-
-    cq: int
-    wait: bool
-
-    def footprint(self) -> Footprint:
-        """The queue and who waits for it."""
-        return Footprint.of(writes=[("object", self.cq)])
-
-
-@message
-class Polled(Message):
-    """What was in the queue."""
-
-    count: int
-    status: int
-
-
-@message
-class Destroy(Message):
-    """The context takes a queue pair down."""
 
 
 @message

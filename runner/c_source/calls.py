@@ -8,8 +8,8 @@ from longpin.actors.constants import PROGRAM_CONSTANTS
 from longpin.actors.conversation import KernelError
 from longpin.actors.process.interpreter import evaluate
 from longpin.actors.process.program import Const, Expression, Name, Op, Operation
-from longpin.actors.syscalls import SYSCALLS, threads, verbs
-from longpin.actors.syscalls.declaration import Libc, Syscall
+from longpin.actors.syscalls import SYSCALLS, threads
+from longpin.actors.syscalls.declaration import Libc, Section, Syscall
 from longpin.actors.syscalls.files import as_bytes
 from longpin.config import python_text
 from longpin.runner.c_source.text import CNames, c_string
@@ -60,7 +60,7 @@ class Writer:
         if op.call in threads.CALLS:
             return CStatement(missing="programs in C have one thread a process here")
         if not SYSCALLS[op.call].on_host:
-            if op.call in verbs.CALLS:
+            if SYSCALLS[op.call].section is Section.VERBS:
                 return CStatement(missing="verbs need an RDMA device, and pins are what the proposals are about")
             return CStatement(missing="no program here makes this call")
         try:

@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
 
+from longpin.runner.commands.about import show_versions
+from longpin.runner.commands.check import check
+from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.conform import conform
 from longpin.runner.commands.matrix import matrix
+from longpin.runner.commands.new import new
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
     ORACLE_NAMES,
@@ -70,7 +74,14 @@ def log(result: "Result") -> None:
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="longpin", prog_name="longpin")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=show_versions,
+    help="Show the version, and those of what a trace depends on, and exit.",
+)
 def main() -> None:
     """Run the races behind long-term pins of FS-DAX pages: leases, truncate, RDMA registrations.
 
@@ -80,8 +91,10 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("scenario", default=DEFAULT_SCENARIO)
-@click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP)
+@click.argument("scenario", required=False, shell_complete=complete_scenario)
+@click.option("--all", "everything", is_flag=True, help="Run every shipped scenario: does each end as its file says?")
+@click.option("--kernel", metavar="K", help="On this Linux, such as 6.18, instead of the scenario's own.")
+@click.option("--policy", metavar=POLICY_METAVAR, shell_complete=complete_policy, help=POLICY_HELP)
 @click.option("--engine", type=click.Choice(["threads", "stepped", "host"]), default="stepped", show_default=True)
 @click.option("--oracle", type=click.Choice(ORACLE_NAMES), help="Who chooses the order (stepped).  [default: fifo]")
 @click.option(
@@ -92,7 +105,9 @@ def main() -> None:
 @click.option("--trace", type=click.Path(dir_okay=False), help="Write every arrival to this file.")
 @common
 def run(
-    scenario: str,
+    scenario: str | None,
+    everything: bool,
+    kernel: str | None,
     policy: str | None,
     engine: Literal["stepped", "threads", "host"],
     oracle: str | None,
@@ -105,12 +120,21 @@ def run(
     """Run SCENARIO, a file or the name of a shipped one, and show what happens.
 
     Without it a scenario runs in which an RDMA application ignores a lease break. `longpin list scenarios` names them.
+    With --all each of them runs, and the table says whether it ended as its file says.
     """
     begin()
     check_run(engine, policy=policy, oracle=oracle, seed=seed, timers=timers, time_scale=time_scale, trace=trace)
+    if everything:
+        others = (scenario, policy, oracle, timers, time_scale, trace)
+        if engine != "stepped" or seed or any(option is not None for option in others):
+            raise BadInput("--all runs every shipped scenario as it is: with it there are --kernel and --json only")
+        run_all(kernel, as_json=as_json)
     from longpin.runner import api
 
+    scenario = DEFAULT_SCENARIO if scenario is None else scenario
     loaded = load(scenario, policy)
+    if kernel is not None:
+        policy = on_kernel(loaded, kernel, policy, engine)
     if engine == "host":
         run_host(loaded, scenario, as_json=as_json)
     spare("--trace", trace, scenario)
@@ -129,6 +153,37 @@ def run(
         if engine == "threads":
             advice = "The order was the operating system's: another run may go another way, its trace replays exactly."
     finish(result, as_json=as_json, again=again, advice=advice)
+
+
+def run_all(kernel: str | None, *, as_json: bool) -> NoReturn:
+    """Run every shipped scenario and show how each ended."""
+    from longpin.runner import api
+    from longpin.runner.progress import progress_line
+
+    startup.ready("longpin.runner.run")
+    with progress_line("scenarios") as show:
+        ran = api.run_all(kernel, show=show)
+    conclude(ran, as_json=as_json)
+
+
+def on_kernel(loaded: "Scenario", kernel: str, policy: str | None, engine: str) -> str:
+    """Return what the policy of a scenario is called on another kernel.
+
+    Raises:
+        BadInput: another policy is given, or the kernel is this machine's.
+        UsageError: there is no such kernel.
+
+    """
+    from longpin.runner import api
+    from longpin.runner.shipped import kernel_of
+
+    if policy is not None:
+        raise BadInput(
+            f"--kernel is for the scenario's own policy; of another one it is part: {policy},kernel={kernel}"
+        )
+    if engine == "host":
+        raise BadInput("--kernel: the host engine has the kernel of this machine")
+    return api.settings_of(loaded).on_kernel(kernel_of(kernel)).policy_name
 
 
 def run_host(loaded: "Scenario", scenario: str, *, as_json: bool) -> NoReturn:
@@ -192,6 +247,7 @@ def replay_again(trace: str, until: int | None, *policies: str | None) -> list[s
     "--policy",
     "policies",
     metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
     multiple=True,
     help="Follow the decisions of TRACE under this policy as far as they go, then first in, first out, and show both. "
     "A trace of a policy that is a class in a file needs this file first: FILE.py:CLASS.",
@@ -271,6 +327,8 @@ def list_(what: str, policy: str | None, as_json: bool) -> None:
             print_lines(capture.get())
 
 
+main.add_command(check)
+main.add_command(new)
 main.add_command(conform)
 main.add_command(explore)
 main.add_command(stress)

@@ -17,6 +17,7 @@ import click
 
 from longpin.runner.commands import startup
 from longpin.runner.commands.comparing import Run
+from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.options import POLICY_METAVAR, duration, spare
 from longpin.runner.commands.terminal import EXIT_BAD, BadInput, conclude, fail, say
 from longpin.runner.usage import MOST_SEED
@@ -36,7 +37,7 @@ Engine = Literal["stepped", "threads"]
 
 
 @click.command("conform")
-@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...", shell_complete=complete_scenario)
 @click.option("--recorded", type=PROGRAMS, metavar="FILE", help="Compare with what FILE recorded; - is standard input.")
 @click.option("--live", is_flag=True, help="Compare with the kernel of this machine.")
 @click.option(
@@ -99,6 +100,7 @@ Engine = Literal["stepped", "threads"]
 @click.option(
     "--policy",
     metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
     help="Follow another proposal, on today's kernel: without a lease of a layout it differs from none.  [default: P0]",
 )
 @click.option("--engine", type=click.Choice(["stepped", "threads"]), default="stepped", show_default=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from longpin.runner.commands import startup
+from longpin.runner.commands.completion import complete_policy
 from longpin.runner.commands.options import POLICY_METAVAR, begin, common, duration
 from longpin.runner.commands.terminal import BadInput, conclude
 
@@ -27,6 +28,7 @@ FOLDER = "longpin-matrix"
     "policies",
     multiple=True,
     metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
     help="Only this proposal, all of its presets if none is named; again for more. FILE.py:CLASS is loaded.",
 )
 @click.option("--hazard", "hazards", multiple=True, metavar="H", help="Only this one, such as H8; again for more.")

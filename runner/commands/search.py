@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from longpin.runner.commands import startup
+from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
     ORACLE_NAMES,
@@ -30,7 +31,7 @@ FAILURES = "longpin-failures"
 def search(command: Any) -> Any:
     """Add the options both commands have."""
     for option in (
-        click.option("--policy", metavar=POLICY_METAVAR, help=POLICY_HELP),
+        click.option("--policy", metavar=POLICY_METAVAR, shell_complete=complete_policy, help=POLICY_HELP),
         click.option(
             "--timers",
             type=click.Choice(["lazy", "racy"]),
@@ -57,7 +58,7 @@ def search(command: Any) -> Any:
 
 
 @click.command("explore")
-@click.argument("scenario", default=DEFAULT_SCENARIO)
+@click.argument("scenario", default=DEFAULT_SCENARIO, shell_complete=complete_scenario)
 @click.option(
     "--method",
     type=click.Choice(["auto", "dpor", "states"]),
@@ -140,7 +141,7 @@ def explore(
 
 
 @click.command("stress")
-@click.argument("scenario", default=DEFAULT_SCENARIO)
+@click.argument("scenario", default=DEFAULT_SCENARIO, shell_complete=complete_scenario)
 @click.option("--runs", type=click.IntRange(1, 10**12), metavar="N", help="[default: 10000; 100 on threads]")
 @click.option(
     "--strategy", "strategies", multiple=True, type=click.Choice(ORACLE_NAMES), help="Only this; again for more."

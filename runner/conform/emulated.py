@@ -22,6 +22,7 @@ from longpin.actors.constants import (
 from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import Inode
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.kernel.mount import Mount
 from longpin.actors.mm.pmem import Pmem
 from longpin.actors.policies.proposal import KERNEL, Proposal
 from longpin.actors.process.facts import CallRecord
@@ -43,6 +44,7 @@ from longpin.messages.clock import CLOCK, Tick
 from longpin.messages.envelope import Address
 from longpin.messages.fs.directory import DIRECTORY
 from longpin.messages.process.process import PROCESS_TABLE, Enroll, Signal
+from longpin.runner.conform import uring_ops
 from longpin.runner.conform.driven import FORKED, IMAGE, DrivenProcess, DrivenThread, Perform
 from longpin.runner.conform.names import ProgramNames
 from longpin.runner.conform.ops import (
@@ -168,7 +170,9 @@ class _World:
             if engine == "stepped"
             else ThreadsEngine(lambda *_: None, lambda: None, alarms=False)
         )
-        kernel = Kernel(proposal.policy, proposal.generation, page_size=PAGE)
+        on_rings = any(op.op in uring_ops.RULES for op in program.ops)
+        mount = Mount("pmem:pmem0", dax=not on_rings)  # the files of the other kernel are not on DAX
+        kernel = Kernel(proposal.policy, proposal.generation, (mount,), page_size=PAGE, devices=())
         self.kernel = kernel
         self.engine.spawn(Clock, CLOCK)
         spawn_common(self.engine, kernel)

@@ -21,6 +21,7 @@ from longpin.runner.conform.generate_signals import SignalOps
 from longpin.runner.conform.generate_storage import generate_storage, wants_storage
 from longpin.runner.conform.generate_threads import SHARE, ThreadOps
 from longpin.runner.conform.generate_transfers import generate_transfers, wants_transfers
+from longpin.runner.conform.generate_uring import generate_rings, wants_rings
 from longpin.runner.conform.ops import COORDINATOR, DECLARED_OPS, LEASE_TYPES, OPS, READ
 from longpin.runner.conform.program import ConformOp, ConformProgram, make_op, mistakes
 
@@ -72,6 +73,8 @@ def generate(seed: int, index: int) -> ConformProgram:
         return generate_storage(seed, index)
     if wants_transfers(seed, index):
         return generate_transfers(seed, index)
+    if wants_rings(seed, index):
+        return generate_rings(seed, index)
     # random.Random hashes text with SHA-512: the same everywhere, whatever PYTHONHASHSEED is.
     # The ops that only declarations tell of have choices of their own: programs stay what they are with one more.
     choices = [random.Random(f"longpin conform {what}{seed} {index}") for what in ("", "declared ", "memory ")]

@@ -48,7 +48,7 @@ class ProgramNames:
     def bind(self, op: ConformOp, ret: int, other: int = 0) -> None:
         """Remember what a call that succeeded has made or ended; ``other`` is the write end of a pipe."""
         match op.op:
-            case "open" | "memfd" | "reopen" | "dup" | "dup2" | "dupfd" | "recvfd":
+            case "open" | "memfd" | "reopen" | "dup" | "dup2" | "dupfd" | "recvfd" | "io_uring_setup":
                 self.fds[op.args["as"]] = ret
             case "pipe":
                 self.fds[op.args["r"]], self.fds[op.args["w"]] = ret, other

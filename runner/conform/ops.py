@@ -10,7 +10,7 @@ from typing import Any, Final
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Syscall
 from longpin.actors.syscalls.parameter import Parameter
-from longpin.runner.conform import memory_ops
+from longpin.runner.conform import memory_ops, uring_ops
 from longpin.runner.conform.paths import NO_FD, is_path
 from longpin.runner.machine.abilities import FALLOCATE_MODES
 
@@ -94,7 +94,7 @@ MASK_HOW: dict[str, int] = {"SIG_BLOCK": 0, "SIG_UNBLOCK": 1, "SIG_SETMASK": 2}
 WAIT_OPTIONS: dict[str, int] = {"WNOHANG": 1, "WUNTRACED": 2, "WCONTINUED": 8}
 SPLICE_FLAGS: dict[str, int] = {"SPLICE_F_MOVE": 1, "SPLICE_F_NONBLOCK": 2, "SPLICE_F_MORE": 4, "SPLICE_F_GIFT": 8}
 MEMFD_FLAGS: dict[str, int] = {"MFD_CLOEXEC": 1, "MFD_NOEXEC_SEAL": 8, "MFD_EXEC": 16}
-RESOURCES: dict[str, int] = {"RLIMIT_NOFILE": 7, "RLIMIT_SIGPENDING": 11}
+RESOURCES: dict[str, int] = {"RLIMIT_NOFILE": 7, "RLIMIT_MEMLOCK": 8, "RLIMIT_SIGPENDING": 11}
 
 FLOCK_HOW: dict[str, int] = {"SH": 1, "EX": 2, "NB": 4, "UN": 8, "MAND": 32, "READ": 64, "WRITE": 128}
 """What flock(2) takes, with or without LOCK_ in front."""
@@ -272,7 +272,7 @@ KINDS: dict[str, ArgumentKind] = {
     "memfd flags": ArgumentKind(f"some of {'|'.join(MEMFD_FLAGS)}, or nothing", _names_of(MEMFD_FLAGS, none=True)),
     "letter": ArgumentKind("a letter from a to z", lambda value: isinstance(value, str) and value in _LETTERS),
 }
-KINDS |= {name: ArgumentKind(*kind) for name, kind in memory_ops.KINDS.items()}
+KINDS |= {name: ArgumentKind(*kind) for name, kind in (memory_ops.KINDS | uring_ops.KINDS).items()}
 """Every kind of argument."""
 
 
@@ -403,7 +403,7 @@ def _declared_ops() -> dict[str, Rule]:
 
 DECLARED_OPS = _declared_ops()
 """The ops that are as their calls declare."""
-OPS = _OWN_OPS | {op: Rule(*kinds) for op, kinds in memory_ops.RULES.items()} | DECLARED_OPS
+OPS = _OWN_OPS | {op: Rule(*kinds) for op, kinds in (memory_ops.RULES | uring_ops.RULES).items()} | DECLARED_OPS
 """Every op of a process by its name."""
 
 COORDINATOR_OPS: dict[str, Rule] = {

@@ -14,7 +14,7 @@ from longpin.actors.process.interpreter import values
 from longpin.actors.process.program import Op
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.files import as_bytes
-from longpin.runner.conform import memory_ops
+from longpin.runner.conform import memory_ops, uring_ops
 from longpin.runner.machine.orders import Order, libc, libc_order
 
 
@@ -95,6 +95,8 @@ def order_for(call: Op, next_mapping: int, op: str = "") -> Order:
         raise AssertionError(f"no C program can make the call {call}") from None
     if (on_memory := memory_ops.order(op, *given)) is not None:
         return on_memory
+    if (on_ring := uring_ops.order(call.call, *given)) is not None:
+        return on_ring
     if call.call == "mmap":
         length, prot, flags, fd, offset, *placed = given
         where = {

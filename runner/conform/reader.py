@@ -33,7 +33,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.process.program import Const, Op
 from longpin.actors.syscalls import SYSCALLS
-from longpin.runner.conform import memory_ops
+from longpin.runner.conform import memory_ops, uring_ops
 from longpin.runner.conform.driven import FORKED, IMAGE
 from longpin.runner.conform.names import ProgramNames, length_of
 from longpin.runner.conform.ops import (
@@ -219,6 +219,8 @@ def read_call(who: ProgramProcess, op: ConformOp) -> Op:
     if (on_memory := memory_ops.READERS.get(op.op)) is not None:
         made = call(*on_memory(who.names.fd(op.args) if "fd" in op.args else -1, op.args))
         return replace(made, text=op.op)
+    if (on_ring := uring_ops.read(op.op, lambda name: _other_fd(who, op.args, name), op.args)) is not None:
+        return call(*on_ring)
     if (reader := _READERS.get(op.op)) is not None:
         return call(*reader(who, op.args))
     given: list[int | str | bytes] = []

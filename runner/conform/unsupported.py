@@ -2,6 +2,7 @@
 
 import resource
 
+from longpin.runner.conform import uring_ops
 from longpin.runner.conform.ops import SHARING_OPS
 from longpin.runner.conform.program import ConformProgram
 from longpin.runner.machine.abilities import DEFAULT_BREAK_TIME, HostAbilities
@@ -30,6 +31,8 @@ def why_not(abilities: HostAbilities, program: ConformProgram) -> str:
                 return f"setxattr: {abilities.xattr}"
             case "open" | "reopen" if "O_TMPFILE" in op.args["flags"] and abilities.tmpfile:
                 return f"{op.op}: {abilities.tmpfile}"
+            case _ if op.op in uring_ops.RULES and abilities.io_uring:
+                return f"{op.op}: {abilities.io_uring}"
             case _ if op.op in SHARING_OPS and abilities.reflink:
                 return f"{op.op}: {abilities.reflink}"
             case "fallocate" if op.args["mode"] not in abilities.fallocate:
@@ -42,6 +45,7 @@ def why_not(abilities: HostAbilities, program: ConformProgram) -> str:
 def _raises_a_limit(program: ConformProgram) -> bool:
     """Whether a process sets a limit to more than it, or who forked it, was left."""
     first = {"RLIMIT_NOFILE": MOST_DESCRIPTORS, "RLIMIT_SIGPENDING": resource.getrlimit(RLIMIT_SIGPENDING)[1]}
+    first["RLIMIT_MEMLOCK"] = resource.getrlimit(resource.RLIMIT_MEMLOCK)[1]
     limits: dict[str, dict[str, int]] = {}
     for op in program.ops:
         own = limits.setdefault(op.proc, dict(first))

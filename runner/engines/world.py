@@ -6,6 +6,7 @@ from longpin.actors.base import Engine
 from longpin.actors.clock import Clock
 from longpin.actors.fs.directory import Directory
 from longpin.actors.fs.inode import FileStart, Inode
+from longpin.actors.fs.nfs_threads import NfsThreads
 from longpin.actors.hypervisor import Hypervisor
 from longpin.actors.kernel.file_system import FILE_SYSTEMS
 from longpin.actors.kernel.machine import Kernel
@@ -22,11 +23,13 @@ from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
 from longpin.actors.process.users import Users
+from longpin.actors.rdma.device_node import RdmaNode
 from longpin.actors.vfio import VfioDriver
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
 from longpin.messages.envelope import Address, Message
 from longpin.messages.fs.directory import DIRECTORY
+from longpin.messages.fs.layout import NFSD
 from longpin.messages.hypervisor import HYPERVISOR
 from longpin.messages.mm.hugetlb import HUGE_PAGES
 from longpin.messages.mm.memory import ZERO_PAGE
@@ -34,6 +37,7 @@ from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
+from longpin.messages.rdma.removal import node_of
 from longpin.messages.vfio import VFIO
 
 FIRST_PID = 100
@@ -75,6 +79,7 @@ class Blueprint:
             huge_pages=machine.huge_pages,
             hypervisor=machine.hypervisor,
             vfio=machine.vfio,
+            nfsd=scenario.nfsd,
         )
         self.scenario = scenario
         self.images = {spec.name: image(spec) for spec in scenario.processes}
@@ -111,6 +116,8 @@ class Blueprint:
             engine.spawn(DaxDevice, f"dax:{device.name}", kernel, memory, device.pages, device.align)
         for camera in scenario.video:
             engine.spawn(Camera, f"camera:{camera.name}", kernel, camera.frame_size, camera.framework)
+        if kernel.nfsd.threads:
+            engine.spawn(NfsThreads, NFSD, kernel.nfsd.threads)
         if kernel.hypervisor:
             engine.spawn(Hypervisor, HYPERVISOR, kernel.page_size)
         if kernel.vfio:
@@ -134,6 +141,9 @@ def spawn_common(engine: Engine, kernel: Kernel) -> None:
     engine.spawn(Users, USERS)
     if kernel.huge_pages:
         engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
+    for device in kernel.devices:
+        if device.removable:
+            engine.spawn(RdmaNode, node_of(device), device)
     if kernel.zero_page_is_written:
         engine.spawn(ZeroPage, ZERO_PAGE.memory)
 

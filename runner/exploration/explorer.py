@@ -19,6 +19,7 @@ from longpin.runner.exploration.result import (
     Failure,
     Inconclusive,
     PropertyViolation,
+    same,
 )
 from longpin.runner.exploration.table import Table
 
@@ -174,7 +175,7 @@ class Explorer:
             if error.__cause__ is None:
                 raise
             found = BrokenRule.by(error.__cause__)
-        if found != failure.broken:
+        if not same(found, failure.broken):
             raise InternalError(f"not repeatable: {failure.what}")
 
     def _ask(self, engine: SteppedEngine) -> EndJudgement:

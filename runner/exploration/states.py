@@ -69,6 +69,7 @@ class Matching:
         reduce: bool = True,
         seen: Callable[[], Seen] = SeenByFingerprint,
         interchangeable: Iterable[Sequence[Address]] = (),
+        prefix: Sequence[Address] = (),
     ) -> None:
         self.table = table
         self.judge = judge
@@ -83,6 +84,9 @@ class Matching:
         self._new_seen = seen
         groups = [group for group in interchangeable if len(group) > 1]
         self.images = Representatives(Symmetry(table, groups), self.nodes) if groups else None
+        self.prefix = prefix
+        """Who is let go first: what is explored begins behind that, and so do the decisions of what is found."""
+        assert not (prefix and groups), "whoever was let go is not interchangeable any more"
         self.failed: Exception | None = None
         self.marks: set[str] = set()
         """What is to be seen in a step that was taken: every one leads from a state that can be reached."""
@@ -188,7 +192,10 @@ class Matching:
         state[WORLD_ACTOR] = number(-1, table.told)
         for created in table.first:
             state[created.actor] = number(created.state, created.sends)
-        return tuple(state)
+        start = tuple(state)
+        for address in self.prefix:
+            start = self._step(start, table.number(address))
+        return start
 
     def _processes(self, state: Global) -> list[int]:
         head = self.nodes.head

@@ -44,9 +44,10 @@ _OPTIONAL = {
         "hypervisor",
         "vfio",
     ),
+    "nfsd": ("threads", "on_timeout", "layout_type", "fence_failures", "fence_retries"),
     "pmem": ("blocks",),
     "video": ("frame_size",),
-    "device": ("iommu", "revocable", "on_demand", "names_owner"),
+    "device": ("iommu", "revocable", "on_demand", "names_owner", "disassociates"),
     "file": ("pmem", "uid", "mode"),
     "process": ("uid", "capabilities", "memlock"),
 }
@@ -66,7 +67,8 @@ def tidied(document: Document, rules: list[str], policy: str) -> Document:
     head: Document = {key: made.pop(key) for key in ("name", "source", "summary") if key in made}
     made.pop("policy", None)
     made.pop("holds", None)
-    made.pop("shows", None)  # a failure shows no use
+    for key in ("shows", "violates", "violates_on", "unreached"):  # a failure shows no use, and fails
+        made.pop(key, None)
     made.get("machine", {}).pop("kernel", None)  # the policy's name says it
     return {**head, "policy": policy, "holds": rules, **made}
 

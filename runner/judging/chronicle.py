@@ -27,7 +27,7 @@ from longpin.messages.clock import Tick
 from longpin.messages.envelope import Address, Envelope
 from longpin.messages.fs.inode import LeaseOverdue
 from longpin.messages.fs.lease import Break, Drop
-from longpin.messages.mm.memory import Dma, PinFrames, Unpin
+from longpin.messages.mm.memory import AtomicDma, Dma, PinFrames, Unpin
 from longpin.messages.mm.pmem import FreeBlocks
 from longpin.messages.mm.ram import UnpinFrames
 from longpin.messages.process.process import Signal
@@ -71,6 +71,9 @@ EVENTS: dict[type, Callable[[int, float, Any, Address], RunEvent]] = {
     RevokeRegion: lambda at, now, body, dst: RegionRevoked(at, now, body.region, dst, body.after, body.unpin),
     QueueEvent: lambda at, now, body, dst: AsyncEventQueued(at, now, body.registration, dst),
     Dma: lambda at, now, body, dst: DmaDone(at, now, body.region, dst, body.number, body.inode, body.page, body.data),
+    AtomicDma: lambda at, now, body, dst: DmaDone(
+        at, now, body.region, dst, body.number, body.inode, body.page, body.data
+    ),
     Tick: lambda at, now, _body, _dst: ClockAdvanced(at, now),
 }
 """Which messages are events of the kernel, a device or time: the number of the arrival, the time, body and receiver."""

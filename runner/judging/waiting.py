@@ -18,6 +18,7 @@ from longpin.actors.policies.base import Policy
 from longpin.actors.process.process import Process
 from longpin.actors.process.thread import Thread
 from longpin.messages.envelope import Address
+from longpin.messages.mm.memory import Pin
 
 _VERBS = {"spin": "spins, in state R, which not even SIGKILL ends, until nothing pins"}
 """What it does who does not wait for something, by the kind of it."""
@@ -164,13 +165,14 @@ class WaitForGraph:
         return f"mapped by {', '.join(names) or 'no process'}"
 
     def _administrator(self, address: Address) -> str:
-        inode = self.actors[address]
-        assert isinstance(inode, Inode)
-        pmem = self.actors[inode.pmem]
-        assert isinstance(pmem, Pmem)
-        seen = inode.view()
-        runs = [range(extent.block, extent.block + extent.length) for extent in seen.extents]
-        pins = tuple(pin for run in runs for block in sorted(pmem.pins) if block in run for pin in pmem.pins[block])
+        inode = self.actors.get(address)
+        if not isinstance(inode, Inode):  # a folder, of which nothing is listed
+            return ""
+        pins: tuple[Pin, ...] = ()
+        if isinstance(pmem := self.actors.get(inode.pmem), Pmem):
+            runs = [range(extent.block, extent.block + extent.length) for extent in inode.view().extents]
+            blocks = [block for run in runs for block in sorted(pmem.pins) if block in run]
+            pins = tuple(pin for block in blocks for pin in pmem.pins[block])
         listed = [entry.text for entry in self.policy.admin_list(inode.layout_view(pins))]
         return f"; an administrator sees {'; '.join(listed) if listed else 'nobody who holds it'}"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from longpin.actors.constants import FICLONE
 from longpin.runner.machine.agent_libc import LIBC, PAGE
 from longpin.runner.machine.agent_signals import SYSTEM_CALLS
+from longpin.runner.machine.agent_uring import why_not
 from longpin.runner.machine.proc_files import LEASE_BREAK_TIME, LEASES_ENABLE, LOCKS, file_system
 
 FALLOCATE_MODES: dict[str, int] = {
@@ -57,6 +58,8 @@ class HostAbilities:
     """Why no process can raise a limit that it has lowered."""
     reflink: str
     """Why files cannot share blocks."""
+    io_uring: str
+    """Why there is no io_uring."""
     fallocate: frozenset[str]
     """The modes of fallocate(2) that the file system has."""
 
@@ -79,6 +82,7 @@ def probe(folder: Path) -> HostAbilities:
             xattr=_why_not(lambda: os.setxattr(inside, "user.longpin", b"x"), "user extended attributes"),
             limits="" if _may_raise_limits() else "needs the right to raise limits (CAP_SYS_RESOURCE)",
             reflink=_why_not(lambda: _clone(inside), "FICLONE"),
+            io_uring=why_not(),
             fallocate=frozenset(_fallocate_modes(inside)),
         )
 

@@ -9,6 +9,7 @@ installation can still ``exec`` it afresh.
 ``agent_files``      calls on descriptors, paths and memory
 ``agent_storage``    calls on where the data of files lie
 ``agent_transfers``  calls that move bytes between memory, files, pipes and processes
+``agent_uring``      calls on io_uring
 ``agent_signals``    calls on signals
 ``agent``            calls on processes; the agent and the zygote
 ===================  ======================================================================
@@ -52,8 +53,9 @@ from longpin.runner.machine.agent_signals import CALLS as SIGNAL_CALLS
 from longpin.runner.machine.agent_signals import prepare_signals, timespec
 from longpin.runner.machine.agent_storage import CALLS as STORAGE_CALLS
 from longpin.runner.machine.agent_transfers import CALLS as TRANSFER_CALLS
+from longpin.runner.machine.agent_uring import CALLS as URING_CALLS
 
-PARTS = ("agent_libc", "agent_files", "agent_storage", "agent_transfers", "agent_signals", "agent")
+PARTS = ("agent_libc", "agent_files", "agent_storage", "agent_transfers", "agent_uring", "agent_signals", "agent")
 """The modules of this program, each after those that it imports."""
 OWN = (CONTROL, INBOX, WAKEUP)
 """An agent's own descriptors."""
@@ -260,6 +262,7 @@ CALLS: dict[str, Callable[[Order], Reply]] = {
     **FILE_CALLS,
     **STORAGE_CALLS,
     **TRANSFER_CALLS,
+    **URING_CALLS,
     "peek": with_room(FILE_CALLS["peek"]),
     "poke": with_room(FILE_CALLS["poke"]),
     **SIGNAL_CALLS,

@@ -14,6 +14,7 @@ from longpin.runner.conclusions import (
     Explored,
     Predicted,
     Raced,
+    RanAll,
     Replayed,
     Stressed,
     Tabulated,
@@ -23,8 +24,8 @@ from longpin.runner.report.objects import Object, run_object
 from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
 
-VERBS = ("run", "replay", "explore", "stress", "matrix", "conform", "list")
-"""The verbs that have ``--json``, each with a schema."""
+VERBS = ("run", "run-all", "replay", "explore", "stress", "matrix", "conform", "list", "check")
+"""The verbs that have ``--json``, each with a schema; ``run --all`` has one of its own."""
 
 
 def schema(verb: str) -> Object:
@@ -106,6 +107,10 @@ def _object_of(conclusion: Conclusion, again: str) -> Object:
             from longpin.runner.report import survey
 
             return survey.as_object(conclusion.found)
+        case RanAll():
+            from longpin.runner.report import shipped
+
+            return shipped.as_object(conclusion)
         case _:
             assert_never(conclusion)
 

@@ -11,6 +11,7 @@ from longpin.runner.conclusions import (
     Explored,
     Predicted,
     Raced,
+    RanAll,
     Replayed,
     Searched,
     Stressed,
@@ -96,6 +97,10 @@ class ConsoleReport:
                 from longpin.runner.report import survey
 
                 return text_of(survey.lines(conclusion.found))
+            case RanAll():
+                from longpin.runner.report import shipped
+
+                return text_of(shipped.lines(conclusion))
             case _:
                 assert_never(conclusion)
 

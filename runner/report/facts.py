@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from longpin.runner.conclusions import Predicted
@@ -15,12 +15,12 @@ from longpin.runner.report.objects import Object
 SENTENCE = "the emulated kernel of each version does what that kernel did"
 """What holds where they agree."""
 
-_MOST_DIFFERENCES = 20
+_MOST_DIFFERENCES = _MOST_REASONS = 20
 _HEADINGS = ("case", "questions", *(standing.value for standing in Standing))
 
 
 def lines(predicted: Predicted) -> Iterator[str]:
-    """Yield the tally by case, what is out of scope and why, the differences, and the command that shows the first."""
+    """Yield the tally by case, what is out of scope and why, and the differences."""
     tally = predicted.tally
     yield (
         f"{predicted.reason}: {tally.questions} of {predicted.wanted} questions, emulated {POLICY}:{PRESET}, "
@@ -30,17 +30,23 @@ def lines(predicted: Predicted) -> Iterator[str]:
     yield from _table(tally.cases, sum(tally.cases.values(), Counter()))
     if tally.reasons:
         yield ""
-    for reason, count in tally.reasons.most_common():
+    for reason, count in tally.reasons.most_common(_MOST_REASONS):
         yield f"out of scope {count}: {reason}"
+    if len(tally.reasons) > _MOST_REASONS:
+        rest = tally.count(Standing.OUT_OF_SCOPE) - sum(count for _, count in tally.reasons.most_common(_MOST_REASONS))
+        yield f"out of scope {rest}: for {len(tally.reasons) - _MOST_REASONS} more reasons"
     for answered in tally.differences[:_MOST_DIFFERENCES]:
         yield ""
         yield str(answered.question)
         yield from _beside(answered)
     if len(tally.differences) > _MOST_DIFFERENCES:
         yield f"and {len(tally.differences) - _MOST_DIFFERENCES} more"
-    if tally.differences:
-        yield ""
-        yield _again(tally.differences[0])
+
+
+def replay_line(predicted: Predicted) -> str:
+    """Return the command that asks the first question again about which the kernels differ; empty: there is none."""
+    differences = predicted.tally.differences
+    return _again(differences[0]) if differences else ""
 
 
 def _table(cases: dict[str, Counter[Standing]], total: Counter[Standing]) -> Iterator[str]:
@@ -57,11 +63,10 @@ def _table(cases: dict[str, Counter[Standing]], total: Counter[Standing]) -> Ite
 def _beside(answered: Answered) -> Iterator[str]:
     recorded, own = answered.question.recorded, answered.answer
     assert recorded is not None
-    assert own is not None
     yield f"  the kernel: {_said(recorded)}"
-    yield f"  emulated:   {_said(own)}"
+    yield f"  emulated:   {'out of scope' if own is None else _said(own)}"
     for key in differing(answered):
-        yield f"  {key}: {json.dumps(recorded.also[key])}, emulated {json.dumps(own.also[key])}"
+        yield f"  {key}: {json.dumps(recorded.also[key])}, emulated {json.dumps(answered.also[key])}"
 
 
 def _said(answer: KernelAnswer) -> str:
@@ -73,7 +78,7 @@ def _again(answered: Answered) -> str:
     question, recorded = answered.question, answered.question.recorded
     row: dict[str, Any] = {key: getattr(question, key) for key in ("id", "case", "fs", "op", "kernel", "how")}
     if recorded is not None:
-        row |= {"observed": recorded.observed, "errno": recorded.errno}
+        row |= {**recorded.also, "observed": recorded.observed, "errno": recorded.errno}
     return f"printf '%s\\n' {shlex.quote(json.dumps(row))} | longpin conform --facts -"
 
 
@@ -121,17 +126,16 @@ def _counts(counts: Counter[Standing]) -> Object:
 def _difference(answered: Answered) -> Object:
     question, recorded, own = answered.question, answered.question.recorded, answered.answer
     assert recorded is not None
-    assert own is not None
     keys = differing(answered)
     return {
         **{key: getattr(question, key) for key in ("id", "case", "fs", "op", "kernel", "how")},
-        "expected": _answer(recorded, keys),
-        "found": _answer(own, keys),
+        "expected": _answer(recorded, recorded.also, keys),
+        "found": _answer(own or KernelAnswer(None), answered.also, keys),
     }
 
 
-def _answer(answer: KernelAnswer, keys: list[str]) -> Object:
-    return {"observed": answer.observed, "errno": answer.errno, "also": {key: answer.also[key] for key in keys}}
+def _answer(answer: KernelAnswer, also: Mapping[str, Any], keys: list[str]) -> Object:
+    return {"observed": answer.observed, "errno": answer.errno, "also": {key: also[key] for key in keys}}
 
 
 def _failure(predicted: Predicted) -> Object | None:

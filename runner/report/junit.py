@@ -11,6 +11,7 @@ from longpin.runner.conclusions import (
     Explored,
     Predicted,
     Raced,
+    RanAll,
     Replayed,
     Searched,
     Stressed,
@@ -86,6 +87,10 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
             from longpin.runner.report import survey
 
             return "parameter vectors", "\n".join(survey.lines(conclusion.found)), conclusion.found.seconds, {}
+        case RanAll():
+            from longpin.runner.report import shipped
+
+            return "shipped scenarios", "\n".join(shipped.lines(conclusion)), conclusion.seconds, {}
         case _:
             assert_never(conclusion)
 

@@ -19,6 +19,7 @@ from longpin.runner.conclusions import (
     Explored,
     Predicted,
     Raced,
+    RanAll,
     Replayed,
     Searched,
     Stressed,
@@ -72,9 +73,11 @@ def observation_of(conclusion: Conclusion) -> Observation:
         case Compared(verdict=verdict, tally=tally, about=about):
             counts = tally.differ + tally.unsupported, tally.asked
             return Observation("programs", about.policy, verdict.value, (), *counts, "programs")
-        case Predicted(tally=tally):
-            counts = len(tally.differences), tally.questions
-            return Observation("facts", "", conclusion.verdict.value, (), *counts, "questions")
+        case Predicted(tally=facts):
+            from longpin.runner.conform.facts.answers import POLICY, PRESET
+
+            counts = len(facts.differences), facts.compared
+            return Observation("facts", f"{POLICY}:{PRESET}", conclusion.verdict.value, (), *counts, "questions")
         case Raced(series=series):
             from longpin.runner.races.model import PROPOSAL
 
@@ -91,6 +94,10 @@ def observation_of(conclusion: Conclusion) -> Observation:
             its = counts_of(surveyed)
             policy, verdict = surveyed.space.policy, surveyed.verdict
             return Observation("vectors", policy, verdict.value, (), its.failing, its.vectors, "vectors")
+        case RanAll(runs=runs, verdict=verdict, kernel=kernel):
+            return Observation(
+                "shipped", kernel or "", verdict.value, (), len(conclusion.unexpected), len(runs), "scenarios"
+            )
         case _:
             assert_never(conclusion)
 
@@ -110,12 +117,20 @@ def last_lines(conclusion: Conclusion, again: str = "") -> tuple[str, ...]:
             command = "" if conclusion.kept is None else its_line(conclusion.kept)
         case Compared():
             command = conclusion.again or ""
+        case Predicted():
+            from longpin.runner.report.facts import replay_line as facts_line
+
+            command = facts_line(conclusion)
         case Raced():
             command = conclusion.series.again
         case Tabulated():
             from longpin.runner.report.matrix import replay_line
 
             command = replay_line(conclusion.matrix)
+        case RanAll():
+            from longpin.runner.report import shipped
+
+            command = shipped.replay_line(conclusion)
         case _:
             command = again if conclusion.verdict is Verdict.VIOLATED else ""
     return (str(observation_of(conclusion)), *filter(None, (command,)))
@@ -125,6 +140,8 @@ def observations_of(conclusion: Conclusion) -> Iterator[Observation]:
     """Yield what the parts of a conclusion have come to, where it has parts that have verdicts of their own."""
     if isinstance(conclusion, Tabulated):
         yield from map(observation_of_cell, conclusion.matrix.cells)
+    if isinstance(conclusion, RanAll):
+        yield from (_of_a_run(one.result) for one in conclusion.runs)
 
 
 def observation_of_cell(cell: MatrixCell) -> Observation:

@@ -1,11 +1,11 @@
-"""The public interface: load, run, replay, explore, stress and judge scenarios. See docs/api.md."""
+"""The public interface: load, check, run, replay, explore, stress and judge scenarios. See docs/api.md."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from longpin.runner import events
-from longpin.runner.api import explore, load, run, settings_of, stress
-from longpin.runner.conclusions import Explored, Replayed, Stressed, Tabulated, Vectors
+from longpin.runner.api import check, explore, load, run, run_all, settings_of, stress
+from longpin.runner.conclusions import Explored, RanAll, Replayed, Stressed, Tabulated, Vectors
 from longpin.runner.events import Event, Observer
 from longpin.runner.report.sentences import sentence
 from longpin.runner.result import Result, Verdict
@@ -33,6 +33,7 @@ __all__ = [
     "Observer",
     "PolicyError",
     "PoolError",
+    "RanAll",
     "Replayed",
     "Result",
     "ScenarioError",
@@ -42,6 +43,7 @@ __all__ = [
     "UsageError",
     "Vectors",
     "Verdict",
+    "check",
     "events",
     "explore",
     "judge",
@@ -50,6 +52,7 @@ __all__ = [
     "replay",
     "replay_under",
     "run",
+    "run_all",
     "sentence",
     "settings_of",
     "stress",

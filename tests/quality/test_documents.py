@@ -98,6 +98,12 @@ def test_the_picture_is_what_is_printed(tmp_path: Path) -> None:
     assert run("longpin run", tmp_path).stdout.rstrip() == picture.rstrip()
 
 
+def test_the_drawing_is_what_is_drawn(tmp_path: Path) -> None:
+    drawn = run("longpin show --as svg", tmp_path).stdout
+    assert (ROOT / "docs" / "default-run.svg").read_text() == drawn, "longpin show --as svg -o docs/default-run.svg"
+    assert "](docs/default-run.svg)" in (ROOT / "README.md").read_text()
+
+
 def test_the_two_commands_are_those_that_decide() -> None:
     readme = (ROOT / "README.md").read_text()
     ci = (ROOT / ".ci" / "run").read_text()

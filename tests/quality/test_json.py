@@ -389,6 +389,11 @@ def test_the_document_explains_every_key() -> None:
             assert f"`{key}`" in text, f"{key} of {verb}"
 
 
+def schema_of(command: str) -> str:
+    """Return the name of the schema of what a command prints."""
+    return "run-all" if "--all" in command.split() else command.split()[0]
+
+
 def test_the_examples_are_what_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = (ROOT / "docs" / "json.md").read_text()
     (tmp_path / "tests").symlink_to(ROOT / "tests")
@@ -399,7 +404,7 @@ def test_the_examples_are_what_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_p
     examples = re.findall(
         r"^```sh\nlongpin (.*?)(?:  +#.*?)?\n```\n+(?:```json\n(.*?)^```)?", text, re.MULTILINE | re.DOTALL
     )
-    assert {command.split()[0] for command, _ in examples} == set(VERBS)
+    assert {schema_of(command) for command, _ in examples} == set(VERBS)
     for command, example in examples:
         if not example:  # what another one needs
             longpin(*command.split())
@@ -407,7 +412,7 @@ def test_the_examples_are_what_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_p
         # The name of a kept failure ends with a hash of all that it depends on, the data of kernels too.
         texts = (re.sub(r"-[0-9a-f]{8}\.", "-0.", text) for text in (longpin(*command.split()).stdout, example))
         printed, told = (json.loads(text) for text in texts)
-        valid(command.split()[0], json.dumps(told) + "\n")
+        valid(schema_of(command), json.dumps(told) + "\n")
         for found in (printed, told):
             if isinstance(found, dict):
                 found.pop("seconds", None)

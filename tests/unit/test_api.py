@@ -246,7 +246,7 @@ def test_every_public_name_is_documented_and_the_page_names_every_function() -> 
     assert set(api.EXCEPTIONS) <= set(api.__all__)
     for name in api.__all__:
         assert getattr(api, name).__doc__ or name in ("Event", "Observer"), name
-    for name in ("load", "run", "replay", "replay_under", "judge", "explore", "stress"):
+    for name in ("load", "run", "run_all", "replay", "replay_under", "judge", "explore", "stress"):
         assert f"`{name}(" in page
     for event in get_args(events.Event):
         assert f"`{event.__name__}`" in page, event

@@ -64,12 +64,14 @@ ROOMS = (
     ("matrix",),
     ("machine",),
     ("conform", "host"),
-    ("races",),
+    ("races", "judge_log"),
     ("c_source",),
     ("conclusions",),
-    ("searches",),
+    ("searches", "shipped"),
     ("report",),
+    ("show",),
     ("api", "traces", "tables"),
+    ("suite",),
     ("commands",),
 )
 """The folders and modules of ``runner/``: each imports what stands above it, nothing beside or below."""

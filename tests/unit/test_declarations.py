@@ -6,10 +6,16 @@ from longpin.actors.syscalls import (
     SYSCALLS,
     administration,
     clone3,
+    device_removal,
     hypervisor,
+    imported_verbs,
     io_uring,
     lease_verbs,
+    memory_windows,
+    mounts,
     pnfs,
+    proc_memory,
+    queue_pairs,
     threads,
     verbs,
     vfio,
@@ -32,7 +38,24 @@ ON_HOST = {call.name for call in SYSCALLS.values() if call.on_host}
 
 
 def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
-    others = (verbs, lease_verbs, video, io_uring, vfio, xdp, pnfs, hypervisor, clone3, administration)
+    others = (
+        verbs,
+        device_removal,
+        imported_verbs,
+        io_uring,
+        lease_verbs,
+        memory_windows,
+        queue_pairs,
+        vfio,
+        video,
+        xdp,
+        pnfs,
+        hypervisor,
+        clone3,
+        administration,
+        mounts,
+        proc_memory,
+    )
     assert SYSCALLS.keys() - {name for module in others for name in module.CALLS} == ON_HOST
     assert set(host_calls.CALLS) == set(c_calls.CALLS) == ON_HOST - set(threads.CALLS)
     assert THREAD_CALLS.keys() == threads.CALLS.keys()

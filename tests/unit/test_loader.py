@@ -8,13 +8,22 @@ from pathlib import Path
 import pytest
 
 from longpin.actors.constants import SIGIO
+from longpin.actors.kernel.nfs_server import LayoutType, NfsServer, OnTimeout
 from longpin.actors.process.program import Op
 from longpin.actors.syscalls import SYSCALLS
 from longpin.actors.syscalls.declaration import Section
 from longpin.config.call_table import write_tables
 from longpin.config.loader import ScenarioError, load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.positions import Positions
-from longpin.config.schema import RULES, InitialFile, MachineSettings, PmemSet, PolicyChoice, Scenario, VideoDevice
+from longpin.config.schema import (
+    RULES,
+    InitialFile,
+    MachineSettings,
+    PmemSet,
+    PolicyChoice,
+    Scenario,
+    VideoDevice,
+)
 from longpin.config.structure import DeviceTable, FileTable, MachineTable, PmemTable, ProcessEntry, ScenarioTable
 from longpin.messages.rdma.device import RdmaDevice
 
@@ -30,6 +39,9 @@ name = "all-keys"
 source = "a mail"
 summary = "Every key there is."
 holds = ["O7", "O1"]
+violates = ["O7"]
+violates_on = { "6.1" = ["O7", "O1"], "7.2" = [] }
+unreached = true
 
 [policy]
 name = "flv1"
@@ -45,6 +57,13 @@ uverbs_async_delay = true
 huge_page_size = "4 * PAGE"
 huge_pages = 3
 hypervisor = true
+
+[nfsd]
+threads = 8
+on_timeout = "fence_async"
+layout_type = "block"
+fence_failures = 2
+fence_retries = 3
 
 [[video]]
 name = "video0"
@@ -127,6 +146,7 @@ def test_every_key_arrives() -> None:
     assert scenario.machine == MachineSettings(
         512, 5.0, uverbs_async_delay=True, huge_page_size=2048, huge_pages=3, hypervisor=True, kernel=kernel
     )
+    assert scenario.nfsd == NfsServer(8, OnTimeout.FENCE_ASYNC, LayoutType.BLOCK, 2, 3)
     assert scenario.video == (VideoDevice("video0", 1024, "videobuf2"),)
     assert scenario.pmem == (PmemSet("fast", 8, "ext4"), PmemSet("slow", 64, mount="/slow"))
     assert scenario.devices == (RdmaDevice("mlx5_0"),)
@@ -135,6 +155,8 @@ def test_every_key_arrives() -> None:
         InitialFile("/slow/log", "slow", 0, 0, 0o666),
     )
     assert scenario.holds == ("O1", "O7")
+    assert (scenario.violates, scenario.unreached) == (("O7",), True)
+    assert [scenario.expected_on(kernel) for kernel in ("6.1", "6.18", "7.2")] == [("O1", "O7"), ("O7",), ()]
     app, kid = scenario.processes
     assert (app.uid, app.capabilities, app.memlock) == (1000, ("CAP_IPC_LOCK", "CAP_LEASE"), 2048)
     ((signal, handler),) = app.on_signal
@@ -246,8 +268,9 @@ programm = "close(1)"
 """
     assert errors(text) == [
         (
-            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, machine, pmem, "
-            "tmpfs, dax, video, device, file, process, found the key 'colour'"
+            "f.toml:2: colour: expected one of the keys name, source, summary, policy, holds, shows, violates, "
+            "violates_on, unreached, machine, nfsd, pmem, tmpfs, dax, video, device, file, process, "
+            "found the key 'colour'"
         ),
         (
             "f.toml:3: policy: expected a preset of P5 (as_posted, intended, lt0, k1_kill, k1_invalidate, d1), "

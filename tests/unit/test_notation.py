@@ -158,8 +158,8 @@ def test_columns_count_characters() -> None:
         ("sigaction(SIGIO, SIG_DFL, 4)", "1:27 flags among SA_RESTART, "),
         ("ibv_modify_qp(qp, 9)", "1:19 one of IBV_QPS_RESET, "),
         (
-            "ibv_post_send(qp, 3, mr, peer, 0)",
-            "1:19 one of IBV_WR_RDMA_WRITE, IBV_WR_RDMA_READ as opcode of ibv_post_send(qp, opcode, ",
+            "ibv_post_send(qp, 99, mr, peer, 0)",
+            "1:19 one of IBV_WR_RDMA_WRITE, IBV_WR_RDMA_WRITE_WITH_IMM, IBV_WR_SEND, IBV_WR_SEND_WITH_IMM, ",
         ),
         ("ibv_post_send(qp, IBV_WR_RDMA_READ, b'x', peer, 0)", "1:37 a variable with a memory region, "),
         ("PAGE = dup(1)", "1:1 a variable to assign to | the constant PAGE"),

@@ -10,7 +10,8 @@ from longpin.actors.kernel.generation import Version
 from longpin.actors.policies.proposal import Proposal
 from longpin.config.loader import ScenarioError, parse_scenario
 from longpin.config.schema import Scenario
-from longpin.config.situation import Play, SituationError, Situations
+from longpin.config.situation import Play, SituationRun, Situations
+from longpin.config.situation_text import SituationError
 from longpin.runner.conform.facts.forms import NotSeenError, write
 from longpin.runner.conform.facts.played import Played, UnplayedError
 from longpin.runner.conform.facts.question import KernelAnswer, KernelQuestion
@@ -29,7 +30,7 @@ class Answered:
     out_of_scope: str = ""
     """Why it has no answer."""
     also: Mapping[str, Any] = field(default_factory=dict)
-    """What can be said although it has none."""
+    """What else was seen, by the key under which it is recorded."""
 
     def as_line(self) -> dict[str, Any]:
         """Return it as it is written down."""
@@ -64,11 +65,14 @@ def answer(question: KernelQuestion, situations: Situations) -> Answered:
     play = situations.find(question.case, question.fs, question.op)
     if play is None:
         return Answered(question, None, f"no situation for {question.case} on {question.fs}: {question.op}")
-    if play.out_of_scope:
-        return Answered(question, None, play.out_of_scope)
+    also: dict[str, Any] = {}
     try:
-        played = Played(_read(play.scenario), play.marks, proposal_of(version))
-        return Answered(question, _written(play, played))
+        runs = [Played(_read(run.scenario), run.marks, proposal_of(version)) for run in play.runs]
+        for run, played in zip(play.runs, runs, strict=True):
+            also |= _also(run, played)
+        if play.out_of_scope:
+            return Answered(question, None, play.out_of_scope, also)
+        return Answered(question, _written(play, runs[0]), also=also)
     except ScenarioError as error:
         raise SituationError(f"{question}:\n{error}") from error
     except (UnplayedError, NotSeenError) as error:
@@ -78,13 +82,13 @@ def answer(question: KernelQuestion, situations: Situations) -> Answered:
 def _written(play: Play, played: Played) -> KernelAnswer:
     number = played.call(play.errno) if play.errno else None
     errno = write(f"{{word {play.errno}}}", played) if number is not None and number.failed else None
-    return KernelAnswer(write(play.observed, played), errno, _also(play, played))
+    return KernelAnswer(write(play.observed, played), errno)
 
 
-def _also(play: Play, played: Played) -> dict[str, Any]:
+def _also(run: SituationRun, played: Played) -> dict[str, Any]:
     """Return what else is seen; not all can be, whatever comes of a call."""
     found = {}
-    for key, tree in play.also.items():
+    for key, tree in run.also.items():
         with suppress(NotSeenError):
             found[key] = write(tree, played)
     return found

@@ -23,20 +23,22 @@ class Standing(StrEnum):
 def standing(answered: Answered) -> Standing:
     """Return how an answer stands: what was observed and the errno count, and what else both have looked at."""
     recorded, own = answered.question.recorded, answered.answer
+    if differing(answered):
+        return Standing.DIFFERS
     if own is None:
         return Standing.OUT_OF_SCOPE
     if recorded is None:
         return Standing.NOT_COMPARED
     alike = (own.observed, own.errno) == (recorded.observed, recorded.errno)
-    return Standing.AGREES if alike and not differing(answered) else Standing.DIFFERS
+    return Standing.AGREES if alike else Standing.DIFFERS
 
 
 def differing(answered: Answered) -> list[str]:
     """Return the keys of what else both have looked at and seen otherwise."""
-    recorded, own = answered.question.recorded, answered.answer
-    if recorded is None or own is None:
+    recorded = answered.question.recorded
+    if recorded is None:
         return []
-    return [key for key, value in own.also.items() if key in recorded.also and recorded.also[key] != value]
+    return [key for key, value in answered.also.items() if key in recorded.also and recorded.also[key] != value]
 
 
 @dataclass(slots=True)

@@ -126,9 +126,7 @@ class Played:
                     failed = True
             elif record.returned and record.errno and not failed:
                 why = ERRNO_NAMES[record.errno]
-                raise UnplayedError(
-                    f"it could not be set up: line {record.op.line}, {record.op.text} failed with {why}"
-                )
+                raise UnplayedError(f"it could not be set up: {record.op.text} failed with {why}")
 
     def call(self, name: str) -> Watched:
         """Return a call by its name."""

@@ -9,7 +9,7 @@ from longpin.actors.mm.pmem import Pmem
 from longpin.actors.mm.stamps import Stamp
 from longpin.actors.mm.zero_page import ZeroPage
 from longpin.messages.envelope import Address, Envelope, Message
-from longpin.messages.mm.memory import Dma, Load
+from longpin.messages.mm.memory import AtomicDma, Dma, Load
 from longpin.runner.judging.invariants.base import Finding, Invariant, means_of
 
 
@@ -27,7 +27,7 @@ class NoStaleData(Invariant):
         if not isinstance(actor, Pmem):
             return ()
         match envelope.body:
-            case Dma(data=None) as access:
+            case (Dma(data=None) | AtomicDma()) as access:
                 return self._device(actor, access)
             case Load() as access:
                 return self._processor(actor, access, envelope.src)

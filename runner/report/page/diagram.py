@@ -99,6 +99,14 @@ class DiagramRow(NamedTuple):
     changes: tuple[StateChange, ...] = ()
 
 
+class Room(NamedTuple):
+    """How much there is to draw on."""
+
+    rows: int
+    processes: int
+    objects: int
+
+
 @dataclass(frozen=True, slots=True)
 class Diagram:
     """A run, ready to be drawn."""
@@ -115,20 +123,22 @@ class Diagram:
     """Who waits at the end, and what for."""
 
 
-def diagram_of(result: Result, changes: Sequence[ArrivalChange] = ()) -> Diagram:
+def diagram_of(result: Result, changes: Sequence[ArrivalChange] = (), room: Room | None = None) -> Diagram:
     """Return the diagram of a run.
 
     Args:
         result: the run.
         changes: what its arrivals changed, in their order.
+        room: how much there is to draw on; None: what a page of many diagrams has.
 
     """
+    room = room or Room(MOST_ROWS, MOST_PROCESSES, MOST_OBJECTS)
     drawn = [row for row in rows(result.events, "→") if row.event is not None]
-    lanes = _Lanes(result.processes, (row.event for row in drawn if row.event is not None))
+    lanes = _Lanes(result.processes, (row.event for row in drawn if row.event is not None), room)
     found = list(_with_changes([_row(row, lanes) for row in drawn], changes, lanes))
-    hidden = max(len(found) - MOST_ROWS, 0)
+    hidden = max(len(found) - room.rows, 0)
     if hidden:
-        found = found[: MOST_ROWS // 2] + found[-(MOST_ROWS // 2) :]
+        found = found[: room.rows // 2] + found[-(room.rows // 2) :]
     broken = []
     for violation in result.violations:
         place = max((place for place, row in enumerate(found) if row.arrival <= violation.arrival), default=0)
@@ -189,11 +199,11 @@ def _taken(left: "deque[ArrivalChange]", arrival: int) -> Iterator[StateChange]:
 class _Lanes:
     """The lanes of a run, and which one has something."""
 
-    def __init__(self, processes: Sequence[ProcessName], events: Iterable[RunEvent]) -> None:
+    def __init__(self, processes: Sequence[ProcessName], events: Iterable[RunEvent], room: Room) -> None:
         shown = list(processes)
         self._places: dict[str, int] = {}
-        if len(shown) > MOST_PROCESSES:
-            shown = shown[: MOST_PROCESSES - 1]
+        if len(shown) > room.processes:
+            shown = shown[: room.processes - 1]
         names = [str(process) for process in shown]
         if more := len(processes) - len(shown):
             names.append(f"{more} other processes")
@@ -207,7 +217,7 @@ class _Lanes:
         for event in events:
             for kind, address in _objects(event):
                 objects[kind][address] = None
-        one_each = sum(map(len, objects.values())) <= MOST_OBJECTS
+        one_each = sum(map(len, objects.values())) <= room.objects
         for kind, addresses in objects.items():
             for address in addresses:
                 name = address if one_each else kind

@@ -1,12 +1,8 @@
 """Writes the page: the table, what cells open, style and script, in one file that needs no other."""
 
-import hashlib
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from longpin.config.schema import ALL_RULES, USES
@@ -22,12 +18,16 @@ from longpin.runner.report.page.changes import Onlooker
 from longpin.runner.report.page.diagram import diagram_of
 from longpin.runner.report.page.embedded import Embedded, as_json
 from longpin.runner.report.page.kinds import by_kind, kinds_of, sentence_of
+from longpin.runner.report.page.shared import data_file, filled, plain
 from longpin.runner.report.page.table import MatrixLine, bodies, heads, lines_of, policies, text, title_of
 from longpin.runner.report.page.words import words_of
 from longpin.runner.report.rows import printable
 from longpin.runner.result import Verdict
 from longpin.runner.run import replay
 from longpin.runner.shell import replay_command
+
+FILES = "longpin.runner.report.page"
+"""Where the files are that the page is made of."""
 
 PAGE = "matrix.html"
 """The name of the file, in the folder of the matrix."""
@@ -49,12 +49,11 @@ def write_page(matrix: Matrix, folder: Path) -> Path:
     """
     lines = lines_of(matrix)
     columns = matrix.wanted.columns
-    style, script = _data_file("page.css"), _data_file("page.js")
-    page = Template(_data_file("page.html")).substitute(
-        style=style,
-        script=script,
-        style_hash=_source_hash(style),
-        script_hash=_source_hash(script),
+    page = filled(
+        FILES,
+        "page.html",
+        [data_file(FILES, "lanes.css"), data_file(FILES, "page.css")],
+        [data_file(FILES, "lanes.js"), data_file(FILES, "page.js")],
         verdict=text(matrix.verdict.value),
         reason=text(reason(matrix)),
         counts=text(_counts(matrix)),
@@ -66,7 +65,7 @@ def write_page(matrix: Matrix, folder: Path) -> Path:
     )
     path = folder / PAGE
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(path, page.encode())
+    replace_file(path, page)
     return path
 
 
@@ -77,10 +76,10 @@ def _data(matrix: Matrix, lines: list[MatrixLine], folder: Path) -> dict[str, An
         {
             "name": " · ".join(title_of(hazard)),
             "file": hazard.name,
-            "summary": _plain(hazard.scenario.summary),
-            "should": _plain(hazard.expected.should),
-            "words": _plain(hazard.expected.words),
-            "source": _plain(hazard.expected.source),
+            "summary": plain(hazard.scenario.summary),
+            "should": plain(hazard.expected.should),
+            "words": plain(hazard.expected.words),
+            "source": plain(hazard.expected.source),
             "tags": [f"{kind.symbol} {kind.word} {' '.join(its)}" for kind, its in kinds_of(hazard.scenario).items()],
             "scenario": "\n".join(printable(line) for line in hazard.scenario.text.expandtabs().splitlines()),
         }
@@ -94,9 +93,7 @@ def _data(matrix: Matrix, lines: list[MatrixLine], folder: Path) -> dict[str, An
             words = words_of(cell, matrix.wanted.seconds)
             diagram, note, command = traces.of(cell)
             parts = [cell.verdict.value, column.name, cell.timers, *words, note, command]
-            cells.append(
-                [numbers[cell.hazard], -1 if diagram is None else diagram, *embedded.texts(map(_plain, parts))]
-            )
+            cells.append([numbers[cell.hazard], -1 if diagram is None else diagram, *embedded.texts(map(plain, parts))])
     return {"hazards": hazards, "cells": cells} | embedded.value()
 
 
@@ -157,17 +154,3 @@ def _kinds() -> Iterator[str]:
         symbol, word = kind
         told = "".join(f"<li><b>{text(rule)}</b> {text(sentence_of(rule))}</li>" for rule in rules)
         yield f'<li><span class="tag"><span aria-hidden="true">{symbol}</span> {word}</span><ul>{told}</ul></li>'
-
-
-def _plain(words: str) -> str:
-    """Return words on one line, with nothing hidden in them."""
-    return printable(" ".join(words.split()))
-
-
-def _data_file(name: str) -> str:
-    return (resources.files("longpin.runner.report.page") / name).read_text(encoding="utf-8")
-
-
-def _source_hash(inline: str) -> str:
-    """Return how a content security policy names an inline style or script, so that no other one is heeded."""
-    return f"sha256-{b64encode(hashlib.sha256(inline.encode()).digest()).decode()}"
