@@ -67,16 +67,26 @@ def answer(question: KernelQuestion, situations: Situations) -> Answered:
         return Answered(question, None, f"no situation for {question.case} on {question.fs}: {question.op}")
     also: dict[str, Any] = {}
     try:
-        runs = [Played(_read(run.scenario), run.marks, proposal_of(version)) for run in play.runs]
-        for run, played in zip(play.runs, runs, strict=True):
+        found = None
+        for number, run in enumerate(play.runs):
+            if not _counts(number, run, play, question):
+                continue
+            played = Played(_read(run.scenario), run.marks, proposal_of(version))
             also |= _also(run, played)
-        if play.out_of_scope:
-            return Answered(question, None, play.out_of_scope, also)
-        return Answered(question, _written(play, runs[0]), also=also)
+            if not number and not play.out_of_scope:
+                found = _written(play, played)
+        return Answered(question, found, play.out_of_scope, also)
     except ScenarioError as error:
         raise SituationError(f"{question}:\n{error}") from error
     except (UnplayedError, NotSeenError) as error:
         return Answered(question, None, str(error))
+
+
+def _counts(number: int, run: SituationRun, play: Play, question: KernelQuestion) -> bool:
+    """Return whether a run is needed: the first is the answer, others are for what somebody has looked at, too."""
+    if not number and not play.out_of_scope:
+        return True
+    return question.recorded is not None and bool(run.also.keys() & question.recorded.also.keys())
 
 
 def _written(play: Play, played: Played) -> KernelAnswer:

@@ -142,8 +142,8 @@ def _form(played: Played, form: str, name: str, other: str | None) -> Any:
         return not call.blocked
     if form == "blocks":
         return call.blocked and not call.signal
-    if form == "state" and call.state:
-        return call.state
+    if form == "state" and (state := played.state_of(call)):
+        return state
     if call.signal and form in ("byte", "signal"):
         return {"signal": call.signal}
     if not call.returned:
