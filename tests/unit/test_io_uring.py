@@ -12,7 +12,6 @@ from longpin.actors.io_uring.accounting import ring_pages
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
-from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Answer, Decision, Fail, Proceed, Revoke, Scan
 from longpin.actors.policies.views import Change, LayoutView, RegistrationView
@@ -612,36 +611,6 @@ pause()
     assert sorted(pmem.pins) == [0, 1, 2, 3]
     assert not any(pin.has_owner_file for pins in pmem.pins.values() for pin in pins)
     assert {pin.owner for pins in pmem.pins.values() for pin in pins} == {"buffer:100.1.1"}
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_every_policy_answers_io_uring_as_it_answers_rdma(few: Play, policy: str) -> None:
-    """Without a lease, with one, with the file unmapped: what a registration fails with a buffer fails with [C4]."""
-    register = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)"
-    buffer = "io_uring_register_buffers(ring, buf, PAGE)"
-    played = few(
-        policy,
-        a=f"""
-fd = open("/f", O_RDWR)
-buf = mmap(4 * PAGE, {RW}, MAP_SHARED, fd, 0)
-ring = io_uring_setup(1)
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-{register}
-{buffer}
-io_uring_unregister_buffers(ring)
-fcntl(fd, F_SETLEASE, F_LAYOUT)
-{register}
-{buffer}
-io_uring_unregister_buffers(ring)
-munmap(buf, PAGE)
-{register}                                                         # -> EFAULT
-{buffer}                                                           # -> EFAULT
-""",
-    )
-    for one in played.schedules:
-        errnos = [call.errno for call in one.result.calls if call.call in ("ibv_reg_mr", "io_uring_register_buffers")]
-        assert errnos[::2] == errnos[1::2]
 
 
 @dataclass(frozen=True, slots=True)
