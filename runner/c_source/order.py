@@ -4,7 +4,7 @@ A turn is that a call begins, that it returns, that a program is over, or that a
 in a call that does not sleep it does at once on a machine that has nothing else to do, so such a call begins where it
 took effect in the run. A call that sleeps begins where it went to sleep. A call that a signal handler interrupts, or
 after which one runs before anything else, returns to its program when the handler is over: the kernel runs it on the
-way back.
+way back. The kernel hands a signal over at once, the run may do so later: until then it is kept back.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,6 +35,19 @@ class Turn(NamedTuple):
     """Of the call, as the file numbers them; 0: the program is over."""
     error: int = 0
     """What the call failed with in the run; 0: it succeeded."""
+    handler: bool = False
+    """The call is one of a signal handler."""
+    holds: bool = False
+    """The call begins, and signals that come now are taken behind it."""
+
+
+SEES_SIGNALS = frozenset(
+    {
+        *("sigprocmask", "sigpending", "sigsuspend", "sigtimedwait", "sigwaitinfo", "pause", "ppoll", "sleep"),
+        *("fork", "exec", "execve", "exit", "waitpid", "load", "store"),
+    }
+)
+"""Calls that do something else where signals are kept back: they wait for some, hand the mask on, or fault."""
 
 
 class RunOrder(NamedTuple):
@@ -55,9 +68,10 @@ Numbers = Mapping[tuple[int, str], int]
 
 def turns_of(scenario: Scenario, order: RunOrder, numbers: Numbers) -> list[Turn]:
     """Return the turns of a run; calls that the file does not make have none, nor have threads."""
-    handlers = {
-        _key(op) for process in scenario.processes for _, program in process.on_signal for op in program.operations()
-    }
+    programs = [
+        [_key(op) for op in program.operations()] for process in scenario.processes for _, program in process.on_signal
+    ]
+    handlers = _Handlers({key for keys in programs for key in keys}, {keys[-1] for keys in programs if keys})
     found: dict[int, _Turns] = {}
     for event in order.events:
         if isinstance(event, CallEntered | CallReturned | SleepBegun | SignalDelivered | ProcessExited):
@@ -74,6 +88,14 @@ def turns_of(scenario: Scenario, order: RunOrder, numbers: Numbers) -> list[Turn
     return [turn for _, _, _, turn in sorted(placed)]
 
 
+class _Handlers(NamedTuple):
+    """The calls of signal handlers."""
+
+    all: set[tuple[int, str]]
+    ends: set[tuple[int, str]]
+    """Those with which one is over: what runs then is no handler of a signal that came meanwhile."""
+
+
 @dataclass(slots=True)
 class _Call:
     """A call that has not returned."""
@@ -86,7 +108,7 @@ class _Call:
 class _Turns:
     """The turns of one process, each with its place among those of all."""
 
-    def __init__(self, pid: int, order: RunOrder, numbers: Numbers, handlers: set[tuple[int, str]]) -> None:
+    def __init__(self, pid: int, order: RunOrder, numbers: Numbers, handlers: _Handlers) -> None:
         self.pid = pid
         self.order = order
         self.numbers = numbers
@@ -97,6 +119,8 @@ class _Turns:
         """The innermost last: those of handlers come while another one is."""
         self.returned: tuple[int, Turn] | None = None
         """The return of the last call, as long as nothing has come after it."""
+        self.ended = False
+        """That call was the last one of a handler."""
         self.late: list[tuple[int, Turn]] = []
         """Returns that come when the handlers that are running are over."""
 
@@ -105,20 +129,22 @@ class _Turns:
         at = event.arrival
         match event:
             case CallEntered(op=op):
-                self._settle(in_handler=_key(op) in self.handlers)
+                self._settle(in_handler=_key(op) in self.handlers.all)
                 self.under_way.append(_Call(op, at))
             case SleepBegun():
                 if self.under_way:
                     self._begin(self.under_way[-1], at)
             case CallReturned(op=op, errno=errno):
-                self._settle(in_handler=_key(op) in self.handlers)
+                self._settle(in_handler=_key(op) in self.handlers.all)
                 call = self.under_way.pop()
                 # One that slept returns when who woke it has done so.
                 effect = at if call.has_begun else max(self.order.effect(at), call.arrival)
-                self._begin(call, effect)
+                self._begin(call, effect, holds=op.call not in SEES_SIGNALS)
                 if (number := self.numbers.get(_key(op))) is not None:
-                    self.returned = effect, Turn(self.pid, TurnKind.RETURNS, number, errno)
-            case SignalDelivered(action="handler") if self.returned is not None:
+                    handler = _key(op) in self.handlers.all
+                    self.returned = effect, Turn(self.pid, TurnKind.RETURNS, number, errno, handler)
+                    self.ended = _key(op) in self.handlers.ends
+            case SignalDelivered(action="handler") if self.returned is not None and not self.ended:
                 self.late.append(self.returned)
                 self.returned = None
             case SignalDelivered():
@@ -148,11 +174,13 @@ class _Turns:
             while self.late:
                 self._place(*self.late.pop())
 
-    def _begin(self, call: _Call, at: int) -> None:
+    def _begin(self, call: _Call, at: int, *, holds: bool = False) -> None:
+        """Place the beginning of a call; ``holds``: it has not slept."""
         if not call.has_begun:
             call.has_begun = True
             if (number := self.numbers.get(_key(call.op))) is not None:
-                self._place(at, Turn(self.pid, TurnKind.BEGINS, number))
+                handler = _key(call.op) in self.handlers.all
+                self._place(at, Turn(self.pid, TurnKind.BEGINS, number, 0, handler, holds))
 
     def _place(self, at: int, turn: Turn) -> None:
         """Put a turn behind those the process has had."""

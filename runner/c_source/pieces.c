@@ -98,7 +98,7 @@ static long end_data(struct event *event, const void *data, long length)
 /* The same for a call that brings data. */
 #define CALL_DATA(line, data, call) ({ struct event *event_ = begin(line); end_data(event_, data, (long)(call)); })
 
-/// order needs events state_of with sched.h
+/// order needs events state_of with sched.h signal.h stdint.h sys/syscall.h
 /* The order of the calls: who must wait until it is his turn. */
 
 static long process_number(int place)
@@ -136,6 +136,37 @@ static void pass_ended(void)
 	}
 }
 
+/* Signals that the run takes later are kept back until then; a fault is not. */
+
+static uint64_t mask_before;
+static int holding;
+
+static void hold_signals(void)
+{
+	uint64_t all = ~(1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1));
+
+	if (!holding)
+		syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &mask_before, sizeof(all));
+	holding = 1;
+}
+
+static void let_signals(void)
+{
+	if (holding) {
+		holding = 0;
+		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask_before, NULL, sizeof(mask_before));
+	}
+}
+
+/* Whether what comes next in this process is a handler, as far as the order goes. */
+static int handler_is_next(void)
+{
+	for (int i = shared->turn; i < TURNS; i++)
+		if (turns[i].process == process_number(self))
+			return turns[i].handler;
+	return 1;
+}
+
 /* Waits until everything before has happened; what the run did not come to waits for all that it did. */
 static void take_turn(int line, enum kind kind, const struct event *event)
 {
@@ -145,18 +176,28 @@ static void take_turn(int line, enum kind kind, const struct event *event)
 				turns[turn].process != process_number(self)))
 		turn++;
 	while (!shared->free && shared->turn < turn) {
+		if (handler_is_next())
+			let_signals();
+		else
+			hold_signals();
 		pass_ended();
 		usleep(50);
 	}
-	if (shared->free || turn == TURNS)
+	if (shared->free || turn == TURNS) {
+		let_signals();
 		return;
+	}
 	/* Who has begun a call before is asleep in it by now, or will not sleep. */
 	if (turn && turns[turn - 1].kind == BEGINS && turns[turn - 1].process != process_number(self))
 		while (!shared->free && runs(turns[turn - 1].process))
 			sched_yield();
 	if (event)
 		shared->event_at[turn] = event - shared->event + 1;
+	if (turns[turn].holds)
+		hold_signals();
 	__atomic_store_n(&shared->turn, turn + 1, __ATOMIC_SEQ_CST);
+	if (kind == BEGINS ? !turns[turn].holds : handler_is_next())
+		let_signals();
 }
 
 #undef CALL
@@ -284,6 +325,7 @@ static void leave_handler(struct interrupted before)
 		v_si_signo = before.signo;
 		v_si_fd = before.fd;
 	}
+@LET_SIGNALS@
 	errno = before.error;
 }
 

@@ -171,9 +171,13 @@ class _File:
 
     def _helpers(self) -> Iterator[str]:
         """Yield the pieces that the calls need; what is shared has room for the order, if there is one."""
-        turns = "" if self._order is None else pieces()["turns"].code
+        if self._order is None:
+            words = {"turns": "", "let_signals": ""}
+        else:
+            words = {"turns": pieces()["turns"].code, "let_signals": "\tlet_signals();"}
         for name in self._pieces():
-            yield pieces()[name].filled(turns=turns) if name == "events" else pieces()[name].code
+            piece = pieces()[name]
+            yield piece.filled(**words) if name in ("events", "handlers") else piece.code
 
     def _turns(self) -> str:
         """Return the order of the calls."""
@@ -182,13 +186,15 @@ class _File:
         numbers = {(op.line, op.text): number for number, _, op in self._statements}
         rows = []
         for turn in turns_of(self._scenario, self._order, numbers):
-            error = f", {ERRNO_NAMES[turn.error]}" if turn.error else ", 0"
-            rows.append(f"\t{{ {turn.process}, {turn.kind.value}, {turn.number}{error} }},")
+            error = ERRNO_NAMES[turn.error] if turn.error else "0"
+            fields = (turn.process, turn.kind.value, turn.number, error, int(turn.handler), int(turn.holds))
+            rows.append(f"\t{{ {', '.join(map(str, fields))} }},")
         return (
             "/* Whose turn it is: a call begins or returns, by its line (0: the program is over), or a process ends.\n"
-            " * And the error that the call had in the run. */\n\n"
+            " * And the error that the call had in the run, if it is a handler's, and if signals are held back. */\n\n"
             "enum kind { BEGINS, RETURNS, ENDS };\n\n"
-            "static const struct turn {\n\tlong process;\n\tenum kind kind;\n\tint line, error;\n} turns[] = {\n"
+            "static const struct turn {\n\tlong process;\n\tenum kind kind;\n"
+            "\tint line, error, handler, holds;\n} turns[] = {\n"
             + "\n".join(rows)
             + "\n};\n\n#define TURNS ((int)(sizeof(turns) / sizeof(turns[0])))"
         )

@@ -11,7 +11,7 @@ from unit.test_c_source import HEAD, compiled, process
 
 from longpin.config.loader import shipped_scenarios
 from longpin.config.schema import Scenario
-from longpin.runner.c_source import write
+from longpin.runner.c_source import order, write
 from longpin.runner.c_source.order import Numbers, RunOrder, Turn
 from longpin.runner.show import form_of
 from longpin.runner.show.model import ShownRun, read_run
@@ -80,7 +80,7 @@ def test_what_is_written_in_some_order_is_written_in_that_order(tmp_path: Path) 
 
 def test_a_turn_that_is_swapped_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above fails if the order is not that of the run."""
-    turns_of = write.turns_of
+    turns_of = order.turns_of
 
     def others_first(scenario: Scenario, order: RunOrder, numbers: Numbers) -> list[Turn]:
         return sorted(turns_of(scenario, order, numbers), key=lambda turn: -turn.process)
