@@ -102,7 +102,7 @@ def test_the_document_has_the_configuration_of_the_sample() -> None:
 
 
 def test_a_failure_shows_its_story_and_the_line_that_replays_it(project: Path) -> None:
-    done = run(project, "-rA", "--longpin", "scenarios")
+    done = run(project, "-rA", "--longpin", "scenarios", "--longpin-shrink", "1")
     assert done.returncode == 1
     assert outcomes(done) == {
         "test_plain.py::test_plain": "PASSED",
@@ -124,7 +124,7 @@ def test_a_failure_shows_its_story_and_the_line_that_replays_it(project: Path) -
     )
     assert "O3: hangs for ever" in done.stdout.splitlines()[-2], "the summary says what"
 
-    again_failed = run(project, "-rA", "--longpin", "scenarios", "--lf")
+    again_failed = run(project, "-rA", "--longpin", "scenarios", "--longpin-shrink", "1", "--lf")
     assert outcomes(again_failed) == {"scenarios/hangs.toml::explore-P1:intended": "FAILED"}
     assert "1 failed" in again_failed.stdout
     assert again in again_failed.stdout
