@@ -141,6 +141,8 @@ class Situations:
         self.text: dict[str, str] = {}
         self.words: dict[str, Words] = {}
         self.forms: dict[str, Mapping[str, Any]] = {}
+        self._found: dict[tuple[str, str, str], Play | None] = {}
+        """What was looked for before: mostly the same is asked of several kernels."""
         for document in documents.values():
             self.fs |= document.get("fs", {})
             self.text |= document.get("text", {})
@@ -198,6 +200,11 @@ class Situations:
         A situation in which a word says nothing on a file system, such as the path of a file where there are none, is
         not for that one.
         """
+        if (case, fs, op) not in self._found:
+            self._found[case, fs, op] = self._look_for(case, fs, op)
+        return self._found[case, fs, op]
+
+    def _look_for(self, case: str, fs: str, op: str) -> Play | None:
         for situation in self.all if fs in self.fs else ():
             if situation.case == case and (not situation.fs or fs in situation.fs):
                 words = self._words_of(situation, fs)
@@ -229,7 +236,8 @@ class Situations:
             for run in situation.runs
             if not run.fs or fs in run.fs
         ]
-        return Play(tuple(runs), substituted(situation.observed, meant), situation.errno, situation.out_of_scope)
+        observed, reason = substituted([situation.observed, situation.out_of_scope], meant)
+        return Play(tuple(runs), observed, situation.errno, reason)
 
 
 def _processes(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,7 +1,9 @@
 """The plugin of pytest: scenarios and worlds as tests, in processes of their own, and runs that ask for nothing."""
 
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,9 @@ from longpin.runner.suite.outcome import was_interrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "docs" / "pytest-sample"
+POLICIES = ROOT / "docs" / "policies.md"
 HANGS = (SAMPLE / "scenarios" / "never-answered.toml").read_text()
+ENVIRONMENT = {**os.environ, "COLUMNS": "100"}
 DOCUMENT = (ROOT / "docs" / "pytest.md").read_text()
 
 
@@ -39,7 +43,7 @@ def project(tmp_path: Path) -> Path:
 
 def run(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "pytest", "--no-header", "-p", "no:cov", "-p", "no:hypothesispytest", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
 
 RUN_EACH = """
@@ -53,7 +57,9 @@ def run_each(folder: Path, *runs: list[str]) -> list["subprocess.CompletedProces
     """Make several runs in one process, which saves most of what a process costs."""
     words = json.dumps([["--no-header", "-p", "no:cov", "-p", "no:hypothesispytest", *words] for words in runs])
     command = [sys.executable, "-c", RUN_EACH, words]
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+    )
     *parts, last = re.split(r"^={7} (\d)\n", done.stdout, flags=re.MULTILINE)
     assert last == ""
     texts = zip(parts[::2], parts[1::2], strict=True)
@@ -80,8 +86,18 @@ def test_the_sample_project(tmp_path: Path) -> None:
         "observation",
         "Observation answered P5:intended holds - 0/72 schedules lazy",
     )
-    for line in re.findall(r"^(?:scenarios|tests)/\S+ [.xs]+", DOCUMENT, re.MULTILINE):
-        assert line in done.stdout
+
+
+def test_the_commands_of_the_document_do_what_it_shows(tmp_path: Path) -> None:
+    folder = tmp_path / "sample"
+    shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns(".pytest_cache", "__pycache__"))
+    shown = re.findall(r"^```console\n\$ pytest([^\n]*)\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 3
+    for (_, told), done in zip(shown, run_each(folder, *(shlex.split(words) for words, _ in shown)), strict=True):
+        assert done.returncode == int("violated" in told)
+        for line in told.splitlines():
+            pattern = re.sub(r"(\\ )+", " +", re.escape(line)).replace("…", ".*")
+            assert re.search(pattern, done.stdout), line
 
 
 def test_the_document_has_the_configuration_of_the_sample() -> None:
@@ -139,6 +155,16 @@ def test_only_what_is_asked_for_under_every_policy_that_is(project: Path) -> Non
         "",
     ]
     assert named.stdout.splitlines()[:2] == ["test_plain.py::test_plain", ""]
+
+
+def test_a_policy_of_ones_own_is_named_from_where_the_configuration_is(project: Path) -> None:
+    written = re.findall(r"^```python\n(# busy\.py\n.*?)^```", POLICIES.read_text(), re.MULTILINE | re.DOTALL)
+    (project / "policies").mkdir()
+    (project / "policies" / "busy.py").write_text(written[0])
+    (project / "pytest.ini").write_text("[pytest]\nlongpin_policies = policies/busy.py:Busy\n")
+    done = run(project / "scenarios", "-rA", "--longpin", "hangs.toml", "hangs.toml")
+    assert outcomes(done) == {"hangs.toml::explore-busy.py:Busy:intended": "PASSED"}
+    assert "Observation never-answered ../policies/busy.py:Busy:intended holds - 0/" in done.stdout
 
 
 def test_what_is_undetermined_is_no_pass(project: Path) -> None:
