@@ -12,7 +12,7 @@ import pytest
 
 from longpin.config.problems import ScenarioError
 from longpin.runner.own_policy.checks import PolicyError
-from longpin.runner.suite.outcome import SearchFailed, Told, was_interrupted
+from longpin.runner.suite.outcome import SearchFailed, StoryText, was_interrupted
 from longpin.runner.suite.wanted import WantedSuite
 from longpin.runner.suite.worlds import ScenarioWarning
 
@@ -188,8 +188,8 @@ class ScenarioItem(pytest.Item):
         """Show the story of a failure, mistakes as lines, and anything else as pytest does."""
         match excinfo.value:
             case SearchFailed() as failed:
-                return Told(failed.text, str(self.path), failed.summary)
+                return StoryText(failed.text, str(self.path), failed.summary)
             case (ScenarioError() | PolicyError()) as error:
-                return Told(str(error), str(self.path), str(error).partition("\n")[0])
+                return StoryText(str(error), str(self.path), str(error).partition("\n")[0])
             case _:
                 return super().repr_failure(excinfo, style)

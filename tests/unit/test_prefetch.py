@@ -129,6 +129,14 @@ def test_who_writes_to_what_it_has_for_a_read(
     play(f"P10:intended,kernel={kernel}", head=device, seeds=range(2), violates=rules, a=text)
 
 
+def test_what_the_process_has_read_before_it_registers(play: Play) -> None:
+    """Registration enters what is present, and rxe of 6.18 writes to it [rxe_odp_init_pages]."""
+    for kernel, rules, seen in (("6.18", {"O1", "O2"}, "x"), ("7.2", set(), "x")):
+        text = ODP + OPEN + 'fallocate(fd, 3, 0, PAGE)\nload(buf, 1)  # -> b"\\0"\n' + REGISTER + write("x")
+        look = f'load(buf, 1)  # -> b"{seen}"\n'
+        play(f"P10:intended,kernel={kernel}", head=RXE, seeds=range(2), violates=rules, a=text + look)
+
+
 def test_atomics_have_the_same_mistake(play: Play) -> None:
     add = transfer("ibv_post_send(qp, IBV_WR_ATOMIC_FETCH_AND_ADD, loc, mr, 0, 8, 1)")
     for kernel, rules in (("6.18", {"O1"}), ("7.2", set())):

@@ -67,7 +67,9 @@ def test_every_transition(play: Play, state: int, wanted: int) -> None:
     play(
         "P0",
         seeds=(),
-        a=program + f"ibv_post_send(qp, IBV_WR_SEND, None)  # -> {posts}\nibv_post_recv(qp)  # -> {receives}\n",
+        a=program
+        + f"ibv_query_qp(qp)  # -> IBV_QPS_{STATES[after]}\n"
+        + f"ibv_post_send(qp, IBV_WR_SEND, None)  # -> {posts}\nibv_post_recv(qp)  # -> {receives}\n",
     )
 
 
@@ -310,6 +312,23 @@ ibv_modify_qp(qp, IBV_QPS_RTS)                             # -> 0
 """
         + done()
         + 'load(buf, 1)  # -> b"x"\n',
+    )
+
+
+def test_who_is_destroyed_completes_nothing(play: Play) -> None:
+    """What waits at the peer for a receive ends with the peer, and nobody hears of it."""
+    play(
+        "P0",
+        seeds=range(3),
+        a=START
+        + """
+ibv_post_send(qp, IBV_WR_SEND, "x")
+sleep(1)
+ibv_destroy_qp(qp)                                         # -> 0
+ibv_destroy_qp(peer)                                       # -> 0
+sleep(1)
+ibv_poll_cq(scq)                                           # -> 0
+""",
     )
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from command_line import Done, longpin
+from quality.json_output import valid
 
 from longpin.messages.trace import TraceReader
 from longpin.runner.report.page import diagram
@@ -162,6 +163,27 @@ def test_a_damaged_trace_is_one_line(folder: Path) -> None:
 
 
 # JSON, and JSON in lines.
+
+
+@pytest.mark.parametrize("what", ["small.trace", "small.toml", "layout-lease-ignored"])
+def test_the_object_is_what_its_schema_says(what: str, folder: Path) -> None:
+    found = valid("show", show(folder, what, "--json").stdout)
+    assert len(found["messages"]) == found["arrivals"]
+    assert {message["dst"] for message in found["messages"]} <= {actor["address"] for actor in found["actors"]}
+    assert (found["inevitable"] is None) == (found["verdict"] != "violated")
+    assert show(folder, what, "--json", "--as", "svg").returncode == 2
+
+
+def test_the_last_choice_is_told(folder: Path) -> None:
+    found = valid("show", show(folder, "seal-broken-by-munmap", "--json").stdout)["inevitable"]
+    assert found == {
+        "rule": "O1",
+        "since": 137,
+        "known": True,
+        "why": None,
+        "taken": "FreeBlocks from inode:/pmem/data to pmem:pmem0",
+        "instead": "Dma from qp:100.1.3 to pmem:pmem0",
+    }
 
 
 def test_lines_of_json_have_the_same_keys_and_nothing_that_tlc_does_not_read(run: ShownRun) -> None:
