@@ -30,7 +30,17 @@ def show_object(run: ShownRun) -> Object:
 
 
 def _arrival(arrival: ShownArrival) -> Object:
-    return arrival._asdict() | {"changes": [change._asdict() for change in arrival.changes]}
+    return {
+        "number": arrival.number,
+        "time": arrival.time,
+        "src": arrival.src,
+        "dst": arrival.dst,
+        "message": arrival.message,
+        "fields": arrival.fields,
+        "call": arrival.call,
+        "sent": arrival.sent,
+        "changes": [change._asdict() for change in arrival.changes],
+    }
 
 
 def _row(row: Row) -> Object:

@@ -11,6 +11,8 @@ import pytest
 from command_line import Done, longpin
 from quality.json_output import valid
 
+from longpin.config.hazard import shipped_hazards
+from longpin.config.loader import shipped_scenarios
 from longpin.messages.trace import TraceReader
 from longpin.runner.report.page import diagram
 from longpin.runner.report.page.diagram import diagram_of
@@ -122,6 +124,23 @@ def test_text_is_what_run_prints_and_since_when(folder: Path) -> None:
         "O3 is inevitable from the start: every schedule violates it"
     ]
     assert [line for line in lines if "inevitable" not in line] == ran.splitlines()
+
+
+def test_the_document_shows_what_is_printed(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "seeing.md").read_text()
+    (told,) = re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert told in show(tmp_path, "seal-broken-by-munmap").stdout
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [*shipped_scenarios(), *shipped_hazards()])
+def test_every_shipped_story_has_every_form(name: str, tmp_path: Path) -> None:
+    longpin(tmp_path, "run", name, "--trace", "it.trace")
+    run = read_run(tmp_path / "it.trace", seconds=20)
+    assert (run.inevitable is None) == (not run.result.violations)
+    for form in FORMS:
+        assert form_of(form).write(run), form
+    assert len(read_log(form_of("shiviz").write(run).decode())) == run.result.arrivals
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "perfetto"])

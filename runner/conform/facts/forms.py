@@ -16,8 +16,8 @@ has returned:
 ============  =========================================================================
 
 and of any: ``outcome``, what came of it, in words; ``blocks``, whether it waited, and ``at_once``, that it did not;
-``state``, in which state ps(1) shows who waits in it; ``signal``, and ``byte`` too, the signal that ended its process
-in it. ``{same A B}`` is whether two calls returned the same, and ``{differ A B}`` whether they did not; ``{moved A B}``
+``state``, in which state ps(1) shows who waits; ``signal``, and ``byte`` too, the signal that ended its process in
+it. ``{same A B}`` is whether two calls returned the same, and ``{differ A B}`` whether they did not; ``{moved A B}``
 whether a page lies elsewhere by the other ``fiemap``.
 """
 
