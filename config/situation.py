@@ -236,7 +236,8 @@ class Situations:
             for run in situation.runs
             if not run.fs or fs in run.fs
         ]
-        return Play(tuple(runs), substituted(situation.observed, meant), situation.errno, situation.out_of_scope)
+        observed, reason = substituted([situation.observed, situation.out_of_scope], meant)
+        return Play(tuple(runs), observed, situation.errno, reason)
 
 
 def _processes(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -93,8 +93,9 @@ class QueuePair(Actor):
         return DONE
 
     @handles(Destroy)
-    def destroy(self, _request: Destroy, _src: Address) -> Done:
-        """Take the queue pair down: what is queued is never done, and what is under way completes nowhere."""
+    def destroy(self, request: Destroy, _src: Address) -> Done:
+        """Take the queue pair down: what is queued is never done."""
         self._reset()
-        self.connection.state = DESTROYED
+        if not request.completes:
+            self.connection.state = DESTROYED
         return DONE

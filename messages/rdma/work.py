@@ -106,6 +106,9 @@ class RemoteDone(Message):
 class Destroy(Message):
     """The context takes a queue pair down."""
 
+    completes: bool
+    """What is under way may complete yet: all goes, and there is nobody who could poll that."""
+
 
 # Completions.
 

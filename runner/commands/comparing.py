@@ -191,7 +191,7 @@ class Run:
         )
 
 
-class Counts(Protocol):
+class Counted(Protocol):
     """What is counted while something is compared."""
 
     @property
@@ -204,7 +204,7 @@ class Counts(Protocol):
 
 
 @contextlib.contextmanager
-def progress(length: int, tally: Counts) -> Iterator[Callable[[], None]]:
+def progress(length: int, tally: Counted) -> Iterator[Callable[[], None]]:
     """Show on standard error, if that is a terminal, how far it is, how fast and how long it will take."""
     if not sys.stderr.isatty():
         yield lambda: None

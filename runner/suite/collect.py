@@ -105,8 +105,9 @@ class ScenarioFile(pytest.File):
             for policy_name, policy in named.items():
                 for timers in self.wanted.timers:
                     of_timers = f"-{timers}" if len(self.wanted.timers) > 1 else ""
-                    name = f"{self.wanted.search}-{policy_name}{of_timers}"
-                    # No brackets: pytest takes what is in them for parameters, and would not know the test again.
+                    # No brackets: pytest takes what is in them for parameters, and would not know the test again. No
+                    # folders of a policy in a file: they depend on where pytest is started.
+                    name = f"{self.wanted.search}-{policy_name.rpartition('/')[2]}{of_timers}"
                     yield ScenarioItem.make(self, name, scenario, policy, timers)
         except ScenarioError as error:
             raise self.CollectError(str(error)) from None
@@ -150,8 +151,9 @@ class ScenarioItem(pytest.Item):
             self.session.shouldstop = "interrupted"
         observation = str(observation_of(searched))
         self.user_properties.append(("observation", observation))
-        proved = searched.verdict is Verdict.HOLDS
-        if proved:  # of what failed the text says all, and the line that replays it is to be last
+        if (
+            searched.verdict is Verdict.HOLDS
+        ):  # of what failed the text says all, and the line that replays it is to be last
             self.add_report_section("call", "longpin", "\n".join((*notices, observation)))
             return
         failed = SearchFailed(searched, notices)

@@ -22,6 +22,7 @@ from longpin.runner.suite.outcome import was_interrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "docs" / "pytest-sample"
+POLICIES = ROOT / "docs" / "policies.md"
 HANGS = (SAMPLE / "scenarios" / "never-answered.toml").read_text()
 ENVIRONMENT = {**os.environ, "COLUMNS": "100"}
 DOCUMENT = (ROOT / "docs" / "pytest.md").read_text()
@@ -154,6 +155,16 @@ def test_only_what_is_asked_for_under_every_policy_that_is(project: Path) -> Non
         "",
     ]
     assert named.stdout.splitlines()[:2] == ["test_plain.py::test_plain", ""]
+
+
+def test_a_policy_of_ones_own_is_named_from_where_the_configuration_is(project: Path) -> None:
+    written = re.findall(r"^```python\n(# busy\.py\n.*?)^```", POLICIES.read_text(), re.MULTILINE | re.DOTALL)
+    (project / "policies").mkdir()
+    (project / "policies" / "busy.py").write_text(written[0])
+    (project / "pytest.ini").write_text("[pytest]\nlongpin_policies = policies/busy.py:Busy\n")
+    done = run(project / "scenarios", "-rA", "--longpin", "hangs.toml", "hangs.toml")
+    assert outcomes(done) == {"hangs.toml::explore-busy.py:Busy:intended": "PASSED"}
+    assert "Observation never-answered ../policies/busy.py:Busy:intended holds - 0/" in done.stdout
 
 
 def test_what_is_undetermined_is_no_pass(project: Path) -> None:

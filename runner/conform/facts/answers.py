@@ -12,7 +12,7 @@ from longpin.config.loader import ScenarioError, parse_scenario
 from longpin.config.schema import Scenario
 from longpin.config.situation import Play, SituationRun, Situations
 from longpin.config.situation_text import SituationError
-from longpin.runner.conform.facts.forms import NotSeenError, write
+from longpin.runner.conform.facts.forms import NotSeenError, has_forms, write
 from longpin.runner.conform.facts.played import Played, UnplayedError
 from longpin.runner.conform.facts.question import KernelAnswer, KernelQuestion
 
@@ -67,15 +67,17 @@ def answer(question: KernelQuestion, situations: Situations) -> Answered:
         return Answered(question, None, f"no situation for {question.case} on {question.fs}: {question.op}")
     also: dict[str, Any] = {}
     try:
-        found = None
+        found, reason = None, play.out_of_scope
         for number, run in enumerate(play.runs):
             if not _counts(number, run, play, question):
                 continue
             played = Played(_read(run.scenario), run.marks, proposal_of(version))
             also |= _also(run, played)
-            if not number and not play.out_of_scope:
+            if not number and play.out_of_scope:
+                reason = str(write(play.out_of_scope, played))
+            elif not number:
                 found = _written(play, played)
-        return Answered(question, found, play.out_of_scope, also)
+        return Answered(question, found, reason, also)
     except ScenarioError as error:
         raise SituationError(f"{question}:\n{error}") from error
     except (UnplayedError, NotSeenError) as error:
@@ -84,7 +86,7 @@ def answer(question: KernelQuestion, situations: Situations) -> Answered:
 
 def _counts(number: int, run: SituationRun, play: Play, question: KernelQuestion) -> bool:
     """Return whether a run is needed: the first is the answer, others are for what somebody has looked at, too."""
-    if not number and not play.out_of_scope:
+    if not number and (not play.out_of_scope or has_forms(play.out_of_scope)):
         return True
     return question.recorded is not None and bool(run.also.keys() & question.recorded.also.keys())
 
