@@ -18,14 +18,16 @@ from typing import Final
 from longpin.runner.judge_log.script import Begins, Looks, Moment, Resumes, Step
 
 SLACK: Final = 0.05
-"""Seconds for which a thread may wait for its line."""
+"""Seconds for which a thread may wait for its line: some events of strace, and it may have to wait for a CPU."""
+LEAST_SLACK: Final = 0.002
+"""Enough in most logs, and much quicker to search with."""
 
 Scripts = Mapping[int, Sequence[Step]]
 """The steps of each thread, over all that it executes."""
 
 
 def with_order(
-    scripts: Scripts, parents: Mapping[int, tuple[int, int]], time_of: Callable[[int], float]
+    scripts: Scripts, parents: Mapping[int, tuple[int, int]], time_of: Callable[[int], float], slack: float
 ) -> dict[int, list[Step]]:
     """Return the scripts with what each step waits for, and with the steps marked that others wait for.
 
@@ -33,15 +35,17 @@ def with_order(
         scripts: by thread.
         parents: for threads that others make, which one does, and its step that does.
         time_of: returns the time of a line in seconds.
+        slack: seconds for which a thread may wait for its line.
 
     """
-    return _Orderer(scripts, parents, time_of).order()
+    return _Orderer(scripts, parents, time_of, slack).order()
 
 
 class _Orderer:
     def __init__(
-        self, scripts: Scripts, parents: Mapping[int, tuple[int, int]], time_of: Callable[[int], float]
+        self, scripts: Scripts, parents: Mapping[int, tuple[int, int]], time_of: Callable[[int], float], slack: float
     ) -> None:
+        self._slack = slack
         self._scripts = scripts
         self._parents = parents
         self._time_of = time_of
@@ -60,7 +64,7 @@ class _Orderer:
             if number == 0 and tid in self._parents:
                 own.update(self._snapshots.get(self._parents[tid], {}))
             if isinstance(step, (Begins, Resumes)):
-                early[tid, number] = self._wait(tid, line, self._time_of(line) - SLACK)
+                early[tid, number] = self._wait(tid, line, self._time_of(line) - self._slack)
                 after[tid, number] = self._wait(tid, line, float("inf"))
             own[tid] = number
             self._snapshots[tid, number] = dict(own)

@@ -10,7 +10,7 @@ from longpin.actors.process.process import Process
 from longpin.actors.process.program import Const, Op, Program
 from longpin.config.schema import CAPABILITIES, Scenario
 from longpin.runner.engines.world import Blueprint, WorldEngine
-from longpin.runner.judge_log.order import with_order
+from longpin.runner.judge_log.order import SLACK, with_order
 from longpin.runner.judge_log.process import JudgedProcess
 from longpin.runner.judge_log.progress import PROGRESS, Progress
 from longpin.runner.judge_log.script import Begins, JudgedImage, Looks, Step
@@ -46,12 +46,14 @@ class LogSubject:
     scenario: Scenario
     proposal: Proposal
     uid: int = 0
+    slack: float = SLACK
+    """Seconds for which a thread may wait for its line in the log."""
     images: dict[str, JudgedImage] = field(init=False)
     lines: list[int] = field(init=False)
     """The lines that say something."""
 
     def __post_init__(self) -> None:
-        self.images = _images(self.translated, self.uid)
+        self.images = _images(self.translated, self.uid, self.slack)
         self.lines = sorted({step.line for image in self.images.values() for step in image.script if step.line})
 
     def blueprint(self, line: int, *, look: tuple[int, int] | None = None) -> JudgedBlueprint:
@@ -82,14 +84,14 @@ class LogSubject:
         ]
 
 
-def _images(translated: Translated, uid: int) -> dict[str, JudgedImage]:
+def _images(translated: Translated, uid: int, slack: float) -> dict[str, JudgedImage]:
     scripts: dict[int, list[Step]] = {}
     first: dict[str, int] = {}
     for name, image in translated.images.items():
         own = scripts.setdefault(image.tid, [])
         first[name] = len(own)
         own += image.steps
-    ordered = with_order(scripts, _parents(scripts), translated.log.time_of)
+    ordered = with_order(scripts, _parents(scripts), translated.log.time_of, slack)
     found = {}
     for name, image in translated.images.items():
         script = tuple(ordered[image.tid][first[name] : first[name] + len(image.steps)])
@@ -101,6 +103,7 @@ def _images(translated: Translated, uid: int) -> dict[str, JudgedImage]:
             uid,
             frozenset(CAPABILITIES if uid == 0 else ()),
             number=image.tid,
+            group=image.tid if image.tid in translated.world.leaders else 0,
             script=script,
             handler_flags=tuple(sorted(image.handlers.items())),
             first=first[name],

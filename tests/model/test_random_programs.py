@@ -18,6 +18,7 @@ import pytest
 from longpin.actors.base import Actor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
+from longpin.actors.io_uring.ring import Ring
 from longpin.actors.locks import Lock
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.ownership import Owner, Ownership
@@ -218,6 +219,22 @@ class Writer:
                 opcode = pick(["IBV_WR_ATOMIC_FETCH_AND_ADD", "IBV_WR_ATOMIC_CMP_AND_SWP"])
                 qp, mr, other = self.variable("qp"), self.variable("mr"), self.variable("mr")
                 self.lines.append(f"ibv_post_send({qp}, {opcode}, {mr}, {other}, {pick(['0', '8', '4'])})")
+            case "ring":
+                self.bind("ring", f"io_uring_setup({pick(['1', '8', '64', '0'])})")
+            case "fixed_buffer":
+                ring, where = self.variable("ring"), f"{self.buffer()}, {self.length()}"
+                how = pick([f"buffers({ring}, {where})"] * 3 + [f"buffers_update({ring}, {pick('01')}, {where})"])
+                self.lines += pick([[]] * 3 + [[f"io_uring_register_buffers_sparse({ring}, 2)"]])
+                self.lines.append(f"io_uring_register_{how}")
+            case "fixed":
+                how, where = pick(["read", "write"]), f"{self.buffer()}, {pick(['8', 'PAGE', '0'])}"
+                at = pick(["0", "0", "PAGE", "-1"])
+                self.lines.append(
+                    f"io_uring_{how}_fixed({self.variable('ring')}, {self.number('fd')}, {where}, {at}, {pick('001')})"
+                )
+            case "no_buffers":
+                call = pick(["io_uring_unregister_buffers"] * 2 + ["close"])
+                self.lines.append(f"{call}({self.variable('ring')})")
             case "label":
                 kind = pick(["mr", "qp", "fd", "buf"])
                 value = f", {pick(self.names[kind])}" if kind in self.names and self.chance.random() < 0.6 else ""
@@ -242,6 +259,9 @@ class Writer:
         self.bind("pd", f"ibv_alloc_pd({self.names['ctx'][-1]})")
         access = "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"
         self.bind("mr", f"ibv_reg_mr({self.names['pd'][-1]}, {self.names['buf'][-1]}, 2 * PAGE, {access})")
+        if self.chance.random() < 0.3:
+            self.bind("ring", "io_uring_setup(8)")
+            self.lines.append(f"io_uring_register_buffers({self.names['ring'][-1]}, {self.names['buf'][-1]}, 2 * PAGE)")
 
     def connection(self) -> None:
         """Add a queue pair that is connected to itself and writes to the region."""
@@ -278,6 +298,7 @@ WEIGHTS = {
     "ibv_modify_qp": 1, "rdma_write": 5, "rdma_read": 3, "ibv_poll_cq": 2, "ibv_wc_status": 1, "ibv_get_cq_event": 2,
     "label": 4, "wait_for": 3, "exit": 1, "ibv_alloc_mw": 1, "bind_mw": 2, "through_mw": 1, "invalidate": 1,
     "ibv_create_srq": 1, "shared_qp": 1, "receive": 2, "send": 2, "atomic": 1,
+    "ring": 2, "fixed_buffer": 4, "fixed": 4, "no_buffers": 2,
 }  # fmt: skip
 
 TEMPLATES: tuple[str, ...] = (
@@ -443,6 +464,9 @@ def check_books(engine: SteppedEngine) -> None:
             case UverbsContext():
                 assert actor.closed
                 assert not actor.objects
+            case Ring():
+                assert actor.table is None
+                assert not actor.requests
 
 
 def check(seed: int, folder: Path) -> Counter[str]:
