@@ -3,19 +3,28 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from longpin.runner.judge_log.calling import STANDARD
 from longpin.runner.judge_log.calls_sockets import passed
+from longpin.runner.judge_log.problems import LogError
 from longpin.runner.judge_log.strace_lines import LoggedCall
 from longpin.runner.judge_log.strace_values import Array, Described, Struct, Value
 from longpin.runner.judge_log.threads import FORKS, LoggedWorld, is_thread
 from longpin.runner.judge_log.words import number
 
+MOST_INHERITED: Final = 4096
+"""The most descriptors that a process may begin with: each is opened before the log is judged."""
 
-def inherited(root: int, world: LoggedWorld) -> set[int]:
+
+def inherited(root: int, world: LoggedWorld, log: str) -> set[int]:
     """Return the descriptors that a process has from the start: what it, or one that it makes, uses and nobody opened.
 
     A new descriptor has the lowest number that is free, so those below it are taken.
+
+    Raises:
+        LogError: they are more than can be opened in reasonable time.
+
     """
     found: set[int] = set()
     known: dict[int, set[int]] = {root: set()}
@@ -38,6 +47,11 @@ def inherited(root: int, world: LoggedWorld) -> set[int]:
                 found.add(fd)
                 for each in known.values():
                     each.add(fd)
+        if len(found) > MOST_INHERITED:
+            raise LogError(
+                f"{log}:{call.begins}: expected at most {MOST_INHERITED} descriptors that are open "
+                f"before the log begins, found {len(found)}"
+            )
         own |= made
         if call.name in FORKS and (call.value or 0) > 0 and call.value in world.threads and not is_thread(call):
             assert call.value is not None

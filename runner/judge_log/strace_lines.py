@@ -18,6 +18,9 @@ NEVER: Final = 1 << 60
 
 MOST_MISTAKES: Final = 20
 
+MOST_DESCRIPTORS: Final = 1 << 20
+"""How many descriptors a process may have [man proc(5): fs.nr_open]."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedCall:
@@ -112,21 +115,21 @@ class StraceLog:
         return self.times.get(line, 0.0 if line < len(self.lines) else float("inf"))
 
 
-_HEAD = re.compile(r"(?:\[pid +)?(?P<tid>\d+)?\]? *(?P<time>\d{9,11}\.\d{3,9}) (?P<rest>.*)", re.DOTALL)
+_HEAD = re.compile(r"(?:\[pid +)?(?P<tid>\d{1,10})?\]? *(?P<time>\d{9,11}\.\d{3,9}) (?P<rest>.*)", re.DOTALL)
 _UNFINISHED = re.compile(
     r"(?P<call>\w+|\?+)\((?P<args>.*?)\s*<(?:unfinished|detached) \.\.\.>(?P<rest>\) += \?)?", re.DOTALL
 )
 _RESUMED = re.compile(r"<\.\.\. (?P<call>\w+|\?+) resumed>(?P<rest>.*)", re.DOTALL)
 _CALL = re.compile(r"(?P<call>\w+)\((?P<rest>.*)", re.DOTALL)
 _SIGNAL = re.compile(r"--- (?P<name>\w+) (?P<info>\{.*\}) ---")
-_EXITED = re.compile(r"\+\+\+ exited with (?P<status>\d+) \+\+\+")
+_EXITED = re.compile(r"\+\+\+ exited with (?P<status>\d{1,3}) \+\+\+")
 _KILLED = re.compile(r"\+\+\+ killed by (?P<name>\w+)(?: \(core dumped\))? \+\+\+")
 _SUPERSEDED = re.compile(r"\+\+\+ superseded by execve in pid \d+ \+\+\+")
 _OTHER = re.compile(
     r"\s*<detached \.\.\.>|--- stopped by \w+ ---|\[ Process PID=\d+ runs in .* mode\. \]|strace: .*|\d+ resuming\.\.\."
 )
 _RESULT = re.compile(
-    rf"\s*= (?P<result>{DESCRIBED}|-?0x[0-9a-f]+|-?\d+|\?)"
+    rf"\s*= (?P<result>{DESCRIBED}|-?0x[0-9a-f]{{1,16}}(?!\w)|-?\d{{1,20}}(?!\w)|\?)"
     r"(?: (?P<errno>E[A-Z0-9_]+))?(?P<note>.*?)(?: <(?P<took>\d+\.\d+)>)?\s*",
     re.DOTALL,
 )
@@ -165,6 +168,7 @@ class _LogReader:
         self._open: dict[int, _Open] = {}
         self._log = StraceLog(name, lines, [])
         self._ends: set[int] = set()
+        self._latest, self._last = 0.0, 0
 
     def read(self) -> StraceLog:
         wrong: list[str] = []
@@ -196,6 +200,9 @@ class _LogReader:
                 return
             raise LogError(f"expected a process, a time in seconds (strace -f -ttt) and a call, found {_shown(line)}")
         tid, time, rest = int(head["tid"] or 0), float(head["time"]), head["rest"]
+        if time < self._latest:
+            raise LogError(f"expected a time not before that of line {self._last}, found {head['time']}")
+        self._latest, self._last = time, number
         self._log.times[number] = time
         if tid in self._ends:
             self._ends.discard(tid)  # its number is another's now
@@ -252,6 +259,8 @@ class _LogReader:
         result = _RESULT.fullmatch(rest)
         if result is None:
             raise LogError(f"expected = and what {name} returned, found {_shown(rest.strip())}")
+        if "<" in result["result"] and described(result["result"]).number >= MOST_DESCRIPTORS:
+            raise LogError(f"expected a descriptor below {MOST_DESCRIPTORS}, found {_shown(result['result'])}")
         since, until = times
         if result["took"] is not None:
             until = max(until, since + float(result["took"])) if lines[0] == lines[1] else until

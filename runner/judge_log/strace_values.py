@@ -72,7 +72,7 @@ class Struct:
 
 Value = LoggedText | Described | Word | Array | Struct
 
-DESCRIBED: Final = r"(?:-?\d+|AT_FDCWD)<(?:[\w-]+:\[.*?\](?=>)|(?:[^<>\\]|\\.|<[^<>]*>)*)>(?:\(deleted\))?"
+DESCRIBED: Final = r"(?:-?\d{1,10}|AT_FDCWD)<(?:[\w-]+:\[.*?\](?=>)|(?:[^<>\\]|\\.|<[^<>]*>)*)>(?:\(deleted\))?"
 """The pattern of a descriptor with its name."""
 _DESCRIBED = re.compile(DESCRIBED)
 _PARTS = re.compile(r"(-?\w+)<(.*)>(\(deleted\))?", re.DOTALL)

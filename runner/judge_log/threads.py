@@ -222,6 +222,8 @@ class _Assembler:
         self._at = 0
         self._dispositions = dispositions
         self._events: list[Event] = []
+        self._inside = 0
+        """How many handlers run, one within the other."""
 
     def assemble(self) -> list[Event]:
         while self._at < len(self._entries):
@@ -256,14 +258,17 @@ class _Assembler:
         handled = self._returns_later() if known is None else known[0] == SIG_HANDLER
         if handled:
             self._events.append(Event("takes", signal))
-            return True, self._program()
+            self._inside += 1
+            back = self._program()
+            self._inside -= 1
+            return True, back
         if signo in STOPS_BY_DEFAULT and (known is None or known[0] == SIG_DFL):
             self._events.append(Event("takes", signal))
         return False, None
 
     def _returns_later(self) -> bool:
         """Return whether a sigreturn follows that belongs to nothing else."""
-        depth = 0
+        depth = self._inside
         for entry in self._entries[self._at :]:
             if isinstance(entry, LoggedSignal) and signal_of(Word(entry.name)) not in IGNORED_BY_DEFAULT:
                 depth += 1

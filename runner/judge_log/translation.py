@@ -85,7 +85,7 @@ class _Translator:
     def _inherit(self, thread: LoggedThread, image: LoggedImage) -> None:
         """Have a process begin with the descriptors that it uses and that nobody opened, and with its handlers."""
         taken_ = set(range(STANDARD + 1))
-        for fd in sorted(inherited(thread.tid, self._world)):
+        for fd in sorted(inherited(thread.tid, self._world, self._out.log.name)):
             image.steps += [Begins(0, op("open", "/", O_PATH, target="spare")), Returns(0)]
             if min(set(range(fd + 1)) - taken_) < fd:
                 image.steps += [Begins(0, op("dup2", Name("spare"), fd)), Returns(0, value=fd)]

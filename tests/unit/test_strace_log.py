@@ -8,6 +8,7 @@ from longpin.runner.judge_log.problems import LogError
 from longpin.runner.judge_log.strace_lines import NEVER, LoggedCall, LoggedEnd, LoggedSignal, read_strace
 from longpin.runner.judge_log.strace_values import Array, Described, LoggedText, Struct, Value, ValueReader, Word
 from longpin.runner.judge_log.threads import read_threads
+from longpin.runner.judge_log.translation import translate_log
 from longpin.runner.judge_log.words import number, seconds, signal_of, signal_set
 
 
@@ -248,3 +249,34 @@ def test_threads_know_their_process_and_who_made_them() -> None:
         (8, 8, 7),
         (9, 8, 8),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (f"{'9' * 5000} 1795944064.100 getpid() = 7", "expected a process"),
+        (f"7 1795944064.100 getpid() = {'9' * 5000}", "expected = and what getpid returned"),
+        ("7 1795944064.100 dup(3</f>) = 99999999</f>", "expected a descriptor below 1048576, found '99999999</f>'"),
+        ("7 1795944063.100 getpid() = 7", "expected a time not before that of line 1, found 1795944063.100"),
+    ],
+)
+def test_numbers_that_no_kernel_gives_are_told_with_their_place(line: str, expected: str) -> None:
+    with pytest.raises(LogError, match=rf"^log:2: {re.escape(expected)}"):
+        read_strace("log", f"7 1795944064.000 getpid() = 7\n{line}\n")
+
+
+def test_a_process_does_not_begin_with_any_number_of_descriptors() -> None:
+    with pytest.raises(LogError, match=r"^log:1: expected at most 4096 descriptors that are open before"):
+        translate_log(read_strace("log", "7 1795944064.000 dup(3</f>) = 1000000</f>\n"))
+
+
+def test_the_return_from_a_handler_is_not_that_of_a_signal_in_it() -> None:
+    log = """\
+7 1795944064.000 rt_sigaction(SIGIO, {sa_handler=0x1, sa_mask=[], sa_flags=0}, NULL, 8) = 0
+7 1795944064.100 rt_sigsuspend([], 8) = ? ERESTARTNOHAND (To be restarted if no handler)
+7 1795944064.200 --- SIGIO {si_signo=SIGIO, si_code=SI_USER, si_pid=8, si_uid=0} ---
+7 1795944064.300 --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=8, si_uid=0} ---
+7 1795944064.400 rt_sigreturn({mask=[]}) = -1 EINTR (Interrupted system call)
+"""
+    (thread,) = read_threads(read_strace("log", log)).threads.values()
+    assert [event.what.name for event in thread.events if event.kind == "takes"] == ["SIGIO"]  # type: ignore[union-attr]
