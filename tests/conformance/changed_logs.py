@@ -58,9 +58,9 @@ def _answer(line: str, choice: random.Random) -> tuple[str, str] | None:
         if failed[1].startswith("ERESTART"):
             return None
         if choice.random() < 0.5:
-            return "errno", f"{match['before']}0{rest[failed.end():]}"
+            return "errno", f"{match['before']}0{rest[failed.end() :]}"
         other = choice.choice([error for error in ERRORS if not error.startswith(failed[1])])
-        return "errno", f"{match['before']}-1 {other}{rest[failed.end():]}"
+        return "errno", f"{match['before']}-1 {other}{rest[failed.end() :]}"
     if choice.random() < 0.5:
         rest = re.sub(r"^ \([^)]*\)", "", rest)
         return "errno", f"{match['before']}-1 {choice.choice(ERRORS)}{rest}"
