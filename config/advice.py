@@ -47,12 +47,12 @@ class Remark:
 
 def remarks(scenario: Scenario) -> list[Remark]:
     """Return what is to be said of a scenario, in the order of the file."""
-    reader = _Reader(scenario)
+    reader = _ReadScenario(scenario)
     found = dict.fromkeys(remark for kind in _KINDS for remark in kind(reader))
     return sorted(found, key=lambda remark: remark.line)
 
 
-class _Reader:
+class _ReadScenario:
     """The calls of a scenario, and where its tables stand in the file."""
 
     def __init__(self, scenario: Scenario) -> None:
@@ -93,7 +93,7 @@ def _text(arg: Expression) -> str:
 # What roles do depends on the policy that they are written out for: under another one they may do more.
 
 
-def _labels(reader: _Reader) -> Iterator[Remark]:
+def _labels(reader: _ReadScenario) -> Iterator[Remark]:
     """Labels that nobody waits for, and waits that only what the same program does later could end."""
     setters: dict[object, list[Op]] = {}
     waited = {reader.given(op, "name") for _, op in reader.calls("wait_for")}
@@ -110,7 +110,7 @@ def _labels(reader: _Reader) -> Iterator[Remark]:
                 yield reader.about(spec.name, op, f'the label "{name}" is set by nobody else, and only after this')
 
 
-def _signals(reader: _Reader) -> Iterator[Remark]:
+def _signals(reader: _ReadScenario) -> Iterator[Remark]:
     """Handlers of signals that nobody sends."""
     if reader.scenario.dialect or (sent := _sent(reader)) is None:
         return
@@ -122,7 +122,7 @@ def _signals(reader: _Reader) -> Iterator[Remark]:
                 yield reader.at(("process", index, "on_signal", name), where, f"nobody sends {name}")
 
 
-def _sent(reader: _Reader) -> set[int] | None:
+def _sent(reader: _ReadScenario) -> set[int] | None:
     """Return the signals that somebody may send: processes, or the kernel for what they do; None: perhaps any."""
     sent: set[int] = set()
     for _, op in reader.calls("kill", "tgkill", "kill_holders"):
@@ -150,7 +150,7 @@ def _sent(reader: _Reader) -> set[int] | None:
     return sent
 
 
-def _names(reader: _Reader) -> Iterator[Remark]:
+def _names(reader: _ReadScenario) -> Iterator[Remark]:
     """Files and devices that no call names; a path may lead there otherwise, so its last part is looked for."""
     if reader.scenario.dialect:
         return

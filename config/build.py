@@ -130,6 +130,8 @@ def build_devices(report: ProblemList, table: ScenarioTable) -> tuple[RdmaDevice
             revocable=given.revocable is not False,
             on_demand=given.on_demand,
             names_owner=given.names_owner is not False,
+            removable=bool(given.removable),
+            disassociates=given.disassociates is not False,
         )
         for index, given in enumerate(table.device)
     ]

@@ -18,9 +18,9 @@ The files are read as one. Their tables:
 ``[[situation]]``
     ``case``; ``op``, or a table ``calls`` from ops to what ``$call`` is; where it is not everywhere, ``fs``;
     ``machine``, keys of that table, and ``head``, more tables; ``process.NAME``, a program or a whole table;
-    ``observed``, with the call whose ``errno`` it is, and what is seen ``also``; or ``out_of_scope``, why no run can
-    answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes, or
-    more in their tables, to see what is there in ``also``.
+    ``observed``, with the calls whose ``errno`` it may be, and what is seen ``also``; or ``out_of_scope``, why no run
+    can answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes,
+    or more in their tables, to see what is there in ``also``.
 
 A comment ``# [name]`` names the call on its line. ``observed`` is what is written down: text, lists and tables, where
 ``{FORM name}`` is something of the call of that name (:mod:`longpin.runner.conform.facts.forms` has the forms), and a
@@ -32,17 +32,26 @@ in it; else ``blocks`` if it had not returned when nothing could happen any more
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
-Words = Mapping[str, str]
+from longpin.config.situation_text import (
+    NUMBER,
+    Numbers,
+    SituationError,
+    UnknownWordError,
+    Words,
+    expand,
+    holes,
+    inline,
+    pattern_of,
+    substituted,
+)
 
-_WORD = re.compile(r"\$(\w+)")
-_HOLE = re.compile(r"\{(\w+)\}")
 _MARK = re.compile(r"#\s*\[(\w+)\]\s*$")
-_DEEPEST = 20
 _KEYS = {
     "case",
     "op",
@@ -61,12 +70,6 @@ _KEYS = {
     "again",
     "out_of_scope",
 }
-NUMBER = "number"
-"""What ``{number}`` stands for in an op needs no table."""
-
-
-class SituationError(Exception):
-    """A mistake in the shipped situations, or no play can be made of one: a bug in longpin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class SituationKind:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class SituationRun:
     """One run of a situation."""
 
     scenario: str
@@ -121,12 +124,12 @@ class Run:
 class Play:
     """What is played for one question on any kernel."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[SituationRun, ...]
     """None where nothing is played."""
     observed: Any
     """What is written down of the first."""
     errno: str
-    """The call in it whose errno is the answer's; empty: none is."""
+    """The calls in it of which the first that failed gives the answer's errno; empty: none does."""
     out_of_scope: str
 
 
@@ -138,6 +141,8 @@ class Situations:
         self.text: dict[str, str] = {}
         self.words: dict[str, Words] = {}
         self.forms: dict[str, Mapping[str, Any]] = {}
+        self._found: dict[tuple[str, str, str], Play | None] = {}
+        """What was looked for before: mostly the same is asked of several kernels."""
         for document in documents.values():
             self.fs |= document.get("fs", {})
             self.text |= document.get("text", {})
@@ -159,7 +164,7 @@ class Situations:
         if form := table.get("form"):
             of = table.get("of", "call")
             observed = {"form": form, "of": of}
-            errno = _expand(self.forms[form].get("errno", ""), {"of": of})
+            errno = expand(self.forms[form].get("errno", ""), {"of": of})
         processes = _processes(table)
         runs = [RunKind(processes, table.get("also", {}))] if processes else []
         for other in table.get("again", ()):
@@ -176,7 +181,7 @@ class Situations:
         words = table.get("words", {})
         text = table.get("text", {})
         fs = tuple(table.get("fs", ()))
-        ops = table.get("calls") or dict.fromkeys(_as_list(table["op"]), "")
+        ops = table.get("calls") or dict.fromkeys([table["op"]] if isinstance(table["op"], str) else table["op"], "")
         for op, call in ops.items():
             its = {**text, "call": call} if call else text
             yield SituationKind(table["case"], op, fs, its, words, **shared)
@@ -184,7 +189,7 @@ class Situations:
     def _with_forms(self, tree: Any) -> Any:
         """Return what is written down with the forms it names written out."""
         if isinstance(tree, dict) and "form" in tree:
-            return self._with_forms(_substituted(self.forms[tree["form"]]["observed"], {"of": tree["of"]}))
+            return self._with_forms(substituted(self.forms[tree["form"]]["observed"], {"of": tree["of"]}))
         if isinstance(tree, dict):
             return {key: self._with_forms(its) for key, its in tree.items()}
         return [self._with_forms(its) for its in tree] if isinstance(tree, list) else tree
@@ -192,43 +197,47 @@ class Situations:
     def find(self, case: str, fs: str, op: str) -> Play | None:
         """Return what is to be played for a question; None: nobody has written a situation for it.
 
-        Raises:
-            SituationError: the situation is wrong.
-
+        A situation in which a word says nothing on a file system, such as the path of a file where there are none, is
+        not for that one.
         """
-        if fs not in self.fs:
-            return None
-        for situation in self.all:
+        if (case, fs, op) not in self._found:
+            self._found[case, fs, op] = self._look_for(case, fs, op)
+        return self._found[case, fs, op]
+
+    def _look_for(self, case: str, fs: str, op: str) -> Play | None:
+        for situation in self.all if fs in self.fs else ():
             if situation.case == case and (not situation.fs or fs in situation.fs):
                 words = self._words_of(situation, fs)
-                if (matched := _pattern(situation.op, words).fullmatch(op)) is not None:
+                if (matched := pattern_of(situation.op, words).fullmatch(op)) is not None:
                     meant = {name: words[name][said] for name, said in matched.groupdict().items()}
-                    return self._play(situation, fs, meant)
+                    with suppress(UnknownWordError):
+                        return self._play(situation, fs, meant)
         return None
 
     def _words_of(self, situation: SituationKind, fs: str) -> dict[str, Words]:
         """Return what the holes of an op may stand for on a file system, and what each is then."""
         found: dict[str, Words] = {}
-        for name in _HOLE.findall(situation.op):
+        for name in holes(situation.op):
             table = situation.words.get(name) or self.words.get(name)
             if name == NUMBER:
-                found[name] = _Numbers()
+                found[name] = Numbers()
             elif table is None:
                 raise SituationError(f"{situation.case}: {situation.op}: nothing says what {{{name}}} may be")
             else:
-                found[name] = {_expand(key, self.fs[fs]): text for key, text in table.items()}
+                found[name] = {expand(key, {"fs": fs}): text for key, text in table.items()}
         return found
 
     def _play(self, situation: SituationKind, fs: str, words: Words) -> Play:
         meant = {**self.text, **self.fs[fs], **situation.text, **words}
         tables = f"[machine]\n$machine\n{situation.machine}\n$head\n{situation.head}"
-        head = f'name = "situation"\n{_expand(tables, meant)}'
+        head = f'name = "situation"\n{expand(tables, meant)}'
         runs = [
-            Run("\n".join([head, *_process_tables(run.processes, meant)]), _substituted(run.also, meant))
+            SituationRun("\n".join([head, *_process_tables(run.processes, meant)]), substituted(run.also, meant))
             for run in situation.runs
             if not run.fs or fs in run.fs
         ]
-        return Play(tuple(runs), _substituted(situation.observed, meant), situation.errno, situation.out_of_scope)
+        observed, reason = substituted([situation.observed, situation.out_of_scope], meant)
+        return Play(tuple(runs), observed, situation.errno, reason)
 
 
 def _processes(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -239,61 +248,9 @@ def _processes(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _process_tables(processes: Mapping[str, Mapping[str, Any]], words: Words) -> Iterator[str]:
     """Yield the processes as they stand in a scenario file."""
     for name, table in processes.items():
-        program = _expand(table["program"], words).strip("\n")
-        details = "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if key != "program")
+        program = expand(table["program"], words).strip("\n")
+        details = "".join(f"{key} = {inline(value)}\n" for key, value in table.items() if key != "program")
         yield f"[[process]]\nname = \"{name}\"\n{details}program = '''\n{program}\n'''"
-
-
-class _Numbers(dict[str, str]):
-    """Every number stands for itself."""
-
-    def __missing__(self, number: str) -> str:
-        return number
-
-
-def _pattern(op: str, words: Mapping[str, Words]) -> re.Pattern[str]:
-    """Return what finds an op in which one of its words stands in each hole."""
-    pieces = []
-    for index, piece in enumerate(_HOLE.split(op)):
-        choice = "|".join(map(re.escape, words[piece])) or r"\d+" if index % 2 else re.escape(piece)
-        pieces.append(f"(?P<{piece}>{choice})" if index % 2 else choice)
-    return re.compile("".join(pieces))
-
-
-def _as_list(op: str | list[str]) -> list[str]:
-    return [op] if isinstance(op, str) else op
-
-
-def _toml(value: Any) -> str:
-    return (
-        f"{{{', '.join(f'{key} = {_toml(its)}' for key, its in value.items())}}}"
-        if isinstance(value, dict)
-        else (repr(value).lower() if isinstance(value, bool) else repr(value))
-    )
-
-
-def _expand(text: str, words: Words) -> str:
-    """Return a text with ``$words`` replaced, and those in what they stand for."""
-    for _ in range(_DEEPEST):
-        try:
-            expanded = _WORD.sub(lambda found: str(words[found[1]]), text)
-        except KeyError as error:
-            raise SituationError(f"nothing says what ${error.args[0]} stands for in: {text}") from None
-        if expanded == text:
-            return text
-        text = expanded
-    raise SituationError(f"a word stands for itself in: {text}")
-
-
-def _substituted(tree: Any, words: Words) -> Any:
-    """Return what is written down with ``$words`` replaced."""
-    if isinstance(tree, str):
-        return _expand(tree, words)
-    if isinstance(tree, list):
-        return [_substituted(its, words) for its in tree]
-    if isinstance(tree, dict):
-        return {key: _substituted(its, words) for key, its in tree.items()}
-    return tree
 
 
 @cache

@@ -105,6 +105,8 @@ class DeviceTable:
     revocable: bool | None = None
     on_demand: bool | None = None
     names_owner: bool | None = None
+    removable: bool | None = None
+    disassociates: bool | None = None
 
 
 @dataclass(slots=True)

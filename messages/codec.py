@@ -17,7 +17,7 @@ import cattrs
 import msgpack  # type: ignore[import-untyped]  # msgpack ships no annotations
 from cattrs.errors import ClassValidationError
 
-from longpin.messages.envelope import KINDS, Envelope
+from longpin.messages.envelope import KINDS, Envelope, kind_name
 from longpin.messages.strict import STRUCTURE_ERRORS, Hook, Part, array, found, is_dataclass, noted, problems, shown
 from longpin.messages.strict import make_converter as make_converter
 
@@ -102,9 +102,9 @@ def decode(payload: bytes) -> tuple[int, Envelope]:
     try:
         return number, Envelope(src, dst, hook(fields, cls), call, slept)
     except RecursionError:
-        raise CodecError(f"{name}: nested too deep") from None
+        raise CodecError(f"{cls.__name__}: nested too deep") from None
     except (TypeError, ValueError, cattrs.BaseValidationError) as error:
-        path, sentence = problems(error, name)[0]
+        path, sentence = problems(error, cls.__name__)[0]
         raise CodecError(f"{path}: {sentence}") from None
 
 
@@ -115,7 +115,7 @@ _writers: dict[type, Writer] = {}
 
 
 def _make_writer(cls: type) -> Writer:
-    name = cls.__name__
+    name = kind_name(cls)
     if KINDS.get(name) is not cls:
         raise TypeError(f"{cls.__module__}.{cls.__qualname__} is not a message")
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # every message is a dataclass

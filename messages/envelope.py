@@ -53,7 +53,18 @@ class Message:
 
 
 KINDS: dict[str, type[Message]] = {}
-"""Every message class by its name, which is the name a trace uses."""
+"""Every message class by its :func:`kind_name`, which is the name a trace uses."""
+
+_OWN = "longpin."
+
+
+def kind_name(cls: type) -> str:
+    """Return what a message class is called: a class of longpin by its name, anybody else's with its module, too.
+
+    So a message of one's own may have any name, whichever of longpin's modules are imported.
+    """
+    return cls.__name__ if cls.__module__.startswith(_OWN) else f"{cls.__module__}.{cls.__qualname__}"
+
 
 M = TypeVar("M", bound=Message)
 
@@ -67,10 +78,11 @@ def message(cls: type[M]) -> type[M]:
 
     """
     made = dataclass(frozen=True, slots=True)(cls)
-    other = KINDS.setdefault(made.__name__, made)
+    name = kind_name(made)
+    other = KINDS.setdefault(name, made)
     if other is not made and (other.__module__, other.__qualname__) != (made.__module__, made.__qualname__):
-        raise TypeError(f"two messages are named {made.__name__}: in {other.__module__} and in {made.__module__}")
-    KINDS[made.__name__] = made
+        raise TypeError(f"two messages are named {name}: in {other.__module__} and in {made.__module__}")
+    KINDS[name] = made
     return made
 
 

@@ -245,7 +245,7 @@ class Predicted:
             return "interrupted: no difference so far"
         if not tally.compared:
             return "nothing could be compared"
-        return _AGREE if tally.compared == tally.questions else "not every question could be compared, and none differs"
+        return _AGREE if tally.compared == tally.programs else "not every question could be compared, and none differs"
 
 
 _AGREE = "the kernels agree"

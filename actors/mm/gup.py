@@ -140,9 +140,9 @@ def dma(
     kernel: Kernel, page: PinnedPage, offset: int, length: int, data: bytes | None, region: Address
 ) -> Conversation[bytes]:
     """Have a device access bytes of a page that is pinned as ``region``; without ``data`` it reads."""
-    if page.frame == ZERO_PAGE:  # only ever read: what may be written was faulted in for writing
-        return (yield from load_zeros(kernel, offset, length, page.inode))
     frame = page.frame
+    if frame == ZERO_PAGE and not kernel.zero_page_is_written:  # only ever read
+        return bytes(length)
     access = Dma(frame.number, page.generation, page.inode, page.page, offset, length, data, region)
     found: bytes = (yield Call(frame.memory, access)).data
     return found

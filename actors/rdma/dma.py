@@ -6,8 +6,9 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import Call, Conversation
 from longpin.actors.kernel.machine import Kernel
+from longpin.actors.mm.gup import dma
 from longpin.actors.rdma.connection import Connection
-from longpin.messages.mm.memory import ZERO_PAGE, AtomicDma, Dma
+from longpin.messages.mm.memory import AtomicDma
 from longpin.messages.rdma.verbs import MapDma, Segments, UnmapDma
 from longpin.messages.rdma.work import RemoteAccess
 
@@ -56,12 +57,7 @@ class DmaEngine:
         for page, inside, part in mapped.segments:
             piece = None if data is None else data[done : done + part]
             done += part
-            if page.frame == ZERO_PAGE and not self.kernel.zero_page_is_written:
-                result += bytes(part)
-                continue
-            number = page.frame.number
-            access_page = Dma(number, page.generation, page.inode, page.page, inside, part, piece, mapped.region)
-            result += (yield Call(page.frame.memory, access_page)).data
+            result += yield from dma(self.kernel, page, inside, part, piece, mapped.region)
         self.connection.actor.send(self.connection.context, UnmapDma(mapped.handle))
         return result
 

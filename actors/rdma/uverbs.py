@@ -10,6 +10,7 @@ from functools import partial
 from typing import ClassVar, Self
 
 from longpin.actors.base import ActorPart, Engine, handles
+from longpin.actors.constants import IBV_EVENT_DEVICE_FATAL
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.backing import Backing, Common
@@ -43,6 +44,7 @@ from longpin.actors.rdma.windows import Windows
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import CloseFile
 from longpin.messages.rdma.device import ANY_DEVICE, RdmaDevice
+from longpin.messages.rdma.removal import ContextClosed, Disassociate, node_of
 from longpin.messages.rdma.verbs import (
     AllocPd,
     AskDevice,
@@ -148,17 +150,20 @@ class UverbsContext(Backing):
         self.table.find(KIND_OF[request.kind], request.handle)
         if self.table.is_used(request.handle):
             raise KernelError(errno.EBUSY)
-        yield from self._destroy(request.handle)
+        yield from self._destroy(request.handle, completes=False)
         yield from self.events.settled(request.handle, src)
         return DONE
 
-    def _destroy(self, handle: int) -> Conversation[None]:
-        match thing := self.objects[handle]:
-            case Region():
-                yield from self._deregister(handle, thing)
-                self.events.forget(thing.owner)
+    def _destroy(self, handle: int, *, completes: bool = True) -> Conversation[None]:
+        thing = self.objects[handle]
+        if isinstance(thing, Region):
+            yield from self._deregister(handle, thing)
+            self.events.forget(thing.owner)
+            self.table.dying.discard(handle)
+        del self.table.things[handle]  # before anything can get in: nobody destroys it twice
+        match thing:
             case QueuePairEntry():
-                yield Call(thing.address, Destroy())
+                yield Call(thing.address, Destroy(completes))
                 self._use(thing.queues, -1)
             case MemoryWindow():
                 self.windows.drop(thing)
@@ -170,8 +175,6 @@ class UverbsContext(Backing):
                 self.events.forget_object(handle)
                 self.shared_receives.destroyed(thing)
                 self.table.use(thing.pd, -1)
-        del self.table.things[handle]
-        self.table.dying.discard(handle)
 
     # Memory regions.
 
@@ -247,7 +250,24 @@ class UverbsContext(Backing):
         yield from self._tear_down()
 
     def _tear_down(self) -> Conversation[None]:
+        yield from self._destroy_all()
+        if self.device.removable:
+            yield Call(node_of(self.device), ContextClosed(self.address))
+
+    def _destroy_all(self) -> Conversation[None]:
+        """Destroy every object; of what another call is destroying, wait for that."""
         for kind in TEARDOWN:
-            for handle, _ in self.table.of_kind(kind):
-                if handle in self.objects:  # another may have destroyed it meanwhile
+            for handle, thing in self.table.of_kind(kind):
+                if handle in self.table.dying and isinstance(thing, Region):
+                    with (yield thing.in_use.exclusive()):
+                        pass
+                elif handle in self.objects:
                     yield from self._destroy(handle)
+
+    @handles(Disassociate)
+    def disassociate(self, _request: Disassociate, _src: Address) -> Conversation[Done]:
+        """Have nothing any more: whoever asks for something gets EIO, and events but the last go with their objects."""
+        self.table.disassociated = True
+        self.events.add(IBV_EVENT_DEVICE_FATAL)
+        yield from self._destroy_all()
+        return DONE

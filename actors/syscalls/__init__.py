@@ -6,6 +6,7 @@ Each module declares its calls beside their implementations (:mod:`longpin.actor
 from longpin.actors.syscalls import (
     administration,
     clone3,
+    device_removal,
     fcntl,
     files,
     hypervisor,
@@ -49,6 +50,7 @@ _CALLS = (
     queue_pairs,
     memory_windows,
     imported_verbs,
+    device_removal,
     video,
     vfio,
     xdp,

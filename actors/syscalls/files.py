@@ -49,6 +49,7 @@ from longpin.messages.fs.file import (
 from longpin.messages.fs.inode import Open, Truncate
 from longpin.messages.process.process import File
 from longpin.messages.rdma.device import RdmaDevice
+from longpin.messages.rdma.removal import OpenContext, node_of
 from longpin.messages.rdma.verbs import AskDevice
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _open_file(process: "Process", path: str, flags: int, mode: int) -> Conversa
     if kind == "xdp" and not flags & O_PATH:
         raise KernelError(errno.ENXIO)  # a socket cannot be opened again [code: sock_no_open]
     if kind == "uverbs" and not flags & O_PATH:
-        inode = open_device(process, (yield Call(inode, AskDevice())).device)
+        inode = yield from open_device(process, (yield Call(inode, AskDevice())).device)
     elif kind in ("video", "vfio") and not flags & O_PATH:
         inode = (yield Call(inode, Open(ofd, flags, process.caller))).backing
     elif kind == "file" or (kind in ("pipe", "dax", "hugetlb", "io_uring") and not flags & O_PATH):
@@ -170,9 +171,11 @@ def _to_open(process: "Process", path: str, flags: int) -> Place | Address:
     return backing
 
 
-def open_device(process: "Process", device: RdmaDevice) -> Address:
+def open_device(process: "Process", device: RdmaDevice) -> Conversation[Address]:
     """Open an RDMA device; return its uverbs context, which is new with each open."""
     context = f"uverbs:{process.identity}.{process.count('uverbs')}"
+    if device.removable:
+        yield Call(node_of(device), OpenContext(context))
     process.spawn(UverbsContext, context, process.kernel, device)
     return context
 

@@ -262,6 +262,8 @@ def getpid(process: "Process") -> int:
 def send_fd(process: "Process", target: str | int, fd: int) -> Conversation[int]:
     """Send a descriptor over a socket (SCM_RIGHTS); in flight it holds a reference [1.2]."""
     file: File = process.descriptor(fd)
+    if file.kind == "io_uring" and not process.kernel.generation.io_uring_is_sent:
+        raise KernelError(errno.EINVAL)
     yield Call(file.ofd, Ref())
     try:
         found = yield Call(PROCESS_TABLE, find(target))

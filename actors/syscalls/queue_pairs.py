@@ -46,6 +46,7 @@ from longpin.messages.rdma.work import (
     PostReceive,
     PostSend,
     PostSrqReceive,
+    QueryQp,
     ReceiveRequest,
 )
 
@@ -222,6 +223,20 @@ def ibv_modify_qp(
         raise KernelError(errno.EINVAL)
     yield Call(address, ModifyQp(state, peer.address if peer else "", access, rnr_retry))
     return 0
+
+
+@syscall(
+    "ibv_query_qp(qp: handle)",
+    "ibv_query_qp(3)",
+    returns="the state, such as `IBV_QPS_RTS`",
+    errnos=_VERBS,
+    partial="the state",
+)
+def ibv_query_qp(process: "Process", qp: VerbsObject) -> Conversation[int]:
+    """ibv_query_qp(3)."""
+    address = yield from _find_qp(process, qp)
+    state: int = (yield Call(address, QueryQp())).value
+    return state
 
 
 # Work.

@@ -68,13 +68,13 @@ def use(process: "Process", thing: VerbsObject, kind: ObjectKind) -> VerbsObject
     returns="a descriptor of the device, the context of what follows",
     errnos={"ENODEV": "semantics 1.10", "EMFILE": "open(2)"},
 )
-def ibv_open_device(process: "Process", name: str) -> int:
+def ibv_open_device(process: "Process", name: str) -> Conversation[int]:
     """Open the device; returns the descriptor of its uverbs file, which owns all that is made through it."""
     device = next((device for device in process.kernel.devices if device.name == name), None)
     if device is None:
         raise KernelError(errno.ENODEV)
     process.reserve(1)
-    context = open_device(process, device)
+    context = yield from open_device(process, device)
     ofd = f"file:{process.identity}.{process.count('file')}"
     process.spawn(OpenFileDescription, ofd, context, "uverbs", O_RDWR)
     return process.install(File(ofd, context, "uverbs"))
@@ -84,7 +84,7 @@ def ibv_open_device(process: "Process", name: str) -> int:
     "ibv_alloc_pd(context: int)",
     "ibv_alloc_pd(3)",
     returns="a protection domain",
-    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10"},
+    errnos={"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10", "EIO": "semantics 1.10"},
 )
 def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
     """ibv_alloc_pd(3)."""
@@ -97,7 +97,12 @@ def ibv_alloc_pd(process: "Process", fd: int) -> Conversation[VerbsObject]:
     "ibv_dealloc_pd(pd: handle)",
     "ibv_alloc_pd(3)",
     returns="0",
-    errnos={"EBADF": "semantics 1.10", "EBUSY": "semantics 1.10", "EINVAL": "semantics 1.10"},
+    errnos={
+        "EBADF": "semantics 1.10",
+        "EBUSY": "semantics 1.10",
+        "EINVAL": "semantics 1.10",
+        "EIO": "semantics 1.10",
+    },
 )
 def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
     """ibv_dealloc_pd(3): EBUSY while something is in it."""
@@ -116,6 +121,7 @@ def ibv_dealloc_pd(process: "Process", pd: VerbsObject) -> Conversation[int]:
         "EFAULT": "semantics 2.6 step 5",
         "EINTR": "semantics 2.6",
         "EINVAL": "semantics 2.6 steps 1 to 3",
+        "EIO": "semantics 1.10",
         "ENOMEM": "semantics 2.6 step 4",
         "EOPNOTSUPP": "semantics 4.0",
         "EPERM": "semantics 2.6 step 3",
@@ -187,7 +193,12 @@ def _pin(
     "ibv_dereg_mr(mr: handle)",
     "ibv_reg_mr(3)",
     returns="0",
-    errnos={"EBADF": "semantics 1.10", "EBUSY": "ibv_reg_mr(3): a memory window is bound", "EINVAL": "semantics 1.10"},
+    errnos={
+        "EBADF": "semantics 1.10",
+        "EBUSY": "ibv_reg_mr(3): a memory window is bound",
+        "EINVAL": "semantics 1.10",
+        "EIO": "semantics 1.10",
+    },
 )
 def ibv_dereg_mr(process: "Process", mr: VerbsObject) -> Conversation[int]:
     """ibv_dereg_mr(3), by any process that holds the uverbs file [1.10]."""

@@ -15,6 +15,11 @@ class RdmaDevice(NamedTuple):
     """It does on-demand paging [1.10.3]; None: as rxe does on the kernel."""
     names_owner: bool = True
     """Its driver tells the kernel which open file owns the pins (``struct vaddr_pin``) [4.7]."""
+    removable: bool = False
+    """It can be taken out of the machine, which therefore keeps account of who has it open [1.10]."""
+    disassociates: bool = True
+    """Its driver can take what contexts own from them (disassociate_ucontext); else removal waits for the last close.
+    """
 
 
 ANY_DEVICE = RdmaDevice()

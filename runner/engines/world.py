@@ -23,6 +23,7 @@ from longpin.actors.process.process_state import NOTHING_INHERITED
 from longpin.actors.process.process_table import Entry, ProcessTable
 from longpin.actors.process.program import Image
 from longpin.actors.process.users import Users
+from longpin.actors.rdma.device_node import RdmaNode
 from longpin.actors.vfio import VfioDriver
 from longpin.config.schema import CAPABILITIES, ProcessSpec, Scenario
 from longpin.messages.clock import CLOCK
@@ -36,6 +37,7 @@ from longpin.messages.mm.pmem import BlockRun
 from longpin.messages.mm.user import USERS
 from longpin.messages.process.labels import LABELS
 from longpin.messages.process.process import PROCESS_TABLE, Start
+from longpin.messages.rdma.removal import node_of
 from longpin.messages.vfio import VFIO
 
 FIRST_PID = 100
@@ -139,6 +141,9 @@ def spawn_common(engine: Engine, kernel: Kernel) -> None:
     engine.spawn(Users, USERS)
     if kernel.huge_pages:
         engine.spawn(HugePages, HUGE_PAGES, kernel.huge_pages, kernel.frames_of_huge_page)
+    for device in kernel.devices:
+        if device.removable:
+            engine.spawn(RdmaNode, node_of(device), device)
     if kernel.zero_page_is_written:
         engine.spawn(ZeroPage, ZERO_PAGE.memory)
 

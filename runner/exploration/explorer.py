@@ -19,6 +19,7 @@ from longpin.runner.exploration.result import (
     Failure,
     Inconclusive,
     PropertyViolation,
+    same,
 )
 from longpin.runner.exploration.table import Table
 
@@ -135,7 +136,7 @@ class Explorer:
         if self.check is None:
             return None
         rest = tuple(path.local)
-        while rest[-1] == NOBODY:  # actors that the table has heard of, in other schedules
+        while rest and rest[-1] == NOBODY:  # actors that the table has heard of, in other schedules
             rest = rest[:-1]
         if rest not in self._met:
             if path.decisions() is None:
@@ -174,7 +175,7 @@ class Explorer:
             if error.__cause__ is None:
                 raise
             found = BrokenRule.by(error.__cause__)
-        if found != failure.broken:
+        if not same(found, failure.broken):
             raise InternalError(f"not repeatable: {failure.what}")
 
     def _ask(self, engine: SteppedEngine) -> EndJudgement:

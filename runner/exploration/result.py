@@ -1,5 +1,6 @@
 """What an exploration found, in values whose text is what gets printed."""
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -54,6 +55,21 @@ class BrokenRule(NamedTuple):
         if isinstance(error, PolicyError):
             return cls(str(error), site=POLICY_SITE)
         return cls(f"{type(error).__name__}: {error}")
+
+
+Key = tuple[str, str, str]
+"""What two schedules have in common that show the same failure."""
+
+
+def key_of(broken: BrokenRule) -> Key:
+    """Return the rule and the site; what has neither is told by its text, in which no address of an object counts."""
+    told = broken.rule or broken.site
+    return (broken.rule, broken.site, "" if told else re.sub(" at 0x[0-9a-f]+", "", broken.what))
+
+
+def same(one: BrokenRule | None, other: BrokenRule | None) -> bool:
+    """Return whether two runs show the same failure, or none."""
+    return one is other or (one is not None and other is not None and key_of(one) == key_of(other))
 
 
 class Reason(StrEnum):

@@ -18,13 +18,20 @@ from longpin.runner.engines.world import FIRST_PID
 from longpin.runner.exploration.budget import Budget, EndlessError
 from longpin.runner.exploration.dpor import Dpor
 from longpin.runner.exploration.explorer import Explorer
-from longpin.runner.exploration.result import BrokenRule, Exploration, Inconclusive, Method, PropertyViolation, Reason
+from longpin.runner.exploration.result import (
+    BrokenRule,
+    Exploration,
+    Inconclusive,
+    Method,
+    PropertyViolation,
+    Reason,
+    same,
+)
 from longpin.runner.failures.effort import ShrinkEffort
 from longpin.runner.failures.found import FoundFailure
 from longpin.runner.failures.schedule import Schedule, follow, most_arrivals, run_with
 from longpin.runner.oracles import ORACLES, PORTFOLIO
 from longpin.runner.oracles.fifo import Fifo
-from longpin.runner.sampling.result import same
 from longpin.runner.subject import Subject
 
 QUICK_RUNS = 4

@@ -12,7 +12,7 @@ from longpin.config.loader import parse_scenario
 from longpin.config.schema import Scenario
 from longpin.messages.trace import Told, TraceError, TraceReader
 from longpin.runner.engines.engine import InternalError
-from longpin.runner.exploration.result import POLICY_SITE, Failure
+from longpin.runner.exploration.result import POLICY_SITE, Failure, same
 from longpin.runner.failures.effort import Limits
 from longpin.runner.failures.found import FoundFailure, configuration_hash
 from longpin.runner.failures.schedule import Follower, follow
@@ -32,7 +32,6 @@ from longpin.runner.own_policy.checks import PolicyError
 from longpin.runner.progress import Shown
 from longpin.runner.result import Result, Verdict, Violation
 from longpin.runner.run import replay, run
-from longpin.runner.sampling.result import same
 from longpin.runner.subject import Subject
 
 MOST_TOLD = 1 << 20

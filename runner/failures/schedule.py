@@ -18,10 +18,9 @@ from typing import ClassVar, NamedTuple
 
 from longpin.actors.base import Actor
 from longpin.messages.envelope import Address
-from longpin.runner.exploration.result import BrokenRule
+from longpin.runner.exploration.result import BrokenRule, same
 from longpin.runner.failures.effort import ShrinkEffort
 from longpin.runner.oracles.base import NO_PROFILE, Oracle, derived_random
-from longpin.runner.sampling.result import same
 from longpin.runner.sampling.sample import Plan, Sampler
 from longpin.runner.subject import Subject
 

@@ -20,6 +20,7 @@ from longpin.config.problems import ScenarioError
 from longpin.config.schema import ALL_RULES, EXPECTATIONS_RULE, Scenario
 from longpin.config.writer import Document, write_scenario
 from longpin.runner.engines.engine import InternalError
+from longpin.runner.exploration.result import same
 from longpin.runner.failures.effort import Limits, ShrinkEffort, ShrinkEnd, SpentError
 from longpin.runner.failures.found import FoundFailure
 from longpin.runner.failures.hunt import Hunt, renumbered
@@ -27,7 +28,6 @@ from longpin.runner.failures.schedule import Schedule, follow, schedule_key, sim
 from longpin.runner.failures.simplify import PASSES, Pass, get, programs, tidied
 from longpin.runner.failures.statements import statements, weight
 from longpin.runner.progress import Shown
-from longpin.runner.sampling.result import same
 from longpin.runner.subject import Subject
 
 FOR_SCENARIO = 0.75

@@ -47,7 +47,7 @@ _OPTIONAL = {
     "nfsd": ("threads", "on_timeout", "layout_type", "fence_failures", "fence_retries"),
     "pmem": ("blocks",),
     "video": ("frame_size",),
-    "device": ("iommu", "revocable", "on_demand", "names_owner"),
+    "device": ("iommu", "revocable", "on_demand", "names_owner", "disassociates"),
     "file": ("pmem", "uid", "mode"),
     "process": ("uid", "capabilities", "memlock"),
 }

@@ -25,7 +25,7 @@ from longpin.runner.report.objects import Object, run_object
 from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
 
-VERBS = ("run", "run-all", "replay", "explore", "stress", "matrix", "conform", "judge", "list", "check")
+VERBS = ("run", "run-all", "replay", "explore", "stress", "matrix", "conform", "judge", "list", "check", "show")
 """The verbs that have ``--json``, each with a schema; ``run --all`` has one of its own."""
 
 

@@ -15,7 +15,7 @@ from longpin.runner.report.objects import Object
 SENTENCE = "the emulated kernel of each version does what that kernel did"
 """What holds where they agree."""
 
-_MOST_DIFFERENCES = 20
+_MOST_DIFFERENCES = _MOST_REASONS = 20
 _HEADINGS = ("case", "questions", *(standing.value for standing in Standing))
 
 
@@ -23,15 +23,18 @@ def lines(predicted: Predicted) -> Iterator[str]:
     """Yield the tally by case, what is out of scope and why, and the differences."""
     tally = predicted.tally
     yield (
-        f"{predicted.reason}: {tally.questions} of {predicted.wanted} questions, emulated {POLICY}:{PRESET}, "
-        f"{tally.questions / max(predicted.seconds, 1e-6):.0f}/s"
+        f"{predicted.reason}: {tally.programs} of {predicted.wanted} questions, emulated {POLICY}:{PRESET}, "
+        f"{tally.programs / max(predicted.seconds, 1e-6):.0f}/s"
     )
     yield ""
     yield from _table(tally.cases, sum(tally.cases.values(), Counter()))
     if tally.reasons:
         yield ""
-    for reason, count in tally.reasons.most_common():
+    for reason, count in tally.reasons.most_common(_MOST_REASONS):
         yield f"out of scope {count}: {reason}"
+    if len(tally.reasons) > _MOST_REASONS:
+        rest = tally.count(Standing.OUT_OF_SCOPE) - sum(count for _, count in tally.reasons.most_common(_MOST_REASONS))
+        yield f"out of scope {rest}: for {len(tally.reasons) - _MOST_REASONS} more reasons"
     for answered in tally.differences[:_MOST_DIFFERENCES]:
         yield ""
         yield str(answered.question)
@@ -92,7 +95,7 @@ def as_object(predicted: Predicted) -> Object:
         "policy": f"{POLICY}:{PRESET}",
         **dict.fromkeys(("policy_sha256", "seed", "kernel", "fs", "shrunk", "races", "first_difference")),
         "programs_wanted": predicted.wanted,
-        "programs": tally.questions,
+        "programs": tally.programs,
         "agree": tally.count(Standing.AGREES),
         "differ": tally.count(Standing.DIFFERS),
         "unsupported": 0,

@@ -1,25 +1,10 @@
 """What a campaign of sampled schedules found, in values whose text is what gets printed."""
 
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from longpin.runner.exploration.result import BrokenRule, Failure
+from longpin.runner.exploration.result import Failure, Key
 from longpin.runner.result import Verdict
-
-Key = tuple[str, str, str]
-"""What two schedules have in common that show the same failure."""
-
-
-def key_of(broken: BrokenRule) -> Key:
-    """Return the rule and the site; what has neither is told by its text, in which no address of an object counts."""
-    told = broken.rule or broken.site
-    return (broken.rule, broken.site, "" if told else re.sub(" at 0x[0-9a-f]+", "", broken.what))
-
-
-def same(one: BrokenRule | None, other: BrokenRule | None) -> bool:
-    """Return whether two runs show the same failure, or none."""
-    return one is other or (one is not None and other is not None and key_of(one) == key_of(other))
 
 
 class CampaignReason(StrEnum):

@@ -8,11 +8,10 @@ from longpin.runner.engines.engine import InternalError
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration.explorer import Build, Check
 from longpin.runner.exploration.replay import Always, Collector, Decisions, Looker, Marks
-from longpin.runner.exploration.result import NO_MARKS, BrokenRule, Inconclusive, PropertyViolation
+from longpin.runner.exploration.result import NO_MARKS, BrokenRule, Inconclusive, PropertyViolation, same
 from longpin.runner.oracles import ORACLES
 from longpin.runner.oracles.base import Oracle, Profile
 from longpin.runner.sampling.memory import StepMemory, UnrememberableError
-from longpin.runner.sampling.result import same
 from longpin.runner.sampling.trace import NO_TRACE, trace_number
 
 COMPARE_EVERY = 512

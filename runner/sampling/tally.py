@@ -4,8 +4,8 @@ from array import array
 from typing import NamedTuple
 
 from longpin.messages.envelope import Address
-from longpin.runner.exploration.result import BrokenRule
-from longpin.runner.sampling.result import Campaign, FailingRun, Key, StrategyRow, key_of
+from longpin.runner.exploration.result import BrokenRule, Key, key_of
+from longpin.runner.sampling.result import Campaign, FailingRun, StrategyRow
 from longpin.runner.sampling.sample import SampledRun
 from longpin.runner.sampling.trace import MOST_STRATEGIES, NO_TRACE, Traces
 

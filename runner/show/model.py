@@ -9,7 +9,7 @@ from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from longpin.config.schema import Scenario
-from longpin.messages.envelope import WORLD, Address, Envelope
+from longpin.messages.envelope import WORLD, Address, Envelope, Message
 from longpin.messages.trace import Header, TraceReader
 from longpin.runner.engines.engine import ALARM
 from longpin.runner.engines.stepped import SteppedEngine
@@ -35,16 +35,23 @@ class ShownArrival(NamedTuple):
     """Virtual time in seconds when it has been handled."""
     src: Address
     dst: Address
-    message: str
-    """The name of its class."""
-    fields: dict[str, str]
-    """What it says, as text."""
+    body: Message
     call: int
     """As :attr:`longpin.messages.envelope.Envelope.call` has it: a request, a reply, or neither."""
     sent: int
     """The number of the arrival in which it was sent; 0: before the first one."""
     changes: tuple[StateChange, ...]
     """What it changed in its receiver."""
+
+    @property
+    def message(self) -> str:
+        """Return the name of its class."""
+        return type(self.body).__name__
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return what it says, as text."""
+        return {part.name: shortened(getattr(self.body, part.name)) for part in dataclasses.fields(self.body)}  # type: ignore[arg-type]
 
 
 @dataclass(slots=True)
@@ -114,10 +121,7 @@ class ArrivalRecorder:
         self._note_sent(dst, number)
         self._note_tick(number)
         changes = tuple(StateChange(*map(printable, found.change)) for found in self.onlooker.found[known:])
-        fields = {part.name: shortened(getattr(body, part.name)) for part in dataclasses.fields(body)}
-        self.arrivals.append(
-            ShownArrival(number, self._now, src, dst, type(body).__name__, fields, call, sent, changes)
-        )
+        self.arrivals.append(ShownArrival(number, self._now, src, dst, body, call, sent, changes))
 
     def _note_sent(self, address: Address, number: int) -> None:
         sent = self._sent.setdefault(address, deque())

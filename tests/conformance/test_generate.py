@@ -13,6 +13,7 @@ from conformance.kinds import kinds_of_ops, programs_by_kind
 from longpin.runner.conform.generate import EXPIRY, LEASE_BREAK_TIME, OF_A_FILE_SYSTEM, generate
 from longpin.runner.conform.generate_storage import wants_storage
 from longpin.runner.conform.generate_transfers import wants_transfers
+from longpin.runner.conform.generate_uring import wants_rings
 from longpin.runner.conform.ops import OPS
 from longpin.runner.conform.program import ConformProgram, dump_program, mistakes, parse_program
 from longpin.runner.conform.shrink import shrink
@@ -44,7 +45,11 @@ def test_what_matters_is_frequent() -> None:
     ops = Counter(op.op for program in programs() for op in program.ops)
     assert set(ops) >= set(OPS) - OF_A_FILE_SYSTEM
     numbers = {program.id: [int(number) for number in program.id.split("-")[1:]] for program in programs()}
-    others = {name for name, its in numbers.items() if wants_storage(*its) or wants_transfers(*its)}
+    others = {
+        name
+        for name, its in numbers.items()
+        if any(wants(*its) for wants in (wants_storage, wants_transfers, wants_rings))
+    }
     about_leases = [program for program in programs() if program.id not in others]
     with_lease = [program for program in about_leases if any(op.op == "setlease" for op in program.ops)]
     assert len(with_lease) > 0.98 * len(about_leases) > 0.85 * len(programs())

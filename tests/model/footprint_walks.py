@@ -183,6 +183,26 @@ MEETINGS: tuple[tuple[str, dict[str, str]], ...] = (
         },
     ),
     (
+        "uverbs:",  # windows, shared receives, regions that change
+        {
+            "a": REGISTER.format("a") + CONNECT + "mw = ibv_alloc_mw(pd, IBV_MW_TYPE_1)\n"
+            'fork("child")\nfork("child")\nibv_bind_mw(qp, mw, mr, 0, 4, IBV_ACCESS_REMOTE_WRITE)\n'
+            "ibv_create_srq(pd, 4)\nibv_rereg_mr(mr, IBV_REREG_MR_CHANGE_PD, pd)\nibv_poll_cq(cq)\n",
+            "child": "own = ibv_alloc_mw(pd, IBV_MW_TYPE_1)\nibv_bind_mw(qp, mw, None)\n"
+            "srq = ibv_create_srq(pd, 4)\nibv_rereg_mr(mr, IBV_REREG_MR_CHANGE_PD, pd)\nibv_dealloc_mw(own)\n"
+            "ibv_destroy_srq(srq)\nmine = ibv_create_cq(ctx)\nibv_destroy_cq(mine)\nibv_destroy_cq(cq)\n",
+        },
+    ),
+    (
+        "pmem:",  # devices that count
+        {
+            x: REGISTER.format("a").replace("REMOTE_WRITE", "REMOTE_ATOMIC")
+            + CONNECT
+            + "for i in range(3):\n    ibv_post_send(qp, IBV_WR_ATOMIC_FETCH_AND_ADD, mr, mr, 0, 8, 1)\n"
+            for x in "ab"
+        },
+    ),
+    (
         "uverbs:",  # the device is opened again by way of a descriptor
         {
             "a": 'ctx = ibv_open_device("rxe0")\nfork("child")\nfork("child")\n'

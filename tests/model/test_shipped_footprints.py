@@ -117,7 +117,7 @@ def check_pairs(compared: Counter[Pair], least: int) -> None:
 
 
 def test_messages_commute_as_they_declare() -> None:
-    check_pairs(compare(plan(rounds=1, every=7 * len(CHOICES) // 6 | 1, crowds=48, programs=2)), 5_000)
+    check_pairs(compare(plan(rounds=1, every=len(SHIPPED) * len(CHOICES) // 33 | 1, crowds=48, programs=2)), 5_000)
 
 
 @pytest.mark.heavy

@@ -1,5 +1,9 @@
-"""``longpin run --all``: does every shipped scenario end as its file says, on its own kernel and on every other?"""
+"""``longpin run --all``: does every shipped scenario end as its file says, on its own kernel and on every other?
 
+And is every sentence of what four kernels were seen to do shown by one of them?
+"""
+
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,13 +13,15 @@ from command_line import longpin
 from quality.json_output import valid
 
 from longpin.actors.kernel.generation import Version
-from longpin.config.loader import parse_scenario, shipped_scenarios
+from longpin.config.loader import load_scenario, parse_scenario, shipped_scenarios
 from longpin.config.problems import ScenarioError
 from longpin.config.schema import Scenario
 from longpin.runner import api, shipped
 from longpin.runner.result import Verdict
 from longpin.runner.run import INTERRUPTED, run
 from longpin.runner.usage import UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 WAITS = """
 name = "waits"
@@ -176,3 +182,49 @@ def test_mistakes_in_what_is_expected() -> None:
         f"x.toml:5: violates_on.6.19: expected {kernels}, found '6.19' (did you mean 6.1?)",
         f"x.toml:5: violates_on.6.1[1]: expected {rules}, found 'O9'",
     ]
+
+
+# What was measured.
+
+MEASURED = re.findall(
+    r"^\| (?!---)(.+?) \| (.+?) \|$",
+    (ROOT / "docs" / "conformance.md").read_text().partition("## What was measured")[2].partition("\n## ")[0],
+    re.MULTILINE,
+)
+ROWS = [(sentence, where) for sentence, where in MEASURED if where != "scenario"]
+
+
+@pytest.mark.parametrize(("sentence", "where"), ROWS, ids=[sentence[:40] for sentence, _ in ROWS])
+def test_every_sentence_of_what_was_measured_is_shown_by_what_is_shipped(sentence: str, where: str) -> None:
+    """By scenarios whose lines or rules say something; by a test, where a pinner has no scenario of its own."""
+    named = re.findall(r"`([^`]+)`", where)
+    if not named:
+        assert where.startswith("not modelled: "), sentence
+    for name in named:
+        if name.startswith("tests/"):
+            assert (ROOT / name).is_file(), name
+            continue
+        scenario = load_scenario(name)
+        expects = [op for spec in scenario.processes for op in spec.program.operations() if op.expectations]
+        assert expects or scenario.violates or scenario.violates_on, name
+
+
+def test_every_scenario_about_linux_is_named_there() -> None:
+    named = {name for _, where in ROWS for name in re.findall(r"`([^`]+)`", where)}
+    assert {name for name in shipped_scenarios() if name.startswith("linux-")} <= named
+    assert sum("not modelled" in where for _, where in ROWS) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_scenarios() if name.startswith("linux-")])
+def test_what_is_said_of_linux_is_said_of_all_that_were_measured(name: str) -> None:
+    """Each of the four kernels is asked something by every such scenario."""
+    scenario = load_scenario(name)
+    said = [
+        line
+        for spec in scenario.processes
+        for op in spec.program.operations()
+        for line in op.expectations
+        if line.policy == "P0"
+    ]
+    for kernel in ("6.1", "6.12", "6.18", "7.2"):
+        assert any(not line.kernels or kernel in line.kernels for line in said), kernel

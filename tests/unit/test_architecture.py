@@ -71,6 +71,7 @@ ROOMS = (
     ("report",),
     ("show",),
     ("api", "traces", "tables"),
+    ("suite",),
     ("commands",),
 )
 """The folders and modules of ``runner/``: each imports what stands above it, nothing beside or below."""

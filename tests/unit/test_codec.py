@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import longpin.messages
 from longpin.messages import codec
 from longpin.messages.codec import ArrivalHash, CodecError, Encoder, decode, make_converter
-from longpin.messages.envelope import KINDS, Awake, Done, Envelope, Message, message
+from longpin.messages.envelope import KINDS, Awake, Done, Envelope, Message, kind_name, message
 from longpin.messages.strict import problems
 
 
@@ -120,7 +120,8 @@ def chain_of(depth: int) -> Chain | None:
 
 
 def packed(kind: str, fields: Any) -> bytes:
-    payload: bytes = msgpack.packb([1, "process:1", "file:1", 0, "", kind, fields])
+    name = kind_name(globals()[kind]) if kind in globals() else kind
+    payload: bytes = msgpack.packb([1, "process:1", "file:1", 0, "", name, fields])
     return payload
 
 
@@ -359,3 +360,18 @@ def test_the_plain_messages_are_the_ones_of_the_envelope() -> None:
         5,
         Envelope("a", "b", Awake(), -2, "lease"),
     )
+
+
+def test_a_message_of_ones_own_may_have_any_name() -> None:
+    """Two test modules may each have a Put, beside the one of longpin."""
+    longpins = importlib.import_module("longpin.messages.fs.file").Put
+
+    @message
+    class Put(Message):
+        value: int
+
+    assert KINDS["Put"] is longpins
+    envelope = Envelope("a", "b", Put(7))
+    assert decode(Encoder().encode(1, envelope)) == (1, envelope)
+    with pytest.raises(TypeError, match=r"two messages are named Put: in longpin\.messages\.fs\.file and in"):
+        message(type("Put", (Message,), {"__module__": "longpin.elsewhere"}))

@@ -6,6 +6,7 @@ from longpin.actors.syscalls import (
     SYSCALLS,
     administration,
     clone3,
+    device_removal,
     hypervisor,
     imported_verbs,
     io_uring,
@@ -39,6 +40,7 @@ ON_HOST = {call.name for call in SYSCALLS.values() if call.on_host}
 def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
     others = (
         verbs,
+        device_removal,
         imported_verbs,
         io_uring,
         lease_verbs,

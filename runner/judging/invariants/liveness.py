@@ -6,12 +6,12 @@ from typing import ClassVar
 from longpin.runner.judging.invariants.base import Actors, Finding, Invariant
 from longpin.runner.judging.waiting import WaitForGraph
 
-KERNEL_WAITS = {"lease", "pin", "spin", "lock"}
+KERNEL_WAITS = {"lease", "pin", "spin", "lock", "device"}
 """Waits a program did not ask for. Whether pause, wait_for and their like ever return is no kernel's affair."""
 
 
 class Liveness(Invariant):
-    """When nothing can happen any more, no call waits for a lease, a pin or a lock."""
+    """When nothing can happen any more, no call waits for a lease, a pin, a lock or a device."""
 
     rule: ClassVar[str] = "O3"
     summary: ClassVar[str] = "liveness: no call waits for ever; the chain of what waits for what is named"
