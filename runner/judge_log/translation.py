@@ -180,7 +180,7 @@ class _Translator:
 
     def _forks(self, parent: LoggedProcess, call: LoggedCall) -> None:
         assert call.value is not None
-        child = LoggedProcess(call.value, str(call.value), set(parent.descriptors), list(parent.ranges))
+        child = LoggedProcess(call.value, str(call.value), list(parent.ranges))
         child.groups_changed = parent.groups_changed
         self._processes[call.value] = child
         self._handlers[call.value] = dict(self._handlers[parent.number])
@@ -259,14 +259,9 @@ def _return(call: LoggedCall, piece: ModelCall) -> Returns:
 
 def _follow(process: LoggedProcess, call: LoggedCall, surroundings: LogFiles) -> None:
     """Note what a call makes of descriptors and memory."""
-    if call.made is not None:
-        process.descriptors.add(call.made.number)
     if call.failed or not call.result:
         return
-    first = call.args[0] if call.args else None
-    if call.name == "close" and first is not None:
-        process.descriptors.discard(number(first, -1))
-    elif call.name in ("mmap", "mmap2") and call.value:
+    if call.name in ("mmap", "mmap2") and call.value:
         length = number(call.args[1], 0)
         process.forget(call.value, length)
         if isinstance(call.args[4], Described) and surroundings.matters(call.args[4].name):
