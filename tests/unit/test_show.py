@@ -215,8 +215,11 @@ def test_the_last_choice_is_told(folder: Path) -> None:
         "since": 137,
         "known": True,
         "why": None,
-        "taken": "FreeBlocks from inode:/pmem/data to pmem:pmem0",
-        "instead": "Dma from qp:100.1.3 to pmem:pmem0",
+        "taken": "FreeBlocks from inode:/pmem/data to pmem:pmem0 (the file system frees block 0 of pmem:pmem0)",
+        "instead": (
+            "Dma from qp:100.1.3 to pmem:pmem0 (device writes b'from the NIC' to block 0 of pmem:pmem0, pinned by "
+            "mr:100.1 as page 0 of inode:/pmem/data)"
+        ),
     }
 
 
