@@ -396,7 +396,7 @@ ibv_post_send(qp, IBV_WR_SEND, "x")                        # -> ENOMEM
 
 SRQ = (
     MEMORY
-    + "srq = ibv_create_srq(pd, 2, 1)\n"
+    + "srq = ibv_create_srq(pd, 2, 2)\n"
     + connected(srq="srq", rnr_retry=0)
     + f"mr = ibv_reg_mr(pd, buf, PAGE, {ALL})\n"
 )
@@ -424,6 +424,8 @@ ibv_post_send(qp, IBV_WR_SEND, "to peer")
 load(buf, 13)                                              # -> b"to peer\\0to qp"
 ev = ibv_get_async_event(ctx)
 ibv_event_type()                                           # -> IBV_EVENT_SRQ_LIMIT_REACHED
+fcntl(ctx, F_SETFL, O_NONBLOCK)
+ibv_get_async_event(ctx)                                   # -> EAGAIN (both receives have been taken)
 ibv_modify_srq(event_srq, 3)                               # -> EINVAL
 ibv_modify_srq(srq, 2)                                     # -> 0
 ibv_ack_async_event(ev)
