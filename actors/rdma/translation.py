@@ -62,6 +62,9 @@ class Translation(ActorPart):
         """Keep a region with the pages of an access, faulting them in if it pins none; None: they cannot be had."""
         while True:
             hold: Hold = yield region.in_use.shared()
+            if self.table.things.get(handle) is not region:  # it was destroyed while this waited
+                hold.drop()
+                return None
             table = region.table
             if table is None:
                 return hold

@@ -85,7 +85,8 @@ def mprotect(process: "Process", addr: int, length: int, prot: int) -> Conversat
     "`MADV_WIPEONFORK` say what a child gets, `MADV_POPULATE_READ` and `_WRITE` fault in; the others are hints",
     partial="the advice that stands in constants",
     allowed={"advice": OneOf(ADVICE)},
-    errnos={"ETXTBSY": "fallocate(2), which MADV_REMOVE calls", "EINTR": "fallocate(2)", "EOPNOTSUPP": "fallocate(2)"},
+    errnos={"ETXTBSY": "fallocate(2), which MADV_REMOVE calls"}
+    | dict.fromkeys(("EINTR", "EOPNOTSUPP", "ENODEV"), "fallocate(2)"),
     libc=libc("int madvise(addr, length, advice)", "sys/mman.h"),
 )
 def madvise(process: "Process", addr: int, length: int, advice: int) -> Conversation[int]:

@@ -115,6 +115,12 @@ class _File:
             "SECONDS: how long nothing may happen before the rest is said to sleep for ever. Exit status: 0 everything",
             "was as expected, 1 something was not, 3 a line with an expectation was not reached.",
         ]
+        if any(pmem.dax for pmem in scenario.pmem):
+            lines += [
+                "",
+                "In the scenario files lie on FS-DAX. Where FOLDER is on none, nobody waits for a page of a file that",
+                "is pinned or referenced; to have it there: -DFOLDER='\"/mnt/pmem/race-XXXXXX\"'.",
+            ]
         if self._order is not None:
             lines += ["", *self._about(self._order)]
         seconds = scenario.machine.lease_break_time
@@ -162,7 +168,7 @@ class _File:
             lines += ["", "/* The variables of the programs; each process has copies. */", text]
         buffers = sorted({*writer.buffers.values(), *(["buffer"] if "data" in writer.helpers else [])})
         lines += [f"static char {name}[{LARGEST_READ}];" for name in buffers]
-        lines += ["", 'static char folder[] = "/tmp/race-XXXXXX";']
+        lines += ["", "#ifndef FOLDER", '#define FOLDER "/tmp/race-XXXXXX"', "#endif", "static char folder[] = FOLDER;"]
         return "\n".join(lines)
 
     def _pieces(self) -> list[str]:

@@ -19,7 +19,7 @@ class Passing:
         self._bound: dict[str, str] = {}
         """The number of each socket that has a name."""
         self._sent: Counter[str] = Counter()
-        """How many descriptors were passed to each socket, and not received, before the call that is looked at."""
+        """How many descriptors are passed to each socket, without those that were received already."""
         for call in calls_in(log.entries):
             first = call.args[0] if call.args else None
             if isinstance(first, Described) and (ends := _ends_of(first.name)):
@@ -28,6 +28,9 @@ class Passing:
                     self._bound[first.name.partition(",")[2].rstrip("]").strip('@"')] = ends[0]
                 if call.name == "recvmsg" and not call.failed and call.value is not None:
                     self._receives[ends[0]] += [world.process(call.tid)] * len(passed(call.args))
+        for call in calls_in(log.entries):
+            if call.name == "sendmsg" and not call.failed and call.value is not None:
+                self._sent[self._target(call)] += len(passed(call.args))
 
     def is_sent(self, call: LoggedCall) -> bool:
         """Return whether the descriptor that a call receives next was sent by a call that was looked at before."""
@@ -40,12 +43,15 @@ class Passing:
 
     def receiver(self, call: LoggedCall) -> int:
         """Return the process that gets a descriptor."""
-        first = call.args[0]
-        ends = _ends_of(first.name) if isinstance(first, Described) else []
-        target = ends[1] if len(ends) > 1 else self._bound.get(_address_of(call), "")
-        self._sent[target] += 1
+        target = self._target(call)
         waiting = self._receives[target]
         return waiting.pop(0) if waiting else self._owners.get(target, self._world.process(call.tid))
+
+    def _target(self, call: LoggedCall) -> str:
+        """Return the number of the socket that a message is sent to; empty: it cannot be told."""
+        first = call.args[0]
+        ends = _ends_of(first.name) if isinstance(first, Described) else []
+        return ends[1] if len(ends) > 1 else self._bound.get(_address_of(call), "")
 
 
 def _address_of(call: LoggedCall) -> str:

@@ -436,9 +436,14 @@ def check_books(engine: SteppedEngine) -> None:
     for pmem in (actor for actor in actors if isinstance(actor, Pmem)):
         assert sorted([*pmem.free, *pmem.owners]) == list(range(pmem.blocks))
         owned = Ownership()
-        for inode in actors:
-            for extent in inode.view().extents if isinstance(inode, Inode) else ():
-                owned.add(extent.block, extent.length, Owner(inode.address, extent.page))
+        places = [
+            (extent.block, extent.length, Owner(inode.address, extent.page))
+            for inode in actors
+            if isinstance(inode, Inode) and inode.pmem == pmem.address
+            for extent in inode.view().extents
+        ]
+        for block, length, owner in sorted(places, key=lambda place: place[0]):
+            owned.add(block, length, owner)
         assert pmem.owners.runs == owned.runs
     if any(thread.alive for process in processes for thread in process.threads):
         return

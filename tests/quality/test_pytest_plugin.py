@@ -72,32 +72,26 @@ def outcomes(done: "subprocess.CompletedProcess[str]") -> dict[str, str]:
     return {name: outcome for outcome, name in found}
 
 
-def test_the_sample_project(tmp_path: Path) -> None:
-    folder = tmp_path / "sample"
-    shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns(".pytest_cache", "__pycache__"))
-    done = run(folder, "-rA", "--junit-xml", "j.xml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "8 passed, 1 skipped, 1 xfailed" in done.stdout
-    assert outcomes(done)["scenarios/answered.toml::explore-P9:intended"] == "PASSED"
-    assert re.search(r"SKIPPED \[1\] .*: samples prove nothing: 200 runs", done.stdout)
-    cases = {(case.get("classname"), case.get("name")): case for case in ET.parse(folder / "j.xml").iter("testcase")}
-    (shown,) = cases["scenarios.answered.toml", "explore-P5:intended"].iter("property")
-    assert (shown.get("name"), shown.get("value")) == (
-        "observation",
-        "Observation answered P5:intended holds - 0/72 schedules lazy",
-    )
-
-
-def test_the_commands_of_the_document_do_what_it_shows(tmp_path: Path) -> None:
+def test_the_sample_project_does_what_the_document_shows(tmp_path: Path) -> None:
     folder = tmp_path / "sample"
     shutil.copytree(SAMPLE, folder, ignore=shutil.ignore_patterns(".pytest_cache", "__pycache__"))
     shown = re.findall(r"^```console\n\$ pytest([^\n]*)\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
-    assert len(shown) == 3
-    for (_, told), done in zip(shown, run_each(folder, *(shlex.split(words) for words, _ in shown)), strict=True):
+    more: tuple[list[str], ...] = (["-rA", "--junit-xml", "j.xml"], [], [])
+    ended = run_each(folder, *([*shlex.split(words), *its] for (words, _), its in zip(shown, more, strict=True)))
+    for (_, told), done in zip(shown, ended, strict=True):
         assert done.returncode == int("violated" in told)
         for line in told.splitlines():
             pattern = re.sub(r"(\\ )+", " +", re.escape(line)).replace("…", ".*")
             assert re.search(pattern, done.stdout), line
+    assert "8 passed, 1 skipped, 1 xfailed" in ended[0].stdout
+    assert outcomes(ended[0])["scenarios/answered.toml::explore-P9:intended"] == "PASSED"
+    assert re.search(r"SKIPPED \[1\] .*: samples prove nothing: 200 runs", ended[0].stdout)
+    cases = {(case.get("classname"), case.get("name")): case for case in ET.parse(folder / "j.xml").iter("testcase")}
+    (found,) = cases["scenarios.answered.toml", "explore-P5:intended"].iter("property")
+    assert (found.get("name"), found.get("value")) == (
+        "observation",
+        "Observation answered P5:intended holds - 0/72 schedules lazy",
+    )
 
 
 def test_the_document_has_the_configuration_of_the_sample() -> None:
@@ -108,7 +102,7 @@ def test_the_document_has_the_configuration_of_the_sample() -> None:
 
 
 def test_a_failure_shows_its_story_and_the_line_that_replays_it(project: Path) -> None:
-    done = run(project, "-rA", "--longpin", "scenarios")
+    done = run(project, "-rA", "--longpin", "scenarios", "--longpin-shrink", "1")
     assert done.returncode == 1
     assert outcomes(done) == {
         "test_plain.py::test_plain": "PASSED",
@@ -130,10 +124,20 @@ def test_a_failure_shows_its_story_and_the_line_that_replays_it(project: Path) -
     )
     assert "O3: hangs for ever" in done.stdout.splitlines()[-2], "the summary says what"
 
-    again_failed = run(project, "-rA", "--longpin", "scenarios", "--lf", "-n2")
+    again_failed = run(project, "-rA", "--longpin", "scenarios", "--longpin-shrink", "1", "--lf")
     assert outcomes(again_failed) == {"scenarios/hangs.toml::explore-P1:intended": "FAILED"}
     assert "1 failed" in again_failed.stdout
     assert again in again_failed.stdout
+
+
+@pytest.mark.heavy
+def test_workers_share_the_scenarios_and_what_they_keep(project: Path) -> None:
+    words = ["-rA", "--longpin", "scenarios", "-n2"]
+    first, second = run(project, *words), run(project, *words, "--lf")
+    assert len(outcomes(first)) == 3
+    assert outcomes(second) == {"scenarios/hangs.toml::explore-P1:intended": "FAILED"}
+    (again,) = re.findall(r"^longpin replay .*", first.stdout, re.MULTILINE)
+    assert again in second.stdout
 
 
 def test_only_what_is_asked_for_under_every_policy_that_is(project: Path) -> None:
@@ -157,6 +161,7 @@ def test_only_what_is_asked_for_under_every_policy_that_is(project: Path) -> Non
     assert named.stdout.splitlines()[:2] == ["test_plain.py::test_plain", ""]
 
 
+@pytest.mark.heavy
 def test_a_policy_of_ones_own_is_named_from_where_the_configuration_is(project: Path) -> None:
     written = re.findall(r"^```python\n(# busy\.py\n.*?)^```", POLICIES.read_text(), re.MULTILINE | re.DOTALL)
     (project / "policies").mkdir()
@@ -228,10 +233,9 @@ def test_nothing_of_longpin_is_imported_but_the_plugin():
 
 def test_a_run_that_does_not_ask_is_as_before(project: Path) -> None:
     (project / "test_plain.py").write_text(ASKS)
-    with_it, without = run(project, "-v", "."), run(project, "-v", "-p", "no:longpin", ".")
-    assert with_it.returncode == 0, with_it.stdout
-    assert without.returncode == 1, "without the plugin not even that is imported"
-    assert re.findall(r"^\S+::\S+", with_it.stdout, re.MULTILINE) == [
+    done = run(project, "-v", ".")
+    assert done.returncode == 0, done.stdout
+    assert re.findall(r"^\S+::\S+", done.stdout, re.MULTILINE) == [
         "test_plain.py::test_nothing_of_longpin_is_imported_but_the_plugin",
     ]
     hooks = {name for name in vars(pytest_plugin) if name.startswith("pytest_")}

@@ -243,6 +243,25 @@ def test_what_is_shown_is_text(screen: Browser, page: Path) -> None:
     assert screen.complaints() == []
 
 
+def test_shiviz_finds_every_entry_of_a_log(screen: Browser, run: ShownRun) -> None:
+    """It splits off the first two lines and matches the rest with the first, in JavaScript."""
+    screen.open("about:blank", 1280)
+    log = json.dumps(form_of("shiviz").write(run).decode())
+    found = screen.value(
+        f"""(() => {{
+          const [expression, delimiter, ...rest] = {log}.split('\\n');
+          const found = [...rest.join('\\n').trim().matchAll(new RegExp(expression, 'g'))];
+          return found.map(({{ groups: its }}) => [its.host, JSON.parse(its.clock)[its.host], its.event]);
+        }})()"""
+    )
+    assert len(found) == len(run.arrivals)
+    counts: dict[str, int] = {}
+    for (host, count, event), arrival in zip(found, run.arrivals, strict=True):
+        counts[host] = counts.get(host, 0) + 1
+        assert count == counts[host]
+        assert event.startswith(f"{arrival.number}. ")
+
+
 AXE = resources.files("axe_core_python") / "axe.min.js"
 
 

@@ -304,6 +304,7 @@ sleep(2)
 io_uring_write_fixed(ring, pipe_w, buf, 4, 0, 0)                     # -> EFAULT
 io_uring_unregister_buffers(ring)                                    # -> ENXIO
 io_uring_register_buffers(ring, buf, PAGE)                           # -> EBUSY
+io_uring_register_buffers_update(ring, 0, buf, PAGE)                 # -> EINVAL
 kill("b", SIGUSR1)
 sleep(1)
 write(pipe_w, b"late")

@@ -420,3 +420,17 @@ def test_plain_pins_are_as_today(play: Play) -> None:
     text = ODP + OPEN + REGISTER_REMOTE.replace("# -> ok", "# -> EOPNOTSUPP")
     play(P10, head=HEAD, seeds=(), a=text)
     play("P10:as_posted", head=HEAD, seeds=(), a=text)
+
+
+def test_a_region_that_goes_while_its_device_faults_is_not_found_any_more(play: Play) -> None:
+    """A fault lets go of the region, which may be destroyed before it has it again; found by random programs."""
+    play(
+        "P0",
+        head='[[device]]\nname = "rxe0"\non_demand = true\n',
+        seeds=range(20),
+        app="ctx = ibv_open_device('rxe0')\npd = ibv_alloc_pd(ctx)\ncq = ibv_create_cq(ctx)\n"
+        "qp = ibv_create_qp(pd, cq)\nibv_modify_qp(qp, IBV_QPS_INIT)\nibv_modify_qp(qp, IBV_QPS_RTR, qp)\n"
+        "ibv_modify_qp(qp, IBV_QPS_RTS)\nb = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)\n"
+        "mr = ibv_reg_mr(pd, b, PAGE, IBV_ACCESS_ON_DEMAND | IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE)\n"
+        "ibv_post_send(qp, IBV_WR_RDMA_WRITE, 'nic', mr, 0)\nibv_dereg_mr(mr)             # -> 0\n",
+    )

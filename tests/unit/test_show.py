@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from command_line import Done, longpin
 from quality.json_output import valid
+from quality.test_own_policy_option import POLICY, STORY
 
 from longpin.config.hazard import shipped_hazards
 from longpin.config.loader import shipped_scenarios
@@ -172,6 +173,20 @@ def test_bad_input_is_one_line(words: list[str], says: str, folder: Path) -> Non
     assert len(done.stderr.splitlines()) == 1
     assert says in done.stderr
     assert not done.stdout
+
+
+def test_a_policy_in_a_file_is_given_with_its_trace(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(POLICY)
+    (tmp_path / "own.toml").write_text(STORY)
+    own = ("--policy", "busy.py:Busy")
+    assert longpin(tmp_path, "run", "own.toml", *own, "--trace", "own.trace").returncode == 0
+    ran = valid("show", show(tmp_path, "own.toml", *own, "--json").stdout)
+    traced = valid("show", show(tmp_path, "own.trace", *own, "--json").stdout)
+    assert ran["hash"] == traced["hash"]
+    assert traced["policy"] == "busy.py:Busy:intended"
+    refused = show(tmp_path, "own.trace")
+    assert refused.returncode == 2
+    assert "nothing is executed unless the file is given: --policy busy.py:Busy" in refused.stderr
 
 
 def test_a_damaged_trace_is_one_line(folder: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
-from longpin.actors.policies import POLICIES
 from longpin.actors.vfio import VfioContainer
 from longpin.actors.xdp import XdpSocket
 from longpin.config.loader import parse_scenario
@@ -324,42 +323,6 @@ vfio_iommu_unmap_dma(c, 0, PAGE)                                   # -> 4096
 # Policies.
 
 MAP = f"vfio_iommu_map_dma(c, 0, buf, PAGE, {BOTH})"
-REGISTER = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)"
-UMEM = "xdp_umem_reg(s, buf, PAGE, PAGE)"
-EACH = [f"{name}:{preset}" for name, its in POLICIES.items() for preset in its.presets]
-
-
-@pytest.mark.parametrize("policy", EACH)
-def test_every_policy_answers_vfio_and_af_xdp_as_it_answers_rdma(few: Play, policy: str) -> None:
-    """Without a lease, with one, with the file unmapped: what a registration fails with the others fail with [C4]."""
-    played = few(
-        policy,
-        a=f"""
-{MAPPED}
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-s = socket(AF_XDP, SOCK_RAW)
-{REGISTER}
-{MAP}
-{UMEM}
-vfio_iommu_unmap_dma(c, 0, PAGE)
-close(s)
-fcntl(fd, F_SETLEASE, F_LAYOUT)
-s = socket(AF_XDP, SOCK_RAW)
-{REGISTER}
-{MAP}
-{UMEM}
-munmap(buf, PAGE)
-t = socket(AF_XDP, SOCK_RAW)
-{REGISTER}                                                         # -> EFAULT
-{MAP.replace("c, 0", "c, PAGE")}                                   # -> EFAULT
-{UMEM.replace("s,", "t,")}                                         # -> EFAULT
-""",
-    )
-    for one in played.schedules:
-        calls = ("ibv_reg_mr", "vfio_iommu_map_dma", "xdp_umem_reg")
-        errnos = [call.errno for call in one.result.calls if call.call in calls]
-        assert errnos[::3] == errnos[1::3] == errnos[2::3]
 
 
 def test_p4_fences_what_the_device_has_at_the_deadline(play: Play) -> None:
