@@ -38,11 +38,7 @@ def as_scenario(translated: Translated, *, break_time: float = 45, uid: int = 0)
         "source": f"what {PurePath(translated.log.name).name} tells, a log of strace",
         "policy": "P0",
         **tables(translated, break_time=break_time),
-<<<<<<< HEAD
         "process": [table for table in _ScenarioWriter(translated, uid).tables() if table],
-=======
-        "process": [table for table in _ScenarioText(translated, uid).tables() if table],
->>>>>>> 2e927ac85a89e0ab989eedf116873ae3bed6d4e8
     }
     return write_scenario(document)
 
@@ -59,11 +55,7 @@ class _Text:
     """Its end is told."""
 
 
-<<<<<<< HEAD
 class _ScenarioWriter:
-=======
-class _ScenarioText:
->>>>>>> 2e927ac85a89e0ab989eedf116873ae3bed6d4e8
     def __init__(self, translated: Translated, uid: int) -> None:
         self._translated = translated
         self._uid = uid
