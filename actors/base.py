@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NoReturn, Protocol, Self, TypeVar
 
 import pykka
 
-from longpin.actors.conversation import Conversation, Effect, KernelError, Sleeping, Task
+from longpin.actors.conversation import Conversation, Effect, KernelError, Task
 from longpin.actors.unordered import Unordered
 from longpin.messages.envelope import AWAKE, DONE, Address, Envelope, Failed, Interrupt, Message
 
@@ -308,10 +308,8 @@ class Actor(pykka.ThreadingActor):
         task.signal = True
         task.fatal = task.fatal or fatal
         effect = task.waits_for
-        if isinstance(effect, Sleeping):
-            if effect.interrupted_by(task):
-                effect.rouse(self, task)
-        elif effect is not None:
+        if effect is not None:
+            effect.disturb(self, task)
             for dst, number in effect.pending_calls():
                 self.send(dst, Interrupt(number, fatal))
 

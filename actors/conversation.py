@@ -101,6 +101,9 @@ class Effect(ABC):
         """Return the value of the ``yield`` when what it waited for has arrived, or a :class:`KernelError` to raise."""
         return body
 
+    def disturb(self, actor: "Actor", task: Task) -> None:  # noqa: B027 most waits are ended by no signal
+        """End the wait if the signal that is pending for ``task`` does."""
+
     def pending_calls(self) -> Iterable[tuple[Address, int]]:
         """Yield the receivers and numbers of requests not yet answered, to which an interrupt is passed on."""
         return ()
@@ -288,6 +291,11 @@ class Sleeping(Effect):
         else:
             task.slept = self.reason.detail
         return self.SUSPENDED
+
+    def disturb(self, actor: "Actor", task: Task) -> None:
+        """Wake up for a signal that counts."""
+        if self.interrupted_by(task):
+            self.rouse(actor, task)
 
     def rouse(self, actor: "Actor", task: Task) -> None:
         """Send the sleeper its wake-up, if none is on its way."""

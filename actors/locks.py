@@ -8,6 +8,7 @@ A lock belongs to one actor and is taken by that actor's conversations::
         yield io.retake()
 
 Waiters queue in order, are not interruptible (they would be in state D), and are handed the lock when it is released.
+Only who takes it ``killable`` is ended by a deadly signal while he waits [down_write_killable].
 Of those that follow each other and share it the order is nobody's business, for they get it together: they stand in the
 order of their callers, so that it is the same whoever came first.
 Who is handed a lock goes on in the same activation, or, if the lock says so, when a message to itself has arrived: then
@@ -18,7 +19,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from longpin.actors.conversation import Conversation, Effect, Task
+from longpin.actors.conversation import Conversation, Effect, KernelError, Task
 from longpin.messages.envelope import Address, Message
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class Lock:
         self.waiters: deque[Hold] = deque()
         # Invariant: waiters implies holds; all holds are shared or there is at most one.
 
-    def exclusive(self) -> "Hold":
-        """Return the effect of taking it exclusively."""
-        return Hold(self, shared=False)
+    def exclusive(self, *, killable: bool = False) -> "Hold":
+        """Return the effect of taking it exclusively; if ``killable``, a deadly signal ends the wait: EINTR."""
+        return Hold(self, shared=False, killable=killable)
 
     def shared(self) -> "Hold":
         """Return the effect of taking it shared."""
@@ -55,15 +56,28 @@ class Lock:
         """Return whether those who hold it leave room for ``hold``."""
         return not self.holds or (hold.shared and self.holds[0].shared)
 
+    def hand_over(self) -> None:
+        """Give it to the waiters whose turn it is."""
+        while self.waiters and self.admits(self.waiters[0]):
+            hold = self.waiters.popleft()
+            assert hold.task is not None
+            hold.take()
+            if self.by_message:
+                self.actor.wake(hold.task.number)
+            else:
+                self.actor.make_ready(hold.task, hold)
+
 
 class Hold(Effect):
     """One hold on a :class:`Lock`: the effect of taking it, its value, and the context in which it is held."""
 
-    __slots__ = ("lock", "shared", "task")
+    __slots__ = ("killable", "lock", "shared", "task")
 
-    def __init__(self, lock: Lock, *, shared: bool) -> None:
+    def __init__(self, lock: Lock, *, shared: bool, killable: bool = False) -> None:
         self.lock = lock
         self.shared = shared
+        self.killable = killable
+        """A deadly signal ends the wait, until it is held for the first time."""
         self.task: Task | None = None
         """The conversation that holds it or waits for it."""
 
@@ -81,8 +95,10 @@ class Hold(Effect):
         """Take the lock if nobody is in the way or ahead; else queue."""
         self.task = task
         if not self.lock.waiters and self.lock.admits(self):
-            self._hold()
+            self.take()
             return self
+        if self.killable and task.fatal:
+            return KernelError.interrupted()
         task.slept = self.lock.name
         actor.suspend(task, self)
         self._queue()
@@ -95,8 +111,9 @@ class Hold(Effect):
             place -= 1
         waiters.insert(place, self)
 
-    def _hold(self) -> None:
+    def take(self) -> None:
         """Enter it among those who hold the lock, who stand in the order of their callers."""
+        self.killable = False
         holds = self.lock.holds
         place = len(holds)
         while place and holds[place - 1]._caller > self._caller:
@@ -108,22 +125,21 @@ class Hold(Effect):
         assert self.task is not None
         return self.task.src, self.task.call
 
-    def resume(self, task: Task, body: Message) -> "Hold":
-        """Return the hold: the lock was handed over by the conversation that dropped it."""
-        return self
+    def resume(self, task: Task, body: Message) -> Any:
+        """Return the hold, which the conversation that dropped the lock has handed over; or the end of the wait."""
+        return self if self.held else KernelError.interrupted()
+
+    def disturb(self, actor: "Actor", task: Task) -> None:
+        """Give up the place in the queue for a deadly signal; who stands behind may have been waiting for it alone."""
+        if self.killable and task.fatal and self in self.lock.waiters:
+            self.lock.waiters.remove(self)
+            actor.wake(task.number)
+            self.lock.hand_over()
 
     def drop(self) -> None:
         """Release the lock and hand it to the waiters whose turn it is."""
-        lock = self.lock
-        lock.holds.remove(self)
-        while lock.waiters and lock.admits(lock.waiters[0]):
-            hold = lock.waiters.popleft()
-            assert hold.task is not None
-            hold._hold()
-            if lock.by_message:
-                lock.actor.wake(hold.task.number)
-            else:
-                lock.actor.make_ready(hold.task, hold)
+        self.lock.holds.remove(self)
+        self.lock.hand_over()
 
     def retake(self) -> Self:
         """Return the effect of taking the lock again after :meth:`drop`."""

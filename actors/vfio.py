@@ -93,8 +93,6 @@ class VfioContainer(Backing):
         """Ranges that were revoked while they were mapped."""
         self.lock = Lock(self, f"the mappings of {address}")
         """Held while a range is mapped or unmapped [struct vfio_iommu: lock]."""
-        self.iotlb = Lock(self, f"device access through {address} to end")
-        """Held shared by the device while it accesses a page, exclusively while it is told of what is unmapped."""
         self.attributes = Attributes(0, 0o666)
         """Of the device's file as this open sees it."""
         self.flocks = Flocks(address)
@@ -183,9 +181,11 @@ class VfioContainer(Backing):
         return Done(unmapped)
 
     def _remove(self, its: IovaRange) -> Conversation[None]:
-        """Have the device find nothing there any more, and then let go of the pages [vfio_remove_dma]."""
-        with (yield self.iotlb.exclusive()):
-            del self.ranges[its.iova]
+        """Have the device find nothing there any more, and then let go of the pages [vfio_remove_dma].
+
+        An access under way is at the memory before what is sent from now on, as after a flush of the IOTLB.
+        """
+        del self.ranges[its.iova]
         yield from unpin_user_pages(self.kernel, its.registration)
 
     # The device.
@@ -203,11 +203,10 @@ class VfioContainer(Backing):
             inside = (request.iova + done) % self.kernel.page_size
             part = min(request.length - done, self.kernel.page_size - inside)
             piece = None if request.data is None else request.data[done : done + part]
-            with (yield self.iotlb.shared()):
-                found = self._translate(request.iova + done, write=write)
-                if found is None:
-                    raise KernelError(errno.EFAULT)
-                result += yield from dma(self.kernel, found.page, inside, part, piece, found.region)
+            found = self._translate(request.iova + done, write=write)
+            if found is None:
+                raise KernelError(errno.EFAULT)
+            result += yield from dma(self.kernel, found.page, inside, part, piece, found.region)
             done += part
         return Data(result)
 
@@ -223,21 +222,23 @@ class VfioContainer(Backing):
 
     @handles(RevokeRegion)
     def revoke(self, request: RevokeRegion, _src: Address) -> Conversation[Done]:
-        """Take a range from the device: its addresses lead nowhere; unpin the pages, or let them.
+        """Take a range from the device, or all: its addresses lead nowhere; unpin the pages, or let them.
 
         It needs no time for it, as the IOMMU does it, and who mapped it still has to unmap it.
         """
-        for its in list(self.ranges.values()):
-            if its.registration.owner == request.region:
-                with (yield self.iotlb.exclusive()):
-                    its.revoked = True
-                if request.unpin and self.ranges.get(its.iova) is its:
-                    made = its.registration
-                    its.registration = made._replace(holds=(), attached=())
-                    yield from let_go(self.kernel, made)
-                return Done(1)
-        self.early.add(request.region)
-        return Done(0)
+        found = [its for its in self.ranges.values() if its.registration.owner == request.region]
+        if not found:
+            self.early.add(request.region)
+            return Done(0)
+        taken = list(self.ranges.values()) if request.whole_context else found
+        for its in taken:
+            its.revoked = True
+        for its in taken:
+            if request.unpin and self.ranges.get(its.iova) is its:
+                made = its.registration
+                its.registration = made._replace(holds=(), attached=())
+                yield from let_go(self.kernel, made)
+        return Done(1)
 
     @handles(CloseFile)
     def close(self, request: CloseFile, _src: Address) -> Conversation[Done]:

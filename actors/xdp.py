@@ -59,8 +59,6 @@ class XdpSocket(Backing):
         """Registrations that were revoked while they were made."""
         self.lock = Lock(self, f"the options of {address}")
         """Held while the umem is registered [struct xdp_sock: mutex]."""
-        self.in_use = Lock(self, f"device access through {address} to end")
-        """Held shared by the device while it writes, exclusively while the umem is taken from it."""
         self.attributes = Attributes(0, 0o777)
         self.flocks = Flocks(address)
 
@@ -128,15 +126,14 @@ class XdpSocket(Backing):
     @handles(ReceivePacket)
     def receive(self, request: ReceivePacket, _src: Address) -> Conversation[Done]:
         """Write a packet to a chunk; one that finds no memory or does not fit is dropped [xp_check_aligned]."""
-        with (yield self.in_use.shared()):
-            umem, offset, data = self.umem, request.offset, request.data
-            if umem is None or umem.revoked or offset >= umem.length or offset + len(data) > umem.length:
-                return Done(0)
-            if offset % umem.chunk_size + len(data) > umem.chunk_size:
-                return Done(0)
-            page, inside = divmod(offset, self.kernel.page_size)
-            made = umem.registration
-            yield from dma(self.kernel, made.page(page), inside, len(data), data, made.owner)
+        umem, offset, data = self.umem, request.offset, request.data
+        if umem is None or umem.revoked or offset >= umem.length or offset + len(data) > umem.length:
+            return Done(0)
+        if offset % umem.chunk_size + len(data) > umem.chunk_size:
+            return Done(0)
+        page, inside = divmod(offset, self.kernel.page_size)
+        made = umem.registration
+        yield from dma(self.kernel, made.page(page), inside, len(data), data, made.owner)
         return Done(len(data))
 
     # The end.
@@ -148,12 +145,11 @@ class XdpSocket(Backing):
         if umem is None or umem.registration.owner != request.region:
             self.early.add(request.region)
             return Done(0)
-        with (yield self.in_use.exclusive()):
-            umem.revoked = True
+        umem.revoked = True
+        if request.unpin:
             made = umem.registration
-            if request.unpin and self.umem is umem:
-                umem.registration = made._replace(holds=(), attached=())
-                yield from let_go(self.kernel, made)
+            umem.registration = made._replace(holds=(), attached=())
+            yield from let_go(self.kernel, made)
         return Done(1)
 
     @handles(CloseFile)
@@ -161,10 +157,8 @@ class XdpSocket(Backing):
         """Let go of the umem: the last reference to the socket is gone [xsk_release, xdp_umem_release]."""
         self.flocks.drop(self, request.ofd)
         with (yield self.lock.exclusive()):
-            umem = self.umem
+            umem, self.umem = self.umem, None
             if umem is not None:
-                with (yield self.in_use.exclusive()):
-                    self.umem = None
                 yield from unpin_user_pages(self.kernel, umem.registration)
                 yield from uncharge_user(umem.user, umem.charged)
         return DONE

@@ -57,7 +57,7 @@ class Pinner:
     calls: Mapping[str, Replaced]
     """By the name of the call of libibverbs."""
     adds: Mapping[str, list[dict[str, Any]] | dict[str, Any]] = field(default_factory=dict)
-    """What the scenario needs for it: devices, files, a machine that has them."""
+    """What it needs of the scenario: entries of a list, devices and files; keys of a table, the machine."""
     untold: Mapping[str, str] = field(default_factory=dict)
     """The hazards that cannot be told with it, by name, and why."""
 
@@ -101,14 +101,16 @@ def with_pinner(document: dict[str, Any], pinner: Pinner) -> dict[str, Any]:
     What a process does not name itself is what another one names so: a child has a copy of its parent's variables, and
     a label can tell of a region.
     """
-    added = {
-        key: {**document.get(key, {}), **more} if isinstance(more, dict) else [*document.get(key, ()), *more]
-        for key, more in pinner.adds.items()
-    }
+    added = {key: _joined(document.get(key), entries) for key, entries in pinner.adds.items()}
     names: dict[str, Given] = {}
     for _ in range(2):  # for the names that stand further down
         processes = [_changed(process, pinner, names) for process in document["process"]]
     return document | added | {"process": processes}
+
+
+def _joined(there: Any, more: list[dict[str, Any]] | dict[str, Any]) -> Any:
+    """Return what a scenario has under a key with what is added there."""
+    return (there or {}) | more if isinstance(more, dict) else [*(there or ()), *more]
 
 
 def _changed(process: dict[str, Any], pinner: Pinner, names: dict[str, Given]) -> dict[str, Any]:

@@ -18,9 +18,9 @@ The files are read as one. Their tables:
 ``[[situation]]``
     ``case``; ``op``, or a table ``calls`` from ops to what ``$call`` is; where it is not everywhere, ``fs``;
     ``machine``, keys of that table, and ``head``, more tables; ``process.NAME``, a program or a whole table;
-    ``observed``, with the call whose ``errno`` it is, and what is seen ``also``; or ``out_of_scope``, why no run can
-    answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes, or
-    more in their tables, to see what is there in ``also``.
+    ``observed``, with the calls whose ``errno`` it may be, and what is seen ``also``; or ``out_of_scope``, why no run
+    can answer it. Each ``[[situation.again]]`` is another run of it, perhaps on some ``fs`` only, with more processes,
+    or more in their tables, to see what is there in ``also``.
 
 A comment ``# [name]`` names the call on its line. ``observed`` is what is written down: text, lists and tables, where
 ``{FORM name}`` is something of the call of that name (:mod:`longpin.runner.conform.facts.forms` has the forms), and a
@@ -129,7 +129,7 @@ class Play:
     observed: Any
     """What is written down of the first."""
     errno: str
-    """The call in it whose errno is the answer's; empty: none is."""
+    """The calls in it of which the first that failed gives the answer's errno; empty: none does."""
     out_of_scope: str
 
 
@@ -141,6 +141,8 @@ class Situations:
         self.text: dict[str, str] = {}
         self.words: dict[str, Words] = {}
         self.forms: dict[str, Mapping[str, Any]] = {}
+        self._found: dict[tuple[str, str, str], Play | None] = {}
+        """What was looked for before: mostly the same is asked of several kernels."""
         for document in documents.values():
             self.fs |= document.get("fs", {})
             self.text |= document.get("text", {})
@@ -198,6 +200,11 @@ class Situations:
         A situation in which a word says nothing on a file system, such as the path of a file where there are none, is
         not for that one.
         """
+        if (case, fs, op) not in self._found:
+            self._found[case, fs, op] = self._look_for(case, fs, op)
+        return self._found[case, fs, op]
+
+    def _look_for(self, case: str, fs: str, op: str) -> Play | None:
         for situation in self.all if fs in self.fs else ():
             if situation.case == case and (not situation.fs or fs in situation.fs):
                 words = self._words_of(situation, fs)
@@ -229,7 +236,8 @@ class Situations:
             for run in situation.runs
             if not run.fs or fs in run.fs
         ]
-        return Play(tuple(runs), substituted(situation.observed, meant), situation.errno, situation.out_of_scope)
+        observed, reason = substituted([situation.observed, situation.out_of_scope], meant)
+        return Play(tuple(runs), observed, situation.errno, reason)
 
 
 def _processes(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

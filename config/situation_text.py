@@ -1,4 +1,4 @@
-"""The text of situations: ``$words`` that stand for others, and ops with ``{holes}`` in which some may stand."""
+"""The text of situations: ``$words`` that stand for others, and ops with ``{holes}`` in which one of them may stand."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from longpin.runner.exploration.result import Exploration
     from longpin.runner.failures.keep import Kept
     from longpin.runner.failures.parting import Beside
+    from longpin.runner.judge_log.search import Judgement
     from longpin.runner.matrix.matrix import Matrix
     from longpin.runner.matrix.survey import Surveyed
     from longpin.runner.races.series import Series
@@ -244,7 +245,7 @@ class Predicted:
             return "interrupted: no difference so far"
         if not tally.compared:
             return "nothing could be compared"
-        return _AGREE if tally.compared == tally.questions else "not every question could be compared, and none differs"
+        return _AGREE if tally.compared == tally.programs else "not every question could be compared, and none differs"
 
 
 _AGREE = "the kernels agree"
@@ -349,7 +350,51 @@ class RanAll:
         return Verdict.UNDETERMINED if self.undetermined else Verdict.HOLDS
 
 
-Conclusion = Result | Replayed | Searched | Compared | Raced | Predicted | Tabulated | Vectors | RanAll
+@dataclass(frozen=True, slots=True)
+class LogJudged:
+    """What has come of a log of a real program: whether what it did is allowed."""
+
+    verb: ClassVar[str] = "judge"
+
+    name: str
+    """Of the file."""
+    lines: Sequence[str]
+    """The log."""
+    policy: str
+    policy_sha256: str | None
+    """Of its file; None: it is one of longpin's."""
+    judgement: "Judgement"
+    processes: int
+    modelled: int
+    """How many calls of the log are calls of the model."""
+    left_out: Mapping[str, int]
+    """How many are not, by name."""
+    ended: tuple[int, str] | None
+    """The line from which on nothing is judged, and why; None: all of it is."""
+    warnings: Sequence[str] = ()
+    not_kept: str = ""
+    """What was asked to be kept and could not be, one line."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict: what is explained only in part is no pass."""
+        match self.judgement.found:
+            case "no order of arrivals explains it":
+                return Verdict.VIOLATED
+            case "an order of arrivals explains it" if self.ended is None:
+                return Verdict.HOLDS
+            case _:
+                return Verdict.UNDETERMINED
+
+    @property
+    def reason(self) -> str:
+        """Return why the verdict is what it is."""
+        if self.verdict is Verdict.UNDETERMINED and self.ended is not None:
+            return f"the log is judged up to line {self.ended[0]} only: {self.ended[1]}"
+        return str(self.judgement.found)
+
+
+Conclusion = Result | Replayed | Searched | Compared | Raced | Predicted | Tabulated | Vectors | RanAll | LogJudged
 """What a report shows."""
 
 

@@ -221,6 +221,11 @@ class MemoryData(CachedData):
     def _make_dirty(self, _page: int) -> Conversation[None]:
         yield from ()
 
+    @property
+    def takes_direct(self) -> bool:
+        """Whether the file can be opened with O_DIRECT."""
+        return self.kernel.generation.tmpfs_direct_io
+
     def drop_clean(self) -> Conversation[None]:
         """Keep everything: there is nowhere to read it from again."""
         yield from ()

@@ -128,6 +128,11 @@ class FileData:
         """Take a byte range out of memory, written back, before a device writes it."""
         yield from ()
 
+    @property
+    def takes_direct(self) -> bool:
+        """Whether the file can be opened with O_DIRECT [code: do_dentry_open]."""
+        return True
+
     def drop_clean(self) -> Conversation[None]:
         """Take pages out of memory that are written back."""
         yield from ()

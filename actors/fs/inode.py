@@ -12,7 +12,17 @@ from functools import partial
 from typing import ClassVar, NamedTuple, Self
 
 from longpin.actors.base import ActorPart, Engine, handles
-from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_NONBLOCK, O_PATH, O_RDONLY, O_TMPFILE, O_TRUNC, O_WRONLY
+from longpin.actors.constants import (
+    O_ACCMODE,
+    O_DIRECT,
+    O_DIRECTORY,
+    O_NONBLOCK,
+    O_PATH,
+    O_RDONLY,
+    O_TMPFILE,
+    O_TRUNC,
+    O_WRONLY,
+)
 from longpin.actors.conversation import Conversation, KernelError, Step, Widen, outcome
 from longpin.actors.fs.attributes import Attributes
 from longpin.actors.fs.backing import Backing, Common
@@ -140,6 +150,8 @@ class Inode(Backing):
             if self.leases.concern(LeaseKind.LEASE):
                 yield Step(Changing())  # a lease request meets the count before the lease is broken
                 yield from self.leases.break_conflicting(LeaseKind.LEASE, write=write, nonblock=nonblock)
+            if request.flags & O_DIRECT and not self.data.takes_direct:
+                raise KernelError(errno.EINVAL)
             if request.flags & O_TRUNC:
                 yield from self._with_write_access(self._empty(request.caller))
         except KernelError:
@@ -266,7 +278,8 @@ class Inode(Backing):
     @handles(SetAttributes)
     def set_attributes(self, request: SetAttributes, _src: Address) -> Conversation[Done]:
         """chmod(2), chown(2). Leases stay with who took them."""
-        with (yield from self.leases.lock_undelegated(self.iolock)):
+        killable = self.kernel.generation.killable_file_locks
+        with (yield from self.leases.lock_undelegated(self.iolock, killable=killable)):
             set_attributes(self.attributes, request)  # who may not has broken them too [code: notify_change]
         return DONE
 

@@ -48,7 +48,7 @@ class InodeData(ActorPart):
 
     def set_size(self, length: int, caller: Caller) -> Conversation[None]:
         """Have a file of another size, with leave of the guard [steps of 2.7]."""
-        with (yield self.iolock.exclusive()) as io:
+        with (yield self.iolock.exclusive(killable=self.kernel.generation.killable_file_locks)) as io:
             if self.leases.concern(LeaseKind.DELEGATION):
                 yield Widen(Changing())
                 if (yield from self.leases.break_delegations()):  # nobody waits here [code: do_truncate]

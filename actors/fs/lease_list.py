@@ -297,19 +297,22 @@ class LeaseList:
         """Wait until there is no delegation, with nothing locked [code: break_deleg_wait]."""
         yield from self.break_conflicting(LeaseKind.DELEGATION, write=True, nonblock=False)
 
-    def lock_undelegated(self, lock: Lock, check: Callable[[], None] = lambda: None) -> Conversation[Hold]:
+    def lock_undelegated(
+        self, lock: Lock, check: Callable[[], None] = lambda: None, *, killable: bool = False
+    ) -> Conversation[Hold]:
         """Take the lock of the file when it has no delegation [code: try_break_deleg and the callers' retry].
 
         Args:
             lock: the lock of the file.
             check: says whether the caller may do what it wants it for, before anything is broken.
+            killable: a deadly signal ends the wait for the lock.
 
         Raises:
             KernelError: EINTR, a signal has ended the wait; or what the check raises.
 
         """
         while True:
-            hold: Hold = yield lock.exclusive()
+            hold: Hold = yield lock.exclusive(killable=killable)
             try:
                 check()
                 pending = yield from self.break_delegations()

@@ -139,9 +139,9 @@ class Ring(Backing):
 
         """
         with (yield self.uring_lock.exclusive()):
-            if self.table is None or self.quiescing:
+            if self.table is None:
                 raise KernelError(errno.ENXIO)
-            if request.index >= len(self.table):
+            if self.quiescing or request.index >= len(self.table):
                 raise KernelError(errno.EINVAL)
             made = yield from self._register(request)
             old, self.table[request.index] = self.table[request.index], made

@@ -94,6 +94,12 @@ class Generation:
     """A file on DAX can share blocks with another: EINVAL up to 5.19 [2.5; code k54; meas 6.1 on]."""
     clone_waits: bool = True
     """Who shares blocks waits until no page of either file is pinned: from 6.1 on [2.5; meas]."""
+    killable_file_locks: bool = True
+    """A deadly signal ends the wait of chmod, chown and truncate for the lock of a file: 6.18 does, 6.12 does not
+    [2.5; meas; code: inode_lock_killable]."""
+    tmpfs_direct_io: bool = True
+    """A file on tmpfs can be opened with O_DIRECT, which does nothing there: EINVAL up to 6.5 [1.8.3; code:
+    shmem_file_open]."""
     idle_needs_unmapped: bool = True
     """A page table entry has a reference on a page of DAX, and who sleeps for one is woken when none is left, entries
     included; the scan does not count them: from 6.15 on [2.5, H27; code; meas 6.12, 6.18, 7.2]."""
@@ -104,6 +110,7 @@ _UP_TO_6_12 = Generation(
     evict_waits=False,
     mremap_moves_several=False,
     idle_needs_unmapped=False,
+    killable_file_locks=False,
     rxe_on_demand=False,
     io_uring_charges_rings=False,
     io_uring_unregister_waits=True,
@@ -114,6 +121,7 @@ _UP_TO_6_1 = replace(
     read_only_pins=False,
     on_demand_errno=Refusal.EINVAL,
     io_uring_looks_at_files=True,
+    tmpfs_direct_io=False,
 )
 
 GENERATIONS: dict[Version, Generation] = {

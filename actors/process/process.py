@@ -89,11 +89,14 @@ class Process(Inspected):
         self.children: dict[int, Child] = {}
         """Those it has not reaped, by number."""
         self.child_waiters = WaitQueue()
-        self.limits = inherited.limits or {
-            RLIMIT_NOFILE: MOST_FDS,
-            RLIMIT_MEMLOCK: image.memlock,
-            RLIMIT_SIGPENDING: image.sigpending,
-        }
+        self.limits = dict(
+            inherited.limits
+            or {
+                RLIMIT_NOFILE: MOST_FDS,
+                RLIMIT_MEMLOCK: image.memlock,
+                RLIMIT_SIGPENDING: image.sigpending,
+            }
+        )
         """Resource limits by RLIMIT_ number [setrlimit(2)]."""
         self.pending.limit = self.limits[RLIMIT_SIGPENDING]
         self.fds = dict(inherited.fds)

@@ -13,6 +13,7 @@ from longpin.actors.constants import (
     IBV_WC_WR_FLUSH_ERR,
 )
 from longpin.actors.conversation import WaitQueue
+from longpin.actors.rdma.states import DESTROYED
 from longpin.messages.envelope import Address
 from longpin.messages.rdma.verbs import QueuePairQueues
 from longpin.messages.rdma.work import Complete, Completion, ReceiveRequest
@@ -47,6 +48,8 @@ class Connection:
 
     def complete(self, cq: int, completion: Completion) -> None:
         """Tell a completion queue how a request ended."""
+        if self.state == DESTROYED:  # nobody hears of what was under way
+            return
         self.actor.send(self.context, Complete(cq, completion))
 
     def fail(self) -> None:

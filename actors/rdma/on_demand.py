@@ -40,6 +40,8 @@ class OnDemand(ActorPart):
         self.tables[name] = table
         first = umem.address // self.kernel.page_size
         yield Call(registration.mm, AddNotifier(name, first, first + umem.pages - 1))
+        if not checks:  # others do so too, and nobody can tell: they look again before they write
+            yield from self.prefetch(table, range(umem.pages), write=False, snapshot=True)
         return table
 
     def remove(self, region: Region) -> Conversation[None]:

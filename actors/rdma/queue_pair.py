@@ -12,10 +12,10 @@ from longpin.actors.rdma.connection import Connection
 from longpin.actors.rdma.dma import DmaEngine
 from longpin.actors.rdma.requester import Requester
 from longpin.actors.rdma.responder import Responder
-from longpin.actors.rdma.states import RECEIVES, SENDS, is_ok
+from longpin.actors.rdma.states import DESTROYED, RECEIVES, SENDS, is_ok
 from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.rdma.verbs import QueuePairQueues
-from longpin.messages.rdma.work import Destroy, FailQp, ModifyQp, PostReceive, PostSend
+from longpin.messages.rdma.work import Destroy, FailQp, ModifyQp, PostReceive, PostSend, QueryQp
 
 
 class QueuePair(Actor):
@@ -51,6 +51,11 @@ class QueuePair(Actor):
         if request.state in (IBV_QPS_RTS, IBV_QPS_ERR):
             self.requester.resume()
         return DONE
+
+    @handles(QueryQp)
+    def query(self, _request: QueryQp, _src: Address) -> Done:
+        """ibv_query_qp(3): the state."""
+        return Done(self.connection.state)
 
     def _reset(self) -> None:
         self.connection.reset()
@@ -88,7 +93,9 @@ class QueuePair(Actor):
         return DONE
 
     @handles(Destroy)
-    def destroy(self, _request: Destroy, _src: Address) -> Done:
+    def destroy(self, request: Destroy, _src: Address) -> Done:
         """Take the queue pair down: what is queued is never done."""
         self._reset()
+        if not request.completes:
+            self.connection.state = DESTROYED
         return DONE

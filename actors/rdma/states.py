@@ -10,6 +10,9 @@ from longpin.actors.constants import (
     IBV_QPS_SQE,
 )
 
+DESTROYED = -1
+"""No state of verbs: the queue pair is gone, and what it was doing is not."""
+
 TRANSITIONS: dict[int, tuple[int, ...]] = {
     IBV_QPS_RESET: (IBV_QPS_RESET, IBV_QPS_INIT),
     IBV_QPS_INIT: (IBV_QPS_RESET, IBV_QPS_INIT, IBV_QPS_RTR, IBV_QPS_ERR),

@@ -150,11 +150,11 @@ class UverbsContext(Backing):
         self.table.find(KIND_OF[request.kind], request.handle)
         if self.table.is_used(request.handle):
             raise KernelError(errno.EBUSY)
-        yield from self._destroy(request.handle)
+        yield from self._destroy(request.handle, completes=False)
         yield from self.events.settled(request.handle, src)
         return DONE
 
-    def _destroy(self, handle: int) -> Conversation[None]:
+    def _destroy(self, handle: int, *, completes: bool = True) -> Conversation[None]:
         thing = self.objects[handle]
         if isinstance(thing, Region):
             yield from self._deregister(handle, thing)
@@ -163,7 +163,7 @@ class UverbsContext(Backing):
         del self.table.things[handle]  # before anything can get in: nobody destroys it twice
         match thing:
             case QueuePairEntry():
-                yield Call(thing.address, Destroy())
+                yield Call(thing.address, Destroy(completes))
                 self._use(thing.queues, -1)
             case MemoryWindow():
                 self.windows.drop(thing)
@@ -222,7 +222,8 @@ class UverbsContext(Backing):
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
         """Tell of which files a region has pages."""
-        registration = self.table.find(Region, request.handle).request.registration
+        handle = self.table.find(MemoryWindow, request.handle).mr if request.window else request.handle
+        registration = self.table.find(Region, handle).request.registration
         return RegionFiles(
             registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs if first.inode))
         )

@@ -65,15 +65,28 @@ def fork(process: "Process", program: str) -> Conversation[int]:
     return pid
 
 
-def make_child(process: "Process", image: Image, pid: int, name: str, address: Address) -> Conversation[None]:
-    """Make a process that shares every open file description, and let it run [copy_process, wake_up_new_task]."""
+def make_child(
+    process: "Process", image: Image, pid: int, name: str, address: Address, group: int = 0
+) -> Conversation[None]:
+    """Make a process that shares every open file description, and let it run [copy_process, wake_up_new_task].
+
+    Args:
+        process: the parent.
+        image: what the child runs.
+        pid: its number.
+        name: what it is called.
+        address: of its actor.
+        group: its process group; 0: that of the parent.
+
+    """
+    group = group or process.group
     inherited = Inherited(
         dict(process.fds),
         dict(process.current.variables),
         dict(process.dispositions),
         dict(process.handler_programs),
         frozenset(process.close_on_exec),
-        process.group,
+        group,
         process.current.mask.blocked,
         process.credentials,
         dict(process.limits),
@@ -87,7 +100,7 @@ def make_child(process: "Process", image: Image, pid: int, name: str, address: A
         yield Call(file.ofd, Ref())
     if process.mm:
         yield Uninterruptible(process.mm, DupMmap(inherited.mm, process.caller))
-    yield Call(PROCESS_TABLE, Enroll(pid, name, address, process.group))
+    yield Call(PROCESS_TABLE, Enroll(pid, name, address, group))
     process.send(address, Start())
 
 

@@ -46,6 +46,7 @@ from longpin.messages.rdma.work import (
     PostReceive,
     PostSend,
     PostSrqReceive,
+    QueryQp,
     ReceiveRequest,
 )
 
@@ -224,6 +225,20 @@ def ibv_modify_qp(
     return 0
 
 
+@syscall(
+    "ibv_query_qp(qp: handle)",
+    "ibv_query_qp(3)",
+    returns="the state, such as `IBV_QPS_RTS`",
+    errnos=_VERBS,
+    partial="the state",
+)
+def ibv_query_qp(process: "Process", qp: VerbsObject) -> Conversation[int]:
+    """ibv_query_qp(3)."""
+    address = yield from _find_qp(process, qp)
+    state: int = (yield Call(address, QueryQp())).value
+    return state
+
+
 # Work.
 
 
@@ -267,7 +282,7 @@ def ibv_post_send(
     if not _goes_together(opcode, local, remote):
         raise KernelError(errno.EINVAL)
     key = "" if remote is None else f"{remote.context}/{remote.handle}"
-    if remote is not None and not window:
+    if remote is not None:
         yield from _check_use(process, remote)
     data, region = None, 0
     if isinstance(local, VerbsObject):
@@ -300,26 +315,29 @@ def _goes_together(opcode: int, local: bytes | str | VerbsObject | None, remote:
 
 
 def _check_use(process: "Process", mr: VerbsObject) -> Conversation[None]:
-    """Ask the files of a region whether the process may use it, where a policy has something to say [1.10].
+    """Ask the files of a region or window whether the process may use it, where a policy has something to say [1.10].
 
     Of one that is gone only the device will tell.
     """
     if not process.kernel.policy.overrides(Policy.use_gate):
         return
     try:
-        found: RegionFiles = yield Call(mr.context, FindRegion(mr.handle))
+        found: RegionFiles = yield Call(mr.context, FindRegion(mr.handle, mr.kind == ObjectKind.MW))
     except KernelError:
         return
     for inode in found.inodes:
         yield Call(inode, AskUse(process.caller, found.region, mr.context))
 
 
-def _receive(process: "Process", local: VerbsObject | None, offset: int, length: int) -> ReceiveRequest:
+def _receive(process: "Process", local: VerbsObject | None, offset: int, length: int) -> Conversation[ReceiveRequest]:
+    """Check a buffer that is given to the device, and that the process may use it."""
     if local is None:
         return ReceiveRequest(0, 0, 0)
     if offset < 0 or not 0 <= length <= MOST_BYTES:
         raise KernelError(errno.EINVAL)
-    return ReceiveRequest(use(process, local, ObjectKind.MR).handle, offset, length)
+    handle = use(process, local, ObjectKind.MR).handle
+    yield from _check_use(process, local)
+    return ReceiveRequest(handle, offset, length)
 
 
 @syscall(
@@ -335,7 +353,8 @@ def ibv_post_recv(
 ) -> Conversation[int]:
     """ibv_post_recv(3)."""
     address = yield from _find_qp(process, qp)
-    yield Call(address, PostReceive(_receive(process, local, offset, length)))
+    request = yield from _receive(process, local, offset, length)
+    yield Call(address, PostReceive(request))
     return 0
 
 
@@ -351,7 +370,8 @@ def ibv_post_srq_recv(
 ) -> Conversation[int]:
     """ibv_post_srq_recv(3)."""
     context = use(process, srq, ObjectKind.SRQ).context
-    yield Call(context, PostSrqReceive(srq.handle, _receive(process, local, offset, length)))
+    request = yield from _receive(process, local, offset, length)
+    yield Call(context, PostSrqReceive(srq.handle, request))
     return 0
 
 

@@ -22,6 +22,11 @@ class ModifyQp(Message):
 
 
 @message
+class QueryQp(Message):
+    """ibv_query_qp(3): to a queue pair; the reply is its state."""
+
+
+@message
 class FailQp(Message):
     """A context to a queue pair: the device is gone, all work ends in errors."""
 
@@ -100,6 +105,9 @@ class RemoteDone(Message):
 @message
 class Destroy(Message):
     """The context takes a queue pair down."""
+
+    completes: bool
+    """What is under way may complete yet: all goes, and there is nobody who could poll that."""
 
 
 # Completions.

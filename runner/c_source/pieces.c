@@ -33,6 +33,7 @@ static struct shared {
 	} label[LABELS + 1];
 	int events;
 	struct event event[MOST_EVENTS];
+@TURNS@
 } *shared;
 
 static int self;		/* the process that this is: its place in the table */
@@ -70,6 +71,21 @@ static long end(struct event *event, long value)
 /* Makes a call of the scenario, by its line there, and keeps what it returned. */
 #define CALL(line, call) ({ struct event *event_ = begin(line); end(event_, (long)(call)); })
 
+/// state_of with fcntl.h stdio.h string.h unistd.h
+static char state_of(pid_t pid)
+{
+	char path[32], text[512] = "", *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = 0;
+	close(fd);
+	state = strrchr(text, ')');
+	return state && state[1] ? state[2] : 0;
+}
+
 /// data needs events with string.h
 static long end_data(struct event *event, const void *data, long length)
 {
@@ -81,6 +97,123 @@ static long end_data(struct event *event, const void *data, long length)
 
 /* The same for a call that brings data. */
 #define CALL_DATA(line, data, call) ({ struct event *event_ = begin(line); end_data(event_, data, (long)(call)); })
+
+/// order needs events state_of with sched.h signal.h stdint.h sys/syscall.h
+/* The order of the calls: who must wait until it is his turn. */
+
+static long process_number(int place)
+{
+	return shared->process[place].number;
+}
+
+static pid_t pid_with(long number)
+{
+	for (int i = 0; i < shared->processes && i < MOST_PROCESSES; i++)
+		if (process_number(i) == number)
+			return shared->process[i].pid;
+	return 0;
+}
+
+/* Whether a process runs: one that is in a call sleeps there, or has come back and waits for its next turn. */
+static int runs(long number)
+{
+	pid_t pid = pid_with(number);
+
+	return pid && state_of(pid) == 'R';
+}
+
+/* Goes past processes that have ended: nobody else says so. */
+static void pass_ended(void)
+{
+	int turn = shared->turn;
+
+	if (turn < TURNS && turns[turn].kind == ENDS) {
+		pid_t pid = pid_with(turns[turn].process);
+		char state = pid ? state_of(pid) : 0;
+
+		if (!turns[turn].process || (pid && (!state || state == 'Z' || state == 'X')))
+			__atomic_compare_exchange_n(&shared->turn, &turn, turn + 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
+}
+
+/* Signals that the run takes later are kept back until then; a fault is not. */
+
+static uint64_t mask_before;
+static int holding;
+
+static void hold_signals(void)
+{
+	uint64_t all = ~(1ULL << (SIGSEGV - 1) | 1ULL << (SIGBUS - 1));
+
+	if (!holding)
+		syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &mask_before, sizeof(all));
+	holding = 1;
+}
+
+static void let_signals(void)
+{
+	if (holding) {
+		holding = 0;
+		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask_before, NULL, sizeof(mask_before));
+	}
+}
+
+/* Whether what comes next in this process is a handler, as far as the order goes. */
+static int handler_is_next(void)
+{
+	for (int i = shared->turn; i < TURNS; i++)
+		if (turns[i].process == process_number(self))
+			return turns[i].handler;
+	return 1;
+}
+
+/* Waits until everything before has happened; what the run did not come to waits for all that it did. */
+static void take_turn(int line, enum kind kind, const struct event *event)
+{
+	int turn = shared->turn;
+
+	while (turn < TURNS && (turns[turn].line != line || turns[turn].kind != kind ||
+				turns[turn].process != process_number(self)))
+		turn++;
+	while (!shared->free && shared->turn < turn) {
+		if (handler_is_next())
+			let_signals();
+		else
+			hold_signals();
+		pass_ended();
+		usleep(50);
+	}
+	if (shared->free || turn == TURNS) {
+		let_signals();
+		return;
+	}
+	/* Who has begun a call before is asleep in it by now, or will not sleep. */
+	if (turn && turns[turn - 1].kind == BEGINS && turns[turn - 1].process != process_number(self))
+		while (!shared->free && runs(turns[turn - 1].process))
+			sched_yield();
+	if (event)
+		shared->event_at[turn] = event - shared->event + 1;
+	if (turns[turn].holds)
+		hold_signals();
+	__atomic_store_n(&shared->turn, turn + 1, __ATOMIC_SEQ_CST);
+	if (kind == BEGINS ? !turns[turn].holds : handler_is_next())
+		let_signals();
+}
+
+#undef CALL
+#define CALL(line, call) ({							\
+	take_turn(line, BEGINS, NULL);						\
+	struct event *event_ = begin(line);					\
+	long value_ = end(event_, (long)(call));				\
+	take_turn(line, RETURNS, event_);					\
+	value_; })
+#undef CALL_DATA
+#define CALL_DATA(line, data, call) ({						\
+	take_turn(line, BEGINS, NULL);						\
+	struct event *event_ = begin(line);					\
+	long value_ = end_data(event_, data, (long)(call));			\
+	take_turn(line, RETURNS, event_);					\
+	value_; })
 
 /// room
 /* What is read at the most. More than any address space has is left for the kernel to refuse; it touches no memory then. */
@@ -192,6 +325,7 @@ static void leave_handler(struct interrupted before)
 		v_si_signo = before.signo;
 		v_si_fd = before.fd;
 	}
+@LET_SIGNALS@
 	errno = before.error;
 }
 
@@ -623,6 +757,7 @@ static void make_file(const char *path, off_t size, mode_t mode, uid_t owner)
 static void run_program(int program)
 {
 	programs[program].run();
+@LEAVE@
 	_exit(0);
 }
 
@@ -651,26 +786,14 @@ static void watch(double patience)
 			note_end(pid, status);
 		} else if (idle < patience) {
 			usleep(1000);
-			idle = events == shared->events ? idle + 0.001 : 0;
-			events = shared->events;
+			idle = events == shared->events@MOVED@ ? idle + 0.001 : 0;
+			events = shared->events@MOVED@;
+@PASS@
 		} else {
+@GIVE_UP@
 			break;
 		}
 	}
-}
-
-static char state_of(pid_t pid)
-{
-	char path[32], text[512] = "", *state;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	fd = open(path, O_RDONLY);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = 0;
-	close(fd);
-	state = strrchr(text, ')');
-	return state && state[1] ? state[2] : 0;
 }
 
 /* Whose parent is killed becomes ours, and so does what its end was. */
@@ -797,6 +920,7 @@ static int judge(void)
 			unreached++;
 		}
 	}
+@IN_ORDER@
 	if (!expected)
 		printf("nothing was expected\n");
 	else
@@ -843,6 +967,41 @@ int main(int argc, char **argv)
 		nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	return verdict;
 }
+
+/// turns
+	int turn;		/* how many turns are over */
+	int free;		/* the order could not be kept: all go on as they like */
+	int stuck;		/* which turn did not come, and 1 */
+	int event_at[TURNS];	/* the events of calls that returned in their turns, and 1 */
+
+/// give_up
+			if (!shared->free && shared->turn < TURNS) {
+				shared->stuck = shared->turn + 1;
+				shared->free = 1;
+				idle = 0;
+				continue;
+			}
+
+/// in_order
+	for (int i = 0; i < TURNS; i++) {
+		const struct event *event = &shared->event[shared->event_at[i] - 1];
+
+		if (shared->event_at[i] && turns[i].error != event->error) {
+			printf("the run had %s: ", turns[i].error ? strerror(turns[i].error) : "success");
+			print_event(event);
+		}
+	}
+	if (shared->stuck) {
+		const struct turn *turn = &turns[shared->stuck - 1];
+		const struct statement *made = statement_at(turn->line);
+
+		printf("not in the order of the run: waited for the %s of %s\n",
+		       turn->kind == BEGINS ? "beginning" : turn->kind == RETURNS ? "return" : "end",
+		       made ? made->text : "a process");
+		unreached++;
+	} else {
+		printf("in the order of the run\n");
+	}
 
 /// executed
 	if (argc == FIRST_CARRIED + CARRIED && !strcmp(argv[1], "--exec")) {

@@ -3,11 +3,12 @@
 import textwrap
 from collections.abc import Iterator
 
-from longpin.actors.constants import ERRNOS, PROGRAM_CONSTANTS, signal_name
+from longpin.actors.constants import ERRNO_NAMES, ERRNOS, PROGRAM_CONSTANTS, signal_name
 from longpin.actors.process.program import Const, Loop, Name, Op, Outcome, Program, Statement
 from longpin.actors.syscalls import SYSCALLS
 from longpin.config.schema import ProcessSpec, Scenario
 from longpin.runner.c_source.calls import LARGEST_READ, Writer
+from longpin.runner.c_source.order import RunOrder, turns_of
 from longpin.runner.c_source.pieces import pieces, with_needs
 from longpin.runner.c_source.text import c_string, in_comment
 from longpin.runner.judging.invariants.errnos import applicable
@@ -24,20 +25,28 @@ _FORCED = {PROGRAM_CONSTANTS["SIGSEGV"], PROGRAM_CONSTANTS["SIGBUS"]}
 _WIDTH = 110
 
 
-def write_c(scenario: Scenario) -> str:
+def write_c(scenario: Scenario, order: RunOrder | None = None) -> str:
     """Return a C file that makes the calls of a scenario in real processes and checks what it expects of them.
 
     It compiles without a warning under ``cc -Wall -Wextra -O2``. Of the expectations, those for every policy and for P0
     are checked: an unmodified kernel follows no other.
+
+    Args:
+        scenario: which.
+        order: a run of it: the calls are made in its order, as far as the kernel goes along.
+
     """
-    return _File(scenario).text()
+    return _File(scenario, order).text()
 
 
 class _File:
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, scenario: Scenario, order: RunOrder | None) -> None:
         self._scenario = scenario
+        self._order = order
         self._writer = Writer()
-        self._writer.need("events")
+        self._writer.need("events", "state_of")
+        if order is not None:
+            self._writer.need("order")
         self._statements: list[tuple[int, str, Op]] = []
         """The number of each call that is made, the process, and the call."""
         self._left_out: list[tuple[int, str, str]] = []
@@ -80,7 +89,8 @@ class _File:
             self._head(),
             self._includes(),
             self._definitions(),
-            *(pieces()[name].code for name in self._pieces()),
+            self._turns(),
+            *self._helpers(),
             *self._forking(),
             programs,
             self._tables(),
@@ -105,6 +115,14 @@ class _File:
             "SECONDS: how long nothing may happen before the rest is said to sleep for ever. Exit status: 0 everything",
             "was as expected, 1 something was not, 3 a line with an expectation was not reached.",
         ]
+        if any(pmem.dax for pmem in scenario.pmem):
+            lines += [
+                "",
+                "In the scenario files lie on FS-DAX. Where FOLDER is on none, nobody waits for a page of a file that",
+                "is pinned or referenced; to have it there: -DFOLDER='\"/mnt/pmem/race-XXXXXX\"'.",
+            ]
+        if self._order is not None:
+            lines += ["", *self._about(self._order)]
         seconds = scenario.machine.lease_break_time
         if any(op.call == "fcntl" for process in scenario.processes for op in _operations(process)):
             lines += ["", f"The scenario has a lease-break-time of {seconds:g} s (sysctl fs.lease-break-time)."]
@@ -112,6 +130,15 @@ class _File:
             lines += ["", "What an unmodified kernel does not offer, or C does not say, is left out:"]
             lines += [f"line {line}: {in_comment(text)}: {reason}" for line, text, reason in self._left_out]
         return "/*\n" + "\n".join(f" * {line}".rstrip() for line in lines) + "\n */"
+
+    @staticmethod
+    def _about(order: RunOrder) -> Iterator[str]:
+        for paragraph in order.about:
+            yield from textwrap.wrap(in_comment(paragraph), _WIDTH)
+        yield ""
+        yield "Calls begin and return in the order of that run. Where the kernel does not go along (a call sleeps that"
+        yield "did not, or a signal is taken sooner), nothing happens for SECONDS, then all go on as they like, and the"
+        yield "exit status is 3 at best. What a call failed with in the run and does not here is said."
 
     def _includes(self) -> str:
         headers = {*_ALWAYS, *self._writer.headers}
@@ -141,12 +168,42 @@ class _File:
             lines += ["", "/* The variables of the programs; each process has copies. */", text]
         buffers = sorted({*writer.buffers.values(), *(["buffer"] if "data" in writer.helpers else [])})
         lines += [f"static char {name}[{LARGEST_READ}];" for name in buffers]
-        lines += ["", 'static char folder[] = "/tmp/race-XXXXXX";']
+        lines += ["", "#ifndef FOLDER", '#define FOLDER "/tmp/race-XXXXXX"', "#endif", "static char folder[] = FOLDER;"]
         return "\n".join(lines)
 
     def _pieces(self) -> list[str]:
         """Return the pieces that the calls need, but for those that start processes."""
         return [name for name in with_needs(self._writer.helpers) if name not in ("fork", "exec")]
+
+    def _helpers(self) -> Iterator[str]:
+        """Yield the pieces that the calls need; what is shared has room for the order, if there is one."""
+        if self._order is None:
+            words = {"turns": "", "let_signals": ""}
+        else:
+            words = {"turns": pieces()["turns"].code, "let_signals": "\tlet_signals();"}
+        for name in self._pieces():
+            piece = pieces()[name]
+            yield piece.filled(**words) if name in ("events", "handlers") else piece.code
+
+    def _turns(self) -> str:
+        """Return the order of the calls."""
+        if self._order is None:
+            return ""
+        numbers = {(op.line, op.text): number for number, _, op in self._statements}
+        rows = []
+        for turn in turns_of(self._scenario, self._order, numbers):
+            error = ERRNO_NAMES[turn.error] if turn.error else "0"
+            fields = (turn.process, turn.kind.value, turn.number, error, int(turn.handler), int(turn.holds))
+            rows.append(f"\t{{ {', '.join(map(str, fields))} }},")
+        return (
+            "/* Whose turn it is: a call begins or returns, by its line (0: the program is over), or a process ends.\n"
+            " * And the error that the call had in the run, if it is a handler's, and if signals are held back. */\n\n"
+            "enum kind { BEGINS, RETURNS, ENDS };\n\n"
+            "static const struct turn {\n\tlong process;\n\tenum kind kind;\n"
+            "\tint line, error, handler, holds;\n} turns[] = {\n"
+            + "\n".join(rows or ["\t{ 0, ENDS, 0, 0, 0, 0 },\t/* nothing was done */"])
+            + "\n};\n\n#define TURNS ((int)(sizeof(turns) / sizeof(turns[0])))"
+        )
 
     def _forking(self) -> Iterator[str]:
         """Yield what starts processes: it knows the table of programs, which stands behind them."""
@@ -311,6 +368,11 @@ class _File:
             broken=pieces()["broken"].code if leases else "",
             make_file=pieces()["make_file"].code + "\n\n" if files else "",
             executed=pieces()["executed"].code if "exec" in self._writer.helpers else "",
+            moved="" if self._order is None else " + shared->turn",
+            leave="" if self._order is None else "\ttake_turn(0, BEGINS, NULL);",
+            **{"pass": "" if self._order is None else "\t\t\tpass_ended();"},
+            give_up="" if self._order is None else pieces()["give_up"].code,
+            in_order="" if self._order is None else pieces()["in_order"].code,
         )
 
 

@@ -19,6 +19,7 @@ from longpin.runner.commands.about import show_versions
 from longpin.runner.commands.check import check
 from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.conform import conform
+from longpin.runner.commands.judge import judge
 from longpin.runner.commands.matrix import matrix
 from longpin.runner.commands.new import new
 from longpin.runner.commands.options import (
@@ -332,6 +333,7 @@ main.add_command(new)
 main.add_command(conform)
 main.add_command(explore)
 main.add_command(stress)
+main.add_command(judge)
 main.add_command(matrix)
 main.add_command(show)
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from longpin.actors.policies.base import Policy
     from longpin.runner.conclusions import Compared, Comparison, ShrunkProgram
-    from longpin.runner.conform.check import ProgramVerdict, Tally
+    from longpin.runner.conform.check import ProgramVerdict
     from longpin.runner.conform.program import ConformProgram, Runner
     from longpin.runner.result import Verdict
 
@@ -76,7 +76,7 @@ class Run:
 
         started = time.monotonic()
         try:
-            with _progress(length, self.tally) as advance:
+            with progress(length, self.tally) as advance:
                 for verdict in check(programs, self._real, self._emulated, self._keep):
                     self.tally.add(verdict)
                     advance()
@@ -191,8 +191,20 @@ class Run:
         )
 
 
+class Counted(Protocol):
+    """What is counted while something is compared."""
+
+    @property
+    def programs(self) -> int:
+        """How many were looked at."""
+
+    @property
+    def differ(self) -> int:
+        """About how many the kernels differ."""
+
+
 @contextlib.contextmanager
-def _progress(length: int, tally: "Tally") -> Iterator[Callable[[], None]]:
+def progress(length: int, tally: Counted) -> Iterator[Callable[[], None]]:
     """Show on standard error, if that is a terminal, how far it is, how fast and how long it will take."""
     if not sys.stderr.isatty():
         yield lambda: None
@@ -206,12 +218,12 @@ def _progress(length: int, tally: "Tally") -> Iterator[Callable[[], None]]:
         TextColumn("{task.fields[rate]}/s, {task.fields[differ]} differ"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=length, rate="-", differ=0)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=length, rate="-", differ=0)
         started = time.monotonic()
 
         def advance() -> None:
             rate = tally.programs / max(time.monotonic() - started, 1e-6)
-            progress.update(task, completed=tally.programs, rate=f"{rate:.0f}", differ=tally.differ)
+            shown.update(task, completed=tally.programs, rate=f"{rate:.0f}", differ=tally.differ)
 
         yield advance

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from longpin.config.situation import shipped_situations
 from longpin.runner.commands import startup
+from longpin.runner.commands.comparing import progress
 from longpin.runner.commands.options import spare
 from longpin.runner.commands.terminal import BadInput, conclude
 from longpin.runner.conclusions import Predicted
@@ -31,8 +32,10 @@ def predict(questions: Path, recorded: Path | None, answers: Path | None, *, as_
     startup.ready()
     started, tally, interrupted = time.monotonic(), FactTally(), False
     try:
-        for answered in ask(asked, shipped_situations()):
-            tally.add(answered)
+        with progress(len(asked), tally) as advance:
+            for answered in ask(asked, shipped_situations()):
+                tally.add(answered)
+                advance()
     except KeyboardInterrupt:
         interrupted = True
     not_kept = _write(answers, tally, interrupted=interrupted)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import click
 
 from longpin.runner.commands import startup
-from longpin.runner.commands.completion import complete_scenario
+from longpin.runner.commands.completion import complete_policy, complete_scenario
 from longpin.runner.commands.options import (
     DEFAULT_SCENARIO,
     ORACLE_NAMES,
@@ -40,11 +40,13 @@ TELL_SINCE = ("text", "html", "json")
 
 @click.command("show")
 @click.argument("what", metavar="[TRACE|SCENARIO]", default=DEFAULT_SCENARIO, shell_complete=complete_scenario)
-@click.option("--as", "form", type=click.Choice(FORMS), default="text", show_default=True, help="The form.")
+@click.option("--as", "form", type=click.Choice(FORMS), help="The form.  [default: text]")
+@click.option("--json", "as_json", is_flag=True, help="The same as --as json.")
 @click.option("-o", "--output", "file", type=click.Path(dir_okay=False), metavar="FILE", help="Write to this file.")
 @click.option(
     "--policy",
     metavar=POLICY_METAVAR,
+    shell_complete=complete_policy,
     help="The proposal to run a scenario under. A trace of a policy that is a class in a file needs this file: "
     "FILE.py:CLASS.",
 )
@@ -64,7 +66,8 @@ TELL_SINCE = ("text", "html", "json")
 @click.option("-v", "--verbose", count=True, expose_value=False, is_eager=True, callback=set_verbosity, hidden=True)
 def show(
     what: str,
-    form: str,
+    form: str | None,
+    as_json: bool,
     file: str | None,
     policy: str | None,
     oracle: str | None,
@@ -87,6 +90,9 @@ def show(
     c         the programs in C, for the kernel you have; of TRACE in its order
     """
     begin()
+    if as_json and form not in (None, "json"):
+        raise BadInput(f"--json is --as json, and --as {form} was asked for")
+    form = "json" if as_json else form or "text"
     spare("--output", file, what)
     if file is None and form in NO_TEXT and sys.stdout.isatty():
         raise BadInput(f"--as {form} is no text: give it a file, -o FILE")

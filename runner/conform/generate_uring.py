@@ -38,7 +38,7 @@ _HOLE = 56
 
 def wants_rings(seed: int, index: int) -> bool:
     """Return whether the program of this number is about io_uring."""
-    return random.Random(f"longpin conform io_uring {seed} {index}").random() < SHARE
+    return random.Random(f"longpin conform ring {seed} {index}").random() < SHARE
 
 
 def generate_rings(seed: int, index: int) -> ConformProgram:

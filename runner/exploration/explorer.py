@@ -136,7 +136,7 @@ class Explorer:
         if self.check is None:
             return None
         rest = tuple(path.local)
-        while rest[-1] == NOBODY:  # actors that the table has heard of, in other schedules
+        while rest and rest[-1] == NOBODY:  # actors that the table has heard of, in other schedules
             rest = rest[:-1]
         if rest not in self._met:
             if path.decisions() is None:

@@ -66,7 +66,8 @@ class Path:
         self._grow()
         for actor, state, sends in table.first:
             self._create(actor, state, sends, NOBODY)
-        self._append(WORLD_ACTOR, table.told, NOBODY)
+        if table.told:  # a world in which nothing can happen is one, too
+            self._append(WORLD_ACTOR, table.told, NOBODY)
 
     def ready(self, besides: dict[int, int]) -> int:
         """Return a process that has a next event and is not among ``besides``, NOBODY if there is none."""

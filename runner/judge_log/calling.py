@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from longpin.actors.process.program import Const, Expression, Name, Op
 from longpin.runner.judge_log.script import PLAIN, HandlerFlags
@@ -83,6 +83,16 @@ class LoggedProcess:
         self.ranges = [(start, end) for start, end in kept if start < end]
 
 
+class Passes(Protocol):
+    """Who passes descriptors to whom, asked call by call in the order of the log."""
+
+    def receiver(self, call: LoggedCall) -> int:
+        """Return the process that gets a descriptor."""
+
+    def is_sent(self, call: LoggedCall) -> bool:
+        """Return whether the descriptor that a call receives next was sent by a call of the log."""
+
+
 @dataclass(slots=True)
 class Calling:
     """A call, and where it is made."""
@@ -93,8 +103,8 @@ class Calling:
     world: LoggedWorld
     images: Callable[[int], str]
     """Returns the name of what a new process or thread runs, by its number."""
-    receivers: Callable[[LoggedCall, int], int]
-    """Returns which process gets the descriptors that a sendmsg passes; its place among those it passes."""
+    passing: "Passes"
+    """Knows who passes descriptors to whom."""
 
     @property
     def args(self) -> tuple[Value, ...]:

@@ -13,7 +13,7 @@ from longpin.actors.syscalls.declaration import Syscall
 from longpin.runner.judge_log import calls_files, calls_memory, calls_processes, calls_signals, calls_sockets
 from longpin.runner.judge_log.calling import LEFT_OUT, Beyond, Calling, Translation
 from longpin.runner.judge_log.problems import LogError
-from longpin.runner.judge_log.strace_values import Array, Described, Struct, Text, Value
+from longpin.runner.judge_log.strace_values import Array, Described, LoggedText, Struct, Value
 
 _OWN = calls_files.CALLS | calls_sockets.CALLS | calls_memory.CALLS | calls_processes.CALLS | calls_signals.CALLS
 
@@ -82,8 +82,8 @@ _ELSEWHERE: Final = frozenset(
     {
         "capset",
         "chroot",
-        "io_setup",
-        "io_uring_setup",
+        "io_submit",
+        "io_uring_enter",
         "mount",
         "open_by_handle_at",
         "personality",
@@ -131,7 +131,7 @@ def translate(calling: Calling) -> Translation:
 
 def _keeps_rights(calling: Calling) -> bool:
     """Return whether a call that sets ids sets what they are: glibc and sudo do."""
-    given = [argument for argument in calling.args if not isinstance(argument, (Text, Array, Struct))]
+    given = [argument for argument in calling.args if not isinstance(argument, (LoggedText, Array, Struct))]
     if not calling.call.name.startswith(("setre", "setfsgid")):
         return False
     return "gid" in calling.call.name or all(str(getattr(argument, "word", "")) == "-1" for argument in given)
@@ -148,7 +148,7 @@ def touches(calling: Calling) -> bool:
                 return any(map(inside, items))
             case Struct(fields=fields):
                 return any(map(inside, fields.values()))
-            case Text():
+            case LoggedText():
                 return calling.surroundings.matters(value.text)
             case _:
                 return False

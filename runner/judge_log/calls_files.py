@@ -21,7 +21,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.process.program import Name
 from longpin.runner.judge_log.calling import LEFT_OUT, STANDARD, Beyond, Calling, ModelCall, Modelled, Translation, op
-from longpin.runner.judge_log.strace_values import Described, Struct, Text, Value, Word
+from longpin.runner.judge_log.strace_values import Described, LoggedText, Struct, Value, Word
 from longpin.runner.judge_log.words import number, signal_of
 
 MOST_BYTES: Final = 65536
@@ -55,7 +55,7 @@ def data(calling: Calling, place: int) -> bytes:
     """Return as many bytes as a call writes: those that the log shows, and zeroes."""
     count = calling.number(place + 1)
     value = calling.args[place]
-    shown = value.data if isinstance(value, Text) else b""
+    shown = value.data if isinstance(value, LoggedText) else b""
     return shown[:count].ljust(min(count, MOST_BYTES), b"\0")
 
 
@@ -72,7 +72,7 @@ def _open_at(calling: Calling, folder: int | None, name: int) -> Translation:
     flags = O_CREAT | O_WRONLY | O_TRUNC if call.name == "creat" else calling.number(name + 1)
     text = calling.args[name] if name < len(calling.args) else None
     path = calling.path(name, folder)
-    if isinstance(text, Text) and (again := _REOPENED.fullmatch(text.text)):
+    if isinstance(text, LoggedText) and (again := _REOPENED.fullmatch(text.text)):
         path = (
             f"/proc/self/fd/{again[1]}"
             if call.made is not None and calling.surroundings.matters(call.made.name)
@@ -193,7 +193,7 @@ def _on_fd(name: str, argument: int | None = None) -> Callable[[Calling], Transl
 
 
 def _utimensat(calling: Calling) -> Translation:
-    if len(calling.args) > 1 and not isinstance(calling.args[1], Text):
+    if len(calling.args) > 1 and not isinstance(calling.args[1], LoggedText):
         return _on_fd("utimes")(calling)
     path = calling.path(1, 0)
     return LEFT_OUT if path is None else calling.modelled("utimes", path)
@@ -234,7 +234,7 @@ def _move(name: str, *more: int) -> Callable[[Calling], Translation]:
 def _break_time(calling: Calling) -> Translation:
     """Set fs.lease-break-time."""
     target, text = calling.args[0], calling.args[1]
-    if not (isinstance(target, Described) and target.name == BREAK_TIME and isinstance(text, Text)):
+    if not (isinstance(target, Described) and target.name == BREAK_TIME and isinstance(text, LoggedText)):
         return LEFT_OUT
     if calling.call.failed or not text.data.strip().isdigit():
         return LEFT_OUT

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-from longpin.actors.constants import MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE
-from longpin.runner.judge_log.calling import LEFT_OUT, Beyond, Calling, Translation
+from longpin.actors.constants import MAP_ANONYMOUS, MAP_FIXED, MAP_FIXED_NOREPLACE, MREMAP_FIXED, MREMAP_MAYMOVE
+from longpin.runner.judge_log.calling import LEFT_OUT, Calling, Translation
 from longpin.runner.judge_log.strace_values import Word
 from longpin.runner.judge_log.words import number
 
@@ -49,9 +49,20 @@ def _in_range(name: str, *more: int, mask: int = -1) -> Callable[[Calling], Tran
 
 
 def _mremap(calling: Calling) -> Translation:
-    if not calling.process.maps(calling.number(0), _pages(calling.number(1))):
+    """Move a mapping to where it went, or leave it where it was."""
+    address, old, new, flags = (calling.number(place, 0) for place in range(4))
+    if not calling.process.maps(address, _pages(max(old, 1))):
         return LEFT_OUT
-    return Beyond("mremap of a file that matters is not judged")
+    made = calling.call.value
+    if calling.call.failed or made is None:
+        return calling.modelled(
+            "mremap", address, old, new, flags, *([calling.number(4)] if flags & MREMAP_FIXED else [])
+        )
+    if made == address:
+        return calling.modelled(
+            "mremap", address, old, new, flags & ~MREMAP_MAYMOVE if not flags & MREMAP_FIXED else flags
+        )
+    return calling.modelled("mremap", address, old, new, flags | MREMAP_FIXED, made)
 
 
 CALLS: Final[dict[str, Callable[[Calling], Translation]]] = {

@@ -103,7 +103,11 @@ def _tkill(calling: Calling) -> Translation:
 
 
 def _setpgid(calling: Calling) -> Translation:
-    calling.process.groups_changed = True
+    """Of groups the model has those that a process is the first of: it is taken to have been from its start."""
+    pid = calling.number(0, 0) or calling.process.number
+    group = calling.number(1, 0) or pid
+    if not calling.call.failed and (group != pid or pid not in calling.world.leaders):
+        calling.process.groups_changed = True
     return LEFT_OUT
 
 
@@ -143,7 +147,6 @@ CALLS: Final[dict[str, Callable[[Calling], Translation]]] = {
     "rt_sigqueueinfo": _kill,
     "rt_tgsigqueueinfo": _tgkill,
     "setpgid": _setpgid,
-    "setsid": _setpgid,
     "prlimit64": _prlimit,
     "setrlimit": _setrlimit,
     "getpid": _own_number("getpid"),

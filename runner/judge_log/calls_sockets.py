@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from longpin.runner.judge_log.calling import LEFT_OUT, STANDARD, Beyond, Calling, Modelled, Translation
+from longpin.runner.judge_log.calling import LEFT_OUT, STANDARD, Beyond, Calling, ModelCall, Modelled, Translation
 from longpin.runner.judge_log.strace_values import Array, Described, Struct, Value, Word
 
 
@@ -46,15 +46,21 @@ def _sendmsg(calling: Calling) -> Translation:
         return LEFT_OUT
     if any(fd.number <= STANDARD for fd in fds):
         return Beyond("a standard descriptor is passed on")
-    pieces = [
-        calling.piece("send_fd", calling.receivers(calling.call, n), fd.number, value=0) for n, fd in enumerate(fds)
-    ]
+    pieces = [calling.piece("send_fd", calling.passing.receiver(calling.call), fd.number, value=0) for fd in fds]
     return Modelled(tuple(pieces))
 
 
 def _recvmsg(calling: Calling) -> Translation:
-    fds = [] if calling.call.failed else passed(calling.args)
-    return Modelled(tuple(calling.piece("recv_fd", value=fd.number) for fd in fds)) if fds else LEFT_OUT
+    pieces: list[ModelCall] = []
+    for fd in [] if calling.call.failed else passed(calling.args):
+        if calling.passing.is_sent(calling.call):
+            pieces.append(calling.piece("recv_fd", value=fd.number))
+        elif calling.surroundings.matters(fd.name):
+            return Beyond("a descriptor of a file that matters comes from a process that is not in the log")
+        else:
+            placed = calling.place([fd.number], close_on_exec="MSG_CMSG_CLOEXEC" in calling.call.text)
+            pieces += placed.pieces if isinstance(placed, Modelled) else ()
+    return Modelled(tuple(pieces)) if pieces else LEFT_OUT
 
 
 CALLS: Final[dict[str, Callable[[Calling], Translation]]] = {

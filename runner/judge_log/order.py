@@ -5,48 +5,51 @@ later line than the one on which a step was over takes effect after it, and noth
 is waited for as does not follow from what was waited for before.
 
 strace prints what stopped processes do one by one. A thread that has stopped on its way into a call may wait there for
-its line while others get theirs; a signal that comes meanwhile finds it in the call. So only what was over some time
-before (:data:`SLACK`) was over while the thread was in user space.
+its line while others get theirs; a signal that comes meanwhile finds it in the call. Each thread stops once until it is
+let go on, and strace takes all that are there before it looks for more: so a thread waits for no more lines than there
+are threads, twice. What was over before that was over while the thread was in user space.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from longpin.runner.judge_log.script import Begins, Looks, Moment, Resumes, Step
 
-SLACK: Final = 0.05
-"""Seconds for which a thread may wait for its line."""
+LEAST_SLACK: Final = 2
+"""Lines that a thread may have to wait for its own: enough in most logs, and quicker to search with than all."""
+
+
+def most_slack(threads: int) -> int:
+    """Return for how many lines a thread of so many may have to wait for its own."""
+    return 2 * threads
+
 
 Scripts = Mapping[int, Sequence[Step]]
 """The steps of each thread, over all that it executes."""
 
 
-def with_order(
-    scripts: Scripts, parents: Mapping[int, tuple[int, int]], time_of: Callable[[int], float]
-) -> dict[int, list[Step]]:
+def with_order(scripts: Scripts, parents: Mapping[int, tuple[int, int]], slack: int) -> dict[int, list[Step]]:
     """Return the scripts with what each step waits for, and with the steps marked that others wait for.
 
     Args:
         scripts: by thread.
         parents: for threads that others make, which one does, and its step that does.
-        time_of: returns the time of a line in seconds.
+        slack: for how many lines a thread may have to wait for its own.
 
     """
-    return _Orderer(scripts, parents, time_of).order()
+    return _Orderer(scripts, parents, slack).order()
 
 
 class _Orderer:
-    def __init__(
-        self, scripts: Scripts, parents: Mapping[int, tuple[int, int]], time_of: Callable[[int], float]
-    ) -> None:
+    def __init__(self, scripts: Scripts, parents: Mapping[int, tuple[int, int]], slack: int) -> None:
+        self._slack = slack
         self._scripts = scripts
         self._parents = parents
-        self._time_of = time_of
-        self._over: dict[int, list[tuple[int, float, int]]] = defaultdict(list)
-        """For each thread the steps that are over on lines before this one: line, time, number."""
+        self._over: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        """For each thread the steps that are over on lines before this one: line, number."""
         self._knows: dict[int, dict[int, int]] = defaultdict(dict)
         """For each thread, how far it knows the others to be."""
         self._snapshots: dict[Moment, dict[int, int]] = {}
@@ -60,12 +63,12 @@ class _Orderer:
             if number == 0 and tid in self._parents:
                 own.update(self._snapshots.get(self._parents[tid], {}))
             if isinstance(step, (Begins, Resumes)):
-                early[tid, number] = self._wait(tid, line, self._time_of(line) - SLACK)
-                after[tid, number] = self._wait(tid, line, float("inf"))
+                early[tid, number] = self._wait(tid, line - self._slack)
+                after[tid, number] = self._wait(tid, line)
             own[tid] = number
             self._snapshots[tid, number] = dict(own)
             if not isinstance(step, Begins):
-                self._over[tid].append((line, self._time_of(line), number))
+                self._over[tid].append((line, number))
         waited = {moment for waits in (*early.values(), *after.values()) for moment in waits}
         return {
             tid: [
@@ -85,15 +88,13 @@ class _Orderer:
                 found.append((last, rank, number, tid))
         return sorted(found)
 
-    def _wait(self, tid: int, line: int, time: float) -> tuple[Moment, ...]:
-        """Return what a thread waits for of what was over before a line and a time, and have it know that."""
+    def _wait(self, tid: int, line: int) -> tuple[Moment, ...]:
+        """Return what a thread waits for of what was over before a line, and have it know that."""
         own, reached = self._knows[tid], list[tuple[int, int, int]]()
         for other, over in self._over.items():
             at = bisect_left(over, (line,))
-            while at and over[at - 1][1] >= time:
-                at -= 1
             if other != tid and at:
-                reached.append((over[at - 1][0], other, over[at - 1][2]))
+                reached.append((over[at - 1][0], other, over[at - 1][1]))
         waits = []
         for _, other, number in sorted(reached, reverse=True):
             if own.get(other, -1) < number:

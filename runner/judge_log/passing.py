@@ -1,10 +1,10 @@
 """Which process receives what others pass through sockets (SCM_RIGHTS)."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from longpin.runner.judge_log.calls_sockets import passed
 from longpin.runner.judge_log.strace_lines import LoggedCall, StraceLog, calls_in
-from longpin.runner.judge_log.strace_values import Described, Struct, Text, Word
+from longpin.runner.judge_log.strace_values import Described, LoggedText, Struct, Word
 from longpin.runner.judge_log.threads import LoggedWorld
 
 
@@ -18,6 +18,8 @@ class Passing:
         self._owners: dict[str, int] = {}
         self._bound: dict[str, str] = {}
         """The number of each socket that has a name."""
+        self._sent: Counter[str] = Counter()
+        """How many descriptors are passed to each socket, without those that were received already."""
         for call in calls_in(log.entries):
             first = call.args[0] if call.args else None
             if isinstance(first, Described) and (ends := _ends_of(first.name)):
@@ -26,14 +28,30 @@ class Passing:
                     self._bound[first.name.partition(",")[2].rstrip("]").strip('@"')] = ends[0]
                 if call.name == "recvmsg" and not call.failed and call.value is not None:
                     self._receives[ends[0]] += [world.process(call.tid)] * len(passed(call.args))
+        for call in calls_in(log.entries):
+            if call.name == "sendmsg" and not call.failed and call.value is not None:
+                self._sent[self._target(call)] += len(passed(call.args))
 
-    def receiver(self, call: LoggedCall, _place: int) -> int:
-        """Return the process that gets a descriptor."""
+    def is_sent(self, call: LoggedCall) -> bool:
+        """Return whether the descriptor that a call receives next was sent by a call that was looked at before."""
         first = call.args[0]
         ends = _ends_of(first.name) if isinstance(first, Described) else []
-        target = ends[1] if len(ends) > 1 else self._bound.get(_address_of(call), "")
+        known = bool(ends) and self._sent[ends[0]] > 0
+        if known:
+            self._sent[ends[0]] -= 1
+        return known
+
+    def receiver(self, call: LoggedCall) -> int:
+        """Return the process that gets a descriptor."""
+        target = self._target(call)
         waiting = self._receives[target]
         return waiting.pop(0) if waiting else self._owners.get(target, self._world.process(call.tid))
+
+    def _target(self, call: LoggedCall) -> str:
+        """Return the number of the socket that a message is sent to; empty: it cannot be told."""
+        first = call.args[0]
+        ends = _ends_of(first.name) if isinstance(first, Described) else []
+        return ends[1] if len(ends) > 1 else self._bound.get(_address_of(call), "")
 
 
 def _address_of(call: LoggedCall) -> str:
@@ -43,7 +61,7 @@ def _address_of(call: LoggedCall) -> str:
     path = name.fields.get("sun_path") if isinstance(name, Struct) else None
     if isinstance(path, Word):
         return path.word.strip('@"')
-    return path.text if isinstance(path, Text) else ""
+    return path.text if isinstance(path, LoggedText) else ""
 
 
 def _ends_of(name: str) -> list[str]:

@@ -23,7 +23,7 @@ from longpin.actors.syscalls.signals import await_signal
 from longpin.actors.syscalls.threads import make_thread
 from longpin.messages.envelope import Address
 from longpin.messages.process.process import NextCall
-from longpin.runner.judge_log.progress import PROGRESS, AwaitStep, Reached
+from longpin.runner.judge_log.progress import PROGRESS, AwaitStep, StepReached
 from longpin.runner.judge_log.script import (
     PLAIN,
     Begins,
@@ -37,6 +37,7 @@ from longpin.runner.judge_log.script import (
     number_of,
 )
 from longpin.runner.judge_log.script import Step as ScriptStep
+from longpin.runner.judge_log.strace_lines import NEVER
 
 _WAITS = ("sigtimedwait", "sigwaitinfo")
 
@@ -172,7 +173,7 @@ class JudgedThread(Thread):
     def _fork(self, program: str) -> Conversation[int]:
         image = self.process.images[program]
         assert isinstance(image, JudgedImage)
-        yield from make_child(self.process, image, image.number, program, f"process:{image.number}")
+        yield from make_child(self.process, image, image.number, program, f"process:{image.number}", image.group)
         return image.number
 
     def _clone(self, program: str) -> Conversation[int]:
@@ -272,13 +273,13 @@ class JudgedThread(Thread):
             self._contradict(what)
         yield from super().end(end)
         if number >= 0:
-            self.process.send(PROGRESS, Reached(self.tid, self.image.first + number))
+            self.process.send(PROGRESS, StepReached(self.tid, self.image.first + number))
 
     def _took(self) -> None:
         """Go on to the next step, and let those go on who wait for this one."""
         step = self.next_step
         if isinstance(step, (Returns, Takes, Resumes, Ends)) and step.told:
-            self.process.send(PROGRESS, Reached(self.tid, self.image.first + self.at))
+            self.process.send(PROGRESS, StepReached(self.tid, self.image.first + self.at))
         self.at += 1
 
     def _look(self, what: str) -> None:
@@ -289,6 +290,7 @@ class JudgedThread(Thread):
     def _contradict(self, what: str) -> None:
         if not self.process.contradiction:
             self.process.contradiction = what
+            self.process.contradicts = NEVER if self.next_step is None else self.next_step.line
 
 
 def _name(step: ScriptStep | None) -> str:
@@ -320,6 +322,8 @@ class JudgedProcess(Process):
         """Where threads are whose next step is not theirs to take."""
         self.contradiction = ""
         """What it did that the log excludes."""
+        self.contradicts = 0
+        """The line that excludes it."""
         self.looked = ""
         """What it did where the log was cut off."""
         super().__init__(engine, address, kernel, images, image, *state)

@@ -9,7 +9,7 @@ PROGRESS = "progress"
 
 
 @message
-class Reached(Message):
+class StepReached(Message):
     """A thread has taken a step."""
 
     tid: int
@@ -40,8 +40,8 @@ class Progress(Actor):
         self.steps = dict.fromkeys(tids, -1)
         self.waiters: dict[int, dict[Address, WaitQueue]] = {tid: {} for tid in tids}
 
-    @handles(Reached)
-    def reached(self, news: Reached, _src: Address) -> None:
+    @handles(StepReached)
+    def reached(self, news: StepReached, _src: Address) -> None:
         """Note a step, and let those look who wait for it."""
         self.steps[news.tid] = max(news.step, self.steps[news.tid])
         waiters, self.waiters[news.tid] = self.waiters[news.tid], {}

@@ -22,7 +22,7 @@ def tables(translated: Translated, *, break_time: float = 45) -> dict[str, Any]:
     return {
         "machine": {"lease_break_time": break_time},
         "pmem": [{"name": "disk", "blocks": min(MOST_PAGES, pages + SPARE_PAGES), "dax": False, "mount": "/"}],
-        "file": files,
+        **({"file": files} if files else {}),
     }
 
 

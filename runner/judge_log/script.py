@@ -126,6 +126,8 @@ class JudgedImage(Image):
 
     number: int = 0
     """Its own."""
+    group: int = 0
+    """The process group it is in from its start; 0: that of its parent."""
     script: tuple[Step, ...] = ()
     handler_flags: tuple[tuple[int, HandlerFlags], ...] = ()
     """Those that are in force when it begins, by the signal."""

@@ -1,7 +1,8 @@
 """The search for an order of arrivals that explains a log, and for the first line that none explains."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from longpin.actors.base import Actor
@@ -10,6 +11,7 @@ from longpin.runner.engines.engine import InternalError
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.exploration import Exploration, Method, PropertyViolation, Reason, explore
 from longpin.runner.exploration.result import Abandoned
+from longpin.runner.judge_log.order import LEAST_SLACK
 from longpin.runner.judge_log.process import JudgedProcess, JudgedThread
 from longpin.runner.judge_log.script import Step
 from longpin.runner.judge_log.subject import JudgedBlueprint, LogSubject
@@ -72,6 +74,8 @@ class _Judge:
         self._seconds = seconds
         self._progress = progress
         self._out = Judgement(LogFound.UNDETERMINED)
+        self._stuck: set[int] = set()
+        """The lines that the search did not come beyond, in some order."""
 
     def judge(self) -> Judgement:
         lines = self._subject.lines
@@ -79,22 +83,26 @@ class _Judge:
             self._out.found = LogFound.EXPLAINED
             return self._out
         self._progress("an order of arrivals is looked for")
-        found, decisions = self._explain(lines[-1])
+        quick = replace(self._subject, slack=LEAST_SLACK)
+        found, decisions = self._explain(lines[-1], quick)
+        if found is LogFound.REFUTED:
+            self._stuck.clear()
+            found, decisions = self._explain(lines[-1])
+        self._out.found, self._out.decisions = found, decisions
         if found is LogFound.EXPLAINED:
-            self._out.found, self._out.decisions, self._out.explained_to = found, decisions, lines[-1]
-        elif found is LogFound.REFUTED:
-            self._out.found = found
-            self._find_line(lines)
+            self._out.explained_to = lines[-1]
         else:
-            self._find_line(lines, first=True)
+            self._find_line(lines)
         return self._out
 
-    def _find_line(self, lines: list[int], *, first: bool = False) -> None:
-        """Find the least beginning of the log that is not explained, by halves; ``first``: the whole is not known."""
+    def _find_line(self, lines: list[int]) -> None:
+        """Find the least beginning of the log that is not explained: where the search was stuck, else by halves."""
         good, bad = -1, len(lines) - 1
-        known = not first
+        known = self._out.found is LogFound.REFUTED
+        guess = bisect_left(lines, max(self._stuck, default=0)) - 1
         while bad - good > 1:
-            middle = (good + bad) // 2
+            middle = guess if good < guess < bad else (good + bad) // 2
+            guess = guess + 1 if guess == middle else -1
             self._progress(f"line {lines[middle]} is looked at")
             found, _ = self._explain(lines[middle])
             if found is LogFound.EXPLAINED:
@@ -122,9 +130,9 @@ class _Judge:
                 self._out.allowed_complete = complete and result.complete
                 break
 
-    def _explain(self, line: int) -> tuple[LogFound, tuple[Address, ...]]:
+    def _explain(self, line: int, subject: LogSubject | None = None) -> tuple[LogFound, tuple[Address, ...]]:
         """Look for an order that explains the log up to a line."""
-        result = self._explore(self._subject.blueprint(line), _all_over)
+        result = self._explore((subject or self._subject).blueprint(line), self._all_over)
         if result.failures:
             failure = result.failures[0]
             if failure.what != LogFound.EXPLAINED:
@@ -137,7 +145,7 @@ class _Judge:
             blueprint.build,
             method=Method.STATES,
             check=check,
-            always=_abandon,
+            always=self._abandon,
             seconds=max(0.01, self._seconds - self._out.seconds),
             max_memory=MOST_MEMORY,
         )
@@ -148,11 +156,17 @@ class _Judge:
         self._out.seconds += result.seconds
         return result
 
+    def _abandon(self, actor: Actor, _envelope: Envelope) -> None:
+        """Leave out what the log excludes."""
+        if isinstance(actor, JudgedProcess) and actor.contradiction:
+            self._stuck.add(actor.contradicts)
+            raise Abandoned
 
-def _abandon(actor: Actor, _envelope: Envelope) -> None:
-    """Leave out what the log excludes."""
-    if isinstance(actor, JudgedProcess) and actor.contradiction:
-        raise Abandoned
+    def _all_over(self, engine: SteppedEngine) -> None:
+        left = [thread.next_step for _, thread in _threads(engine) if not thread.is_over]
+        if not left:
+            raise PropertyViolation(LogFound.EXPLAINED)
+        self._stuck |= {min(step.line for step in left if step is not None)}
 
 
 def _threads(engine: SteppedEngine) -> Iterator[tuple[JudgedProcess, JudgedThread]]:
@@ -161,11 +175,6 @@ def _threads(engine: SteppedEngine) -> Iterator[tuple[JudgedProcess, JudgedThrea
             for thread in actor.threads:
                 assert isinstance(thread, JudgedThread)
                 yield actor, thread
-
-
-def _all_over(engine: SteppedEngine) -> None:
-    if all(thread.is_over for _, thread in _threads(engine)):
-        raise PropertyViolation(LogFound.EXPLAINED)
 
 
 def _looking(found: set[str], tid: int) -> Callable[[SteppedEngine], None]:

@@ -113,14 +113,18 @@ class StraceLog:
 
 
 _HEAD = re.compile(r"(?:\[pid +)?(?P<tid>\d+)?\]? *(?P<time>\d{9,11}\.\d{3,9}) (?P<rest>.*)", re.DOTALL)
-_UNFINISHED = re.compile(r"(?P<call>\w+|\?+)\((?P<args>.*?)\s*<unfinished \.\.\.>(?P<rest>\) += \?)?", re.DOTALL)
+_UNFINISHED = re.compile(
+    r"(?P<call>\w+|\?+)\((?P<args>.*?)\s*<(?:unfinished|detached) \.\.\.>(?P<rest>\) += \?)?", re.DOTALL
+)
 _RESUMED = re.compile(r"<\.\.\. (?P<call>\w+|\?+) resumed>(?P<rest>.*)", re.DOTALL)
 _CALL = re.compile(r"(?P<call>\w+)\((?P<rest>.*)", re.DOTALL)
 _SIGNAL = re.compile(r"--- (?P<name>\w+) (?P<info>\{.*\}) ---")
 _EXITED = re.compile(r"\+\+\+ exited with (?P<status>\d+) \+\+\+")
 _KILLED = re.compile(r"\+\+\+ killed by (?P<name>\w+)(?: \(core dumped\))? \+\+\+")
 _SUPERSEDED = re.compile(r"\+\+\+ superseded by execve in pid \d+ \+\+\+")
-_OTHER = re.compile(r"--- stopped by \w+ ---|\[ Process PID=\d+ runs in .* mode\. \]|strace: .*|\d+ resuming\.\.\.")
+_OTHER = re.compile(
+    r"\s*<detached \.\.\.>|--- stopped by \w+ ---|\[ Process PID=\d+ runs in .* mode\. \]|strace: .*|\d+ resuming\.\.\."
+)
 _RESULT = re.compile(
     rf"\s*= (?P<result>{DESCRIBED}|-?0x[0-9a-f]+|-?\d+|\?)"
     r"(?: (?P<errno>E[A-Z0-9_]+))?(?P<note>.*?)(?: <(?P<took>\d+\.\d+)>)?\s*",

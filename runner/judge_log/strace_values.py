@@ -1,7 +1,7 @@
 """Values as strace(1) prints them: numbers, flags, texts, structures, arrays, descriptors with their names.
 
 ``strace -yy`` writes what a descriptor refers to behind its number, ``3</tmp/f>``, with ``(deleted)`` behind that when
-the name is gone. What is abbreviated (``...``) is told by :class:`Text` and by the absence of fields.
+the name is gone. What is abbreviated (``...``) is told by :class:`LoggedText` and by the absence of fields.
 """
 
 import re
@@ -14,7 +14,7 @@ ESCAPES: Final = {"n": 10, "t": 9, "r": 13, "v": 11, "f": 12, "a": 7, "b": 8, "\
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class LoggedText:
     """A string."""
 
     data: bytes
@@ -70,7 +70,7 @@ class Struct:
     fields: "dict[str, Value]" = field(hash=False)
 
 
-Value = Text | Described | Word | Array | Struct
+Value = LoggedText | Described | Word | Array | Struct
 
 DESCRIBED: Final = r"(?:-?\d+|AT_FDCWD)<(?:[\w-]+:\[.*?\](?=>)|(?:[^<>\\]|\\.|<[^<>]*>)*)>(?:\(deleted\))?"
 """The pattern of a descriptor with its name."""
@@ -160,7 +160,7 @@ class ValueReader:
         text, at = self._text, self._at
         if (match := _TEXT.match(text, at)) is not None:
             self._at = match.end()
-            return Text(unescaped(match[1]), match[2] is None)
+            return LoggedText(unescaped(match[1]), match[2] is None)
         if (match := _DESCRIBED.match(text, at)) is not None:
             self._at = match.end()
             return described(match[0])

@@ -10,7 +10,7 @@ from longpin.actors.process.process import Process
 from longpin.actors.process.program import Const, Op, Program
 from longpin.config.schema import CAPABILITIES, Scenario
 from longpin.runner.engines.world import Blueprint, WorldEngine
-from longpin.runner.judge_log.order import with_order
+from longpin.runner.judge_log.order import most_slack, with_order
 from longpin.runner.judge_log.process import JudgedProcess
 from longpin.runner.judge_log.progress import PROGRESS, Progress
 from longpin.runner.judge_log.script import Begins, JudgedImage, Looks, Step
@@ -46,13 +46,19 @@ class LogSubject:
     scenario: Scenario
     proposal: Proposal
     uid: int = 0
+    slack: int | None = None
+    """For how many lines a thread may have to wait for its own; None: for as many as it can be."""
     images: dict[str, JudgedImage] = field(init=False)
     lines: list[int] = field(init=False)
     """The lines that say something."""
 
     def __post_init__(self) -> None:
-        self.images = _images(self.translated, self.uid)
+        self.images = _images(self.translated, self.uid, self._slack)
         self.lines = sorted({step.line for image in self.images.values() for step in image.script if step.line})
+
+    @property
+    def _slack(self) -> int:
+        return most_slack(len(self.translated.world.threads)) if self.slack is None else self.slack
 
     def blueprint(self, line: int, *, look: tuple[int, int] | None = None) -> JudgedBlueprint:
         """Return a world for the log up to a line, that line included.
@@ -82,14 +88,14 @@ class LogSubject:
         ]
 
 
-def _images(translated: Translated, uid: int) -> dict[str, JudgedImage]:
+def _images(translated: Translated, uid: int, slack: int) -> dict[str, JudgedImage]:
     scripts: dict[int, list[Step]] = {}
     first: dict[str, int] = {}
     for name, image in translated.images.items():
         own = scripts.setdefault(image.tid, [])
         first[name] = len(own)
         own += image.steps
-    ordered = with_order(scripts, _parents(scripts), translated.log.time_of)
+    ordered = with_order(scripts, _parents(scripts), slack)
     found = {}
     for name, image in translated.images.items():
         script = tuple(ordered[image.tid][first[name] : first[name] + len(image.steps)])
@@ -101,6 +107,7 @@ def _images(translated: Translated, uid: int) -> dict[str, JudgedImage]:
             uid,
             frozenset(CAPABILITIES if uid == 0 else ()),
             number=image.tid,
+            group=image.tid if image.tid in translated.world.leaders else 0,
             script=script,
             handler_flags=tuple(sorted(image.handlers.items())),
             first=first[name],

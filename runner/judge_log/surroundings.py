@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from longpin.runner.judge_log.strace_lines import LoggedCall, StraceLog, calls_in
-from longpin.runner.judge_log.strace_values import Described, Struct, Text, Value, Word
+from longpin.runner.judge_log.strace_values import Described, LoggedText, Struct, Value, Word
 from longpin.runner.judge_log.threads import LoggedWorld
 from longpin.runner.judge_log.words import number
 
@@ -75,12 +75,13 @@ class LogFiles:
 
     def matters(self, path: str) -> bool:
         """Return whether a path leads to a file that matters."""
+        path = path.rstrip("/")
         return path in self.files or path in self.folders
 
     def resolve(self, tid: int, call: LoggedCall, folder: int | None, name: int) -> str | None:
         """Return the path that arguments of a call name; None: it cannot be told."""
         text = call.args[name] if name < len(call.args) else None
-        if not isinstance(text, Text):
+        if not isinstance(text, LoggedText):
             return None
         base = "/"
         if folder is None:
@@ -98,11 +99,19 @@ class LogFiles:
             return self.works_in(*self.parents[tid])
         return known[0][1] if known else "/"
 
+    def end_of_read(self, call: LoggedCall) -> int | None:
+        """Return up to which byte of a file a call has read; reads at the position are taken for the first of all."""
+        if call.failed or not call.value or call.name not in ("read", "pread64", "lseek"):
+            return None
+        if call.name == "lseek":
+            return call.value if "SEEK_END" in call.text else None
+        return (number(call.args[3], 0) if call.name == "pread64" else 0) + call.value
+
 
 def resolved(base: str, path: str) -> str:
-    """Return a path in its shortest spelling."""
+    """Return a path in its shortest spelling; one that ends with a slash still does, for it must be a folder."""
     joined = posixpath.normpath(posixpath.join(base, path)) if path else base
-    return "/" + joined.lstrip("/")
+    return "/" + joined.lstrip("/") + "/" * (path.endswith("/") and joined != "/")
 
 
 def paths_of(surroundings: LogFiles, call: LoggedCall) -> Iterator[str]:
@@ -117,7 +126,7 @@ def paths_of(surroundings: LogFiles, call: LoggedCall) -> Iterator[str]:
         places = tuple((None, place) for place in ON_PATH.get(call.name, ()))
     for folder, name in places:
         if (path := surroundings.resolve(call.tid, call, folder, name)) is not None:
-            yield path
+            yield path.rstrip("/")
 
 
 def read_surroundings(log: StraceLog, world: LoggedWorld) -> LogFiles:
@@ -213,7 +222,7 @@ def _learn(found: LogFiles, call: LoggedCall) -> None:
             continue
         if call.errno == "ENOENT" or (
             call.name in ("rename", "link", "renameat", "renameat2", "linkat")
-            and path == list(paths_of(found, call))[-1]
+            and path not in list(paths_of(found, call))[:-1]
         ):
             facts.existed = False
         elif "O_CREAT" in words or call.name == "creat":
@@ -225,6 +234,8 @@ def _learn(found: LogFiles, call: LoggedCall) -> None:
         return
     if call.name in ("write", "pwrite64", "ftruncate", "ftruncate64", "fallocate"):
         facts.touched = True
+    if not facts.touched and (end := found.end_of_read(call)) is not None:
+        facts.size = max(facts.size or 0, end)
     for value in call.args:
         if isinstance(value, Struct) and "st_size" in value.fields and not facts.touched:
             facts.size = facts.size if facts.size is not None else number(value.fields["st_size"])

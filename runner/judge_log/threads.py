@@ -73,6 +73,8 @@ class Dispositions:
         """By process and signal: line, action, flags."""
         self._execs: dict[int, list[int]] = defaultdict(list)
         self._parents: dict[int, tuple[int, int]] = {}
+        self.ignored: set[int] = set()
+        """The signals that were ignored when the log began, as sigaction(2) told of what was before."""
 
     def set(self, process: int, line: int, signo: int, action: int, flags: int) -> None:
         """Note that sigaction(2) has succeeded."""
@@ -97,6 +99,8 @@ class Dispositions:
         elif process in self._parents:
             parent, before = self._parents[process]
             found = self.find(parent, signo, before)
+        elif signo in self.ignored:
+            found = SIG_IGN, 0
         if any(since < executed < line for executed in self._execs.get(process, ())) and (
             found is None or found[0] == SIG_HANDLER
         ):
@@ -111,12 +115,26 @@ class LoggedWorld:
     threads: dict[int, LoggedThread]
     """By number, in the order of their first lines."""
     dispositions: Dispositions
+    leaders: set[int]
+    """The processes that become the first of a group of their own."""
     begun_inside: bool
     """The log does not begin with the execve of the program: strace was attached to what ran."""
 
     def process(self, tid: int) -> int:
         """Return the process of a thread."""
         return self.threads[tid].process
+
+
+def makes_leader(call: LoggedCall, process: int) -> int:
+    """Return the process that a call makes the first of a group; 0: none."""
+    if call.failed or not call.result:
+        return 0
+    if call.name == "setsid":
+        return process
+    if call.name != "setpgid" or len(call.args) < 2:
+        return 0
+    pid = number(call.args[0], 0) or process
+    return pid if (number(call.args[1], 0) or pid) == pid else 0
 
 
 def is_thread(call: LoggedCall) -> bool:
@@ -145,7 +163,8 @@ def read_threads(log: StraceLog) -> LoggedWorld:
         thread.process = _process_of(thread, threads, born)
     dispositions = _dispositions(log, threads, born)
     first = next(calls_in(log.entries), None)
-    world = LoggedWorld(threads, dispositions, begun_inside=first is None or first.name not in EXECS)
+    leaders = {makes_leader(call, threads[call.tid].process) for call in calls_in(log.entries)}
+    world = LoggedWorld(threads, dispositions, leaders, begun_inside=first is None or first.name not in EXECS)
     for thread in threads.values():
         thread.events = _Assembler(thread, dispositions).assemble()
     return world
@@ -165,11 +184,19 @@ def _dispositions(log: StraceLog, threads: dict[int, LoggedThread], born: dict[i
     for call in calls_in(log.entries):
         process = threads[call.tid].process
         if call.name in SIGACTIONS and not call.errno and len(call.args) > 1:
+            if _was_ignored(call) and found.find(process, signal_of(call.args[0]), call.begins) is None:
+                found.ignored.add(signal_of(call.args[0]))
             if (action := action_of(call)) is not None:
                 found.set(process, call.ends, signal_of(call.args[0]), *action)
         elif call.name in EXECS and call.value == 0:
             found.executes(process, call.ends)
     return found
+
+
+def _was_ignored(call: LoggedCall) -> bool:
+    """Return whether a sigaction tells that a signal was ignored before."""
+    before = call.args[2] if len(call.args) > 2 else None
+    return isinstance(before, Struct) and before.fields.get("sa_handler") == Word("SIG_IGN")
 
 
 def action_of(call: LoggedCall) -> tuple[int, int] | None:

@@ -4,8 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from longpin.actors.constants import SIG_IGN
 from longpin.actors.process.program import Name
 from longpin.runner.judge_log.calling import (
+    O_PATH,
+    STANDARD,
     Beyond,
     Calling,
     LeftOut,
@@ -47,6 +50,8 @@ class _Translator:
         self._pending: dict[int, list[ModelCall]] = defaultdict(list)
         """The call of the model that each thread is in."""
         self._received = Passing(log, self._world)
+        self._born: dict[int, int] = {}
+        """The line on which each process begins."""
         self._reapers: set[int] = set()
         """The processes that get orphans among their descendants [PR_SET_CHILD_SUBREAPER]."""
         self._senders: set[tuple[int, int]] = set()
@@ -81,14 +86,15 @@ class _Translator:
 
     def _inherit(self, thread: LoggedThread, image: LoggedImage) -> None:
         """Have a process begin with the descriptors that it uses and that nobody opened, and with its handlers."""
+        taken_ = set(range(STANDARD + 1))
         for fd in sorted(inherited(thread.tid, self._world)):
-            line = (
-                op("open", "/", 0o10000000, target="spare"),
-                op("dup2", Name("spare"), fd),
-                op("close", Name("spare")),
-            )
-            image.steps += [Begins(0, line[0]), Returns(0)]
-            image.steps += [Begins(0, line[1]), Returns(0, value=fd), Begins(0, line[2]), Returns(0)]
+            image.steps += [Begins(0, op("open", "/", O_PATH, target="spare")), Returns(0)]
+            if min(set(range(fd + 1)) - taken_) < fd:
+                image.steps += [Begins(0, op("dup2", Name("spare"), fd)), Returns(0, value=fd)]
+                image.steps += [Begins(0, op("close", Name("spare"))), Returns(0, value=0)]
+            taken_.add(fd)
+        for signo in sorted(self._world.dispositions.ignored):
+            image.steps += [Begins(0, op("sigaction", signo, SIG_IGN)), Returns(0, value=0)]
         if self._world.begun_inside:
             image.begun_with = frozenset(
                 signal_of(Word(event.what.name))
@@ -120,7 +126,10 @@ class _Translator:
         if call.name in EXECS and thread.is_root and call is thread.entries[0]:
             self._out.left_out[call.name] += 1  # what the log begins with is where the process begins
             return
-        calling = Calling(call, process, self._surroundings, self._world, self._image_of(call), self._received.receiver)
+        if call.name in FORKS and call.value and call.value > 0 and self._is_used_again(call):
+            self._end_at(call.begins, f"the number {call.value} is that of a second process")
+            return
+        calling = Calling(call, process, self._surroundings, self._world, self._image_of(call), self._received)
         match translate(calling):
             case LeftOut():
                 self._out.left_out[call.name] += 1
@@ -201,6 +210,13 @@ class _Translator:
         if process is not None:
             process.threads -= 1
 
+    def _is_used_again(self, call: LoggedCall) -> bool:
+        """Return whether the number of a new process was another's: the log does not tell which of them did what."""
+        assert call.value is not None
+        before = self._born.setdefault(call.value, call.begins)
+        root = call.value in self._world.threads and self._world.threads[call.value].is_root
+        return before != call.begins or root
+
     def _adopts(self, thread: LoggedThread) -> bool:
         """Return whether children of a process that ends become those of an ancestor in the log."""
         if not self._reapers or thread.tid != thread.process:
@@ -255,6 +271,11 @@ def _follow(process: LoggedProcess, call: LoggedCall, surroundings: LogFiles) ->
         process.forget(call.value, length)
         if isinstance(call.args[4], Described) and surroundings.matters(call.args[4].name):
             process.ranges.append((call.value, call.value + (length + 4095) // 4096 * 4096))
+    elif call.name == "mremap" and call.value:
+        old, new = (number(call.args[place], 0) for place in (1, 2))
+        if process.maps(number(call.args[0], 0), max(old, 1)):
+            process.forget(number(call.args[0], 0), (old + 4095) // 4096 * 4096)
+            process.ranges.append((call.value, call.value + (new + 4095) // 4096 * 4096))
     elif call.name == "munmap":
         process.forget(number(call.args[0], 0), (number(call.args[1], 0) + 4095) // 4096 * 4096)
     elif call.name in EXECS and call.value == 0:

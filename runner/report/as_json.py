@@ -12,6 +12,7 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    LogJudged,
     Predicted,
     Raced,
     RanAll,
@@ -24,7 +25,7 @@ from longpin.runner.report.objects import Object, run_object
 from longpin.runner.report.observation import observation_of
 from longpin.runner.result import Result
 
-VERBS = ("run", "run-all", "replay", "explore", "stress", "matrix", "conform", "list", "check")
+VERBS = ("run", "run-all", "replay", "explore", "stress", "matrix", "conform", "judge", "list", "check", "show")
 """The verbs that have ``--json``, each with a schema; ``run --all`` has one of its own."""
 
 
@@ -111,6 +112,10 @@ def _object_of(conclusion: Conclusion, again: str) -> Object:
             from longpin.runner.report import shipped
 
             return shipped.as_object(conclusion)
+        case LogJudged():
+            from longpin.runner.report import log
+
+            return log.as_object(conclusion)
         case _:
             assert_never(conclusion)
 

@@ -9,6 +9,7 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    LogJudged,
     Predicted,
     Raced,
     RanAll,
@@ -101,6 +102,10 @@ class ConsoleReport:
                 from longpin.runner.report import shipped
 
                 return text_of(shipped.lines(conclusion))
+            case LogJudged():
+                from longpin.runner.report import log
+
+                return text_of(log.lines(conclusion))
             case _:
                 assert_never(conclusion)
 

@@ -23,8 +23,8 @@ def lines(predicted: Predicted) -> Iterator[str]:
     """Yield the tally by case, what is out of scope and why, and the differences."""
     tally = predicted.tally
     yield (
-        f"{predicted.reason}: {tally.questions} of {predicted.wanted} questions, emulated {POLICY}:{PRESET}, "
-        f"{tally.questions / max(predicted.seconds, 1e-6):.0f}/s"
+        f"{predicted.reason}: {tally.programs} of {predicted.wanted} questions, emulated {POLICY}:{PRESET}, "
+        f"{tally.programs / max(predicted.seconds, 1e-6):.0f}/s"
     )
     yield ""
     yield from _table(tally.cases, sum(tally.cases.values(), Counter()))
@@ -95,7 +95,7 @@ def as_object(predicted: Predicted) -> Object:
         "policy": f"{POLICY}:{PRESET}",
         **dict.fromkeys(("policy_sha256", "seed", "kernel", "fs", "shrunk", "races", "first_difference")),
         "programs_wanted": predicted.wanted,
-        "programs": tally.questions,
+        "programs": tally.programs,
         "agree": tally.count(Standing.AGREES),
         "differ": tally.count(Standing.DIFFERS),
         "unsupported": 0,

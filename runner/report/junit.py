@@ -9,6 +9,7 @@ from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    LogJudged,
     Predicted,
     Raced,
     RanAll,
@@ -70,6 +71,10 @@ def _case(conclusion: Conclusion) -> tuple[str, str, float, dict[str, str]]:
 
             policy = conclusion.about.policy
             return f"programs {policy}", "\n".join(conform.lines(conclusion, _WIDTH)), conclusion.seconds, {}
+        case LogJudged():
+            from longpin.runner.report import log
+
+            return f"log {conclusion.name}", "\n".join(log.lines(conclusion)), conclusion.judgement.seconds, {}
         case Raced():
             from longpin.runner.report import races
 

@@ -11,12 +11,14 @@ verb of one's own makes an :class:`Observation` and prints it.
 
 import re
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import NamedTuple, assert_never
 
 from longpin.runner.conclusions import (
     Compared,
     Conclusion,
     Explored,
+    LogJudged,
     Predicted,
     Raced,
     RanAll,
@@ -97,6 +99,12 @@ def observation_of(conclusion: Conclusion) -> Observation:
         case RanAll(runs=runs, verdict=verdict, kernel=kernel):
             return Observation(
                 "shipped", kernel or "", verdict.value, (), len(conclusion.unexpected), len(runs), "scenarios"
+            )
+        case LogJudged(judgement=judgement):
+            refuted = int(conclusion.verdict is Verdict.VIOLATED)
+            name = PurePath(conclusion.name).stem
+            return Observation(
+                name, conclusion.policy, conclusion.verdict.value, (), refuted, judgement.states, "states"
             )
         case _:
             assert_never(conclusion)

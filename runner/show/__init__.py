@@ -11,7 +11,7 @@ from longpin.runner.show.cannot import CannotShowError
 from longpin.runner.show.model import ShownRun
 
 FORMS = {
-    "text": "Text",
+    "text": "PlainText",
     "html": "Html",
     "svg": "Svg",
     "mermaid": "Mermaid",

@@ -3,7 +3,8 @@
 import json
 
 from longpin.runner.failures.inevitable import Inevitable
-from longpin.runner.report.objects import Object, run_object
+from longpin.runner.report.as_json import as_object
+from longpin.runner.report.objects import Object
 from longpin.runner.report.rows import Row, rows
 from longpin.runner.show.model import ShownArrival, ShownRun, message_text
 
@@ -19,7 +20,7 @@ class Json:
 def show_object(run: ShownRun) -> Object:
     """Return all there is to be said of a run: what ``run`` and ``replay`` print as JSON, and how it came to that."""
     kinds = {address: address.partition(":")[0] for address in run.born}
-    return run_object(run.result, run.again) | {
+    return as_object(run.result, run.again) | {
         "scenario_text": run.told,
         "actors": [{"address": address, "kind": kinds[address], "born": born} for address, born in run.born.items()],
         "messages": [_arrival(arrival) for arrival in run.arrivals],
@@ -29,7 +30,17 @@ def show_object(run: ShownRun) -> Object:
 
 
 def _arrival(arrival: ShownArrival) -> Object:
-    return arrival._asdict() | {"changes": [change._asdict() for change in arrival.changes]}
+    return {
+        "number": arrival.number,
+        "time": arrival.time,
+        "src": arrival.src,
+        "dst": arrival.dst,
+        "message": arrival.message,
+        "fields": arrival.fields,
+        "call": arrival.call,
+        "sent": arrival.sent,
+        "changes": [change._asdict() for change in arrival.changes],
+    }
 
 
 def _row(row: Row) -> Object:

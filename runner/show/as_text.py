@@ -14,7 +14,7 @@ HEIGHT = 25
 """Lines of the screen; nothing here depends on it, but rich looks for a terminal where it is not told."""
 
 
-class Text:
+class PlainText:
     """Writes text."""
 
     def write(self, run: ShownRun) -> bytes:

@@ -9,15 +9,18 @@ from itertools import islice
 from typing import BinaryIO, NamedTuple
 
 from longpin.config.schema import Scenario
-from longpin.messages.envelope import WORLD, Address, Envelope
+from longpin.messages.envelope import WORLD, Address, Envelope, Message
+from longpin.messages.process.process import NextCall
 from longpin.messages.trace import Header, TraceReader
 from longpin.runner.engines.engine import ALARM
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.failures.inevitable import Inevitable, inevitable_since
+from longpin.runner.judging.chronicle import EVENTS
 from longpin.runner.own_policy.source import PolicySource
 from longpin.runner.report.page.changes import ArrivalChange, Onlooker, StateChange
 from longpin.runner.report.page.facts import all_facts
 from longpin.runner.report.rows import printable
+from longpin.runner.report.sentences import sentence
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import read_header, replay
 from longpin.runner.subject import Subject
@@ -35,16 +38,23 @@ class ShownArrival(NamedTuple):
     """Virtual time in seconds when it has been handled."""
     src: Address
     dst: Address
-    message: str
-    """The name of its class."""
-    fields: dict[str, str]
-    """What it says, as text."""
+    body: Message
     call: int
     """As :attr:`longpin.messages.envelope.Envelope.call` has it: a request, a reply, or neither."""
     sent: int
     """The number of the arrival in which it was sent; 0: before the first one."""
     changes: tuple[StateChange, ...]
     """What it changed in its receiver."""
+
+    @property
+    def message(self) -> str:
+        """Return the name of its class."""
+        return type(self.body).__name__
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Return what it says, as text."""
+        return {part.name: shortened(getattr(self.body, part.name)) for part in dataclasses.fields(self.body)}  # type: ignore[arg-type]
 
 
 @dataclass(slots=True)
@@ -114,10 +124,7 @@ class ArrivalRecorder:
         self._note_sent(dst, number)
         self._note_tick(number)
         changes = tuple(StateChange(*map(printable, found.change)) for found in self.onlooker.found[known:])
-        fields = {part.name: shortened(getattr(body, part.name)) for part in dataclasses.fields(body)}
-        self.arrivals.append(
-            ShownArrival(number, self._now, src, dst, type(body).__name__, fields, call, sent, changes)
-        )
+        self.arrivals.append(ShownArrival(number, self._now, src, dst, body, call, sent, changes))
 
     def _note_sent(self, address: Address, number: int) -> None:
         sent = self._sent.setdefault(address, deque())
@@ -181,5 +188,9 @@ def changed_text(changes: Sequence[StateChange]) -> list[str]:
 
 
 def message_text(envelope: Envelope) -> str:
-    """Return a message in words."""
-    return f"{type(envelope.body).__name__} from {envelope.src} to {envelope.dst}"
+    """Return a message in words: its class, between whom, and what it tells of if that is an event."""
+    src, dst, body, _, _ = envelope
+    text = f"{type(body).__name__} from {src} to {dst}"
+    if (event := EVENTS.get(type(body))) is not None:
+        return printable(f"{text} ({sentence(event(0, 0.0, body, dst))})")
+    return printable(f"{text} ({body.call})" if isinstance(body, NextCall) else text)

@@ -12,7 +12,7 @@ import pytest
 
 from longpin.config.problems import ScenarioError
 from longpin.runner.own_policy.checks import PolicyError
-from longpin.runner.suite.outcome import SearchFailed, Told, was_interrupted
+from longpin.runner.suite.outcome import SearchFailed, StoryText, was_interrupted
 from longpin.runner.suite.wanted import WantedSuite
 from longpin.runner.suite.worlds import ScenarioWarning
 
@@ -105,8 +105,9 @@ class ScenarioFile(pytest.File):
             for policy_name, policy in named.items():
                 for timers in self.wanted.timers:
                     of_timers = f"-{timers}" if len(self.wanted.timers) > 1 else ""
-                    name = f"{self.wanted.search}-{policy_name}{of_timers}"
-                    # No brackets: pytest takes what is in them for parameters, and would not know the test again.
+                    # No brackets: pytest takes what is in them for parameters, and would not know the test again. No
+                    # folders of a policy in a file: they depend on where pytest is started.
+                    name = f"{self.wanted.search}-{policy_name.rpartition('/')[2]}{of_timers}"
                     yield ScenarioItem.make(self, name, scenario, policy, timers)
         except ScenarioError as error:
             raise self.CollectError(str(error)) from None
@@ -150,8 +151,9 @@ class ScenarioItem(pytest.Item):
             self.session.shouldstop = "interrupted"
         observation = str(observation_of(searched))
         self.user_properties.append(("observation", observation))
-        proved = searched.verdict is Verdict.HOLDS
-        if proved:  # of what failed the text says all, and the line that replays it is to be last
+        if (
+            searched.verdict is Verdict.HOLDS
+        ):  # of what failed the text says all, and the line that replays it is to be last
             self.add_report_section("call", "longpin", "\n".join((*notices, observation)))
             return
         failed = SearchFailed(searched, notices)
@@ -188,8 +190,8 @@ class ScenarioItem(pytest.Item):
         """Show the story of a failure, mistakes as lines, and anything else as pytest does."""
         match excinfo.value:
             case SearchFailed() as failed:
-                return Told(failed.text, str(self.path), failed.summary)
+                return StoryText(failed.text, str(self.path), failed.summary)
             case (ScenarioError() | PolicyError()) as error:
-                return Told(str(error), str(self.path), str(error).partition("\n")[0])
+                return StoryText(str(error), str(self.path), str(error).partition("\n")[0])
             case _:
                 return super().repr_failure(excinfo, style)

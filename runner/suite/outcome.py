@@ -28,7 +28,7 @@ class Crash(NamedTuple):
     message: str
 
 
-class Told:
+class StoryText:
     """What pytest shows of a failure: text as it is."""
 
     def __init__(self, text: str, path: str, summary: str) -> None:

@@ -320,3 +320,19 @@ def test_a_setup_that_fails_is_no_answer() -> None:
     found: Answered = answer(KernelQuestion("", "c", "xfs-dax", "o", "6.18"), situations)
     assert found.answer is None
     assert found.out_of_scope == 'it could not be set up: open("/nowhere", O_RDONLY) failed with ENOENT'
+
+
+def test_an_interrupt_tells_what_is_known_and_writes_no_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(questions: list[KernelQuestion], situations: Situations) -> Iterator[Answered]:
+        yield answer(questions[0], situations)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("longpin.runner.commands.facts.ask", interrupted)
+    write("q.jsonl", BLOCKS, BLOCKS | {"id": "2"})
+    done = longpin(Path(), "conform", "--facts", "q.jsonl")
+    assert done.returncode == 3
+    assert done.stdout.startswith("interrupted: no difference so far: 1 of 2 questions")
+    done = longpin(Path(), "conform", "--facts", "q.jsonl", "--answers", "a.jsonl")
+    assert done.returncode == 2
+    assert done.stderr == "longpin: a.jsonl: not written, as not all questions were answered\n"
+    assert not Path("a.jsonl").exists()

@@ -328,6 +328,22 @@ def test_always_looks_at_every_step() -> None:
     assert {"server:0", "client:0", "client:1", "client:2"} == {address for address, _ in seen}
 
 
+@pytest.mark.parametrize("method", Method)
+def test_nothing_happens_in_an_empty_world(method: Method) -> None:
+    found = explore(lambda _: None, method=method)
+    assert (found.verdict, found.executions, found.events) == (Verdict.HOLDS, 1, 0)
+
+
+def test_a_failure_may_name_an_object_by_its_address() -> None:
+    """It is another one when the schedule is carried out again."""
+
+    def check(world: Any) -> None:
+        raise AssertionError(f"of {world!r}")
+
+    (failure,) = explore(lambda _: None, check=check).failures
+    assert failure.what.startswith("AssertionError: of <longpin.runner.engines.stepped.SteppedEngine object at 0x")
+
+
 def test_a_world_that_cannot_be_judged_is_no_pass() -> None:
     def check(_world: Any) -> None:
         raise Inconclusive("the story has no end")

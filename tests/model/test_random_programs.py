@@ -18,6 +18,7 @@ import pytest
 from longpin.actors.base import Actor
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
+from longpin.actors.io_uring.ring import Ring
 from longpin.actors.locks import Lock
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.ownership import Owner, Ownership
@@ -161,7 +162,8 @@ class Writer:
                 self.bind("pd", f"ibv_alloc_pd({self.number('ctx')})")
             case "ibv_reg_mr":
                 access = pick(
-                    ["IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"] * 3 + ["0", "2"]
+                    ["IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"] * 3
+                    + ["0", "2", "9", "23", "71"]
                 )
                 self.bind("mr", f"ibv_reg_mr({self.variable('pd')}, {self.buffer()}, {self.length()}, {access})")
             case "ibv_create_cq":
@@ -188,6 +190,51 @@ class Writer:
                 self.lines.append(
                     f"ibv_post_send({self.variable('qp')}, IBV_WR_RDMA_READ, {mr}, {self.variable('mr')}, 0, 8)"
                 )
+            case "ibv_alloc_mw":
+                self.bind("mw", f"ibv_alloc_mw({self.variable('pd')}, {pick(['IBV_MW_TYPE_1', 'IBV_MW_TYPE_2'])})")
+            case "bind_mw":
+                qp, mw, mr = self.variable("qp"), self.variable("mw"), self.variable("mr")
+                how = pick([f"bind_mw({qp}, {mw}, {mr}, ", f"post_send({qp}, IBV_WR_BIND_MW, {mr}, {mw}, "])
+                self.lines.append(f"ibv_{how}{pick(['0', 'PAGE'])}, 8, {pick(['2', '6', '1'])})")
+            case "through_mw":
+                self.lines.append(
+                    f'ibv_post_send({self.variable("qp")}, IBV_WR_RDMA_WRITE, b"w", {self.variable("mw")})'
+                )
+            case "invalidate":
+                opcode = pick(["IBV_WR_LOCAL_INV", "IBV_WR_SEND_WITH_INV"])
+                self.lines.append(f"ibv_post_send({self.variable('qp')}, {opcode}, None, {self.variable('mw')})")
+            case "ibv_create_srq":
+                self.bind("srq", f"ibv_create_srq({self.variable('pd')}, {pick(['1', '4'])}, {pick(['0', '1'])})")
+            case "shared_qp":
+                pd, cq = self.variable("pd"), self.variable("cq")
+                self.bind("qp", f"ibv_create_qp({pd}, {cq}, {self.variable('cq')}, {self.variable('srq')})")
+            case "receive":
+                queue = pick(["recv", "srq_recv"])
+                where = self.variable("qp" if queue == "recv" else "srq")
+                self.lines.append(f"ibv_post_{queue}({where}, {self.variable('mr')}, 0, {pick(['0', '8'])})")
+            case "send":
+                opcode = pick(["IBV_WR_SEND", "IBV_WR_SEND_WITH_IMM"])
+                self.lines.append(f'ibv_post_send({self.variable("qp")}, {opcode}, b"sent")')
+            case "atomic":
+                opcode = pick(["IBV_WR_ATOMIC_FETCH_AND_ADD", "IBV_WR_ATOMIC_CMP_AND_SWP"])
+                qp, mr, other = self.variable("qp"), self.variable("mr"), self.variable("mr")
+                self.lines.append(f"ibv_post_send({qp}, {opcode}, {mr}, {other}, {pick(['0', '8', '4'])})")
+            case "ring":
+                self.bind("ring", f"io_uring_setup({pick(['1', '8', '64', '0'])})")
+            case "fixed_buffer":
+                ring, where = self.variable("ring"), f"{self.buffer()}, {self.length()}"
+                how = pick([f"buffers({ring}, {where})"] * 3 + [f"buffers_update({ring}, {pick('01')}, {where})"])
+                self.lines += pick([[]] * 3 + [[f"io_uring_register_buffers_sparse({ring}, 2)"]])
+                self.lines.append(f"io_uring_register_{how}")
+            case "fixed":
+                how, where = pick(["read", "write"]), f"{self.buffer()}, {pick(['8', 'PAGE', '0'])}"
+                at = pick(["0", "0", "PAGE", "-1"])
+                self.lines.append(
+                    f"io_uring_{how}_fixed({self.variable('ring')}, {self.number('fd')}, {where}, {at}, {pick('001')})"
+                )
+            case "no_buffers":
+                call = pick(["io_uring_unregister_buffers"] * 2 + ["close"])
+                self.lines.append(f"{call}({self.variable('ring')})")
             case "label":
                 kind = pick(["mr", "qp", "fd", "buf"])
                 value = f", {pick(self.names[kind])}" if kind in self.names and self.chance.random() < 0.6 else ""
@@ -212,6 +259,9 @@ class Writer:
         self.bind("pd", f"ibv_alloc_pd({self.names['ctx'][-1]})")
         access = "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE | IBV_ACCESS_REMOTE_READ"
         self.bind("mr", f"ibv_reg_mr({self.names['pd'][-1]}, {self.names['buf'][-1]}, 2 * PAGE, {access})")
+        if self.chance.random() < 0.3:
+            self.bind("ring", "io_uring_setup(8)")
+            self.lines.append(f"io_uring_register_buffers({self.names['ring'][-1]}, {self.names['buf'][-1]}, 2 * PAGE)")
 
     def connection(self) -> None:
         """Add a queue pair that is connected to itself and writes to the region."""
@@ -246,7 +296,9 @@ WEIGHTS = {
     "getpid": 1, "mmap": 6, "munmap": 4, "load": 3, "store": 4, "ibv_open_device": 3, "ibv_alloc_pd": 3,
     "ibv_dealloc_pd": 2, "ibv_reg_mr": 7, "ibv_dereg_mr": 5, "ibv_create_cq": 2, "ibv_create_qp": 3, "connect": 4,
     "ibv_modify_qp": 1, "rdma_write": 5, "rdma_read": 3, "ibv_poll_cq": 2, "ibv_wc_status": 1, "ibv_get_cq_event": 2,
-    "label": 4, "wait_for": 3, "exit": 1,
+    "label": 4, "wait_for": 3, "exit": 1, "ibv_alloc_mw": 1, "bind_mw": 2, "through_mw": 1, "invalidate": 1,
+    "ibv_create_srq": 1, "shared_qp": 1, "receive": 2, "send": 2, "atomic": 1,
+    "ring": 2, "fixed_buffer": 4, "fixed": 4, "no_buffers": 2,
 }  # fmt: skip
 
 TEMPLATES: tuple[str, ...] = (
@@ -417,6 +469,9 @@ def check_books(engine: SteppedEngine) -> None:
             case UverbsContext():
                 assert actor.closed
                 assert not actor.objects
+            case Ring():
+                assert actor.table is None
+                assert not actor.requests
 
 
 def check(seed: int, folder: Path) -> Counter[str]:

@@ -97,6 +97,40 @@ def test_what_each_line_expects_under_every_policy(name: str, policy: str) -> No
     assert (result.verdict, rules(result)) == (Verdict.HOLDS, []), result.reason
 
 
+# Tests of others, restated: for the kernels they were written for, and what others do stands at their lines.
+
+LIBURING = sorted(name for name in CASES if name.startswith("liburing-"))
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12", "6.18", "7.2"])
+@pytest.mark.parametrize("name", LIBURING)
+def test_what_the_tests_of_liburing_want(name: str, kernel: str) -> None:
+    result = played(name, f"P0:intended,kernel={kernel}")
+    assert (result.verdict, rules(result)) == (Verdict.HOLDS, []), result.reason
+
+
+@pytest.mark.parametrize(("kernel", "broken"), [("6.1", ["O7"]), ("6.12", []), ("6.18", []), ("7.2", [])])
+def test_the_matrix_of_gup_longterm_holds_since_it_was_written(kernel: str, broken: list[str]) -> None:
+    """Linux 6.5: before that a pin for reading only was one for writing, and so failed where nothing may be written."""
+    assert rules(played("gup-longterm", f"P0:intended,kernel={kernel}")) == broken
+
+
+# The tests of rdma-core, on the kernels they run on.
+
+PYVERBS = sorted(name for name in CASES if name.startswith("pyverbs-"))
+
+
+@pytest.mark.parametrize("kernel", ["5.4", "6.1", "6.12", "6.18", "7.2"])
+@pytest.mark.parametrize("name", PYVERBS)
+def test_what_the_tests_of_rdma_core_expect(name: str, kernel: str) -> None:
+    """In the order of arrival and in some others; what is paged on demand needs a kernel on which rxe does that."""
+    if name == "pyverbs-odp" and kernel not in ("6.18", "7.2"):
+        pytest.skip("rxe does no on-demand paging")
+    for seed in range(3):
+        result = played(name, f"P0:intended,kernel={kernel}", oracle="random" if seed else "fifo", seed=seed)
+        assert (result.verdict, rules(result)) == (Verdict.HOLDS, []), result.reason
+
+
 # Pins that are in the way.
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import pytest
 
@@ -127,5 +128,21 @@ def play() -> Play:
         for run in runs:
             assert run.rules == set(violates), run.details()
         return replace(runs[0], schedules=tuple(runs))
+
+    return play_all
+
+
+@pytest.fixture
+def play_to_end(play: Play) -> Play:
+    """Return what ``play`` does, and have every line that expects something reached in every order.
+
+    A call that waits for ever where the program asked it to, for a completion for example, is no violation by itself.
+    """
+
+    def play_all(policy: str | Policy, **more: Any) -> Played:
+        played = play(policy, **more)
+        for run in played.schedules:
+            assert not run.result.unreached, run.result.unreached
+        return played
 
     return play_all

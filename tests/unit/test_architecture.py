@@ -67,7 +67,7 @@ ROOMS = (
     ("races", "judge_log"),
     ("c_source",),
     ("conclusions",),
-    ("searches", "shipped"),
+    ("searches", "log_reading", "shipped"),
     ("report",),
     ("show",),
     ("api", "traces", "tables"),

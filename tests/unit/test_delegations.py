@@ -180,3 +180,26 @@ ftruncate(fd, 0)                                      # -> EAGAIN
 write(fd, "x")                                        # -> 1
 """,
     )
+
+
+def test_who_waits_where_there_are_no_blocks_is_told(play: Play) -> None:
+    """A file on tmpfs has no pins to be looked for, and of a folder nothing is listed."""
+    run = play(
+        "P0,kernel=7.2",
+        head='[machine]\nlease_break_time = 0\n[[tmpfs]]\nmount = "/t"\n[[file]]\npath = "/t/f"\nsize = "PAGE"\n',
+        violates={"O3"},
+        a="""
+sigprocmask(SIG_BLOCK, SIGIO)
+fd = open("/t/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_RDLCK)                        # -> 0
+folder = open("/t", O_RDONLY | O_DIRECTORY)
+fcntl(folder, F_SETDELEG, F_RDLCK)                    # -> 0
+label("leased")
+pause()
+""",
+        b='wait_for("leased")\ntruncate("/t/f", 0)                              # -> hangs\n',
+        c='wait_for("leased")\nopen("/t/g", O_RDWR | O_CREAT)                   # -> hangs\n',
+    )
+    file, folder = run.result.waiting[1:]
+    assert file.endswith("(a has it as fd 3); an administrator sees lease set by process 100 (/proc/locks)"), file
+    assert folder.endswith("(a has it as fd 4)"), folder

@@ -17,8 +17,8 @@ REGION = "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REM
 REMOVE = 'wait_for("registered")\nremove_device("rxe0")  # -> 0\n'
 
 
-def test_everything_goes_and_the_descriptor_stays(play: Play) -> None:
-    played = play(
+def test_everything_goes_and_the_descriptor_stays(play_to_end: Play) -> None:
+    played = play_to_end(
         "P1",
         head=HEAD,
         seeds=range(4),
@@ -49,8 +49,8 @@ ibv_dereg_mr(mr)                                           # -> EBADF
     assert {mm.pinned_vm for mm in played.engine.actors.values() if isinstance(mm, Mm)} == {0}
 
 
-def test_who_waits_for_a_completion_is_told(play: Play) -> None:
-    play(
+def test_who_waits_for_a_completion_is_told(play_to_end: Play) -> None:
+    play_to_end(
         "P1",
         head=HEAD,
         seeds=range(4),
@@ -59,9 +59,9 @@ def test_who_waits_for_a_completion_is_told(play: Play) -> None:
     )
 
 
-def test_work_in_flight_ends_before_the_pins_go(play: Play) -> None:
+def test_work_in_flight_ends_before_the_pins_go(play_to_end: Play) -> None:
     """O1 holds: accesses under way end, and none begins."""
-    played = play(
+    played = play_to_end(
         "P1",
         head=HEAD,
         seeds=range(40),
@@ -74,9 +74,9 @@ def test_work_in_flight_ends_before_the_pins_go(play: Play) -> None:
     assert not any(actor.pins for actor in played.engine.actors.values() if isinstance(actor, Pmem))
 
 
-def test_a_registration_under_way_leaves_nothing(play: Play) -> None:
+def test_a_registration_under_way_leaves_nothing(play_to_end: Play) -> None:
     """It is EIO where the device goes meanwhile, and unpins."""
-    played = play(
+    played = play_to_end(
         "P1",
         head=HEAD,
         seeds=range(30),
@@ -88,9 +88,9 @@ def test_a_registration_under_way_leaves_nothing(play: Play) -> None:
     assert set(ends) == {None, "EIO"}
 
 
-def test_a_deregistration_under_way(play: Play) -> None:
+def test_a_deregistration_under_way(play_to_end: Play) -> None:
     """Whoever is first unpins, and once."""
-    play(
+    play_to_end(
         "P1",
         head=HEAD,
         seeds=range(30),
@@ -99,9 +99,9 @@ def test_a_deregistration_under_way(play: Play) -> None:
     )
 
 
-def test_a_driver_that_cannot_waits_for_the_last_close(play: Play) -> None:
+def test_a_driver_that_cannot_waits_for_the_last_close(play_to_end: Play) -> None:
     """A child has it open too; meanwhile nobody can open it."""
-    played = play(
+    played = play_to_end(
         "P1",
         head=HEAD + "disassociates = false\n",
         details={"child": 'start = "fork"'},
@@ -115,9 +115,9 @@ def test_a_driver_that_cannot_waits_for_the_last_close(play: Play) -> None:
     assert played.returned("b") == pytest.approx(5.0)
 
 
-def test_who_never_closes_it_holds_up_the_removal(play: Play) -> None:
+def test_who_never_closes_it_holds_up_the_removal(play_to_end: Play) -> None:
     """Uninterruptibly: O3 names what it waits for."""
-    played = play(
+    played = play_to_end(
         "P1",
         head=HEAD + "disassociates = false\n",
         seeds=(),
@@ -128,6 +128,6 @@ def test_who_never_closes_it_holds_up_the_removal(play: Play) -> None:
     assert "rxe0 to be closed by all who have it open" in played.details()
 
 
-def test_what_cannot_be_removed(play: Play) -> None:
-    play("P1", seeds=(), a='remove_device("rxe0")  # -> EOPNOTSUPP\nremove_device("mlx9")  # -> ENODEV\n')
-    play("P1", head=HEAD, seeds=(), details={"a": "uid = 1000"}, a='remove_device("rxe0")  # -> EPERM\n')
+def test_what_cannot_be_removed(play_to_end: Play) -> None:
+    play_to_end("P1", seeds=(), a='remove_device("rxe0")  # -> EOPNOTSUPP\nremove_device("mlx9")  # -> ENODEV\n')
+    play_to_end("P1", head=HEAD, seeds=(), details={"a": "uid = 1000"}, a='remove_device("rxe0")  # -> EPERM\n')

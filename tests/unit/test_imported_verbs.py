@@ -11,9 +11,9 @@ Play = Callable[..., Any]
 ALL = "7"
 
 
-def test_a_domain_and_a_region_are_imported_by_number(play: Play) -> None:
+def test_a_domain_and_a_region_are_imported_by_number(play_to_end: Play) -> None:
     """The importer writes through a queue pair of its own to memory that it has not mapped."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(4),
         a=MEMORY
@@ -56,8 +56,8 @@ pause()
     )
 
 
-def test_what_is_imported_needs_the_descriptor(play: Play) -> None:
-    play(
+def test_what_is_imported_needs_the_descriptor(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=DEVICE
@@ -78,9 +78,9 @@ ibv_import_pd(ctx2, 1)                                     # -> EBADF
     )
 
 
-def test_the_importer_keeps_what_the_maker_has_left(play: Play) -> None:
+def test_the_importer_keeps_what_the_maker_has_left(play_to_end: Play) -> None:
     """Kill: the region lives on with whoever has the uverbs file, its pages too [meas]."""
-    play(
+    play_to_end(
         "P1",
         seeds=range(4),
         a=DEVICE
@@ -89,7 +89,7 @@ mr = ibv_reg_mr(pd, buf, PAGE, {ALL})
 number = ibv_handle(mr)
 label("mr", number)
 send_fd("b", ctx)
-pause()                                                    # -> EINTR
+pause()
 """,
         b="""
 ctx = recv_fd()

@@ -283,3 +283,34 @@ def test_renames_in_opposite_directions_and_names_of_two_files_do_not_deadlock()
     found = explore(subject.build, always=subject.always, check=subject.check)
     assert found.complete
     assert not found.failures
+
+
+@pytest.mark.parametrize(("kernel", "dies"), [("6.1", False), ("6.12", False), ("6.18", True), ("7.2", True)])
+@pytest.mark.parametrize("call", ['chmod("/f", 0o600)', 'chown("/f", 5)', "ftruncate(own, 0)", 'truncate("/f", 0)'])
+def test_a_deadly_signal_ends_a_wait_for_the_iolock_from_6_18_on(
+    play: Play, call: str, kernel: str, dies: bool
+) -> None:
+    run = play(
+        f"P1,kernel={kernel}",
+        head=HEAD,
+        seeds=range(2),
+        a=HOLDER,
+        truncater=TRUNCATER,
+        b=f'wait_for("pinned")\nown = open("/f", O_RDWR)\nsleep(1)\nlabel("waits")\n{call}  # -> optional\n',
+        killer='wait_for("waits")\nsleep(1)\nkill("b", SIGKILL)\n',
+    )
+    assert run.ended("b") == (2 if dies else 9)
+
+
+@pytest.mark.parametrize("call", ['utimes("/f")', 'link("/f", "/l")', 'pwrite(own, "x", 0)', "pread(own, 1, 0)"])
+def test_it_ends_no_other_wait_for_it(play: Play, call: str) -> None:
+    run = play(
+        "P1,kernel=7.2",
+        head=HEAD,
+        seeds=range(2),
+        a=HOLDER,
+        truncater=TRUNCATER,
+        b=f'wait_for("pinned")\nown = open("/f", O_RDWR)\nsleep(1)\nlabel("waits")\n{call}  # -> optional\n',
+        killer='wait_for("waits")\nsleep(1)\nkill("b", SIGKILL)\n',
+    )
+    assert run.ended("b") == 9

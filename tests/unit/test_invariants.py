@@ -308,6 +308,13 @@ def leaves_a_charge(world: World) -> None:
     mm.pins.pinned_vm = 3
 
 
+def leaves_locked_pages(world: World) -> None:
+    """What VFIO counts."""
+    mm = world.spawn(Mm, "mm:100.1", KERNEL)
+    assert isinstance(mm, Mm)
+    mm.areas.locked_for_devices = 4
+
+
 def leaves_a_promise(world: World) -> None:
     pages = world.spawn(HugePages, "huge_pages", 4, 512)
     assert isinstance(pages, HugePages)
@@ -332,6 +339,7 @@ LEAKS: list[tuple[Callable[[World], None], str, list[str]]] = [
     ),
     (leaves_blocks, "blocks", ["inode:/f has no name and no user and owns 2 blocks"]),
     (leaves_a_charge, "a charge", ["mm:100.1 is charged with 3 pinned pages"]),
+    (leaves_locked_pages, "a charge", ["mm:100.1 is charged with 4 locked pages"]),
     (leaves_a_charge_to_a_user, "a charge", ["user 1000 is charged with 5 locked pages"]),
     (leaves_a_promise, "a promise", ["2 of huge_pages are promised"]),
 ]

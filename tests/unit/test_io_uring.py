@@ -9,17 +9,20 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 
 from longpin.actors.io_uring.accounting import ring_pages
+from longpin.actors.io_uring.ring import Ring
 from longpin.actors.mm.memory import FrameMemory
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
-from longpin.actors.policies import POLICIES
 from longpin.actors.policies.base import Policy
 from longpin.actors.policies.decisions import Answer, Decision, Fail, Proceed, Revoke, Scan
+from longpin.actors.policies.proposal import Proposal
 from longpin.actors.policies.views import Change, LayoutView, RegistrationView
 from longpin.actors.process.users import Users
 from longpin.config.loader import parse_scenario
 from longpin.messages.fs.mapping import PinRequest
 from longpin.messages.process.caller import Caller
+from longpin.runner.engines.stepped import SteppedEngine
+from longpin.runner.engines.world import Blueprint
 from longpin.runner.exploration import explore
 from longpin.runner.settings import Settings
 from longpin.runner.subject import Subject
@@ -301,6 +304,7 @@ sleep(2)
 io_uring_write_fixed(ring, pipe_w, buf, 4, 0, 0)                     # -> EFAULT
 io_uring_unregister_buffers(ring)                                    # -> ENXIO
 io_uring_register_buffers(ring, buf, PAGE)                           # -> EBUSY
+io_uring_register_buffers_update(ring, 0, buf, PAGE)                 # -> EINVAL
 kill("b", SIGUSR1)
 sleep(1)
 write(pipe_w, b"late")
@@ -614,36 +618,6 @@ pause()
     assert {pin.owner for pins in pmem.pins.values() for pin in pins} == {"buffer:100.1.1"}
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_every_policy_answers_io_uring_as_it_answers_rdma(few: Play, policy: str) -> None:
-    """Without a lease, with one, with the file unmapped: what a registration fails with a buffer fails with [C4]."""
-    register = "ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)"
-    buffer = "io_uring_register_buffers(ring, buf, PAGE)"
-    played = few(
-        policy,
-        a=f"""
-fd = open("/f", O_RDWR)
-buf = mmap(4 * PAGE, {RW}, MAP_SHARED, fd, 0)
-ring = io_uring_setup(1)
-ctx = ibv_open_device("rxe0")
-pd = ibv_alloc_pd(ctx)
-{register}
-{buffer}
-io_uring_unregister_buffers(ring)
-fcntl(fd, F_SETLEASE, F_LAYOUT)
-{register}
-{buffer}
-io_uring_unregister_buffers(ring)
-munmap(buf, PAGE)
-{register}                                                         # -> EFAULT
-{buffer}                                                           # -> EFAULT
-""",
-    )
-    for one in played.schedules:
-        errnos = [call.errno for call in one.result.calls if call.call in ("ibv_reg_mr", "io_uring_register_buffers")]
-        assert errnos[::2] == errnos[1::2]
-
-
 @dataclass(frozen=True, slots=True)
 class OwnersOnly(Policy):
     """Pins need an open file that owns them, and their use another user than 1000."""
@@ -730,3 +704,88 @@ pause()
     )
     for one in played.schedules:
         assert (pinned(one), [mm.pinned_vm for mm in of_kind(one, Mm)]) == (0, [0])
+
+
+def test_a_buffer_may_be_taken_back_while_it_is_registered() -> None:
+    """In some schedule; then it is not registered, ENXIO, and nothing is pinned or counted."""
+    text = f"""
+name = "early"
+{FILE}
+[[process]]
+name = "a"
+program = '''
+fd = open("/f", O_RDWR)
+buf = mmap(PAGE, {RW}, MAP_SHARED, fd, 0)
+ring = io_uring_setup(1)
+label("ready")
+io_uring_register_buffers(ring, buf, PAGE)
+pause()
+'''
+[[process]]
+name = "b"
+program = '''
+fd = open("/f", O_RDWR)
+wait_for("ready")
+fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE)
+'''
+"""
+    blueprint = Blueprint(parse_scenario(text, "early.toml"), Proposal.of(Revoking()))
+    ends: set[tuple[bool, int, int]] = set()
+
+    def check(engine: SteppedEngine) -> None:
+        ring, memory, mm = (engine.actors[name] for name in ("io_uring:100.1", "pmem:pmem0", "mm:100.1"))
+        assert isinstance(ring, Ring)
+        assert isinstance(memory, Pmem)
+        assert isinstance(mm, Mm)
+        ends.add((ring.table is not None, len(memory.pins), mm.pinned_vm))
+
+    assert explore(blueprint.build, check=check).complete
+    assert ends == {(True, 1, 1), (True, 0, 1), (False, 0, 0)}
+
+
+@pytest.mark.parametrize("unregistered", ["", "io_uring_unregister_buffers(ring)"])
+def test_who_takes_a_buffer_back_waits_for_requests(few: Play, unregistered: str) -> None:
+    """Also for those of a buffer that has left the table, whose pages are let go of when they are complete."""
+    fork = 'start = "fork"'
+    played = few(
+        Revoking(),
+        a=f"""
+{REVOKED}
+r = pipe()
+fork("b")
+fork("c")
+label("there")
+io_uring_read_fixed(ring, r, buf, 4, 0, 0)                           # -> 4
+pause()
+""",
+        b=f"""
+wait_for("there")
+sleep(1)
+{unregistered}
+ftruncate(fd, 0)                                                     # -> blocks
+pause()
+""",
+        c="""
+wait_for("there")
+sleep(2)
+write(pipe_w, b"late")
+pause()
+""",
+        details={"b": fork, "c": fork},
+    )
+    assert [pinned(one) for one in played.schedules] == [0] * len(played.schedules)
+
+
+def test_a_ring_that_gets_no_descriptor_counts_for_nothing(few: Play) -> None:
+    played = few(
+        "P0",
+        details=LIMITED,
+        a="""
+setrlimit(RLIMIT_NOFILE, 4)
+io_uring_setup(1)                                                    # -> ok
+io_uring_setup(1)                                                    # -> EMFILE
+pause()
+""",
+    )
+    for one in played.schedules:
+        assert locked(one) == {1000: 2}

@@ -205,3 +205,21 @@ fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE)   # -> 0
 label("done")
 """,
     )
+
+
+@pytest.mark.parametrize("kernel", LINUX)
+def test_a_file_on_tmpfs_is_opened_for_direct_transfers_after_6_5(play: Play, kernel: str) -> None:
+    fails = kernel in UP_TO_6_1
+    play(
+        f"P0,kernel={kernel}",
+        head='[[tmpfs]]\nmount = "/t"\n[[file]]\npath = "/t/f"\nsize = "PAGE"\n',
+        a=f"""
+sigprocmask(SIG_BLOCK, SIGIO)
+fd = open("/t/f", O_RDONLY)
+fcntl(fd, F_SETLEASE, F_WRLCK)
+fd2 = open("/t/f", O_RDONLY | O_DIRECT | O_TRUNC | O_NONBLOCK)      # -> EAGAIN
+fcntl(fd, F_SETLEASE, F_UNLCK)
+direct = open("/t/f", O_RDONLY | O_DIRECT | O_TRUNC)                # -> {"EINVAL" if fails else "ok"}
+stat("/t/f")                                                        # -> {4096 if fails else 0}
+""",
+    )

@@ -140,3 +140,55 @@ def test_a_discarded_conversation_wakes_nobody() -> None:
     task.generator.close()
     assert len(actor.outbox) == before
     assert len(actor.lock.waiters) == 1
+
+
+class Reading(Library):
+    """Everybody who takes the lock exclusively can be killed while he waits for it."""
+
+    @handles(CancelTimer)
+    def visit(self, request: CancelTimer, _src: str) -> Conversation[Done]:
+        """Take the lock, and stay until others have come."""
+        name = request.name
+        with (yield self.lock.exclusive(killable=True) if name.startswith("x") else self.lock.shared()):
+            self.log.append(f"{name} in")
+            for _ in range(9):
+                yield Step()
+        return DONE
+
+
+def killed_in_line(*names: str, fatal: bool = True) -> list[str]:
+    """Return who got the lock: the first has it, and whose name ends in ``-`` has a signal while he waits for it."""
+    engine = SteppedEngine(ORACLES["fifo"](0))
+    engine.spawn(Reading, "library")
+    library = engine.actors["library"]
+    assert isinstance(library, Reading)
+    for name in names:
+        engine.tell("library", CancelTimer(name))
+    while len(library.lock.waiters) < len(names) - 1:
+        assert not engine.run(engine.arrivals + 1)
+    waiting = [hold.task for hold in library.lock.waiters]
+    for name, task in zip(names[1:], waiting, strict=True):
+        if name.endswith("-"):
+            library.interrupt(task, fatal=fatal)
+    engine.tell("library", CancelTimer("last"))
+    assert engine.run()
+    assert not library.lock.holds
+    assert not library.lock.waiters
+    return library.log
+
+
+def test_a_deadly_signal_ends_a_wait_that_is_killable() -> None:
+    assert killed_in_line("x1", "x2-", "x3") == ["x1 in", "x3 in", "last in"]
+
+
+def test_another_signal_does_not() -> None:
+    assert killed_in_line("x1", "x2-", "x3", fatal=False) == ["x1 in", "x2- in", "x3 in", "last in"]
+
+
+def test_who_shares_a_lock_is_not_killed() -> None:
+    assert killed_in_line("x1", "s2-", "x3") == ["x1 in", "s2- in", "x3 in", "last in"]
+
+
+def test_who_stood_behind_the_killed_gets_in_beside_who_shares_it() -> None:
+    log = killed_in_line("s1", "x1-", "s2")
+    assert log == ["s1 in", "s2 in", "last in"]

@@ -31,9 +31,9 @@ BIND_SECOND = "ibv_post_send(peer, IBV_WR_BIND_MW, mr, mw, PAGE, 8, IBV_ACCESS_R
 """The peer binds what the requester is to write to."""
 
 
-def test_a_window_gives_what_its_region_does_not(play: Play) -> None:
+def test_a_window_gives_what_its_region_does_not(play_to_end: Play) -> None:
     """The region lets nobody write; a part of it can be written to through the window, at an offset of its own."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -59,13 +59,13 @@ def test_a_window_gives_what_its_region_does_not(play: Play) -> None:
         + write("x", "mw", "0", "IBV_WC_REM_ACCESS_ERR"),
     ],
 )
-def test_a_window_that_gives_nothing(play: Play, lines: str) -> None:
+def test_a_window_that_gives_nothing(play_to_end: Play, lines: str) -> None:
     """Not bound, bound for something else, bound to nothing, gone."""
-    play("P0", seeds=range(2), a=START + FIRST + lines + 'ibv_post_send(qp, IBV_WR_SEND, "x")\n' + FLUSHED)
+    play_to_end("P0", seeds=range(2), a=START + FIRST + lines + 'ibv_post_send(qp, IBV_WR_SEND, "x")\n' + FLUSHED)
 
 
-def test_a_region_with_windows_is_busy(play: Play) -> None:
-    play(
+def test_a_region_with_windows_is_busy(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -86,8 +86,8 @@ ibv_dealloc_mw(mw)                                         # -> EINVAL
     )
 
 
-def test_a_window_keeps_its_domain_busy(play: Play) -> None:
-    play(
+def test_a_window_keeps_its_domain_busy(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=(),
         a=MEMORY
@@ -104,9 +104,9 @@ ibv_alloc_mw(pd, IBV_MW_TYPE_1)                            # -> EINVAL
     )
 
 
-def test_type_2_belongs_to_the_queue_pair_that_has_bound_it(play: Play) -> None:
+def test_type_2_belongs_to_the_queue_pair_that_has_bound_it(play_to_end: Play) -> None:
     other = connected(one="other", two="others_peer")
-    play(
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -119,8 +119,8 @@ def test_type_2_belongs_to_the_queue_pair_that_has_bound_it(play: Play) -> None:
     )
 
 
-def test_type_2_is_invalidated_before_it_is_bound_again(play: Play) -> None:
-    play(
+def test_type_2_is_invalidated_before_it_is_bound_again(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -134,8 +134,8 @@ def test_type_2_is_invalidated_before_it_is_bound_again(play: Play) -> None:
     )
 
 
-def test_a_send_takes_the_key_away(play: Play) -> None:
-    play(
+def test_a_send_takes_the_key_away(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -149,9 +149,9 @@ def test_a_send_takes_the_key_away(play: Play) -> None:
     )
 
 
-def test_a_send_cannot_take_what_is_not_bound(play: Play) -> None:
+def test_a_send_cannot_take_what_is_not_bound(play_to_end: Play) -> None:
     """The responder has an error of its own and is silent [rxe: class J]."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -174,9 +174,9 @@ def test_a_send_cannot_take_what_is_not_bound(play: Play) -> None:
         (BINDABLE, "-4, 8, IBV_ACCESS_REMOTE_WRITE"),
     ],
 )
-def test_what_cannot_be_bound(play: Play, region: str, arguments: str) -> None:
+def test_what_cannot_be_bound(play_to_end: Play, region: str, arguments: str) -> None:
     """No right to bind, none to write, based at zero, a right that no window has, outside [rxe_check_bind_mw]."""
-    play(
+    play_to_end(
         "P0",
         seeds=(),
         a=MEMORY
@@ -187,8 +187,8 @@ def test_what_cannot_be_bound(play: Play, region: str, arguments: str) -> None:
     )
 
 
-def test_a_region_of_another_domain_cannot_be_bound(play: Play) -> None:
-    play(
+def test_a_region_of_another_domain_cannot_be_bound(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=(),
         a=MEMORY
@@ -198,8 +198,8 @@ def test_a_region_of_another_domain_cannot_be_bound(play: Play) -> None:
     )
 
 
-def test_windows_go_before_regions_when_the_device_is_closed(play: Play) -> None:
-    played = play(
+def test_windows_go_before_regions_when_the_device_is_closed(play_to_end: Play) -> None:
+    played = play_to_end(
         "P1",
         seeds=range(3),
         a=DEVICE
@@ -218,8 +218,8 @@ ALL = "IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE"
 PLAIN = MEMORY + connected() + "mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE)\n"
 
 
-def test_what_is_wrong_with_a_reregistration(play: Play) -> None:
-    play(
+def test_what_is_wrong_with_a_reregistration(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=(),
         a=PLAIN
@@ -240,8 +240,8 @@ ibv_rereg_mr(mr, IBV_REREG_MR_CHANGE_PD, pd)               # -> EINVAL
     )
 
 
-def test_another_right(play: Play) -> None:
-    play(
+def test_another_right(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=PLAIN
@@ -252,8 +252,8 @@ def test_another_right(play: Play) -> None:
     )
 
 
-def test_another_domain(play: Play) -> None:
-    play(
+def test_another_domain(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=PLAIN
@@ -268,9 +268,9 @@ ibv_post_send(qp, IBV_WR_SEND, mr, None, 0, 4)
     )
 
 
-def test_other_memory(play: Play) -> None:
+def test_other_memory(play_to_end: Play) -> None:
     """The old pages are let go of after the new ones are pinned; the key stays."""
-    play(
+    play_to_end(
         "P1",
         seeds=range(2),
         details={"a": "uid = 1000\nmemlock = '4 * PAGE'"},
@@ -292,9 +292,9 @@ ftruncate(fd, 0)                                           # -> 0 (its page is n
     )
 
 
-def test_pages_that_were_pinned_for_reading_are_pinned_anew_to_be_written(play: Play) -> None:
+def test_pages_that_were_pinned_for_reading_are_pinned_anew_to_be_written(play_to_end: Play) -> None:
     """Else the device would write to pages of which nobody was asked whether it may."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(2),
         a=MEMORY
@@ -314,8 +314,8 @@ quiet = ibv_reg_mr(pd, ro, PAGE, IBV_ACCESS_REMOTE_READ)   # -> ok
     )
 
 
-def test_a_policy_is_asked_for_the_new_pages(play: Play) -> None:
-    play(
+def test_a_policy_is_asked_for_the_new_pages(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=(),
         a=DEVICE

@@ -42,21 +42,25 @@ def entries(played: Any) -> dict[int, bool]:
         (PRESENT, NOW, {}),
     ],
 )
-def test_the_device_has_the_pages_without_pins(play: Play, advice: str, flags: str, has: dict[int, bool]) -> None:
+def test_the_device_has_the_pages_without_pins(
+    play_to_end: Play, advice: str, flags: str, has: dict[int, bool]
+) -> None:
     text = START + advise(advice, flags) + "sleep(1)\npause()\n"
-    played = play(P10, head=HEAD, seeds=range(2), a=text)
+    played = play_to_end(P10, head=HEAD, seeds=range(2), a=text)
     assert entries(played) == has
     assert not any(pmem.pins for pmem in of_kind(played, Pmem))
 
 
-def test_a_snapshot_has_what_is_present(play: Play) -> None:
+def test_a_snapshot_has_what_is_present(play_to_end: Play) -> None:
     """The page that the process has touched, and no fault for the other."""
-    played = play(P10, head=HEAD, seeds=range(2), a=START + 'store(buf + PAGE, "x")\n' + advise(PRESENT) + "pause()\n")
+    played = play_to_end(
+        P10, head=HEAD, seeds=range(2), a=START + 'store(buf + PAGE, "x")\n' + advise(PRESENT) + "pause()\n"
+    )
     assert entries(played) == {1: False}
 
 
-def test_what_is_wrong_with_an_advice(play: Play) -> None:
-    play(
+def test_what_is_wrong_with_an_advice(play_to_end: Play) -> None:
+    play_to_end(
         P10,
         head=HEAD,
         seeds=(),
@@ -83,8 +87,8 @@ def test_what_is_wrong_with_an_advice(play: Play) -> None:
     )
 
 
-def test_the_owner_has_gone(play: Play) -> None:
-    play(
+def test_the_owner_has_gone(play_to_end: Play) -> None:
+    play_to_end(
         P10,
         head=HEAD,
         seeds=range(2),
@@ -94,9 +98,11 @@ def test_the_owner_has_gone(play: Play) -> None:
     )
 
 
-def test_what_is_prefetched_goes_with_the_page(play: Play) -> None:
+def test_what_is_prefetched_goes_with_the_page(play_to_end: Play) -> None:
     """Who looks for busy pages zaps those of the whole file."""
-    played = play(P10, head=HEAD, seeds=range(4), a=START + advise(WRITE) + "ftruncate(fd, PAGE)  # -> 0\npause()\n")
+    played = play_to_end(
+        P10, head=HEAD, seeds=range(4), a=START + advise(WRITE) + "ftruncate(fd, PAGE)  # -> 0\npause()\n"
+    )
     assert entries(played) == {}
 
 
@@ -122,14 +128,22 @@ ANONYMOUS = "buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON
 @pytest.mark.parametrize("memory", [OPEN + "fallocate(fd, 3, 0, PAGE)\n", ANONYMOUS])
 @pytest.mark.parametrize("first", [READ, advise(FETCH)])
 def test_who_writes_to_what_it_has_for_a_read(
-    play: Play, kernel: str, device: str, rules: set[str], memory: str, first: str
+    play_to_end: Play, kernel: str, device: str, rules: set[str], memory: str, first: str
 ) -> None:
     """A hole, or untouched memory, is the page of zeros to who reads; a device that is not rxe has no such mistake."""
     text = ODP + memory + INTO + REGISTER + first + write("x")
-    play(f"P10:intended,kernel={kernel}", head=device, seeds=range(2), violates=rules, a=text)
+    play_to_end(f"P10:intended,kernel={kernel}", head=device, seeds=range(2), violates=rules, a=text)
 
 
-def test_atomics_have_the_same_mistake(play: Play) -> None:
+def test_what_the_process_has_read_before_it_registers(play_to_end: Play) -> None:
+    """Registration enters what is present, and rxe of 6.18 writes to it [rxe_odp_init_pages]."""
+    for kernel, rules, seen in (("6.18", {"O1", "O2"}, "x"), ("7.2", set(), "x")):
+        text = ODP + OPEN + 'fallocate(fd, 3, 0, PAGE)\nload(buf, 1)  # -> b"\\0"\n' + REGISTER + write("x")
+        look = f'load(buf, 1)  # -> b"{seen}"\n'
+        play_to_end(f"P10:intended,kernel={kernel}", head=RXE, seeds=range(2), violates=rules, a=text + look)
+
+
+def test_atomics_have_the_same_mistake(play_to_end: Play) -> None:
     add = transfer("ibv_post_send(qp, IBV_WR_ATOMIC_FETCH_AND_ADD, loc, mr, 0, 8, 1)")
     for kernel, rules in (("6.18", {"O1"}), ("7.2", set())):
         text = (
@@ -139,22 +153,22 @@ def test_atomics_have_the_same_mistake(play: Play) -> None:
             + INTO
             + REGISTER.replace("IBV_ACCESS_LOCAL", "8 | IBV_ACCESS_LOCAL")
         )
-        play(f"P10:intended,kernel={kernel}", head=RXE, seeds=(), violates=rules, a=text + READ + add)
+        play_to_end(f"P10:intended,kernel={kernel}", head=RXE, seeds=(), violates=rules, a=text + READ + add)
 
 
-def test_a_clone_is_corrupted_too(play: Play) -> None:
+def test_a_clone_is_corrupted_too(play_to_end: Play) -> None:
     """The block that is shared is there for a read: O1', and the clone has what was written to the file."""
     clone = 'o = open("/o", O_RDWR | O_CREAT)\nioctl(o, FICLONE, fd)  # -> 0\n'
     for kernel, rules, seen in (("6.18", {"O1'", "O2"}, "new"), ("7.2", set(), "old")):
         text = ODP + OPEN + 'pwrite(fd, "old", 0)\n' + INTO + REGISTER + clone + READ + write("new")
         look = f'pread(o, 3, 0)  # -> b"{seen}"\n'
-        play(f"P10:intended,kernel={kernel}", head=RXE, seeds=range(2), violates=rules, a=text + look)
+        play_to_end(f"P10:intended,kernel={kernel}", head=RXE, seeds=range(2), violates=rules, a=text + look)
 
 
-def test_a_childs_memory_is_written_to(play: Play) -> None:
+def test_a_childs_memory_is_written_to(play_to_end: Play) -> None:
     """After a fork parent and child have one page until one stores: the device's write is in both [6.18]."""
     for kernel, seen in (("6.18", "x"), ("7.2", "o")):
-        play(
+        play_to_end(
             f"P10:intended,kernel={kernel}",
             head=RXE,
             seeds=range(2),
@@ -172,7 +186,7 @@ def test_a_childs_memory_is_written_to(play: Play) -> None:
         )
 
 
-def test_whoever_reads_the_page_of_zeros_finds_it(play: Play) -> None:
+def test_whoever_reads_the_page_of_zeros_finds_it(play_to_end: Play) -> None:
     """Memory that was never written to, and the hole of another file, in whatever process."""
     text = ODP + OPEN + "fallocate(fd, 3, 0, PAGE)\n" + INTO + REGISTER + READ + write("x") + 'label("written")\n'
     looks = """
@@ -188,7 +202,7 @@ pread(g, 1, 0)                         # -> b"\\0" (a read does not look there)
 store(own + 1, "y")
 load(own, 2)                           # -> b"\\0y" (a page of its own is cleared)
 """
-    play("P10:intended,kernel=6.18", head=RXE, seeds=range(2), violates={"O1", "O2"}, a=text, b=looks)
+    play_to_end("P10:intended,kernel=6.18", head=RXE, seeds=range(2), violates={"O1", "O2"}, a=text, b=looks)
 
 
 @pytest.mark.parametrize(("kernel", "rules"), [("6.18", {"O1"}), pytest.param("7.2", set(), marks=pytest.mark.heavy)])

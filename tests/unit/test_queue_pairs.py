@@ -56,7 +56,7 @@ def to(state: str, result: str = "0") -> str:
 
 
 @pytest.mark.parametrize(("state", "wanted"), list(product(WAY, STATES)))
-def test_every_transition(play: Play, state: int, wanted: int) -> None:
+def test_every_transition(play_to_end: Play, state: int, wanted: int) -> None:
     """ib_modify_qp_is_ok: what its table does not have is EINVAL, and the state stays."""
     result = "0" if wanted in TRANSITIONS[state] else "EINVAL"
     way = "".join(to(step) for step in WAY[state].split())
@@ -64,10 +64,12 @@ def test_every_transition(play: Play, state: int, wanted: int) -> None:
     after = state if result == "EINVAL" else wanted
     posts = "0" if after in (3, 4, 6) else "EINVAL"
     receives = "EINVAL" if after == 0 else "0"
-    play(
+    play_to_end(
         "P0",
         seeds=(),
-        a=program + f"ibv_post_send(qp, IBV_WR_SEND, None)  # -> {posts}\nibv_post_recv(qp)  # -> {receives}\n",
+        a=program
+        + f"ibv_query_qp(qp)  # -> IBV_QPS_{STATES[after]}\n"
+        + f"ibv_post_send(qp, IBV_WR_SEND, None)  # -> {posts}\nibv_post_recv(qp)  # -> {receives}\n",
     )
 
 
@@ -85,8 +87,8 @@ def test_the_transitions_are_those_of_the_kernel() -> None:
     }
 
 
-def test_a_send_goes_where_the_receive_says(play: Play) -> None:
-    play(
+def test_a_send_goes_where_the_receive_says(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(4),
         a=START
@@ -104,8 +106,8 @@ ibv_post_send(qp, IBV_WR_SEND_WITH_IMM, mr, None, 0, 3, 77)  # -> 0
     )
 
 
-def test_a_write_with_immediate_data_takes_a_receive_and_leaves_its_buffer(play: Play) -> None:
-    play(
+def test_a_write_with_immediate_data_takes_a_receive_and_leaves_its_buffer(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -119,8 +121,8 @@ ibv_post_send(qp, IBV_WR_RDMA_WRITE_WITH_IMM, "data", mr, 100, 0, 5)  # -> 0
     )
 
 
-def test_atomics(play: Play) -> None:
-    play(
+def test_atomics(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -150,9 +152,9 @@ ibv_post_send(qp, IBV_WR_ATOMIC_FETCH_AND_ADD, loc, mr, 8, 8, -1)  # -> 0
     )
 
 
-def test_two_who_add_lose_nothing(play: Play) -> None:
+def test_two_who_add_lose_nothing(play_to_end: Play) -> None:
     """Each is one step of the memory, in whatever order they get there."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(12),
         a=START
@@ -222,15 +224,15 @@ STATUSES = [
 
 
 @pytest.mark.parametrize(("what", "lines"), STATUSES)
-def test_how_requests_fail(play: Play, what: str, lines: str) -> None:
+def test_how_requests_fail(play_to_end: Play, what: str, lines: str) -> None:
     """The connection is over, and what is posted after it is flushed."""
-    play("P0", seeds=range(2), a=START + lines + 'ibv_post_send(qp, IBV_WR_SEND, "x")\n' + FLUSHED)
+    play_to_end("P0", seeds=range(2), a=START + lines + 'ibv_post_send(qp, IBV_WR_SEND, "x")\n' + FLUSHED)
 
 
-def test_a_peer_without_a_receive(play: Play) -> None:
+def test_a_peer_without_a_receive(play_to_end: Play) -> None:
     """It is asked again as often as was said, and then given up."""
     for retries, seconds in ((0, 0.0), (3, 0.03)):
-        run = play(
+        run = play_to_end(
             "P0",
             seeds=range(2),
             a=MEMORY
@@ -241,9 +243,9 @@ def test_a_peer_without_a_receive(play: Play) -> None:
         assert run.returned("a") == pytest.approx(seconds)
 
 
-def test_a_receive_in_time(play: Play) -> None:
+def test_a_receive_in_time(play_to_end: Play) -> None:
     for retries in (3, 7):
-        play(
+        play_to_end(
             "P0",
             seeds=range(3),
             details={"b": 'start = "fork"'},
@@ -256,8 +258,8 @@ def test_a_receive_in_time(play: Play) -> None:
         )
 
 
-def test_who_waits_for_a_receive_ends_with_the_connection(play: Play) -> None:
-    play(
+def test_who_waits_for_a_receive_ends_with_the_connection(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(3),
         a=START
@@ -266,9 +268,9 @@ def test_who_waits_for_a_receive_ends_with_the_connection(play: Play) -> None:
     )
 
 
-def test_what_the_connection_does_not_allow_is_invalid(play: Play) -> None:
+def test_what_the_connection_does_not_allow_is_invalid(play_to_end: Play) -> None:
     """IBV_QP_ACCESS_FLAGS come before the key."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -280,8 +282,8 @@ def test_what_the_connection_does_not_allow_is_invalid(play: Play) -> None:
     )
 
 
-def test_receives_are_flushed_too(play: Play) -> None:
-    play(
+def test_receives_are_flushed_too(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -296,8 +298,8 @@ ibv_post_recv(peer, mr, 0, 8)                              # -> 0
     )
 
 
-def test_a_drained_queue_goes_on_later(play: Play) -> None:
-    play(
+def test_a_drained_queue_goes_on_later(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=START
@@ -313,12 +315,29 @@ ibv_modify_qp(qp, IBV_QPS_RTS)                             # -> 0
     )
 
 
+def test_who_is_destroyed_completes_nothing(play_to_end: Play) -> None:
+    """What waits at the peer for a receive ends with the peer, and nobody hears of it."""
+    play_to_end(
+        "P0",
+        seeds=range(3),
+        a=START
+        + """
+ibv_post_send(qp, IBV_WR_SEND, "x")
+sleep(1)
+ibv_destroy_qp(qp)                                         # -> 0
+ibv_destroy_qp(peer)                                       # -> 0
+sleep(1)
+ibv_poll_cq(scq)                                           # -> 0
+""",
+    )
+
+
 # Queues.
 
 
-def test_a_completion_queue_that_is_full_loses_what_comes(play: Play) -> None:
+def test_a_completion_queue_that_is_full_loses_what_comes(play_to_end: Play) -> None:
     """IBV_EVENT_CQ_ERR says so, and destroying it waits for the acknowledgement."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(3),
         a=MEMORY
@@ -346,8 +365,8 @@ ibv_poll_cq(cq)                                            # -> EINVAL
     )
 
 
-def test_sizes(play: Play) -> None:
-    play(
+def test_sizes(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=(),
         a=MEMORY
@@ -377,15 +396,15 @@ ibv_post_send(qp, IBV_WR_SEND, "x")                        # -> ENOMEM
 
 SRQ = (
     MEMORY
-    + "srq = ibv_create_srq(pd, 2, 1)\n"
+    + "srq = ibv_create_srq(pd, 2, 2)\n"
     + connected(srq="srq", rnr_retry=0)
     + f"mr = ibv_reg_mr(pd, buf, PAGE, {ALL})\n"
 )
 
 
-def test_a_shared_receive_queue(play: Play) -> None:
+def test_a_shared_receive_queue(play_to_end: Play) -> None:
     """Whoever needs it first takes the oldest; below the limit an event comes once."""
-    play(
+    play_to_end(
         "P0",
         seeds=range(3),
         a=SRQ
@@ -405,6 +424,8 @@ ibv_post_send(qp, IBV_WR_SEND, "to peer")
 load(buf, 13)                                              # -> b"to peer\\0to qp"
 ev = ibv_get_async_event(ctx)
 ibv_event_type()                                           # -> IBV_EVENT_SRQ_LIMIT_REACHED
+fcntl(ctx, F_SETFL, O_NONBLOCK)
+ibv_get_async_event(ctx)                                   # -> EAGAIN (both receives have been taken)
 ibv_modify_srq(event_srq, 3)                               # -> EINVAL
 ibv_modify_srq(srq, 2)                                     # -> 0
 ibv_ack_async_event(ev)
@@ -424,8 +445,8 @@ ibv_dealloc_pd(pd)                                         # -> 0
     )
 
 
-def test_a_shared_queue_is_not_flushed(play: Play) -> None:
-    play(
+def test_a_shared_queue_is_not_flushed(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=range(2),
         a=SRQ
@@ -439,8 +460,8 @@ ibv_post_send(qp, IBV_WR_SEND, "x")
     )
 
 
-def test_what_does_not_go_together(play: Play) -> None:
-    play(
+def test_what_does_not_go_together(play_to_end: Play) -> None:
+    play_to_end(
         "P0",
         seeds=(),
         a=START

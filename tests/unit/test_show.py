@@ -3,14 +3,19 @@
 import html
 import json
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from command_line import Done, longpin
+from quality.json_output import valid
+from quality.test_own_policy_option import POLICY, STORY
 
-from longpin.messages.trace import TraceReader
+from longpin.config.hazard import shipped_hazards
+from longpin.config.loader import shipped_scenarios
+from longpin.messages.trace import TraceReader, TraceWriter
 from longpin.runner.report.page import diagram
 from longpin.runner.report.page.diagram import diagram_of
 from longpin.runner.show import FORMS, ShownRun, form_of
@@ -123,6 +128,23 @@ def test_text_is_what_run_prints_and_since_when(folder: Path) -> None:
     assert [line for line in lines if "inevitable" not in line] == ran.splitlines()
 
 
+def test_the_document_shows_what_is_printed(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "seeing.md").read_text()
+    (told,) = re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert told in show(tmp_path, "seal-broken-by-munmap").stdout
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [*shipped_scenarios(), *shipped_hazards()])
+def test_every_shipped_story_has_every_form(name: str, tmp_path: Path) -> None:
+    longpin(tmp_path, "run", name, "--trace", "it.trace")
+    run = read_run(tmp_path / "it.trace", seconds=20)
+    assert (run.inevitable is None) == (not run.result.violations)
+    for form in FORMS:
+        assert form_of(form).write(run), form
+    assert len(read_log(form_of("shiviz").write(run).decode())) == run.result.arrivals
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "perfetto"])
 def test_every_form_is_written_to_a_file_as_to_standard_output(form: str, folder: Path) -> None:
     file = folder / f"out.{form}"
@@ -154,6 +176,34 @@ def test_bad_input_is_one_line(words: list[str], says: str, folder: Path) -> Non
     assert not done.stdout
 
 
+def test_a_policy_in_a_file_is_given_with_its_trace(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(POLICY)
+    (tmp_path / "own.toml").write_text(STORY)
+    own = ("--policy", "busy.py:Busy")
+    assert longpin(tmp_path, "run", "own.toml", *own, "--trace", "own.trace").returncode == 0
+    ran = valid("show", show(tmp_path, "own.toml", *own, "--json").stdout)
+    traced = valid("show", show(tmp_path, "own.trace", *own, "--json").stdout)
+    assert ran["hash"] == traced["hash"]
+    assert traced["policy"] == "busy.py:Busy:intended"
+    refused = show(tmp_path, "own.trace")
+    assert refused.returncode == 2
+    assert "nothing is executed unless the file is given: --policy busy.py:Busy" in refused.stderr
+
+
+@pytest.mark.parametrize("left", [0, 1, 40])
+def test_what_is_left_of_a_run_that_was_killed_has_every_form(left: int, folder: Path) -> None:
+    reader = TraceReader(folder / "small.trace")
+    with TraceWriter(folder / "cut.trace", reader.header) as writer:
+        for _, payload in islice(reader, left):
+            writer.append(payload)
+        writer.close(complete=False)
+    run = read_run(folder / "cut.trace", seconds=1)
+    assert len(run.arrivals) == left
+    assert run.inevitable is None
+    for form in FORMS:
+        assert form_of(form).write(run) or (form, left) == ("ndjson", 0)
+
+
 def test_a_damaged_trace_is_one_line(folder: Path) -> None:
     data = (folder / "small.trace").read_bytes()
     (folder / "bad.trace").write_bytes(data[:3000] + b"\xff" + data[3001:])
@@ -162,6 +212,30 @@ def test_a_damaged_trace_is_one_line(folder: Path) -> None:
 
 
 # JSON, and JSON in lines.
+
+
+@pytest.mark.parametrize("what", ["small.trace", "small.toml", "layout-lease-ignored"])
+def test_the_object_is_what_its_schema_says(what: str, folder: Path) -> None:
+    found = valid("show", show(folder, what, "--json").stdout)
+    assert len(found["messages"]) == found["arrivals"]
+    assert {message["dst"] for message in found["messages"]} <= {actor["address"] for actor in found["actors"]}
+    assert (found["inevitable"] is None) == (found["verdict"] != "violated")
+    assert show(folder, what, "--json", "--as", "svg").returncode == 2
+
+
+def test_the_last_choice_is_told(folder: Path) -> None:
+    found = valid("show", show(folder, "seal-broken-by-munmap", "--json").stdout)["inevitable"]
+    assert found == {
+        "rule": "O1",
+        "since": 137,
+        "known": True,
+        "why": None,
+        "taken": "FreeBlocks from inode:/pmem/data to pmem:pmem0 (the file system frees block 0 of pmem:pmem0)",
+        "instead": (
+            "Dma from qp:100.1.3 to pmem:pmem0 (device writes b'from the NIC' to block 0 of pmem:pmem0, pinned by "
+            "mr:100.1 as page 0 of inode:/pmem/data)"
+        ),
+    }
 
 
 def test_lines_of_json_have_the_same_keys_and_nothing_that_tlc_does_not_read(run: ShownRun) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from longpin.runner.judge_log.problems import LogError
 from longpin.runner.judge_log.strace_lines import NEVER, LoggedCall, LoggedEnd, LoggedSignal, read_strace
-from longpin.runner.judge_log.strace_values import Array, Described, Struct, Text, Value, ValueReader, Word
+from longpin.runner.judge_log.strace_values import Array, Described, LoggedText, Struct, Value, ValueReader, Word
 from longpin.runner.judge_log.threads import read_threads
 from longpin.runner.judge_log.words import number, seconds, signal_of, signal_set
 
@@ -18,8 +18,8 @@ from longpin.runner.judge_log.words import number, seconds, signal_of, signal_se
         ("O_RDWR|O_CREAT", Word("O_RDWR|O_CREAT")),
         ("8192*1024", Word("8192*1024")),
         ("0x4d /* F_??? */", Word("0x4d")),
-        (r'"a\n\"\0\377\x41"', Text(b'a\n"\0\xffA')),
-        ('"abc"...', Text(b"abc", whole=False)),
+        (r'"a\n\"\0\377\x41"', LoggedText(b'a\n"\0\xffA')),
+        ('"abc"...', LoggedText(b"abc", whole=False)),
         ("3</tmp/f>", Described("3", "/tmp/f")),
         ("3</tmp/f>(deleted)", Described("3", "/tmp/f", deleted=True)),
         (r"3</tmp/a\76b>", Described("3", "/tmp/a>b")),

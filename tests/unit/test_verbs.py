@@ -1,5 +1,6 @@
 """Verbs: registration and its checks, who owns a region, queue pairs and what the device does [1.10, 2.6]."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from unit.conftest import play_once
 from unit.programs import DEVICE, LOOPBACK
 
+from longpin.actors.conversation import KernelError
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.rdma.access import check_access
 from longpin.runner.events import BlocksFreed, BlocksPinned, BlocksUnpinned
 from longpin.runner.oracles import ORACLES
 
@@ -95,6 +98,23 @@ ibv_reg_mr(pd, buf, PAGE, 0x8)                            # -> EBADF
 """,
     )
     assert not any(isinstance(actor, Pmem) and actor.pins for actor in run.engine.actors.values())
+
+
+def test_every_number_of_access_bits() -> None:
+    """ib_check_mr_access by number: remote write (2) or atomic (8) needs local write (1); 1024 to 0x80000 are none."""
+
+    def refused(access: int) -> bool:
+        try:
+            check_access(access)
+        except KernelError as error:
+            return error.errno == errno.EINVAL
+        return False
+
+    numbers = [*range(1 << 10), *(1 << bit for bit in range(10, 64))]
+    wrong = [number for number in numbers if refused(number)]
+    expected = [number for number in range(1 << 10) if number & 10 and not number & 1]
+    expected += [1 << bit for bit in range(10, 64) if not 20 <= bit < 30]
+    assert wrong == expected
 
 
 def test_bits_that_are_known_make_an_ordinary_region(play: Play) -> None:

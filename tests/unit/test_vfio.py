@@ -8,6 +8,13 @@ import pytest
 
 from longpin.actors.mm.mm import Mm
 from longpin.actors.mm.pmem import Pmem
+from longpin.actors.vfio import VfioContainer
+from longpin.actors.xdp import XdpSocket
+from longpin.config.loader import parse_scenario
+from longpin.runner.exploration import Exploration, Method, explore
+from longpin.runner.result import Verdict
+from longpin.runner.settings import Settings
+from longpin.runner.subject import Subject
 
 Play = Callable[..., Any]
 
@@ -311,3 +318,159 @@ vfio_iommu_unmap_dma(c, 0, PAGE)                                   # -> 4096
 """,
         b='wait_for("mapped")\ntruncate("/f", 0)                   # -> 0\n',
     )
+
+
+# Policies.
+
+MAP = f"vfio_iommu_map_dma(c, 0, buf, PAGE, {BOTH})"
+
+
+def test_p4_fences_what_the_device_has_at_the_deadline(play: Play) -> None:
+    """The IOMMU says no, the socket drops packets; both go on with other memory, and nothing is written to a block."""
+    played = play(
+        "P4",
+        head=HEAD,
+        a=f"""
+{OPEN}
+s = socket(AF_XDP, SOCK_RAW)
+fd = open("/f", O_RDWR)
+sigaction(SIGIO, SIG_IGN)
+buf = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT, fd, 0)
+own = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+{MAP}                                                              # -> 0
+vfio_iommu_map_dma(c, PAGE, own, PAGE, {BOTH})                     # -> 0
+xdp_umem_reg(s, buf + PAGE, PAGE, PAGE)                            # -> 0
+label("mapped")
+wait_for("gone")
+vfio_dma_write(c, 0, "stray")                                      # -> EFAULT
+vfio_dma_read(c, 0, 5)                                             # -> EFAULT
+vfio_dma_write(c, PAGE, "own")                                     # -> 3
+xdp_receive(s, 0, "stray")                                         # -> 0
+vfio_iommu_map_dma(c, 0, own, PAGE, {BOTH})                        # -> EEXIST
+vfio_iommu_unmap_dma(c, 0, PAGE)                                   # -> 4096
+vfio_iommu_map_dma(c, 0, own, PAGE, {BOTH})                        # -> 0
+""",
+        b='wait_for("mapped")\ntruncate("/f", 0)                   # -> blocks, 0\nlabel("gone")',
+    )
+    assert all(not pinned(one) for one in played.schedules)
+
+
+def test_p5_as_amended_takes_all_that_the_container_has(play: Play) -> None:
+    """Who closes with pins left loses what was made through the container, as if it were closed [K1]."""
+    play(
+        "P5:k1_invalidate",
+        head=HEAD,
+        a=f"""
+{MAPPED}
+own = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+fcntl(fd, F_SETLEASE, F_LAYOUT)                                    # -> 0
+{MAP}                                                              # -> 0
+vfio_iommu_map_dma(c, PAGE, own, PAGE, {BOTH})                     # -> 0
+munmap(buf, 4 * PAGE)                                              # -> 0
+vfio_dma_write(c, 0, "pinned")                                     # -> 6
+close(fd)                                                          # -> 0
+vfio_dma_write(c, 0, "stray")                                      # -> EFAULT
+vfio_dma_write(c, PAGE, "own")                                     # -> EFAULT
+truncate("/f", 0)                                                  # -> 0
+""",
+    )
+
+
+def test_p6_lists_it_by_the_process_and_by_no_descriptor(play: Play) -> None:
+    """It tells the kernel of no open file that owns the pin (H23)."""
+    played = play(
+        "P6",
+        head=HEAD,
+        a=f"""
+{MAPPED}
+fcntl(fd, F_SETLEASE, F_LAYOUT | F_EXCLUSIVE)                      # -> 0
+{MAP}                                                              # -> 0
+file_pins("a")                                                     # -> b"/f\\n"
+list_holders("/f")                                                 # -> 1
+truncate("/f", 0)                                                  # -> EDEADLK
+label("mapped")
+pause()
+""",
+        b="""
+wait_for("mapped")
+truncate("/f", 0)                                                  # -> ETXTBSY
+kill_holders("/f", SIGKILL)                                        # -> 1
+sleep(1)
+truncate("/f", 0)                                                  # -> 0
+""",
+    )
+    assert all(not pinned(one) for one in played.schedules)
+
+
+STRAYS = """
+name = "strays"
+policy = "P4:intended"
+holds = ["O1", "O6"]
+[machine]
+vfio = true
+[[file]]
+path = "/f"
+size = "PAGE"
+[[process]]
+name = "a"
+program = '''
+fd = open("/f", O_RDWR)
+sigaction(SIGIO, SIG_IGN)
+$open
+buf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_DIRECT, fd, 0)
+label("direct")
+$calls
+pause()
+'''
+[[process]]
+name = "b"
+program = '''
+wait_for("direct")
+truncate("/f", 0)
+'''
+"""
+DEVICES = {
+    VfioContainer: [
+        OPEN,
+        "vfio_iommu_map_dma(c, 0, buf, PAGE, VFIO_DMA_MAP_FLAG_WRITE)",
+        'vfio_dma_write(c, 0, "stray")',
+    ],
+    XdpSocket: ["s = socket(AF_XDP, SOCK_RAW)", "xdp_umem_reg(s, buf, PAGE, PAGE)", 'xdp_receive(s, 0, "stray")'],
+}
+
+
+def strays(kind: type[VfioContainer | XdpSocket]) -> Exploration:
+    """Explore a truncate that takes memory from a device while that is mapped for it, and written to."""
+    opens, *calls = DEVICES[kind]
+    scenario = parse_scenario(STRAYS.replace("$open", opens).replace("$calls", "\n".join(calls)), "strays.toml")
+    subject = Subject(scenario, Settings.of(scenario))
+    return explore(subject.build, check=subject.check, always=subject.always, method=Method.STATES, racy=True)
+
+
+@pytest.mark.parametrize("kind", DEVICES)
+def test_no_access_strays_in_any_schedule(kind: type[VfioContainer | XdpSocket]) -> None:
+    """Whatever the order of P4's deadline, the pins, what is published, and the device."""
+    result = strays(kind)
+    assert (result.verdict, result.complete) == (Verdict.HOLDS, True), result.failures
+
+
+class Forgets(set[str]):
+    """What was revoked too early is not remembered."""
+
+    def add(self, _element: str) -> None:
+        """Forget it."""
+
+
+@pytest.mark.parametrize("kind", DEVICES)
+def test_a_planted_mistake_is_found(kind: type[VfioContainer | XdpSocket], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A region that is revoked before it is published must not be published."""
+    made = kind.__init__
+
+    def planted(self: Any, *arguments: Any) -> None:
+        made(self, *arguments)
+        self.early = Forgets()
+
+    monkeypatch.setattr(kind, "__init__", planted)
+    result = strays(kind)
+    assert result.verdict is Verdict.VIOLATED
+    assert {failure.broken.rule for failure in result.failures} == {"O1"}

@@ -12,7 +12,7 @@ from longpin.config.loader import ScenarioError, parse_scenario
 from longpin.config.schema import Scenario
 from longpin.config.situation import Play, SituationRun, Situations
 from longpin.config.situation_text import SituationError
-from longpin.runner.conform.facts.forms import NotSeenError, write
+from longpin.runner.conform.facts.forms import NotSeenError, has_forms, write
 from longpin.runner.conform.facts.played import Played, UnplayedError
 from longpin.runner.conform.facts.question import KernelAnswer, KernelQuestion
 
@@ -67,21 +67,33 @@ def answer(question: KernelQuestion, situations: Situations) -> Answered:
         return Answered(question, None, f"no situation for {question.case} on {question.fs}: {question.op}")
     also: dict[str, Any] = {}
     try:
-        runs = [Played(_read(run.scenario), run.marks, proposal_of(version)) for run in play.runs]
-        for run, played in zip(play.runs, runs, strict=True):
+        found, reason = None, play.out_of_scope
+        for number, run in enumerate(play.runs):
+            if not _counts(number, run, play, question):
+                continue
+            played = Played(_read(run.scenario), run.marks, proposal_of(version))
             also |= _also(run, played)
-        if play.out_of_scope:
-            return Answered(question, None, play.out_of_scope, also)
-        return Answered(question, _written(play, runs[0]), also=also)
+            if not number and play.out_of_scope:
+                reason = str(write(play.out_of_scope, played))
+            elif not number:
+                found = _written(play, played)
+        return Answered(question, found, reason, also)
     except ScenarioError as error:
         raise SituationError(f"{question}:\n{error}") from error
     except (UnplayedError, NotSeenError) as error:
         return Answered(question, None, str(error))
 
 
+def _counts(number: int, run: SituationRun, play: Play, question: KernelQuestion) -> bool:
+    """Return whether a run is needed: the first is the answer, others are for what somebody has looked at, too."""
+    if not number and (not play.out_of_scope or has_forms(play.out_of_scope)):
+        return True
+    return question.recorded is not None and bool(run.also.keys() & question.recorded.also.keys())
+
+
 def _written(play: Play, played: Played) -> KernelAnswer:
-    number = played.call(play.errno) if play.errno else None
-    errno = write(f"{{word {play.errno}}}", played) if number is not None and number.failed else None
+    failed = next((name for name in play.errno.split() if played.call(name).failed), None)
+    errno = None if failed is None else write(f"{{word {failed}}}", played)
     return KernelAnswer(write(play.observed, played), errno)
 
 

@@ -72,9 +72,14 @@ class FactTally:
         return self.count(Standing.AGREES) + self.count(Standing.DIFFERS)
 
     @property
-    def questions(self) -> int:
-        """How many were asked."""
+    def programs(self) -> int:
+        """How many questions were asked: each is a small program."""
         return len(self.answers)
+
+    @property
+    def differ(self) -> int:
+        """How many answers are not what the kernel did."""
+        return len(self.differences)
 
 
 def ask(questions: Iterable[KernelQuestion], situations: Situations) -> Iterator[Answered]:

@@ -15,10 +15,10 @@ has returned:
 ``status``    the status of a completion, without ``IBV_WC_``
 ============  =========================================================================
 
-and of any: ``blocks``, whether it waited, and ``at_once``, that it did not; ``state``, in which state ps(1) shows who
-waits in it; ``signal``, and ``byte`` too, the signal that ended its process in it. ``{same A B}`` is whether two calls
-returned the same, and ``{differ A B}`` whether they did not; ``{moved A B}`` whether a page lies elsewhere by the other
-``fiemap``.
+and of any: ``outcome``, what came of it, in words; ``blocks``, whether it waited, and ``at_once``, that it did not;
+``state``, in which state ps(1) shows who waits; ``signal``, and ``byte`` too, the signal that ended its process in
+it. ``{same A B}`` is whether two calls returned the same, and ``{differ A B}`` whether they did not; ``{moved A B}``
+whether a page lies elsewhere by the other ``fiemap``.
 """
 
 import os
@@ -84,6 +84,11 @@ def _blocks(call: Watched) -> dict[int, int]:
     return found
 
 
+def has_forms(text: str) -> bool:
+    """Return whether something of a run is to be written in a text."""
+    return _FORM.search(text) is not None
+
+
 def write(tree: Any, played: Played) -> Any:
     """Return what is written down of a run.
 
@@ -138,12 +143,14 @@ def _form(played: Played, form: str, name: str, other: str | None) -> Any:
     call = played.call(name)
     if not call.made:
         raise NotSeenError(f"{call} was not made")
+    if form == "outcome":
+        return call.outcome
     if form == "at_once":
         return not call.blocked
     if form == "blocks":
         return call.blocked and not call.signal
-    if form == "state" and call.state:
-        return call.state
+    if form == "state" and (state := played.state_of(call)):
+        return state
     if call.signal and form in ("byte", "signal"):
         return {"signal": call.signal}
     if not call.returned:

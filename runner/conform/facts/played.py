@@ -32,8 +32,8 @@ class Watched:
     """Where it was made; of a loop each time."""
     seconds: float = 0.0
     """How long it took; infinite: it never returned."""
-    state: str = ""
-    """In which state its process is in the end."""
+    process: str = ""
+    """Who made it."""
     signal: str = ""
     """The signal that ended its process in it."""
 
@@ -107,26 +107,35 @@ class Played:
         if not engine.run(MOST_ARRIVALS):
             raise UnplayedError(f"it was not over after {MOST_ARRIVALS} arrivals")
         self.calls = {name: Watched(name) for name in marks.values()}
-        self.engine = engine
-        states = {wait.process: wait.state for wait in WaitForGraph(engine.actors, proposal.policy).waiting()}
+        self._graph = WaitForGraph(engine.actors, proposal.policy)
+        self._read(chronicle, marks)
+
+    def _read(self, chronicle: Chronicle, marks: dict[int, str]) -> None:
+        """Note what came of the calls that are looked at; what follows one of them that failed may fail too."""
         killed = {event.process.pid: event.signo for event in chronicle.events if isinstance(event, ProcessExited)}
         began = {event.call: event.time for event in chronicle.events if isinstance(event, CallEntered)}
         ended = {event.call: event.time for event in chronicle.events if isinstance(event, CallReturned)}
         failed = False
         for number, (thread, record) in enumerate(chronicle.calls):
-            if (name := marks.get(record.op.line)) is not None:
-                call = self.calls[name]
-                call.records.append(record)
-                call.seconds = ended.get(number, inf) - began[number]
-                if not record.returned and (killed_by := killed.get(thread.process.pid)):
-                    call.signal = signal_name(killed_by)
-                elif not record.returned:
-                    call.state = states.get(thread.name, "")
-                if record.returned and record.errno:
-                    failed = True
-            elif record.returned and record.errno and not failed:
+            fails = record.returned and bool(record.errno)
+            name = marks.get(record.op.line)
+            if name is None and fails and not failed:
                 why = ERRNO_NAMES[record.errno]
                 raise UnplayedError(f"it could not be set up: {record.op.text} failed with {why}")
+            if name is not None:
+                failed = failed or fails
+                call = self.calls[name]
+                call.records.append(record)
+                call.process = thread.name
+                call.seconds = ended.get(number, inf) - began[number]
+                if not record.returned and (signo := killed.get(thread.process.pid)):
+                    call.signal = signal_name(signo)
+
+    def state_of(self, call: Watched) -> str:
+        """Return in which state ps(1) shows who has not come back from a call; empty: he has, or he is gone."""
+        if call.returned or call.signal:
+            return ""
+        return next((wait.state for wait in self._graph.waiting() if wait.process == call.process), "")
 
     def call(self, name: str) -> Watched:
         """Return a call by its name."""

@@ -47,8 +47,11 @@ class NoLeaks(Invariant):
                         yield self._leak("memory", f"{left} pages of {actor.address} are not free")
                     if isinstance(actor, HugePages) and actor.reserved:
                         yield self._leak("a promise", f"{actor.reserved} of {actor.address} are promised")
-                case Mm() if actor.pinned_vm:
-                    yield self._leak("a charge", f"{actor.address} is charged with {actor.pinned_vm} pinned pages")
+                case Mm():
+                    if actor.pinned_vm:
+                        yield self._leak("a charge", f"{actor.address} is charged with {actor.pinned_vm} pinned pages")
+                    if locked := actor.locked_vm:
+                        yield self._leak("a charge", f"{actor.address} is charged with {locked} locked pages")
                 case Users():
                     for uid, pages in sorted(actor.locked_vm.items()):
                         yield self._leak("a charge", f"user {uid} is charged with {pages} locked pages")

@@ -71,6 +71,8 @@ def page_facts(actor: Actor) -> Iterator[tuple[Hashable, str | BlockFact]]:
         case Mm():
             if actor.pinned_vm:
                 yield f"pinned_vm of {actor.address}", f"{actor.pinned_vm} page{'s' * (actor.pinned_vm != 1)}"
+            if actor.locked_vm:
+                yield f"locked_vm of {actor.address}", f"{actor.locked_vm} page{'s' * (actor.locked_vm != 1)}"
         case Users():
             for uid, pages in sorted(actor.locked_vm.items()):
                 yield f"locked_vm of user {uid}", f"{pages} page{'s' * (pages != 1)}"
