@@ -38,27 +38,31 @@ class PageTables(ActorPart):
         """Enter pages as the fault handler of their file says.
 
         The lock is taken at once: what the file zaps later waits for it. References are taken before anybody finds the
-        entries.
+        entries. A copy of a page, which another thread has made meanwhile, stays [code: finish_fault, pte_none].
         """
         table, size = self.space.page_table, self.space.page_size
-        entries = [Pte(frame, told.writable, referenced=_has_reference(frame, told)) for frame in told.frames]
-        taken = [pte.frame for pte in entries if pte.referenced]
         with (yield self.lock.exclusive()):
+            entries = {
+                vpn: Pte(frame, told.writable, referenced=_has_reference(frame, told))
+                for vpn, frame in enumerate(told.frames, told.vpn)
+                if vpn not in table or not table[vpn].anonymous
+            }
+            taken = [pte.frame for pte in entries.values() if pte.referenced]
             for memory in dict.fromkeys(frame.memory for frame in taken):
                 yield Call(memory, MapFrames(tuple(frame.number for frame in taken if frame.memory == memory)))
             others = [
                 (vpn * size, (vpn + 1) * size)
-                for vpn, pte in enumerate(entries, told.vpn)
+                for vpn, pte in entries.items()
                 if vpn in table and table[vpn].frame != pte.frame
             ]
-            replaced = yield from self.notifiers.around(others, at_once(partial(self._enter, told.vpn, entries)))
+            replaced = yield from self.notifiers.around(others, at_once(partial(self._enter, entries)))
         yield from self.anonymous.drop(replaced)
 
-    def _enter(self, vpn: int, entries: list[Pte]) -> list[Pte]:
+    def _enter(self, entries: dict[int, Pte]) -> list[Pte]:
         """Enter entries, and return those that they replace and that have a reference."""
         table = self.space.page_table
-        replaced = [table[number] for number in range(vpn, vpn + len(entries)) if number in table]
-        table |= {vpn + index: pte for index, pte in enumerate(entries)}
+        replaced = [table[vpn] for vpn in entries if vpn in table]
+        table |= entries
         return [pte for pte in replaced if pte.referenced]
 
     @handles(Zap)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from longpin.actors.base import ActorPart, handles
 from longpin.actors.constants import PROT_READ, PROT_WRITE
 from longpin.actors.conversation import Call, Conversation, KernelError
+from longpin.actors.kernel.generation import Generation
 from longpin.actors.kernel.machine import Kernel, require
 from longpin.actors.locks import Lock
 from longpin.actors.mm.address_space import AddressSpace, Mapping, PageAccess, Pte
@@ -138,7 +139,7 @@ class Pins(ActorPart):
         pages = min(pages, (mapping.end - address) // self.kernel.page_size, MOST_AT_ONCE)
         if request.terms.file and mapping.inode != request.terms.file:
             raise KernelError(errno.EINVAL)
-        access = _access(request, mapping, unshares=self.kernel.generation.read_only_pins)
+        access = _access(request, mapping, self.kernel.generation)
         view = MappingView(self.mm, mapping.number, mapping.prot, mapping.flags, mapping.file.ofd)
         r = request
         wanted = PinRequest(r.caller, view, r.longterm, r.write, r.owner, r.context, mapping.memory, r.terms)
@@ -223,10 +224,10 @@ def _refused_file(mappings: list[Mapping]) -> int:
     return 0
 
 
-def _access(request: GetUserPages, mapping: Mapping, *, unshares: bool) -> PageAccess | None:
+def _access(request: GetUserPages, mapping: Mapping, generation: Generation) -> PageAccess | None:
     """Return how pages of a mapping are to be accessed; None: it does not allow that [check_vma_flags].
 
-    ``unshares``: a long pin for reading through a private mapping copies the file's page first.
+    Where pins can be for reading only, a long one through a private mapping copies the file's page first.
     """
     if request.write:
         if mapping.prot & PROT_WRITE:
@@ -236,7 +237,7 @@ def _access(request: GetUserPages, mapping: Mapping, *, unshares: bool) -> PageA
         return None
     if not mapping.private:
         return PageAccess.READ
-    return PageAccess.LONGTERM if request.longterm and unshares else PageAccess.PIN
+    return PageAccess.LONGTERM if request.longterm and generation.read_only_pins else PageAccess.PIN
 
 
 def run_of(ptes: list[Pte]) -> int:

@@ -130,6 +130,9 @@ class Strict(Policy):
         **layout_errnos("ETXTBSY"),
         **DEVICE_GONE,
         "ibv_post_send": frozenset({"EACCES", "EIO"}),
+        "ibv_post_recv": frozenset({"EACCES", "EIO"}),
+        "ibv_post_srq_recv": frozenset({"EACCES", "EIO"}),
+        "ibv_bind_mw": frozenset({"EACCES", "EIO"}),
     }
 
     lease_owner: LeaseOwner = LeaseOwner.PROCESS

@@ -222,7 +222,8 @@ class UverbsContext(Backing):
     @handles(FindRegion)
     def find_region(self, request: FindRegion, _src: Address) -> RegionFiles:
         """Tell of which files a region has pages."""
-        registration = self.table.find(Region, request.handle).request.registration
+        handle = self.table.find(MemoryWindow, request.handle).mr if request.window else request.handle
+        registration = self.table.find(Region, handle).request.registration
         return RegionFiles(
             registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs if first.inode))
         )

@@ -29,6 +29,7 @@ from longpin.actors.syscalls import (
     verbs,
     vfio,
     video,
+    work_queues,
     xdp,
 )
 from longpin.actors.syscalls.declaration import Syscall
@@ -47,6 +48,7 @@ _CALLS = (
     ranges,
     transfers,
     verbs,
+    work_queues,
     queue_pairs,
     memory_windows,
     imported_verbs,

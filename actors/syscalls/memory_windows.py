@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from longpin.actors.constants import IBV_MW_TYPE_1, IBV_WR_BIND_MW
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.syscalls.declaration import Declarations, Section
-from longpin.actors.syscalls.queue_pairs import destroy, ibv_post_send
+from longpin.actors.syscalls.queue_pairs import ibv_post_send
 from longpin.actors.syscalls.verbs import use
+from longpin.actors.syscalls.work_queues import ERRNOS, destroy
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.rdma.verbs import ObjectKind
 from longpin.messages.rdma.windows import AllocMw, FindWindow
@@ -18,14 +19,12 @@ if TYPE_CHECKING:
 CALLS = Declarations(Section.VERBS, on_host=False)
 syscall = CALLS.declare
 
-_VERBS = {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10", "EIO": "semantics 1.10"}
-
 
 @syscall(
     "ibv_alloc_mw(pd: handle, type: int)",
     "ibv_alloc_mw(3)",
     returns="a memory window, bound to nothing: `IBV_MW_TYPE_1` or `IBV_MW_TYPE_2`",
-    errnos=_VERBS,
+    errnos=ERRNOS,
 )
 def ibv_alloc_mw(process: "Process", pd: VerbsObject, kind: int) -> Conversation[VerbsObject]:
     """ibv_alloc_mw(3)."""
@@ -38,7 +37,7 @@ def ibv_alloc_mw(process: "Process", pd: VerbsObject, kind: int) -> Conversation
     "ibv_dealloc_mw(mw: handle)",
     "ibv_alloc_mw(3)",
     returns="0; if it was bound, its region has one window less",
-    errnos=_VERBS,
+    errnos=ERRNOS,
 )
 def ibv_dealloc_mw(process: "Process", mw: VerbsObject) -> Conversation[int]:
     """ibv_dealloc_mw(3)."""
@@ -50,7 +49,7 @@ def ibv_dealloc_mw(process: "Process", mw: VerbsObject) -> Conversation[int]:
     "ibv_bind_mw(3)",
     returns="0; a window of type 1 is bound, when the device comes to it, to `length` bytes at `offset` of the region; "
     "without one, to nothing. Windows of type 2 are bound with `ibv_post_send`",
-    errnos=_VERBS | {"ENOMEM": "ibv_bind_mw(3): the queue is full"},
+    errnos=ERRNOS | {"ENOMEM": "ibv_bind_mw(3): the queue is full"},
 )
 def ibv_bind_mw(
     process: "Process",

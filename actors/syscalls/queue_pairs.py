@@ -19,19 +19,16 @@ from longpin.actors.constants import (
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.kernel.machine import MOST_BYTES
 from longpin.actors.policies.base import Policy
-from longpin.actors.rdma.completions import MOST_COMPLETIONS
 from longpin.actors.rdma.requester import length_of
-from longpin.actors.rdma.shared_receives import MOST_RECEIVES
 from longpin.actors.syscalls.declaration import ArgumentRefusal, Declarations, Given, OneOf, Section, Unknown
 from longpin.actors.syscalls.files import as_bytes
-from longpin.actors.syscalls.verbs import context_of, use
+from longpin.actors.syscalls.verbs import use
+from longpin.actors.syscalls.work_queues import ERRNOS, destroy
 from longpin.messages.envelope import Address
 from longpin.messages.fs.inode import AskUse
 from longpin.messages.process.labels import VerbsObject
 from longpin.messages.rdma.verbs import (
-    CreateCq,
     CreateQp,
-    DestroyObject,
     FindObject,
     FindRegion,
     ObjectKind,
@@ -39,10 +36,7 @@ from longpin.messages.rdma.verbs import (
     RegionFiles,
 )
 from longpin.messages.rdma.work import (
-    CreateSrq,
     ModifyQp,
-    ModifySrq,
-    Poll,
     PostReceive,
     PostSend,
     PostSrqReceive,
@@ -55,9 +49,6 @@ if TYPE_CHECKING:
 
 CALLS = Declarations(Section.VERBS, on_host=False)
 syscall = CALLS.declare
-
-_VERBS = {"EBADF": "semantics 1.10", "EINVAL": "semantics 1.10", "EIO": "semantics 1.10"}
-"""What every verb may fail with: no descriptor of the context, a dead or wrong handle, a device that is gone."""
 
 QP_STATES = (
     "IBV_QPS_RESET",
@@ -81,78 +72,6 @@ EMPTY = (*SENDS, IBV_WR_RDMA_WRITE_WITH_IMM, IBV_WR_LOCAL_INV, IBV_WR_BIND_MW)
 OPCODES = tuple(name for name in PROGRAM_CONSTANTS if name.startswith("IBV_WR_"))
 
 
-# Queues of completions and of receives.
-
-
-@syscall(
-    "ibv_create_cq(context: int, [cqe: int])",
-    "ibv_create_cq(3)",
-    returns=f"a completion queue with room for `cqe`, at most {MOST_COMPLETIONS}, which it is if nothing is said. A "
-    "completion that finds it full is lost, and `IBV_EVENT_CQ_ERR` is queued",
-    errnos=_VERBS,
-)
-def ibv_create_cq(process: "Process", fd: int, cqe: int = MOST_COMPLETIONS) -> Conversation[VerbsObject]:
-    """ibv_create_cq(3)."""
-    context = context_of(process, fd)
-    handle = (yield Call(context, CreateCq(cqe))).handle
-    return VerbsObject(ObjectKind.CQ, fd, handle, context)
-
-
-def destroy(process: "Process", thing: VerbsObject, kind: ObjectKind) -> Conversation[int]:
-    """Destroy an object of a kind."""
-    yield Call(use(process, thing, kind).context, DestroyObject(kind, thing.handle))
-    return 0
-
-
-@syscall(
-    "ibv_destroy_cq(cq: handle)",
-    "ibv_create_cq(3)",
-    returns="0; waits until the process has acknowledged the events that it has had of it",
-    errnos=_VERBS | {"EBUSY": "ibv_create_cq(3): a queue pair uses it"},
-)
-def ibv_destroy_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
-    """ibv_destroy_cq(3)."""
-    return (yield from destroy(process, cq, ObjectKind.CQ))
-
-
-@syscall(
-    "ibv_create_srq(pd: handle, max_wr: uint, [srq_limit: uint])",
-    "ibv_create_srq(3)",
-    returns=f"a shared receive queue with room for `max_wr`, at most {MOST_RECEIVES}. `IBV_EVENT_SRQ_LIMIT_REACHED` is "
-    "queued once, when fewer than `srq_limit` are left",
-    errnos=_VERBS,
-)
-def ibv_create_srq(process: "Process", pd: VerbsObject, max_wr: int, srq_limit: int = 0) -> Conversation[VerbsObject]:
-    """ibv_create_srq(3)."""
-    context = use(process, pd, ObjectKind.PD).context
-    handle = (yield Call(context, CreateSrq(pd.handle, max_wr, srq_limit))).handle
-    return VerbsObject(ObjectKind.SRQ, pd.fd, handle, context)
-
-
-@syscall(
-    "ibv_modify_srq(srq: handle, srq_limit: uint)",
-    "ibv_modify_srq(3)",
-    returns="0; the limit is armed again",
-    errnos=_VERBS,
-    partial="the limit",
-)
-def ibv_modify_srq(process: "Process", srq: VerbsObject, srq_limit: int) -> Conversation[int]:
-    """ibv_modify_srq(3)."""
-    yield Call(use(process, srq, ObjectKind.SRQ).context, ModifySrq(srq.handle, srq_limit))
-    return 0
-
-
-@syscall(
-    "ibv_destroy_srq(srq: handle)",
-    "ibv_create_srq(3)",
-    returns="0",
-    errnos=_VERBS | {"EBUSY": "ibv_create_srq(3): a queue pair uses it"},
-)
-def ibv_destroy_srq(process: "Process", srq: VerbsObject) -> Conversation[int]:
-    """ibv_destroy_srq(3)."""
-    return (yield from destroy(process, srq, ObjectKind.SRQ))
-
-
 # Queue pairs.
 
 
@@ -162,7 +81,7 @@ def ibv_destroy_srq(process: "Process", srq: VerbsObject) -> Conversation[int]:
     "ibv_create_qp(3)",
     returns=f"a queue pair. Receives complete to `send_cq` too if there is no `recv_cq`; with `srq` they come from "
     f"there. It has room for {MOST_WORK} requests each if nothing is said",
-    errnos=_VERBS,
+    errnos=ERRNOS,
     partial="reliable connections",
 )
 def ibv_create_qp(
@@ -187,7 +106,7 @@ def ibv_create_qp(
     return VerbsObject(ObjectKind.QP, pd.fd, made.handle, context, made.address)
 
 
-@syscall("ibv_destroy_qp(qp: handle)", "ibv_create_qp(3)", returns="0; nothing completes any more", errnos=_VERBS)
+@syscall("ibv_destroy_qp(qp: handle)", "ibv_create_qp(3)", returns="0; nothing completes any more", errnos=ERRNOS)
 def ibv_destroy_qp(process: "Process", qp: VerbsObject) -> Conversation[int]:
     """ibv_destroy_qp(3)."""
     return (yield from destroy(process, qp, ObjectKind.QP))
@@ -205,7 +124,7 @@ def _find_qp(process: "Process", qp: VerbsObject) -> Conversation[Address]:
     returns="0; `IBV_QPS_INIT`, `IBV_QPS_RTR` with the peer's queue pair, `IBV_QPS_RTS`, ... `access`: what of "
     "`IBV_ACCESS_REMOTE_WRITE`, `_READ` and `_ATOMIC` the peer may do, all if nothing is said; `rnr_retry`: how often "
     "a peer that has no receive is asked again, 7: for ever, which it is if nothing is said",
-    errnos=_VERBS,
+    errnos=ERRNOS,
     partial="these attributes",
     allowed={"state": OneOf(QP_STATES)},
 )
@@ -229,7 +148,7 @@ def ibv_modify_qp(
     "ibv_query_qp(qp: handle)",
     "ibv_query_qp(3)",
     returns="the state, such as `IBV_QPS_RTS`",
-    errnos=_VERBS,
+    errnos=ERRNOS,
     partial="the state",
 )
 def ibv_query_qp(process: "Process", qp: VerbsObject) -> Conversation[int]:
@@ -260,7 +179,7 @@ def _needs_a_region(given: Given) -> ArgumentRefusal | None:
     "data of `IBV_WR_RDMA_WRITE_WITH_IMM` and `IBV_WR_SEND_WITH_IMM`, and of the atomics, which work on 8 bytes, the "
     "number to add or compare with. `IBV_WR_SEND_WITH_INV` and `IBV_WR_LOCAL_INV` invalidate the window `remote`; "
     "`IBV_WR_BIND_MW` binds it to `length` bytes at `offset` of the region `local`, with the access flags `operand`",
-    errnos=_VERBS | {"ENOMEM": "ibv_post_send(3): the queue is full"},
+    errnos=ERRNOS | {"ENOMEM": "ibv_post_send(3): the queue is full"},
     partial="one element",
     allowed={"opcode": OneOf(OPCODES)},
     refuses=_needs_a_region,
@@ -282,7 +201,7 @@ def ibv_post_send(
     if not _goes_together(opcode, local, remote):
         raise KernelError(errno.EINVAL)
     key = "" if remote is None else f"{remote.context}/{remote.handle}"
-    if remote is not None and not window:
+    if remote is not None:
         yield from _check_use(process, remote)
     data, region = None, 0
     if isinstance(local, VerbsObject):
@@ -315,26 +234,29 @@ def _goes_together(opcode: int, local: bytes | str | VerbsObject | None, remote:
 
 
 def _check_use(process: "Process", mr: VerbsObject) -> Conversation[None]:
-    """Ask the files of a region whether the process may use it, where a policy has something to say [1.10].
+    """Ask the files of a region or window whether the process may use it, where a policy has something to say [1.10].
 
     Of one that is gone only the device will tell.
     """
     if not process.kernel.policy.overrides(Policy.use_gate):
         return
     try:
-        found: RegionFiles = yield Call(mr.context, FindRegion(mr.handle))
+        found: RegionFiles = yield Call(mr.context, FindRegion(mr.handle, mr.kind == ObjectKind.MW))
     except KernelError:
         return
     for inode in found.inodes:
         yield Call(inode, AskUse(process.caller, found.region, mr.context))
 
 
-def _receive(process: "Process", local: VerbsObject | None, offset: int, length: int) -> ReceiveRequest:
+def _receive(process: "Process", local: VerbsObject | None, offset: int, length: int) -> Conversation[ReceiveRequest]:
+    """Check a buffer that is given to the device, and that the process may use it."""
     if local is None:
         return ReceiveRequest(0, 0, 0)
     if offset < 0 or not 0 <= length <= MOST_BYTES:
         raise KernelError(errno.EINVAL)
-    return ReceiveRequest(use(process, local, ObjectKind.MR).handle, offset, length)
+    handle = use(process, local, ObjectKind.MR).handle
+    yield from _check_use(process, local)
+    return ReceiveRequest(handle, offset, length)
 
 
 @syscall(
@@ -342,7 +264,7 @@ def _receive(process: "Process", local: VerbsObject | None, offset: int, length:
     "ibv_post_recv(3)",
     returns="0; what is sent goes to `length` bytes at `offset` of the region `local`; without a region there is room "
     "for nothing, which `IBV_WR_RDMA_WRITE_WITH_IMM` does not need",
-    errnos=_VERBS | {"ENOMEM": "ibv_post_recv(3): the queue is full"},
+    errnos=ERRNOS | {"ENOMEM": "ibv_post_recv(3): the queue is full"},
     partial="one element",
 )
 def ibv_post_recv(
@@ -350,7 +272,8 @@ def ibv_post_recv(
 ) -> Conversation[int]:
     """ibv_post_recv(3)."""
     address = yield from _find_qp(process, qp)
-    yield Call(address, PostReceive(_receive(process, local, offset, length)))
+    request = yield from _receive(process, local, offset, length)
+    yield Call(address, PostReceive(request))
     return 0
 
 
@@ -358,7 +281,7 @@ def ibv_post_recv(
     "ibv_post_srq_recv(srq: handle, [local: handle|none], [offset: long], [length: long])",
     "ibv_post_srq_recv(3)",
     returns="0; as `ibv_post_recv`, for whichever queue pair of the shared queue needs it first",
-    errnos=_VERBS | {"ENOMEM": "ibv_post_srq_recv(3): the queue is full"},
+    errnos=ERRNOS | {"ENOMEM": "ibv_post_srq_recv(3): the queue is full"},
     partial="one element",
 )
 def ibv_post_srq_recv(
@@ -366,75 +289,6 @@ def ibv_post_srq_recv(
 ) -> Conversation[int]:
     """ibv_post_srq_recv(3)."""
     context = use(process, srq, ObjectKind.SRQ).context
-    yield Call(context, PostSrqReceive(srq.handle, _receive(process, local, offset, length)))
-    return 0
-
-
-# Completions.
-
-
-@syscall(
-    "ibv_poll_cq(cq: handle)",
-    "ibv_poll_cq(3)",
-    returns="how many completions it took, at most one",
-    errnos=_VERBS,
-)
-def ibv_poll_cq(process: "Process", cq: VerbsObject) -> Conversation[int]:
-    """ibv_poll_cq(3) of one entry: returns how many there were; ibv_wc_status tells its status."""
-    polled = yield Call(use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=False))
-    if polled.count:
-        process.current.completion = polled.completion
-    count: int = polled.count
-    return count
-
-
-@syscall(
-    "ibv_wc_status()",
-    "ibv_poll_cq(3)",
-    returns="the status of the completion polled last, such as `IBV_WC_SUCCESS`",
-)
-def ibv_wc_status(process: "Process") -> int:
-    """Return the status of the completion polled last."""
-    return process.current.completion.status
-
-
-@syscall(
-    "ibv_wc_opcode()",
-    "ibv_poll_cq(3)",
-    returns="what the completion polled last is of, if it succeeded: `IBV_WC_SEND`, `IBV_WC_RECV`, ...",
-)
-def ibv_wc_opcode(process: "Process") -> int:
-    """Return the opcode of the completion polled last."""
-    return process.current.completion.opcode
-
-
-@syscall(
-    "ibv_wc_byte_len()",
-    "ibv_poll_cq(3)",
-    returns="how many bytes the completion polled last says were received or read",
-)
-def ibv_wc_byte_len(process: "Process") -> int:
-    """Return the length that the completion polled last tells."""
-    return process.current.completion.byte_len
-
-
-@syscall(
-    "ibv_wc_imm_data()",
-    "ibv_poll_cq(3)",
-    returns="the immediate data that came with the completion polled last, as the peer gave it",
-)
-def ibv_wc_imm_data(process: "Process") -> int:
-    """Return the immediate data of the completion polled last."""
-    return process.current.completion.imm_data
-
-
-@syscall(
-    "ibv_get_cq_event(cq: handle)",
-    "ibv_get_cq_event(3)",
-    returns="0; waits for a completion",
-    errnos=_VERBS | {"EINTR": "semantics 1.10"},
-)
-def ibv_get_cq_event(process: "Process", cq: VerbsObject) -> Conversation[int]:
-    """ibv_get_cq_event(3): wait until there is something to poll."""
-    yield Call(use(process, cq, ObjectKind.CQ).context, Poll(cq.handle, wait=True))
+    request = yield from _receive(process, local, offset, length)
+    yield Call(context, PostSrqReceive(srq.handle, request))
     return 0

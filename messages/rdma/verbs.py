@@ -130,12 +130,16 @@ class Register(Message):
 
 @message
 class FindRegion(Message):
-    """Find the files whose pages a region has; EINVAL if there is no such region."""
+    """Find the files whose pages a region has, or that a window is bound to; EINVAL if there is no such region."""
 
     handle: int
+    window: bool = False
+    """It is the handle of a window, whose region is not known here."""
 
-    def footprint(self) -> Footprint:
+    def footprint(self) -> Footprint | None:
         """The object."""
+        if self.window:
+            return None
         return Footprint.of(reads=[("object", self.handle)])
 
 

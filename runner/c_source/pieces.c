@@ -131,7 +131,7 @@ static void pass_ended(void)
 		pid_t pid = pid_with(turns[turn].process);
 		char state = pid ? state_of(pid) : 0;
 
-		if (pid && (!state || state == 'Z' || state == 'X'))
+		if (!turns[turn].process || (pid && (!state || state == 'Z' || state == 'X')))
 			__atomic_compare_exchange_n(&shared->turn, &turn, turn + 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	}
 }

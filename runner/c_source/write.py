@@ -201,7 +201,7 @@ class _File:
             "enum kind { BEGINS, RETURNS, ENDS };\n\n"
             "static const struct turn {\n\tlong process;\n\tenum kind kind;\n"
             "\tint line, error, handler, holds;\n} turns[] = {\n"
-            + "\n".join(rows)
+            + "\n".join(rows or ["\t{ 0, ENDS, 0, 0, 0, 0 },\t/* nothing was done */"])
             + "\n};\n\n#define TURNS ((int)(sizeof(turns) / sizeof(turns[0])))"
         )
 

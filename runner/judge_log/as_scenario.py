@@ -38,7 +38,7 @@ def as_scenario(translated: Translated, *, break_time: float = 45, uid: int = 0)
         "source": f"what {PurePath(translated.log.name).name} tells, a log of strace",
         "policy": "P0",
         **tables(translated, break_time=break_time),
-        "process": [table for table in _Writer(translated, uid).tables() if table],
+        "process": [table for table in _ScenarioWriter(translated, uid).tables() if table],
     }
     return write_scenario(document)
 
@@ -55,7 +55,7 @@ class _Text:
     """Its end is told."""
 
 
-class _Writer:
+class _ScenarioWriter:
     def __init__(self, translated: Translated, uid: int) -> None:
         self._translated = translated
         self._uid = uid

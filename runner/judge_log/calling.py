@@ -61,8 +61,6 @@ class LoggedProcess:
     number: int
     image: str
     """What it runs."""
-    descriptors: set[int] = field(default_factory=set)
-    """Those that are open, beyond the standard ones."""
     ranges: list[tuple[int, int]] = field(default_factory=list)
     """Where files that matter are mapped: first byte, and the one behind the last."""
     threads: int = 1

@@ -82,6 +82,7 @@ _ELSEWHERE: Final = frozenset(
     {
         "capset",
         "chroot",
+        "close_range",
         "io_submit",
         "io_uring_enter",
         "mount",

@@ -135,11 +135,6 @@ _RESULT = re.compile(
 )
 
 
-def looks_like_strace(text: str) -> bool:
-    """Return whether the first lines are those of strace, with or without what is asked of them."""
-    return any(_HEAD.match(line) or _CALL.match(line) for line in text.splitlines()[:20])
-
-
 def read_strace(name: str, text: str) -> StraceLog:
     """Read a log.
 

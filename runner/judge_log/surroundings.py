@@ -57,8 +57,6 @@ class GuessedFile:
     uid: int | None = None
     touched: bool = False
     """It was written to: what is said of its size from then on is about later."""
-    group: set[str] = field(default_factory=set)
-    """Other names it has, or has later."""
 
 
 @dataclass(slots=True)

@@ -50,6 +50,8 @@ class _Translator:
         self._pending: dict[int, list[ModelCall]] = defaultdict(list)
         """The call of the model that each thread is in."""
         self._received = Passing(log, self._world)
+        self._born: dict[int, int] = {}
+        """The line on which each process begins."""
         self._reapers: set[int] = set()
         """The processes that get orphans among their descendants [PR_SET_CHILD_SUBREAPER]."""
         self._senders: set[tuple[int, int]] = set()
@@ -124,6 +126,9 @@ class _Translator:
         if call.name in EXECS and thread.is_root and call is thread.entries[0]:
             self._out.left_out[call.name] += 1  # what the log begins with is where the process begins
             return
+        if call.name in FORKS and call.value and call.value > 0 and self._is_used_again(call):
+            self._end_at(call.begins, f"the number {call.value} is that of a second process")
+            return
         calling = Calling(call, process, self._surroundings, self._world, self._image_of(call), self._received)
         match translate(calling):
             case LeftOut():
@@ -175,7 +180,7 @@ class _Translator:
 
     def _forks(self, parent: LoggedProcess, call: LoggedCall) -> None:
         assert call.value is not None
-        child = LoggedProcess(call.value, str(call.value), set(parent.descriptors), list(parent.ranges))
+        child = LoggedProcess(call.value, str(call.value), list(parent.ranges))
         child.groups_changed = parent.groups_changed
         self._processes[call.value] = child
         self._handlers[call.value] = dict(self._handlers[parent.number])
@@ -204,6 +209,13 @@ class _Translator:
         process = self._processes.get(thread.process)
         if process is not None:
             process.threads -= 1
+
+    def _is_used_again(self, call: LoggedCall) -> bool:
+        """Return whether the number of a new process was another's: the log does not tell which of them did what."""
+        assert call.value is not None
+        before = self._born.setdefault(call.value, call.begins)
+        root = call.value in self._world.threads and self._world.threads[call.value].is_root
+        return before != call.begins or root
 
     def _adopts(self, thread: LoggedThread) -> bool:
         """Return whether children of a process that ends become those of an ancestor in the log."""
@@ -247,14 +259,9 @@ def _return(call: LoggedCall, piece: ModelCall) -> Returns:
 
 def _follow(process: LoggedProcess, call: LoggedCall, surroundings: LogFiles) -> None:
     """Note what a call makes of descriptors and memory."""
-    if call.made is not None:
-        process.descriptors.add(call.made.number)
     if call.failed or not call.result:
         return
-    first = call.args[0] if call.args else None
-    if call.name == "close" and first is not None:
-        process.descriptors.discard(number(first, -1))
-    elif call.name in ("mmap", "mmap2") and call.value:
+    if call.name in ("mmap", "mmap2") and call.value:
         length = number(call.args[1], 0)
         process.forget(call.value, length)
         if isinstance(call.args[4], Described) and surroundings.matters(call.args[4].name):

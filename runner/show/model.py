@@ -10,14 +10,17 @@ from typing import BinaryIO, NamedTuple
 
 from longpin.config.schema import Scenario
 from longpin.messages.envelope import WORLD, Address, Envelope, Message
+from longpin.messages.process.process import NextCall
 from longpin.messages.trace import Header, TraceReader
 from longpin.runner.engines.engine import ALARM
 from longpin.runner.engines.stepped import SteppedEngine
 from longpin.runner.failures.inevitable import Inevitable, inevitable_since
+from longpin.runner.judging.chronicle import EVENTS
 from longpin.runner.own_policy.source import PolicySource
 from longpin.runner.report.page.changes import ArrivalChange, Onlooker, StateChange
 from longpin.runner.report.page.facts import all_facts
 from longpin.runner.report.rows import printable
+from longpin.runner.report.sentences import sentence
 from longpin.runner.result import Result, Verdict
 from longpin.runner.run import read_header, replay
 from longpin.runner.subject import Subject
@@ -185,5 +188,9 @@ def changed_text(changes: Sequence[StateChange]) -> list[str]:
 
 
 def message_text(envelope: Envelope) -> str:
-    """Return a message in words."""
-    return f"{type(envelope.body).__name__} from {envelope.src} to {envelope.dst}"
+    """Return a message in words: its class, between whom, and what it tells of if that is an event."""
+    src, dst, body, _, _ = envelope
+    text = f"{type(body).__name__} from {src} to {dst}"
+    if (event := EVENTS.get(type(body))) is not None:
+        return printable(f"{text} ({sentence(event(0, 0.0, body, dst))})")
+    return printable(f"{text} ({body.call})" if isinstance(body, NextCall) else text)

@@ -112,7 +112,7 @@ def test_who_sees_no_script_sees_the_verdict(parsed: Parsed) -> None:
     said = " ".join(parsed.texts("div", class_="verdict"))
     assert "O1 at arrival 138: the device writes block 0" in said
     assert "the last choice that could have avoided it: arrival 137 was FreeBlocks" in said
-    assert "Dma from qp:100.1.3 to pmem:pmem0 could have arrived instead" in said
+    assert "Dma from qp:100.1.3 to pmem:pmem0 (device writes b'<b>' to block 0" in said
 
 
 def test_of_a_long_run_there_is_a_window_and_the_page_says_so(run: ShownRun, monkeypatch: pytest.MonkeyPatch) -> None:

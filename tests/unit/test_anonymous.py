@@ -476,3 +476,17 @@ ram = mmap(4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
 {second}label("done")
 """,
     )
+
+
+def test_two_threads_that_store_to_one_page_of_a_private_mapping_get_one_copy(play: Play) -> None:
+    """The page of the file that one of them has asked for does not take the place of the other's copy [1.8]."""
+    play(
+        "P0",
+        head='[[pmem]]\nname = "pmem0"\n[[pmem]]\nname = "disk"\ndax = false\nmount = "/disk"\n'
+        '[[file]]\npath = "/disk/f"\nsize = "PAGE"\n',
+        details={"t": 'start = "thread"'},
+        seeds=range(30),
+        a='fd = open("/disk/f", O_RDWR)\nbuf = mmap(PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0)\nclone("t")\n'
+        'store(buf, "one")\nwait_for("stored")\nload(buf, 6)                # -> b"onetwo"\n',
+        t='store(buf + 3, "two")\nlabel("stored")\n',
+    )

@@ -142,6 +142,13 @@ def test_a_file_says_which_run_it_is_and_what_that_shows(tmp_path: Path) -> None
     assert "Left out: verbs need an RDMA device" in text
 
 
+def test_of_a_run_that_was_killed_at_once_there_is_no_order(tmp_path: Path) -> None:
+    run = traced(tmp_path, WRITERS, "--policy", "P0")
+    run.result.events = []
+    status, lines = ran(run, tmp_path)
+    assert (status, lines[-2:]) == (0, ["in the order of the run", "nothing was expected"])
+
+
 def test_handlers_and_forked_processes_have_their_turns(tmp_path: Path) -> None:
     status, lines = ran(traced(tmp_path, "lease-shared"), tmp_path, 1)
     assert (status, lines[-2:]) == (0, ["in the order of the run", "as expected"])

@@ -415,4 +415,4 @@ def test_every_command_has_help() -> None:
     for name in cli.main.commands:
         result = longpin(name, "--help")
         assert result.exit_code == 0
-        assert ("--json" in result.stdout) == (name not in ("show", "new"))
+        assert ("--json" in result.stdout) == (name != "new")

@@ -20,6 +20,7 @@ from longpin.actors.syscalls import (
     verbs,
     vfio,
     video,
+    work_queues,
     xdp,
 )
 from longpin.actors.syscalls.declaration import Declarations, LibcArgument, Section, Support, libc
@@ -46,6 +47,7 @@ def test_every_kernel_makes_what_it_can_and_nothing_else() -> None:
         lease_verbs,
         memory_windows,
         queue_pairs,
+        work_queues,
         vfio,
         video,
         xdp,

@@ -300,6 +300,33 @@ label("used")
     )
 
 
+@pytest.mark.parametrize(("enforced", "outcome"), [("none", "0"), ("block_use", "EACCES")])
+def test_use_through_a_window_and_by_a_receive(play: Play, enforced: str, outcome: str) -> None:
+    """Whatever gives the device the pages: the key of a window, a buffer for what comes."""
+    play(
+        f"P8,enforce_pass={enforced}",
+        details={"child": FORKED},
+        a=DEVICE
+        + OPEN
+        + SHARED
+        + """
+mr = ibv_reg_mr(pd, buf, PAGE, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND)
+mw = ibv_alloc_mw(pd, IBV_MW_TYPE_1)
+ibv_bind_mw(qp, mw, mr, 0, 8, IBV_ACCESS_REMOTE_WRITE)          # -> 0
+ibv_get_cq_event(cq)
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "x", mw, 0)                # -> 0
+fork("child")
+wait_for("used")
+""",
+        child=f"""
+ibv_post_send(qp, IBV_WR_RDMA_WRITE, "y", mw, 0)                # -> {outcome}
+ibv_post_recv(qp, mr, 0, 8)                                     # -> {outcome}
+ibv_post_recv(qp)                                               # -> 0
+label("used")
+""",
+    )
+
+
 @pytest.mark.parametrize(("which", "until"), [("any", 45.0), ("subtractive", 0.0)])
 def test_additive_changes_may_leave_shared_leases_alone(play: Play, which: str, until: float) -> None:
     run = play(

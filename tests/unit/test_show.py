@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from quality.test_own_policy_option import POLICY, STORY
 
 from longpin.config.hazard import shipped_hazards
 from longpin.config.loader import shipped_scenarios
-from longpin.messages.trace import TraceReader
+from longpin.messages.trace import TraceReader, TraceWriter
 from longpin.runner.report.page import diagram
 from longpin.runner.report.page.diagram import diagram_of
 from longpin.runner.show import FORMS, ShownRun, form_of
@@ -189,6 +190,20 @@ def test_a_policy_in_a_file_is_given_with_its_trace(tmp_path: Path) -> None:
     assert "nothing is executed unless the file is given: --policy busy.py:Busy" in refused.stderr
 
 
+@pytest.mark.parametrize("left", [0, 1, 40])
+def test_what_is_left_of_a_run_that_was_killed_has_every_form(left: int, folder: Path) -> None:
+    reader = TraceReader(folder / "small.trace")
+    with TraceWriter(folder / "cut.trace", reader.header) as writer:
+        for _, payload in islice(reader, left):
+            writer.append(payload)
+        writer.close(complete=False)
+    run = read_run(folder / "cut.trace", seconds=1)
+    assert len(run.arrivals) == left
+    assert run.inevitable is None
+    for form in FORMS:
+        assert form_of(form).write(run) or (form, left) == ("ndjson", 0)
+
+
 def test_a_damaged_trace_is_one_line(folder: Path) -> None:
     data = (folder / "small.trace").read_bytes()
     (folder / "bad.trace").write_bytes(data[:3000] + b"\xff" + data[3001:])
@@ -215,8 +230,11 @@ def test_the_last_choice_is_told(folder: Path) -> None:
         "since": 137,
         "known": True,
         "why": None,
-        "taken": "FreeBlocks from inode:/pmem/data to pmem:pmem0",
-        "instead": "Dma from qp:100.1.3 to pmem:pmem0",
+        "taken": "FreeBlocks from inode:/pmem/data to pmem:pmem0 (the file system frees block 0 of pmem:pmem0)",
+        "instead": (
+            "Dma from qp:100.1.3 to pmem:pmem0 (device writes b'from the NIC' to block 0 of pmem:pmem0, pinned by "
+            "mr:100.1 as page 0 of inode:/pmem/data)"
+        ),
     }
 
 
