@@ -11,6 +11,7 @@ from longpin.runner.commands import startup
 if __name__ == "__main__":  # before the rest is imported: until then Ctrl-C would be a stack trace
     startup.begin()
 
+import re
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 import click
@@ -180,7 +181,8 @@ def on_kernel(loaded: "Scenario", kernel: str, policy: str | None, engine: str) 
 
     if policy is not None:
         raise BadInput(
-            f"--kernel is for the scenario's own policy; of another one it is part: {policy},kernel={kernel}"
+            "--kernel is for the scenario's own policy; of another one it is part: "
+            f"{re.sub(r',kernel=[^,]*', '', policy)},kernel={kernel}"
         )
     if engine == "host":
         raise BadInput("--kernel: the host engine has the kernel of this machine")

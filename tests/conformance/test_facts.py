@@ -248,6 +248,7 @@ def test_a_difference_is_shown_beside_what_the_kernel_did() -> None:
         (json.dumps(TRUNCATE | {"id": "2", "op": 3}), "q.jsonl:2: op: expected text, found 3"),
         (json.dumps(TRUNCATE | {"id": "2", "kernel": [1]}), "q.jsonl:2: kernel: expected text, found [1]"),
         (json.dumps(BLOCKS | {"id": "2", "errno": 5}), "q.jsonl:2: errno: expected text or null, found 5"),
+        (json.dumps(BLOCKS | {"id": "2", "observed": None}), "q.jsonl:2: observed: expected what was seen, found null"),
         (json.dumps(TRUNCATE), "q.jsonl:2: expected an id of its own, found that of line 1"),
     ],
 )

@@ -117,6 +117,8 @@ def _questions(line: bytes, place: str, number: str) -> Iterator[KernelQuestion]
         errno = row.get("errno")
         if errno is not None and not isinstance(errno, str):
             raise QuestionError(f"{place}: errno: expected text or null, found {_shortened(json.dumps(errno))}")
+        if row["observed"] is None:
+            raise QuestionError(f"{place}: observed: expected what was seen, found null")
         recorded = KernelAnswer(row["observed"], errno, {key: its for key, its in row.items() if key not in _KEYS})
     texts = {key: row[key] for key in ("case", "fs", "op")}
     name = row.get("id") or number
