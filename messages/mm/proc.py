@@ -1,16 +1,12 @@
 """What is read in /proc of a memory map: /proc/PID/status, and /proc/PID/pagemap."""
 
-from longpin.messages.envelope import Footprint, Message, message
+from longpin.messages.envelope import Message, message
 from longpin.messages.mm.memory import PageFrame
 
 
 @message
 class ReadStatus(Message):
     """Ask how much memory is pinned and locked."""
-
-    def footprint(self) -> Footprint:
-        """Both counts; what is locked follows from the mappings."""
-        return Footprint.of(reads=[("pinned_vm",), ("vmas",)])
 
 
 @message
@@ -28,10 +24,6 @@ class ReadPagemap(Message):
     """Ask in which frame the page at an address lies."""
 
     address: int
-
-    def footprint(self) -> Footprint:
-        """Nothing is locked for it."""
-        return Footprint.of(reads=[("page table",)])
 
 
 @message

@@ -147,10 +147,10 @@ def no_fence(monkeypatch: Patch) -> None:
     """The layout counts as returned, and the client is not told."""
 
     def planted(self: NfsLayout) -> Conversation[None]:
+        self.disposed = True
         yield Call(self.inode, LayoutReturned(self.address))
-        self.gone = False
 
-    monkeypatch.setattr(NfsLayout, "_fence", planted)
+    monkeypatch.setattr(NfsLayout, "_recall_failed", planted)
 
 
 def a_fence_does_not_wait(monkeypatch: Patch) -> None:

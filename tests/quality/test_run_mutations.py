@@ -240,7 +240,7 @@ def test_independent_neighbours_may_change_places(name: str, most: int, tmp_path
     reader = TraceReader(tmp_path / "trace")
     arrivals = [decode(payload)[1] for _, payload in reader]
     swaps = [index for index in range(len(arrivals) - 1) if independent(*arrivals[index : index + 2])]
-    assert len(swaps) > 5
+    assert len(swaps) > 5 or len(scenario.processes) == 1
     for index in sorted(random.Random(name).sample(swaps, min(most, len(swaps)))):
         order = [*arrivals[:index], arrivals[index + 1], arrivals[index], *arrivals[index + 2 :]]
         encoder = Encoder()

@@ -323,7 +323,7 @@ def test_without_a_compiler_it_is_the_host_engine(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--races", "--live"], "expected one of --recorded FILE, --live and --races"),
+        (["--races", "--live"], "expected one of --recorded FILE, --live, --races and --facts FILE"),
         (["--live", "layout-lease-answered"], "SCENARIO needs --races"),
         (["--live", "--runs", "3"], "--runs needs --races"),
         (["--races", "--random", "3", "a.toml"], "expected either SCENARIOs or --random"),
