@@ -1,5 +1,6 @@
 """Ops on io_uring: the emulated kernel does what Linux 6.18 was recorded to do, and what the kernel of this machine."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,14 @@ from longpin.runner.conform.check import Agreement, check_one
 from longpin.runner.conform.emulated import EmulatedRunner
 from longpin.runner.conform.generate_uring import generate_rings, wants_rings
 from longpin.runner.conform.host import HostRunner
-from longpin.runner.conform.program import Unsupported, dump_program, load_programs, parse_program
+from longpin.runner.conform.program import (
+    ConformProgram,
+    Unsupported,
+    dump_program,
+    load_programs,
+    make_op,
+    parse_program,
+)
 from longpin.runner.conform.uring_ops import RULES
 from longpin.runner.machine import agent_uring
 
@@ -114,9 +122,19 @@ def with_rings(host: HostRunner) -> HostRunner:
 @pytest.mark.parametrize("part", [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.heavy)])
 def test_this_kernel_answers_as_recorded(with_rings: HostRunner, part: int) -> None:
     runner = EmulatedRunner()
-    for program in RECORDED[::part]:
-        verdict = check_one(replace(program, result=None), with_rings, runner)
+    for number, program in enumerate(RECORDED[::part]):
+        verdict = check_one(of_another_user(program, number), with_rings, runner)
         assert verdict.agreement in (Agreement.AGREES, Agreement.SKIPPED), (program.id, verdict.differences)
+
+
+def of_another_user(program: ConformProgram, number: int) -> ConformProgram:
+    """Return a program without answers, whose user has nothing to do with the one before.
+
+    What a ring has counted for a user is given back by a worker, some time after its process has ended.
+    """
+    user = 100_000 + os.getpid() % 10_000 * 1_000 + number
+    ops = [make_op(op.proc, op.op, op.args, uid=user) if op.op == "setuid" else op for op in program.ops]
+    return replace(program, ops=tuple(ops), result=None)
 
 
 @pytest.mark.parametrize("count", [12, pytest.param(600, marks=pytest.mark.heavy)])
