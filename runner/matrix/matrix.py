@@ -124,6 +124,7 @@ def explore_matrix(
     done = {number: row for number, task in enumerate(tasks) if (row := kept.find(RowResult, task)) is not None}
     matrix.resumed = len(done)
     left = [number for number in range(len(tasks)) if number not in done]
+    left.sort(key=lambda number: tasks[number].timers != "racy")  # they take longest: none is to be the last
 
     def tell(name: str) -> None:
         if show is not None:
