@@ -232,15 +232,20 @@ def independent(first: Envelope, second: Envelope) -> bool:
     return first.dst not in (second.dst, second.src) and first.src != second.src
 
 
+def with_neighbours(name: str) -> bool:
+    """Whether a scenario has several processes: what one does by itself has one order."""
+    return len(load_scenario(name).processes) > 1
+
+
 @pytest.mark.parametrize("most", [6, pytest.param(1000, marks=pytest.mark.heavy, id="all")])
-@pytest.mark.parametrize("name", some_shipped(3))
+@pytest.mark.parametrize("name", some_shipped(3, among=with_neighbours))
 def test_independent_neighbours_may_change_places(name: str, most: int, tmp_path: Path) -> None:
     scenario = load_scenario(name)
     original = run(scenario, Settings.of(scenario, oracle="random", seed=2), tmp_path / "trace")
     reader = TraceReader(tmp_path / "trace")
     arrivals = [decode(payload)[1] for _, payload in reader]
     swaps = [index for index in range(len(arrivals) - 1) if independent(*arrivals[index : index + 2])]
-    assert len(swaps) > 5 or len(scenario.processes) == 1
+    assert len(swaps) > 5
     for index in sorted(random.Random(name).sample(swaps, min(most, len(swaps)))):
         order = [*arrivals[:index], arrivals[index + 1], arrivals[index], *arrivals[index + 2 :]]
         encoder = Encoder()
