@@ -9,13 +9,13 @@ This is the type 1 IOMMU driver, version 2, with a group and a device in each co
 
 import errno
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.device import DeviceNode
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
@@ -80,7 +80,7 @@ class Reached(NamedTuple):
     region: Address
 
 
-class VfioContainer(Backing):
+class VfioContainer(OneFile):
     """The memory that a device can reach, by its own addresses."""
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
@@ -96,10 +96,6 @@ class VfioContainer(Backing):
         self.attributes = Attributes(0, 0o666)
         """Of the device's file as this open sees it."""
         self.flocks = Flocks(address)
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     @handles(Open)
     def open_again(self, request: Open, _src: Address) -> Conversation[Opened]:

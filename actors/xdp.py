@@ -7,12 +7,11 @@ nothing in ``/proc`` says of which one the pins are (H23).
 
 import errno
 from dataclasses import dataclass
-from typing import Self
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.conversation import Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
@@ -47,7 +46,7 @@ class Umem:
     """The kernel has taken the pages from the device."""
 
 
-class XdpSocket(Backing):
+class XdpSocket(OneFile):
     """One socket, bound to a queue of a network device."""
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
@@ -61,10 +60,6 @@ class XdpSocket(Backing):
         """Held while the umem is registered [struct xdp_sock: mutex]."""
         self.attributes = Attributes(0, 0o777)
         self.flocks = Flocks(address)
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     @handles(RegisterUmem)
     def register(self, request: RegisterUmem, _src: Address) -> Conversation[Done]:

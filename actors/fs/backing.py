@@ -6,7 +6,7 @@ Here is what the VFS answers for all of them; each kind of file answers itself w
 import errno
 from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 from longpin.actors.base import Actor, Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError
@@ -153,3 +153,14 @@ class Backing(Actor):
         """Release an open file description: its flock(2) locks go."""
         self.node(request).flocks.drop(self, request.ofd)
         return DONE
+
+
+class OneFile(Backing):
+    """An actor that is one file, with its attributes and locks; the directory is many."""
+
+    attributes: Attributes
+    flocks: Flocks
+
+    def node(self, _request: Common) -> Self:
+        """Return itself."""
+        return self

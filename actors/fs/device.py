@@ -1,13 +1,12 @@
 """The file of a character device: a name in ``/dev`` with attributes, and nothing to truncate or to evict."""
 
 import errno
-from typing import Self
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_DIRECTORY, O_RDONLY, O_TMPFILE, O_WRONLY
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.permissions import check
 from longpin.actors.kernel.machine import Kernel
@@ -15,17 +14,13 @@ from longpin.messages.envelope import DONE, Address, Done
 from longpin.messages.fs.inode import AddLink, DropInode, DropLink, Open, Renamed, SetBreakTime
 
 
-class DeviceNode(Backing):
+class DeviceNode(OneFile):
     """A device by its name, which goes on without one."""
 
     def __init__(self, engine: Engine, address: Address, kernel: Kernel) -> None:
         super().__init__(engine, address, kernel)
         self.attributes = Attributes(0, 0o666)
         self.flocks = Flocks(address)
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     def check_open(self, request: Open) -> None:
         """Fail as open(2) does of who may not; there is nothing to truncate."""

@@ -9,7 +9,7 @@ taken in the order iolock, mmap lock, ilock, and held exactly where semantics 2.
 import errno
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 from longpin.actors.base import ActorPart, Engine, handles
 from longpin.actors.constants import (
@@ -25,7 +25,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import Conversation, KernelError, Step, Widen, outcome
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.cached_data import CachedData, MemoryData
 from longpin.actors.fs.file_data import FileData
 from longpin.actors.fs.flocks import Flocks
@@ -85,7 +85,7 @@ def _data_of(mount: Mount) -> type[FileData]:
     return FileData if mount.dax else CachedData
 
 
-class Inode(Backing):
+class Inode(OneFile):
     """One file: its parts, and whether anybody uses it."""
 
     parts: ClassVar[Mapping[str, type[ActorPart]]] = {
@@ -122,10 +122,6 @@ class Inode(Backing):
         self.mount = InodeMount(kernel, iolock, attributes, self.opens, mappings, data)
         self.evicted = False
         """No name and no user is left; the blocks are going back."""
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     # Open and close.
 

@@ -2,13 +2,13 @@
 
 import errno
 from collections import deque
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import O_ACCMODE, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
 from longpin.actors.conversation import Conversation, KernelError, WaitQueue, WaitsFor
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.permissions import check
 from longpin.actors.kernel.machine import Kernel
@@ -34,7 +34,7 @@ class Spliced(NamedTuple):
     length: int
 
 
-class Pipe(Backing):
+class Pipe(OneFile):
     """One pipe."""
 
     def __init__(
@@ -66,10 +66,6 @@ class Pipe(Backing):
         self.ends[request.ofd] = access
         self.changed.wake_all(self)
         return DONE
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     @handles(PipeRead)
     def read(self, request: PipeRead, _src: Address) -> Conversation[Data]:

@@ -8,12 +8,11 @@ returned.
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.conversation import Conversation, Effect, KernelError, Wait, WaitQueue, WaitsFor, outcome
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.io_uring.accounting import Account, pages_to_charge
 from longpin.actors.kernel.machine import Kernel
@@ -60,7 +59,7 @@ class RegisteredBuffer:
     """The kernel has taken the pages from the ring: requests fail."""
 
 
-class Ring(Backing):
+class Ring(OneFile):
     """One io_uring, with the mode and the flock(2) locks of its file."""
 
     def __init__(
@@ -88,10 +87,6 @@ class Ring(Backing):
         """Who waits for requests to be complete."""
         self.attributes = Attributes(uid, 0o600)
         self.flocks = Flocks(address)
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     @handles(Open)
     def open(self, _request: Open, _src: Address) -> Done:

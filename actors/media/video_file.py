@@ -8,12 +8,11 @@ import errno
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Self
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.conversation import Call, Conversation, KernelError, WaitQueue, WaitsFor, outcome, single
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Hold, Lock
@@ -82,7 +81,7 @@ class Dequeuing:
     busy: bool = False
 
 
-class VideoFile(Backing):
+class VideoFile(OneFile):
     """The queue of one open, and the owner, mode and flock(2) locks of the device's file as this open sees it."""
 
     def __init__(
@@ -112,10 +111,6 @@ class VideoFile(Backing):
         self.dequeuing = Dequeuing()
         self.attributes = Attributes(0, 0o666)
         self.flocks = Flocks(address)
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     @handles(Open)
     def open_again(self, request: Open, _src: Address) -> Conversation[Opened]:

@@ -4,7 +4,7 @@ Its pages are huge, as its size is in units of them. It can be read and mapped, 
 """
 
 import errno
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from longpin.actors.base import Engine, handles
 from longpin.actors.constants import (
@@ -21,7 +21,7 @@ from longpin.actors.constants import (
 )
 from longpin.actors.conversation import Call, Conversation, KernelError, Step
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.extents import END
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.fs.mappings import Mappings
@@ -55,7 +55,7 @@ from longpin.messages.mm.mm import InstallPtes, Zap
 from longpin.messages.mm.ram import DropFrames
 
 
-class HugetlbFile(Backing):
+class HugetlbFile(OneFile):
     """One file."""
 
     parts: ClassVar = {"mappings": Mappings}
@@ -74,10 +74,6 @@ class HugetlbFile(Backing):
         """The pages that are promised to it: none of ``pages``."""
         self.lock = Lock(self, f"the pages of {address}")
         """Held while pages come and go, and until their entries are there [hugetlb_fault_mutex]."""
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     def _bytes(self, pages: int) -> int:
         return pages * self.kernel.page_size

@@ -7,13 +7,13 @@ can use it, and the objects die with the last reference to that description.
 import errno
 from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from longpin.actors.base import ActorPart, Engine, handles
 from longpin.actors.constants import IBV_EVENT_DEVICE_FATAL
 from longpin.actors.conversation import Call, Conversation, KernelError
 from longpin.actors.fs.attributes import Attributes
-from longpin.actors.fs.backing import Backing, Common
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.flocks import Flocks
 from longpin.actors.kernel.machine import Kernel
 from longpin.actors.locks import Lock
@@ -65,7 +65,7 @@ TEARDOWN = (QueuePairEntry, MemoryWindow, Region, SharedReceiveQueue, Completion
 """In this order objects go: none before its users [code: uverbs_destroy_ufile_hw, which tries until all have gone]."""
 
 
-class UverbsContext(Backing):
+class UverbsContext(OneFile):
     """The objects one open of an RDMA device owns, and the owner, mode and flock(2) locks of the device's file."""
 
     parts: ClassVar[Mapping[str, type[ActorPart]]] = {
@@ -227,10 +227,6 @@ class UverbsContext(Backing):
         return RegionFiles(
             registration.owner, tuple(dict.fromkeys(first.inode for first, _ in registration.runs if first.inode))
         )
-
-    def node(self, _request: Common) -> Self:
-        """Return what has the attributes."""
-        return self
 
     # The end.
 

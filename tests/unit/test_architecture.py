@@ -9,7 +9,7 @@ import pykka
 import pytest
 
 from longpin.actors.base import Actor, ActorPart
-from longpin.actors.fs.backing import Backing
+from longpin.actors.fs.backing import OneFile
 from longpin.actors.fs.file import OpenFileDescription
 from longpin.actors.fs.inode import Inode
 from longpin.actors.mm.mm import Mm
@@ -116,7 +116,7 @@ PARTS = (
 def test_an_actor_with_parts_stands_on_no_other_and_its_parts_do_not_know_it() -> None:
     composed = (Mm, Inode, OpenFileDescription)
     for kind in composed:
-        assert kind.__base__ in (Actor, Backing)
+        assert kind.__base__ in (Actor, OneFile)
         for part in kind.parts.values():
             assert part.__base__ is ActorPart
             path = sys.modules[part.__module__].__file__
