@@ -1,7 +1,7 @@
 """Ops on io_uring: the emulated kernel does what Linux 6.18 was recorded to do, and what the kernel of this machine."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,10 +121,17 @@ def with_rings(host: HostRunner) -> HostRunner:
 
 @pytest.mark.parametrize("part", [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.heavy)])
 def test_this_kernel_answers_as_recorded(with_rings: HostRunner, part: int) -> None:
+    check_all((of_another_user(program, number) for number, program in enumerate(RECORDED[::part])), with_rings)
+
+
+def check_all(asked: Iterable[ConformProgram], host: HostRunner) -> None:
+    """See that the kernels agree about programs; of those that this host cannot run there are few."""
     runner = EmulatedRunner()
-    for number, program in enumerate(RECORDED[::part]):
-        verdict = check_one(of_another_user(program, number), with_rings, runner)
-        assert verdict.agreement in (Agreement.AGREES, Agreement.SKIPPED), (program.id, verdict.differences)
+    verdicts = [check_one(program, host, runner) for program in asked]
+    skipped = [verdict for verdict in verdicts if verdict.agreement is Agreement.SKIPPED]
+    for verdict in verdicts:
+        assert verdict.agreement is Agreement.AGREES or verdict in skipped, (verdict.program.id, verdict.differences)
+    assert len(skipped) < len(verdicts) / 4, skipped[0].reason
 
 
 def of_another_user(program: ConformProgram, number: int) -> ConformProgram:
@@ -139,10 +146,7 @@ def of_another_user(program: ConformProgram, number: int) -> ConformProgram:
 
 @pytest.mark.parametrize("count", [12, pytest.param(600, marks=pytest.mark.heavy)])
 def test_this_kernel_agrees_about_random_programs(with_rings: HostRunner, count: int) -> None:
-    runner = EmulatedRunner()
-    for index in range(count):
-        verdict = check_one(generate_rings(11, index), with_rings, runner)
-        assert verdict.agreement in (Agreement.AGREES, Agreement.SKIPPED), (index, verdict.differences)
+    check_all((generate_rings(11, index) for index in range(count)), with_rings)
 
 
 def test_where_io_uring_is_disabled_it_is_said(host: HostRunner, monkeypatch: pytest.MonkeyPatch) -> None:
