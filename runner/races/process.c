@@ -68,8 +68,7 @@ int64_t now(void)
 /* End the run: the program wants what is not done here. */
 _Noreturn void void_run(const char *reason)
 {
-	if (!__atomic_exchange_n(&run->voided, 1, __ATOMIC_SEQ_CST))
-		strncpy(run->reason, reason, sizeof(run->reason) - 1);
+	__atomic_store_n(&run->voided, reason, __ATOMIC_SEQ_CST);
 	for (;;)
 		syscall(SYS_exit_group, 1);
 }

@@ -157,8 +157,7 @@ struct run {
 	uint32_t started;
 	int64_t start;
 	int processes;
-	int voided;			/* a process has asked for what is not done here */
-	char reason[128];
+	const char *voided;		/* a process has asked for what is not done here, and this is what; all are forks */
 	uint32_t label[MOST_LABELS];	/* futexes: 0, or one more than the post that holds the value */
 	int posts;
 	int64_t post[MOST_POSTS];

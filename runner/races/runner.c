@@ -231,10 +231,10 @@ static void prepare_run(int number)
 	run->seed = orders.seed + number;
 	run->delays = delays[number % 4];
 	run->cpu = number % 4 < 2 ? -1 : nth_cpu(number / 4 % CPU_COUNT(&allowed));
-	run->started = run->arrived = run->posts = run->voided = run->data_used = 0;
+	run->started = run->arrived = run->posts = run->data_used = 0;
+	run->voided = NULL;
 	run->start = 0;
 	memset(run->label, 0, sizeof(run->label));
-	memset(run->reason, 0, sizeof(run->reason));
 	for (int slot = 0; slot < MOST_PROCESSES; slot++)
 		run->process[slot].pid = 0;
 	run->processes = run->starters = 0;
@@ -478,7 +478,7 @@ static void one_run(int number, const sigset_t *wanted)
 	if (verdict == TOO_LONG)
 		printf("long %d\n", number);
 	else if (verdict == VOID)
-		printf("void %d %s\n", number, run->reason);
+		printf("void %d %s\n", number, run->voided);
 	else {
 		for (int slot = 0; slot < process_count(); slot++)
 			find_end(&run->process[slot]);
